@@ -1,0 +1,29 @@
+"""The front door. Pages, the HTTP door and scripts talk to `Backend` and to nothing behind it.
+
+`Backend` is loaded when it is first asked for: a worker process imports other modules of this package, and has no use
+for the database and all else that stands behind the door.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.messages import Checkpoint
+from backend.request import FIELDS, Field, Request
+from backend.settings import Settings
+from backend.store.rows import Image, Job, Live, State, Status, Worker
+
+if TYPE_CHECKING:
+    from backend.front import Backend
+
+__all__ = ["FIELDS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest", "Job", "Live",
+           "NotFound", "Problem", "Request", "Settings", "State", "Status", "UserError", "Worker"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Backend":
+        raise AttributeError(f"module 'backend' has no attribute {name!r}")
+    from backend.front import Backend
+
+    return Backend

@@ -1,0 +1,100 @@
+"""The command line: flags and the environment to checked Settings, or a refusal that says how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from backend.settings import HOME, Settings
+
+LOGINS = "EASEL_AUTH"
+HELP = {
+    "host": "Address to listen on; any but this machine's own needs logins. Default: %(default)s.",
+    "listen": "Listen on every network: the same as --host 0.0.0.0.",
+    "port": "Port of the page and the API. Default: %(default)s.",
+    "auth": "People who may log in, a line each: name:password or name:argon2-hash. "
+            f"The environment variable {LOGINS} takes the same, separated by commas.",
+    "data": "Folder for pictures and the queue. Default: %(default)s.",
+    "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
+    "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
+    "policy": "solo draws each request alone; packed lets several share a network call, so that everyone waits less. "
+              "Default: %(default)s.",
+}
+
+
+class Refusal(Exception):
+    """Easel cannot start this way; the text says how to mend it."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags, each explained."""
+    flags = argparse.ArgumentParser(prog="app.py", description="Easel: a Stable Diffusion studio in the browser.")
+    flags.add_argument("--host", default="127.0.0.1", help=HELP["host"])
+    flags.add_argument("--listen", action="store_const", dest="host", const="0.0.0.0", help=HELP["listen"])  # noqa: S104
+    flags.add_argument("--port", type=int, default=7860, help=HELP["port"])
+    flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
+    flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
+    flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
+    flags.add_argument("--device", default="auto", help=HELP["device"])
+    flags.add_argument("--policy", choices=("solo", "packed"), default="solo", help=HELP["policy"])
+    return flags
+
+
+def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
+    """Settings that can be worked with: folders are there, logins where others can come in. Raises Refusal."""
+    users = users_from(flags.auth, environment.get(LOGINS, ""))
+    models = (*(_folder(folder) for folder in flags.models), HOME / "models")
+    settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
+                        device=flags.device, policy=flags.policy, users=users)
+    if not settings.is_loopback and not users:
+        raise Refusal(f"others can reach {flags.host}; say who may enter with --auth FILE or {LOGINS}=name:password.")
+    _check_writable(settings.data)
+    return settings
+
+
+def users_from(file: Path | None, variable: str) -> dict[str, str]:
+    """Names and secrets from both places. Raises Refusal."""
+    try:
+        return read_variable(variable) | (read_file(file.read_text("utf-8")) if file else {})
+    except (OSError, ValueError) as error:
+        raise Refusal(f"the logins of --auth or {LOGINS} cannot be read: {error}.") from None
+
+
+def read_file(text: str) -> dict[str, str]:
+    """Names and secrets, a line each; # starts a remark. Raises ValueError."""
+    return _users(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+
+
+def read_variable(text: str) -> dict[str, str]:
+    """The same from one line. A comma separates only where a new name follows it: hashes contain commas."""
+    return _users(re.split(r"\n|,(?=[^,:$]+:)", text))
+
+
+def _users(entries: Iterable[str]) -> dict[str, str]:
+    users: dict[str, str] = {}
+    for entry in filter(None, map(str.strip, entries)):
+        name, _, secret = entry.partition(":")
+        if not name or not secret:
+            raise ValueError("every entry must read name:password")
+        if name in users:
+            raise ValueError(f"'{name}' is there twice")
+        users[name] = secret
+    return users
+
+
+def _folder(folder: Path) -> Path:
+    folder = folder.expanduser().resolve()
+    if not folder.is_dir():
+        raise Refusal(f"there is no folder {folder}; create it or give --models another.")
+    return folder
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise Refusal(f"the folder {folder} cannot be written ({error.strerror}); give --data another.") from None

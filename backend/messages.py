@@ -1,0 +1,149 @@
+"""What the front process and a worker process say to each other: frozen, picklable, without tensors.
+
+Commands go to the worker, events come back. A worker that runs elsewhere (a Ray actor) speaks the same words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backend.errors import Problem
+from backend.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model that the catalogue found. `key` names it in requests; `sha256` is "" until it has been read once."""
+
+    key: str                  # unique, readable: the file's or folder's name without ending
+    title: str                # AUTOMATIC1111's form: "name.safetensors [0123456789]"
+    path: str                 # where it lies, for the worker only; never shown to a client
+    family: str               # "sd1", ...; "unknown" where the header tells nothing
+    single_file: bool
+    sha256: str = ""
+    defaults: dict = field(default_factory=dict)   # field name -> value that suits this model
+    problem: str = ""         # why it cannot be used, for a person; "" = it can
+    example_prompts: tuple[str, ...] = ()          # what to try first with it
+
+    @property
+    def short_hash(self) -> str:
+        return self.sha256[:10]
+
+
+# ---- commands ----
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn."""
+
+    job: str
+    owner: str
+    request: Request
+    checkpoint: Checkpoint
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the job at the next network call. With `index`, only that picture (Skip)."""
+
+    job: str
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the worker when the call in flight is over."""
+
+
+# ---- events ----
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16"."""
+
+    device: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The worker cannot work here, and another try would not help: no such device. It ends after saying so."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A checkpoint is being read; `done` when it is in memory. Carries its hash for the catalogue."""
+
+    checkpoint: str
+    done: bool = False
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Picture `index` of `job` has made `step` of `steps` denoiser calls."""
+
+    job: str
+    index: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A rough picture on the way: JPEG bytes."""
+
+    job: str
+    index: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished picture: `pixels` is RGB, uint8, row by row (height * width * 3 bytes)."""
+
+    job: str
+    index: int
+    width: int
+    height: int
+    pixels: bytes
+    facts: dict = field(default_factory=dict)      # infotext keys only the worker knows: "Model hash", ...
+    notes: tuple[str, ...] = ()                    # what the person should know: "decoded in tiles, memory was short"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Picture `index` was left out on request (Skip)."""
+
+    job: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """No picture of the job is left to make."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job was stopped; nothing more will come of it."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job ended with an error; `detail` (a traceback with job, step and sigma) is for the log, not the person."""
+
+    job: str
+    problems: tuple[Problem, ...]
+    detail: str = ""
+
+
+Command = Run | Cancel | Stop
+Event = Ready | Refused | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

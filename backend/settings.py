@@ -1,0 +1,37 @@
+"""How this Easel was started: frozen, made once by app.py, handed down. Nothing else is configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Policy = Literal["solo", "packed"]
+HOME = Path(__file__).resolve().parent.parent
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Paths are absolute. `models` are searched in order; `users` maps names to passwords ({} = loopback only)."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    data: Path = HOME / "data"
+    models: tuple[Path, ...] = (HOME / "models",)
+    device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
+    policy: Policy = "solo"
+    users: dict[str, str] = field(default_factory=dict, repr=False)
+    preview_every: int = 3                    # denoiser calls between two previews of one picture; 0 = none
+
+    @property
+    def outputs(self) -> Path:
+        return self.data / "outputs"
+
+    @property
+    def database(self) -> Path:
+        return self.data / "easel.db"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK
