@@ -1,0 +1,119 @@
+"""Weights, composition and extra networks: the parts of a prompt that do not depend on the sampling step.
+
+Broken syntax never fails: what cannot be read stays text. Meanings follow AUTOMATIC1111's `prompt_parser` and
+`extra_networks`.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+BREAK = ("BREAK", -1.0)
+
+_DEFAULT_FACTOR = {"(": 1.1, "[": 1 / 1.1}
+_OPENER = {")": "(", "]": "["}
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
+_TOKEN = re.compile(rf"\\(?P<escaped>[\\()\[\]]?)|:\s*(?P<weight>{_NUMBER})\s*\)|[()\[\]:]|[^\\()\[\]:]+")
+_BREAK = re.compile(r"\bBREAK\b")
+_AND = re.compile(r"\bAND\b")
+_PART_WEIGHT = re.compile(r"[-+]?(?:\d+\.?|\d*\.\d+)")
+_NETWORK = re.compile(r"<(\w+):([^>]+)>")
+
+
+@dataclass(frozen=True)
+class Network:
+    """One `<kind:arguments>` of a prompt, such as `<lora:name:0.8:unet=0.5>`; the arguments are not interpreted."""
+
+    kind: str
+    positional: tuple[str, ...]
+    named: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+def parse_weights(text: str) -> list[tuple[str, float]]:
+    """Split a prompt into pieces and their emphasis: `(a)` is 1.1, `[a]` 1/1.1, `(a:1.3)` 1.3, nested ones multiply.
+
+    Neighbours of equal weight are one piece. The word BREAK is a piece of its own, `BREAK`, whose weight enclosing
+    brackets multiply too. Backslashes escape brackets. Unclosed brackets reach the end; there is always one piece.
+    """
+    pieces: list[tuple[str, float]] = []
+    factors: list[tuple[int, int, float]] = []          # first piece, end piece, factor: in closing order
+    unclosed: dict[str, list[int]] = {"(": [], "[": []}
+    for token in _TOKEN.finditer(text):
+        word, weight = token[0], token["weight"]
+        if word in unclosed:
+            unclosed[word].append(len(pieces))
+        elif weight and unclosed["("]:
+            factors.append((unclosed["("].pop(), len(pieces), float(weight)))
+        elif unclosed.get(_OPENER.get(word, "")):
+            opener = _OPENER[word]
+            factors.append((unclosed[opener].pop(), len(pieces), _DEFAULT_FACTOR[opener]))
+        elif token["escaped"] is not None:
+            pieces.append((token["escaped"], 1.0))
+        else:
+            pieces.extend(_split_breaks(word))
+    for opener, starts in unclosed.items():
+        factors.extend((start, len(pieces), _DEFAULT_FACTOR[opener]) for start in starts)
+    return _merge(_multiply(pieces, factors)) or [("", 1.0)]
+
+
+def _split_breaks(text: str) -> Iterable[tuple[str, float]]:
+    """The pieces of a text without brackets; BREAK swallows the white space around it."""
+    words = _BREAK.split(text)
+    for index, word in enumerate(words):
+        if index:
+            yield BREAK
+            word = word.lstrip()
+        yield (word.rstrip() if index < len(words) - 1 else word), 1.0
+
+
+def _multiply(pieces: list[tuple[str, float]], factors: list[tuple[int, int, float]]) -> list[tuple[str, float]]:
+    """Apply the factors one after the other: the order decides the last bit of the products."""
+    weights = np.array([weight for _, weight in pieces])
+    with np.errstate(all="ignore"):
+        for start, end, factor in factors:
+            weights[start:end] *= factor
+    return list(zip((text for text, _ in pieces), np.nan_to_num(weights).tolist()))
+
+
+def _merge(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    runs = (list(run) for _, run in groupby(pieces, key=lambda piece: piece[1]))
+    return [("".join(text for text, _ in run), run[0][1]) for run in runs]
+
+
+def split_and(text: str) -> list[tuple[str, float]]:
+    """Split a prompt at the word AND into parts and their weights (composable diffusion, Liu et al. 2022).
+
+    A part may end in `:number`, its weight (default 1). As in AUTOMATIC1111 this holds for a prompt without AND too,
+    brackets are ignored, and a part keeps its leading white space but not its trailing one.
+    """
+    return [_part(part.rstrip()) for part in _AND.split(text)]
+
+
+def _part(part: str) -> tuple[str, float]:
+    head, colon, tail = part.rpartition(":")
+    if colon and _PART_WEIGHT.fullmatch(tail.lstrip()) and math.isfinite(float(tail)):
+        return head.rstrip(), float(tail)
+    return part, 1.0
+
+
+def networks(text: str) -> tuple[str, list[Network]]:
+    """Take every `<kind:arguments>` out of a prompt: the text without them, and the networks in reading order.
+
+    They are found wherever they stand, also inside brackets. `name=value` arguments are named, the others positional.
+    """
+    found: list[Network] = []
+
+    def take(match: re.Match[str]) -> str:
+        found.append(_network(match[1], match[2].split(":")))
+        return ""
+
+    return _NETWORK.sub(take, text), found
+
+
+def _network(kind: str, arguments: list[str]) -> Network:
+    named = dict(item.split("=", 1) for item in arguments if "=" in item)
+    return Network(kind, tuple(item for item in arguments if "=" not in item), named)
