@@ -1,0 +1,73 @@
+"""Names of samplers and schedules as users, old image files and API clients write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backend.sampling.row import SamplerRow
+from backend.sampling.samplers import SAMPLERS
+from backend.sampling.schedules import SCHEDULES, ScheduleRow
+
+DEFAULT_SAMPLER = "DPM++ 2M"
+SAME_SAMPLER, SAME_SCHEDULER = "Use same sampler", "Use same scheduler"
+
+
+def spellings(row: ScheduleRow) -> tuple[str, ...]:
+    """Every exact spelling of a schedule."""
+    return (row.label, row.name, *row.aliases)
+
+
+def sampler_named(name: str) -> SamplerRow:
+    """The sampler with this label or alias, whatever its case. Raises ValueError for any other name."""
+    wanted = name.strip().lower()
+    for row in SAMPLERS.values():
+        if wanted in (row.label.lower(), *row.aliases):
+            return row
+    raise ValueError(f"sampler_name: unknown sampler {name!r}")
+
+
+def schedule_named(name: str) -> ScheduleRow:
+    """The schedule with this label, name or alias, whatever its case. Raises ValueError for any other name."""
+    wanted = name.strip().lower()
+    for row in SCHEDULES.values():
+        if wanted in (spelling.lower() for spelling in spellings(row)):
+            return row
+    raise ValueError(f"scheduler: unknown schedule {name!r}")
+
+
+def split_suffix(name: str, schedule: ScheduleRow) -> tuple[str, ScheduleRow]:
+    """("DPM++ 2M", Karras) from "DPM++ 2M Karras"; without such a suffix, ``name`` and ``schedule`` as given.
+
+    Schedules are tried in menu order and each may take its suffix off, so "Euler SGM Uniform" loses only
+    "Uniform": that is how AUTOMATIC1111 reads it.
+    """
+    for row in SCHEDULES.values():
+        for spelling in spellings(row):
+            if name.endswith(f" {spelling}"):
+                name, schedule = name[: -len(spelling) - 1], row
+                break
+    return name, schedule
+
+
+def resolve_names(sampler: str | None, schedule: str | None, *, convert_automatic: bool = True) -> tuple[str, str]:
+    """(sampler label, schedule label) that AUTOMATIC1111 1.10 understands by these names; never an error.
+
+    Unknown or differently-cased samplers become DPM++ 2M, unknown schedules Automatic. With ``convert_automatic``
+    a schedule that is the sampler's own default becomes Automatic.
+    """
+    known = {row.name: row for row in SCHEDULES.values()} | SCHEDULES
+    name, found = split_suffix(sampler or DEFAULT_SAMPLER, known.get(schedule or "", SCHEDULES["Automatic"]))
+    row = SAMPLERS.get(name, SAMPLERS[DEFAULT_SAMPLER])
+    if convert_automatic and row.schedule == found.label and found.label != "Uniform":
+        return row.label, "Automatic"
+    return row.label, found.label
+
+
+def resolve_hires_names(parameters: Mapping[str, str]) -> tuple[str, str]:
+    """(hires sampler, hires schedule) menu values from infotext parameters, "Use same sampler" where they agree."""
+    own = parameters.get("Sampler")
+    sampler, schedule = parameters.get("Hires sampler", SAME_SAMPLER), parameters.get("Hires schedule type")
+    if schedule in (None, SAME_SCHEDULER):
+        schedule = parameters.get("Schedule type")
+    label, schedule = resolve_names(own if sampler == SAME_SAMPLER else sampler, schedule)
+    return (SAME_SAMPLER if label == own else label), schedule
