@@ -1,0 +1,1 @@
+"""Pictures: the text inside them, and the files that hold them."""

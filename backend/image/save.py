@@ -1,0 +1,237 @@
+"""Pictures as files: written whole or not at all, with their settings inside, and read back.
+
+PNG carries the infotext in the text chunk `parameters`, as AUTOMATIC1111 does, and the exact request as JSON in the
+chunk `easel`. JPEG and WebP carry them in EXIF: the infotext as UserComment, the request as MakerNote.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import secrets
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+from backend.errors import NotFound, StorageError, UserError
+from backend.messages import Picture
+from backend.request import Request
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "PNG": {"compress_level": 4},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95, "method": 4},
+}
+MAX_JPEG_EXIF = 65_500  # bytes; a JPEG segment's length has 16 bits
+TEMPORARY = ".easel-tmp"  # ending of files in the making; after a crash they can be deleted
+
+_TEXT_CHUNK, _REQUEST_CHUNK = "parameters", "easel"
+_MAKER = b"EASEL\0\0\0"
+_CODES = {b"ASCII\0\0\0": "utf-8", b"\0" * 8: "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp"}
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
+_ADVICE = {
+    errno.ENOSPC: "the disk is full. Free some space, then retry the job",
+    errno.EDQUOT: "the disk quota is used up. Free some space, then retry the job",
+    errno.EFBIG: "the file system allows no file of this size. Raise the limit or choose a smaller picture",
+    errno.EACCES: "Easel may not write into the outputs folder. Give it the right to, then retry the job",
+    errno.EPERM: "Easel may not write into the outputs folder. Give it the right to, then retry the job",
+    errno.EROFS: "the outputs folder is on a read-only disk. Mount it writable or choose another data folder",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a picture file says about itself: `format` is "png", "jpg" or "webp", sizes are in pixels."""
+
+    infotext: str
+    request_json: str | None
+    format: str
+    width: int
+    height: int
+
+
+# ---- writing ----
+
+
+def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json: str = "") -> None:
+    """Write `picture` to `path` in the format that its ending names; folders are made, an old file is replaced.
+
+    The endings are those of `FORMATS`. A JPEG holds 64 KB of metadata: a longer request or infotext is left out
+    there, not cut. Raises StorageError saying what to do; then neither a half file nor a temporary one is left.
+    """
+    image = picture if isinstance(picture, Image.Image) else to_image(picture)
+    write_atomically(path, encode(image, FORMATS[path.suffix.lower()], infotext, request_json))
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """The worker's RGB bytes as a PIL image. Raises ValueError if their number does not fit the size."""
+    return Image.frombytes("RGB", (picture.width, picture.height), picture.pixels)
+
+
+def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "") -> bytes:
+    """The file's bytes. `kind` is Pillow's name: PNG, JPEG or WEBP."""
+    infotext, request_json = _storable(infotext), _storable(request_json)
+    if kind == "PNG":
+        metadata: dict[str, Any] = {"pnginfo": _png_text(infotext, request_json)}
+    else:
+        metadata = {"exif": _exif(infotext, request_json, MAX_JPEG_EXIF if kind == "JPEG" else None)}
+    image = image.convert("RGB") if kind == "JPEG" else image
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **OPTIONS[kind], **metadata)
+    return buffer.getvalue()
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates have no UTF-8 form."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _png_text(infotext: str, request_json: str) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for key, text in ((_TEXT_CHUNK, infotext), (_REQUEST_CHUNK, request_json)):
+        if text:
+            info.add_text(key, text)
+    return info
+
+
+def _exif(infotext: str, request_json: str, limit: int | None) -> bytes:
+    """EXIF within `limit` bytes, leaving out first the request, then the infotext."""
+    tags = {}
+    if infotext:
+        tags[ExifTags.Base.UserComment] = b"UNICODE\0" + infotext.encode("utf-16-be")
+    if request_json:
+        tags[ExifTags.Base.MakerNote] = _MAKER + request_json.encode()
+    while True:
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif).update(tags)
+        data = exif.tobytes() if tags else b""
+        if limit is None or len(data) <= limit:
+            return data
+        tags.popitem()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """All of `data` under `path`, or what was there before. Raises StorageError."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = _ADVICE.get(error.errno or 0, f"the system says: {error.strerror or error}. Check the outputs folder")
+        raise StorageError(f"The picture could not be saved: {reason}.") from error
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name survive a power cut, where folders can be opened (not on Windows)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # the picture itself is safe
+    finally:
+        os.close(handle)
+
+
+def file_name(request: Request, created: datetime, job: str, index: int) -> PurePosixPath:
+    """Where picture `index` of a job lies, relative to the outputs folder: `2026-11-22/213005-1f3a9c02-000-42.png`.
+
+    `request` is the whole job's, with seeds drawn; `created` the job's time. The same arguments give the same name, so
+    a repeat overwrites itself; names sort by time, hold only lower-case letters, digits, `-` and `.`.
+    """
+    short = hashlib.sha256(job.encode("utf-8", "replace")).hexdigest()[:8]
+    digits = max(3, len(str(request.count - 1)))
+    name = f"{created:%H%M%S}-{short}-{index:0{digits}d}-{request.of_image(index).seed}.{request.image_format}"
+    return PurePosixPath(f"{created:%Y-%m-%d}", name)
+
+
+# ---- reading ----
+
+
+def read(source: Path | bytes) -> Saved:
+    """The metadata of a PNG, JPEG or WebP by Easel, AUTOMATIC1111, Forge and others; the pixels are not decoded.
+
+    Raises NotFound if there is no such file, UserError if it is not such a picture; broken metadata reads as "".
+    """
+    with _open(source) as image:
+        kind = {"JPEG": "jpg"}.get(image.format or "", (image.format or "").lower())
+        exif = _exif_tags(image)
+        infotext = _chunk(image, _TEXT_CHUNK) or _comment(exif.get(ExifTags.Base.UserComment))
+        note = exif.get(ExifTags.Base.MakerNote)
+        ours = isinstance(note, bytes) and note.startswith(_MAKER)
+        request = note.removeprefix(_MAKER).decode("utf-8", "replace") if ours else _chunk(image, _REQUEST_CHUNK)
+        return Saved(infotext, request or None, kind, *image.size)
+
+
+def _open(source: Path | bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=("PNG", "JPEG", "WEBP"))
+    except FileNotFoundError:
+        raise NotFound("The picture's file is no longer there.") from None
+    except (*_BROKEN, Image.DecompressionBombError):
+        raise UserError("This file is not a picture that Easel can read; it takes PNG, JPEG and WebP.") from None
+
+
+def _chunk(image: Image.Image, key: str) -> str:
+    text = image.info.get(key, "")
+    return str(text) if isinstance(text, str) else ""
+
+
+def _exif_tags(image: Image.Image) -> dict[int, Any]:
+    try:
+        return dict(image.getexif().get_ifd(ExifTags.IFD.Exif))
+    except _BROKEN:
+        return {}
+
+
+def _comment(value: Any) -> str:
+    """The text of an EXIF UserComment: eight bytes name its code, which many programs leave out."""
+    if not isinstance(value, bytes):
+        return value if isinstance(value, str) else ""
+    code, text = value[:8], value[8:]
+    if code == b"UNICODE\0":
+        return _utf16(text).rstrip("\0")
+    text, encoding = (text, _CODES[code]) if code in _CODES else (value, "utf-8")
+    return text.decode(encoding, "replace").rstrip("\0")
+
+
+def _utf16(data: bytes) -> str:
+    """The standard leaves the byte order open: a mark decides, else the order that gives more ASCII."""
+    if data[:2] in (b"\xfe\xff", b"\xff\xfe"):
+        return data.decode("utf-16", "replace")
+    readings = [data.decode(encoding, "replace") for encoding in ("utf-16-be", "utf-16-le")]
+    return max(readings, key=lambda text: sum(c < "\x80" for c in text))
+
+
+def thumbnail(path: Path, size: int = 256) -> bytes:
+    """A WebP of the picture at `path`, at most `size` pixels (16 to 2048) wide and high.
+
+    Raises NotFound if there is no such file, UserError if it cannot be decoded.
+    """
+    side = min(max(size, 16), 2048)
+    with _open(path) as image:
+        try:
+            image.draft("RGB", (side, side))
+            image.thumbnail((side, side))
+            buffer = io.BytesIO()
+            image.convert("RGB").save(buffer, "WEBP", quality=80)
+        except _BROKEN:
+            raise UserError("This picture's file is damaged.") from None
+    return buffer.getvalue()

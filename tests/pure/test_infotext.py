@@ -1,0 +1,263 @@
+"""The text inside a picture: AUTOMATIC1111's reader to the letter, and the law that nothing is lost on the way."""
+
+import json
+from pathlib import Path
+from time import process_time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.image import infotext
+from backend.image.a1111 import parse_version
+from backend.image.styles import extract
+from backend.request import FIELDS, MAX_PROMPT, MAX_SEED, Field, Request
+from backend.version import VERSION
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+TEXTS = json.loads((GOLDEN / "infotext.json").read_text("utf-8"))
+EXTRAS = json.loads((GOLDEN / "extras.json").read_text("utf-8"))
+KEYED = [field for field in FIELDS.values() if field.infotext]
+
+ODD_LINES = [
+    "Negative prompt: no", "Steps: 20, Sampler: Euler, CFG scale: 7, Seed: 1", 'say "hi", <lora:a:0.5>', "(cat:1.2)",
+    " indented", "trailing\t", "", "   ", "[a:b:0.5] AND c :2", "\\(", "Easel: {}", "数字１２", "e\u0301\u2028x\x85",
+]  # fmt: skip
+
+
+def mostly_printable() -> st.SearchStrategy[str]:
+    return st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def prompts() -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(ODD_LINES) | mostly_printable(), max_size=4).map("\n".join)
+
+
+def values_of(field: Field) -> st.SearchStrategy:
+    if field.kind in ("text", "checkpoint"):
+        return prompts()
+    if field.kind == "choice":
+        return st.sampled_from(field.choices)
+    if field.kind == "bool":
+        return st.booleans()
+    low, high = int(field.minimum or 0), int(field.maximum or 0)
+    if field.kind == "float":
+        numbers = st.floats(field.minimum, field.maximum)
+        return numbers if field.default is not None else numbers | st.none()
+    whole = st.integers(low, high)
+    return whole.map(lambda n: max(low, n // 8 * 8)) if field.name in ("width", "height") else whole
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    chosen = draw(st.fixed_dictionaries({}, optional={field.name: values_of(field) for field in FIELDS.values()}))
+    if chosen.get("sigma_min", 0) >= chosen.get("sigma_max", 0):
+        chosen.pop("sigma_min", None)
+    if chosen.get("width", 512) * chosen.get("height", 512) > 8192 * 8192:
+        chosen.pop("width", None)
+    return Request.parse(chosen).with_seeds()
+
+
+def carried(request: Request) -> dict:
+    """Everything an infotext promises to give back; a variation seed without strength changes nothing."""
+    fields = {field.name: getattr(request, field.name) for field in KEYED}
+    return fields if request.variation_strength else fields | {"variation_seed": -1}
+
+
+# ---- AUTOMATIC1111's reader ----
+
+
+@pytest.mark.parametrize("record", TEXTS, ids=lambda record: record["infotext"][-40:])
+def test_parse_golden(record):
+    found = infotext.parse(record["infotext"], styles=record.get("styles", ()), opts=record.get("opts"))
+    assert found == record["params"]
+    assert {key: type(value) for key, value in found.items()} == {k: type(v) for k, v in record["params"].items()}
+
+
+@pytest.mark.parametrize("record", EXTRAS["quote"], ids=repr)
+def test_quote_golden(record):
+    assert infotext.quote(record["value"]) == record["quoted"]
+
+
+@pytest.mark.parametrize("record", EXTRAS["unquote"], ids=repr)
+def test_unquote_golden(record):
+    assert infotext.unquote(record["text"]) == record["unquoted"]
+
+
+@pytest.mark.parametrize("record", EXTRAS["style_extract"], ids=repr)
+def test_style_extract_golden(record):
+    assert list(extract(record["style"], record["prompt"])) == record["result"]
+
+
+@given(mostly_printable())
+def test_unquote_inverts_quote(text):
+    assert infotext.unquote(infotext.quote(text)) == text or (text.startswith('"') and "\n" not in text)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("v1.7.0-133-gde03882d", (1, 7, 0, 133)), ("1.6", (1, 6, 0, 0)), ("v1.6.0-RC-28-gab", (1, 6, 0, -1)),
+     ("82a973c0", None), ("f2.0.1v1.10.1", None), ("Easel 0.1.0", None), ("", None), (None, None)],
+)  # fmt: skip
+def test_version(version, expected):
+    assert parse_version(version) == expected
+
+
+# ---- hostile texts ----
+
+
+@given(st.text(st.characters(), max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")))
+def test_any_text_is_read(text):
+    Request.parse(infotext.read(text).values)
+
+
+@given(st.lists(st.sampled_from(["Size", "Steps", "Easel", ": ", ", ", '"', "\\", "{", "[", "1x", "9", "\n", "-1", "x"])))
+def test_any_mixture_of_the_format_is_read(parts):
+    Request.parse(infotext.read("".join(parts) + "\nAa: 1, Bb: 2, Cc: 3, " + "".join(parts)).values)
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a ", ":", "aa:", 'aa:"', 'aa:"\\"', "aa: b,", "aa:  ", "\n", "(", "[", "(a", "(a:", "\\", "Negative prompt:",
+              "Steps: 1, Size: 0x0, First pass size: 0x0, ", "\ud800", "\x00", "Easel: [", "9"],
+)  # fmt: skip
+def test_a_megabyte_takes_less_than_a_second(piece):
+    text = (piece * (2**20 // len(piece)))[: 2**20]
+    started = process_time()
+    infotext.read(text)
+    assert process_time() - started < 1
+
+
+def test_values_no_request_can_have_are_dropped_and_named():
+    text = "a\nSteps: many, Sampler: Nonesuch, CFG scale: 7, Seed: 99999999999, Size: 513x512, Eta: 7, Clip skip: 2"
+    reading = infotext.read(text)
+    assert set(reading.dropped) == {"Steps", "Sampler", "Seed", "Size", "Eta"}
+    assert reading.values["clip_skip"] == 2
+    assert "steps" not in reading.values
+    assert reading.values["height"] == 512
+
+
+# ---- request -> text -> request ----
+
+
+@settings(max_examples=300, deadline=None)
+@given(requests(), st.integers(0, 5))
+def test_round_trip_is_the_identity(request, index):
+    one = request.of_image(index)
+    reading = infotext.read(infotext.write(one))
+    assert reading.dropped == ()
+    assert carried(Request.parse(reading.values)) == carried(one)
+
+
+@pytest.mark.parametrize("field", KEYED, ids=lambda field: field.name)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_round_trip_of_each_field_alone(field, data):
+    seeds = {"variation_strength": 0.5, "variation_seed": 1} if field.name == "variation_seed" else {}
+    request = Request.parse({**seeds, field.name: data.draw(values_of(field))}).with_seeds()
+    assert carried(Request.parse(infotext.read(infotext.write(request)).values)) == carried(request)
+
+
+@settings(max_examples=50, deadline=None)
+@given(requests())
+def test_a_checkpoint_s_own_defaults_do_not_step_in(request):
+    others = {"clip_skip": 2, "cfg_rescale": 0.7, "eta": 0.5, "sampler": "DDIM", "steps": 7, "rho": 3.0}
+    values = infotext.read(infotext.write(request)).values
+    assert carried(Request.parse(values, others)) == carried(request)
+
+
+def test_longest_prompt():
+    request = Request(prompt=" " + "x" * (MAX_PROMPT - 1), seed=MAX_SEED)
+    assert infotext.read(infotext.write(request)).values["prompt"] == request.prompt
+
+
+def test_written_as_automatic1111_does():
+    request = Request(prompt="a cat", negative_prompt="dog", checkpoint="demo", seed=1, clip_skip=2, ensd=31337,
+                      variation_seed=7, variation_strength=0.3, seed_resize_from_w=512, seed_resize_from_h=768, eta=0.5)  # fmt: skip
+    assert infotext.write(request, {"Model hash": "6ce0161689", "Lora hashes": "x: 12, y: 34", "Flag": "Flag"}) == (
+        "a cat\nNegative prompt: dog\n"
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, "
+        "Model hash: 6ce0161689, Model: demo, Variation seed: 7, Variation seed strength: 0.3, "
+        'Seed resize from: 512x768, Clip skip: 2, ENSD: 31337, RNG: CPU, Eta: 0.5, Lora hashes: "x: 12, y: 34", Flag, '
+        f"Version: Easel {VERSION}"
+    )
+
+
+@pytest.mark.parametrize("record", EXTRAS["create_infotext"], ids=lambda record: str(record["p"] or record["opts"]))
+def test_key_order_is_automatic1111_s(record):
+    keys = [key for key in infotext.ORDER if f" {key}: " in f" {record['infotext'].splitlines()[-1]}"]
+    places = [f" {record['infotext'].splitlines()[-1]}".index(f" {key}: ") for key in keys]
+    assert places == sorted(places)
+
+
+def test_every_key_of_the_table_is_one_that_the_format_can_read():
+    for field in KEYED[2:]:
+        assert infotext.parse(f"Aa: 1, Bb: 2, {field.infotext}: x")[field.infotext] == "x"
+
+
+def test_a_plain_text_has_no_extra_key():
+    assert "Easel:" not in infotext.write(Request(prompt="two\nlines", negative_prompt="x", checkpoint="demo", seed=1))
+
+
+def test_automatic_and_the_sampler_s_own_schedule_stay_apart():
+    for schedule in ("Automatic", "Karras"):
+        text = infotext.write(Request(sampler="DPM++ 2M", schedule=schedule, seed=1))
+        assert "Schedule type: Karras" in text
+        assert infotext.read(text).values["schedule"] == schedule
+
+
+def test_an_edited_prompt_wins_over_the_exact_one():
+    text = infotext.write(Request(prompt="a cat ", seed=1))
+    assert infotext.read(text).values["prompt"] == "a cat "
+    assert infotext.read(text.replace("a cat \n", "a dog\n")).values["prompt"] == "a dog"
+
+
+def test_a_forged_exact_request_is_not_believed():
+    text = 'a\nSteps: 20, Sampler: Euler, Seed: 1, Easel: "{\\"steps\\": 7, \\"width\\": -3, \\"nonsense\\": 1}"'
+    assert infotext.read(text).values["steps"] == 20
+
+
+@settings(max_examples=50, deadline=None)
+@given(requests())
+def test_the_exact_request_beside_the_text_wins(request):
+    values = infotext.read(infotext.write(request), json.dumps(request.to_json())).values
+    assert all(values[field.name] == getattr(request, field.name) for field in KEYED)
+    assert set(values) == {field.name for field in KEYED}
+
+
+@pytest.mark.parametrize("exact", ["", "[", "[" * 10**6, "[]", "7", '{"nonsense": 1, "steps": -3}', "9" * 5000, None])
+def test_a_broken_exact_request_leaves_the_text(exact):
+    text = infotext.write(Request(prompt="a cat", steps=7, seed=1))
+    assert infotext.read(text, exact).values["steps"] == 7
+
+
+def test_the_hash_finds_a_checkpoint_that_has_another_name_here():
+    request = Request(checkpoint="mine", seed=1)
+    reading = infotext.read(infotext.write(request, {"Model hash": "abc1234567"}), json.dumps(request.to_json()))
+    assert (reading.values["checkpoint"], reading.model) == ("abc1234567", "mine")
+
+
+# ---- pictures by AUTOMATIC1111 ----
+
+
+@pytest.mark.parametrize(
+    ("keys", "sampler", "schedule"),
+    [("Sampler: DPM++ 2M Karras", "DPM++ 2M", "Automatic"), ("Sampler: Euler Karras", "Euler", "Karras"),
+     ("Sampler: DPM2 a Karras, Schedule type: Exponential", "DPM2 a", "Automatic"),
+     ("Sampler: DPM++ 2M, Schedule type: Karras", "DPM++ 2M", "Automatic"),
+     ("Sampler: Euler, Schedule type: Uniform", "Euler", "Uniform"),
+     ("Sampler: DDIM, Schedule type: Automatic", "DDIM", "Automatic"), ("Sampler: k_euler_a", "Euler a", "Automatic")],
+)  # fmt: skip
+def test_old_sampler_names(keys, sampler, schedule):
+    values = infotext.read(f"a\nSteps: 20, {keys}, CFG scale: 7, Seed: 1").values
+    assert (values["sampler"], values["schedule"]) == (sampler, schedule)
+
+
+def test_the_hash_names_the_checkpoint_and_the_name_stays_known():
+    reading = infotext.read("a\nSteps: 20, Seed: 1, Model hash: 6ce0161689, Model: v1-5-pruned-emaonly")
+    assert reading.values["checkpoint"] == "6ce0161689"
+    assert reading.model == "v1-5-pruned-emaonly"
+    assert infotext.read("a\nSteps: 20, Seed: 1, Model: demo").values["checkpoint"] == "demo"
+
+
+def test_a_text_without_parameters_is_only_a_prompt():
+    assert infotext.read("a cat\nNegative prompt: a dog").values == {"prompt": "a cat", "negative_prompt": "a dog"}

@@ -1,0 +1,281 @@
+"""Pictures as files: whole or not at all, and their settings come back from every format and from other programs."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, PngImagePlugin
+
+from backend.errors import NotFound, StorageError, UserError
+from backend.image import infotext, save
+from backend.messages import Picture
+from backend.request import Request
+
+ROOT = Path(__file__).parents[2]
+ENDINGS = ["png", "jpg", "webp"]
+TEXT = "猫, \"cat\" 🐈\nNegative prompt: ä\nSteps: 20, Sampler: Euler a, Seed: 1, Version: Easel 0.1.0"
+WHEN = datetime(2026, 11, 22, 21, 30, 5, tzinfo=UTC)
+
+
+def picture(width: int = 24, height: int = 16) -> Picture:
+    pixels = bytes(x * 7 % 256 for x in range(width * height * 3))
+    return Picture(job="j", index=0, width=width, height=height, pixels=pixels)
+
+
+def image_bytes(kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def with_comment(kind: str, comment: bytes) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    return image_bytes(kind, exif=exif.tobytes())
+
+
+# ---- there and back ----
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_text_and_request_come_back(tmp_path, ending):
+    request = Request(prompt="猫\n\ud800 x ", seed=5, variation_seed=6)
+    path = tmp_path / "2026-11-22" / f"a.{ending}"
+    save.save(picture(), path, TEXT, json.dumps(request.to_json()))
+    saved = save.read(path)
+    assert (saved.infotext, saved.format, saved.width, saved.height) == (TEXT, ending, 24, 16)
+    assert json.loads(saved.request_json) == request.to_json()
+    assert save.read(path.read_bytes()) == saved
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@settings(max_examples=30, deadline=None)
+@given(text=st.text(max_size=80))
+def test_any_text_comes_back(ending, text):
+    request_json = json.dumps({"prompt": text})
+    data = save.encode(save.to_image(picture()), save.FORMATS[f".{ending}"], text, request_json)
+    saved = save.read(data)
+    assert saved.request_json == request_json
+    assert saved.infotext == (text if ending == "png" else text.rstrip("\0"))
+
+
+def test_png_keeps_every_pixel(tmp_path):
+    save.save(picture(), tmp_path / "a.png", TEXT)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.tobytes() == picture().pixels
+        assert image.text["parameters"] == TEXT
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_law_through_a_file(tmp_path, ending):
+    request = Request(prompt="a\nNegative prompt: b", negative_prompt=" c ", seed=3, eta=0.1, image_format=ending)
+    path = tmp_path / f"a.{ending}"
+    save.save(picture(), path, infotext.write(request), json.dumps(request.to_json()))
+    saved = save.read(path)
+    assert Request.parse(json.loads(saved.request_json)) == request
+    values = infotext.read(saved.infotext).values
+    assert (values["prompt"], values["negative_prompt"], values["eta"]) == (request.prompt, " c ", 0.1)
+
+
+def test_without_texts(tmp_path):
+    for ending in ENDINGS:
+        save.save(picture(), tmp_path / f"a.{ending}", "")
+        assert (save.read(tmp_path / f"a.{ending}").infotext, save.read(tmp_path / f"a.{ending}").request_json) == ("", None)
+
+
+def test_a_jpeg_leaves_out_what_it_cannot_hold(tmp_path):
+    path = tmp_path / "a.jpg"
+    save.save(picture(), path, "x" * 30_000, "y" * 30_000)
+    assert (len(save.read(path).infotext), save.read(path).request_json) == (30_000, None)
+    save.save(picture(), path, "x" * 100_000, "y" * 30_000)
+    assert save.read(path).infotext == ""
+    save.save(picture(), tmp_path / "a.webp", "x" * 200_000, "y" * 200_000)
+    assert len(save.read(tmp_path / "a.webp").infotext) == 200_000
+
+
+# ---- pictures by other programs ----
+
+
+def test_png_by_automatic1111():
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a")
+    assert save.read(image_bytes("PNG", pnginfo=info)).infotext == "a cat\nSteps: 20, Sampler: Euler a"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize(
+    ("prefix", "encoding"),
+    [(b"UNICODE\0", "utf-16-be"), (b"UNICODE\0", "utf-16-le"), (b"UNICODE\0", "utf-16"), (b"ASCII\0\0\0", "utf-8"),
+     (b"\0" * 8, "utf-8"), (b"", "utf-8")],
+)  # fmt: skip
+def test_exif_user_comments(kind, prefix, encoding):
+    assert save.read(with_comment(kind, prefix + TEXT.encode(encoding))).infotext == TEXT
+
+
+def test_exif_is_byte_for_byte_as_automatic1111_writes_it():
+    exif = Image.open(io.BytesIO(save.encode(save.to_image(picture()), "JPEG", TEXT))).getexif()
+    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] == b"UNICODE\0" + TEXT.encode("utf-16-be")
+
+
+# ---- hostile files ----
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP", os.urandom(999)])
+def test_not_a_picture(data):
+    with pytest.raises(UserError, match="PNG, JPEG and WebP"):
+        save.read(data)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(NotFound):
+        save.read(tmp_path / "none.png")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of what it skips
+@pytest.mark.parametrize("ending", ENDINGS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_files_read_or_are_refused(ending, data):
+    whole = bytearray(save.encode(save.to_image(picture()), save.FORMATS[f".{ending}"], TEXT, "{}"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    with contextlib.suppress(UserError):
+        save.read(cut)
+
+
+@pytest.mark.parametrize("comment", [b"", b"UNICODE\0\xd8", b"UNICODE\0\xd8\x00\xd8", b"ASCII\0\0\0\xff\xfe", b"\xff" * 30])
+def test_broken_comments_are_text_at_worst(comment):
+    assert isinstance(save.read(with_comment("JPEG", comment)).infotext, str)
+
+
+# ---- all or nothing ----
+
+
+def failing(code: int):
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Give it the right"), (errno.EROFS, "read-only"), (errno.EIO, "Check")],
+)  # fmt: skip
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, step, code, advice):
+    path = tmp_path / "a.png"
+    save.save(picture(), path, "old")
+    monkeypatch.setattr(save.os, step, failing(code))
+    with pytest.raises(StorageError, match=advice):
+        save.save(picture(), path, "new")
+    monkeypatch.undo()
+    assert save.read(path).infotext == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        save.save(picture(), tmp_path / "file" / "a.png", "")
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from backend.errors import StorageError
+from backend.image import save
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    save.write_atomically(Path(sys.argv[1]), bytes(100_000))
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are a POSIX matter")
+def test_the_system_stops_a_real_write_half_way(tmp_path):
+    path = tmp_path / "a.png"
+    save.save(picture(), path, "old")
+    command = [sys.executable, "-c", LIMITED, str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert "no file of this size" in done.stdout
+    assert save.read(path).infotext == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    mounted = hasattr(os, "geteuid") and os.geteuid() == 0
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if not mounted or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a full disk needs the right to mount one")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_full_disk(small_disk):
+    save.write_atomically(small_disk / "a.png", b"old")
+    with pytest.raises(StorageError, match="disk is full"):
+        save.write_atomically(small_disk / "a.png", bytes(200_000))
+    assert (small_disk / "a.png").read_bytes() == b"old"
+    assert [p.name for p in small_disk.iterdir()] == ["a.png"]
+
+
+# ---- names ----
+
+
+def test_file_name():
+    request = Request(seed=42, batch_count=4)
+    name = save.file_name(request, WHEN, "Job_1", 2)
+    assert name == save.file_name(request, WHEN, "Job_1", 2)
+    assert name.parent == PurePosixPath("2026-11-22")
+    assert name.name.startswith("213005-")
+    assert name.name.endswith("-002-44.png")
+    assert save.file_name(request, WHEN, "job_1", 2) != name
+
+
+@given(st.text(), st.integers(0, 63_999), st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))
+def test_file_names_are_safe_everywhere(job, index, created):
+    name = save.file_name(Request(seed=2**32 - 1, image_format="webp"), created, job, index)
+    assert set(str(name)) <= set("0123456789abcdefghijklmnopqrstuvwxyz-./")
+    assert len(name.parts) == 2
+    assert len(name.name) < 60
+
+
+def test_file_names_sort_by_time_then_index():
+    request = Request(seed=9, batch_count=1000, batch_size=2)
+    names = [save.file_name(request, WHEN.replace(hour=h), "j", i).name for h in (1, 12, 23) for i in (0, 9, 10, 999, 1999)]
+    assert names == sorted(names)
+
+
+# ---- thumbnails ----
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_thumbnail(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    save.save(picture(640, 320), path, TEXT)
+    with Image.open(io.BytesIO(save.thumbnail(path, 128))) as small:
+        assert small.format == "WEBP"
+        assert small.size == (128, 64)
+    with Image.open(io.BytesIO(save.thumbnail(path, 10**9))) as whole:
+        assert whole.size == (640, 320)
+
+
+def test_thumbnail_of_a_damaged_file(tmp_path):
+    whole = save.encode(save.to_image(picture(200, 200)), "PNG", "")
+    (tmp_path / "a.png").write_bytes(whole[:200])
+    with pytest.raises(UserError, match="damaged"):
+        save.thumbnail(tmp_path / "a.png")
