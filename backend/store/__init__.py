@@ -1,0 +1,1 @@
+"""What outlives a restart: jobs and pictures in SQLite. The one truth about the queue."""

@@ -1,0 +1,140 @@
+"""The pictures that were made: their rows, newest first."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.errors import NotFound
+from backend.request import FIELDS, Request
+from backend.store.database import Database
+from backend.store.rows import Image
+from backend.store.tables import ImageRow, JobRow
+
+FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFile:
+    """A picture file as it was written: what its row will say. `path` is relative to the outputs folder."""
+
+    index: int
+    path: str
+    width: int
+    height: int
+    seed: int
+    infotext: str
+    format: str
+    notes: tuple[str, ...] = ()
+
+
+def new_id() -> str:
+    """An id that cannot be guessed and fits into a URL and a file name."""
+    return secrets.token_hex(12)
+
+
+def stored_request(values: Mapping[str, Any]) -> Request:
+    """A request from its row. Fields of other versions are left out, missing ones take the table's default."""
+    return Request(**{name: value for name, value in values.items() if name in FIELDS})
+
+
+def last_place(session: Session) -> int:
+    """The highest place in the queue that was ever given; inside a write transaction nobody else can take the next."""
+    return session.scalar(select(func.max(JobRow.place))) or 0
+
+
+def image_of(row: ImageRow, request: Request) -> Image:
+    """The picture as the house sees it; `request` is its whole job's."""
+    return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
+                 infotext=row.infotext, format=row.format, created=row.created,
+                 request=request.of_image(row.index).to_json(), name=row.path.rpartition("/")[2])
+
+
+def images_of(session: Session, requests: Mapping[str, Request]) -> dict[str, list[Image]]:
+    """The pictures of several jobs, given as job id -> request, in the order of their indices."""
+    found: dict[str, list[Image]] = {job: [] for job in requests}
+    query = select(ImageRow).where(ImageRow.job.in_(requests), ~ImageRow.deleted).order_by(ImageRow.job, ImageRow.index)
+    for row in session.scalars(query):
+        found[row.job].append(image_of(row, requests[row.job]))
+    return found
+
+
+class History:
+    """Rows of pictures. Every reading method sees one owner's pictures only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def images(self, owner: str, limit: int = 50, before: str | None = None, job: str | None = None) -> list[Image]:
+        """Newest first; `before` is the id of the last picture already seen. NotFound when that one is unknown."""
+        query = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
+        query = query.where(ImageRow.owner == owner, ~ImageRow.deleted).order_by(ImageRow.number.desc()).limit(limit)
+        with self._database.read() as session:
+            if before is not None:
+                query = query.where(ImageRow.number < _find(session, before, owner).number)
+            if job is not None:
+                query = query.where(ImageRow.job == job)
+            return [image_of(row, stored_request(request)) for row, request in session.execute(query)]
+
+    def image(self, image_id: str, owner: str) -> Image:
+        """NotFound when there is none, or when it is someone else's."""
+        with self._database.read() as session:
+            row = _find(session, image_id, owner)
+            return image_of(row, stored_request(session.get_one(JobRow, row.job).request))
+
+    def path(self, image_id: str, owner: str) -> str:
+        """Where the file lies below the outputs folder; NotFound as in `image`."""
+        with self._database.read() as session:
+            return _find(session, image_id, owner).path
+
+    def add(self, job: str, lease: str, saved: PictureFile) -> Image | None:
+        """Record a saved picture and its notes; None when the job is no longer held under this lease (a ghost).
+
+        A picture made again keeps its id and its place in the history.
+        """
+        with self._database.write() as session:
+            held = session.scalar(select(JobRow).where(JobRow.id == job, JobRow.lease == lease))
+            if held is None:
+                return None
+            held.notes = [*held.notes, *(note for note in saved.notes if note not in held.notes)]
+            row = session.scalar(select(ImageRow).where(ImageRow.job == job, ImageRow.index == saved.index))
+            if row is None:
+                row = ImageRow(id=new_id(), job=job, index=saved.index, owner=held.owner)
+                session.add(row)
+            for name in FILE_COLUMNS:
+                setattr(row, name, getattr(saved, name))
+            session.flush()
+            return image_of(row, stored_request(held.request))
+
+    def adopt(self, owner: str, created: datetime, request: Request, file: PictureFile) -> None:
+        """Make a finished job of one picture for a file that was found."""
+        with self._database.write() as session:
+            job = JobRow(id=new_id(), owner=owner, state="done", place=last_place(session) + 1,
+                         request=request.to_json(), checkpoint=request.checkpoint, created=created, started=created,
+                         ended=created)
+            session.add(job)
+            session.flush()
+            image = ImageRow(id=new_id(), job=job.id, owner=owner, created=created)
+            for name in ("index", *FILE_COLUMNS):
+                setattr(image, name, getattr(file, name))
+            session.add(image)
+
+    def unknown(self, paths: Iterable[str]) -> list[str]:
+        """Those of `paths` that no row refers to."""
+        with self._database.read() as session:
+            known = set(session.scalars(select(ImageRow.path)))
+        return [path for path in paths if path not in known]
+
+
+def _find(session: Session, image_id: str, owner: str) -> ImageRow:
+    query = select(ImageRow).where(ImageRow.id == image_id, ImageRow.owner == owner, ~ImageRow.deleted)
+    row = session.scalar(query)
+    if row is None:
+        raise NotFound("There is no such picture.")
+    return row

@@ -1,0 +1,148 @@
+"""A database file that cannot serve: moved aside, never deleted, and what can be read of it is carried over."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, Table
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from backend.errors import EaselError, StorageError
+from backend.request import FIELDS, Request
+from backend.store.database import Database, trouble
+from backend.store.rows import STATES
+from backend.store.tables import Base, ImageRow, JobRow, Moment, now
+
+DIRECTIONS = ("ASC", "DESC")
+_EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
+               for table in ("jobs", "images") for direction in DIRECTIONS}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue:
+    """What happened to a broken database."""
+
+    reason: str
+    broken: Path
+    waiting: int        # jobs that wait again
+    ended: int          # jobs of the history
+    images: int
+    unreadable: int     # rows that were seen and could not be carried over
+
+    @property
+    def notice(self) -> str:
+        lost = f" {self.unreadable} entries could not be read." if self.unreadable else ""
+        return (f"The database could not be used ({self.reason}) and was put aside as {self.broken.name}. "
+                f"Carried over: {self.waiting} waiting jobs, {self.ended} finished jobs, {self.images} pictures.{lost} "
+                "Other pictures in the outputs folder are taken into the history again from the settings inside them.")
+
+
+def open_database(path: Path) -> tuple[Database, Rescue | None]:
+    """The database at `path`, fresh where there was none or a broken one. StorageError when that cannot be."""
+    reason = trouble(path)
+    if not reason:
+        return Database(path), None
+    broken = _set_aside(path)
+    log.error("database %s: %s; set aside as %s", path, reason, broken)
+    database = Database(path)
+    return database, _salvage(broken, database, reason)
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = f"{now():%Y%m%d-%H%M%S}"
+    broken = path.with_name(f"{path.name}.broken-{stamp}")
+    number = 1
+    while broken.exists():
+        number += 1
+        broken = path.with_name(f"{path.name}.broken-{stamp}-{number}")
+    try:
+        path.rename(broken)
+        for suffix in ("-wal", "-shm"):     # the log belongs to the file: without it the last changes are missing
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                beside.rename(broken.with_name(broken.name + suffix))
+    except OSError as error:
+        raise StorageError(f"The database {path} is broken and cannot be moved aside: {error}") from error
+    return broken
+
+
+def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
+    states: list[str] = []
+    images = unreadable = 0
+    found = {table: dict(_rows(broken, table)) for table in ("jobs", "images")}
+    with database.write() as session:
+        for values in sorted(found["jobs"].values(), key=lambda row: str(row.get("place", "")).zfill(12)):
+            state = _insert(session, JobRow, values, len(states) + 1)
+            states += [state] if state else []
+            unreadable += not state
+        for values in found["images"].values():
+            done = _insert(session, ImageRow, values, images + 1)
+            images, unreadable = images + bool(done), unreadable + (not done)
+    waiting = states.count("queued")
+    return Rescue(reason=reason, broken=broken, waiting=waiting, ended=len(states) - waiting, images=images,
+                  unreadable=unreadable)
+
+
+def _rows(broken: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every row that can still be reached, from both ends of the table towards the damage."""
+    if not broken.is_file():
+        return
+    for direction in DIRECTIONS:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{broken.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("PRAGMA writable_schema = ON")   # else a file shorter than it says is not read at all
+            connection.row_factory = sqlite3.Row
+            connection.text_factory = lambda data: data.decode("utf-8", "replace")
+            for row in connection.execute(_EVERYTHING[table, direction]):
+                values = dict(row)
+                yield values.pop("easel_rowid"), values
+
+
+def _insert(session: Session, model: type[Base], values: Mapping[str, Any], number: int) -> str:
+    """Carry one row over in a savepoint of its own; its state, or "" when it cannot be used."""
+    try:
+        with session.begin_nested():
+            clean = _clean(model.__table__, values)
+            if model is JobRow:
+                clean |= _clean_job(clean, number)
+            else:
+                clean["number"] = number
+            session.add(model(**clean))
+        return clean.get("state", "image")
+    except (SQLAlchemyError, EaselError, ValueError, TypeError, KeyError) as error:
+        log.warning("a row of %s could not be carried over: %s", model.__tablename__, getattr(error, "orig", error))
+        return ""
+
+
+def _clean(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """SQLite's raw values as Python's, by column; columns of other versions are left out."""
+    return {column.name: _value(column.type, values[column.name]) for column in table.columns
+            if values.get(column.name) is not None}
+
+
+def _value(kind: TypeEngine[Any], value: Any) -> Any:
+    if isinstance(kind, JSON):
+        return json.loads(value)
+    if isinstance(kind, Moment):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return kind.python_type(value)
+
+
+def _clean_job(values: dict[str, Any], place: int) -> dict[str, Any]:
+    """A job that was running waits again; one whose request cannot be read is refused (InvalidRequest, KeyError)."""
+    if values["state"] not in STATES:
+        raise ValueError(f"no such state: {values['state']}")
+    request = Request.parse({name: value for name, value in values["request"].items() if name in FIELDS})
+    state = "queued" if values["state"] == "running" else values["state"]
+    return {"request": request.to_json(), "state": state, "place": place, "lease": None, "worker": None}

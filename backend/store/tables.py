@@ -1,0 +1,102 @@
+"""The tables. A job's row holds all that it needs, an image's row all that it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from backend.store.rows import STATES
+
+REVISION = "0001"       # the newest file in migrations/versions; a test compares
+
+
+class Moment(TypeDecorator[datetime]):
+    """A UTC time; SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    })
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[Any]: JSON, datetime: Moment}
+
+
+class JobRow(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(f"state IN {STATES}", name="state"),
+        UniqueConstraint("place"),
+        Index(None, "state", "place"),
+        Index(None, "owner", "created"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str]
+    state: Mapped[str] = mapped_column(String(10), default="queued")
+    place: Mapped[int]                                              # order of arrival; kept when a job is queued again
+    request: Mapped[dict[str, Any]]
+    checkpoint: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
+    started: Mapped[datetime | None]
+    ended: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)                # worker deaths while it ran
+    cancelling: Mapped[bool] = mapped_column(default=False)         # asked for; outlives the worker that should obey
+    skipped: Mapped[list[Any]] = mapped_column(default=list)        # indices left out on request
+    problems: Mapped[list[Any]] = mapped_column(default=list)       # {"field", "message"}
+    notes: Mapped[list[Any]] = mapped_column(default=list)
+    worker: Mapped[str | None]                                      # the device's name
+    lease: Mapped[str | None] = mapped_column(index=True)           # one life of one worker; its ghosts match no row
+
+
+class ImageRow(Base):
+    __tablename__ = "images"
+    __table_args__ = (
+        UniqueConstraint("id"),
+        UniqueConstraint("job", "index"),
+        UniqueConstraint("path"),
+        Index(None, "owner", "number"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(primary_key=True)           # order of saving
+    id: Mapped[str] = mapped_column(String(40))
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    index: Mapped[int]
+    owner: Mapped[str]
+    path: Mapped[str]                                               # below the outputs folder, with /
+    width: Mapped[int]
+    height: Mapped[int]
+    seed: Mapped[int]
+    infotext: Mapped[str]
+    format: Mapped[str] = mapped_column(String(8))
+    created: Mapped[datetime] = mapped_column(default=now)
+    deleted: Mapped[bool] = mapped_column(default=False)            # in the bin: hidden, never made again
+
+
+class MetaRow(Base):
+    """Facts about the database itself."""
+
+    __tablename__ = "meta"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
