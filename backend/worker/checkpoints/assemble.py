@@ -1,0 +1,57 @@
+"""From a config and tensors to a network: every tensor checked by name and shape, and copied once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from accelerate import init_empty_weights
+from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor, nn
+from transformers.initialization import no_init_weights
+
+from backend.errors import CheckpointError
+
+_UNUSABLE = (
+    TypeError, ValueError, AttributeError, KeyError, IndexError, ZeroDivisionError, RuntimeError, StrictDataclassError
+)
+NAMED = 5       # at most so many tensors are named in an error
+
+
+def assemble(
+    make: Callable[[], nn.Module], tensors: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device
+) -> nn.Module:
+    """The network that `make` describes, with `tensors` as weights, in eval mode and without gradients.
+
+    Tensors are copied, so the file may go away afterwards; superfluous ones are left out. Raises CheckpointError
+    naming what is missing or of a wrong shape.
+    """
+    try:
+        with no_init_weights(), init_empty_weights(include_buffers=False):
+            network = make()
+    except _UNUSABLE as error:
+        raise CheckpointError(f"its config cannot be used: {error}") from error
+    expected = network.state_dict()
+    _check(expected, tensors)
+    weights = {name: _copied(tensors[name], dtype, device) for name in expected}
+    network.load_state_dict(weights, assign=True)
+    return network.to(device).eval().requires_grad_(False)
+
+
+def _copied(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Convolution kernels with the channels last: a quarter faster on CPUs with matrix units, and on tensor cores."""
+    order = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
+    return tensor.to(device, dtype, copy=True, memory_format=order)
+
+
+def _check(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    missing = [name for name in expected if name not in tensors]
+    if missing:
+        raise CheckpointError(f"the model lacks {_some(missing)}; the file is incomplete or of another kind")
+    wrong = [f"{name} {tuple(tensors[name].shape)}" for name in expected if tensors[name].shape != expected[name].shape]
+    if wrong:
+        raise CheckpointError(f"the model has tensors of an unexpected size: {_some(wrong)}")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more tensors" if len(names) > NAMED else "")

@@ -1,0 +1,147 @@
+"""From latents to pixels and back, for every family whose VAE is diffusers' AutoencoderKL."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backend.errors import EaselError
+
+Pixels = NDArray[np.uint8]
+SCALE = 8
+QUICK_CELLS = 400           # up to about 160 x 160 pixels
+QUICK_WEIGHTS = 5_000_000
+
+# "Decoding latents to RGB without upscaling", Kevin Turner 2022: what AUTOMATIC1111 calls "Approx cheap"
+SD1_PREVIEW = (      # to RGB in [-1, 1]
+    (0.298, 0.207, 0.208),
+    (0.187, 0.286, 0.173),
+    (-0.158, 0.189, 0.264),
+    (-0.184, -0.271, -0.473),
+    (0.0, 0.0, 0.0),
+)
+
+
+def decode(vae: nn.Module, latent: Tensor) -> Pixels:
+    """Latents (B, C, h, w) -> pixels (B, 8h, 8w, 3). Where half precision overflows, the VAE goes on in float32."""
+    return _to_pixels(_decode_finite(vae, latent))
+
+
+def decode_tiled(vae: nn.Module, latent: Tensor, tile: int, overlap: int) -> Pixels:
+    """The same from tiles of `tile` cells, blended linearly over `overlap` cells. Sums are kept on the CPU."""
+    batch, _, rows, columns = latent.shape
+    total = torch.zeros(batch, 3, rows * SCALE, columns * SCALE)
+    weight = torch.zeros(rows * SCALE, columns * SCALE)
+    for top in _starts(rows, tile, overlap):
+        for left in _starts(columns, tile, overlap):
+            piece = _decode_finite(vae, latent[:, :, top : top + tile, left : left + tile]).cpu()
+            height, width = piece.shape[-2:]
+            ramp = torch.outer(_ramp(height, overlap * SCALE), _ramp(width, overlap * SCALE))
+            place = np.s_[..., top * SCALE : top * SCALE + height, left * SCALE : left * SCALE + width]
+            total[place] += piece * ramp
+            weight[place] += ramp
+    return _to_pixels(total / weight)
+
+
+def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
+    """Pixels (B, H, W, 3) -> latents (B, C, H/8, W/8): the distribution's mean, or with `noise` a sample."""
+    image = torch.from_numpy(np.ascontiguousarray(pixels)).to(vae.device).permute(0, 3, 1, 2)
+    return _encode(vae, image.float() / 127.5 - 1, noise)
+
+
+def preview_factors(vae: nn.Module) -> Tensor:
+    """The linear map from latent to RGB in 0..1, (C + 1, 3), the last row an offset.
+
+    Published for Stable Diffusion's VAE; other, small VAEs are fitted in a fraction of a second.
+    """
+    config = vae.config
+    known = tuple(config.block_out_channels) == (128, 256, 512, 512) and config.latent_channels == 4
+    factors = torch.tensor(SD1_PREVIEW) if known else _fit_preview(vae)
+    factors = factors / 2
+    factors[-1] += 0.5
+    return factors.to(vae.device)
+
+
+def decodes_quickly(vae: nn.Module, latent: Tensor) -> bool:
+    """Whether a preview may come from the VAE itself: a tiny one, and a small picture."""
+    return latent.shape[-2] * latent.shape[-1] <= QUICK_CELLS and _size(vae) <= QUICK_WEIGHTS
+
+
+def linear_rgb(factors: Tensor, latent: Tensor) -> Pixels:
+    """Latents (B, C, h, w) -> (B, h, w, 3) by `preview_factors`."""
+    colours = latent.float().movedim(1, -1) @ factors[:-1] + factors[-1]
+    return (colours * 255).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def _decode_finite(vae: nn.Module, latent: Tensor) -> Tensor:
+    image = _decode(vae, latent)
+    if not torch.isfinite(image).all() and vae.dtype != torch.float32:
+        vae.float()
+        image = _decode(vae, latent)
+    if not torch.isfinite(image).all():
+        raise EaselError("the picture has no finite colours: the model or the settings are numerically unstable")
+    return image
+
+
+def _decode(vae: nn.Module, latent: Tensor) -> Tensor:
+    shift = vae.config.get("shift_factor") or 0.0
+    unscaled = latent.to(vae.device).float() / vae.config.scaling_factor + shift
+    return vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
+
+
+def _encode(vae: nn.Module, image: Tensor, noise: Tensor | None) -> Tensor:
+    """Image (B, 3, H, W) in [-1, 1] -> scaled latent."""
+    distribution = vae.encode(image.to(vae.dtype)).latent_dist
+    latent = distribution.mean.float()
+    if noise is not None:
+        latent = latent + distribution.std.float() * noise.to(latent.device)
+    return (latent - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+
+
+def _size(network: nn.Module) -> int:
+    return sum(weights.numel() for weights in network.parameters())
+
+
+def _to_pixels(image: Tensor) -> Pixels:
+    return _quantize(image.permute(0, 2, 3, 1))
+
+
+def _quantize(image: Tensor) -> Pixels:
+    """[-1, 1] -> 0 ... 255, rounded."""
+    return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).contiguous().cpu().numpy()
+
+
+def _starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles begin: evenly spread, at least `overlap` shared, the last one flush with the end."""
+    if length <= tile:
+        return [0]
+    count = math.ceil((length - overlap) / (tile - overlap))
+    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+
+def _ramp(length: int, overlap: int) -> Tensor:
+    """Blending weights of one tile axis, (length,): rising over `overlap` pixels, falling again at the other end."""
+    distance = torch.arange(length) + 0.5
+    return torch.minimum(distance, length - distance).clamp(max=max(overlap, 1)) / max(overlap, 1)
+
+
+@torch.no_grad()
+def _fit_preview(vae: nn.Module) -> Tensor:
+    """Least squares from the code of a smooth colour field to what the VAE decodes it to, in [-1, 1]: (C + 1, 3)."""
+    cells, knots = 16, 2
+    generator = torch.Generator().manual_seed(0)
+    colours = torch.rand(1, 3, knots, knots, generator=generator) * 2 - 1
+    image = nn.functional.interpolate(colours, size=cells * SCALE, mode="bilinear").to(vae.device)
+    latent = _encode(vae, image, None)
+    seen = nn.functional.avg_pool2d(_decode(vae, latent).clamp(-1, 1), SCALE)
+    known = _cells(nn.functional.pad(latent, (0, 0, 0, 0, 0, 1), value=1.0))            # (cells^2, C + 1)
+    return torch.linalg.lstsq(known, _cells(seen)).solution.float()
+
+
+def _cells(image: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B * h * w, C), float64 on the CPU."""
+    return image.movedim(1, -1).flatten(0, 2).double().cpu()

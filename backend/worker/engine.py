@@ -1,0 +1,374 @@
+"""Many pictures, one network call.
+
+The engine holds the running programs (`pipeline.draw`, one per picture), gathers their pending rows by batch key, makes
+one network call for a group and hands each program its answers. New jobs join and cancelled ones leave between two
+calls. It is driven by one thread, one `step()` at a time, inside `torch.inference_mode()`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.errors import EaselError, OutOfMemory, Problem
+from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
+from backend.prompt.chunks import chunk
+from backend.sampling.protocol import Noisy
+from backend.settings import Policy
+from backend.worker.checkpoints.base import Model
+from backend.worker.checkpoints.memory import Memory, out_of_memory
+from backend.worker.denoiser import denoise
+from backend.worker.guidance import Row
+from backend.worker.packing import BUCKETS, RowCurve
+from backend.worker.pipeline import Canvas, Decode, Drawing, Encode, Work, draw
+from backend.worker.plan import Plan, plan
+from backend.worker.preview import jpeg
+
+log = logging.getLogger(__name__)
+
+FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
+TEXTS_KEPT = 512          # encoded prompts held for reuse
+PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
+PREVIEW_SHARE = 0.05      # previews may take this part of the engine's time, whatever one costs
+DECODED_TOGETHER = 4
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A job in the engine's hands: which of its pictures wait, which are being drawn."""
+
+    run: Run
+    waiting: deque[int]
+    plan: Plan | None = None
+    drawing: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A picture being drawn: its generator and what that waits for."""
+
+    task: Task
+    index: int
+    model: Model
+    drawing: Drawing | None = None
+    work: Work | None = None
+    answers: list[Tensor | None] = field(default_factory=list)
+    call: int = 0
+    sigma: float = 0.0
+    previewed: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def key(self, row: Row) -> tuple[str, tuple[int, ...], int]:
+        """Rows with one key fit into one call: checkpoint, latent shape, context length."""
+        return self.task.run.checkpoint.key, tuple(row.x.shape), len(row.context)
+
+
+Slot = tuple[Program, int]      # a program and the position of one of its rows
+
+
+class Engine:
+    """See the module. `emit` receives every event; `preview_every` counts denoiser calls (0 = no previews)."""
+
+    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None], preview_every: int = 3) -> None:
+        self.memory = memory
+        self.policy = policy
+        self.emit = emit
+        self.preview_every = preview_every
+        self.tasks: dict[str, Task] = {}
+        self.programs: list[Program] = []
+        self.curves: dict[tuple, RowCurve] = {}
+        self.texts: OrderedDict[tuple, Tensor] = OrderedDict()
+        self.calls_on_checkpoint = 0
+        self.preview_allowed = 0.0
+
+    # ---- what the process calls ----
+
+    def add(self, run: Run) -> None:
+        """Take a job in; its first picture starts at the next step that has room."""
+        self.tasks[run.job] = task = Task(run, deque(run.indices))
+        self._finish_if_empty(task)
+
+    def cancel(self, job: str, index: int | None = None) -> None:
+        """Stop a job, or leave out one of its pictures; unknown ones were over already."""
+        task = self.tasks.get(job)
+        if task is None:
+            return
+        if index is None:
+            self._drop(task)
+            self.emit(Cancelled(job))
+        elif index in task.drawing or index in task.waiting:
+            self._leave_out(task, index)
+            self.emit(Skipped(job, index))
+            self._finish_if_empty(task)
+
+    def step(self) -> bool:
+        """One piece of work: start pictures there is room for, then one text encoding, decoding or network call.
+
+        Returns False when there is nothing to do.
+        """
+        self._admit()
+        for program in self.programs:
+            if isinstance(program.work, Encode):
+                self._encode(program, program.work)
+                return True
+        ready = [p for p in self.programs if isinstance(p.work, Decode)]
+        if ready:
+            self._decode(ready)
+        elif self.programs:
+            self._call(self._pack())
+        return bool(self.programs or self.tasks)
+
+    # ---- who draws ----
+
+    def _admit(self) -> None:
+        if self.policy == "solo":
+            task = next(iter(self.tasks.values()), None)
+            while task and not self.programs and task.run.job in self.tasks:
+                for _ in range(min(task.run.request.batch_size, len(task.waiting))):
+                    self._start(task)
+            return
+        while task := self._next_packed():
+            self._start(task)
+
+    def _next_packed(self) -> Task | None:
+        """The waiting job with the fewest pictures in work, on the loaded checkpoint while that is fair."""
+        waiting = [task for task in self.tasks.values() if task.waiting]
+        if not waiting:
+            return None
+        if not self.programs:
+            return waiting[0]
+        current = self.programs[0].task.run.checkpoint.key
+        same = [task for task in waiting if task.run.checkpoint.key == current]
+        others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
+        rows = sum(self._rows_of(program) for program in self.programs)
+        if others_starve or rows >= BUCKETS[-1]:
+            return None
+        return min(same, key=lambda task: len(task.drawing), default=None)
+
+    @staticmethod
+    def _rows_of(program: Program) -> int:
+        return len(program.work) if isinstance(program.work, list) else 2
+
+    def _start(self, task: Task) -> None:
+        index = task.waiting.popleft()
+        task.drawing.add(index)
+        with self._border(task):
+            program = self._program(task, index)
+            self.programs.append(program)
+            self._advance(program, None)
+
+    def _program(self, task: Task, index: int) -> Program:
+        model = self._model(task)
+        task.plan = task.plan or plan(task.run.request, model.schedule)
+        request = task.run.request
+        canvas = Canvas(model.latent_shape(request.width, request.height), model.device, model.prediction)
+        program = Program(task, index, model)
+        program.drawing = draw(task.plan, index, canvas, self._on_step(program))
+        return program
+
+    def _model(self, task: Task) -> Model:
+        checkpoint = task.run.checkpoint
+        if checkpoint.key in self.memory:
+            return self.memory.get(checkpoint)
+        self.calls_on_checkpoint = 0
+        self.emit(Loading(checkpoint.key))
+        model = self.memory.get(checkpoint)
+        self.emit(Loading(checkpoint.key, done=True, sha256=model.sha256))
+        return model
+
+    # ---- what they ask for ----
+
+    def _encode(self, program: Program, work: Encode) -> None:
+        with self._border(program.task, program):
+            self._advance(program, [self._encoded(program, text) for text in work.texts])
+
+    def _encoded(self, program: Program, text: str) -> Tensor:
+        request, model = program.task.run.request, program.model
+        key = (id(model), text, request.clip_skip, request.emphasis)
+        if key not in self.texts:
+            chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
+            self.texts[key] = model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
+            if len(self.texts) > TEXTS_KEPT:
+                self.texts.popitem(last=False)
+        self.texts.move_to_end(key)
+        return self.texts[key]
+
+    def _decode(self, ready: list[Program]) -> None:
+        first = ready[0]
+        alike = [p for p in ready if p.model is first.model and p.work.latent.shape == first.work.latent.shape]
+        batch = alike[:DECODED_TOGETHER]
+        with self._shared_border(batch, self._decode):
+            for program, pixels in zip(batch, self._decoded(batch), strict=True):
+                self._advance(program, pixels)
+
+    def _decoded(self, batch: list[Program]) -> Sequence[np.ndarray]:
+        latents = torch.stack([program.work.latent for program in batch])
+        try:
+            return batch[0].model.decode(latents)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        self.memory.free_cache()
+        for program in batch:
+            program.notes.append("decoded in tiles: memory was short")
+        return [batch[0].model.decode_tiled(latent[None])[0] for latent in latents]
+
+    def _pack(self) -> list[Slot]:
+        """The rows of the next call: all that share the key of the program that waited longest."""
+        slots = [(p, i) for p in self.programs for i, answer in enumerate(p.answers) if answer is None]
+        key = slots[0][0].key(slots[0][0].work[slots[0][1]])
+        return [(p, i) for p, i in slots if p.key(p.work[i]) == key]
+
+    def _call(self, slots: list[Slot]) -> None:
+        program, position = slots[0]
+        curve = self.curves.setdefault((id(program.model), *program.key(program.work[position])), RowCurve())
+        size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
+        slots = slots[:size]
+        rows = [p.work[i] for p, i in slots]
+        padding = [rows[-1]] * (size - len(rows))
+        self.calls_on_checkpoint += 1
+        with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
+            started = time.perf_counter()
+            answers = self._evaluated(program.model, rows + padding, curve)
+            curve.record(size, time.perf_counter() - started)
+            self._hand_back(slots, answers)
+
+    def _hand_back(self, slots: list[Slot], answers: Sequence[Tensor]) -> None:
+        for (program, position), answer in zip(slots, answers, strict=False):
+            program.answers[position] = answer
+        for program in dict.fromkeys(program for program, _ in slots):
+            if all(answer is not None for answer in program.answers):
+                self.programs.remove(program)
+                self.programs.append(program)
+                self._advance(program, program.answers)
+
+    def _call_alone(self, programs: list[Program]) -> None:
+        slots = [(programs[0], i) for i in range(len(programs[0].work))]
+        answers = [denoise(programs[0].model, [programs[0].work[i]])[0] for _, i in slots]
+        self._hand_back(slots, answers)
+
+    def _evaluated(self, model: Model, rows: list[Row], curve: RowCurve) -> list[Tensor]:
+        try:
+            return denoise(model, rows)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if len(rows) == 1:
+                raise OutOfMemory("needs more memory than there is; choose a smaller size", field="width") from error
+        self.memory.free_cache()
+        half = len(rows) // 2
+        curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
+        return self._evaluated(model, rows[:half], curve) + self._evaluated(model, rows[half:], curve)
+
+    # ---- how they go on, end and fail ----
+
+    def _advance(self, program: Program, answer: Any) -> None:
+        with self._border(program.task, program):
+            try:
+                program.work = program.drawing.send(answer)
+                program.answers = [None] * len(program.work) if isinstance(program.work, list) else []
+            except StopIteration as end:
+                self._deliver(program, end.value)
+
+    def _deliver(self, program: Program, pixels: np.ndarray) -> None:
+        task = program.task
+        self._leave_out(task, program.index)
+        self.emit(Picture(
+            job=task.run.job, index=program.index,
+            width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
+            facts={"Model hash": program.model.sha256[:10]}, notes=(*task.plan.notes, *program.notes),
+        ))
+        self._finish_if_empty(task)
+
+    def _leave_out(self, task: Task, index: int) -> None:
+        for program in [p for p in self.programs if p.task is task and p.index == index]:
+            program.drawing.close()
+            self.programs.remove(program)
+        task.drawing.discard(index)
+        if index in task.waiting:
+            task.waiting.remove(index)
+
+    def _finish_if_empty(self, task: Task) -> None:
+        if not task.waiting and not task.drawing:
+            self._drop(task)
+            self.emit(Done(task.run.job))
+
+    def _drop(self, task: Task) -> None:
+        for index in (*task.drawing, *task.waiting):
+            self._leave_out(task, index)
+        self.tasks.pop(task.run.job, None)
+
+    def _fail(self, task: Task, error: Exception) -> None:
+        if task.run.job not in self.tasks:
+            return
+        self._drop(task)
+        detail = "".join(traceback.format_exception(error))
+        log.error("job %s failed\n%s", task.run.job, detail)
+        problems = error.problems if isinstance(error, EaselError) else (Problem(_sentence(error)),)
+        self.emit(Failed(task.run.job, problems, detail))
+
+    @contextmanager
+    def _border(self, task: Task, program: Program | None = None) -> Iterator[None]:
+        """Whatever goes wrong inside fails this job only."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the border of one job
+            self._fail(task, self._noted(program, error) if program else error)
+
+    @contextmanager
+    def _shared_border(self, programs: list[Program], alone: Callable[[list[Program]], None]) -> Iterator[None]:
+        """Work of several pictures went wrong: a single one is the culprit, else each is tried alone, once."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the border of the jobs that share the work
+            if len(programs) == 1:
+                self._fail(programs[0].task, self._noted(programs[0], error))
+                return
+            for program in [program for program in programs if program in self.programs]:
+                with self._border(program.task, program):
+                    alone([program])
+
+    @staticmethod
+    def _noted(program: Program, error: Exception) -> Exception:
+        job = program.task.run.job
+        error.add_note(f"job {job}, picture {program.index}, call {program.call}, sigma {program.sigma:g}")
+        return error
+
+    def _on_step(self, program: Program) -> Callable[[Noisy, Tensor], None]:
+        def heard(noisy: Noisy, denoised: Tensor) -> None:
+            program.call += 1
+            program.sigma = noisy.sigma
+            calls = max(program.task.plan.calls, program.call)
+            self.emit(Progress(program.task.run.job, program.index, program.call, calls))
+            if self.preview_every and program.call % self.preview_every == 0 and program.call < calls:
+                self._preview(program, denoised)
+
+        return heard
+
+    def _preview(self, program: Program, denoised: Tensor) -> None:
+        """Send a preview unless the last ones cost too much for another so soon."""
+        started = time.monotonic()
+        if started < max(self.preview_allowed, program.previewed + PREVIEW_SECONDS):
+            return
+        try:
+            pixels = program.model.preview(denoised[None])[0]
+        except (EaselError, RuntimeError, MemoryError) as error:
+            log.info("a preview was left out: %s", error)     # the picture itself may still come out well
+            return
+        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
+        program.previewed = time.monotonic()
+        self.preview_allowed = program.previewed + (program.previewed - started) / PREVIEW_SHARE
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:500]

@@ -1,0 +1,83 @@
+"""The process around the engine: commands in, events out, one device.
+
+Three threads: the main one drives the engine, one reads commands, one writes events, so that neither a slow pipe nor a
+long network call holds up the other. When the front process is gone the worker ends itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+from multiprocessing.connection import Connection
+
+import torch
+
+from backend.errors import EaselError
+from backend.messages import Cancel, Command, Event, Ready, Refused, Run, Stop
+from backend.settings import Policy
+from backend.worker.checkpoints.memory import Memory
+from backend.worker.device import place
+from backend.worker.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+def main(connection: Connection, device: str, policy: Policy, preview_every: int) -> None:
+    """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
+    try:
+        placement = place(device)
+    except EaselError as error:
+        connection.send(Refused(str(error)))
+        return
+    commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(connection, commands), daemon=True, name="commands").start()
+    writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
+    writer.start()
+    engine = Engine(Memory(placement), policy, events.put, preview_every)
+    events.put(Ready(placement.name, placement.dtype))
+    with torch.inference_mode():
+        _serve(engine, commands)
+    events.put(None)
+    writer.join(timeout=5)
+
+
+def _serve(engine: Engine, commands: queue.SimpleQueue[Command]) -> None:
+    busy = False
+    while True:
+        try:
+            while command := commands.get(block=not busy):
+                if isinstance(command, Stop):
+                    return
+                _obey(engine, command)
+                busy = True
+        except queue.Empty:
+            pass
+        busy = engine.step()
+
+
+def _obey(engine: Engine, command: Command) -> None:
+    if isinstance(command, Run):
+        engine.add(command)
+    elif isinstance(command, Cancel):
+        engine.cancel(command.job, command.index)
+
+
+def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
+    while True:
+        try:
+            commands.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
+
+
+def _write(connection: Connection, events: queue.SimpleQueue[Event | None]) -> None:
+    while (event := events.get()) is not None:
+        try:
+            connection.send(event)
+        except (BrokenPipeError, OSError):
+            os._exit(0)

@@ -1,0 +1,155 @@
+"""A worker without a model: draws plain colours, and obeys orders hidden in the prompt. Speaks `backend.messages`.
+
+Orders are words of the prompt, each acts on the first attempt only unless it ends in `always`:
+    die_at=load | start | step:N | picture:N | done     kill this process there (SIGKILL), N counts from 0
+    fail=N          report an error at picture N
+    slow=SECONDS    wait before each step
+    refuse          (as EASEL_FAKE=refuse in the environment) end before Ready
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from backend.errors import Problem
+from backend.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Loading,
+    Picture,
+    Preview,
+    Progress,
+    Ready,
+    Run,
+    Skipped,
+    Stop,
+)
+
+STEPS = 3
+
+
+def main(connection: Connection, device: str, policy: str, preview_every: int) -> None:
+    if os.environ.get("EASEL_FAKE") == "refuse":
+        sys.exit(3)
+    Fake(connection).run()
+
+
+class Ended(Exception):
+    """The job is over before its pictures are."""
+
+
+class Fake:
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.commands: queue.SimpleQueue[Run | Cancel | Stop] = queue.SimpleQueue()
+        self.waiting: list[Run] = []
+        self.cancelled: set[tuple[str, int | None]] = set()
+        self.loaded = ""
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self) -> None:
+        while True:
+            try:
+                self.commands.put(self.connection.recv())
+            except (EOFError, OSError):
+                os._exit(0)
+
+    def run(self) -> None:
+        self.connection.send(Ready("fake", "float32"))
+        while self.obey(block=not self.waiting):
+            while self.waiting:
+                self.draw(self.waiting.pop(0))
+
+    def obey(self, block: bool = False) -> bool:
+        """Take in the commands; False on Stop."""
+        while True:
+            try:
+                command = self.commands.get(block=block)
+            except queue.Empty:
+                return True
+            block = False
+            if isinstance(command, Stop):
+                os._exit(0)
+            elif isinstance(command, Run):
+                self.waiting.append(command)
+            else:
+                self.cancel(command)
+
+    def cancel(self, command: Cancel) -> None:
+        waiting = next((run for run in self.waiting if run.job == command.job), None)
+        if waiting and command.index is None:
+            self.waiting.remove(waiting)
+            self.connection.send(Cancelled(command.job))
+        self.cancelled.add((command.job, command.index))
+
+    def draw(self, run: Run) -> None:
+        self.cancelled.discard((run.job, None))
+        orders = Orders(run)
+        try:
+            orders.reach("load")
+            if self.loaded != run.checkpoint.key:
+                self.connection.send(Loading(run.checkpoint.key))
+                self.connection.send(Loading(run.checkpoint.key, done=True, sha256="ab" * 32))
+                self.loaded = run.checkpoint.key
+            orders.reach("start")
+            for index in run.indices:
+                self.picture(run, index, orders)
+            orders.reach("done")
+            self.connection.send(Done(run.job))
+        except Ended:
+            pass
+
+    def picture(self, run: Run, index: int, orders: Orders) -> None:
+        for step in range(1, STEPS + 1):
+            time.sleep(orders.slow)
+            self.obey()
+            if (run.job, None) in self.cancelled:
+                self.connection.send(Cancelled(run.job))
+                raise Ended
+            if (run.job, index) in self.cancelled:
+                self.connection.send(Skipped(run.job, index))
+                return
+            orders.reach(f"step:{index * STEPS + step}")
+            self.connection.send(Progress(run.job, index, step, STEPS))
+            self.connection.send(Preview(run.job, index, b"\xff\xd8" + bytes([step])))
+        if orders.fails(index):
+            self.connection.send(Failed(run.job, (Problem("too wild", "prompt"),), "Traceback of a fake"))
+            raise Ended
+        width, height = run.request.width, run.request.height
+        colour = run.request.of_image(index).seed.to_bytes(4, "big")[1:]
+        facts = {"Model hash": "abababab"}
+        self.connection.send(Picture(run.job, index, width, height, colour * (width * height), facts))
+        orders.reach(f"picture:{index}")
+
+
+class Orders:
+    """What the prompt tells this fake to do. A file beside the model remembers what was done once."""
+
+    def __init__(self, run: Run) -> None:
+        words = dict(word.partition("=")[::2] for word in run.request.prompt.split())
+        self.always = "always" in words
+        self.die_at, self.fail_at, self.slow = words.get("die_at"), words.get("fail"), float(words.get("slow", 0))
+        self.memory = Path(run.checkpoint.path).with_name(f"{run.job}.once")
+
+    def once(self) -> bool:
+        if self.always or not self.memory.exists():
+            self.memory.touch()
+            return True
+        return False
+
+    def reach(self, place: str) -> None:
+        if self.die_at == place and self.once():
+            time.sleep(0.05)        # what was sent is on its way
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def fails(self, index: int) -> bool:
+        return self.fail_at == str(index) and self.once()

@@ -1,0 +1,116 @@
+"""Tiny Stable Diffusion 1 networks with random weights, and the original (LDM) single-file layout of any such networks."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+          "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
+VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+TOP = {"conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
+       "conv_norm_out": "out.0", "conv_out": "out.2"}
+
+
+@dataclass
+class Networks:
+    unet: nn.Module
+    vae: nn.Module
+    text: nn.Module
+
+
+def tiny(in_channels: int = 4, seed: int = 0) -> Networks:
+    """A UNet of 32 and 64 channels, a VAE of four narrow stages, a text encoder of width 32 with CLIP's vocabulary."""
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        in_channels=in_channels, block_out_channels=(32, 64), layers_per_block=2, cross_attention_dim=32,
+        attention_head_dim=8, norm_num_groups=32, sample_size=64,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 16, 16), layers_per_block=1, latent_channels=4, norm_num_groups=8, sample_size=512,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    )
+    text = CLIPTextModel(CLIPTextConfig(
+        vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=1,
+        hidden_act="quick_gelu", projection_dim=32,
+    ))
+    return Networks(unet.eval(), vae.eval(), text.eval())
+
+
+def layout(networks: Networks) -> dict[str, Tensor]:
+    """All tensors by the names of an original checkpoint, with the extra ones that such files carry."""
+    depth = networks.unet.config.layers_per_block
+    stages = len(networks.vae.config.block_out_channels)
+    tensors = {"model.diffusion_model." + unet_name(k, depth, networks.unet): v for k, v in networks.unet.state_dict().items()}
+    tensors |= {"first_stage_model." + vae_name(k, stages): _as_convolution(k, v) for k, v in networks.vae.state_dict().items()}
+    tensors |= {"cond_stage_model.transformer.text_model." + k: v for k, v in networks.text.state_dict().items()}
+    tensors["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    tensors["model_ema.decay"] = torch.tensor(0.9999)
+    return {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+
+
+def save_folder(networks: Networks, folder: Path) -> Path:
+    """As a diffusers folder."""
+    networks.unet.save_pretrained(folder / "unet")
+    networks.vae.save_pretrained(folder / "vae")
+    networks.text.save_pretrained(folder / "text_encoder")
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    return folder
+
+
+def save_single(networks: Networks, file: Path) -> Path:
+    """As one .safetensors file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(layout(networks), file)
+    return file
+
+
+def unet_name(name: str, depth: int, unet: nn.Module) -> str:
+    for theirs, ours in TOP.items():
+        if name.startswith(theirs + "."):
+            return ours + name.removeprefix(theirs)
+    if found := re.match(r"mid_block\.(resnets|attentions)\.(\d)\.(.*)", name):
+        kind, index, rest = found.groups()
+        return f"middle_block.{1 if kind == 'attentions' else 2 * int(index)}." + _resnet(rest, kind)
+    side, block, kind, layer, rest = re.match(r"(down|up)_blocks\.(\d)\.(\w+)\.(\d)\.(.*)", name).groups()
+    block, layer = int(block), int(layer)
+    if kind == "downsamplers":
+        return f"input_blocks.{(block + 1) * (depth + 1)}.0.{rest.replace('conv', 'op')}"
+    if kind == "upsamplers":
+        place = 2 if hasattr(unet.up_blocks[block], "attentions") else 1
+        return f"output_blocks.{block * (depth + 1) + depth}.{place}.{rest}"
+    index = (1 if side == "down" else 0) + block * (depth + 1) + layer
+    return f"{'input' if side == 'down' else 'output'}_blocks.{index}.{int(kind == 'attentions')}." + _resnet(rest, kind)
+
+
+def vae_name(name: str, stages: int) -> str:
+    name = re.sub(r"down_blocks\.(\d)\.resnets", r"down.\1.block", name)
+    name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
+    name = re.sub(r"up_blocks\.(\d)\.resnets", lambda m: f"up.{stages - 1 - int(m[1])}.block", name)
+    name = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{stages - 1 - int(m[1])}.upsample", name)
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name)
+    if "mid_block.attentions.0" in name:
+        name = name.replace("mid_block.attentions.0", "mid.attn_1")
+        for theirs, ours in VAE_ATTENTION.items():
+            name = name.replace(f".{theirs}.", f".{ours}.")
+    return name.replace("conv_norm_out", "norm_out").replace("conv_shortcut", "nin_shortcut")
+
+
+def _resnet(rest: str, kind: str) -> str:
+    if kind != "resnets":
+        return rest
+    head, _, tail = rest.rpartition(".")
+    return f"{RESNET[head]}.{tail}"
+
+
+def _as_convolution(name: str, tensor: Tensor) -> Tensor:
+    return tensor[:, :, None, None] if "attentions" in name and tensor.dim() == 2 else tensor

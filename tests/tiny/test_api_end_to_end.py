@@ -1,0 +1,154 @@
+"""The whole house as a client sees it: app.py as a process, its worker, and a checkpoint on the CPU."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image as Pillow
+
+from backend.image import infotext
+from backend.settings import HOME
+
+SMALL = {"prompt": "a large red circle on a blue background", "width": 64, "height": 64, "steps": 2, "seed": 7}
+PATIENCE = 240.0
+
+
+def models(folder: Path) -> list[str]:
+    """The demo model is found without a flag; where it is not there yet, networks with random weights stand in."""
+    if any((HOME / "models").glob("demo/*")):
+        return []
+    from tests.tiny.ldm import save_single, tiny
+
+    (folder / "checkpoints").mkdir(parents=True)
+    save_single(tiny(), folder / "checkpoints" / "tiny.safetensors")
+    return ["--models", str(folder)]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("house")
+    command = [sys.executable, "app.py", "--port", "0", "--data", str(folder / "data"), "--device", "cpu", *models(folder / "models")]
+    with subprocess.Popen(command, cwd=HOME, stdout=subprocess.PIPE, text=True) as house:
+        try:
+            address = house.stdout.readline().split()[-1]
+            with httpx.Client(base_url=address, timeout=PATIENCE) as client:
+                yield client
+        finally:
+            house.terminate()
+            assert house.wait(timeout=60) == 0
+
+
+def txt2img(client: httpx.Client, **values: Any) -> httpx.Response:
+    return client.post("/sdapi/v1/txt2img", json={**SMALL, **values})
+
+
+def pictures(answer: httpx.Response) -> list[Pillow.Image]:
+    assert answer.status_code == 200, answer.text
+    return [Pillow.open(io.BytesIO(base64.b64decode(image))) for image in answer.json()["images"]]
+
+
+def until(found: Any) -> Any:
+    """What `found()` gives as soon as it gives something."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def test_a_picture_carries_the_settings_that_made_it(client: httpx.Client) -> None:
+    answer = txt2img(client, sampler_name="Euler a", cfg_scale=5, override_settings={"CLIP_stop_at_last_layers": 2})
+    (picture,) = pictures(answer)
+    assert picture.size == (64, 64)
+    found = infotext.read(picture.text["parameters"]).values
+    assert found["prompt"] == SMALL["prompt"]
+    assert (found["steps"], found["seed"], found["sampler"], found["cfg_scale"], found["clip_skip"]) == (2, 7, "Euler a", 5, 2)
+    info = json.loads(answer.json()["info"])
+    assert info["infotexts"] == [picture.text["parameters"]] and len(info["sd_model_hash"]) == 10
+
+
+def test_the_same_request_gives_the_same_picture(client: httpx.Client) -> None:
+    first, second = (pictures(txt2img(client))[0] for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_a_batch_is_single_pictures_with_seeds_counted_up(client: httpx.Client) -> None:
+    first, second = pictures(txt2img(client, n_iter=2))
+    assert first.tobytes() != second.tobytes()
+    assert second.tobytes() == pictures(txt2img(client, seed=8))[0].tobytes()
+
+
+def test_progress_is_seen_and_interrupt_ends_the_call(client: httpx.Client) -> None:
+    answers: list[httpx.Response] = []
+    calling = threading.Thread(target=lambda: answers.append(txt2img(client, steps=1000)))
+    calling.start()
+    seen = until(lambda: (now := client.get("/sdapi/v1/progress").json())["state"]["sampling_step"] > 2 and now)
+    assert 0 < seen["progress"] < 1 and seen["state"]["sampling_steps"] >= 1000 and seen["state"]["job"]
+    assert until(lambda: client.get("/sdapi/v1/progress").json()["current_image"])
+    assert client.post("/sdapi/v1/interrupt").json() == {}
+    calling.join(PATIENCE)
+    assert answers[0].status_code == 200 and answers[0].json()["images"] == []
+    assert client.get("/sdapi/v1/progress").json()["progress"] == 0
+
+
+def test_a_client_that_hangs_up_cancels_its_job(client: httpx.Client) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/sdapi/v1/txt2img", json={**SMALL, "steps": 1000}, timeout=0.5)
+    assert until(lambda: client.get("/easel/jobs?limit=1").json()["jobs"][0]["state"] == "cancelled")
+
+
+def test_calls_at_the_same_time_all_get_their_own_picture(client: httpx.Client) -> None:
+    answers: dict[int, httpx.Response] = {}
+    calls = [threading.Thread(target=lambda seed=seed: answers.update({seed: txt2img(client, seed=seed)})) for seed in (1, 2, 3)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join(PATIENCE)
+    for seed, answer in answers.items():
+        assert infotext.read(pictures(answer)[0].text["parameters"]).values["seed"] == seed
+    assert len(answers) == 3
+
+
+BAD: list[tuple[str, str]] = [
+    ('"steps": 0', "steps"), ('"steps": 1001', "steps"), ('"steps": 2.5', "steps"), ('"steps": NaN', "steps"), ('"steps": "NaN"', "steps"),
+    ('"cfg_scale": 1e9', "cfg_scale"), ('"cfg_scale": Infinity', "cfg_scale"), ('"cfg_scale": "inf"', "cfg_scale"),
+    ('"width": 0', "width"), ('"width": 1', "width"), ('"height": 7', "height"), ('"height": 1000000', "height"), ('"width": -1', "width"),
+    ('"sampler_name": "Nonsense"', "sampler"), ('"scheduler": "Nonsense"', "schedule"), ('"seed": 1e40', "seed"), ('"seed": true', "seed"),
+    ('"n_iter": 0', "batch_count"), ('"batch_size": 100000', "batch_size"), ('"prompt": 5', "prompt"), ('"eta": "x"', "eta"),
+    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"enable_hr": true', "enable_hr"),
+    ('"override_settings": {"sd_model_checkpoint": "../../etc/passwd"}', "checkpoint"), ('"prompt": "' + "x" * 200_000 + '"', "prompt"),
+]
+
+
+@pytest.mark.parametrize("pair, field", BAD, ids=[pair[:40] for pair, _ in BAD])
+def test_a_wrong_value_is_answered_with_its_name(client: httpx.Client, pair: str, field: str) -> None:
+    rest = json.dumps({k: v for k, v in SMALL.items() if f'"{k}":' not in pair})[1:]
+    answer = client.post("/sdapi/v1/txt2img", content="{" + pair + ", " + rest, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422 and [problem["field"] for problem in answer.json()["problems"]] == [field]
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "cat, " * 4000, "a\x00b\x07c\ud800\u202e", "((((", "[a:b", "(a:nan)", "\n\n", "AND AND", "🐈" * 300],
+                         ids=["empty", "space", "20,000 characters", "controls", "brackets", "open", "nan", "lines", "AND", "emoji"])
+def test_any_prompt_makes_a_picture(client: httpx.Client, prompt: str) -> None:
+    answer = client.post("/sdapi/v1/txt2img", content=json.dumps({**SMALL, "prompt": prompt, "steps": 1}),
+                         headers={"Content-Type": "application/json"})
+    assert len(pictures(answer)) == 1
+
+
+def test_the_house_stands_after_all_this(client: httpx.Client) -> None:
+    health = client.get("/easel/health").json()
+    assert health["status"] == "ok" and health["workers"][0]["state"] == "ready"
+    assert "gradio" in client.get("/").text
+    assert client.get("/sdapi/v1/sd-models").json()

@@ -1,0 +1,95 @@
+"""The demo model through the engine: it draws what it is asked; prompt language and samplers can be seen to work."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from backend.catalog import Catalog
+from backend.request import Request
+from backend.sampling.samplers import SAMPLERS
+from backend.settings import HOME
+from backend.worker.checkpoints.memory import Memory
+from backend.worker.device import place
+from tests.tiny.test_engine import Studio
+from training.captions import caption
+from training.checker import judge, look
+from training.scenes import Scene, Thing, random_scenes
+
+BASE = Request(prompt="", width=128, height=128, steps=20, seed=1, variation_seed=1, cfg_scale=5, sampler="DPM++ 2M", schedule="Karras")
+RED_CIRCLE = Scene("blue", (Thing("red", "circle"),))
+
+
+@pytest.fixture(scope="module")
+def demo():
+    checkpoint = Catalog((HOME / "models",), HOME / "data").find("demo")
+    return Memory(place("cpu")), {"first": checkpoint}
+
+
+def draw(demo, requests: list[Request]) -> list[Image.Image]:
+    studio = Studio(demo)
+    studio.engine.preview_every = 0
+    for number, request in enumerate(requests):
+        studio.add(str(number), request)
+    studio.run()
+    return [Image.frombytes("RGB", (p.width, p.height), p.pixels)
+            for p in (next(e for e in studio.events if getattr(e, "pixels", None) and e.job == str(n)) for n in range(len(requests)))]
+
+
+def share(values) -> float:
+    return float(np.mean(list(values)))
+
+
+def test_combinations_it_never_saw(demo):
+    rng = random.Random(5)
+    scenes = [s for count in (1, 2) for s in random_scenes(40 + count, 20, held_out=True, count=count, plain=1.0)]
+    pictures = draw(demo, [BASE.replace(prompt=caption(s, rng), seed=i) for i, s in enumerate(scenes)])
+    verdicts = [judge(picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
+    assert share(v.background for v in verdicts) >= 0.95
+    assert share(v.colours[0] for v in verdicts[:20]) >= 0.9
+    assert share(v.shapes[0] for v in verdicts[:20]) >= 0.8
+    assert share(v.things_right for v in verdicts[20:]) >= 0.6
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_a_red_circle_on_blue(demo, sampler):
+    scale = 1.0 if sampler == "LCM" else 5.0
+    steps = 40 if sampler == "DPM fast" else 20
+    request = BASE.replace(prompt="red circle, blue background", sampler=sampler, schedule="Automatic", cfg_scale=scale, steps=steps)
+    verdicts = [judge(p, RED_CIRCLE) for p in draw(demo, [request.replace(seed=seed) for seed in (1, 2, 3)])]
+    assert sum(v.background and v.colours[0] for v in verdicts) >= 2
+
+
+def test_one_picture_is_round_red_and_on_blue(demo):
+    prompts = ("a red circle on a blue background", "red circle, blue background")
+    verdicts = [judge(p, RED_CIRCLE) for p in draw(demo, [BASE.replace(prompt=x, seed=s) for x in prompts for s in range(4)])]
+    assert sum(v.background and v.things_right for v in verdicts) >= 7
+
+
+def test_prompt_editing_changes_the_colour_half_way(demo):
+    early, late = (BASE.replace(prompt=f"[red:green:{when}] circle, white background") for when in (0.02, 0.98))
+    colours = [look(p).objects[0].colour for p in draw(demo, [early, late])]
+    assert colours == ["green", "red"]
+
+
+def test_the_negative_prompt_is_heard(demo):
+    plain = BASE.replace(prompt="circle, white background")
+    pushed = plain.replace(negative_prompt="red circle, white background")
+    red = [sum(look(p).objects[0].colour == "red" for p in draw(demo, [r.replace(seed=s) for s in range(8)] )
+               if look(p).objects) for r in (plain.replace(prompt="red circle, white background"), pushed)]
+    assert red[0] >= 7 and red[1] <= 2
+
+
+def test_cfg_one_draws_with_half_the_rows_and_still_hears(demo):
+    picture = draw(demo, [BASE.replace(prompt="red circle, blue background", cfg_scale=1.0)])[0]
+    assert look(picture).background == "blue"
+
+
+def test_all_zero_latents_are_no_picture_of_anything(demo):
+    """The checker does not see things where there are none."""
+    with torch.inference_mode():
+        grey = demo[0].get(demo[1]["first"]).decode(torch.zeros(1, 4, 16, 16))[0]
+    verdict = judge(Image.fromarray(grey), RED_CIRCLE)
+    assert not verdict.things_right

@@ -1,0 +1,414 @@
+"""The front with a fake worker process: every job ends once, with the same picture, whatever happens to whom and when."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend import Backend
+from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
+from backend.store.pictures import Pictures
+from tests.tiny import fake_worker
+from tests.tiny.house import Guest, open_house, submit, until
+
+# Where a worker is killed, and the seed of that test's job, which tells its files apart.
+PLACES = {"load": 100, "start": 200, "step:1": 300, "step:3": 400, "picture:0": 500, "step:5": 600, "picture:1": 700, "done": 800}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light_start() -> Iterator[None]:
+    """A spawned process imports the main module again; the fake worker has no use for pytest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["__main__"], "__spec__", None)
+        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """One house for most tests, because each start of a process takes its time."""
+    backend = open_house(tmp_path_factory.mktemp("house"))
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def house(backend: Backend) -> Guest:
+    return Guest(backend, secrets.token_hex(4))
+
+
+@pytest.fixture
+def other(backend: Backend) -> Guest:
+    return Guest(backend, secrets.token_hex(4))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Content by index and seed; time and job, which differ from run to run, are taken off the name."""
+    return {path.name.split("-", 2)[2]: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def worker_pid(house: Guest) -> int:
+    return until(lambda: house.backend._dispatcher._lines[0]._handle).pid
+
+
+def running(house: Guest, job: str) -> bool:
+    return house.job(job).state == "running"
+
+
+# ---- the ordinary way ----
+
+
+def test_a_job_from_submit_to_picture(house):
+    job = house.submit("hello", batch_count=2)
+    assert job.state in ("queued", "running") and job.request.checkpoint == "demo"
+    done = house.wait(job.id)
+    assert (done.state, done.attempts, [image.index for image in done.images]) == ("done", 0, [0, 1])
+    for image in done.images:
+        path = house.image_file(image.id)
+        assert path.name == image.name and "hello" in image.infotext and "abababab" in image.infotext
+        assert house.backend.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
+    assert house.images()[0].index == 1
+    assert house.backend._catalog.hashes == {"demo": "ab" * 32}
+    assert house.backend.status().workers[0].device == "fake"
+
+
+def test_submit_names_every_wrong_field(house):
+    with pytest.raises(InvalidRequest) as error:
+        house.submit(checkpoint="nowhere", steps=-1, mood="good")
+    assert sorted(problem.field for problem in error.value.problems) == ["checkpoint", "mood", "steps"]
+    assert house.jobs() == []
+
+
+def test_submit_draws_seeds_and_gives_back_the_frozen_request(house):
+    job = house.submit(seed=-1)
+    assert job.request.seed >= 0 and job.request.variation_seed >= 0
+    assert house.job(job.id).request == job.request
+
+
+def test_two_submits_at_once_both_land(house):
+    threads = [threading.Thread(target=house.submit, args=(str(number),)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for job in house.jobs():
+        assert house.wait(job.id).state == "done"
+    assert sorted(job.request.prompt for job in house.jobs()) == list("012345")
+
+
+def test_the_pages_hear_of_everything_in_order(house):
+    cursor, _ = house.watch(cursor=0)
+    job = house.submit("slow=0.02", batch_count=2)
+    heard = []
+    while not any(event["type"] == "job" and event["state"] == "done" for event in heard):
+        cursor, events = house.watch(cursor=cursor, timeout=10)
+        heard += events
+    kinds = [event["type"] for event in heard]
+    assert {"queue", "progress", "image", "job"} <= set(kinds)
+    assert [event["image"]["index"] for event in heard if event["type"] == "image"] == [0, 1]
+    progress = [event for event in heard if event["type"] == "progress"]
+    assert [event["fraction"] for event in progress] == sorted(event["fraction"] for event in progress)
+    assert {event["job"] for event in progress} == {job.id} and progress[-1]["preview"] > 0
+    assert [event["cursor"] for event in heard] == sorted(event["cursor"] for event in heard)
+    assert house.watch(cursor=0)[1][0]["type"] in ("queue", "status")
+
+
+def test_preview_and_progress_while_it_runs_and_nothing_after(house):
+    job = house.submit("slow=0.1", batch_count=2)
+    until(lambda: house.preview(job.id))
+    live = house.backend.live(job.id)
+    assert live.count == 2 and 0 <= live.fraction < 1 and live.steps == fake_worker.STEPS
+    house.wait(job.id)
+    assert house.backend.live(job.id) is None and house.preview(job.id) is None
+
+
+def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
+    job = house.submit("fail=1", batch_count=2)
+    failed = house.wait(job.id)
+    assert (failed.state, failed.problems[0].field, len(failed.images)) == ("failed", "prompt", 1)
+    house.retry(job.id)
+    done = house.wait(job.id)
+    assert (done.state, [image.index for image in done.images]) == ("done", [0, 1])
+    assert done.images[0] == failed.images[0]
+
+
+def test_the_next_job_is_with_the_worker_before_the_first_has_ended(house):
+    first, second = house.submit("slow=0.1"), house.submit()
+    until(lambda: house.backend.live(second.id))
+    assert house.job(first.id).state == "running"
+    assert (house.job(second.id).state, house.job(second.id).position) == ("queued", 1)
+    assert house.wait(second.id).state == "done"
+
+
+def test_packed_hands_out_several_jobs(tmp_path):
+    backend = open_house(tmp_path, policy="packed", start_workers=False)
+    house = Guest(backend, "ann")
+    jobs = [house.submit("slow=0.02") for _ in range(5)]
+    assert house.queue()[4].position == 5
+    backend.start_workers()
+    until(lambda: all(backend.live(job.id) for job in jobs))
+    for job in jobs:
+        assert house.wait(job.id).state == "done"
+    backend.close()
+
+
+# ---- stopping ----
+
+
+def test_cancel_a_waiting_job(tmp_path):
+    backend = open_house(tmp_path, start_workers=False)
+    house = Guest(backend, "ann")
+    job = house.submit()
+    house.cancel(job.id)
+    assert house.wait(job.id).state == "cancelled"
+    with pytest.raises(NotAllowed):
+        house.cancel(job.id)
+    backend.close()
+
+
+def test_cancel_a_running_job_keeps_its_pictures_and_retry_makes_the_rest(house):
+    job = house.submit("slow=0.05", batch_count=3)
+    until(lambda: house.job(job.id).images)
+    house.cancel(job.id)
+    cancelled = house.wait(job.id)
+    assert cancelled.state == "cancelled" and 1 <= len(cancelled.images) < 3
+    house.retry(job.id)
+    assert [image.index for image in house.wait(job.id).images] == [0, 1, 2]
+
+
+def test_cancel_and_retry_of_a_job_leased_ahead_while_the_worker_still_has_it(house):
+    first, ahead = house.submit("slow=0.1"), house.submit()
+    until(lambda: house.backend.live(ahead.id))
+    house.cancel(ahead.id)
+    assert house.job(ahead.id).state == "cancelled"
+    house.retry(ahead.id)
+    assert house.wait(first.id).state == house.wait(ahead.id).state == "done"
+    assert len(house.images(job=ahead.id)) == 1
+
+
+def test_interrupt_stops_what_runs_and_leaves_what_waits(house, other):
+    jobs = [house.submit("slow=0.1"), house.submit()]
+    theirs = other.submit()
+    until(lambda: running(house, jobs[0].id))
+    house.interrupt()
+    assert [house.wait(job.id).state for job in jobs] == ["cancelled", "done"]
+    assert other.wait(theirs.id).state == "done"
+
+
+def test_cancel_all_clears_only_the_owners_queue(house, other):
+    jobs = [house.submit("slow=0.1") for _ in range(3)]
+    theirs = other.submit()
+    until(lambda: running(house, jobs[0].id))
+    house.cancel_all()
+    assert [house.wait(job.id).state for job in jobs] == ["cancelled"] * 3
+    assert other.wait(theirs.id).state == "done"
+
+
+def test_skip_leaves_out_one_picture_for_good(house):
+    job = house.submit("slow=0.1", batch_count=3)
+    until(lambda: (live := house.backend.live(job.id)) and live.step)
+    house.skip()
+    done = house.wait(job.id)
+    assert done.state == "done" and [image.index for image in done.images] == [1, 2]
+
+
+def test_owners_do_not_see_each_other(house, other):
+    job = house.submit()
+    image = house.wait(job.id).images[0]
+    for call in (other.job, other.cancel, other.retry, other.preview, other.wait):
+        with pytest.raises(NotFound):
+            call(job.id)
+    for call in (other.image, other.image_file):
+        with pytest.raises(NotFound):
+            call(image.id)
+    assert other.jobs() == other.images() == other.queue() == []
+    assert not any(house.owner in str(event) or job.id in str(event) for event in other.watch(cursor=0)[1])
+
+
+# ---- crashes ----
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the same jobs when nothing happens to them."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    backend = open_house(folder, start_workers=False)
+    jobs = [submit(backend, f"die_at={place} once", batch_count=2, seed=seed) for place, seed in PLACES.items()]
+    for job in jobs:
+        (folder / f"{job.id}.once").touch()         # as if it had died before
+    backend.start_workers()
+    assert [backend.wait(job.id, timeout=30).attempts for job in jobs] == [0] * len(jobs)
+    backend.close()
+    return files(folder)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_at_any_moment_the_job_ends_done_once_with_the_same_pictures(house, undisturbed, place):
+    job, later = house.submit(f"die_at={place} once", batch_count=2, seed=PLACES[place]), house.submit()
+    done = house.wait(job.id)
+    assert (done.state, done.attempts, [image.index for image in done.images]) == ("done", 1, [0, 1])
+    after = house.wait(later.id)
+    assert (after.state, after.attempts) == ("done", 0) and after.started >= done.started
+    outputs = house.backend.settings.outputs
+    mine = {name: data for name, data in files(outputs / "users" / house.owner).items() if name in undisturbed}
+    assert len(mine) == 2 and all(data == undisturbed[name] for name, data in mine.items())
+    assert not list(outputs.rglob("*.easel-tmp"))
+
+
+def test_the_second_crash_fails_the_job_and_the_next_runs(house):
+    poison, later = house.submit("die_at=start always"), house.submit()
+    failed = house.wait(poison.id)
+    assert (failed.state, failed.attempts) == ("failed", 2) and "killed" in failed.problems[0].message
+    assert house.wait(later.id).state == "done"
+
+
+def test_kills_from_outside_while_many_jobs_wait(house):
+    jobs = [house.submit("slow=0.03", batch_count=2, seed=number) for number in range(4)]
+    for number in (0, 2):
+        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).is_ended)
+        os.kill(worker_pid(house), signal.SIGKILL)
+    for job in jobs:
+        done = house.wait(job.id)
+        assert done.state == "done" and len(done.images) == 2
+    assert len(house.images()) == 8
+
+
+def test_a_cancelled_job_stays_cancelled_when_its_worker_dies(house):
+    job = house.submit("slow=5")
+    until(lambda: running(house, job.id))
+    house.cancel(job.id)
+    os.kill(worker_pid(house), signal.SIGKILL)
+    assert house.wait(job.id).state == "cancelled"
+
+
+def test_a_worker_that_never_starts_is_given_up_with_a_notice_and_jobs_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.line.BACK_OFF", (0.0,))
+    monkeypatch.setattr("backend.line.MAX_FALSE_STARTS", 2)
+    monkeypatch.setenv("EASEL_FAKE", "refuse")
+    backend = open_house(tmp_path)
+    house = Guest(backend, "ann")
+    job = house.submit()
+    until(lambda: backend.status().workers[0].state == "failed")
+    (notice,) = until(lambda: backend.status().notices)
+    assert "does not start" in notice and "code 3" in notice
+    assert house.job(job.id).state == "queued"
+    monkeypatch.delenv("EASEL_FAKE")
+    backend.restart_workers()
+    assert house.wait(job.id).state == "done"
+    assert backend.status().notices == ()
+    backend.close()
+
+
+# ---- the disk ----
+
+
+def test_a_full_disk_fails_the_job_and_retry_makes_what_is_missing(house, monkeypatch):
+    write = Pictures.write
+
+    def full(self: Pictures, lease: object, picture: object) -> object:
+        if picture.index == 1:
+            raise StorageError("The picture could not be saved: the disk is full.")
+        return write(self, lease, picture)
+
+    monkeypatch.setattr(Pictures, "write", full)
+    job, later = house.submit("slow=0.02", batch_count=4), house.submit()
+    failed = house.wait(job.id)
+    assert failed.state == "failed" and "disk is full" in failed.problems[0].message
+    assert [image.index for image in failed.images] == [0]
+    assert house.wait(later.id).state == "done"
+    monkeypatch.setattr(Pictures, "write", write)
+    house.retry(job.id)
+    assert [image.index for image in house.wait(job.id).images] == [0, 1, 2, 3]
+
+
+def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch):
+    monkeypatch.setattr("backend.recorder.RETRY_SECONDS", 0.05)
+    finish, refusals = house.backend._jobs.finish, []
+
+    def refuse(*arguments: object) -> object:
+        if len(refusals) < 3:
+            refusals.append(house.backend.status().notices)
+            raise StorageError("The database could not be written: disk full.")
+        return finish(*arguments)
+
+    monkeypatch.setattr(house.backend._jobs, "finish", refuse)
+    job = house.submit()
+    assert house.wait(job.id).state == "done"
+    assert "disk full" in refusals[-1][0]
+    until(lambda: house.backend.status().notices == ())
+
+
+def test_a_picture_whose_file_is_gone_is_not_found(house):
+    job = house.submit()
+    image = house.wait(job.id).images[0]
+    house.image_file(image.id).unlink()
+    with pytest.raises(NotFound):
+        house.image_file(image.id)
+
+
+# ---- the house itself ----
+
+
+def test_after_a_close_running_jobs_wait_and_the_next_house_finishes_them(tmp_path):
+    house = open_house(tmp_path)
+    jobs = [submit(house, "slow=0.2", batch_count=2), submit(house)]
+    until(lambda: house.live(jobs[0].id) and house.live(jobs[0].id).step)
+    began = time.monotonic()
+    house.close()
+    house.close()
+    assert time.monotonic() - began < 7
+    house = open_house(tmp_path)
+    for job in jobs:
+        done = house.wait(job.id, timeout=30)
+        assert (done.state, done.attempts) == ("done", 0)
+    house.close()
+
+
+def test_a_second_house_in_the_same_folder_is_refused(backend):
+    with pytest.raises(StorageError, match="Another Easel"):
+        open_house(backend.settings.data.parent)
+
+
+def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
+    code = ("import sys, time; from pathlib import Path; from tests.tiny.house import open_house, submit, until\n"
+            "if __name__ == '__main__':\n"
+            "    house = open_house(Path(sys.argv[1]))\n"
+            "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
+            "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
+            "    print(house._dispatcher._lines[0]._handle.pid, flush=True); time.sleep(60)\n")
+    script = tmp_path / "front.py"
+    script.write_text(code)
+    root = str(Path(fake_worker.__file__).parents[2])
+    front = subprocess.Popen([sys.executable, script, tmp_path], stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, "PYTHONPATH": root})
+    worker = int(front.stdout.readline())
+    front.kill()
+    front.communicate()
+    until(lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2])
+    house = open_house(tmp_path)
+    for job in house.queue():
+        done = house.wait(job.id, timeout=30)
+        assert (done.state, done.attempts) == ("done", 0)
+    assert len(house.images()) == 3
+    house.close()
+
+
+def test_pictures_come_back_after_the_database_is_lost(tmp_path):
+    house = open_house(tmp_path)
+    job = submit(house, "a red circle", batch_count=2, owner="ann")
+    before = house.wait(job.id, "ann", timeout=30).images
+    house.close()
+    (tmp_path / "data" / "easel.db").write_bytes(b"\0" * 5000)
+    house = open_house(tmp_path)
+    until(lambda: len(house.images("ann")) == 2)
+    until(lambda: len(house.status().notices) == 2)
+    assert "easel.db.broken-" in house.status().notices[0] and "2 pictures" in house.status().notices[1]
+    assert {image.infotext for image in house.images("ann")} == {image.infotext for image in before}
+    house.close()
