@@ -1,0 +1,87 @@
+"""A worker as the front sees it: something that takes commands, gives events, and can be lost at any moment."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import signal
+import threading
+from multiprocessing.connection import Connection, wait
+from typing import Protocol
+
+from backend.errors import WorkerLost
+from backend.messages import Command, Event
+
+END_SECONDS = 5.0               # from closing its connection to the end of the process
+
+
+class Handle(Protocol):
+    """One life of one worker, here or on another machine. One thread receives; any thread sends."""
+
+    def send(self, command: Command) -> None:
+        """May block while the worker is busy; a dead worker swallows it."""
+
+    def receive(self, timeout: float) -> Event | None:
+        """The next event, None after `timeout` seconds without one; WorkerLost, saying why, once the worker is gone."""
+
+    def kill(self) -> None:
+        """End the worker now; returns when it is gone."""
+
+
+class ProcessHandle:
+    """A worker process on this machine. `module` has main(connection, device, policy, preview_every)."""
+
+    def __init__(self, module: str, device: str, policy: str, preview_every: int) -> None:
+        context = multiprocessing.get_context("spawn")     # no threads, locks or open files of the front in the worker
+        self._connection, theirs = context.Pipe()
+        arguments = (module, theirs, device, policy, preview_every)
+        self._sending = threading.Lock()
+        self._process = context.Process(target=run_worker, args=arguments, daemon=True, name=f"easel-{device}")
+        self._process.start()
+        theirs.close()          # else the end of the worker would not be the end of the stream
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def send(self, command: Command) -> None:
+        try:
+            with self._sending:
+                self._connection.send(command)
+        except OSError:
+            pass        # `receive` tells of the loss, with its reason
+
+    def receive(self, timeout: float) -> Event | None:
+        try:
+            if not self._connection.poll() and not wait([self._connection, self._process.sentinel], timeout):
+                return None
+            return self._connection.recv() if self._connection.poll() else self._after_end()
+        except (EOFError, OSError):
+            raise WorkerLost(self._reason()) from None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def _after_end(self) -> None:
+        """The process has ended, and what it still said has been read."""
+        if self._connection.poll(0.05):
+            return
+        raise EOFError
+
+    def _reason(self) -> str:
+        self._process.join(END_SECONDS)
+        if self._process.exitcode is None:
+            self.kill()
+            return "it closed its connection"
+        code = self._process.exitcode
+        if code >= 0:
+            return f"it ended with code {code}"
+        name = signal.Signals(-code).name
+        return "it was killed, perhaps because memory ran out" if name == "SIGKILL" else f"it was ended by {name}"
+
+
+def run_worker(module: str, connection: Connection, device: str, policy: str, preview_every: int) -> None:
+    """The first thing that a worker process runs. Ctrl+C is for the front, also while the worker still imports."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    importlib.import_module(module).main(connection, device, policy, preview_every)

@@ -1,0 +1,33 @@
+"""The HTTP door: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
+
+    guard.py        every request passes it: credentials, Host, Origin, size, security headers
+    credentials.py  who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
+    api.py          /sdapi/v1/...   schema.py reads its payloads, answers.py writes its answers
+    events.py       /easel/events   one stream of changes per open page
+    jobs.py         /easel/jobs, interrupt, skip, health
+    files.py        /easel/image, /easel/preview
+    errors.py       the one place where an error becomes a status code
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from backend import Backend
+from backend.http import api, errors, events, files, jobs
+from backend.http.changes import Changes
+from backend.http.guard import Guard
+from backend.http.schema import Options
+
+
+def create_app(backend: Backend) -> FastAPI:
+    """The whole door as one application. The page is mounted into it afterwards, so that the guard covers it too."""
+    app = FastAPI(title="Easel", docs_url=None, redoc_url=None)
+    app.state.backend = backend
+    app.state.changes = Changes(backend)
+    app.state.options = Options()
+    errors.register(app)
+    for part in (api, events, jobs, files):
+        app.include_router(part.router)
+    app.add_middleware(Guard, settings=backend.settings)
+    return app

@@ -1,0 +1,123 @@
+"""The routes of AUTOMATIC1111's API, version 1.10: a client written for it works here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from backend import Backend, Job
+from backend.errors import EaselError
+from backend.http import answers
+from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
+from backend.http.errors import JobFailed
+from backend.http.schema import read_options, read_payload, write_options
+from backend.sampling.samplers import SAMPLERS
+from backend.sampling.schedules import SCHEDULES
+
+CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
+router = APIRouter(prefix="/sdapi/v1")
+
+
+@router.post("/txt2img")
+async def txt2img(
+    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+) -> Response:
+    """Queues the request and answers when its pictures are made; hanging up cancels it."""
+    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend)
+    queued = await to_thread.run_sync(backend.submit, values, owner)
+    job = await _unless_gone(request, changes.ended(queued.id, owner))
+    if job is None:
+        await to_thread.run_sync(_give_up, backend, queued)
+        return Response(status_code=CLIENT_GONE)
+    if job.state == "failed":
+        raise JobFailed(problems=job.problems)
+    send_images = payload.get("send_images", True) is not False
+    return JSONResponse(await to_thread.run_sync(answers.txt2img, backend, job, send_images))
+
+
+@router.get("/progress")
+def progress(backend: FrontDoor, owner: Owner, skip_current_image: bool = False) -> dict[str, Any]:
+    """How far the caller's running job is, with a rough picture."""
+    job = next((job for job in backend.queue(owner) if job.state == "running"), None)
+    live = backend.live(job.id) if job else None
+    preview = backend.preview(job.id, owner) if job and not skip_current_image else None
+    return answers.progress(job, live, preview)
+
+
+@router.post("/interrupt")
+def interrupt(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
+    """Stops the caller's running job; its finished pictures are kept and answered."""
+    backend.interrupt(owner)
+    return {}
+
+
+@router.post("/skip")
+def skip(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
+    """Leaves out the picture being drawn."""
+    backend.skip(owner)
+    return {}
+
+
+@router.get("/options")
+def options(backend: FrontDoor, kept: ClientOptions, owner: Owner) -> dict[str, Any]:
+    """The settings that a request of this caller starts from."""
+    return write_options(kept.of(owner), backend)
+
+
+@router.post("/options")
+def set_options(backend: FrontDoor, kept: ClientOptions, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+    """Keeps settings for the caller's later API requests, and for nobody else's."""
+    kept.update(owner, read_options(payload, backend))
+    return {}
+
+
+@router.get("/sd-models")
+def models(backend: FrontDoor, _: Owner) -> list[dict[str, Any]]:
+    """The checkpoints that a request may name."""
+    return [answers.model(checkpoint) for checkpoint in backend.checkpoints()]
+
+
+@router.post("/refresh-checkpoints")
+def refresh_checkpoints(backend: FrontDoor, _: Owner) -> dict[str, Any]:
+    """Looks through the model folders again."""
+    backend.checkpoints(refresh=True)
+    return {}
+
+
+@router.get("/samplers")
+def samplers() -> list[dict[str, Any]]:
+    """Every sampling method with its older names."""
+    return [answers.sampler(row, SCHEDULES) for row in SAMPLERS.values()]
+
+
+@router.get("/schedulers")
+def schedulers() -> list[dict[str, Any]]:
+    """Every noise schedule."""
+    return [answers.scheduler(row) for row in SCHEDULES.values()]
+
+
+async def _unless_gone(request: Request, waiting: Awaitable[Job]) -> Job | None:
+    """What `waiting` gives, or None if the client hangs up first."""
+    answer, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        return answer.result() if answer.done() else None
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _give_up(backend: Backend, job: Job) -> None:
+    with contextlib.suppress(EaselError):  # it may have ended in the meantime
+        backend.cancel(job.id, job.owner)

@@ -1,0 +1,98 @@
+"""The one place where an error becomes a status code and JSON.
+
+The body has AUTOMATIC1111's keys (`detail`, `error`, `errors`, `body`) and Easel's `problems`, one per wrong field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from backend.errors import (
+    CheckpointError,
+    EaselError,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    OutOfMemory,
+    Problem,
+    StorageError,
+    WorkerLost,
+)
+from backend.request import FIELDS
+
+STATUS: dict[type[EaselError], int] = {
+    InvalidRequest: 422,
+    NotFound: 404,
+    NotAllowed: 409,
+    CheckpointError: 422,
+    OutOfMemory: 500,
+    StorageError: 507,
+    WorkerLost: 503,
+}
+
+
+class JobFailed(EaselError):
+    """A job that ended with an error, seen from outside: its problems cross the process border without their class."""
+
+
+def register(app: FastAPI) -> None:
+    """Teaches the application to answer every error in one shape."""
+    app.add_exception_handler(EaselError, _easel)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def status_of(error: EaselError) -> int:
+    """The status of the nearest class in the table; a failed job is the client's fault if a field is named."""
+    if isinstance(error, JobFailed):
+        return 422 if any(problem.field for problem in error.problems) else 500
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def location(field: str) -> list[str]:
+    """Where a client wrote the field: the name in AUTOMATIC1111's JSON, below `override_settings` if it lives there."""
+    row = FIELDS.get(field)
+    if row is None:
+        return ["body", *field.split(".")] if field else ["body"]
+    return ["body", "override_settings", row.override] if row.override else ["body", row.api_name]
+
+
+def answer(status: int, error: str, problems: Sequence[Problem]) -> JSONResponse:
+    """The JSON for a list of problems."""
+    detail = [{"loc": location(p.field), "msg": p.message, "type": "value_error"} for p in problems]
+    return JSONResponse(status_code=status, content={
+        "error": error,
+        "detail": detail,
+        "errors": "; ".join(str(problem) for problem in problems),
+        "body": "",
+        "problems": [{"field": p.field, "message": p.message} for p in problems],
+    })
+
+
+async def _easel(_: Request, error: EaselError) -> JSONResponse:
+    return answer(status_of(error), type(error).__name__, error.problems)
+
+
+async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+    return answer(422, "InvalidRequest", [Problem(e["msg"], _name(e["loc"])) for e in error.errors()])
+
+
+async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    response = answer(error.status_code, "HTTPException", [Problem(str(error.detail))])
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    return answer(500, type(error).__name__, [Problem("Easel made a mistake; its log says more")])
+
+
+def _name(loc: Iterable[Any]) -> str:
+    return ".".join(str(part) for part in list(loc)[1:])

@@ -1,0 +1,42 @@
+"""GET /easel/events: everything that changes for the caller, as server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Header
+from starlette.responses import StreamingResponse
+
+from backend import Backend
+from backend.http.changes import Changes
+from backend.http.door import Bells, FrontDoor, Owner
+
+HEARTBEAT = 15.0    # seconds; proxies drop streams that stay silent longer
+router = APIRouter()
+
+
+@router.get("/easel/events")
+async def events(
+    backend: FrontDoor, changes: Bells, owner: Owner, cursor: int = 0, last_event_id: Annotated[str, Header()] = ""
+) -> StreamingResponse:
+    """A stream that starts after `cursor` (0: with the state of now), or where a broken connection ended."""
+    start = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else max(cursor, 0)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_stream(backend, changes, owner, start), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(backend: Backend, changes: Changes, owner: str, cursor: int) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    async for _ in changes.ticks(owner, HEARTBEAT):
+        cursor, news = await to_thread.run_sync(backend.watch, owner, cursor, 0.0)
+        yield _frames(news, cursor) if news else ": here\n\n"
+
+
+def _frames(news: list[dict[str, Any]], cursor: int) -> str:
+    """Only the last event of a batch carries the id: a connection that breaks before it gets the batch again."""
+    lines = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in news[:-1])
+    return f"{lines}id: {cursor}\ndata: {json.dumps(news[-1], ensure_ascii=False)}\n\n"
+

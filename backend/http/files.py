@@ -1,0 +1,104 @@
+"""Pictures, thumbnails and previews. A picture is named by its opaque id; no path of the server goes out or in."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from PIL import Image as Pillow
+from starlette.responses import FileResponse, Response
+
+from backend import Image
+from backend.errors import NotFound
+from backend.http.door import FrontDoor, Owner
+
+THUMB = 320         # pixels of a thumbnail's longer side
+THUMBS = 512        # thumbnails kept in memory, about 20 kB each
+TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+FOREVER = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+router = APIRouter(prefix="/easel")
+
+
+@router.get("/images")
+def images(
+    backend: FrontDoor, owner: Owner, limit: Annotated[int, Query(ge=1, le=500)] = 60, before: str | None = None
+) -> dict[str, Any]:
+    """The caller's pictures, newest first; `before` is the id of the last one already known."""
+    return {"images": [summary(image) for image in backend.images(owner, limit=limit, before=before or None)]}
+
+
+@router.get("/image/{image}")
+def picture(backend: FrontDoor, owner: Owner, image: str, download: bool = False) -> FileResponse:
+    """The file as it was saved, with its settings inside."""
+    path = _existing(backend.image_file(image, owner))
+    return FileResponse(
+        path,
+        media_type=TYPES.get(path.suffix, "application/octet-stream"),
+        filename=backend.image(image, owner).name,
+        content_disposition_type="attachment" if download else "inline",
+        headers=FOREVER,
+    )
+
+
+@router.get("/image/{image}/thumb")
+def thumb(backend: FrontDoor, owner: Owner, image: str) -> Response:
+    """A small WebP of the picture."""
+    path = _existing(backend.image_file(image, owner))
+    return Response(thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
+
+
+@router.get("/image/{image}/info")
+def info(backend: FrontDoor, owner: Owner, image: str) -> dict[str, Any]:
+    """Everything that made the picture: its infotext, and the values that make it again."""
+    found = backend.image(image, owner)
+    return {**summary(found), "infotext": found.infotext, "request": dict(found.request)}
+
+
+@router.get("/preview/{job}")
+def preview(backend: FrontDoor, owner: Owner, job: str) -> Response:
+    """The newest rough picture of a running job."""
+    jpeg = backend.preview(job, owner)
+    if not jpeg:
+        raise NotFound("has no preview", field="job")
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+def summary(image: Image) -> dict[str, Any]:
+    """What a gallery shows of a picture."""
+    return {
+        "id": image.id,
+        "job": image.job,
+        "index": image.index,
+        "url": f"/easel/image/{image.id}",
+        "thumb": f"/easel/image/{image.id}/thumb",
+        "width": image.width,
+        "height": image.height,
+        "seed": image.seed,
+        "created": image.created.isoformat(),
+        "prompt": image.request["prompt"],
+        "name": image.name,
+        "format": image.format,
+    }
+
+
+@lru_cache(maxsize=THUMBS)
+def thumbnail(path: Path, changed: int) -> bytes:
+    """WebP bytes of at most THUMB pixels; `changed` makes a replaced file a new one."""
+    with Pillow.open(path) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((THUMB, THUMB))
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=80)
+    return out.getvalue()
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise NotFound("its file is no longer there", field="image")
+    return path

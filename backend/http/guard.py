@@ -1,0 +1,165 @@
+"""The guard: plain ASGI around every route, the page's, its files and websockets included. Nothing is open by default.
+
+Refused, in this order: requests sent by other web sites, bodies that are too large, names that are not this machine's
+(where there are no logins) or requests without a right login. All that goes out carries the security headers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.http.credentials import Credentials, Denied
+from backend.settings import Settings
+
+MAX_BODY = 64 * 2**20
+HEALTH = "/easel/health"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+LOCAL_USER = "local"
+# What Gradio brings for developers and other uses, and Easel's page does not need.
+CLOSED = (
+    "/gradio_api/vibe", "/gradio_api/undo-vibe", "/gradio_api/proxy=", "/gradio_api/run-history", "/gradio_api/runs",
+    "/gradio_api/custom_component", "/gradio_api/dev", "/gradio_api/process_recording", "/gradio_api/deep_link",
+    "/monitoring",
+)
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Gradio's page starts with inline scripts and compiles event handlers; nothing may come from or go to elsewhere.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    ),
+}
+
+
+class Guard:
+    """ASGI middleware. Puts the caller's name into `scope["state"]["user"]`: None only on the open health check."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        if not settings.users and not settings.is_loopback:
+            raise ValueError("without users Easel listens to this machine only")
+        self._app = app
+        self._credentials = Credentials(settings.users) if settings.users else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            await self._guarded(scope, receive, _with_security_headers(send))
+        else:
+            await self._app(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            user = await self._admit(scope, Headers(scope=scope))
+        except Denied as denied:
+            await _refuse(scope, send, denied)
+        else:
+            scope.setdefault("state", {})["user"] = user
+            await self._app(scope, _limited(receive), send)
+
+    async def _admit(self, scope: Scope, headers: Headers) -> str | None:
+        check_origin(scope, headers)
+        check_size(headers)
+        user = await self._user(scope, headers)
+        if scope["path"].startswith(CLOSED):
+            raise Denied(404, "There is nothing here")
+        return user
+
+    async def _user(self, scope: Scope, headers: Headers) -> str | None:
+        if self._credentials is None:
+            check_host(headers.get("host", ""))
+            return LOCAL_USER
+        authorization = headers.get("authorization", "")
+        if scope["path"] == HEALTH and not authorization:
+            return None
+        return await self._credentials.user(authorization, (scope.get("client") or ("",))[0])
+
+
+def check_host(host: str) -> None:
+    """A foreign name that leads to this machine (DNS rebinding) shows in the Host header."""
+    if _host_and_port(f"http://{host}")[0] not in LOCAL_NAMES:
+        raise Denied(403, "Easel answers to localhost only; start it with --auth to give it other names")
+
+
+def check_origin(scope: Scope, headers: Headers) -> None:
+    """Browsers say which page sends a request. Another site's page may not change anything here, or open a socket."""
+    if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
+        return
+    origin = headers.get("origin")
+    if origin is None and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Denied(403, "Requests from other web sites are refused")
+    if origin is not None and not _same(origin, headers.get("host", "")):
+        raise Denied(403, "Requests from other web sites are refused")
+
+
+def check_size(headers: Headers) -> None:
+    """A declared size; what is not declared is counted as it comes."""
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > MAX_BODY:
+        raise Denied(413, f"The request is larger than {MAX_BODY // 2**20} MB")
+
+
+def _same(origin: str, host: str) -> bool:
+    """An Origin of "null" (a sandboxed page, a file) has no name and equals nothing."""
+    name, port = _host_and_port(origin)
+    return bool(name) and (name, port) == _host_and_port(f"{origin.partition(':')[0]}://{host}")
+
+
+def _host_and_port(url: str) -> tuple[str, int | None]:
+    """("", None) for what cannot be read, which equals nothing that is allowed."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return "", None
+
+
+def _limited(receive: Receive) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY:
+            raise HTTPException(413, f"The request is larger than {MAX_BODY // 2**20} MB")
+        return message
+
+    return counted
+
+
+def _with_security_headers(send: Send) -> Send:
+    async def secured(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name in [name for name in headers if name.startswith("access-control-")]:
+                del headers[name]  # Gradio would let other sites read
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return secured
+
+
+async def _refuse(scope: Scope, send: Send, denied: Denied) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": denied.reason})  # before it is open: 403
+        return
+    body = json.dumps({"detail": denied.reason, "error": "Denied", "errors": denied.reason, "body": ""}).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **denied.headers}
+    await send({"type": "http.response.start", "status": denied.status, "headers": _raw(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _raw(headers: dict[str, str]) -> Sequence[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -1,0 +1,163 @@
+"""AUTOMATIC1111's JSON in: a txt2img payload, or options, to values of the field table.
+
+Names come from the table (`api_name`, `override`). What Easel does not have is passed over only when it is switched
+off or cannot change the picture; anything else is refused by name, because a picture made without it would be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend import Backend
+from backend.errors import EaselError, InvalidRequest, NotFound, Problem
+from backend.request import FIELDS, Field, Request
+from backend.sampling.names import split_suffix
+from backend.sampling.schedules import SCHEDULES
+
+BY_API: dict[str, Field] = {field.api_name: field for field in FIELDS.values()}
+BY_OVERRIDE: dict[str, Field] = {field.override: field for field in FIELDS.values() if field.override}
+READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
+
+# What a client may send with any value: it says where pictures go or what the server forgets, not what is drawn.
+WITHOUT_EFFECT = frozenset({
+    "save_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "force_task_id",
+    "comments", "samples_save", "grid_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
+    "outdir_txt2img_samples", "show_progress_every_n_steps", "live_previews_enable",
+})
+# Settings of a feature, and the switch without which they mean nothing.
+NEEDS = {
+    "denoising_strength": "enable_hr",
+    "firstphase_width": "enable_hr",
+    "firstphase_height": "enable_hr",
+    "refiner_switch_at": "refiner_checkpoint",
+    "script_args": "script_name",
+}
+# Values that mean "off" for settings whose neutral value is a word.
+OFF: dict[str, tuple[str, ...]] = {
+    "sd_vae": ("Automatic", "None"),
+    "sd_lora": ("None",),
+    "script_name": ("None",),
+    "face_restoration_model": ("None",),
+    "refiner_checkpoint": ("None",),
+}
+
+# AUTOMATIC1111's own default for these is -1.
+MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
+
+
+class Options:
+    """What a client set with POST /options: defaults of that owner's later API requests, kept until Easel stops.
+
+    AUTOMATIC1111 keeps such options for everybody; here they reach nobody else, and never a job already queued.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, Any]] = {}
+
+    def of(self, owner: str) -> dict[str, Any]:
+        """Values by field name."""
+        return self._values.get(owner, {})
+
+    def update(self, owner: str, values: Mapping[str, Any]) -> None:
+        self._values[owner] = {**self.of(owner), **values}
+
+
+def read_payload(payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
+    """Field values of a txt2img payload; `options` are the client's own defaults. Raises InvalidRequest."""
+    overrides = payload.get("override_settings") or {}
+    if not isinstance(overrides, Mapping):
+        raise InvalidRequest("must be an object", field="override_settings")
+    problems = [*_unknown(payload, BY_API, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
+    if problems:
+        raise InvalidRequest(problems=problems)
+    values = {**options, **_from_infotext(payload.get("infotext"), backend)}
+    values |= _known(payload, BY_API) | _known(overrides, BY_OVERRIDE)
+    return {**values, **_sampler(payload)}
+
+
+def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
+    """Field values of a POST /options payload, each checked. Raises InvalidRequest."""
+    problems = list(_unknown(payload, BY_OVERRIDE, ""))
+    values = _known(payload, BY_OVERRIDE)
+    try:
+        Request.parse(values)
+        backend.checkpoint(values.get("checkpoint", ""))
+    except InvalidRequest as error:
+        problems += error.problems
+    except NotFound as error:
+        problems += [Problem(p.message, "checkpoint") for p in error.problems]
+    if problems:
+        raise InvalidRequest(problems=problems)
+    return values
+
+
+def write_options(options: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
+    """Every option of the table by AUTOMATIC1111's name, with the value that a request without it would get."""
+    try:
+        checkpoint = backend.checkpoint(str(options.get("checkpoint", "")))
+        own, title, sha256 = backend.defaults(checkpoint.key), checkpoint.title, checkpoint.sha256
+    except EaselError:  # no model yet, or it was taken away: the other options are still true
+        own, title, sha256 = {name: field.default for name, field in FIELDS.items()}, None, ""
+    values = {**own, **options}
+    named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
+    return {**named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
+
+
+def _known(payload: Mapping[str, Any], table: Mapping[str, Field]) -> dict[str, Any]:
+    given = {table[key]: value for key, value in payload.items() if key in table}
+    return {field.name: _as_ours(field, value) for field, value in given.items() if not _is_missing(field, value)}
+
+
+def _is_missing(field: Field, value: Any) -> bool:
+    """null stands for "not given", and so does an empty name."""
+    return value is None or (value == "" and field.kind == "choice")
+
+
+def _as_ours(field: Field, value: Any) -> Any:
+    return 0 if field.name in MINUS_ONE_IS_OFF and value == -1 else value
+
+
+def _unknown(payload: Mapping[str, Any], table: Mapping[str, Field], prefix: str) -> list[Problem]:
+    return [
+        Problem("is not something that Easel has; leave it out or switch it off", prefix + key)
+        for key, value in payload.items()
+        if not (key in table or (key in READ_HERE and not prefix) or _is_neutral(key, value, payload))
+    ]
+
+
+def _is_neutral(key: str, value: Any, payload: Mapping[str, Any]) -> bool:
+    switch = "enable_hr" if key.startswith("hr_") else NEEDS.get(key)
+    if key in WITHOUT_EFFECT or value in OFF.get(key, ()):
+        return True
+    if switch is not None and _is_neutral(switch, payload.get(switch), {}):
+        return True
+    if key == "alwayson_scripts" and isinstance(value, Mapping):
+        return all(_is_idle(script) for script in value.values())
+    return not value
+
+
+def _is_idle(script: Any) -> bool:
+    """An always-on script whose arguments are all off: missing, false, or an object that says so."""
+    arguments = script.get("args") if isinstance(script, Mapping) else script
+    if not isinstance(arguments, list):
+        return not arguments
+    return all(not unit or (isinstance(unit, Mapping) and unit.get("enabled") is False) for unit in arguments)
+
+
+def _sampler(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """`sampler_index` is an older name of `sampler_name`; "DPM++ 2M Karras" is how schedules were named before 1.9."""
+    name = payload.get("sampler_name") or payload.get("sampler_index")
+    if not isinstance(name, str):
+        return {} if name is None else {"sampler": name}
+    automatic = SCHEDULES["Automatic"]
+    short, schedule = split_suffix(name, automatic)
+    return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
+
+
+def _from_infotext(text: Any, backend: Backend) -> dict[str, Any]:
+    if not text:
+        return {}
+    if not isinstance(text, str):
+        raise InvalidRequest("must be text", field="infotext")
+    return backend.infotext(text)

@@ -1,0 +1,145 @@
+"""A front door without queue, database or worker, for tests of what stands in front of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pillow
+
+from backend import Image, Job, Live, Status
+from backend.errors import NotAllowed, NotFound, Problem
+from backend.messages import Checkpoint
+from backend.request import FIELDS, Request
+from backend.settings import Settings
+
+DEMO = Checkpoint("demo", "demo.safetensors [0123456789]", "/srv/secret/demo.safetensors", "sd1", True, "0123456789" + "a" * 54)
+
+
+class Door:
+    """Jobs end when the test says so: `finish`. With `at_once` they are finished as they come."""
+
+    def __init__(self, settings: Settings, at_once: bool = True) -> None:
+        self.settings, self.at_once = settings, at_once
+        self.all: dict[str, Job] = {}
+        self.calls: list[str] = []
+        self.changed = threading.Condition()
+        self.cursor = 1
+
+    def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
+        request = Request.parse(values, self.defaults()).with_seeds()
+        self.checkpoint(request.checkpoint)
+        job = Job(id=secrets.token_urlsafe(8), owner=owner, state="running", request=request, position=0,
+                  created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
+        self.all[job.id] = job
+        return self.finish(job) if self.at_once else job
+
+    def finish(self, job: Job, state: str = "done", problems: tuple[Problem, ...] = ()) -> Job:
+        images = tuple(self._draw(job, index) for index in range(job.request.count)) if state == "done" else ()
+        return self._keep(dataclasses.replace(job, state=state, images=images, problems=problems, position=None))
+
+    def job(self, job_id: str, owner: str) -> Job:
+        job = self.all.get(job_id)
+        if job is None or job.owner != owner:
+            raise NotFound("there is no such job")
+        return job
+
+    def jobs(self, owner: str, limit: int = 50) -> list[Job]:
+        return [job for job in reversed(self.all.values()) if job.owner == owner][:limit]
+
+    def queue(self, owner: str) -> list[Job]:
+        return [job for job in self.all.values() if job.owner == owner and job.state in ("queued", "running")]
+
+    def live(self, job_id: str) -> Live:
+        return Live(job=job_id, index=0, done=0, count=1, step=3, steps=12, fraction=0.25, eta=6.0, preview=1, message="")
+
+    def preview(self, job_id: str, owner: str) -> bytes | None:
+        return b"\xff\xd8jpeg" if self.job(job_id, owner).state == "running" else None
+
+    def cancel(self, job_id: str, owner: str) -> None:
+        self.calls.append("cancel")
+        job = self.job(job_id, owner)
+        if job.state not in ("queued", "running"):
+            raise NotAllowed("has ended already")
+        self.finish(job, "cancelled")
+
+    def cancel_all(self, owner: str) -> None:
+        self.interrupt(owner)
+
+    def interrupt(self, owner: str) -> None:
+        for job in self.queue(owner):
+            self.cancel(job.id, owner)
+
+    def skip(self, owner: str) -> None:
+        self.calls.append("skip")
+
+    def retry(self, job_id: str, owner: str) -> Job:
+        return self._keep(dataclasses.replace(self.job(job_id, owner), state="queued"))
+
+    def images(self, owner: str, limit: int = 50, before: str | None = None) -> list[Image]:
+        newest = [image for job in self.jobs(owner, 1000) for image in reversed(job.images)]
+        return newest[[image.id for image in newest].index(before) + 1 if before else 0:][:limit]
+
+    def image(self, image_id: str, owner: str) -> Image:
+        for image in self.images(owner, 1000):
+            if image.id == image_id:
+                return image
+        raise NotFound("there is no such picture")
+
+    def image_file(self, image_id: str, owner: str) -> Path:
+        return self.settings.data / self.image(image_id, owner).name
+
+    def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
+        return [DEMO]
+
+    def checkpoint(self, name_or_hash: str = "") -> Checkpoint:
+        if name_or_hash in ("", DEMO.key, DEMO.title, "demo.safetensors", DEMO.short_hash):
+            return DEMO
+        raise NotFound("there is no such checkpoint", field="checkpoint")
+
+    def defaults(self, checkpoint: str = "") -> dict[str, Any]:
+        return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
+
+    def infotext(self, text: str) -> dict[str, Any]:
+        return {"prompt": text.splitlines()[0], "steps": 7}
+
+    def status(self) -> Status:
+        return Status(workers=(), notices=("hello",))
+
+    def start_workers(self) -> None:
+        self.calls.append("start_workers")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def watch(self, owner: str, cursor: int = 0, timeout: float = 15.0) -> tuple[int, list[dict[str, Any]]]:
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while cursor >= self.cursor and (left := deadline - time.monotonic()) > 0:
+                self.changed.wait(left)
+            news = [{"type": "queue", "jobs": [], "cursor": self.cursor}] if cursor < self.cursor else []
+            return self.cursor, news
+
+    def _keep(self, job: Job) -> Job:
+        with self.changed:
+            self.all[job.id] = job
+            self.cursor += 1
+            self.changed.notify_all()
+        return job
+
+    def _draw(self, job: Job, index: int) -> Image:
+        request = job.request.of_image(index)
+        name = f"{index:05}-{request.seed}.png"
+        out = io.BytesIO()
+        Pillow.new("RGB", (request.width, request.height), "teal").save(out, "PNG")
+        (self.settings.data / name).write_bytes(out.getvalue())
+        return Image(id=secrets.token_urlsafe(8), job=job.id, index=index, width=request.width, height=request.height,
+                     seed=request.seed, infotext=f"{request.prompt}\nSteps: {request.steps}", created=datetime.now(UTC),
+                     format="png", request=request.to_json(), name=name)

@@ -1,0 +1,240 @@
+"""The guard: logins, foreign names, foreign pages, sizes and headers, on every route of the finished application."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from backend.flags import read_file, read_variable
+from backend.http import create_app
+from backend.http.credentials import Credentials, Denied, Throttle, parse_basic
+from backend.http.guard import MAX_BODY, Guard
+from backend.settings import Settings
+from tests.pure.door import Door
+
+LOCAL = "http://127.0.0.1:7860"
+WEAK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+USERS = {"ann": WEAK.hash("secret"), "bob": "plain: text"}
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The whole application as app.py builds it, page included, with logins."""
+    import ui
+
+    door = Door(Settings(data=tmp_path_factory.mktemp("data"), host="0.0.0.0", users=USERS))
+    app = create_app(door)
+    ui.mount(app, door, path="/")
+    return app
+
+
+@pytest.fixture(scope="module")
+def closed(house: FastAPI) -> Iterator[TestClient]:
+    with TestClient(house, base_url="http://easel.example") as client:
+        yield client
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Door(Settings(data=tmp_path))), base_url=LOCAL) as client:
+        yield client
+
+
+def every_route(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(method, path) of all routes, those of mounted applications too; path parameters filled in."""
+    for route in routes:
+        path = prefix + getattr(route, "path", "").replace(":path", "")
+        for name in getattr(route, "param_convertors", {}):
+            path = path.replace(f"{{{name}}}", "x")
+        if isinstance(route, Mount):
+            yield from every_route(route.routes or [], path)
+        if included := getattr(route, "original_router", None):
+            yield from every_route(included.routes, prefix)
+        for method in getattr(route, "methods", None) or (("WEBSOCKET",) if isinstance(route, WebSocketRoute) else ()):
+            yield method, path
+
+
+def test_every_route_wants_a_login(house: FastAPI, closed: TestClient) -> None:
+    routes = set(every_route(house.routes))
+    assert len(routes) > 40 and ("POST", "/sdapi/v1/txt2img") in routes, "the walk misses routes"
+    assert any(path.startswith("/gradio_api/") for _, path in routes)
+    for method, path in sorted(routes | {("GET", "/"), ("GET", "/nowhere"), ("GET", "/assets/index.js")}):
+        if (method, path) == ("GET", "/easel/health"):
+            continue
+        if method == "WEBSOCKET":
+            with pytest.raises(WebSocketDisconnect), closed.websocket_connect(path):
+                pass
+        else:
+            assert closed.request(method, path).status_code == 401, (method, path)
+
+
+def test_gradios_developer_routes_are_closed_and_the_pages_are_not(closed: TestClient) -> None:
+    login = basic("bob", "plain: text")
+    for path in ("vibe-code", "proxy=http://127.0.0.1/", "run-history/buckets", "custom_component/x/x/x/x", "runs"):
+        assert closed.get(f"/gradio_api/{path}", headers=login).status_code == 404, path
+    assert closed.get("/monitoring", headers=login).status_code == 404
+    assert closed.get("/gradio_api/info", headers=login).status_code == 200
+
+
+def test_the_health_check_is_open_and_says_nothing(closed: TestClient) -> None:
+    assert closed.get("/easel/health").json() == {"status": "ok"}
+    assert closed.get("/easel/health", headers=basic("bob", "plain: text")).json()["notices"] == ["hello"]
+    for path in ("/easel/health/", "//easel/health", "/easel/health/../jobs", "/easel/healthy"):
+        assert closed.get(path).status_code == 401, path
+
+
+def test_both_kinds_of_password_open_the_page(closed: TestClient) -> None:
+    for name, password in (("ann", "secret"), ("bob", "plain: text")):
+        assert "gradio" in closed.get("/", headers=basic(name, password)).text
+        assert closed.get("/easel/jobs", headers=basic(name, password)).json() == {"jobs": []}
+
+
+@pytest.mark.parametrize("headers", [
+    basic("ann", "wrong"), basic("ann", USERS["ann"]), basic("nobody", "secret"), basic("ann", ""), basic("", ""),
+    {"Authorization": "Basic ???"}, {"Authorization": "Bearer x"}, {"Authorization": "Basic " + base64.b64encode(b"ann").decode()},
+    {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
+])
+def test_a_wrong_login_is_refused(tmp_path: Path, headers: dict[str, str]) -> None:
+    app = create_app(Door(Settings(data=tmp_path, users=USERS)))
+    answer = TestClient(app, base_url=LOCAL).get("/easel/jobs", headers=headers)
+    assert answer.status_code == 401 and answer.headers["www-authenticate"].startswith("Basic")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_one_user_made_the_other_does_not_see(tmp_path: Path) -> None:
+    door = Door(Settings(data=tmp_path, users=USERS))
+    client = TestClient(create_app(door), base_url=LOCAL)
+    client.post("/sdapi/v1/txt2img", json={}, headers=basic("ann", "secret"))
+    image = door.images("ann")[0]
+    assert client.get(f"/easel/image/{image.id}", headers=basic("ann", "secret")).status_code == 200
+    assert client.get(f"/easel/image/{image.id}", headers=basic("bob", "plain: text")).status_code == 404
+
+
+def test_failed_logins_are_slowed_down_but_nobody_is_locked_out() -> None:
+    now = [0.0]
+    credentials = Credentials(USERS, Throttle(allowed=3, window=60, clock=lambda: now[0]))
+    right, wrong = basic("bob", "plain: text")["Authorization"], basic("bob", "no")["Authorization"]
+
+    def status(authorization: str, address: str) -> int | str:
+        try:
+            return asyncio.run(credentials.user(authorization, address))
+        except Denied as denied:
+            return denied.status
+
+    assert status(right, "10.0.0.1") == "bob"
+    assert [status(wrong, "10.0.0.1") for _ in range(4)] == [401, 401, 401, 429]
+    assert status(right, "10.0.0.1") == "bob", "a login that is known goes on working"
+    assert status(basic("ann", "secret")["Authorization"], "10.0.0.1") == 429
+    assert status(wrong, "10.0.0.2") == 401
+    now[0] = 61.0
+    assert status(wrong, "10.0.0.1") == 401
+
+
+def test_addresses_of_one_network_count_as_one() -> None:
+    throttle = Throttle(allowed=2)
+    throttle.failed("2001:db8::1")
+    throttle.failed("2001:db8::2")
+    assert throttle.wait("2001:db8::3") > 0 and throttle.wait("2001:db8:0:1::1") == 0
+
+
+def test_a_basic_header_may_hold_any_letters() -> None:
+    assert parse_basic(basic("Zoë", "a:b:c")["Authorization"]) == ("Zoë", "a:b:c")
+
+
+@pytest.mark.parametrize("host, status", [
+    ("127.0.0.1:7860", 200), ("localhost", 200), ("localhost:1", 200), ("[::1]:7860", 200), ("evil.example", 403), ("", 403),
+    ("127.0.0.1.evil.example", 403), ("localhost@evil.example", 403), ("[::1", 403), ("10.0.0.1:7860", 403),
+])
+def test_without_logins_only_this_machines_names_are_answered(local: TestClient, host: str, status: int) -> None:
+    assert local.get("/easel/jobs", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({}, 200), ({"Origin": LOCAL}, 200), ({"Origin": "https://127.0.0.1:7860"}, 200), ({"Origin": "http://evil.example"}, 403),
+    ({"Origin": "null"}, 403), ({"Origin": "http://127.0.0.1:8000"}, 403), ({"Origin": "http://localhost:7860"}, 403), ({"Origin": ""}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 200), ({"Origin": "file://"}, 403),
+])
+def test_pages_of_other_sites_may_not_change_anything(local: TestClient, headers: dict[str, str], status: int) -> None:
+    assert local.post("/easel/interrupt", headers=headers).status_code == status
+    assert local.get("/easel/jobs", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("headers, opens", [
+    ({}, True), ({"Origin": LOCAL}, True), ({"Origin": "http://evil.example"}, False), ({"Host": "evil.example"}, False),
+])
+def test_sockets_are_guarded_like_requests(tmp_path: Path, headers: dict[str, str], opens: bool) -> None:
+    async def greet(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(socket.state.user)
+        await socket.close()
+
+    guarded = Guard(Starlette(routes=[WebSocketRoute("/ws", greet)]), Settings(data=tmp_path))
+    client = TestClient(guarded, base_url=LOCAL)
+    if opens:
+        with client.websocket_connect("/ws", headers={"Host": "127.0.0.1:7860", **headers}) as socket:
+            assert socket.receive_text() == "local"
+    else:
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ws", headers={"Host": "127.0.0.1:7860", **headers}):
+            pass
+
+
+def test_default_ports_of_an_origin_are_understood(tmp_path: Path) -> None:
+    client = TestClient(create_app(Door(Settings(data=tmp_path, users=USERS))), base_url="http://easel.example")
+    headers = {**basic("bob", "plain: text"), "Origin": "https://easel.example"}
+    assert client.post("/easel/interrupt", headers={**headers, "Host": "easel.example"}).status_code == 200
+    assert client.post("/easel/interrupt", headers={**headers, "Host": "easel.example:443"}).status_code == 200
+
+
+def test_other_sites_are_never_allowed_to_read(closed: TestClient) -> None:
+    headers = {**basic("bob", "plain: text"), "Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    for path in ("/", "/config", "/gradio_api/info", "/easel/jobs"):
+        for method in ("GET", "OPTIONS"):
+            answer = closed.request(method, path, headers=headers)
+            assert not [name for name in answer.headers if name.startswith("access-control")], (method, path)
+
+
+def test_large_bodies_are_refused(local: TestClient) -> None:
+    declared = local.post("/sdapi/v1/txt2img", content=b"{}", headers={"Content-Length": str(MAX_BODY + 1)})
+    assert declared.status_code == 413
+    chunks = (b" " * 2**20 for _ in range(MAX_BODY // 2**20 + 1))
+    assert local.post("/sdapi/v1/txt2img", content=chunks, headers={"Content-Type": "application/json"}).status_code == 413
+
+
+def test_every_answer_carries_the_security_headers(local: TestClient) -> None:
+    for path in ("/easel/jobs", "/nowhere", "/easel/events-not"):
+        headers = local.get(path).headers
+        assert headers["x-frame-options"] == "SAMEORIGIN" and headers["referrer-policy"] == "same-origin"
+        assert "frame-ancestors 'self'" in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"
+
+
+def test_without_logins_the_guard_does_not_stand_on_an_open_network(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without users"):
+        Guard(lambda *_: None, Settings(data=tmp_path, host="0.0.0.0"))
+
+
+def test_logins_are_read_from_lines_and_from_one_line() -> None:
+    assert read_file("# people\nann:a:b\n\n  bob:$argon2id$v=19$m=65536,t=3,p=4$x$y\n") == {
+        "ann": "a:b", "bob": "$argon2id$v=19$m=65536,t=3,p=4$x$y"}
+    assert read_variable("ann:$argon2id$v=19$m=65536,t=3,p=4$x$y,bob:pw") == {
+        "ann": "$argon2id$v=19$m=65536,t=3,p=4$x$y", "bob": "pw"}
+    assert read_variable("") == {}
+
+
+@pytest.mark.parametrize("text", ["ann", "ann:", ":secret", "ann:x\nann:y"])
+def test_unreadable_logins_are_errors(text: str) -> None:
+    with pytest.raises(ValueError):
+        read_file(text)

@@ -1,0 +1,420 @@
+"""The HTTP door against a front door without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.errors import (
+    CheckpointError,
+    NotAllowed,
+    NotFound,
+    OutOfMemory,
+    Problem,
+    StorageError,
+    UserError,
+    WorkerLost,
+)
+from backend.http import create_app
+from backend.http.errors import status_of
+from backend.messages import Checkpoint
+from backend.request import FIELDS
+from backend.settings import Settings
+from tests.pure.door import DEMO, Door
+
+LOCAL = "http://127.0.0.1:7860"
+GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "extras.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(Settings(data=tmp_path))
+
+
+@pytest.fixture
+def app(door: Door) -> FastAPI:
+    return create_app(door)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, base_url=LOCAL) as client:
+        yield client
+
+
+def fields(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    return [problem["field"] for problem in answer.json()["problems"]]
+
+
+# ---- txt2img ----
+
+
+def test_txt2img_answers_pictures_parameters_and_info(client: TestClient) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={"prompt": "a cat", "seed": 5, "batch_size": 2, "steps": 3}).json()
+    assert [base64.b64decode(image)[:4] for image in answer["images"]] == [b"\x89PNG"] * 2
+    assert answer["parameters"]["n_iter"] == 1 and answer["parameters"]["sampler_name"] == "DPM++ 2M"
+    info = json.loads(answer["info"])
+    assert info["all_seeds"] == [5, 6] and info["all_prompts"] == ["a cat"] * 2 and len(info["infotexts"]) == 2
+    assert (info["sd_model_name"], info["sd_model_hash"], info["index_of_first_image"]) == ("demo", "0123456789", 0)
+
+
+def test_values_left_out_come_from_the_checkpoint(client: TestClient, door: Door) -> None:
+    client.post("/sdapi/v1/txt2img", json={"width": None})
+    request = door.jobs("local")[0].request
+    assert (request.width, request.steps) == (64, 4)
+
+
+def test_send_images_false_answers_none(client: TestClient) -> None:
+    assert client.post("/sdapi/v1/txt2img", json={"send_images": False}).json()["images"] == []
+
+
+@pytest.mark.parametrize("payload, expected", [
+    ({"sampler_index": "Euler a"}, ("Euler a", "Automatic")),
+    ({"sampler_name": "k_euler", "sampler_index": "DDIM"}, ("Euler", "Automatic")),
+    ({"sampler_name": "DPM++ 2M Karras"}, ("DPM++ 2M", "Karras")),
+    ({"sampler_name": "Euler", "scheduler": "sgm_uniform"}, ("Euler", "SGM Uniform")),
+])
+def test_names_of_samplers(client: TestClient, door: Door, payload: dict, expected: tuple[str, str]) -> None:
+    assert client.post("/sdapi/v1/txt2img", json=payload).status_code == 200
+    request = door.jobs("local")[0].request
+    assert (request.sampler, request.schedule) == expected
+
+
+def test_override_settings_reach_the_request(client: TestClient, door: Door) -> None:
+    overrides = {"sd_model_checkpoint": "demo.safetensors", "CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337,
+                 "randn_source": "NV", "sd_vae": "Automatic", "samples_save": True}
+    assert client.post("/sdapi/v1/txt2img", json={"override_settings": overrides}).status_code == 200
+    request = door.jobs("local")[0].request
+    assert (request.checkpoint, request.clip_skip, request.ensd, request.seed_source) == ("demo.safetensors", 2, 31337, "NV")
+
+
+def test_an_infotext_fills_what_is_not_given(client: TestClient, door: Door) -> None:
+    client.post("/sdapi/v1/txt2img", json={"infotext": "a dog\nSteps: 7", "prompt": "a cat"})
+    request = door.jobs("local")[0].request
+    assert (request.prompt, request.steps) == ("a cat", 7)
+
+
+NEUTRAL = {
+    "styles": [], "restore_faces": False, "tiling": None, "enable_hr": False, "hr_scale": 2.0, "hr_upscaler": "Latent",
+    "denoising_strength": 0.75, "firstphase_width": 0, "refiner_checkpoint": None, "refiner_switch_at": 0.8, "script_name": "",
+    "script_args": [1], "alwayson_scripts": {"x": {"args": []}, "y": {"args": [False, {"enabled": False, "weight": 1}]}, "z": {}},
+    "sampler_name": "", "scheduler": "", "seed_resize_from_w": -1, "seed_resize_from_h": -1, "subseed": -1, "cfg_scale": None, "save_images": True, "do_not_save_grid": True, "comments": {},
+    "override_settings_restore_afterwards": True, "disable_extra_networks": False, "force_task_id": "task(1)", "hr_prompt": "",
+}
+
+
+def test_a_full_payload_with_everything_switched_off_is_accepted(client: TestClient) -> None:
+    assert client.post("/sdapi/v1/txt2img", json=NEUTRAL).status_code == 200
+
+
+@pytest.mark.parametrize("name, value", [
+    ("styles", ["x"]), ("restore_faces", True), ("tiling", True), ("enable_hr", True), ("script_name", "x/y plot"),
+    ("refiner_checkpoint", "xl"), ("alwayson_scripts", {"ControlNet": {"args": [{"enabled": True}]}}), ("alwayson_scripts", {"x": "y"}), ("colour", "red"),
+])
+def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: str, value: object) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={name: value})
+    assert fields(answer) == [name] and answer.json()["detail"][0]["loc"] == ["body", name]
+
+
+def test_an_unknown_override_is_refused_by_name(client: TestClient) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={"override_settings": {"sd_vae": "fine.safetensors"}})
+    assert answer.json()["detail"][0]["loc"] == ["body", "override_settings", "sd_vae"]
+
+
+@pytest.mark.parametrize("body, named", [
+    ('{"steps": 0}', ["steps"]), ('{"cfg_scale": NaN}', ["cfg_scale"]), ('{"cfg_scale": 1e999}', ["cfg_scale"]),
+    ('{"width": -1, "height": 7}', ["width", "height"]), ('{"n_iter": "many"}', ["batch_count"]), ('{"sampler_name": 3}', ["sampler"]),
+    ('{"seed": 1' + "0" * 400 + "}", ["seed"]), ('{"prompt": [1]}', ["prompt"]), ('{"override_settings": [1]}', ["override_settings"]),
+    ('{"infotext": 4}', ["infotext"]),
+])
+def test_wrong_values_name_their_fields(client: TestClient, body: str, named: list[str]) -> None:
+    answer = client.post("/sdapi/v1/txt2img", content=body, headers={"Content-Type": "application/json"})
+    assert fields(answer) == named
+
+
+@pytest.mark.parametrize("body", ["", "[1]", "{", '"x"', "NaN", "[" * 5000, '{"seed": ' + "9" * 5000 + "}"])
+def test_a_body_that_is_no_payload_is_the_clients_error(client: TestClient, body: str) -> None:
+    answer = client.post("/sdapi/v1/txt2img", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422) and answer.json()["problems"]
+
+
+def test_every_field_of_the_table_can_be_sent(client: TestClient) -> None:
+    sent = {field.api_name: field.default for field in FIELDS.values() if not field.override}
+    overrides = {field.override: field.default for field in FIELDS.values() if field.override}
+    answer = client.post("/sdapi/v1/txt2img", json={**sent, "width": 64, "height": 64, "override_settings": overrides})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("field, status", [("width", 422), ("", 500)])
+def test_a_failed_job_is_an_error_with_its_problems(app: FastAPI, door: Door, field: str, status: int) -> None:
+    door.at_once = False
+    with TestClient(app, base_url=LOCAL) as client:
+        ending = threading.Thread(target=_end_soon, args=(door, "failed", (Problem("went wrong", field),)))
+        ending.start()
+        answer = client.post("/sdapi/v1/txt2img", json={})
+    assert answer.status_code == status and answer.json()["problems"] == [{"field": field, "message": "went wrong"}]
+    assert {"error", "detail", "errors", "body"} <= set(answer.json())
+
+
+def test_an_interrupted_job_answers_what_is_finished(app: FastAPI, door: Door) -> None:
+    door.at_once = False
+    with TestClient(app, base_url=LOCAL) as client:
+        threading.Thread(target=_end_soon, args=(door, "cancelled", ())).start()
+        answer = client.post("/sdapi/v1/txt2img", json={})
+    assert answer.status_code == 200 and answer.json()["images"] == []
+
+
+def _end_soon(door: Door, state: str, problems: tuple[Problem, ...]) -> None:
+    while not door.queue("local"):
+        time.sleep(0.01)
+    door.finish(door.queue("local")[0], state, problems)
+
+
+def test_a_client_that_hangs_up_cancels_its_job(app: FastAPI, door: Door) -> None:
+    door.at_once = False
+    asyncio.run(_hang_up(app, door))
+    assert door.jobs("local")[0].state == "cancelled"
+
+
+async def _hang_up(app: FastAPI, door: Door) -> None:
+    messages = iter([{"type": "http.request", "body": b"{}"}])
+
+    async def receive() -> dict:
+        message = next(messages, None)
+        while message is None and not door.queue("local"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return message or {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        pass
+
+    await app(_scope("POST", "/sdapi/v1/txt2img"), receive, send)
+
+
+def _scope(method: str, path: str) -> dict:
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    return {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers,
+            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 7860), "scheme": "http", "http_version": "1.1", "root_path": ""}
+
+
+# ---- the other routes of AUTOMATIC1111's API ----
+
+
+def test_progress_is_zero_when_nothing_runs(client: TestClient) -> None:
+    answer = client.get("/sdapi/v1/progress").json()
+    assert answer["progress"] == 0 and answer["current_image"] is None and answer["state"]["job"] == ""
+
+
+def test_progress_of_a_running_job(client: TestClient, door: Door) -> None:
+    door.at_once = False
+    job = door.submit({})
+    answer = client.get("/sdapi/v1/progress").json()
+    assert (answer["progress"], answer["eta_relative"]) == (0.25, 6.0)
+    assert (answer["state"]["job"], answer["state"]["sampling_step"], answer["state"]["sampling_steps"]) == (job.id, 3, 12)
+    assert base64.b64decode(answer["current_image"]).startswith(b"\xff\xd8")
+    assert client.get("/sdapi/v1/progress?skip_current_image=true").json()["current_image"] is None
+
+
+def test_another_owners_job_is_not_seen(client: TestClient, door: Door) -> None:
+    door.at_once = False
+    job = door.submit({}, owner="somebody else")
+    assert client.get("/sdapi/v1/progress").json()["state"]["job"] == ""
+    assert client.post(f"/easel/jobs/{job.id}/cancel").status_code == 404
+    assert client.get(f"/easel/preview/{job.id}").status_code == 404
+
+
+def test_interrupt_and_skip(client: TestClient, door: Door) -> None:
+    door.at_once = False
+    door.submit({})
+    assert client.post("/sdapi/v1/skip").json() == {} and client.post("/sdapi/v1/interrupt").json() == {}
+    assert door.calls == ["skip", "cancel"]
+
+
+def test_samplers_have_the_names_and_options_of_automatic1111(client: TestClient) -> None:
+    ours = {row["name"]: row for row in client.get("/sdapi/v1/samplers").json()}
+    marks = ("scheduler", "uses_ensd", "second_order", "brownian_noise", "discard_next_to_last_sigma")
+    for row in GOLDEN["sampler_table"]:
+        options = {name: str(value) for name, value in row["options"].items() if name in marks}
+        assert ours[row["label"]]["options"] == options, row["label"]
+        assert set(row["aliases"]) <= set(ours[row["label"]]["aliases"])
+
+
+def test_schedulers_have_the_shape_of_automatic1111(client: TestClient) -> None:
+    ours = {row["name"]: row for row in client.get("/sdapi/v1/schedulers").json()}
+    for row in GOLDEN["scheduler_table"]:
+        del row["has_function"]
+        assert ours[row["name"]] == row
+
+
+def test_models_show_no_path(client: TestClient) -> None:
+    answer = client.get("/sdapi/v1/sd-models")
+    assert "secret" not in answer.text
+    assert answer.json()[0] == {"title": DEMO.title, "model_name": "demo", "hash": "0123456789", "sha256": DEMO.sha256,
+                                "filename": "demo.safetensors", "config": None}
+    assert client.post("/sdapi/v1/refresh-checkpoints").json() == {}
+
+
+def test_options_are_kept_for_their_owner_and_used(client: TestClient, door: Door) -> None:
+    before = client.get("/sdapi/v1/options").json()
+    assert before["sd_model_checkpoint"] == DEMO.title and before["samples_format"] == "png" and before["CLIP_stop_at_last_layers"] == 1
+    chosen = {"sd_model_checkpoint": "demo", "CLIP_stop_at_last_layers": 2, "sd_vae": "Automatic"}
+    assert client.post("/sdapi/v1/options", json=chosen).json() == {}
+    assert client.get("/sdapi/v1/options").json()["CLIP_stop_at_last_layers"] == 2
+    client.post("/sdapi/v1/txt2img", json={})
+    client.post("/sdapi/v1/txt2img", json={"override_settings": {"CLIP_stop_at_last_layers": 3}})
+    assert [job.request.clip_skip for job in door.jobs("local")] == [3, 2]
+
+
+def test_options_can_be_read_before_there_is_a_model(client: TestClient, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str = "") -> Checkpoint:
+        raise NotFound("there is no checkpoint yet")
+
+    monkeypatch.setattr(door, "checkpoint", none)
+    answer = client.get("/sdapi/v1/options").json()
+    assert answer["sd_model_checkpoint"] is None and answer["samples_format"] == "png"
+
+
+@pytest.mark.parametrize("options, field", [
+    ({"nonsense": 1}, "nonsense"), ({"CLIP_stop_at_last_layers": 99}, "clip_skip"), ({"sd_model_checkpoint": "absent"}, "checkpoint"),
+    ({"sd_vae": "x"}, "sd_vae"),
+])
+def test_wrong_options_are_refused_and_not_kept(client: TestClient, options: dict, field: str) -> None:
+    before = client.get("/sdapi/v1/options").json()
+    assert fields(client.post("/sdapi/v1/options", json=options)) == [field]
+    assert client.get("/sdapi/v1/options").json() == before
+
+
+# ---- the page's routes ----
+
+
+def test_pictures_come_with_type_name_and_caching(client: TestClient, door: Door) -> None:
+    image = door.submit({"prompt": "a cat"}).images[0]
+    answer = client.get(f"/easel/image/{image.id}")
+    assert answer.content == door.image_file(image.id, "local").read_bytes()
+    assert answer.headers["content-type"] == "image/png" and answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-disposition"] == f'inline; filename="{image.name}"'
+    assert "immutable" in answer.headers["cache-control"] and "private" in answer.headers["cache-control"]
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert client.get(f"/easel/image/{image.id}?download=1").headers["content-disposition"].startswith("attachment")
+    assert client.get(f"/easel/image/{image.id}/thumb").content[8:12] == b"WEBP"
+    info = client.get(f"/easel/image/{image.id}/info").json()
+    assert info["infotext"].startswith("a cat") and info["request"]["seed"] == image.seed
+
+
+def test_pictures_are_listed_newest_first_in_pages(client: TestClient, door: Door) -> None:
+    door.submit({"batch_size": 3})
+    first = client.get("/easel/images?limit=2").json()["images"]
+    rest = client.get(f"/easel/images?limit=2&before={first[-1]['id']}").json()["images"]
+    assert [image["index"] for image in first + rest] == [2, 1, 0]
+    assert client.get("/easel/images?limit=0").status_code == 422
+
+
+def test_a_picture_that_is_gone_or_not_the_callers_is_not_found(client: TestClient, door: Door) -> None:
+    mine, other = door.submit({}).images[0], door.submit({}, owner="other").images[0]
+    door.image_file(mine.id, "local").unlink()
+    for path in (mine.id, other.id, "..%2f..%2fetc%2fpasswd", "x"):
+        assert client.get(f"/easel/image/{path}").status_code == 404, path
+    assert client.get(f"/easel/image/{mine.id}/thumb").status_code == 404
+
+
+def test_jobs_are_listed_cancelled_and_tried_again(client: TestClient, door: Door) -> None:
+    door.at_once = False
+    job = door.submit({"prompt": "a cat"})
+    listed = client.get("/easel/jobs").json()["jobs"][0]
+    assert (listed["id"], listed["state"], listed["prompt"], listed["done"]) == (job.id, "running", "a cat", 0)
+    assert client.get(f"/easel/preview/{job.id}?n=1").headers["cache-control"] == "no-store"
+    assert client.post(f"/easel/jobs/{job.id}/cancel").json() == {"id": job.id, "state": "cancelled"}
+    assert client.post(f"/easel/jobs/{job.id}/cancel").status_code == 409
+    assert client.post(f"/easel/jobs/{job.id}/retry").json() == {"id": job.id, "state": "queued"}
+    assert client.post("/easel/jobs/cancel").json() == {"ok": True}
+    assert door.jobs("local")[0].state == "cancelled"
+
+
+@pytest.mark.parametrize("error, status", [
+    (NotAllowed("x"), 409), (StorageError("x"), 507), (CheckpointError("x"), 422), (WorkerLost("x"), 503), (OutOfMemory("x"), 500),
+    (UserError("x"), 500),
+])
+def test_each_error_has_its_status(error: Exception, status: int) -> None:
+    assert status_of(error) == status
+
+
+def test_a_mistake_of_easels_own_tells_no_details(app: FastAPI, door: Door) -> None:
+    door.checkpoints = lambda: 1 / 0
+    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as client:
+        answer = client.get("/sdapi/v1/sd-models")
+    assert answer.status_code == 500 and answer.json()["error"] == "ZeroDivisionError" and "division" not in answer.text
+
+
+# ---- events ----
+
+
+async def _read_events(app: FastAPI, headers: dict[str, str], wanted: int, act: object = None) -> list[str]:
+    """The first `wanted` blocks of the stream; then the page goes away."""
+    blocks: list[str] = []
+    gone = asyncio.Event()
+    scope = _scope("GET", "/easel/events")
+    scope["headers"] = [(b"host", b"localhost"), *((k.encode(), v.encode()) for k, v in headers.items())]
+
+    async def receive() -> dict:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        new = message.get("body", b"").decode().split("\n\n")
+        blocks.extend(block for block in new if block and not block.startswith(":"))
+        if len(blocks) == 2 and act:
+            act()
+        if len(blocks) >= wanted:
+            gone.set()
+
+    await asyncio.wait_for(app(scope, receive, send), 10)
+    return blocks
+
+
+def test_a_stream_starts_with_everything_and_goes_on_with_changes(app: FastAPI, door: Door) -> None:
+    blocks = asyncio.run(_read_events(app, {}, 3, act=lambda: door.submit({})))
+    assert blocks[0].startswith("retry:") and blocks[1].startswith("id: 1\n") and blocks[2].startswith("id: 2\n")
+    assert json.loads(blocks[1].split("data: ")[1])["type"] == "queue"
+
+
+def test_a_broken_stream_resumes_where_it_broke(app: FastAPI, door: Door) -> None:
+    threading.Timer(0.3, door.submit, ({},)).start()
+    assert asyncio.run(_read_events(app, {"last-event-id": "1"}, 2))[1].startswith("id: 2\n")
+
+
+@pytest.mark.parametrize("last", ["nonsense", "9" * 30, "-4"])
+def test_a_cursor_that_means_nothing_starts_over(app: FastAPI, last: str) -> None:
+    assert asyncio.run(_read_events(app, {"last-event-id": last}, 2))[1].startswith("id: 1\n")
+
+
+def test_sixty_open_pages_keep_one_thread_waiting_and_all_hear(app: FastAPI, door: Door) -> None:
+    async def pages() -> list[list[str]]:
+        reading = [asyncio.ensure_future(_read_events(app, {}, 3)) for _ in range(60)]
+        await asyncio.sleep(0.5)
+        assert threading.active_count() < 60
+        with httpx.Client():
+            await asyncio.to_thread(door.submit, {})
+        return await asyncio.gather(*reading)
+
+    assert all(blocks[-1].startswith("id: 2") for blocks in asyncio.run(pages()))
+
+
+def test_streams_end_when_the_server_stops(app: FastAPI) -> None:
+    async def stopped() -> list[str]:
+        reading = asyncio.ensure_future(_read_events(app, {}, 99))
+        await asyncio.sleep(0.2)
+        app.state.changes.close()
+        return await asyncio.wait_for(reading, 2)
+
+    assert len(asyncio.run(stopped())) == 2
