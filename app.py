@@ -1,0 +1,76 @@
+"""Starts Easel: flags -> Settings -> front door -> HTTP and page -> server.
+
+A worker process imports this file again, so its top level stays light: everything heavy is imported in `serve`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from backend.flags import Refusal, parser, settings_from
+from backend.settings import Settings
+
+QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 after a clean stop, 2 when Easel refuses to start."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.environ.update(QUIET)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = settings_from(parser().parse_args(arguments), os.environ)
+        with bound(settings) as listener:
+            serve(settings, listener)
+    except Refusal as refusal:
+        print(f"Easel does not start: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def bound(settings: Settings) -> socket.socket:
+    """The listening socket, taken before anything slow happens. Raises Refusal."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except (OSError, OverflowError) as error:
+        where = f"port {settings.port} of {settings.host}"
+        raise Refusal(f"{where} cannot be used ({error}); give --port another.") from None
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Runs until a signal; jobs still in the queue are there at the next start."""
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data / "uploads"))  # not where others of the machine can look
+    gc.disable()  # a fifth of the start would go into looking for garbage among modules
+    import ui
+    from backend import Backend
+    from backend.http import create_app
+    from backend.http.server import Server
+
+    backend = Backend(settings, start_workers=False)
+    try:
+        app = create_app(backend)
+        ui.mount(app, backend, path="/")
+        gc.freeze()
+        gc.enable()
+        Server(app, backend).run(sockets=[listener])
+    finally:
+        backend.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""The page. `build` makes it from the front door alone; `mount` puts it into the HTTP application."""
+
+from __future__ import annotations
+
+import gradio as gr
+from fastapi import FastAPI
+
+from backend import Backend
+from ui import theme, txt2img
+from ui.parts import checkpoint_bar, notices
+
+TABS = (txt2img,)
+
+
+def build(backend: Backend) -> gr.Blocks:
+    with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True) as page:
+        bar = checkpoint_bar.place(backend)
+        notices.place()
+        with gr.Tabs(elem_id="tabs"):
+            for tab in TABS:
+                with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
+                    tab.place(backend, bar, page)
+    return page
+
+
+def mount(app: FastAPI, backend: Backend, path: str = "/") -> FastAPI:
+    """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
+    return gr.mount_gradio_app(
+        app, build(backend), path=path, theme=theme.theme(), css=theme.css(), head=theme.head(),
+        footer_links=[], run_history=False, show_error=False, ssr_mode=False,
+    )

@@ -1,0 +1,157 @@
+// The form of a tab: kept in the browser, filled from a picture or an infotext, marked where a field is wrong.
+(() => {
+  const { find, findAll, fields, make, tell, on, say, stored, store } = easel;
+  const BATCH = ["batch_count", "batch_size", "image_format"];  // habits of the person, not of a picture
+  let facts = { default: "", defaults: {}, examples: {} }, heard;
+  const learned = new Promise(resolve => { heard = resolve; });
+
+  class Form {
+    constructor(tab) {
+      this.tab = tab;
+      this.key = `easel.form.${tab}`;
+      this.values = {};
+      this.restored = false;
+      this.checkpoint = "";
+      this.pending = {};
+    }
+
+    element(name) {
+      return find(`#${this.tab}_${name}`) ?? find(`#${name}`);
+    }
+
+    // This browser tab's own form first; a new one starts from the last that was used.
+    kept() {
+      return stored(sessionStorage, this.key) ?? stored(localStorage, this.key);
+    }
+
+    restore(names, values) {
+      const kept = this.kept() ?? {};
+      this.known(names, names.map((name, i) => name in kept && name in fields ? kept[name] : values[i]));
+      this.restored = true;
+      return names.map(name => this.values[name]);
+    }
+
+    save(names, values) {
+      if (!this.restored) return;
+      names.forEach((name, i) => { if (values[i] !== this.values[name]) this.unmark(name); });
+      this.known(names, values, this.checkpoint);
+      store(sessionStorage, this.key, this.values);
+      store(localStorage, this.key, this.values);
+    }
+
+    known(names, values, checkpoint) {
+      this.values = Object.fromEntries(names.map((name, i) => [name, values[i] ?? null]));
+      this.checkpoint = checkpoint ?? this.values.checkpoint;
+      tell("form", this);
+    }
+
+    fitting(checkpoint, name) {
+      return facts.defaults[checkpoint]?.[name] ?? fields[name].default;
+    }
+
+    // Another checkpoint: values that were the former one's defaults follow, the person's own stay.
+    async follow(names, values) {
+      await Promise.race([learned, new Promise(resolve => setTimeout(resolve, 5000))]);
+      const former = this.checkpoint, next = values[names.indexOf("checkpoint")];
+      const moved = names.map((name, i) =>
+        name !== "checkpoint" && values[i] === this.fitting(former, name) ? this.fitting(next, name) : values[i]);
+      this.known(names, moved);
+      return moved;
+    }
+
+    apply(values) {
+      this.pending = values;
+      find(`#${this.tab}_apply`).click();
+    }
+
+    take(names, values) {
+      const taken = names.map((name, i) => name in this.pending ? this.pending[name] : values[i]);
+      this.pending = {};
+      this.known(names, taken);
+      return taken;
+    }
+
+    reuse(request) {
+      this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
+      say("Settings taken over.");
+    }
+
+    // The prompt box held an infotext, or else the picture shown lends its settings.
+    async paste(found) {
+      const settings = Object.keys(found ?? {}).some(name => !name.endsWith("prompt"));
+      if (settings) return this.reuse(found);
+      const request = await easel.results.request();
+      if (request) this.reuse(request);
+      else easel.note("There is neither a picture nor a text with settings to read yet.", 6000);
+    }
+
+    answer(answer) {
+      findAll(".field.wrong").forEach(box => this.clear(box));
+      if (answer?.problems) this.mark(answer.problems);
+      else if (answer?.job) tell("submitted", answer.job);
+    }
+
+    async mark(problems) {
+      const boxes = [];
+      for (const { field, message } of problems) {
+        const box = field && await this.unfolded(field);
+        if (box) boxes.push(this.wrong(box, field, message));
+        else easel.note(sentence(field, message), 12000);
+      }
+      find("input, textarea", boxes[0] ?? document.createElement("i"))?.focus();
+    }
+
+    wrong(box, name, message) {
+      this.clear(box);
+      const input = find("input, textarea", box);
+      const id = `${this.tab}_${name}_problem`;
+      box.classList.add("wrong");
+      input?.setAttribute("aria-invalid", "true");
+      input?.setAttribute("aria-describedby", id);
+      box.append(make("p", { class: "problem", id, role: "alert" }, sentence(name, message)));
+      return box;
+    }
+
+    unmark(name) {
+      const box = this.element(name);
+      if (box?.classList.contains("wrong")) this.clear(box);
+    }
+
+    clear(box) {
+      box.classList.remove("wrong");
+      find(".problem", box)?.remove();
+      const input = find("input, textarea", box);
+      input?.removeAttribute("aria-invalid");
+      input?.removeAttribute("aria-describedby");
+    }
+
+    // Fields in a closed fold are hidden, or not on the page before it opens for the first time.
+    async unfolded(name) {
+      const seen = () => this.element(name)?.checkVisibility();
+      const own = this.element(name)?.closest(".gr-accordion");
+      for (const fold of seen() ? [] : own ? [own] : findAll(".gr-accordion")) {
+        find("button:not(.open)", fold)?.click();
+        await new Promise(resolve => setTimeout(resolve, 150));
+        if (seen()) break;
+      }
+      return this.element(name);
+    }
+  }
+
+  const forms = {};
+  const sentence = (name, message) => {
+    const text = fields[name] ? `${fields[name].label} ${message}` : message[0].toUpperCase() + message.slice(1);
+    return /[.!?]$/.test(text) ? text : `${text}.`;
+  };
+
+  easel.form = tab => forms[tab] ??= new Form(tab);
+  easel.sentence = sentence;
+  easel.learn = news => {
+    facts = news ?? facts;
+    heard();
+    for (const form of Object.values(forms)) if (!form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default] });
+    tell("facts", facts);
+  };
+  easel.examples = () => facts.examples[easel.form("txt2img").checkpoint] ?? [];
+  on("problems", problems => easel.form("txt2img").mark(problems));
+})();

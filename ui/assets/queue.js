@@ -1,0 +1,117 @@
+// Progress and the queue: what is being drawn, what waits, and what did not work.
+(() => {
+  const { find, make, ask, post, on, say, stored, store } = easel;
+  const DISMISSED = "easel.dismissed", KEPT = 4;
+  let root, jobs = [], ended = [], live = null, mine = new Set();
+
+  const running = () => jobs.find(job => job.state === "running");
+
+  function duration(seconds) {
+    if (seconds == null) return "";
+    if (seconds < 1.5) return "about a second left";
+    if (seconds < 90) return `about ${Math.round(seconds)} s left`;
+    if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
+    return `about ${Math.round(seconds / 3600)} h left`;
+  }
+
+  function renderProgress() {
+    const job = running(), now = live?.job === job?.id ? live : null;
+    const box = find(".progress", root), bar = find(".progress-bar", root);
+    box.hidden = !job;
+    document.title = job && now ? `${Math.round(now.fraction * 100)}% · Easel` : "Easel";
+    if (!job) return;
+    const percent = Math.round((now?.fraction ?? 0) * 100);
+    const what = now?.message || (now?.steps ? `${job.count > 1 ? `Picture ${now.index + 1} of ${job.count}, s` : "S"}tep ${now.step} of ${now.steps}` : "Starting…");
+    bar.setAttribute("aria-valuenow", percent);
+    bar.setAttribute("aria-valuetext", `${percent}%, ${what}`);
+    find("i", bar).style.transform = `scaleX(${now?.fraction ?? 0})`;
+    find(".progress-what", root).textContent = what;
+    find(".progress-eta", root).textContent = duration(now?.eta);
+  }
+
+  function renderQueue() {
+    const rows = [...jobs.map(waiting), ...failed().map(finished)];
+    const waits = jobs.filter(job => job.state === "queued").length;
+    find(".queue", root).hidden = !rows.length;
+    find(".queue-count", root).textContent = waits ? `${waits} waiting` : "";
+    find(".queue-clear", root).hidden = jobs.length < 2;
+    const focused = document.activeElement?.dataset?.row;
+    find(".queue ol", root).replaceChildren(...rows);
+    if (focused) find(`[data-row="${CSS.escape(focused)}"]`, root)?.focus({ preventScroll: true });
+  }
+
+  const title = job => job.prompt || "(no prompt)";
+  const button = (label, job, verb, handler) =>
+    make("button", { type: "button", class: "act", "data-row": `${verb} ${job.id}`, "aria-label": `${label}: ${title(job)}`, onclick: handler }, label);
+
+  function waiting(job) {
+    const place = job.state === "running" ? "Drawing" : `No. ${job.position}`;
+    const count = job.count > 1 ? `${job.done} of ${job.count}` : "";
+    return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, place),
+      make("span", { class: "job-prompt", title: title(job) }, title(job)), make("span", { class: "job-count" }, count),
+      button("Cancel", job, "cancel", () => act(job, "cancel")));
+  }
+
+  function finished(job) {
+    const why = job.problems.map(problem => easel.sentence(problem.field, problem.message)).join(" ");
+    return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, job.state === "failed" ? "Failed" : "Cancelled"),
+      make("span", { class: "job-prompt", title: title(job) }, title(job), ...(why ? [make("span", { class: "job-why" }, why)] : [])),
+      button("Retry", job, "retry", () => act(job, "retry")),
+      button("Dismiss", job, "dismiss", () => dismiss(job)));
+  }
+
+  const failed = () => {
+    const gone = new Set(stored(localStorage, DISMISSED) ?? []);
+    return ended.filter(job => ["failed", "cancelled"].includes(job.state) && !gone.has(job.id) && !jobs.some(one => one.id === job.id)).slice(0, KEPT);
+  };
+
+  function dismiss(job) {
+    store(localStorage, DISMISSED, [...(stored(localStorage, DISMISSED) ?? []), job.id].slice(-200));
+    renderQueue();
+  }
+
+  async function act(job, verb) {
+    try { await post(`/easel/jobs/${job.id}/${verb}`); } catch (error) { easel.note(error.message, 8000); }
+    refresh();
+  }
+
+  async function refresh() {
+    ended = (await ask("/easel/jobs?limit=30").catch(() => ({ jobs: ended }))).jobs;
+    if (root) renderQueue();
+  }
+
+  function changed(event) {
+    if (event.state === "failed") say(`Failed: ${event.problems.map(problem => problem.message).join("; ")}`);
+    if (event.state === "cancelled") say("Cancelled.");
+    if (event.state === "failed" && mine.has(event.id)) easel.tell("problems", event.problems.filter(problem => problem.field));
+    if (event.notes?.length) easel.note(event.notes.join(" "), 12000);
+    if (["failed", "cancelled"].includes(event.state)) refresh();
+  }
+
+  function render() {
+    if (!root) return;
+    renderProgress();
+    for (const verb of ["interrupt", "skip"]) {
+      const stop = find(`#txt2img_${verb}`);
+      if (stop) stop.disabled = !running();
+    }
+  }
+
+  function start(element) {
+    root = element;
+    find(".queue-clear", root).addEventListener("click", () => post("/easel/jobs/cancel").catch(error => easel.note(error.message, 8000)));
+    render();
+    renderQueue();
+  }
+
+  on("connected", refresh);
+  on("submitted", job => { mine.add(job); say("Added to the queue."); });
+  on("live", event => {
+    if (event.type === "queue") { jobs = event.jobs; if (root) renderQueue(); }
+    if (event.type === "progress") live = event;
+    if (event.type === "job") changed(event);
+    if (["queue", "progress", "job"].includes(event.type)) render();
+  });
+
+  easel.queue = { start, running };
+})();

@@ -1,0 +1,1 @@
+"""Pieces of a tab: each file places one piece and wires what it does alone."""

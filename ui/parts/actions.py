@@ -1,0 +1,64 @@
+"""Generate, Interrupt, Skip and the small tools beside the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from backend import Backend, UserError
+from ui.fields import Form
+from ui.visitor import owner
+
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def place(form: Form, backend: Backend) -> gr.Button:
+    """The buttons; returns Generate, which needs the whole form to be wired."""
+    with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
+        generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
+        with gr.Row(elem_classes=["stops"]):
+            interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
+            skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
+        _tools(form, backend)
+    interrupt.click(_for_owner(backend.interrupt), trigger_mode="multiple", **QUIET)
+    skip.click(_for_owner(backend.skip), trigger_mode="multiple", **QUIET)
+    return generate
+
+
+def _tools(form: Form, backend: Backend) -> None:
+    with gr.Row(elem_classes=["tools"]):
+        read = gr.Button("Read settings from the prompt box, or from the picture shown", elem_id=f"{form.tab}_paste",
+                         elem_classes=["icon", "icon-read"])
+        clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
+    found = gr.JSON(visible=False)
+    read.click(lambda text: backend.infotext(text or ""), [form["prompt"]], [found], **QUIET).then(
+        fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
+    clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
+
+
+def wire_generate(generate: gr.Button, form: Form, backend: Backend) -> None:
+    """Every click lands, also while earlier ones are on their way; the answer comes at once."""
+    answer = gr.JSON(visible=False)
+    generate.click(_submitting(backend), outputs=[answer], inputs_kwargs=form.components, trigger_mode="multiple",
+                   concurrency_limit=None, **QUIET).then(
+        fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
+
+
+def _submitting(backend: Backend) -> Callable[..., dict[str, Any]]:
+    def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
+        try:
+            return {"job": backend.submit(values, owner(request)).id}
+        except UserError as error:
+            return {"problems": [asdict(problem) for problem in error.problems]}
+
+    return submit
+
+
+def _for_owner(verb: Callable[[str], None]) -> Callable[[gr.Request], None]:
+    def act(request: gr.Request) -> None:
+        verb(owner(request))
+
+    return act

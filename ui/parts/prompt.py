@@ -1,0 +1,43 @@
+"""The prompt boxes with their live token counters."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from backend import Backend, EaselError
+from ui.fields import Form
+
+BOXES = ("prompt", "negative_prompt")
+
+
+def place(form: Form) -> dict[str, gr.HTML]:
+    """Both boxes; the counters by field name."""
+    return {name: _box(form, name, lines) for name, lines in zip(BOXES, (3, 2), strict=True)}
+
+
+def _box(form: Form, name: str, lines: int) -> gr.HTML:
+    with gr.Column(elem_classes=["prompt-box"], min_width=200):
+        form.place(name, lines=lines)
+        return gr.HTML(_counter(0, 75), elem_id=f"{form.tab}_{name}_tokens", elem_classes=["token-counter"])
+
+
+def wire_counters(form: Form, counters: dict[str, gr.HTML], backend: Backend) -> None:
+    """Only the newest text is counted when typing is faster than counting."""
+    for name, counter in counters.items():
+        inputs = [form[name], form["checkpoint"], form["steps"]]
+        gr.on([component.change for component in inputs], partial(_count, backend), inputs, [counter], queue=False,
+              trigger_mode="always_last", show_progress="hidden", api_visibility="private")
+
+
+def _count(backend: Backend, text: str | None, checkpoint: str | None, steps: Any) -> str:
+    try:
+        return _counter(*backend.count_tokens(text or "", checkpoint or "", int(steps or 1)))
+    except (EaselError, ValueError, OverflowError):
+        return ""  # a checkpoint that is gone, half a number: the field itself will say so
+
+
+def _counter(used: int, room: int) -> str:
+    return f'<span aria-hidden="true">{used}/{room}</span><span class="unseen">{used} of {room} tokens</span>'
