@@ -1,0 +1,57 @@
+"""The drawn training pictures and where the stages keep their work."""
+
+from __future__ import annotations
+
+import os
+import time
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+
+from .drawing import draw
+from .scenes import Scene, random_scenes
+
+PROJECT = Path(__file__).resolve().parent.parent
+WORK = Path(os.environ.get("EASEL_DEMO_WORK", PROJECT / ".demo"))
+MODEL = PROJECT / "models" / "demo"
+
+PICTURE = 128  # pixels
+TRAINING_PICTURES = 24_000
+TRAINING_SEED = 11
+
+
+class Clock:
+    """Time as a part of a budget in minutes: 0 at the start, 1 at the end."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes = minutes
+        self.started = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return (time.monotonic() - self.started) / 60
+
+    @property
+    def part(self) -> float:
+        return min(1.0, self.elapsed / self.minutes)
+
+
+def training_scenes() -> list[Scene]:
+    return random_scenes(TRAINING_SEED, TRAINING_PICTURES, held_out=False)
+
+
+def draw_numbered(item: tuple[int, Scene]) -> np.ndarray:
+    number, scene = item
+    return np.asarray(draw(scene, PICTURE, seed=number))
+
+
+def training_pictures() -> np.ndarray:
+    """uint8 [N, 128, 128, 3], in the order of the scenes; drawn once and kept in the work folder."""
+    path = WORK / "pictures.npy"
+    if not path.exists():
+        with Pool() as pool:
+            pictures = np.stack(pool.map(draw_numbered, enumerate(training_scenes()), chunksize=256))
+        np.save(path.with_suffix(".part.npy"), pictures)
+        path.with_suffix(".part.npy").rename(path)
+    return np.load(path, mmap_mode="r")

@@ -1,0 +1,171 @@
+"""The demo model's UNet: trained on precomputed latents and captions, with captions dropped for guidance."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from backend.prompt.tokenizer import Tokenizer
+from backend.sampling.discretisation import scaled_linear_alphas
+
+from .captions import caption
+from .scenes import Scene
+from .text_encoder import HIDDEN, token_ids
+
+BATCH = 48
+DROPPED = 0.1  # share of captions replaced by "": teaches the unconditional answer
+NOISE_OFFSET = 0.3  # hides the mean colour, which shows through at SD's last timestep: words must tell it
+WEIGHT_CAP = 100.0  # of 1 / alpha_bar
+EMA = 0.999
+PEAK_RATE = 1e-3
+
+
+def new_unet() -> UNet2DConditionModel:
+    """SD1's blocks at a hundredth of its size, for 16 x 16 latents; `attention_head_dim` counts heads in this family.
+
+    No attention at 16 x 16: it would take half of a step's time on a CPU, and words can place things at 8 x 8.
+    """
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(96, 160, 192),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4,
+        cross_attention_dim=HIDDEN,
+        norm_num_groups=8,
+    )
+
+
+@dataclass
+class Latents:
+    """Pictures in latent space: `z` (N, 4, 16, 16), whitened, and their scenes."""
+
+    z: Tensor
+    scenes: list[Scene]
+
+
+class Noising:
+    """SD's forward process: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon."""
+
+    def __init__(self) -> None:
+        self.alphas = torch.from_numpy(scaled_linear_alphas()).float()
+
+    def __call__(self, x0: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(x_t, epsilon, weight): the weight 1 / alpha_bar makes the squared error of epsilon that of v.
+
+        Plain epsilon loss gives the picture's layout and colours almost no gradient at high noise.
+        """
+        offset = NOISE_OFFSET * torch.randn(len(x0), 4, 1, 1) * (torch.rand(len(x0), 1, 1, 1) < 0.8)
+        epsilon = torch.randn_like(x0) + offset
+        alpha = self.alphas[t].view(-1, 1, 1, 1)
+        return alpha.sqrt() * x0 + (1 - alpha).sqrt() * epsilon, epsilon, (1 / alpha).clamp(max=WEIGHT_CAP)
+
+
+class Average:
+    """Exponential moving average of the weights (Polyak), shorter at the beginning."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.shadow = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, model: torch.nn.Module) -> None:
+        self.steps += 1
+        decay = min(EMA, (1 + self.steps) / (10 + self.steps))
+        for name, value in model.state_dict().items():
+            self.shadow[name].lerp_(value, 1 - decay)
+
+
+def rate(step: int, share: float) -> float:
+    """Warm-up, then a cosine over the planned time."""
+    return PEAK_RATE * min(1.0, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+
+def timesteps(count: int) -> Tensor:
+    """Uniform, stratified over the batch."""
+    return ((torch.arange(count) + torch.rand(count)) / count * 1000).long().clamp(max=999)
+
+
+class Training:
+    """The network, its optimizer and its average, with `spent` seconds and `step` steps behind it."""
+
+    def __init__(self) -> None:
+        self.unet = new_unet()
+        self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=1e-3)
+        self.average = Average(self.unet)
+        self.noising = Noising()
+        self.spent, self.step = 0.0, 0
+
+    def resume(self, folder: Path) -> None:
+        """Goes on from `folder`/state.pt, if it is there."""
+        if not (folder / "state.pt").exists():
+            return
+        saved = torch.load(folder / "state.pt", weights_only=True)
+        self.unet.load_state_dict(saved["unet"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average.shadow, self.average.steps = saved["ema"], saved["step"]
+        self.spent, self.step = saved["spent"], saved["step"]
+
+    def save(self, folder: Path) -> None:
+        """All of it as `folder`/state.pt, the averaged network as a diffusers folder `folder`/ema."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {"unet": self.unet.state_dict(), "optimizer": self.optimizer.state_dict(), "ema": self.average.shadow}
+        torch.save({**state, "spent": self.spent, "step": self.step}, folder / "state.tmp")
+        (folder / "state.tmp").replace(folder / "state.pt")
+        averaged = new_unet()
+        averaged.load_state_dict(self.average.shadow)
+        averaged.save_pretrained(folder / "ema")
+
+    def advance(self, x0: Tensor, context: Tensor, learning_rate: float) -> float:
+        """One step on latents (B, 4, 16, 16) and text (B, 77, HIDDEN); returns the loss."""
+        started = time.time()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        t = timesteps(len(x0))
+        x, epsilon, weight = self.noising(x0, t)
+        loss = (weight * (self.unet(x, t, context).sample - epsilon).square()).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update(self.unet)
+        self.step, self.spent = self.step + 1, self.spent + time.time() - started
+        return loss.item()
+
+
+def train_unet(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, folder: Path, minutes: float) -> None:
+    """Trains for `minutes` in all, resuming what `folder` holds; saves there every three minutes and at the end."""
+    rng = random.Random(time.time())
+    training = Training()
+    training.resume(folder)
+    saved_at, losses = time.time(), []
+    while training.spent < 60 * minutes:
+        x0, context = batch(latents, text, tokenizer, rng)
+        losses.append(training.advance(x0, context, rate(training.step, training.spent / (60 * minutes))))
+        if training.step % 50 == 0:
+            mean = sum(losses[-50:]) / len(losses[-50:])
+            print(f"unet: step {training.step}, loss {mean:.4f}, {training.spent / 60:.1f} min", flush=True)
+        if time.time() - saved_at > 180:
+            saved_at = time.time()
+            training.save(folder)
+    training.save(folder)
+
+
+def batch(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, rng: random.Random) -> tuple[Tensor, Tensor]:
+    """x0 (B, 4, 16, 16) and context (B, 77, HIDDEN), some captions dropped."""
+    chosen = [rng.randrange(len(latents.scenes)) for _ in range(BATCH)]
+    captions = ["" if rng.random() < DROPPED else caption(latents.scenes[i], rng) for i in chosen]
+    with torch.no_grad():
+        context = text(token_ids(tokenizer, captions)).last_hidden_state
+    return latents.z[chosen].float(), context
