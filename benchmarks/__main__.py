@@ -1,0 +1,43 @@
+"""Runs the benchmarks and writes their figures, a table and a plot to benchmarks/results/.
+
+    python -m benchmarks                      everything that this machine can do
+    python -m benchmarks engine packed        only these
+    python -m benchmarks --device cuda        on a graphics card
+
+Every ratio compares things that took turns in the same run, so a machine that is busy or slow shifts both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from benchmarks import engine, packed, startup
+from benchmarks.report import table, write_plot
+
+RESULTS = Path(__file__).parent / "results"
+STAGES = {"startup": startup.measure, "packed": packed.measure, "engine": engine.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.split("\n")[0])
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], help="which; all when none is named")
+    parser.add_argument("--device", default="auto")
+    chosen = parser.parse_args()
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    file = RESULTS / f"{'cpu' if engine.on_cpu(chosen.device) else 'cuda'}.json"
+    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for name in chosen.stages or STAGES:
+        results[name] = STAGES[name](chosen.device)
+        print(json.dumps({name: results[name]}, indent=2), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    file.write_text(json.dumps(results, indent=2) + "\n")
+    file.with_suffix(".md").write_text(table(results))
+    write_plot(results, file.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""One picture: Easel's engine against the bare network calls it cannot do without, and against diffusers' own pipeline.
+
+All three use the same modules, seed, size, steps and sampler (DPM++ 2M Karras). The engine's time is all from the
+request to the pixels: prompt encoding, previews and events included. The other two are given the encoded prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+from backend.messages import Checkpoint, Event, Failed, Picture, Run
+from backend.prompt.chunks import chunk
+from backend.request import Request
+from backend.worker.checkpoints.base import Model
+from backend.worker.checkpoints.memory import Memory
+from backend.worker.device import place
+from backend.worker.engine import Engine
+from benchmarks import models
+from benchmarks.timing import in_turns, medians, ratio
+
+PROMPT, NEGATIVE = "a red circle and a blue star, yellow background", "green"
+
+
+def on_cpu(device: str) -> bool:
+    return place(device).device.type == "cpu"
+
+
+def measure(device: str) -> dict[str, Any]:
+    cpu = on_cpu(device)
+    return {
+        "demo": compare(*models.demo(device), Request(**_request(128, 20)), rounds=9),
+        "sd1": compare(*models.full_size(device), Request(**_request(512, 4 if cpu else 30)), rounds=3 if cpu else 7),
+    }
+
+
+def _request(side: int, steps: int) -> dict[str, Any]:
+    return {"prompt": PROMPT, "negative_prompt": NEGATIVE, "width": side, "height": side, "steps": steps, "seed": 1,
+            "variation_seed": 1, "cfg_scale": 5.0, "sampler": "DPM++ 2M", "schedule": "Karras"}
+
+
+@torch.inference_mode()
+def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: int) -> dict[str, Any]:
+    """Median seconds a picture, and Easel's time as a multiple of the others'."""
+    model = memory.get(checkpoint)
+    contexts = [model.encode_text(chunk(text, model.tokenizer)) for text in (PROMPT, NEGATIVE)]
+    contenders = {
+        "easel": lambda: draw(memory, checkpoint, request),
+        "bare": bare(model, request, torch.cat(contexts)),
+        "diffusers": diffusers_pipeline(model, request, contexts),
+    }
+    seconds = in_turns(contenders, rounds)
+    return {
+        "size": f"{request.width}x{request.height}", "steps": request.steps, "rounds": rounds,
+        "device": memory.placement.name, "dtype": memory.placement.dtype, "seconds": medians(seconds),
+        "easel / bare": ratio(seconds, "easel", "bare"), "easel / diffusers": ratio(seconds, "easel", "diffusers"),
+        "steps per second": round(request.steps / medians(seconds)["easel"], 2),
+    }
+
+
+def draw(memory: Memory, checkpoint: Checkpoint, *requests: Request, policy: str = "solo") -> list[Picture]:
+    """The pictures of all requests from a fresh engine (nothing encoded before)."""
+    events: list[Event] = []
+    engine = Engine(memory, policy, events.append)
+    for number, request in enumerate(requests):
+        engine.add(Run(str(number), "local", request, checkpoint, tuple(range(request.count))))
+    while engine.step():
+        pass
+    failed = [event for event in events if isinstance(event, Failed)]
+    if failed:
+        raise RuntimeError(failed[0].detail)
+    return [event for event in events if isinstance(event, Picture)]
+
+
+def bare(model: Model, request: Request, context: torch.Tensor) -> Callable[[], object]:
+    """The network calls of the steps, two rows each, and the decoding: the floor."""
+    latent = torch.randn(1, *model.latent_shape(request.width, request.height), device=model.device)
+    rows, times = latent.repeat(2, 1, 1, 1), torch.full((2,), 500.0, device=model.device)
+
+    def run() -> object:
+        for _ in range(request.steps):
+            model.predict(rows, times, context)
+        return model.decode(latent)
+
+    return run
+
+
+def diffusers_pipeline(model: Model, request: Request, contexts: list[torch.Tensor]) -> Callable[[], object]:
+    scheduler = DPMSolverMultistepScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1,
+    )
+    pipeline = StableDiffusionPipeline(
+        vae=model.vae, text_encoder=model.text_encoder, tokenizer=None, unet=model.unet, scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    positive, negative = (context.to(model.dtype) for context in contexts)
+
+    def run() -> object:
+        latent = pipeline(
+            prompt_embeds=positive, negative_prompt_embeds=negative, height=request.height, width=request.width,
+            num_inference_steps=request.steps, guidance_scale=request.cfg_scale, output_type="latent",
+            generator=torch.Generator().manual_seed(request.seed),
+        ).images
+        return model.decode(latent.float() / model.vae.config.scaling_factor)
+
+    return run

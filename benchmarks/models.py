@@ -1,0 +1,47 @@
+"""The two models that are measured: the demo, and Stable Diffusion 1's networks at full size with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from backend.catalog import Catalog
+from backend.messages import Checkpoint
+from backend.prompt.tokenizer import Tokenizer
+from backend.sampling.discretisation import NoiseSchedule
+from backend.settings import HOME
+from backend.worker.checkpoints import sd1, vae
+from backend.worker.checkpoints.base import Model
+from backend.worker.checkpoints.memory import Memory
+from backend.worker.device import Placement, place
+
+FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True)
+
+
+def demo(device: str) -> tuple[Memory, Checkpoint]:
+    checkpoint = Catalog((HOME / "models",), Path(HOME / "data")).find("demo")
+    return Memory(place(device)), checkpoint
+
+
+def full_size(device: str) -> tuple[Memory, Checkpoint]:
+    """A memory that hands out the random networks instead of reading a file."""
+    return Memory(place(device), load=_random_networks), FULL
+
+
+def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel.from_config(sd1.UNET)
+    unet.to(placement.device, placement.unet, memory_format=torch.channels_last)
+    autoencoder = AutoencoderKL.from_config(sd1.VAE).to(placement.device, placement.vae)
+    text = CLIPTextModel(CLIPTextConfig(**sd1.TEXT, bos_token_id=49406, eos_token_id=49407))
+    text.to(placement.device, placement.text)
+    for network in (unet, autoencoder, text):
+        network.eval().requires_grad_(False)
+    return sd1.SD1(
+        checkpoint=checkpoint, placement=placement, unet=unet, vae=autoencoder, text_encoder=text,
+        tokenizer=Tokenizer.clip(), schedule=NoiseSchedule.from_betas(), sha256="0" * 64,
+        preview_factors=vae.preview_factors(autoencoder),
+    )

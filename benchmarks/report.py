@@ -1,0 +1,57 @@
+"""The figures as a table and as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+TARGETS = {
+    "engine / demo / easel / bare": ("at most", 1.15),
+    "engine / sd1 / easel / bare": ("at most", 1.03),
+    "engine / demo / easel / diffusers": ("at most", 1.0),
+    "engine / sd1 / easel / diffusers": ("at most", 1.0),
+    "packed / demo / packed / solo": ("at least", 1.8),
+    "startup / seconds to the page": ("at most", 5.0),
+}
+
+
+def flat(results: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """("engine / demo / easel / bare", 1.02), ... for every leaf."""
+    for key, value in results.items():
+        name = f"{prefix} / {key}" if prefix else key
+        if isinstance(value, dict):
+            yield from flat(value, name)
+        else:
+            yield name, value
+
+
+def table(results: dict[str, Any]) -> str:
+    """A Markdown table of every figure, with the target beside it where there is one."""
+    lines = ["| figure | measured | target |", "| --- | --- | --- |"]
+    for name, value in flat(results):
+        word, bound = TARGETS.get(name, ("", ""))
+        lines.append(f"| {name} | {value} | {word} {bound} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_plot(results: dict[str, Any], file: Path) -> None:
+    """Each figure that has a target, as a share of it: left of the line is better where less is better."""
+    found = dict(flat(results))
+    rows = [(name, found[name], *target) for name, target in TARGETS.items() if name in found]
+    figure, axes = plt.subplots(figsize=(8, 0.6 * len(rows) + 1.2))
+    for place, (_, value, word, bound) in enumerate(reversed(rows)):
+        met = value <= bound if word == "at most" else value >= bound
+        axes.barh(place, value / bound, color="#3b7d5a" if met else "#c2573a")
+        axes.text(value / bound + 0.01, place, f"{value} ({word} {bound})", va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)], fontsize=8)
+    axes.axvline(1, color="#444", linewidth=1)
+    axes.set_xlabel("measured / target")
+    axes.set_xlim(0, max([value / bound for _, value, _, bound in rows] + [1]) * 1.35)
+    figure.tight_layout()
+    figure.savefig(file, dpi=130)
