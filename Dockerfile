@@ -1,0 +1,24 @@
+# docker build -t easel .
+# docker run --gpus all -p 7860:7860 -e EASEL_AUTH=name:password -v ./models:/models -v ./data:/data easel
+# The CUDA libraries come with torch's own packages; the host only needs the driver.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+WORKDIR /easel
+COPY requirements.txt .
+RUN pip install --quiet -r requirements.txt
+
+# .dockerignore lets in only what runs.
+COPY . .
+RUN python -m compileall -q . \
+    && useradd --create-home --uid 1000 easel \
+    && mkdir /data /models && chown easel /data /models
+
+USER easel
+VOLUME ["/data", "/models"]
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/easel/health', timeout=4)"]
+# Easel listens beyond this machine only with logins: set EASEL_AUTH, or add --auth FILE.
+ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--data", "/data", "--models", "/models"]

@@ -1,0 +1,80 @@
+"""The page as a person meets it: what the tests say to it, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from playwright.sync_api import Locator, Page, expect
+
+PATIENCE = 120_000  # ms; a picture on two busy cores
+
+
+@dataclass(frozen=True)
+class Studio:
+    page: Page
+    url: str
+
+    def open(self) -> Studio:
+        self.page.goto(self.url)
+        return self.settled()
+
+    def settled(self) -> Studio:
+        self.page.wait_for_selector("#worker[data-state]", timeout=PATIENCE)
+        self.page.wait_for_function("easel.form('txt2img').restored", timeout=PATIENCE)
+        return self
+
+    def ready(self) -> Studio:
+        """The worker is up, so that a picture takes only its own time."""
+        self.page.wait_for_selector("#worker[data-state='ready']", timeout=PATIENCE)
+        return self
+
+    def box(self, name: str) -> Locator:
+        return self.page.locator(f"#txt2img_{name}")
+
+    def field(self, name: str) -> Locator:
+        return self.box(name).locator("input, textarea").first
+
+    def fill(self, **values: object) -> None:
+        for name, value in values.items():
+            self.field(name).fill(str(value))
+
+    def shows(self, **values: object) -> None:
+        for name, value in values.items():
+            expect(self.field(name)).to_have_value(str(value), timeout=PATIENCE)
+
+    def button(self, name: str) -> Locator:
+        return self.page.locator(f"#txt2img_{name}")
+
+    def generate(self, **values: object) -> None:
+        self.fill(**values)
+        self.button("generate").click()
+
+    @property
+    def rows(self) -> Locator:
+        return self.page.locator(".queue .job")
+
+    @property
+    def tiles(self) -> Locator:
+        return self.page.locator(".tile:not(.live)")
+
+    @property
+    def infotext(self) -> Locator:
+        return self.page.locator(".infotext")
+
+    def pictures(self) -> int:
+        return self.page.evaluate("easel.results.list().length")
+
+    def wait_pictures(self, count: int) -> None:
+        self.page.wait_for_function("count => easel.results.list().length >= count", arg=count, timeout=PATIENCE)
+
+    def running(self) -> None:
+        self.page.wait_for_selector(".progress:not([hidden])", timeout=PATIENCE)
+
+    def idle(self) -> None:
+        self.page.wait_for_selector(".progress", state="hidden", timeout=PATIENCE)
+
+    def steps_done(self, steps: int) -> None:
+        """The picture in work has made so many steps."""
+        self.page.wait_for_function(
+            "steps => Number(/tep (\\d+)/.exec(document.querySelector('.progress-what').textContent)?.[1]) >= steps",
+            arg=steps, timeout=PATIENCE)

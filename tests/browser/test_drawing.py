@@ -1,0 +1,112 @@
+"""Drawing with the demo model, seen from the page."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.studio import PATIENCE, Studio
+
+QUICK = {"steps": 2, "width": 64, "height": 64}
+LONG = {"steps": 400, "width": 128, "height": 128}
+
+
+def test_a_picture_appears_with_its_text(studio: Studio) -> None:
+    before = studio.pictures()
+    studio.generate(prompt="a big red circle, white background", **QUICK)
+    studio.wait_pictures(before + 1)
+    expect(studio.infotext).to_contain_text("a big red circle, white background", timeout=PATIENCE)
+    seed = re.search(r"Seed: (\d+)", studio.infotext.inner_text())
+    assert seed and "Steps: 2" in studio.infotext.inner_text()
+    expect(studio.page.locator(".stage-picture img")).to_have_attribute("alt", re.compile("a big red circle"))
+    studio.shows(seed=-1)
+    studio.button("reuse_seed").click()
+    studio.shows(seed=seed[1])
+    with studio.page.expect_download() as download:
+        studio.page.get_by_role("link", name="Download").click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_settings_of_a_picture_are_reused(studio: Studio) -> None:
+    before = studio.pictures()
+    studio.generate(prompt="a purple heart", negative_prompt="green", **QUICK)
+    studio.wait_pictures(before + 1)
+    expect(studio.infotext).to_contain_text("a purple heart", timeout=PATIENCE)
+    studio.fill(prompt="something else", negative_prompt="", steps=50, width=512)
+    studio.page.get_by_role("button", name="Reuse these settings").click()
+    studio.shows(prompt="a purple heart", negative_prompt="green", steps=2, width=64)
+    assert studio.field("seed").input_value() != "-1"
+
+
+def test_progress_moves_and_interrupt_stops(studio: Studio) -> None:
+    before = studio.pictures()
+    expect(studio.button("interrupt")).to_be_disabled()
+    studio.generate(prompt="a yellow moon", **LONG)
+    studio.steps_done(1)
+    studio.page.wait_for_selector(".stage-picture.draft", timeout=PATIENCE)
+    bar = studio.page.locator(".progress-bar")
+    first = int(bar.get_attribute("aria-valuenow") or 0)
+    studio.page.wait_for_function(
+        "first => Number(document.querySelector('.progress-bar').getAttribute('aria-valuenow')) > first", arg=first,
+        timeout=PATIENCE)
+    expect(studio.page.locator(".progress-eta")).to_contain_text("left")
+    studio.page.keyboard.press("Escape")
+    studio.idle()
+    expect(studio.rows.filter(has_text="a yellow moon").first).to_contain_text("Cancelled")
+    assert studio.pictures() == before
+
+
+def test_skip_leaves_one_picture_out(studio: Studio) -> None:
+    before = studio.pictures()
+    studio.generate(prompt="a tree", batch_count=2, steps=12, width=64, height=64)
+    studio.steps_done(1)
+    studio.button("skip").click()
+    studio.idle()
+    assert studio.pictures() == before + 1
+
+
+def test_the_queue_and_a_refresh_in_the_middle(studio: Studio) -> None:
+    studio.generate(prompt="the first", seed=42, **LONG)
+    studio.running()
+    studio.generate(prompt="the second")
+    studio.field("prompt").fill("the third")
+    studio.page.keyboard.press("Control+Enter")
+    expect(studio.rows.filter(has_text="Cancel")).to_have_count(3, timeout=PATIENCE)
+    expect(studio.rows.filter(has_text="the second")).to_contain_text("No. 1")
+    expect(studio.rows.filter(has_text="the third")).to_contain_text("No. 2")
+    studio.page.reload()
+    studio.settled()
+    studio.shows(prompt="the third", seed=42, steps=400)
+    studio.running()
+    expect(studio.rows.filter(has_text="the third")).to_contain_text("No. 2")
+    studio.page.get_by_role("button", name="Cancel: the second").click()
+    expect(studio.rows.filter(has_text="the third")).to_contain_text("No. 1", timeout=PATIENCE)
+    expect(studio.rows.filter(has_text="the second")).to_contain_text("Cancelled")
+    studio.page.get_by_role("button", name="Cancel all").click()
+    studio.idle()
+
+
+def test_two_at_the_same_instant_both_land(studio: Studio) -> None:
+    studio.generate(prompt="one of two", **LONG)
+    studio.page.evaluate("document.querySelector('#txt2img_generate').click()")
+    expect(studio.rows.filter(has_text="one of two")).to_have_count(2, timeout=PATIENCE)
+
+
+def test_only_with_the_keyboard(studio: Studio) -> None:
+    before = studio.pictures()
+    studio.fill(**QUICK)
+    studio.field("prompt").focus()
+    studio.page.keyboard.type("a blue star")
+    studio.page.keyboard.press("Control+Enter")
+    studio.wait_pictures(before + 1)
+    studio.page.wait_for_selector(".strip", timeout=PATIENCE)
+    studio.page.locator(".tile[tabindex='0']").focus()
+    studio.page.keyboard.press("ArrowRight")
+    second = studio.page.evaluate("easel.results.list()[1].id")
+    expect(studio.page.locator(".tile[aria-selected='true']")).to_have_attribute("data-id", second)
+    studio.page.keyboard.press("Enter")
+    expect(studio.page.locator(".lightbox")).to_be_visible()
+    studio.page.keyboard.press("Escape")
+    expect(studio.page.locator(".lightbox")).not_to_be_visible()
+    expect(studio.page.locator(".tile[aria-selected='true']")).to_be_focused()

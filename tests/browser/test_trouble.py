@@ -1,0 +1,40 @@
+"""When something goes wrong: failed jobs, notices, a server that is gone."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Easel
+from tests.browser.studio import PATIENCE, Studio
+
+
+def test_a_failed_job_says_why_and_can_be_tried_again(stage: Studio) -> None:
+    stage.generate(prompt="fail at once", steps=2)
+    row = stage.rows.filter(has_text="fail at once").first
+    expect(row).to_contain_text("does not fit into memory", timeout=PATIENCE)
+    expect(stage.box("width")).to_have_class(re.compile("wrong"))
+    row.get_by_role("button", name=re.compile("Retry")).click()
+    expect(row).to_contain_text("Drawing", timeout=PATIENCE)
+    expect(row).to_contain_text("Failed", timeout=PATIENCE)
+    row.get_by_role("button", name=re.compile("Dismiss")).click()
+    expect(stage.rows.filter(has_text="fail at once")).to_have_count(0)
+
+
+def test_one_picture_as_a_thumbnail_is_a_strip(stage: Studio) -> None:
+    stage.generate(prompt="dots", steps=2, batch_count=2)
+    expect(stage.tiles.first).to_be_visible(timeout=PATIENCE)
+
+
+def test_a_restarted_server_is_found_again(easel: Easel, studio: Studio) -> None:
+    studio.generate(prompt="before the stop", steps=400, width=128, height=128)
+    studio.running()
+    easel.stop()
+    expect(studio.page.locator(".notice")).to_contain_text("connection", timeout=PATIENCE)
+    studio.fill(prompt="typed while it was away")
+    easel.start()
+    expect(studio.page.locator(".notice")).to_have_count(0, timeout=PATIENCE)
+    expect(studio.rows.filter(has_text="before the stop")).to_have_count(1, timeout=PATIENCE)
+    studio.generate(steps=2, width=64, height=64)
+    expect(studio.rows.filter(has_text="typed while it was away")).to_have_count(1, timeout=PATIENCE)

@@ -1,0 +1,219 @@
+"""The plan of the house, checked: which module may know which, what never happens at import, what is not written at all."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parent.parent
+ROOTS = ("app.py", "backend", "ui", "extensions")
+
+# The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
+# A name stands for itself and everything inside it, unless a longer name is listed.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers"),
+    ("backend.request", "backend.flags", "backend.prompt", "backend.families"),
+    ("backend.messages", "backend.image"),
+    ("backend.catalog", "backend.store"),
+    ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
+    ("backend.line",),
+    ("backend.dispatch",),
+    ("backend", "backend.front"),
+    ("backend.http", "ui", "extensions"),
+    ("app",),
+)
+# The other side: the process with the device. It shares the ground with the front, and no front module imports it.
+WORKER = ("backend.worker", "backend.sampling.noise")
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.request", "backend.prompt",
+              "backend.families", "backend.messages", "backend.headers", "backend.catalog", *WORKER)
+
+HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
+         "onnxruntime", "controlnet_aux", "spandrel"}
+NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
+
+# Where any error at all may be caught, and what it then costs.
+BORDERS = {
+    "backend/worker/engine.py": "one program: its job fails, the others go on",
+    "backend/line.py": "one round of a device's line: the device does not stay idle for good",
+    "backend/recorder.py": "one picture's file: the next job is still recorded",
+}
+
+
+def product() -> list[Path]:
+    files = [file for root in ROOTS for file in ([HOME / root] if root.endswith(".py") else (HOME / root).rglob("*.py"))]
+    return sorted(file for file in files if "migrations" not in file.parts)
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(HOME).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"), str(file))
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(file): file for file in product()}
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def statements(node: ast.AST, *, at_import: bool) -> Iterator[ast.AST]:
+    """All nodes below; `at_import`: only those that run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if at_import and (is_type_checking(child) or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+            continue
+        yield child
+        yield from statements(child, at_import=at_import)
+
+
+def imports(file: Path, *, at_import: bool = False) -> set[str]:
+    """Dotted names of the modules that a file imports."""
+    found: set[str] = set()
+    for node in statements(tree(file), at_import=at_import):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: a relative import hides where it leads"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & modules().keys()) | ({node.module or ""} if inner - modules().keys() else set())
+    return found
+
+
+def within(module: str, names: tuple[str, ...]) -> str:
+    """The longest of the names that `module` is or lies in, "" if none."""
+    return max((name for name in names if module == name or module.startswith(f"{name}.")), key=len, default="")
+
+
+def layer(module: str) -> int:
+    names = tuple(name for names in LAYERS for name in names)
+    return next(i for i, group in enumerate(LAYERS) if within(module, names) in group)
+
+
+def is_worker(module: str) -> bool:
+    return bool(within(module, WORKER))
+
+
+def test_every_module_has_a_place() -> None:
+    everything = tuple(name for names in LAYERS for name in names if name != "backend")
+    lost = [m for m in modules() if m != "backend" and not within(m, everything) and not is_worker(m)]
+    assert not lost, f"no layer of tests/test_house.py names {lost}"
+
+
+def test_the_arrow_never_runs_back() -> None:
+    wrong = [
+        f"{module} -> {target}"
+        for module, file in modules().items() if not is_worker(module)
+        for target in imports(file) & modules().keys()
+        if is_worker(target) or layer(target) > layer(module)
+    ]
+    assert not wrong
+
+
+def test_the_worker_knows_nothing_of_the_front() -> None:
+    wrong = [
+        f"{module} -> {target}"
+        for module, file in modules().items() if is_worker(module)
+        for target in imports(file) & modules().keys() if not within(target, WORKER_MAY)
+    ]
+    assert not wrong
+
+
+def test_the_page_enters_by_the_front_door() -> None:
+    wrong = [
+        f"{module} -> {target}"
+        for module, file in modules().items() if within(module, ("ui",))
+        for target in imports(file) if target.startswith("backend.")
+    ]
+    assert not wrong
+
+
+def test_imports_make_no_cycle() -> None:
+    edges = {module: imports(file, at_import=True) & modules().keys() - {module} for module, file in modules().items()}
+    done: set[str] = set()
+
+    def walk(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module not in done:
+            for target in sorted(edges[module]):
+                walk(target, (*path, module))
+            done.add(module)
+
+    for module in edges:
+        walk(module, ())
+
+
+def test_front_modules_import_nothing_heavy() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, file in modules().items() if not is_worker(module)
+        for name in imports(file, at_import=True) if name.split(".")[0] in HEAVY
+    ]
+    assert not wrong
+
+
+def test_the_front_process_is_free_of_torch() -> None:
+    script = ("import sys, app, backend, backend.http.server, ui\n"
+              f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))")
+    ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=120)
+    assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+def test_no_with_around_a_yield_where_generators_are_programs() -> None:
+    """A program that waits inside a `with` keeps what the block holds for as long as it waits."""
+    wrong = [
+        f"{module}.{function.name}, line {block.lineno}"
+        for module, file in modules().items() if within(module, ("backend.worker", "backend.sampling"))
+        for function in ast.walk(tree(file)) if isinstance(function, ast.FunctionDef)
+        if not any("contextmanager" in ast.unparse(decorator) for decorator in function.decorator_list)
+        for block in statements(function, at_import=True) if isinstance(block, ast.With)
+        if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in statements(block, at_import=True))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("file", product(), ids=lambda file: str(file.relative_to(HOME)))
+def test_what_is_not_written_here(file: Path) -> None:
+    name = file.relative_to(HOME).as_posix()
+    assert not NAMELESS & set(Path(name).with_suffix("").parts), "name it after the noun it serves"
+    for node in ast.walk(tree(file)):
+        assert not isinstance(node, ast.Global), f"line {node.lineno}: a global that changes belongs to an object"
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else "BaseException"
+            broad = re.search(r"\b(Base)?Exception\b", caught)
+            assert not broad or name in BORDERS, f"line {node.lineno}: name the error, or add a border to this test"
+
+
+def distribution(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pinned(file: str) -> set[str]:
+    lines = [line for line in (HOME / file).read_text("utf-8").splitlines() if line and not line.startswith(("#", "-r"))]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines), f"{file}: pin exactly"
+    return {distribution(line.split("==")[0]) for line in lines}
+
+
+def test_everything_imported_is_pinned() -> None:
+    owners = packages_distributions()
+    wanted = {
+        distribution(owners[top][0])
+        for file in product()
+        for top in {name.split(".")[0] for name in imports(file)}
+        if top not in sys.stdlib_module_names and top in owners
+    }
+    assert wanted <= pinned("requirements.txt")
+    pinned("requirements-dev.txt")
