@@ -17,7 +17,7 @@ WORK = Path(os.environ.get("EASEL_DEMO_WORK", PROJECT / ".demo"))
 MODEL = PROJECT / "models" / "demo"
 
 PICTURE = 128  # pixels
-TRAINING_PICTURES = 24_000
+TRAINING_PICTURES = 72_000
 TRAINING_SEED = 11
 
 
@@ -50,8 +50,11 @@ def training_pictures() -> np.ndarray:
     """uint8 [N, 128, 128, 3], in the order of the scenes; drawn once and kept in the work folder."""
     path = WORK / "pictures.npy"
     if not path.exists():
+        part = path.with_suffix(".part.npy")
+        pictures = np.lib.format.open_memmap(part, "w+", np.uint8, (TRAINING_PICTURES, PICTURE, PICTURE, 3))
         with Pool() as pool:
-            pictures = np.stack(pool.map(draw_numbered, enumerate(training_scenes()), chunksize=256))
-        np.save(path.with_suffix(".part.npy"), pictures)
-        path.with_suffix(".part.npy").rename(path)
+            for number, picture in enumerate(pool.imap(draw_numbered, enumerate(training_scenes()), chunksize=64)):
+                pictures[number] = picture
+        pictures.flush()
+        part.rename(path)
     return np.load(path, mmap_mode="r")

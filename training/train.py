@@ -51,7 +51,7 @@ def stage_pictures(_: float) -> None:
 
 def stage_unet(minutes: float) -> None:
     latents = Latents(torch.from_numpy(np.load(LATENTS)), training_scenes())
-    text = CLIPTextModel.from_pretrained(TEXT_ENCODER).eval().requires_grad_(False)
+    text = CLIPTextModel.from_pretrained(TEXT_ENCODER).float().eval().requires_grad_(False)
     train_unet(latents, text, Tokenizer.from_folder(TOKENIZER), UNET, minutes)
 
 

@@ -6,6 +6,7 @@ import math
 import random
 import time
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -23,9 +24,11 @@ from .text_encoder import HIDDEN, token_ids
 BATCH = 48
 DROPPED = 0.1  # share of captions replaced by "": teaches the unconditional answer
 NOISE_OFFSET = 0.3  # hides the mean colour, which shows through at SD's last timestep: words must tell it
-WEIGHT_CAP = 100.0  # of 1 / alpha_bar
+WEIGHT_CAP = 25.0  # of 1 / alpha_bar: above it only colours are decided, and those are learned first
+SHAPING = (250, 900)  # the timesteps at which shapes are decided; they get half of the batch more
+HARD = {"flower", "star", "boat", "house", "tree"}  # shapes with the finest outlines, shown more often
 EMA = 0.999
-PEAK_RATE = 1e-3
+PEAK_RATE = 7e-4
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -93,8 +96,15 @@ def rate(step: int, share: float) -> float:
 
 
 def timesteps(count: int) -> Tensor:
-    """Uniform, stratified over the batch."""
-    return ((torch.arange(count) + torch.rand(count)) / count * 1000).long().clamp(max=999)
+    """Half uniform in 0..999, half uniform in SHAPING, both stratified over the batch."""
+    everywhere = stratified(count - count // 2) * 1000
+    shaping = SHAPING[0] + stratified(count // 2) * (SHAPING[1] - SHAPING[0])
+    return torch.cat([everywhere, shaping]).long().clamp(max=999)
+
+
+def stratified(count: int) -> Tensor:
+    """One number in each of `count` equal parts of 0..1."""
+    return (torch.arange(count) + torch.rand(count)) / count
 
 
 class Training:
@@ -108,8 +118,10 @@ class Training:
         self.spent, self.step = 0.0, 0
 
     def resume(self, folder: Path) -> None:
-        """Goes on from `folder`/state.pt, if it is there."""
+        """Goes on from `folder`/state.pt; if only the averaged network `folder`/ema is there, starts from its weights."""
         if not (folder / "state.pt").exists():
+            if (folder / "ema").exists():
+                self.unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "ema").float().state_dict())
             return
         saved = torch.load(folder / "state.pt", weights_only=True)
         self.unet.load_state_dict(saved["unet"])
@@ -134,7 +146,9 @@ class Training:
             group["lr"] = learning_rate
         t = timesteps(len(x0))
         x, epsilon, weight = self.noising(x0, t)
-        loss = (weight * (self.unet(x, t, context).sample - epsilon).square()).mean()
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = self.unet(x, t, context).sample
+        loss = (weight * (predicted.float() - epsilon).square()).mean()
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
@@ -149,9 +163,10 @@ def train_unet(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, fold
     rng = random.Random(time.time())
     training = Training()
     training.resume(folder)
+    weights = list(accumulate(importance(scene) for scene in latents.scenes))
     saved_at, losses = time.time(), []
     while training.spent < 60 * minutes:
-        x0, context = batch(latents, text, tokenizer, rng)
+        x0, context = batch(latents, weights, text, tokenizer, rng)
         losses.append(training.advance(x0, context, rate(training.step, training.spent / (60 * minutes))))
         if training.step % 50 == 0:
             mean = sum(losses[-50:]) / len(losses[-50:])
@@ -162,9 +177,16 @@ def train_unet(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, fold
     training.save(folder)
 
 
-def batch(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, rng: random.Random) -> tuple[Tensor, Tensor]:
-    """x0 (B, 4, 16, 16) and context (B, 77, HIDDEN), some captions dropped."""
-    chosen = [rng.randrange(len(latents.scenes)) for _ in range(BATCH)]
+def importance(scene: Scene) -> float:
+    """How often a scene is shown, against an empty one: pairs and hard shapes are what is learned last."""
+    return 1.0 + len(scene.things) + 0.5 * sum(thing.shape in HARD for thing in scene.things)
+
+
+def batch(
+    latents: Latents, weights: list[float], text: CLIPTextModel, tokenizer: Tokenizer, rng: random.Random
+) -> tuple[Tensor, Tensor]:
+    """x0 (B, 4, 16, 16) and context (B, 77, HIDDEN), some captions dropped; `weights` are the scenes' cumulated ones."""
+    chosen = rng.choices(range(len(latents.scenes)), cum_weights=weights, k=BATCH)
     captions = ["" if rng.random() < DROPPED else caption(latents.scenes[i], rng) for i in chosen]
     with torch.no_grad():
         context = text(token_ids(tokenizer, captions)).last_hidden_state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import re
 
 from playwright.sync_api import expect
@@ -123,7 +122,6 @@ def test_an_infotext_in_the_prompt_box_is_read(studio: Studio) -> None:
     studio.shows(sampler="Euler a", negative_prompt="red")
 
 
-@pytest.mark.xfail(reason="known defect: Gradio tells of one choice twice, and the second time undoes the first", strict=False)
 def test_another_checkpoint_brings_its_defaults_and_leaves_own_values(stage: Studio) -> None:
     stage.fill(width=320)
     stage.page.locator("#checkpoint input").click()

@@ -50,9 +50,11 @@
     }
 
     // Another checkpoint: values that were the former one's defaults follow, the person's own stay.
+    // Gradio tells of one choice twice; the second time its values can be those from before the first.
     async follow(names, values) {
       await Promise.race([learned, new Promise(resolve => setTimeout(resolve, 5000))]);
       const former = this.checkpoint, next = values[names.indexOf("checkpoint")];
+      if (next === former) return names.map(name => this.values[name]);
       const moved = names.map((name, i) =>
         name !== "checkpoint" && values[i] === this.fitting(former, name) ? this.fitting(next, name) : values[i]);
       this.known(names, moved);
