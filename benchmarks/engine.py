@@ -1,20 +1,23 @@
 """One picture: Easel's engine against the bare network calls it cannot do without, and against diffusers' own pipeline.
 
-All three use the same modules, seed, size, steps and sampler (DPM++ 2M Karras). The engine's time is all from the
-request to the pixels: prompt encoding, previews and events included. The other two are given the encoded prompts.
+All three use the same networks, seed, size, steps and sampler (DPM++ 2M Karras). Easel and diffusers start from the
+words and end with the pixels, Easel with previews and events besides; the bare calls are given the encoded words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from transformers import CLIPTokenizer
 
 from backend.messages import Checkpoint, Event, Failed, Picture, Run
 from backend.prompt.chunks import chunk
 from backend.request import Request
+from backend.settings import HOME
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
@@ -50,7 +53,7 @@ def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: in
     contenders = {
         "easel": lambda: draw(memory, checkpoint, request),
         "bare": bare(model, request, torch.cat(contexts)),
-        "diffusers": diffusers_pipeline(model, request, contexts),
+        "diffusers": diffusers_pipeline(model, request),
     }
     seconds = in_turns(contenders, rounds)
     return {
@@ -88,20 +91,24 @@ def bare(model: Model, request: Request, context: torch.Tensor) -> Callable[[], 
     return run
 
 
-def diffusers_pipeline(model: Model, request: Request, contexts: list[torch.Tensor]) -> Callable[[], object]:
+def diffusers_pipeline(model: Model, request: Request) -> Callable[[], object]:
+    """Its text encoder in the UNet's number format, as the pipeline asks; the decoding as in Easel.
+
+    The demo's tokenizer serves both networks: any words become 77 tokens.
+    """
+    tokenizer = CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer")
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1,
     )
     pipeline = StableDiffusionPipeline(
-        vae=model.vae, text_encoder=model.text_encoder, tokenizer=None, unet=model.unet, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=model.vae, text_encoder=deepcopy(model.text_encoder).to(model.dtype), tokenizer=tokenizer, unet=model.unet,
+        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
-    positive, negative = (context.to(model.dtype) for context in contexts)
 
     def run() -> object:
         latent = pipeline(
-            prompt_embeds=positive, negative_prompt_embeds=negative, height=request.height, width=request.width,
+            prompt=PROMPT, negative_prompt=NEGATIVE, height=request.height, width=request.width,
             num_inference_steps=request.steps, guidance_scale=request.cfg_scale, output_type="latent",
             generator=torch.Generator().manual_seed(request.seed),
         ).images

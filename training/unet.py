@@ -28,7 +28,7 @@ WEIGHT_CAP = 25.0  # of 1 / alpha_bar: above it only colours are decided, and th
 SHAPING = (250, 900)  # the timesteps at which shapes are decided; they get half of the batch more
 HARD = {"flower", "star", "boat", "house", "tree"}  # shapes with the finest outlines, shown more often
 EMA = 0.999
-PEAK_RATE = 7e-4
+PEAK_RATE = 5e-4
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -118,7 +118,7 @@ class Training:
         self.spent, self.step = 0.0, 0
 
     def resume(self, folder: Path) -> None:
-        """Goes on from `folder`/state.pt; if only the averaged network `folder`/ema is there, starts from its weights."""
+        """Goes on from `folder`/state.pt, or starts from the weights of `folder`/ema if only they are there."""
         if not (folder / "state.pt").exists():
             if (folder / "ema").exists():
                 self.unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "ema").float().state_dict())
@@ -185,7 +185,7 @@ def importance(scene: Scene) -> float:
 def batch(
     latents: Latents, weights: list[float], text: CLIPTextModel, tokenizer: Tokenizer, rng: random.Random
 ) -> tuple[Tensor, Tensor]:
-    """x0 (B, 4, 16, 16) and context (B, 77, HIDDEN), some captions dropped; `weights` are the scenes' cumulated ones."""
+    """x0 (B, 4, 16, 16) and context (B, 77, HIDDEN), some captions dropped; `weights` are cumulated."""
     chosen = rng.choices(range(len(latents.scenes)), cum_weights=weights, k=BATCH)
     captions = ["" if rng.random() < DROPPED else caption(latents.scenes[i], rng) for i in chosen]
     with torch.no_grad():

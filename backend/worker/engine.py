@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
 TEXTS_KEPT = 512          # encoded prompts held for reuse
 PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
-PREVIEW_SHARE = 0.05      # previews may take this part of the engine's time, whatever one costs
 DECODED_TOGETHER = 4
 
 
@@ -89,7 +88,6 @@ class Engine:
         self.curves: dict[tuple, RowCurve] = {}
         self.texts: OrderedDict[tuple, Tensor] = OrderedDict()
         self.calls_on_checkpoint = 0
-        self.preview_allowed = 0.0
 
     # ---- what the process calls ----
 
@@ -356,18 +354,12 @@ class Engine:
         return heard
 
     def _preview(self, program: Program, denoised: Tensor) -> None:
-        """Send a preview unless the last ones cost too much for another so soon."""
-        started = time.monotonic()
-        if started < max(self.preview_allowed, program.previewed + PREVIEW_SECONDS):
+        """Send a preview unless the picture's last one is still fresh."""
+        now = time.monotonic()
+        if now < program.previewed + PREVIEW_SECONDS:
             return
-        try:
-            pixels = program.model.preview(denoised[None])[0]
-        except (EaselError, RuntimeError, MemoryError) as error:
-            log.info("a preview was left out: %s", error)     # the picture itself may still come out well
-            return
-        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
-        program.previewed = time.monotonic()
-        self.preview_allowed = program.previewed + (program.previewed - started) / PREVIEW_SHARE
+        program.previewed = now
+        self.emit(Preview(program.task.run.job, program.index, jpeg(program.model.preview(denoised[None])[0])))
 
 
 def _sentence(error: Exception) -> str:

@@ -114,12 +114,7 @@ class Model(ABC):
         return vae.encode(self.vae, pixels, noise)
 
     def preview(self, latent: Tensor) -> Pixels:
-        """A rough picture of latents (B, 4, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3).
-
-        A small picture of a tiny VAE is decoded, (B, 8h, 8w, 3): that costs little and shows more.
-        """
-        if vae.decodes_quickly(self.vae, latent):
-            return self.decode(latent)
+        """A rough picture of latents (B, 4, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""
         return vae.linear_rgb(self.preview_factors, latent)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
@@ -156,6 +151,8 @@ class Model(ABC):
 
     def to(self, device: torch.device) -> Self:
         """Move all networks, number formats unchanged."""
+        if device == self.device:
+            return self
         for network in self.networks():
             network.to(device)
         self.preview_factors = self.preview_factors.to(device)

@@ -29,6 +29,7 @@ Fingerprint = tuple[int, int]
 class _Held:
     model: Model
     mark: Fingerprint | None
+    bytes: int
 
 
 class Memory:
@@ -58,10 +59,11 @@ class Memory:
             self.drop(checkpoint.key)
             mark = fingerprint(checkpoint.path)
             self._make_room(mark[0] if mark else 0)
-            held = _Held(self._load(checkpoint, self.placement), mark)
+            model = self._load(checkpoint, self.placement)
+            held = _Held(model, mark, model.bytes)
         else:
             held = self._held.pop(checkpoint.key)
-        self._make_room(held.model.bytes)
+        self._make_room(held.bytes)
         self._held[checkpoint.key] = held
         return held.model.to(self.placement.device)
 
@@ -78,7 +80,7 @@ class Memory:
     @property
     def bytes(self) -> int:
         """What all loaded networks take, wherever they are."""
-        return sum(held.model.bytes for held in self._held.values())
+        return sum(held.bytes for held in self._held.values())
 
     def drop(self, key: str) -> None:
         """Let go of one checkpoint; unknown keys are fine."""
@@ -108,14 +110,14 @@ class Memory:
 
     def _shelve(self, key: str) -> None:
         """Move a checkpoint from the card to main memory, where older ones make room for it."""
-        model = self._held[key].model
+        held = self._held[key]
         for older in self._on("cpu"):
-            if self._bytes_on("cpu") + model.bytes > _ram_budget():
+            if self._bytes_on("cpu") + held.bytes > _ram_budget():
                 self.drop(older)
-        if self._bytes_on("cpu") + model.bytes > _ram_budget():
+        if self._bytes_on("cpu") + held.bytes > _ram_budget():
             self.drop(key)
         else:
-            model.to(torch.device("cpu"))
+            held.model.to(torch.device("cpu"))
             self.free_cache()
 
     def _on(self, kind: str) -> list[str]:
@@ -123,7 +125,7 @@ class Memory:
         return [key for key, held in self._held.items() if held.model.device.type == kind]
 
     def _bytes_on(self, kind: str) -> int:
-        return sum(self._held[key].model.bytes for key in self._on(kind))
+        return sum(self._held[key].bytes for key in self._on(kind))
 
 
 def out_of_memory(error: BaseException) -> bool:

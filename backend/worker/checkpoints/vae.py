@@ -13,8 +13,6 @@ from backend.errors import EaselError
 
 Pixels = NDArray[np.uint8]
 SCALE = 8
-QUICK_CELLS = 400           # up to about 160 x 160 pixels
-QUICK_WEIGHTS = 5_000_000
 
 # "Decoding latents to RGB without upscaling", Kevin Turner 2022: what AUTOMATIC1111 calls "Approx cheap"
 SD1_PREVIEW = (      # to RGB in [-1, 1]
@@ -66,11 +64,6 @@ def preview_factors(vae: nn.Module) -> Tensor:
     return factors.to(vae.device)
 
 
-def decodes_quickly(vae: nn.Module, latent: Tensor) -> bool:
-    """Whether a preview may come from the VAE itself: a tiny one, and a small picture."""
-    return latent.shape[-2] * latent.shape[-1] <= QUICK_CELLS and _size(vae) <= QUICK_WEIGHTS
-
-
 def linear_rgb(factors: Tensor, latent: Tensor) -> Pixels:
     """Latents (B, C, h, w) -> (B, h, w, 3) by `preview_factors`."""
     colours = latent.float().movedim(1, -1) @ factors[:-1] + factors[-1]
@@ -100,10 +93,6 @@ def _encode(vae: nn.Module, image: Tensor, noise: Tensor | None) -> Tensor:
     if noise is not None:
         latent = latent + distribution.std.float() * noise.to(latent.device)
     return (latent - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
-
-
-def _size(network: nn.Module) -> int:
-    return sum(weights.numel() for weights in network.parameters())
 
 
 def _to_pixels(image: Tensor) -> Pixels:
