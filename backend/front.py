@@ -26,6 +26,7 @@ from backend.store.jobs import Change, Jobs
 from backend.store.pictures import LOCAL, Pictures
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status
+from backend.store.uploads import Upload, Uploads
 
 WORKER = "backend.worker.process"
 
@@ -56,7 +57,8 @@ class Backend:
         self._jobs, self._history = Jobs(self._database), History(self._database)
         self._pictures = Pictures(settings.outputs)
         self._catalog = catalog or Catalog(settings.models, settings.data)
-        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog)
+        self._uploads = Uploads(settings.data / "uploads")
+        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)
         if self._jobs.release():
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
@@ -100,6 +102,7 @@ class Backend:
             request = Request.parse(values, defaults)
         except InvalidRequest as error:
             raise InvalidRequest(problems=[*problems, *error.problems]) from None
+        problems += self._uploads.check(request, owner)
         if problems or checkpoint is None:
             raise InvalidRequest(problems=problems)
         job = self._jobs.add(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
@@ -170,6 +173,14 @@ class Backend:
         return self._dispatcher.hub.watch(owner, cursor, timeout)
 
     # ---- pictures ----
+
+    def upload(self, data: bytes, owner: str = LOCAL, *, mask: bool = False) -> Upload:
+        """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read."""
+        return self._uploads.add(data, owner, mask=mask)
+
+    def uploaded(self, upload_id: str, owner: str = LOCAL) -> Path:
+        """The PNG of an upload; NotFound."""
+        return self._uploads.file(upload_id, owner)
 
     def images(self, owner: str = LOCAL, limit: int = 50, before: str | None = None,
                job: str | None = None) -> list[Image]:

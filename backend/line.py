@@ -38,6 +38,7 @@ from backend.messages import (
 from backend.recorder import Lost, Recorder, Started
 from backend.store.jobs import Jobs, Lease
 from backend.store.rows import Worker, WorkerState
+from backend.store.uploads import Uploads
 
 ROOM = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
@@ -65,6 +66,7 @@ class Services:
     jobs: Jobs
     live: LiveJobs
     catalogue: Catalogue
+    uploads: Uploads
     changed: Callable[[], None]
     notice: Callable[[str, str], None]
 
@@ -310,11 +312,19 @@ class Line:
         try:
             checkpoint = self._services.catalogue.find(lease.request.checkpoint)
         except EaselError as error:
-            problems = tuple(Problem(problem.message, "checkpoint") for problem in error.problems)
-            self._over(Failed(lease.job, problems))
+            self._over(Failed(lease.job, _of_field(error, "checkpoint")))
+            return
+        try:
+            pictures = self._services.uploads.of(lease.request, lease.owner)
+        except EaselError as error:
+            self._over(Failed(lease.job, error.problems))
             return
         if not lease.indices:       # its worker died between the last picture and the word that it was the last
             self._over(Done(lease.job))
             return
-        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices))
+        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures))
         self._services.changed()
+
+
+def _of_field(error: EaselError, field: str) -> tuple[Problem, ...]:
+    return tuple(Problem(problem.message, field) for problem in error.problems)

@@ -34,13 +34,17 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn."""
+    """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn.
+
+    `pictures` are the PNG files that the request names, by id.
+    """
 
     job: str
     owner: str
     request: Request
     checkpoint: Checkpoint
     indices: tuple[int, ...]
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

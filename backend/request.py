@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,13 +20,15 @@ from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
-Kind = Literal["text", "int", "float", "bool", "choice", "seed", "checkpoint"]
+Kind = Literal["text", "int", "float", "bool", "choice", "seed", "checkpoint", "picture"]
 Cost = Literal["step", "image", "checkpoint"]
-Group = Literal["prompt", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "output"]
+Group = Literal["prompt", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "output",
+                "img2img", "img2img_extra", "inpaint"]
 
 MAX_SEED = 2**32 - 1
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
 MAX_PIXELS = 8192 * 8192
+_PICTURE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,9 @@ class Field:
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
+    api_index: bool = False               # AUTOMATIC1111's JSON gives a choice by its number, or by yes and no
     override: str = ""                    # the name in AUTOMATIC1111's options / override_settings
+    needs: str = ""                       # the field without which this one changes nothing
     xyz: str = ""                         # label of the XYZ axis; "" = no axis
     xyz_cost: Cost = "step"
     resolve: Callable[[str], str] | None = None  # turns an alias of a choice into the choice
@@ -65,6 +70,10 @@ def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> An
 EMPHASIS = ("Original", "No norm", "Ignore", "None")
 SEED_SOURCES = ("CPU", "GPU", "NV")
 IMAGE_FORMATS = ("png", "jpg", "webp")
+RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
+MASK_MODES = ("Inpaint masked", "Inpaint not masked")
+MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
+INPAINT_AREAS = ("Whole picture", "Only masked")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +111,7 @@ class Request:
     seed: int = param(-1, "Seed", "seed", "seed", minimum=-1, maximum=MAX_SEED, infotext="Seed", infotext_always=True, xyz="Seed",
                       help="The same seed and settings give the same picture. -1 draws a new one.")
     variation_seed: int = param(-1, "Variation seed", "seed", "seed_extra", minimum=-1, maximum=MAX_SEED, api="subseed",
-                                infotext="Variation seed", xyz="Var. seed", help="A second seed to blend in.")
+                                infotext="Variation seed", needs="variation_strength", xyz="Var. seed", help="A second seed to blend in.")
     variation_strength: float = param(0.0, "Variation strength", "float", "seed_extra", minimum=0, maximum=1, step=0.01,
                                       api="subseed_strength", infotext="Variation seed strength", xyz="Var. strength",
                                       help="0 is the seed alone, 1 the variation seed alone.")
@@ -149,6 +158,35 @@ class Request:
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
     image_format: str = param("png", "Image format", "choice", "output", choices=IMAGE_FORMATS, override="samples_format",
                               help="The settings are written into all three.")
+    init_image: str = param("", "Image", "picture", "img2img", help="The picture to start from.")
+    denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01, needs="init_image",
+                                      infotext="Denoising strength", xyz="Denoising",
+                                      help="How much may change: 0 keeps the picture, 1 keeps next to nothing of it.")
+    resize_mode: str = param("Just resize", "Resize mode", "choice", "img2img", choices=RESIZE_MODES, api_index=True, needs="init_image",
+                             infotext="Resize mode", help="How a picture of other proportions is brought to width and height.")
+    color_correction: bool = param(False, "Colour correction", "bool", "img2img_extra", override="img2img_color_correction", needs="init_image",
+                                   infotext="Color correction", help="Give the result the colours of the picture it started from.")
+    initial_noise_multiplier: float = param(1.0, "Initial noise multiplier", "float", "img2img_extra", minimum=0, maximum=1.5, step=0.001,
+                                            override="initial_noise_multiplier", needs="init_image", infotext="Noise multiplier",
+                                            xyz="Initial noise multiplier", help="Below 1 the picture changes less and gets smoother.")
+    extra_noise: float = param(0.0, "Extra noise", "float", "img2img_extra", minimum=0, maximum=1, step=0.01, needs="init_image",
+                               override="img2img_extra_noise", infotext="Extra noise", xyz="Extra noise",
+                               help="Noise that the sampler does not expect: it becomes detail.")
+    fix_steps: bool = param(False, "Do exactly the steps asked for", "bool", "img2img_extra", override="img2img_fix_steps", needs="init_image",
+                            infotext="Img2img fix steps", help="Otherwise a lower strength makes fewer steps.")
+    mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
+    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs="mask",
+                           help="Pixels over which the mask's edge is softened.")
+    mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
+                           needs="mask", infotext="Mask mode")
+    masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
+                                needs="mask", infotext="Masked content",
+                                help="What lies under the mask at the start: neighbouring colours, the picture, noise or nothing.")
+    inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=INPAINT_AREAS, api="inpaint_full_res", api_index=True,
+                              needs="mask", infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
+    masked_padding: int = param(32, "Only masked padding", "int", "inpaint", minimum=0, maximum=1024, slider_maximum=256, step=4,
+                                api="inpaint_full_res_padding", needs="mask", infotext="Masked area padding",
+                                help="Pixels around the masked part that are drawn with it, so that it fits in.")
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Request:
@@ -190,6 +228,10 @@ class Request:
         """How many pictures this request makes."""
         return self.batch_count * self.batch_size
 
+    def idle(self, field: Field) -> bool:
+        """Whether the field changes nothing in this request, because the one that it needs is at its default."""
+        return bool(field.needs) and getattr(self, field.needs) == FIELDS[field.needs].default
+
     def replace(self, **changes: Any) -> Request:
         return dataclasses.replace(self, **changes)
 
@@ -225,6 +267,8 @@ def _clean(field: Field, value: Any) -> Any:
         return _choice(field, value)
     if field.kind == "bool":
         return _boolean(value)
+    if field.kind == "picture":
+        return _picture(value)
     return _number(field, value)
 
 
@@ -250,6 +294,12 @@ def _choice(field: Field, value: Any) -> str:
 
 def _same_letters(field: Field, value: str) -> str:
     return {choice.casefold(): choice for choice in field.choices}[value.casefold()]
+
+
+def _picture(value: Any) -> str:
+    if isinstance(value, str) and (not value or _PICTURE_ID.fullmatch(value)):
+        return value
+    raise ValueError("must be a picture that was sent to Easel before")
 
 
 def _boolean(value: Any) -> bool:
@@ -283,6 +333,8 @@ def _together(clean: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem(f"together with the height it makes more than {MAX_PIXELS // 2**20} megapixels", "width"))
     if clean["sigma_min"] and clean["sigma_max"] and clean["sigma_min"] >= clean["sigma_max"]:
         problems.append(Problem("must be below the schedule's max sigma", "sigma_min"))
+    if clean["mask"] and not clean["init_image"]:
+        problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
     return problems
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from backend import Backend, Image, Job, Live
 from backend.messages import Checkpoint
-from backend.request import FIELDS
+from backend.request import FIELDS, Field
 from backend.sampling.row import SamplerRow
 from backend.sampling.schedules import ScheduleRow
 from backend.version import VERSION
@@ -18,8 +18,8 @@ from backend.version import VERSION
 ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
 
 
-def txt2img(backend: Backend, job: Job, send_images: bool) -> dict[str, Any]:
-    """The answer to a txt2img call: the files as saved, in base64, and what made them."""
+def drawn(backend: Backend, job: Job, send_images: bool) -> dict[str, Any]:
+    """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
     images = sorted(job.images, key=lambda image: image.index)
     files = [backend.image_file(image.id, job.owner).read_bytes() for image in images] if send_images else []
     checkpoint = backend.checkpoint(job.request.checkpoint)
@@ -33,9 +33,16 @@ def txt2img(backend: Backend, job: Job, send_images: bool) -> dict[str, Any]:
 def parameters(job: Job) -> dict[str, Any]:
     """The request by AUTOMATIC1111's names, random seeds already drawn."""
     values = job.request.to_json()
-    plain = {field.api_name: values[field.name] for field in FIELDS.values() if not field.override}
+    plain = {
+        field.api_name: _as_theirs(field, values[field.name])
+        for field in FIELDS.values() if not field.override and field.kind != "picture" and not job.request.idle(field)
+    }
     overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
     return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
+
+
+def _as_theirs(field: Field, value: Any) -> Any:
+    return field.choices.index(value) if field.api_index else value
 
 
 def info(job: Job, images: list[Image], checkpoint: Checkpoint) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def info(job: Job, images: list[Image], checkpoint: Checkpoint) -> dict[str, Any
         "sd_vae_hash": None,
         "restore_faces": False,
         "face_restoration_model": None,
-        "denoising_strength": None,
+        "denoising_strength": request.denoising_strength if request.init_image else None,
         "extra_generation_params": {"Schedule type": request.schedule},
         "styles": [],
         "is_using_inpainting_conditioning": False,

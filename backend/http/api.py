@@ -16,7 +16,7 @@ from backend.errors import EaselError
 from backend.http import answers
 from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
-from backend.http.schema import read_options, read_payload, write_options
+from backend.http.schema import read_img2img, read_options, read_payload, write_options
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
@@ -30,15 +30,16 @@ async def txt2img(
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
     values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend)
-    queued = await to_thread.run_sync(backend.submit, values, owner)
-    job = await _unless_gone(request, changes.ended(queued.id, owner))
-    if job is None:
-        await to_thread.run_sync(_give_up, backend, queued)
-        return Response(status_code=CLIENT_GONE)
-    if job.state == "failed":
-        raise JobFailed(problems=job.problems)
-    send_images = payload.get("send_images", True) is not False
-    return JSONResponse(await to_thread.run_sync(answers.txt2img, backend, job, send_images))
+    return await _drawn(request, backend, changes, owner, values, payload)
+
+
+@router.post("/img2img")
+async def img2img(
+    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+) -> Response:
+    """The same from a picture, and with a mask only where that is white."""
+    values = await to_thread.run_sync(read_img2img, payload, options.of(owner), backend, owner)
+    return await _drawn(request, backend, changes, owner, values, payload)
 
 
 @router.get("/progress")
@@ -100,6 +101,23 @@ def samplers() -> list[dict[str, Any]]:
 def schedulers() -> list[dict[str, Any]]:
     """Every noise schedule."""
     return [answers.scheduler(row) for row in SCHEDULES.values()]
+
+
+async def _drawn(
+    request: Request, backend: Backend, changes: Bells, owner: str, values: dict[str, Any], payload: dict[str, Any]
+) -> Response:
+    queued = await to_thread.run_sync(backend.submit, values, owner)
+    job = await _unless_gone(request, changes.ended(queued.id, owner))
+    if job is None:
+        await to_thread.run_sync(_give_up, backend, queued)
+        return Response(status_code=CLIENT_GONE)
+    if job.state == "failed":
+        raise JobFailed(problems=job.problems)
+    send_images = payload.get("send_images", True) is not False
+    answer = await to_thread.run_sync(answers.drawn, backend, job, send_images)
+    if payload.get("include_init_images") and send_images:
+        answer["parameters"] |= {name: payload.get(name) for name in ("init_images", "mask")}
+    return JSONResponse(answer)
 
 
 async def _unless_gone(request: Request, waiting: Awaitable[Job]) -> Job | None:

@@ -10,20 +10,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend import Backend
-from backend.errors import EaselError, InvalidRequest, NotFound, Problem
+from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.image import incoming
 from backend.request import FIELDS, Field, Request
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
-BY_API: dict[str, Field] = {field.api_name: field for field in FIELDS.values()}
+IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values() if field.kind != "picture"}
+TXT2IMG = {name: field for name, field in IMG2IMG.items() if field.group not in ("img2img", "img2img_extra", "inpaint")}
 BY_OVERRIDE: dict[str, Field] = {field.override: field for field in FIELDS.values() if field.override}
 READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
+PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_images")
+
+# What AUTOMATIC1111's API takes where a client says nothing; its page has other defaults, which are the table's.
+IMG2IMG_DEFAULTS = {"masked_content": "fill", "inpaint_area": "Only masked", "masked_padding": 0}
 
 # What a client may send with any value: it says where pictures go or what the server forgets, not what is drawn.
 WITHOUT_EFFECT = frozenset({
     "save_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "force_task_id",
     "comments", "samples_save", "grid_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
-    "outdir_txt2img_samples", "show_progress_every_n_steps", "live_previews_enable",
+    "outdir_txt2img_samples", "outdir_img2img_samples", "image_cfg_scale", "mask_round",
+    "show_progress_every_n_steps", "live_previews_enable",
 })
 # Settings of a feature, and the switch without which they mean nothing.
 NEEDS = {
@@ -63,17 +70,56 @@ class Options:
         self._values[owner] = {**self.of(owner), **values}
 
 
-def read_payload(payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
-    """Field values of a txt2img payload; `options` are the client's own defaults. Raises InvalidRequest."""
+def read_payload(
+    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, table: Mapping[str, Field] = TXT2IMG
+) -> dict[str, Any]:
+    """Field values of a payload with the names in `table`; `options` are the client's own defaults.
+
+    Raises InvalidRequest.
+    """
     overrides = payload.get("override_settings") or {}
     if not isinstance(overrides, Mapping):
         raise InvalidRequest("must be an object", field="override_settings")
-    problems = [*_unknown(payload, BY_API, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
+    problems = [*_unknown(payload, table, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
     if problems:
         raise InvalidRequest(problems=problems)
     values = {**options, **_from_infotext(payload.get("infotext"), backend)}
-    values |= _known(payload, BY_API) | _known(overrides, BY_OVERRIDE)
+    values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
     return {**values, **_sampler(payload)}
+
+
+def read_img2img(
+    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, owner: str
+) -> dict[str, Any]:
+    """Field values of an img2img payload; its pictures are stored as uploads of the owner. Raises InvalidRequest."""
+    plain = {key: value for key, value in payload.items() if key not in PICTURES}
+    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, IMG2IMG)}
+    return values | _mask_blur(payload) | _pictures(payload, backend, owner)
+
+
+def _pictures(payload: Mapping[str, Any], backend: Backend, owner: str) -> dict[str, str]:
+    images = payload.get("init_images")
+    if not isinstance(images, list) or len(images) != 1:
+        raise InvalidRequest("must be a list of one picture in base64", field="init_images")
+    stored = {"init_image": _stored(images[0], "init_images", backend, owner)}
+    if payload.get("mask"):
+        stored["mask"] = _stored(payload["mask"], "mask", backend, owner)
+    return stored
+
+
+def _stored(text: Any, field: str, backend: Backend, owner: str) -> str:
+    try:
+        return backend.upload(incoming.from_base64(text), owner, mask=field == "mask").id
+    except UserError as error:
+        raise InvalidRequest(str(error), field=field) from error
+
+
+def _mask_blur(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """AUTOMATIC1111 can blur the two directions differently; Easel takes one radius for both."""
+    sides = [payload[key] for key in ("mask_blur_x", "mask_blur_y") if payload.get(key) is not None]
+    if len(set(map(str, sides))) > 1:
+        raise InvalidRequest("must be the same as mask_blur_x", field="mask_blur_y")
+    return {"mask_blur": sides[0]} if sides and payload.get("mask_blur") is None else {}
 
 
 def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
@@ -115,7 +161,14 @@ def _is_missing(field: Field, value: Any) -> bool:
 
 
 def _as_ours(field: Field, value: Any) -> Any:
+    if field.api_index and isinstance(value, int):
+        return _choice_at(field, int(value))
     return 0 if field.name in MINUS_ONE_IS_OFF and value == -1 else value
+
+
+def _choice_at(field: Field, index: int) -> Any:
+    """The choice that AUTOMATIC1111 numbers so; an unknown number stays, to be refused with the field's name."""
+    return field.choices[index] if 0 <= index < len(field.choices) else str(index)
 
 
 def _unknown(payload: Mapping[str, Any], table: Mapping[str, Field], prefix: str) -> list[Problem]:

@@ -35,9 +35,6 @@ ORDER = (
 )  # fmt: skip
 """AUTOMATIC1111's first keys; others of the table, then of the worker, follow in their own order."""
 
-_ONLY_WITH = {"Variation seed": "variation_strength"}
-"""Keys that say nothing while another field is at its default, and are then left out."""
-
 _PROMPTS = ("Prompt", "Negative prompt")
 
 _RUN = re.compile(r"[\w \-/]+")
@@ -291,14 +288,9 @@ def _entries(request: Request) -> dict[str, str]:
         values = [getattr(request, field.name) for field in fields]
         always = any(field.infotext_always for field in fields)
         changed = values != [field.default for field in fields]
-        if key not in _PROMPTS and key not in _idle(request) and (always or changed):
+        if key not in _PROMPTS and not request.idle(fields[0]) and (always or changed):
             found[key] = "x".join(map(_number, values))
     return found | {"Schedule type": _schedule(request.sampler, request.schedule)}
-
-
-def _idle(request: Request) -> list[str]:
-    """Keys that change nothing in this request."""
-    return [key for key, needs in _ONLY_WITH.items() if getattr(request, needs) == FIELDS[needs].default]
 
 
 def _number(value: Any) -> str:
@@ -309,7 +301,7 @@ def _number(value: Any) -> str:
 def _lost(request: Request) -> dict[str, Any]:
     """Fields that the plain text would not give back as they are."""
     plain = to_values(parse(_compose(request, {}))).values
-    fields = [field for key, fields in _keys().items() if key not in _idle(request) for field in fields]
+    fields = [field for fields in _keys().values() for field in fields if not request.idle(field)]
     exact = {field.name: getattr(request, field.name) for field in fields}
     return {name: value for name, value in exact.items() if plain.get(name, FIELDS[name].default) != value}
 

@@ -23,6 +23,12 @@ def denoise(model: Model, rows: Sequence[Row]) -> list[Tensor]:
     times = [model.schedule.sigma_to_t(row.sigma) for row in rows]
     timesteps = torch.tensor(times, device=x.device, dtype=torch.float32)                       # (B,)
     total = sigma**2 + 1
-    output = model.predict(x * total.rsqrt(), timesteps, context)
+    output = model.predict(x * total.rsqrt(), timesteps, context, **_control(rows))
     denoised = x - output * sigma if model.prediction == "epsilon" else x / total - output * sigma * total.rsqrt()
     return list(denoised.unbind(0))
+
+
+def _control(rows: Sequence[Row]) -> dict[str, Tensor]:
+    """What only some networks take; all rows have it or none."""
+    shown = [row.inpaint for row in rows if row.inpaint is not None]
+    return {"inpaint": torch.stack(shown)} if shown else {}                                     # (B, 5, h, w)

@@ -7,6 +7,7 @@ calls. It is driven by one thread, one `step()` at a time, inside `torch.inferen
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 import traceback
@@ -30,14 +31,16 @@ from backend.worker.checkpoints.memory import Memory, out_of_memory
 from backend.worker.denoiser import denoise
 from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
-from backend.worker.pipeline import Canvas, Decode, Drawing, Encode, Work, draw
+from backend.worker.pipeline import Canvas, Decode, Drawing, Encode, Look, Work, draw
 from backend.worker.plan import Plan, plan
 from backend.worker.preview import jpeg
+from backend.worker.source import Source
 
 log = logging.getLogger(__name__)
 
 FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
 TEXTS_KEPT = 512          # encoded prompts held for reuse
+LOOKS_KEPT = 16           # encoded pictures held for reuse
 PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
 
@@ -49,6 +52,7 @@ class Task:
     run: Run
     waiting: deque[int]
     plan: Plan | None = None
+    source: Source | None = None
     drawing: set[int] = field(default_factory=set)
 
 
@@ -67,9 +71,9 @@ class Program:
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
 
-    def key(self, row: Row) -> tuple[str, tuple[int, ...], int]:
-        """Rows with one key fit into one call: checkpoint, latent shape, context length."""
-        return self.task.run.checkpoint.key, tuple(row.x.shape), len(row.context)
+    def key(self, row: Row) -> tuple[str, tuple[int, ...], int, bool]:
+        """Rows with one key fit into one call: checkpoint, latent shape, context length, whether a mask is shown."""
+        return self.task.run.checkpoint.key, tuple(row.x.shape), len(row.context), row.inpaint is not None
 
 
 Slot = tuple[Program, int]      # a program and the position of one of its rows
@@ -87,6 +91,7 @@ class Engine:
         self.programs: list[Program] = []
         self.curves: dict[tuple, RowCurve] = {}
         self.texts: OrderedDict[tuple, Tensor] = OrderedDict()
+        self.looks: OrderedDict[tuple, Tensor] = OrderedDict()
         self.calls_on_checkpoint = 0
 
     # ---- what the process calls ----
@@ -116,7 +121,7 @@ class Engine:
         """
         self._admit()
         for program in self.programs:
-            if isinstance(program.work, Encode):
+            if isinstance(program.work, Encode | Look):
                 self._encode(program, program.work)
                 return True
         ready = [p for p in self.programs if isinstance(p.work, Decode)]
@@ -167,11 +172,13 @@ class Engine:
 
     def _program(self, task: Task, index: int) -> Program:
         model = self._model(task)
-        task.plan = task.plan or plan(task.run.request, model.schedule)
         request = task.run.request
-        canvas = Canvas(model.latent_shape(request.width, request.height), model.device, model.prediction)
+        if task.plan is None:
+            task.plan, task.source = plan(request, model.schedule), Source.prepare(request, task.run.pictures)
+        shape = model.latent_shape(request.width, request.height)
+        canvas = Canvas(shape, model.device, model.prediction, model.sees_masks)
         program = Program(task, index, model)
-        program.drawing = draw(task.plan, index, canvas, self._on_step(program))
+        program.drawing = draw(task.plan, index, canvas, self._on_step(program), task.source)
         return program
 
     def _model(self, task: Task) -> Model:
@@ -186,20 +193,27 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: Encode) -> None:
+    def _encode(self, program: Program, work: Encode | Look) -> None:
         with self._border(program.task, program):
-            self._advance(program, [self._encoded(program, text) for text in work.texts])
+            if isinstance(work, Look):
+                self._advance(program, self._looked(program, work.pixels))
+            else:
+                self._advance(program, [self._encoded(program, text) for text in work.texts])
+
+    def _looked(self, program: Program, pixels: np.ndarray) -> Tensor:
+        """Encoded once for all pictures of a job, and for the next job from the same picture."""
+        key = (*program.model.identity, pixels.shape, hashlib.sha256(pixels.tobytes()).digest())
+        return _kept(self.looks, key, LOOKS_KEPT, lambda: program.model.encode(pixels[None])[0])
 
     def _encoded(self, program: Program, text: str) -> Tensor:
         request, model = program.task.run.request, program.model
-        key = (id(model), text, request.clip_skip, request.emphasis)
-        if key not in self.texts:
+        key = (*model.identity, text, request.clip_skip, request.emphasis)
+
+        def encode() -> Tensor:
             chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
-            self.texts[key] = model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
-            if len(self.texts) > TEXTS_KEPT:
-                self.texts.popitem(last=False)
-        self.texts.move_to_end(key)
-        return self.texts[key]
+            return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
+
+        return _kept(self.texts, key, TEXTS_KEPT, encode)
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
@@ -229,7 +243,7 @@ class Engine:
 
     def _call(self, slots: list[Slot]) -> None:
         program, position = slots[0]
-        curve = self.curves.setdefault((id(program.model), *program.key(program.work[position])), RowCurve())
+        curve = self.curves.setdefault((*program.model.identity, *program.key(program.work[position])), RowCurve())
         size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
         slots = slots[:size]
         rows = [p.work[i] for p, i in slots]
@@ -360,6 +374,16 @@ class Engine:
             return
         program.previewed = now
         self.emit(Preview(program.task.run.job, program.index, jpeg(program.model.preview(denoised[None])[0])))
+
+
+def _kept(store: OrderedDict[tuple, Tensor], key: tuple, most: int, make: Callable[[], Tensor]) -> Tensor:
+    """What the store has under the key, else what `make` gives, kept in place of what was used longest ago."""
+    if key not in store:
+        store[key] = make()
+        if len(store) > most:
+            store.popitem(last=False)
+    store.move_to_end(key)
+    return store[key]
 
 
 def _sentence(error: Exception) -> str:

@@ -7,7 +7,7 @@ Liu et al. 2022, rescaled guidance is Lin et al. 2023 (section 3.4).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -24,6 +24,7 @@ class Row:
     x: Tensor            # (C, h, w) float32: the latent plus `sigma` times unit noise
     sigma: float
     context: Tensor      # (T, D): the encoded prompt
+    inpaint: Tensor | None = None       # (5, h, w): mask and hidden picture, for networks that take them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Hook(Protocol):
 
 @dataclass(slots=True)
 class Blend:
-    """Inpainting's rule: where `mask` is 0 the picture stays `original`. Shapes (C, h, w); mask in 0..1."""
+    """Inpainting's rule: where `mask` is 0 the picture stays `original`. (C, h, w) and (1, h, w), mask 0..1."""
 
     original: Tensor
     mask: Tensor
@@ -61,7 +62,24 @@ class Blend:
         return rows
 
     def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
-        return denoised * self.mask + self.original * (1 - self.mask)
+        return self.kept(denoised)
+
+    def kept(self, latent: Tensor) -> Tensor:
+        """`latent` where the mask is 1, the original where it is 0."""
+        return latent * self.mask + self.original * (1 - self.mask)
+
+
+@dataclass(slots=True)
+class InpaintChannels:
+    """Shows an inpainting network the mask and the picture with the mask cut out: `channels` (5, h, w)."""
+
+    channels: Tensor
+
+    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
+        return [replace(row, inpaint=self.channels) for row in rows]
+
+    def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
+        return denoised
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from backend.prompt.timeline import timeline
 from backend.request import Request
 from backend.sampling.discretisation import NoiseSchedule
 from backend.sampling.samplers import SAMPLERS, SamplerRow
-from backend.sampling.schedules import ScheduleSettings, resolve_sigmas
+from backend.sampling.schedules import Img2ImgSteps, ScheduleSettings, img2img_start, img2img_steps, resolve_sigmas
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Plan:
     request: Request
     sampler: SamplerRow
     sigmas: NDArray[np.float64]          # descending, as the sampler takes them
+    noise_sigma: float                   # the level to which the start is noised
+    noise_range: tuple[float, float]     # lowest above 0 and highest sigma of the whole schedule
     options: dict[str, Any]              # the sampler's keyword arguments
     parts: tuple[Part, ...]
     negative: Part
@@ -54,15 +56,21 @@ def plan(request: Request, model: NoiseSchedule) -> Plan:
     row = SAMPLERS[request.sampler]
     prompt, extra = networks(request.prompt)
     span = request.steps * (2 if row.second_order else 1)
+    cut = _cut(request)
+    whole = _sigmas(row, request, model, cut.steps)
+    noise_sigma, sigmas = img2img_start(row, whole, cut) if request.init_image else (float(whole[0]), whole)
+    positive = whole[whole > 0]
     parts = tuple(Part(_timeline(text, span, request), weight) for text, weight in split_and(prompt))
     return Plan(
         request=request,
         sampler=row,
-        sigmas=_sigmas(row, request, model),
+        sigmas=sigmas,
+        noise_sigma=noise_sigma,
+        noise_range=(float(positive.min()), float(positive.max())),
         options=_options(row, request, model),
         parts=parts,
         negative=Part(_timeline(request.negative_prompt, span, request)),
-        calls=row.calls(request.steps),
+        calls=row.calls(cut.t_enc + 1),
         notes=tuple(f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
                     for network in extra if network.positional),
     )
@@ -72,7 +80,15 @@ def _timeline(text: str, span: int, request: Request) -> tuple[tuple[int, str], 
     return tuple(timeline(text, span, old=request.old_timelines))
 
 
-def _sigmas(row: SamplerRow, request: Request, model: NoiseSchedule) -> NDArray[np.float64]:
+def _cut(request: Request) -> Img2ImgSteps:
+    """Which of how many steps are made: all, or from a picture as many as its denoising strength asks for."""
+    if not request.init_image:
+        return Img2ImgSteps(request.steps, request.steps - 1, 0)
+    fixed = request.fix_steps and request.denoising_strength > 0
+    return img2img_steps(request.steps, request.denoising_strength, fixed=fixed)
+
+
+def _sigmas(row: SamplerRow, request: Request, model: NoiseSchedule, steps: int) -> NDArray[np.float64]:
     settings = ScheduleSettings(
         rho=request.rho or None,
         sigma_min=request.sigma_min or None,
@@ -82,7 +98,7 @@ def _sigmas(row: SamplerRow, request: Request, model: NoiseSchedule) -> NDArray[
         beta_beta=request.beta_beta,
     )
     try:
-        return resolve_sigmas(row, request.schedule, request.steps, model, settings)
+        return resolve_sigmas(row, request.schedule, steps, model, settings)
     except ValueError as error:
         raise InvalidRequest(str(error), field="sigma_min" if "sigma" in str(error) else "schedule") from error
 
@@ -97,4 +113,4 @@ def _options(row: SamplerRow, request: Request, model: NoiseSchedule) -> dict[st
         "s_noise": request.s_noise,
     }
     heard = {name: value for name, value in wanted.items() if value is not None and name in row.ui_options}
-    return {**row.network_options(model, img2img=False), **heard}
+    return {**row.network_options(model, img2img=bool(request.init_image)), **heard}

@@ -122,8 +122,18 @@ class Model(ABC):
         return self.latent_channels, height // LATENT_SCALE, width // LATENT_SCALE
 
     @property
+    def sees_masks(self) -> bool:
+        """Whether `predict` takes `inpaint`: an inpainting network."""
+        return False
+
+    @property
     def latent_channels(self) -> int:
         return self.vae.config.latent_channels
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What keeps results of two models apart: the key in the catalogue and the hash."""
+        return self.checkpoint.key, self.sha256
 
     @property
     def sha256(self) -> str:

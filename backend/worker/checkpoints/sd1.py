@@ -125,6 +125,11 @@ class SD1(Model):
         z = output.last_hidden_state if skip <= 1 else self.text_encoder.final_layer_norm(output.hidden_states[-skip])
         return apply_emphasis(z.float(), multipliers, emphasis).flatten(0, 1).unsqueeze(0)              # (1, 77n, C)
 
+    @property
+    def sees_masks(self) -> bool:
+        """See `Model.sees_masks`."""
+        return self.unet.config.in_channels > self.latent_channels
+
     def predict(
         self, x: Tensor, timesteps: Tensor, context: Tensor, *, inpaint: Tensor | None = None, **control: Any
     ) -> Tensor:

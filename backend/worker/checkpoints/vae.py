@@ -47,7 +47,7 @@ def decode_tiled(vae: nn.Module, latent: Tensor, tile: int, overlap: int) -> Pix
 
 def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
     """Pixels (B, H, W, 3) -> latents (B, C, H/8, W/8): the distribution's mean, or with `noise` a sample."""
-    image = torch.from_numpy(np.ascontiguousarray(pixels)).to(vae.device).permute(0, 3, 1, 2)
+    image = torch.tensor(pixels, device=vae.device).permute(0, 3, 1, 2)
     return _encode(vae, image.float() / 127.5 - 1, noise)
 
 

@@ -1,0 +1,79 @@
+"""Pictures that people have sent, by content: the same picture is stored once per owner, and its id tells nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image
+
+from backend.errors import NotFound, Problem, StorageError
+from backend.image import incoming
+from backend.image.save import write_atomically
+from backend.request import FIELDS, Request
+
+GONE = "is no longer there; choose the picture again"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A stored picture; `id` is what a request names it by."""
+
+    id: str
+    width: int
+    height: int
+
+
+class Uploads:
+    """The folder `uploads`, one sub-folder per owner. Nothing that was sent is kept as it came: see `incoming`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, data: bytes, owner: str, *, mask: bool = False) -> Upload:
+        """Store a picture, or with `mask` its grey levels. UserError when it cannot be read, StorageError when full."""
+        return self.keep(incoming.mask(data) if mask else incoming.picture(data), owner)
+
+    def keep(self, image: Image.Image, owner: str) -> Upload:
+        """Store an image that is RGB or grey already."""
+        data = incoming.png(image)
+        name = hashlib.sha256(data).hexdigest()
+        path = self._path(name, owner)
+        if not path.is_file():
+            write_atomically(path, data)
+        return Upload(name, image.width, image.height)
+
+    def file(self, name: str, owner: str) -> Path:
+        """Where the PNG lies; NotFound for one that was never sent, was deleted, or is someone else's."""
+        path = self._path(name, owner)
+        if not path.is_file():
+            raise NotFound(GONE)
+        return path
+
+    def of(self, request: Request, owner: str) -> dict[str, bytes]:
+        """The files that a request names, by id. NotFound and StorageError name the field of an unreadable one."""
+        return {name: self._read(name, owner, field) for field, name in _named(request)}
+
+    def check(self, request: Request, owner: str) -> list[Problem]:
+        """A problem for each field that names a missing picture."""
+        missing = [field for field, name in _named(request) if not self._path(name, owner).is_file()]
+        return [Problem(GONE, field) for field in missing]
+
+    def _read(self, name: str, owner: str, field: str) -> bytes:
+        try:
+            return self._path(name, owner).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(GONE, field=field) from None
+        except OSError as error:
+            raise StorageError(f"cannot be read: {error.strerror}", field=field) from error
+
+    def _path(self, name: str, owner: str) -> Path:
+        return self.folder / quote(owner, safe="").replace(".", "%2E") / f"{name}.png"
+
+
+def _named(request: Request) -> list[tuple[str, str]]:
+    """(field, id) for every picture of a request."""
+    named = [(name, getattr(request, name)) for name, field in FIELDS.items() if field.kind == "picture"]
+    return [(field, name) for field, name in named if name]
