@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from backend.errors import InvalidRequest, Problem
-from backend.sampling.names import sampler_named, schedule_named, split_suffix
+from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
 Kind = Literal["text", "int", "float", "bool", "choice", "seed", "checkpoint", "picture"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal["prompt", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "output",
-                "img2img", "img2img_extra", "inpaint"]
+                "img2img", "img2img_extra", "inpaint", "hires"]
 
 MAX_SEED = 2**32 - 1
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -52,7 +52,7 @@ class Field:
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
     api_index: bool = False               # AUTOMATIC1111's JSON gives a choice by its number, or by yes and no
     override: str = ""                    # the name in AUTOMATIC1111's options / override_settings
-    needs: str = ""                       # the field without which this one changes nothing
+    needs: tuple[str, ...] = ()           # fields of which one must be set, or this one changes nothing
     xyz: str = ""                         # label of the XYZ axis; "" = no axis
     xyz_cost: Cost = "step"
     resolve: Callable[[str], str] | None = None  # turns an alias of a choice into the choice
@@ -70,6 +70,8 @@ def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> An
 EMPHASIS = ("Original", "No norm", "Ignore", "None")
 SEED_SOURCES = ("CPU", "GPU", "NV")
 IMAGE_FORMATS = ("png", "jpg", "webp")
+UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
+             "Latent (nearest-exact)", "Lanczos", "Nearest")
 RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
 MASK_MODES = ("Inpaint masked", "Inpaint not masked")
 MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
@@ -111,7 +113,7 @@ class Request:
     seed: int = param(-1, "Seed", "seed", "seed", minimum=-1, maximum=MAX_SEED, infotext="Seed", infotext_always=True, xyz="Seed",
                       help="The same seed and settings give the same picture. -1 draws a new one.")
     variation_seed: int = param(-1, "Variation seed", "seed", "seed_extra", minimum=-1, maximum=MAX_SEED, api="subseed",
-                                infotext="Variation seed", needs="variation_strength", xyz="Var. seed", help="A second seed to blend in.")
+                                infotext="Variation seed", needs=("variation_strength",), xyz="Var. seed", help="A second seed to blend in.")
     variation_strength: float = param(0.0, "Variation strength", "float", "seed_extra", minimum=0, maximum=1, step=0.01,
                                       api="subseed_strength", infotext="Variation seed strength", xyz="Var. strength",
                                       help="0 is the seed alone, 1 the variation seed alone.")
@@ -159,33 +161,56 @@ class Request:
     image_format: str = param("png", "Image format", "choice", "output", choices=IMAGE_FORMATS, override="samples_format",
                               help="The settings are written into all three.")
     init_image: str = param("", "Image", "picture", "img2img", help="The picture to start from.")
-    denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01, needs="init_image",
-                                      infotext="Denoising strength", xyz="Denoising",
+    denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01,
+                                      needs=("init_image", "enable_hr"), infotext="Denoising strength", infotext_always=True, xyz="Denoising",
                                       help="How much may change: 0 keeps the picture, 1 keeps next to nothing of it.")
-    resize_mode: str = param("Just resize", "Resize mode", "choice", "img2img", choices=RESIZE_MODES, api_index=True, needs="init_image",
+    resize_mode: str = param("Just resize", "Resize mode", "choice", "img2img", choices=RESIZE_MODES, api_index=True, needs=("init_image",),
                              infotext="Resize mode", help="How a picture of other proportions is brought to width and height.")
-    color_correction: bool = param(False, "Colour correction", "bool", "img2img_extra", override="img2img_color_correction", needs="init_image",
+    color_correction: bool = param(False, "Colour correction", "bool", "img2img_extra", override="img2img_color_correction", needs=("init_image",),
                                    infotext="Color correction", help="Give the result the colours of the picture it started from.")
     initial_noise_multiplier: float = param(1.0, "Initial noise multiplier", "float", "img2img_extra", minimum=0, maximum=1.5, step=0.001,
-                                            override="initial_noise_multiplier", needs="init_image", infotext="Noise multiplier",
+                                            override="initial_noise_multiplier", needs=("init_image",), infotext="Noise multiplier",
                                             xyz="Initial noise multiplier", help="Below 1 the picture changes less and gets smoother.")
-    extra_noise: float = param(0.0, "Extra noise", "float", "img2img_extra", minimum=0, maximum=1, step=0.01, needs="init_image",
+    extra_noise: float = param(0.0, "Extra noise", "float", "img2img_extra", minimum=0, maximum=1, step=0.01, needs=("init_image", "enable_hr"),
                                override="img2img_extra_noise", infotext="Extra noise", xyz="Extra noise",
                                help="Noise that the sampler does not expect: it becomes detail.")
-    fix_steps: bool = param(False, "Do exactly the steps asked for", "bool", "img2img_extra", override="img2img_fix_steps", needs="init_image",
+    fix_steps: bool = param(False, "Do exactly the steps asked for", "bool", "img2img_extra", override="img2img_fix_steps", needs=("init_image",),
                             infotext="Img2img fix steps", help="Otherwise a lower strength makes fewer steps.")
+    enable_hr: bool = param(False, "Hires. fix", "bool", "hires", help="Draw the picture small first, then once more at its full size.")
+    hr_upscaler: str = param("Latent", "Upscaler", "choice", "hires", choices=UPSCALERS, needs=("enable_hr",), infotext="Hires upscaler",
+                             infotext_always=True, xyz="Hires upscaler",
+                             help="Latent ones need a denoising strength above 0.5; the others keep more of the first picture.")
+    hr_scale: float = param(2.0, "Upscale by", "float", "hires", minimum=1, maximum=8, slider_maximum=4, step=0.05, needs=("enable_hr",),
+                            infotext="Hires upscale", infotext_always=True, xyz="Hires upscale")
+    hr_resize_x: int = param(0, "Resize width to", "int", "hires", minimum=0, maximum=8192, slider_maximum=2048, step=8, needs=("enable_hr",),
+                             infotext="Hires resize", help="0 goes by the factor, or by the height.")
+    hr_resize_y: int = param(0, "Resize height to", "int", "hires", minimum=0, maximum=8192, slider_maximum=2048, step=8, needs=("enable_hr",),
+                             infotext="Hires resize", help="0 goes by the factor, or by the width.")
+    hr_second_pass_steps: int = param(0, "Hires steps", "int", "hires", minimum=0, maximum=1000, slider_maximum=150, step=1,
+                                      needs=("enable_hr",), infotext="Hires steps", xyz="Hires steps", help="0 makes as many as the first pass.")
+    hr_sampler: str = param(SAME_SAMPLER, "Hires sampling method", "choice", "hires", choices=(SAME_SAMPLER, *SAMPLERS), api="hr_sampler_name",
+                            resolve=lambda name: sampler_named(split_suffix(name, SCHEDULES["Automatic"])[0]).label, needs=("enable_hr",),
+                            infotext="Hires sampler", xyz="Hires sampler")
+    hr_schedule: str = param(SAME_SCHEDULER, "Hires schedule type", "choice", "hires", choices=(SAME_SCHEDULER, *SCHEDULES), api="hr_scheduler",
+                             resolve=lambda name: schedule_named(name).label, needs=("enable_hr",), infotext="Hires schedule type")
+    hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
+                          needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
+    hr_prompt: str = param("", "Hires prompt", "text", "hires", needs=("enable_hr",), infotext="Hires prompt",
+                           help="For the second pass; empty takes that of the first.")
+    hr_negative_prompt: str = param("", "Hires negative prompt", "text", "hires", needs=("enable_hr",), infotext="Hires negative prompt",
+                                    help="For the second pass; empty takes that of the first.")
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
-    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs="mask",
+    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=("mask",),
                            help="Pixels over which the mask's edge is softened.")
     mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
-                           needs="mask", infotext="Mask mode")
+                           needs=("mask",), infotext="Mask mode")
     masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
-                                needs="mask", infotext="Masked content",
+                                needs=("mask",), infotext="Masked content",
                                 help="What lies under the mask at the start: neighbouring colours, the picture, noise or nothing.")
     inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=INPAINT_AREAS, api="inpaint_full_res", api_index=True,
-                              needs="mask", infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
+                              needs=("mask",), infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
     masked_padding: int = param(32, "Only masked padding", "int", "inpaint", minimum=0, maximum=1024, slider_maximum=256, step=4,
-                                api="inpaint_full_res_padding", needs="mask", infotext="Masked area padding",
+                                api="inpaint_full_res_padding", needs=("mask",), infotext="Masked area padding",
                                 help="Pixels around the masked part that are drawn with it, so that it fits in.")
 
     @classmethod
@@ -229,8 +254,8 @@ class Request:
         return self.batch_count * self.batch_size
 
     def idle(self, field: Field) -> bool:
-        """Whether the field changes nothing in this request, because the one that it needs is at its default."""
-        return bool(field.needs) and getattr(self, field.needs) == FIELDS[field.needs].default
+        """Whether the field changes nothing in this request, because all that it needs is at its default."""
+        return bool(field.needs) and all(getattr(self, name) == FIELDS[name].default for name in field.needs)
 
     def replace(self, **changes: Any) -> Request:
         return dataclasses.replace(self, **changes)
@@ -333,6 +358,8 @@ def _together(clean: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem(f"together with the height it makes more than {MAX_PIXELS // 2**20} megapixels", "width"))
     if clean["sigma_min"] and clean["sigma_max"] and clean["sigma_min"] >= clean["sigma_max"]:
         problems.append(Problem("must be below the schedule's max sigma", "sigma_min"))
+    if clean["enable_hr"] and clean["init_image"]:
+        problems.append(Problem("is for pictures from nothing; it cannot be used with a picture to start from", "enable_hr"))
     if clean["mask"] and not clean["init_image"]:
         problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
     return problems

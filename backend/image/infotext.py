@@ -185,8 +185,13 @@ def to_values(params: Mapping[str, Any]) -> Reading:
     if params.get("Model hash"):
         said["checkpoint"] = params["Model hash"]
     values, dropped = _valid(said)
-    values = values if only_prompts else _left_out() | values
+    values = values if only_prompts else _left_out() | {"enable_hr": _with_hires(params)} | values
     return Reading(values | _exact(params, values), tuple(dict.fromkeys(FIELDS[n].infotext for n in dropped)), model)
+
+
+def _with_hires(params: Mapping[str, Any]) -> bool:
+    """AUTOMATIC1111 has no key for hires fix itself: it was on where one of its sizes is told."""
+    return "Hires upscale" in params or any(str(params.get(f"Hires resize-{i}", 0)) != "0" for i in (1, 2))
 
 
 def _left_out() -> dict[str, Any]:

@@ -8,7 +8,7 @@ result. Closing the generator ends the picture and frees its latents.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from backend.request import Request
 from backend.sampling.noise import ImageNoise
-from backend.sampling.protocol import Noise, Noisy
+from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.guidance import (
     Blend,
@@ -29,7 +30,8 @@ from backend.worker.guidance import (
     Strength,
     guided,
 )
-from backend.worker.plan import Part, Plan
+from backend.worker.hires import LATENT_MODES, Target
+from backend.worker.plan import Part, Pass, Plan
 from backend.worker.source import Source
 
 
@@ -83,24 +85,69 @@ def draw(
     plan: Plan, index: int, canvas: Canvas, on_step: Callable[[Noisy, Tensor], None], source: Source | None = None
 ) -> Drawing:
     """Picture `index` of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one."""
-    texts = plan.texts
-    encoded = dict(zip(texts, (yield Encode(texts)), strict=True))
+    encoded = dict(zip(plan.texts, (yield Encode(plan.texts)), strict=True))
     noise = _image_noise(plan, index, canvas)
-    start = (yield from _from_picture(plan, canvas, noise.initial(), source)) if source else _from_noise(plan, noise)
-    guidance = CFGDenoiser(
-        parts=[_conditioning(part, encoded) for part in plan.parts],
-        negative=_conditioning(plan.negative, encoded),
-        strength=_strength(plan, canvas),
-        hooks=start.hooks,
-    )
-    sampler = plan.sampler.start(start.x, plan.sigmas, _draws(plan, noise), **plan.options)
-    latent = yield from guided(sampler, guidance, on_step)
-    pixels = yield Decode(start.blend.kept(latent) if start.blend else latent)
+    if source:
+        start = yield from _from_picture(plan, canvas, noise.initial(), source)
+    else:
+        start = Start(plan.first.sampler.initial(noise.initial(), plan.first.noise_sigma))
+    guide = _Guide(plan.request, canvas.prediction, encoded, on_step)
+    latent = yield from _sampled(plan.first, start, noise, guide)
+    if start.blend:
+        latent = start.blend.kept(latent)
+    if plan.request.enable_hr:
+        latent = yield from _enlarged(plan.request, latent)
+    if plan.second:
+        noise = _image_noise(plan, index, replace(canvas, shape=tuple(latent.shape)))
+        start = Start(_noised(plan.second, latent, noise.initial(), plan.request.extra_noise))
+        latent = yield from _sampled(plan.second, start, noise, guide)
+    pixels = yield Decode(latent)
     return source.finished(pixels) if source else pixels
 
 
-def _from_noise(plan: Plan, noise: ImageNoise) -> Start:
-    return Start(plan.sampler.initial(noise.initial(), plan.noise_sigma))
+@dataclass(frozen=True, slots=True)
+class _Guide:
+    """What guides every pass of a picture."""
+
+    request: Request
+    prediction: str
+    encoded: dict[str, Tensor]
+    on_step: Callable[[Noisy, Tensor], None]
+
+    def denoiser(self, path: Pass, hooks: Sequence[Hook]) -> CFGDenoiser:
+        return CFGDenoiser(
+            parts=[self._conditioning(part) for part in path.parts],
+            negative=self._conditioning(path.negative),
+            strength=Strength(
+                scale=path.scale,
+                rescale=self.request.cfg_rescale,
+                s_min_uncond=self.request.s_min_uncond,
+                keep_uncond=path.sampler.needs_uncond,
+                prediction=self.prediction,
+            ),
+            hooks=hooks,
+        )
+
+    def _conditioning(self, part: Part) -> Conditioning:
+        return Conditioning(part.schedule, tuple(self.encoded[text] for _, text in part.schedule), part.weight)
+
+
+def _sampled(
+    path: Pass, start: Start, noise: ImageNoise, guide: _Guide
+) -> Generator[list[Row], Sequence[Tensor], Tensor]:
+    """The latent at the end of one way down the noise levels."""
+    draws = noise.brownian(*path.noise_range) if path.sampler.brownian else noise
+    sampler = path.sampler.start(start.x, path.sigmas, draws, **path.options)
+    return (yield from guided(sampler, guide.denoiser(path, start.hooks), guide.on_step))
+
+
+def _enlarged(request: Request, latent: Tensor) -> Generator[Decode | Look, Any, Tensor]:
+    """The first pass's latent at the second's size, directly or by way of its pixels."""
+    target = Target.of(request)
+    if request.hr_upscaler in LATENT_MODES:
+        return target.latent(latent, request.hr_upscaler)
+    pixels = yield Decode(latent)
+    return (yield Look(target.pixels(pixels, request.hr_upscaler)))
 
 
 def _from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> Generator[Look, Tensor, Start]:
@@ -109,7 +156,7 @@ def _from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> 
     latent = _resized((yield Look(source.pixels)), canvas.shape)
     x = noise * request.initial_noise_multiplier
     if source.latent_mask is None:
-        return Start(_noised(plan, latent, x))
+        return Start(_noised(plan.first, latent, x, request.extra_noise))
     mask = _resized(torch.from_numpy(source.latent_mask).to(latent)[None], canvas.shape)        # (1, h, w)
     if request.masked_content == "latent noise":
         latent = torch.lerp(latent, noise, mask)
@@ -120,12 +167,12 @@ def _from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> 
     if canvas.sees_masks:
         hidden = _resized((yield Look(source.hidden)), canvas.shape)
         hooks.append(InpaintChannels(torch.cat([mask, hidden])))
-    return Start(_noised(plan, latent, x), hooks, blend)
+    return Start(_noised(plan.first, latent, x, request.extra_noise), hooks, blend)
 
 
-def _noised(plan: Plan, latent: Tensor, noise: Tensor) -> Tensor:
-    """With extra noise on top, which the sampler takes for detail: AUTOMATIC1111's img2img_extra_noise."""
-    return plan.sampler.noised(latent, noise, plan.noise_sigma) + noise * plan.request.extra_noise
+def _noised(path: Pass, latent: Tensor, noise: Tensor, extra: float) -> Tensor:
+    """With `extra` noise on top, which the sampler takes for detail: AUTOMATIC1111's img2img_extra_noise."""
+    return path.sampler.noised(latent, noise, path.noise_sigma) + noise * extra
 
 
 def _resized(latent: Tensor, shape: tuple[int, int, int]) -> Tensor:
@@ -133,20 +180,6 @@ def _resized(latent: Tensor, shape: tuple[int, int, int]) -> Tensor:
     if latent.shape[-2:] == shape[-2:]:
         return latent
     return interpolate(latent[None], size=shape[-2:], mode="bilinear", align_corners=False)[0]
-
-
-def _conditioning(part: Part, encoded: dict[str, Tensor]) -> Conditioning:
-    return Conditioning(part.schedule, tuple(encoded[text] for _, text in part.schedule), part.weight)
-
-
-def _strength(plan: Plan, canvas: Canvas) -> Strength:
-    return Strength(
-        scale=plan.scale,
-        rescale=plan.request.cfg_rescale,
-        s_min_uncond=plan.request.s_min_uncond,
-        keep_uncond=plan.sampler.needs_uncond,
-        prediction=canvas.prediction,
-    )
 
 
 def _image_noise(plan: Plan, index: int, canvas: Canvas) -> ImageNoise:
@@ -160,9 +193,3 @@ def _image_noise(plan: Plan, index: int, canvas: Canvas) -> ImageNoise:
         source=alone.seed_source,
     )
     return ImageNoise(spec, canvas.shape, device=canvas.device)
-
-
-def _draws(plan: Plan, image: ImageNoise) -> Noise:
-    if not plan.sampler.brownian:
-        return image
-    return image.brownian(*plan.noise_range)

@@ -57,14 +57,14 @@ def requests(draw: st.DrawFn) -> Request:
         chosen.pop("sigma_min", None)
     if chosen.get("width", 512) * chosen.get("height", 512) > 8192 * 8192:
         chosen.pop("width", None)
-    if not chosen.get("init_image"):
-        chosen.pop("mask", None)
+    chosen.pop("enable_hr" if chosen.get("init_image") else "mask", None)
     return Request.parse(chosen).with_seeds()
 
 
 def carried(request: Request) -> dict:
     """Everything an infotext promises to give back: what changes the picture."""
-    return {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)}
+    fields = {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)}
+    return fields | {"enable_hr": request.enable_hr}
 
 
 def with_pictures(request: Request, values: dict) -> dict:
@@ -231,7 +231,7 @@ def test_a_forged_exact_request_is_not_believed():
 def test_the_exact_request_beside_the_text_wins(request):
     values = infotext.read(infotext.write(request), json.dumps(request.to_json())).values
     assert all(values[field.name] == getattr(request, field.name) for field in KEYED)
-    assert set(values) == {field.name for field in KEYED}
+    assert set(values) == {field.name for field in KEYED} | {"enable_hr"}
 
 
 @pytest.mark.parametrize("exact", ["", "[", "[" * 10**6, "[]", "7", '{"nonsense": 1, "steps": -3}', "9" * 5000, None])

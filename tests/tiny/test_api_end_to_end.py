@@ -127,7 +127,7 @@ BAD: list[tuple[str, str]] = [
     ('"width": 0', "width"), ('"width": 1', "width"), ('"height": 7', "height"), ('"height": 1000000', "height"), ('"width": -1', "width"),
     ('"sampler_name": "Nonsense"', "sampler"), ('"scheduler": "Nonsense"', "schedule"), ('"seed": 1e40', "seed"), ('"seed": true', "seed"),
     ('"n_iter": 0', "batch_count"), ('"batch_size": 100000', "batch_size"), ('"prompt": 5', "prompt"), ('"eta": "x"', "eta"),
-    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"enable_hr": true', "enable_hr"),
+    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"restore_faces": true', "restore_faces"),
     ('"override_settings": {"sd_model_checkpoint": "../../etc/passwd"}', "checkpoint"), ('"prompt": "' + "x" * 200_000 + '"', "prompt"),
 ]
 
@@ -145,6 +145,61 @@ def test_any_prompt_makes_a_picture(client: httpx.Client, prompt: str) -> None:
     answer = client.post("/sdapi/v1/txt2img", content=json.dumps({**SMALL, "prompt": prompt, "steps": 1}),
                          headers={"Content-Type": "application/json"})
     assert len(pictures(answer)) == 1
+
+
+def test_hires_fix_draws_the_picture_at_its_full_size(client: httpx.Client) -> None:
+    (picture,) = pictures(txt2img(client, enable_hr=True, hr_scale=1.5, hr_upscaler="Lanczos", denoising_strength=0.5, hr_second_pass_steps=1))
+    assert picture.size == (96, 96)
+    text = picture.text["parameters"]
+    assert all(words in text for words in ("Hires upscale: 1.5", "Hires upscaler: Lanczos", "Hires steps: 1", "Denoising strength: 0.5", "Size: 64x64"))
+    assert infotext.read(text).values["enable_hr"] is True
+
+
+def in_base64(picture: Pillow.Image) -> str:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def img2img(client: httpx.Client, **values: Any) -> httpx.Response:
+    start = in_base64(Pillow.linear_gradient("L").resize((64, 64)).convert("RGB"))
+    return client.post("/sdapi/v1/img2img", json={**SMALL, "init_images": [start], **values})
+
+
+def test_img2img_starts_from_the_picture(client: httpx.Client) -> None:
+    answer = img2img(client, denoising_strength=0.3, include_init_images=True)
+    (picture,) = pictures(answer)
+    assert "Denoising strength: 0.3" in picture.text["parameters"]
+    assert answer.json()["parameters"]["denoising_strength"] == 0.3 and answer.json()["parameters"]["init_images"]
+    assert pictures(img2img(client, denoising_strength=0.3))[0].tobytes() == picture.tobytes()
+    assert pictures(img2img(client, denoising_strength=0.9))[0].tobytes() != picture.tobytes()
+
+
+@pytest.mark.parametrize("area", [0, 1, False, True])
+def test_inpainting_leaves_the_rest_as_it_was(client: httpx.Client, area: Any) -> None:
+    start = Pillow.linear_gradient("L").resize((64, 64)).convert("RGB")
+    mask = Pillow.new("L", (64, 64))
+    mask.paste(255, (40, 0, 64, 64))
+    answer = img2img(client, init_images=[in_base64(start)], mask=in_base64(mask), mask_blur=0, inpaint_full_res=area, inpainting_fill=1,
+                     denoising_strength=1)
+    (picture,) = pictures(answer)
+    assert picture.crop((0, 0, 40, 64)).tobytes() == start.crop((0, 0, 40, 64)).tobytes()
+    assert picture.crop((40, 0, 64, 64)).tobytes() != start.crop((40, 0, 64, 64)).tobytes()
+
+
+WRONG_PICTURES: list[tuple[dict[str, Any], str]] = [
+    ({"init_images": []}, "init_images"), ({"init_images": ["%%%"]}, "init_images"), ({"init_images": "text"}, "init_images"),
+    ({"init_images": [base64.b64encode(b"text").decode()]}, "init_images"), ({"init_images": [""]}, "init_images"),
+    ({"mask": base64.b64encode(b"text").decode()}, "mask"), ({"denoising_strength": 1.5}, "denoising_strength"),
+    ({"denoising_strength": "x"}, "denoising_strength"), ({"resize_mode": 9}, "resize_mode"), ({"inpainting_fill": -1}, "masked_content"),
+    ({"mask_blur_x": 3, "mask_blur_y": 4}, "mask_blur_y"),
+]
+
+
+@pytest.mark.parametrize("values, field", WRONG_PICTURES, ids=[str(values)[:40] for values, _ in WRONG_PICTURES])
+def test_a_wrong_picture_is_answered_with_its_name(client: httpx.Client, values: dict[str, Any], field: str) -> None:
+    answer = img2img(client, **values)
+    assert answer.status_code == 422 and [problem["field"] for problem in answer.json()["problems"]] == [field]
 
 
 def test_the_house_stands_after_all_this(client: httpx.Client) -> None:

@@ -1,5 +1,6 @@
 """The demo model through the engine: it draws what it is asked; prompt language and samplers can be seen to work."""
 
+import io
 import random
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from backend.catalog import Catalog
+from backend.messages import Picture, Run
 from backend.request import Request
 from backend.sampling.samplers import SAMPLERS
 from backend.settings import HOME
@@ -16,6 +18,7 @@ from backend.worker.device import place
 from tests.tiny.test_engine import Studio
 from training.captions import caption
 from training.checker import judge, look
+from training.drawing import draw as scene_drawing
 from training.scenes import Scene, Thing, random_scenes
 
 BASE = Request(prompt="", width=128, height=128, steps=20, seed=1, variation_seed=1, cfg_scale=5, sampler="DPM++ 2M", schedule="Karras")
@@ -93,3 +96,55 @@ def test_all_zero_latents_are_no_picture_of_anything(demo):
         grey = demo[0].get(demo[1]["first"]).decode(torch.zeros(1, 4, 16, 16))[0]
     verdict = judge(Image.fromarray(grey), RED_CIRCLE)
     assert not verdict.things_right
+
+
+# ---- from pictures ----
+
+
+def drawn_from(demo, request: Request, picture: Image.Image, mask: Image.Image | None = None) -> Image.Image:
+    def png(image: Image.Image) -> bytes:
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        return out.getvalue()
+
+    studio = Studio(demo)
+    files = {"a" * 64: png(picture)} | ({"b" * 64: png(mask)} if mask else {})
+    request = request.replace(init_image="a" * 64, mask="b" * 64 if mask else "")
+    studio.engine.add(Run("mine", "local", request, demo[1]["first"], (0,), files))
+    studio.run()
+    (found,) = studio.of(Picture)
+    return Image.frombytes("RGB", (found.width, found.height), found.pixels)
+
+
+def test_img2img_keeps_the_layout_and_changes_the_colour(demo):
+    before = scene_drawing(Scene("blue", (Thing("red", "circle", "big", "left"),)), 128, seed=1)
+    wanted = Scene("blue", (Thing("green", "circle", "big", "left"),))
+    request = BASE.replace(prompt="big green circle left, blue background", denoising_strength=0.8)
+    places = []
+    for seed in range(4):
+        after = drawn_from(demo, request.replace(seed=seed), before)
+        verdict = judge(after, wanted)
+        assert verdict.background and verdict.colours[0]
+        places.append((look(after).objects[0].x, look(after).objects[0].y))
+    there = look(before).objects[0]
+    assert np.abs(np.array(places) - (there.x, there.y)).max() < 0.1
+
+
+def test_a_low_strength_keeps_the_picture(demo):
+    before = scene_drawing(Scene("white", (Thing("purple", "house"),)), 128, seed=2)
+    after = drawn_from(demo, BASE.replace(prompt="purple house, white background", denoising_strength=0.1), before)
+    assert np.abs(np.asarray(after).astype(int) - np.asarray(before)).mean() < 12
+
+
+def test_an_inpainted_star_appears_only_inside_the_mask(demo):
+    before = scene_drawing(Scene("blue", (Thing("red", "circle", "small", "left"),)), 128, seed=3)
+    mask = Image.new("L", before.size)
+    mask.paste(255, (66, 30, 122, 98))
+    request = BASE.replace(prompt="small red circle left, small yellow star right, blue background", denoising_strength=1.0, mask_blur=2)
+    right = 0
+    for seed in range(4):
+        after = drawn_from(demo, request.replace(seed=seed), before, mask)
+        assert np.array_equal(np.asarray(after)[:, :58], np.asarray(before)[:, :58])
+        stars = [thing for thing in look(after).objects if thing.x > 0.5]
+        right += len(stars) == 1 and stars[0].colour == "yellow"
+    assert right >= 3

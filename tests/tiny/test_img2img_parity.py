@@ -1,0 +1,74 @@
+"""img2img against diffusers' own pipeline: the same network, noise and noise levels give the same latent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline
+
+from backend.catalog import Catalog
+from backend.prompt.chunks import chunk
+from backend.request import Request
+from backend.settings import HOME
+from backend.worker.checkpoints.base import Model
+from backend.worker.checkpoints.memory import Memory
+from backend.worker.denoiser import denoise
+from backend.worker.device import place
+from backend.worker.pipeline import Canvas, Decode, Encode, Look, draw
+from backend.worker.plan import plan
+from backend.worker.source import Source
+from training.drawing import draw as drawn
+from training.scenes import Scene, Thing
+
+STEPS = 28  # 999 / 27 is whole, so that both libraries visit whole timesteps
+INIT = "a" * 64
+
+
+@pytest.fixture(scope="module")
+def demo() -> Model:
+    return Memory(place("cpu", exact=True)).get(Catalog((HOME / "models",), HOME / "data").find("demo"))
+
+
+def encoded(model: Model, text: str) -> torch.Tensor:
+    return model.encode_text(chunk(text, model.tokenizer))[0]
+
+
+def easels(model: Model, request: Request, picture: np.ndarray) -> torch.Tensor:
+    """The latent that Easel would decode."""
+    canvas = Canvas(model.latent_shape(request.width, request.height), model.device, model.prediction)
+    program = draw(plan(request, model.schedule), 0, canvas, lambda noisy, denoised: None, Source(picture))
+    work = program.send(None)
+    while not isinstance(work, Decode):
+        if isinstance(work, Encode):
+            work = program.send([encoded(model, text) for text in work.texts])
+        elif isinstance(work, Look):
+            work = program.send(model.encode(work.pixels[None])[0])
+        else:
+            work = program.send(denoise(model, work))
+    return work.latent
+
+
+def diffusers_own(model: Model, request: Request, picture: np.ndarray, steps: int) -> torch.Tensor:
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace")
+    pipeline = StableDiffusionImg2ImgPipeline(
+        vae=model.vae, text_encoder=model.text_encoder, tokenizer=None, unet=model.unet, scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline(
+        prompt_embeds=encoded(model, request.prompt)[None], negative_prompt_embeds=encoded(model, "")[None],
+        image=model.encode(picture[None]), strength=(steps + 0.5) / STEPS, num_inference_steps=STEPS,
+        guidance_scale=request.cfg_scale, output_type="latent", generator=torch.Generator().manual_seed(request.seed),
+    ).images[0]
+
+
+@pytest.mark.parametrize("strength", [0.2, 0.5, 0.8])
+@torch.inference_mode()
+def test_img2img_equals_diffusers(demo: Model, strength: float) -> None:
+    request = Request(prompt="a red star, blue background", init_image=INIT, denoising_strength=strength, steps=STEPS, seed=5,
+                      variation_seed=1, width=128, height=128, sampler="Euler", schedule="Uniform", cfg_scale=5)
+    picture = np.array(drawn(Scene("yellow", (Thing("green", "house"),)), 128, seed=3))
+    ours = easels(demo, request, picture)
+    theirs = diffusers_own(demo, request, picture, int(strength * STEPS) + 1)
+    assert (ours - theirs).abs().max() < 1e-4
