@@ -17,7 +17,8 @@ from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
 IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values() if field.kind != "picture"}
-TXT2IMG = {name: field for name, field in IMG2IMG.items() if not field.needs or set(field.needs) - {"init_image", "mask"}}
+_FROM_PICTURES = {"init_image", "mask"}
+TXT2IMG = {name: field for name, field in IMG2IMG.items() if not field.needs or set(field.needs) - _FROM_PICTURES}
 BY_OVERRIDE: dict[str, Field] = {field.override: field for field in FIELDS.values() if field.override}
 READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
 PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_images")
