@@ -27,6 +27,7 @@ from backend.errors import (
 )
 from backend.http import create_app
 from backend.http.errors import status_of
+from backend.http.schema import TXT2IMG
 from backend.messages import Checkpoint
 from backend.request import FIELDS
 from backend.settings import Settings
@@ -119,12 +120,17 @@ def test_a_full_payload_with_everything_switched_off_is_accepted(client: TestCli
 
 
 @pytest.mark.parametrize("name, value", [
-    ("styles", ["x"]), ("restore_faces", True), ("tiling", True), ("enable_hr", True), ("script_name", "x/y plot"),
+    ("styles", ["x"]), ("restore_faces", True), ("tiling", True), ("script_name", "x/y plot"),
     ("refiner_checkpoint", "xl"), ("alwayson_scripts", {"ControlNet": {"args": [{"enabled": True}]}}), ("alwayson_scripts", {"x": "y"}), ("colour", "red"),
 ])
 def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: str, value: object) -> None:
     answer = client.post("/sdapi/v1/txt2img", json={name: value})
     assert fields(answer) == [name] and answer.json()["detail"][0]["loc"] == ["body", name]
+
+
+def test_what_hires_fix_does_not_have_is_refused_where_it_is_on(client: TestClient) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={"enable_hr": True, "hr_checkpoint_name": "x"})
+    assert fields(answer) == ["hr_checkpoint_name"]
 
 
 def test_an_unknown_override_is_refused_by_name(client: TestClient) -> None:
@@ -150,7 +156,7 @@ def test_a_body_that_is_no_payload_is_the_clients_error(client: TestClient, body
 
 
 def test_every_field_of_the_table_can_be_sent(client: TestClient) -> None:
-    sent = {field.api_name: field.default for field in FIELDS.values() if not field.override}
+    sent = {name: field.default for name, field in TXT2IMG.items() if not field.override}
     overrides = {field.override: field.default for field in FIELDS.values() if field.override}
     answer = client.post("/sdapi/v1/txt2img", json={**sent, "width": 64, "height": 64, "override_settings": overrides})
     assert answer.status_code == 200, answer.text

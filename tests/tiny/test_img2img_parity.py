@@ -51,7 +51,7 @@ def easels(model: Model, request: Request, picture: np.ndarray) -> torch.Tensor:
 
 def diffusers_own(model: Model, request: Request, picture: np.ndarray, steps: int) -> torch.Tensor:
     scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace")
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", steps_offset=1)
     pipeline = StableDiffusionImg2ImgPipeline(
         vae=model.vae, text_encoder=model.text_encoder, tokenizer=None, unet=model.unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False)
