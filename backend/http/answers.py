@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from backend import Backend, Image, Job, Live
+from backend.image import infotext
+from backend.image.save import Saved
 from backend.messages import Checkpoint
 from backend.request import FIELDS, Field
 from backend.sampling.row import SamplerRow
@@ -116,6 +118,19 @@ def model(checkpoint: Checkpoint) -> dict[str, Any]:
         "filename": Path(checkpoint.path).name,
         "config": None,
     }
+
+
+def png_info(saved: Saved) -> dict[str, Any]:
+    """The text of a picture's settings, and what AUTOMATIC1111 reads in it."""
+    text = saved.infotext
+    if not text:
+        return {"info": "", "items": {}, "parameters": {}}
+    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text)}
+
+
+def upscaler(name: str) -> dict[str, Any]:
+    """A row of /upscalers; these have no model file."""
+    return {"name": name, "model_name": None, "model_path": None, "model_url": None, "scale": 4}
 
 
 def sampler(row: SamplerRow, schedules: dict[str, ScheduleRow]) -> dict[str, Any]:

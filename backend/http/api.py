@@ -12,14 +12,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from backend import Backend, Job
-from backend.errors import EaselError
+from backend.errors import EaselError, InvalidRequest, UserError
 from backend.http import answers
 from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.schema import read_img2img, read_options, read_payload, write_options
+from backend.image import incoming, save
+from backend.request import UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
+LATENT = "Latent"
 CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 router = APIRouter(prefix="/sdapi/v1")
 
@@ -101,6 +104,27 @@ def samplers() -> list[dict[str, Any]]:
 def schedulers() -> list[dict[str, Any]]:
     """Every noise schedule."""
     return [answers.scheduler(row) for row in SCHEDULES.values()]
+
+
+@router.post("/png-info")
+def png_info(_: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+    """What a picture (base64) says of how it was made."""
+    try:
+        return answers.png_info(save.read(incoming.from_base64(payload.get("image"))))
+    except UserError as error:
+        raise InvalidRequest(str(error), field="image") from error
+
+
+@router.get("/upscalers")
+def upscalers(_: Owner) -> list[dict[str, Any]]:
+    """What enlarges the pixels of hires fix's first pass."""
+    return [answers.upscaler(name) for name in UPSCALERS if not name.startswith(LATENT)]
+
+
+@router.get("/latent-upscale-modes")
+def latent_upscale_modes(_: Owner) -> list[dict[str, str]]:
+    """What enlarges its latent."""
+    return [{"name": name} for name in UPSCALERS if name.startswith(LATENT)]
 
 
 async def _drawn(

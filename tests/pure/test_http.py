@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from PIL import Image as Pillow
 from starlette.testclient import TestClient
 
 from backend.errors import (
@@ -28,6 +29,7 @@ from backend.errors import (
 from backend.http import create_app
 from backend.http.errors import status_of
 from backend.http.schema import TXT2IMG
+from backend.image import save
 from backend.messages import Checkpoint
 from backend.request import FIELDS
 from backend.settings import Settings
@@ -131,6 +133,21 @@ def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: s
 def test_what_hires_fix_does_not_have_is_refused_where_it_is_on(client: TestClient) -> None:
     answer = client.post("/sdapi/v1/txt2img", json={"enable_hr": True, "hr_checkpoint_name": "x"})
     assert fields(answer) == ["hr_checkpoint_name"]
+
+
+def test_a_picture_tells_its_settings(client: TestClient) -> None:
+    text = "a cat\nNegative prompt: dog\nSteps: 7, Sampler: Euler, Seed: 3"
+    file = save.encode(Pillow.new("RGB", (8, 8)), "PNG", text)
+    answer = client.post("/sdapi/v1/png-info", json={"image": base64.b64encode(file).decode()}).json()
+    assert answer["info"] == answer["items"]["parameters"] == text
+    assert answer["parameters"]["Steps"] == "7" and answer["parameters"]["Negative prompt"] == "dog"
+    for wrong in (None, "", "%", base64.b64encode(b"text").decode()):
+        assert fields(client.post("/sdapi/v1/png-info", json={"image": wrong})) == ["image"]
+
+
+def test_upscalers_are_named(client: TestClient) -> None:
+    assert [row["name"] for row in client.get("/sdapi/v1/upscalers").json()] == ["Lanczos", "Nearest"]
+    assert client.get("/sdapi/v1/latent-upscale-modes").json()[0] == {"name": "Latent"}
 
 
 def test_an_unknown_override_is_refused_by_name(client: TestClient) -> None:
