@@ -57,7 +57,7 @@ class Backend:
         self._jobs, self._history = Jobs(self._database), History(self._database)
         self._pictures = Pictures(settings.outputs)
         self._catalog = catalog or Catalog(settings.models, settings.data)
-        self._uploads = Uploads(settings.data / "uploads")
+        self._uploads = Uploads(settings.data / "inputs")
         self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)
         if self._jobs.release():
             self._pictures.sweep()

@@ -1,22 +1,28 @@
-"""Pictures, thumbnails and previews. A picture is named by its opaque id; no path of the server goes out or in."""
+"""Pictures, thumbnails, previews and uploads. Each is named by its opaque id; no path of the server goes out or in."""
 
 from __future__ import annotations
 
 import io
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from PIL import Image as Pillow
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from backend import Image
+from backend import Backend, Image
 from backend.errors import NotFound
 from backend.http.door import FrontDoor, Owner
 
 THUMB = 320         # pixels of a thumbnail's longer side
 THUMBS = 512        # thumbnails kept in memory, about 20 kB each
+UPLOAD_ID = re.compile("[0-9a-f]{64}")
+PAINT = (255, 110, 40)      # how the page shows a mask over its picture
+PAINT_ALPHA = 153
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 FOREVER = {
     "Cache-Control": "private, max-age=31536000, immutable",
@@ -69,6 +75,32 @@ def preview(backend: FrontDoor, owner: Owner, job: str) -> Response:
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
+@router.post("/upload")
+async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool = False) -> dict[str, Any]:
+    """Keeps the picture in the body, or with `mask` its grey levels; the id is for `init_image` and `mask`."""
+    kept = await run_in_threadpool(backend.upload, await request.body(), owner, mask=mask)
+    return {"id": kept.id, "width": kept.width, "height": kept.height}
+
+
+@router.get("/upload/{upload}")
+@router.get("/upload/{upload}.png")     # the editor knows a picture by its ending; the lower route is matched first
+def uploaded(backend: FrontDoor, owner: Owner, upload: str) -> FileResponse:
+    """A picture that the caller sent, as it was kept."""
+    return FileResponse(_kept(backend, owner, upload), media_type="image/png", headers=FOREVER)
+
+
+@router.get("/upload/{upload}/layer.png")
+def layer(backend: FrontDoor, owner: Owner, upload: str, over: str) -> Response:
+    """A mask as see-through paint, at the size of the picture `over` which it lies."""
+    with Pillow.open(_kept(backend, owner, over)) as picture, Pillow.open(_kept(backend, owner, upload)) as mask:
+        levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
+    paint = Pillow.new("RGB", levels.size, PAINT)
+    paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))
+    out = io.BytesIO()
+    paint.save(out, "PNG", compress_level=1)
+    return Response(out.getvalue(), media_type="image/png", headers=FOREVER)
+
+
 def summary(image: Image) -> dict[str, Any]:
     """What a gallery shows of a picture."""
     return {
@@ -82,6 +114,7 @@ def summary(image: Image) -> dict[str, Any]:
         "seed": image.seed,
         "created": image.created.isoformat(),
         "prompt": image.request["prompt"],
+        "init_image": image.request.get("init_image", ""),
         "name": image.name,
         "format": image.format,
     }
@@ -96,6 +129,13 @@ def thumbnail(path: Path, changed: int) -> bytes:
     out = io.BytesIO()
     small.save(out, "WEBP", quality=80)
     return out.getvalue()
+
+
+def _kept(backend: Backend, owner: str, upload: str) -> Path:
+    """The file of an upload. What is no id, like a way into another folder, is not looked for."""
+    if not UPLOAD_ID.fullmatch(upload):
+        raise NotFound("there is no such picture")
+    return backend.uploaded(upload, owner)
 
 
 def _existing(path: Path) -> Path:

@@ -27,7 +27,7 @@ class Upload:
 
 
 class Uploads:
-    """The folder `uploads`, one sub-folder per owner. Nothing that was sent is kept as it came: see `incoming`."""
+    """A folder with one sub-folder per owner. Nothing that was sent is kept as it came: see `incoming`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
