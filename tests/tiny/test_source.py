@@ -166,3 +166,31 @@ def test_inpainting_equals_the_peers_blend():
     mask[:, 2:4] = 1
     kept = Blend(own, mask).kept(other)
     assert torch.equal(kept[:, 2:4], other[:, 2:4]) and torch.equal(kept[:, 4:], own[:, 4:])
+
+
+def test_an_inpainting_network_is_shown_the_mask_and_the_hidden_picture(tmp_path, monkeypatch):
+    from backend.catalog import Catalog
+    from backend.worker.checkpoints.memory import Memory
+    from backend.worker.checkpoints.sd1 import SD1
+    from backend.worker.device import place
+    from tests.tiny.ldm import save_folder, tiny
+
+    save_folder(tiny(in_channels=9), tmp_path / "checkpoints" / "first")
+    checkpoints = {c.key: c for c in Catalog((tmp_path,), tmp_path / "data").scan()}
+    shown = []
+    predict = SD1.predict
+    monkeypatch.setattr(SD1, "predict", lambda self, *args, **control: shown.append(control["inpaint"]) or predict(self, *args, **control))
+    memory = Memory(place("cpu", exact=True))
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (32, 0, 64, 64))
+    before = picture(64, 64)
+    result = draw((memory, checkpoints), INPAINT.replace(mask_blur=0, steps=2), {INIT: before, MASK: mask})[0]
+    assert np.array_equal(result[:, :32], np.asarray(before)[:, :32])
+    channels = shown[0][0]
+    assert channels.shape == (5, 8, 8)
+    assert channels[0, :, :4].max() == 0 and channels[0, :, 4:].min() == 1
+    hidden = np.asarray(before).copy()
+    hidden[:, 32:] = 128
+    with torch.inference_mode():
+        latent = memory.get(checkpoints["first"]).encode(hidden[None])[0]
+    assert torch.allclose(channels[1:], latent, atol=1e-5)
