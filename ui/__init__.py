@@ -6,10 +6,10 @@ import gradio as gr
 from fastapi import FastAPI
 
 from backend import Backend
-from ui import theme, txt2img
+from ui import img2img, theme, txt2img
 from ui.parts import checkpoint_bar, notices
 
-TABS = (txt2img,)
+TABS = (txt2img, img2img)
 
 
 def build(backend: Backend) -> gr.Blocks:
@@ -20,6 +20,7 @@ def build(backend: Backend) -> gr.Blocks:
             for tab in TABS:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
                     tab.place(backend, bar, page)
+        checkpoint_bar.wire_load(page, backend, bar)
     return page
 
 

@@ -75,6 +75,11 @@ def _choice(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Dropdown(list(field.choices), value=value, **look)
 
 
+def _picture(field: Field, value: Any, look: dict[str, Any]) -> Component:
+    """The id of an upload; what a person sees of it stands in the element that is named after the field."""
+    return gr.Textbox(value, **(look | {"elem_id": f"{look['elem_id']}_id", "elem_classes": [], "visible": "hidden"}))
+
+
 _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "text": _text,
     "int": _number,
@@ -82,6 +87,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "seed": _number,
     "bool": _bool,
     "choice": _choice,
+    "picture": _picture,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -13,6 +13,7 @@ PATIENCE = 120_000  # ms; a picture on two busy cores
 class Studio:
     page: Page
     url: str
+    tab: str = "txt2img"
 
     def open(self) -> Studio:
         self.page.goto(self.url)
@@ -20,8 +21,13 @@ class Studio:
 
     def settled(self) -> Studio:
         self.page.wait_for_selector("#worker[data-state]", timeout=PATIENCE)
-        self.page.wait_for_function("easel.form('txt2img').restored", timeout=PATIENCE)
+        self.page.wait_for_function(f"easel.form('{self.tab}').restored", timeout=PATIENCE)
         return self
+
+    def into(self, tab: str) -> Studio:
+        """The same page, with another of its tabs open."""
+        self.page.get_by_role("tab", name=tab).click()
+        return replace(self, tab=tab)
 
     def ready(self) -> Studio:
         """The worker is up, so that a picture takes only its own time."""
@@ -29,7 +35,7 @@ class Studio:
         return self
 
     def box(self, name: str) -> Locator:
-        return self.page.locator(f"#txt2img_{name}")
+        return self.page.locator(f"#{self.tab}_{name}")
 
     def field(self, name: str) -> Locator:
         return self.box(name).locator("input, textarea").first
@@ -43,35 +49,40 @@ class Studio:
             expect(self.field(name)).to_have_value(str(value), timeout=PATIENCE)
 
     def button(self, name: str) -> Locator:
-        return self.page.locator(f"#txt2img_{name}")
+        return self.page.locator(f"#{self.tab}_{name}")
 
     def generate(self, **values: object) -> None:
         self.fill(**values)
         self.button("generate").click()
 
     @property
+    def results(self) -> Locator:
+        return self.page.locator(f"#{self.tab}_results")
+
+    @property
     def rows(self) -> Locator:
-        return self.page.locator(".queue .job")
+        return self.results.locator(".queue .job")
 
     @property
     def tiles(self) -> Locator:
-        return self.page.locator(".tile:not(.live)")
+        return self.results.locator(".tile:not(.live)")
 
     @property
     def infotext(self) -> Locator:
-        return self.page.locator(".infotext")
+        return self.results.locator(".infotext")
 
     def pictures(self) -> int:
-        return self.page.evaluate("easel.results.list().length")
+        return self.page.evaluate("tab => easel.results(tab).list().length", self.tab)
 
     def wait_pictures(self, count: int) -> None:
-        self.page.wait_for_function("count => easel.results.list().length >= count", arg=count, timeout=PATIENCE)
+        self.page.wait_for_function(
+            "([tab, count]) => easel.results(tab).list().length >= count", arg=[self.tab, count], timeout=PATIENCE)
 
     def running(self) -> None:
-        self.page.wait_for_selector(".progress:not([hidden])", timeout=PATIENCE)
+        self.page.wait_for_selector(f"#{self.tab}_results .progress:not([hidden])", timeout=PATIENCE)
 
     def idle(self) -> None:
-        self.page.wait_for_selector(".progress", state="hidden", timeout=PATIENCE)
+        self.page.wait_for_selector(f"#{self.tab}_results .progress", state="hidden", timeout=PATIENCE)
 
     def steps_done(self, steps: int) -> None:
         """The picture in work has made so many steps."""

@@ -103,7 +103,7 @@ def test_only_with_the_keyboard(studio: Studio) -> None:
     studio.page.wait_for_selector(".strip", timeout=PATIENCE)
     studio.page.locator(".tile[tabindex='0']").focus()
     studio.page.keyboard.press("ArrowRight")
-    second = studio.page.evaluate("easel.results.list()[1].id")
+    second = studio.page.evaluate("easel.results('txt2img').list()[1].id")
     expect(studio.page.locator(".tile[aria-selected='true']")).to_have_attribute("data-id", second)
     studio.page.keyboard.press("Enter")
     expect(studio.page.locator(".lightbox")).to_be_visible()

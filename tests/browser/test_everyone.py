@@ -89,5 +89,5 @@ def test_steps_are_not_shouted(stage: Studio, page: Page) -> None:
                   ".observe(document.querySelector('#say'), {childList: true})")
     before = stage.pictures()
     stage.generate(prompt="quietly", steps=20)
-    page.wait_for_function("before => easel.results.list().length > before", arg=before, timeout=PATIENCE)
+    page.wait_for_function("before => easel.results('txt2img').list().length > before", arg=before, timeout=PATIENCE)
     assert page.evaluate("said.length") <= 3

@@ -35,7 +35,7 @@ window.easel = (() => {
   async function ask(url, options) {
     const answer = await fetch(url, options);
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(body.problems?.map(problem => problem.message).join("; ") || `The server answered ${answer.status}.`);
+    if (!answer.ok) throw new Error(body.problems?.map(problem => problem.message).join("; ") || body.errors || `The server answered ${answer.status}.`);
     return body;
   }
   const post = url => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
@@ -66,5 +66,12 @@ window.easel = (() => {
     return [side(Math.sqrt(area * ratio)), side(Math.sqrt(area / ratio))];
   }
 
-  return { fields, find, findAll, make, appeared, on, tell, ask, post, say, type, stored, store, shape };
+  // The tab that is open, by its name; and the way into one.
+  const tab = () => find('#tabs [role="tab"][aria-selected="true"]')?.id.replace(/^tab_(.*)-button$/, "$1") ?? "txt2img";
+  function open(name) {
+    if (tab() !== name) find(`#tab_${name}-button`)?.click();
+    return appeared(`#${name}_apply`);
+  }
+
+  return { fields, find, findAll, make, appeared, on, tell, ask, post, say, type, stored, store, shape, tab, open };
 })();

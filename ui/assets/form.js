@@ -1,6 +1,6 @@
 // The form of a tab: kept in the browser, filled from a picture or an infotext, marked where a field is wrong.
 (() => {
-  const { find, findAll, fields, make, tell, on, say, stored, store } = easel;
+  const { find, findAll, fields, make, tell, on, say, stored, store, appeared } = easel;
   const BATCH = ["batch_count", "batch_size", "image_format"];  // habits of the person, not of a picture
   let facts = { default: "", defaults: {}, examples: {} }, heard;
   const learned = new Promise(resolve => { heard = resolve; });
@@ -62,8 +62,8 @@
     }
 
     apply(values) {
-      this.pending = values;
-      find(`#${this.tab}_apply`).click();
+      this.pending = { ...this.pending, ...values };
+      appeared(`#${this.tab}_apply`).then(button => button.click());
     }
 
     take(names, values) {
@@ -74,6 +74,7 @@
     }
 
     reuse(request) {
+      easel.open(this.tab);
       this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
       say("Settings taken over.");
     }
@@ -82,15 +83,15 @@
     async paste(found) {
       const settings = Object.keys(found ?? {}).some(name => !name.endsWith("prompt"));
       if (settings) return this.reuse(found);
-      const request = await easel.results.request();
+      const request = await easel.results(this.tab).request();
       if (request) this.reuse(request);
       else easel.note("There is neither a picture nor a text with settings to read yet.", 6000);
     }
 
     answer(answer) {
-      findAll(".field.wrong").forEach(box => this.clear(box));
+      findAll(".wrong").forEach(box => this.clear(box));
       if (answer?.problems) this.mark(answer.problems);
-      else if (answer?.job) tell("submitted", answer.job);
+      else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
     }
 
     async mark(problems) {
@@ -142,7 +143,8 @@
 
   const forms = {};
   const sentence = (name, message) => {
-    const text = fields[name] ? `${fields[name].label} ${message}` : message[0].toUpperCase() + message.slice(1);
+    const whole = /^[A-Z]/.test(message);
+    const text = fields[name] && !whole ? `${fields[name].label} ${message}` : message[0].toUpperCase() + message.slice(1);
     return /[.!?]$/.test(text) ? text : `${text}.`;
   };
 
@@ -154,6 +156,6 @@
     for (const form of Object.values(forms)) if (!form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default] });
     tell("facts", facts);
   };
-  easel.examples = () => facts.examples[easel.form("txt2img").checkpoint] ?? [];
-  on("problems", problems => easel.form("txt2img").mark(problems));
+  easel.examples = tab => facts.examples[easel.form(tab).checkpoint] ?? [];
+  on("problems", ({ tab, problems }) => easel.form(tab).mark(problems));
 })();

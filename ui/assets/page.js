@@ -26,6 +26,7 @@
 
   // Every number with a slider gets one below; the number stays the field, the slider is for the mouse and the thumb.
   function dress() {
+    startResults();
     for (const box of findAll(".field:not([data-dressed])")) {
       const name = box.id.replace(/^[a-z0-9]+_(?=.)/, ""), field = fields[name] ?? fields[box.id];
       if (!field || !find("input, textarea", box)) continue;
@@ -52,7 +53,7 @@
   }
 
   function syncSliders(form) {
-    for (const slider of findAll(".slider")) {
+    for (const slider of findAll(`[id^="${form.tab}_"] > .slider`)) {
       const value = form.values[slider.parentElement.dataset.dressed];
       if (value != null && document.activeElement !== slider) slider.value = value;
       fill(slider, value);
@@ -67,9 +68,9 @@
   const press = id => { const button = find(id); if (button && !button.disabled) button.click(); };
   function keys(event) {
     if (event.isComposing || find("dialog[open]")) return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); press("#txt2img_generate"); }
-    else if (event.key === "Enter" && event.altKey) { event.preventDefault(); press("#txt2img_skip"); }
-    else if (event.key === "Escape" && event.target.getAttribute?.("aria-expanded") !== "true") press("#txt2img_interrupt");
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); press(`#${easel.tab()}_generate`); }
+    else if (event.key === "Enter" && event.altKey) { event.preventDefault(); press(`#${easel.tab()}_skip`); }
+    else if (event.key === "Escape" && event.target.getAttribute?.("aria-expanded") !== "true") press(`#${easel.tab()}_interrupt`);
   }
 
   on("live", event => {
@@ -90,10 +91,16 @@
     requestAnimationFrame(() => { due = false; dress(); });
   }).observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["style"] });
 
-  appeared("#txt2img_results .results").then(async results => {
-    easel.results.start(results);
-    easel.queue.start(results);
-    easel.lightbox.start(find("#txt2img_results .lightbox"));
+  // A tab's results begin to live when the tab is first opened.
+  function startResults() {
+    for (const place of findAll(".results:not([data-started])")) {
+      place.dataset.started = true;
+      easel.results(place.closest("[id$='_results']").id.replace(/_results$/, "")).start(place);
+      easel.queue.start(place);
+    }
+  }
+
+  appeared(".results").then(async () => {
     await appeared("#txt2img_skip");
     easel.live.open();
   });

@@ -1,8 +1,9 @@
-// Progress and the queue: what is being drawn, what waits, and what did not work.
+// Progress and the queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
 (() => {
-  const { find, make, ask, post, on, say, stored, store } = easel;
-  const DISMISSED = "easel.dismissed", KEPT = 4;
-  let root, jobs = [], ended = [], live = null, mine = new Set();
+  const { find, findAll, make, ask, post, on, say, stored, store } = easel;
+  const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
+  const roots = [], mine = new Map();
+  let jobs = [], ended = [], live = null;
 
   const running = () => jobs.find(job => job.state === "running");
 
@@ -14,7 +15,15 @@
     return `about ${Math.round(seconds / 3600)} h left`;
   }
 
-  function renderProgress() {
+  // Which tab started a job, also after a refresh of the page.
+  const tabOf = job => stored(localStorage, STARTED)?.[job] ?? "txt2img";
+  function remember({ job, tab }) {
+    mine.set(job, tab);
+    const started = Object.entries(stored(localStorage, STARTED) ?? {}).slice(1 - REMEMBERED);
+    store(localStorage, STARTED, Object.fromEntries([...started, [job, tab]]));
+  }
+
+  function renderProgress(root) {
     const job = running(), now = live?.job === job?.id ? live : null;
     const box = find(".progress", root), bar = find(".progress-bar", root);
     box.hidden = !job;
@@ -29,7 +38,7 @@
     find(".progress-eta", root).textContent = duration(now?.eta);
   }
 
-  function renderQueue() {
+  function renderQueue(root) {
     const rows = [...jobs.map(waiting), ...failed().map(finished)];
     const waits = jobs.filter(job => job.state === "queued").length;
     find(".queue", root).hidden = !rows.length;
@@ -67,7 +76,7 @@
 
   function dismiss(job) {
     store(localStorage, DISMISSED, [...(stored(localStorage, DISMISSED) ?? []), job.id].slice(-200));
-    renderQueue();
+    roots.forEach(renderQueue);
   }
 
   async function act(job, verb) {
@@ -77,41 +86,37 @@
 
   async function refresh() {
     ended = (await ask("/easel/jobs?limit=30").catch(() => ({ jobs: ended }))).jobs;
-    if (root) renderQueue();
+    roots.forEach(renderQueue);
   }
 
   function changed(event) {
     if (event.state === "failed") say(`Failed: ${event.problems.map(problem => problem.message).join("; ")}`);
     if (event.state === "cancelled") say("Cancelled.");
-    if (event.state === "failed" && mine.has(event.id)) easel.tell("problems", event.problems.filter(problem => problem.field));
+    if (event.state === "failed" && mine.has(event.id)) easel.tell("problems", { tab: mine.get(event.id), problems: event.problems.filter(problem => problem.field) });
     if (event.notes?.length) easel.note(event.notes.join(" "), 12000);
     if (["failed", "cancelled"].includes(event.state)) refresh();
   }
 
   function render() {
-    if (!root) return;
-    renderProgress();
-    for (const verb of ["interrupt", "skip"]) {
-      const stop = find(`#txt2img_${verb}`);
-      if (stop) stop.disabled = !running();
-    }
+    roots.forEach(renderProgress);
+    for (const stop of findAll(".stops button")) stop.disabled = !running();
   }
 
-  function start(element) {
-    root = element;
+  function start(root) {
+    roots.push(root);
     find(".queue-clear", root).addEventListener("click", () => post("/easel/jobs/cancel").catch(error => easel.note(error.message, 8000)));
     render();
-    renderQueue();
+    renderQueue(root);
   }
 
   on("connected", refresh);
-  on("submitted", job => { mine.add(job); say("Added to the queue."); });
+  on("submitted", job => { remember(job); say("Added to the queue."); });
   on("live", event => {
-    if (event.type === "queue") { jobs = event.jobs; if (root) renderQueue(); }
+    if (event.type === "queue") { jobs = event.jobs; roots.forEach(renderQueue); }
     if (event.type === "progress") live = event;
     if (event.type === "job") changed(event);
     if (["queue", "progress", "job"].includes(event.type)) render();
   });
 
-  easel.queue = { start, running };
+  easel.queue = { start, running, tabOf };
 })();

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from backend import Backend, UserError
 from ui.fields import Form
 from ui.visitor import owner
 
+Complete = Callable[..., dict[str, Any]]    # (backend, owner, values, **aside) -> values; may raise UserError
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -39,17 +41,26 @@ def _tools(form: Form, backend: Backend) -> None:
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
 
-def wire_generate(generate: gr.Button, form: Form, backend: Backend) -> None:
+def wire_generate(generate: gr.Button, form: Form, backend: Backend, aside: Mapping[str, Component],
+                  complete: Complete) -> None:
     """Every click lands, also while earlier ones are on their way; the answer comes at once."""
     answer = gr.JSON(visible=False)
-    generate.click(_submitting(backend), outputs=[answer], inputs_kwargs=form.components, trigger_mode="multiple",
-                   concurrency_limit=None, **QUIET).then(
+    inputs = {**form.components, **aside}
+    generate.click(_submitting(backend, tuple(aside), complete), outputs=[answer], inputs_kwargs=inputs,
+                   trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
 
 
-def _submitting(backend: Backend) -> Callable[..., dict[str, Any]]:
+def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The `Complete` of a tab whose form has all that a request needs."""
+    return values
+
+
+def _submitting(backend: Backend, aside: tuple[str, ...], complete: Complete) -> Callable[..., dict[str, Any]]:
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
+        beside = {name: values.pop(name) for name in aside}
         try:
+            values = complete(backend, owner(request), values, **beside)
             return {"job": backend.submit(values, owner(request)).id}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}

@@ -18,4 +18,4 @@ def place(form: Form) -> None:
     with gr.Accordion("Extra seed options", open=False, elem_id=f"{form.tab}_seed_extra"):
         form.rest("seed_extra")
     fresh.click(fn=None, outputs=[seed], js="() => -1")
-    reuse.click(fn=None, inputs=[seed], outputs=[seed], js="seed => easel.results.seed() ?? seed")
+    reuse.click(fn=None, inputs=[seed], outputs=[seed], js=f"seed => easel.results('{form.tab}').seed() ?? seed")

@@ -1,0 +1,82 @@
+"""What every drawing tab has in common: prompts, actions, the form's memory, and the results beside the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import gradio as gr
+from gradio.components import Component
+
+from backend import Backend
+from ui.fields import Form
+from ui.parts import actions, checkpoint_bar, prompt, results, seed, size
+
+
+@dataclass
+class Workbench:
+    """A tab in the making. `aside` holds components that travel with the form at Generate and are no fields;
+    `complete` turns them into field values.
+    """
+
+    form: Form
+    aside: dict[str, Component] = field(default_factory=dict)
+    complete: actions.Complete = actions.as_it_is
+
+
+@contextmanager
+def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> Iterator[Workbench]:
+    """The whole tab; what is placed inside the block stands in the settings column."""
+    form = Form(tab, backend.defaults() if bar.checkpoint.value else {})
+    form.adopt("checkpoint", bar.checkpoint)
+    bench = Workbench(form)
+    with gr.Row(elem_id=f"{tab}_top", elem_classes=["top"]):
+        with gr.Column(elem_classes=["prompts"], min_width=200):
+            counters = prompt.place(form)
+            form.rest("prompt")
+        generate = actions.place(form, backend)
+    with gr.Row(elem_id=f"{tab}_body", elem_classes=["body"]):
+        with gr.Column(elem_classes=["settings"], min_width=280, scale=5):
+            yield bench
+        results.place(tab)
+    prompt.wire_counters(form, counters, backend)
+    actions.wire_generate(generate, form, backend, bench.aside, bench.complete)
+    _keep(form, page)
+
+
+def sampling(form: Form) -> None:
+    with gr.Row(elem_classes=["pair"]):
+        form.place("sampler", min_width=140)
+        form.place("schedule", min_width=120)
+    form.place("steps")
+    form.rest("sampling")
+
+
+def shape(form: Form) -> None:
+    size.place(form)
+    form.rest("size")
+
+
+def drawing(form: Form) -> None:
+    """Batch, guidance and seed."""
+    with gr.Row(elem_classes=["pair"]):
+        form.rest("batch")
+    form.place("cfg_scale")
+    seed.place(form)
+
+
+def advanced(form: Form) -> None:
+    with gr.Accordion("Advanced sampling options", open=False, elem_id=f"{form.tab}_advanced"):
+        form.rest("guidance", "advanced", "output")
+
+
+def _keep(form: Form, page: gr.Blocks) -> None:
+    """The browser keeps the form: saved at every change, back after a refresh, without asking the server."""
+    script = f"(...values) => easel.form('{form.tab}').%s({form.names}, values)"
+    everything = {"fn": None, "inputs": form.all}
+    page.load(**everything, outputs=form.all, js=script % "restore")
+    gr.on([component.change for component in form.all], **everything, js=script % "save")
+    form["checkpoint"].input(**everything, outputs=form.all, js=script % "follow")
+    apply = gr.Button("Apply", visible="hidden", elem_id=f"{form.tab}_apply")
+    apply.click(**everything, outputs=form.all, js=script % "take")
