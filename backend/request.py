@@ -193,12 +193,12 @@ class Request:
                             infotext="Hires sampler", xyz="Hires sampler")
     hr_schedule: str = param(SAME_SCHEDULER, "Hires schedule type", "choice", "hires", choices=(SAME_SCHEDULER, *SCHEDULES), api="hr_scheduler",
                              resolve=lambda name: schedule_named(name).label, needs=("enable_hr",), infotext="Hires schedule type")
-    hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
-                          needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
     hr_prompt: str = param("", "Hires prompt", "text", "hires", needs=("enable_hr",), infotext="Hires prompt",
                            help="For the second pass; empty takes that of the first.")
     hr_negative_prompt: str = param("", "Hires negative prompt", "text", "hires", needs=("enable_hr",), infotext="Hires negative prompt",
                                     help="For the second pass; empty takes that of the first.")
+    hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
+                          needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
     mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=("mask",),
                            help="Pixels over which the mask's edge is softened.")

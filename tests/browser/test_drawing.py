@@ -28,6 +28,20 @@ def test_a_picture_appears_with_its_text(studio: Studio) -> None:
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 
+def test_hires_fix_draws_larger_than_the_first_pass(studio: Studio) -> None:
+    before = studio.pictures()
+    fold = studio.page.get_by_role("button", name="Hires. fix: the second pass")
+    fold.click()
+    studio.shows(hr_scale=2)
+    studio.page.wait_for_timeout(1000)  # Gradio sets what a fold holds once more after it has opened
+    studio.box("enable_hr").get_by_role("checkbox").check()
+    studio.fill(hr_scale=1.5)
+    studio.generate(prompt="a green house", **QUICK)
+    studio.wait_pictures(before + 1)
+    expect(studio.infotext).to_contain_text("Hires upscale: 1.5", timeout=PATIENCE)
+    assert studio.page.evaluate("easel.results('txt2img').list()[0].width") == 96
+
+
 def test_settings_of_a_picture_are_reused(studio: Studio) -> None:
     before = studio.pictures()
     studio.generate(prompt="a purple heart", negative_prompt="green", **QUICK)
