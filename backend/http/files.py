@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from backend import Backend, Image
-from backend.errors import NotFound
+from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.door import FrontDoor, Owner
 
 THUMB = 320         # pixels of a thumbnail's longer side
@@ -78,7 +78,10 @@ def preview(backend: FrontDoor, owner: Owner, job: str) -> Response:
 @router.post("/upload")
 async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool = False) -> dict[str, Any]:
     """Keeps the picture in the body, or with `mask` its grey levels; the id is for `init_image` and `mask`."""
-    kept = await run_in_threadpool(backend.upload, await request.body(), owner, mask=mask)
+    try:
+        kept = await run_in_threadpool(backend.upload, await request.body(), owner, mask=mask)
+    except UserError as error:
+        raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
 
 

@@ -7,18 +7,23 @@ import io
 import json
 import secrets
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image as Pixels
 from PIL import ImageDraw, ImageFilter
 
-from backend import FIELDS, Checkpoint, NotFound, Problem, Request
+from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
+from backend.http import files
+from backend.store.uploads import Upload, Uploads
 
 EXAMPLES = ("a large red circle on a blue background", "two small green squares on white", "a yellow star on a black background")
 MODELS = [
@@ -95,6 +100,7 @@ class Fake:
         self.pictures: dict[str, Image] = {}
         self.previews: dict[str, bytes] = {}
         self.lives: dict[str, dict[str, Any]] = {}
+        self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
         self.notices: tuple[str, ...] = ()
         self.events: list[dict[str, Any]] = []
@@ -143,6 +149,12 @@ class Fake:
         newest = list(reversed(self.pictures.values()))
         start = 1 + [image.id for image in newest].index(before) if before else 0
         return newest[start:start + limit]
+
+    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False) -> Upload:
+        return self.uploads.add(data, owner, mask=mask)
+
+    def uploaded(self, upload_id: str, owner: str = "local") -> Path:
+        return self.uploads.file(upload_id, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return MODELS
@@ -249,7 +261,8 @@ class Fake:
 def listed(image: Image) -> dict[str, Any]:
     kept = ("id", "job", "index", "width", "height", "seed", "created", "format", "name")
     url = f"/easel/image/{image.id}"
-    return {k: getattr(image, k) for k in kept} | {"url": url, "thumb": url + "/thumb", "prompt": image.request["prompt"]}
+    return {k: getattr(image, k) for k in kept} | {"url": url, "thumb": url + "/thumb", "prompt": image.request["prompt"],
+                                                       "init_image": image.request["init_image"]}
 
 
 def routes(fake: Fake) -> FastAPI:
@@ -276,6 +289,21 @@ def routes(fake: Fake) -> FastAPI:
     def info(name: str) -> dict[str, Any]:
         found = fake.pictures[name]
         return listed(found) | {"infotext": found.infotext, "request": found.request}
+
+    @app.post("/easel/upload")
+    async def upload(request: HttpRequest, mask: bool = False) -> JSONResponse:
+        try:
+            return JSONResponse(asdict(fake.upload(await request.body(), mask=mask)))
+        except UserError as error:
+            return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
+
+    @app.get("/easel/upload/{upload}.png")
+    def uploaded(upload: str) -> Response:
+        return files.uploaded(fake, "local", upload)  # type: ignore[arg-type]
+
+    @app.get("/easel/upload/{upload}/layer.png")
+    def layer(upload: str, over: str) -> Response:
+        return files.layer(fake, "local", upload, over)  # type: ignore[arg-type]
 
     @app.get("/easel/jobs")
     def jobs(limit: int = 30) -> dict[str, Any]:

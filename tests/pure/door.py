@@ -19,6 +19,7 @@ from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint
 from backend.request import FIELDS, Request
 from backend.settings import Settings
+from backend.store.uploads import Upload, Uploads
 
 DEMO = Checkpoint("demo", "demo.safetensors [0123456789]", "/srv/secret/demo.safetensors", "sd1", True, "0123456789" + "a" * 54)
 
@@ -32,6 +33,7 @@ class Door:
         self.calls: list[str] = []
         self.changed = threading.Condition()
         self.cursor = 1
+        self.uploads = Uploads(settings.data / "uploads")
 
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
         request = Request.parse(values, self.defaults()).with_seeds()
@@ -95,6 +97,12 @@ class Door:
 
     def image_file(self, image_id: str, owner: str) -> Path:
         return self.settings.data / self.image(image_id, owner).name
+
+    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False) -> Upload:
+        return self.uploads.add(data, owner, mask=mask)
+
+    def uploaded(self, upload_id: str, owner: str = "local") -> Path:
+        return self.uploads.file(upload_id, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return [DEMO]

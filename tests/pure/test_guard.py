@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.testclient import TestClient
@@ -29,6 +31,12 @@ USERS = {"ann": WEAK.hash("secret"), "bob": "plain: text"}
 
 def basic(name: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 4), "teal").save(out, "PNG")
+    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +130,33 @@ def test_what_one_user_made_the_other_does_not_see(tmp_path: Path) -> None:
     image = door.images("ann")[0]
     assert client.get(f"/easel/image/{image.id}", headers=basic("ann", "secret")).status_code == 200
     assert client.get(f"/easel/image/{image.id}", headers=basic("bob", "plain: text")).status_code == 404
+
+
+def test_what_one_user_sent_the_other_does_not_see(tmp_path: Path) -> None:
+    client = TestClient(create_app(Door(Settings(data=tmp_path, users=USERS))), base_url=LOCAL)
+    ann, bob = basic("ann", "secret"), basic("bob", "plain: text")
+    sent = client.post("/easel/upload", content=png(), headers=ann).json()
+    mask = client.post("/easel/upload?mask=true", content=png(), headers=bob).json()["id"]
+    assert (sent["width"], sent["height"]) == (8, 4)
+    for path in (sent["id"], f"{sent['id']}.png", f"{sent['id']}/layer.png?over={sent['id']}"):
+        assert client.get(f"/easel/upload/{path}", headers=ann).status_code == 200, path
+        assert client.get(f"/easel/upload/{path}", headers=bob).status_code == 404, path
+    for way in (sent["id"], f"../ann/{sent['id']}", f"..%2Fann%2F{sent['id']}", "", "x"):
+        assert client.get(f"/easel/upload/{mask}/layer.png?over={way}", headers=bob).status_code == 404, way
+        assert client.get(f"/easel/upload/{way}", headers=bob).status_code in (404, 405), way
+
+
+def test_an_upload_runs_no_script_and_stays_private(local: TestClient) -> None:
+    sent = local.post("/easel/upload", content=png()).json()["id"]
+    headers = local.get(f"/easel/upload/{sent}.png").headers
+    assert headers["content-type"] == "image/png" and "sandbox" in headers["content-security-policy"]
+    assert headers["cache-control"].startswith("private")
+
+
+@pytest.mark.parametrize("content", [b"", b"only text", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_picture_is_not_kept(local: TestClient, content: bytes) -> None:
+    answer = local.post("/easel/upload", content=content)
+    assert 400 <= answer.status_code < 500 and answer.json()["problems"]
 
 
 def test_failed_logins_are_slowed_down_but_nobody_is_locked_out() -> None:

@@ -1,0 +1,226 @@
+"""Pictures from a picture: choosing one, painting the mask, what reaches the job and what comes back."""
+
+from __future__ import annotations
+
+import io
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.studio import PATIENCE, Studio
+from tests.browser.test_everyone import CONTRAST, NAMELESS
+
+SIZE = (160, 128)
+REACH = 12      # pixels that a mask blur of 4 can reach
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """A noisy picture with a disc: no pixel of it could come back by chance."""
+    picture = Image.effect_noise(SIZE, 60).convert("RGB")
+    ImageDraw.Draw(picture).ellipse((50, 20, 120, 100), fill=(200, 30, 40))
+    path = tmp_path / "drawn.png"
+    picture.save(path)
+    return path
+
+
+def choose(studio: Studio, file: Path | dict[str, Any]) -> None:
+    studio.page.get_by_label("Picture to start from").set_input_files(file)
+
+
+def taken(studio: Studio, file: Path) -> Studio:
+    """The picture is in the editor, ready for the brush."""
+    choose(studio, file)
+    expect(studio.page.locator(".start-size")).to_have_text(f"{SIZE[0]} × {SIZE[1]}", timeout=PATIENCE)
+    in_editor(studio)
+    return studio
+
+
+def in_editor(studio: Studio) -> None:
+    studio.page.wait_for_function("width => window.editor?.width === width", arg=SIZE[0], timeout=PATIENCE)
+    studio.page.wait_for_timeout(500)
+
+
+def stroke(studio: Studio, down: float = 0.0) -> None:
+    """A short stroke across the middle of the picture, or `down` from there in shares of the canvas."""
+    canvas = studio.page.locator("#img2img_editor canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * (0.5 + down)
+    studio.page.mouse.move(x - 25, y)
+    studio.page.mouse.down()
+    studio.page.mouse.move(x + 25, y, steps=4)
+    studio.page.mouse.up()
+
+
+def kept(studio: Studio, name: str) -> str:
+    return studio.page.evaluate("name => easel.form('img2img').values[name] ?? ''", name)
+
+
+def mask_kept(studio: Studio, but: str = "") -> str:
+    studio.page.wait_for_function("but => ![but, ''].includes(easel.form('img2img').values.mask ?? '')", arg=but, timeout=PATIENCE)
+    return kept(studio, "mask")
+
+
+def fetched(studio: Studio, path: str, mode: str) -> np.ndarray:
+    with urllib.request.urlopen(studio.url.rstrip("/") + path, timeout=60) as answer:
+        return np.asarray(Image.open(io.BytesIO(answer.read())).convert(mode)).astype(int)
+
+
+def result(studio: Studio, before: int) -> tuple[dict[str, Any], np.ndarray]:
+    """The newest picture's stored request and its pixels."""
+    studio.wait_pictures(before + 1)
+    image = studio.page.evaluate("easel.results('img2img').list()[0]")
+    request = studio.page.evaluate("id => easel.ask(`/easel/image/${id}/info`).then(info => info.request)", image["id"])
+    return request, fetched(studio, image["url"], "RGB")
+
+
+def around(mask: np.ndarray) -> np.ndarray:
+    """Where a blurred mask may have changed something."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * REACH + 1))) > 0
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_only_the_painted_part_changes(studio: Studio, page: Page, drawn: Path, screen: dict[str, int]) -> None:
+    page.set_viewport_size(screen)
+    studio = taken(studio.into("img2img"), drawn)
+    studio.shows(width=160, height=128)
+    before = studio.pictures()
+    stroke(studio)
+    studio.generate(prompt="a blue star, white background", steps=6)    # at once: before the stroke was kept
+    request, pixels = result(studio, before)
+    picture = np.asarray(Image.open(drawn)).astype(int)
+    assert (fetched(studio, f"/easel/upload/{request['init_image']}", "RGB") == picture).all()
+    mask = fetched(studio, f"/easel/upload/{request['mask']}", "L")
+    assert mask.shape == picture.shape[:2] and set(np.unique(mask)) == {0, 255}
+    assert mask[64, 80] == 255 and 0.01 < (mask > 0).mean() < 0.6
+    assert mask[:20].max() == 0 and mask[-20:].max() == 0, "the stroke lies in the middle, where it was drawn"
+    changed = (pixels != picture).any(axis=2)
+    assert not changed[~around(mask)].any(), "outside the mask every pixel is the input's"
+    assert changed[mask > 0].mean() > 0.5
+
+
+def test_without_a_mask_the_whole_picture_changes(studio: Studio, drawn: Path) -> None:
+    studio = taken(studio.into("img2img"), drawn)
+    before = studio.pictures()
+    studio.generate(prompt="a red circle", denoising_strength=0.6, steps=4)
+    request, pixels = result(studio, before)
+    assert request["mask"] == "" and request["denoising_strength"] == 0.6
+    assert (pixels != np.asarray(Image.open(drawn))).any(axis=2).mean() > 0.8
+
+
+def test_a_refresh_keeps_the_picture_and_the_mask(stage: Studio, page: Page, drawn: Path) -> None:
+    studio = taken(stage.into("img2img"), drawn)
+    stroke(studio)
+    picture, first = kept(studio, "init_image"), mask_kept(studio)
+    page.reload()
+    studio = stage.settled().into("img2img")
+    in_editor(studio)
+    assert (kept(studio, "init_image"), kept(studio, "mask")) == (picture, first)
+    expect(page.locator(".start-mode")).to_contain_text("With a mask")
+    stroke(studio, down=0.2)
+    second = mask_kept(studio, but=first)
+    old, new = (fetched(studio, f"/easel/upload/{name}.png", "L") > 0 for name in (first, second))
+    assert (new & old).sum() == old.sum() and new.sum() > old.sum(), "the new stroke is added to the old ones"
+    page.get_by_role("button", name="Remove the mask").click()
+    expect(page.locator(".start-mode")).to_contain_text("No mask")
+    assert kept(studio, "init_image") == picture and kept(studio, "mask") == ""
+
+
+def test_undo_takes_a_stroke_back(stage: Studio, page: Page, drawn: Path) -> None:
+    studio = taken(stage.into("img2img"), drawn)
+    stroke(studio)
+    mask_kept(studio)
+    page.locator("#img2img_editor").get_by_role("button", name="Undo").click()
+    page.wait_for_function("easel.form('img2img').values.mask === ''", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("content", [b"this is no picture", b""], ids=["text", "empty"])
+def test_a_file_that_is_no_picture_is_refused_at_its_place(stage: Studio, page: Page, drawn: Path, content: bytes) -> None:
+    studio = taken(stage.into("img2img"), drawn)
+    before = kept(studio, "init_image")
+    studio.fill(prompt="keep me")
+    choose(studio, {"name": "picture.png", "mimeType": "image/png", "buffer": content})
+    expect(studio.box("init_image").locator(".problem")).to_contain_text(re.compile("not a picture|empty"), timeout=PATIENCE)
+    studio.shows(prompt="keep me")
+    assert kept(studio, "init_image") == before
+    choose(studio, drawn)
+    expect(studio.box("init_image").locator(".problem")).to_have_count(0)
+
+
+def test_generate_asks_for_a_picture(stage: Studio) -> None:
+    studio = stage.into("img2img")
+    studio.generate(prompt="from nothing")
+    expect(studio.box("init_image").locator(".problem")).to_contain_text("choose a picture", timeout=PATIENCE)
+
+
+def test_an_uploaded_mask_keeps_its_grey_levels(stage: Studio, page: Page, drawn: Path, tmp_path: Path) -> None:
+    studio = taken(stage.into("img2img"), drawn)
+    Image.linear_gradient("L").resize(SIZE).save(tmp_path / "mask.png")
+    page.get_by_role("button", name="Upload a mask").click()
+    page.locator(".mask-file").set_input_files(tmp_path / "mask.png")
+    mask = mask_kept(studio)
+    page.wait_for_timeout(1000)
+    before = studio.pictures()
+    studio.generate(prompt="a gradient", steps=2)
+    studio.wait_pictures(before + 1)
+    request = page.evaluate("easel.results('img2img').request()")
+    assert request["mask"] == mask
+    assert len(np.unique(fetched(studio, f"/easel/upload/{mask}.png", "L"))) > 50
+    page.locator(".mask-file").set_input_files({"name": "m.png", "mimeType": "image/png", "buffer": b"no mask"})
+    expect(studio.box("mask").locator(".problem")).to_contain_text("not a picture", timeout=PATIENCE)
+
+
+def test_a_result_is_sent_to_img2img_and_each_tab_shows_its_own(stage: Studio, page: Page) -> None:
+    before = stage.pictures()
+    stage.generate(prompt="send me on", steps=2, width=160, height=128)
+    stage.wait_pictures(before + 1)
+    expect(stage.infotext).to_contain_text("send me on", timeout=PATIENCE)
+    stage.page.get_by_role("button", name="Send to img2img").click()
+    studio = Studio(page, stage.url, "img2img")
+    studio.shows(prompt="send me on", width=160, height=128, steps=2)
+    in_editor(studio)
+    mine = studio.pictures()
+    studio.field("prompt").fill("drawn again")
+    page.keyboard.press("Control+Enter")
+    studio.wait_pictures(mine + 1)
+    expect(studio.infotext).to_contain_text("drawn again", timeout=PATIENCE)
+    assert stage.pictures() == before + 1
+    studio.fill(prompt="something else", denoising_strength=0.3)
+    page.get_by_role("tab", name="txt2img").click()
+    expect(stage.infotext).to_contain_text("send me on")
+    stage.shows(prompt="send me on")
+    page.get_by_role("tab", name="img2img").click()
+    studio.results.get_by_role("button", name="Reuse these settings").click()
+    studio.shows(prompt="drawn again", denoising_strength=0.75)
+
+
+def test_the_size_button(stage: Studio, page: Page, drawn: Path) -> None:
+    studio = taken(stage.into("img2img"), drawn)
+    studio.fill(width=512, height=512)
+    page.get_by_role("button", name="Size from the picture").click()
+    studio.shows(width=160, height=128)
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_names_contrast_and_a_phone(stage: Studio, page: Page, drawn: Path, tmp_path: Path, light: str) -> None:
+    page.emulate_media(color_scheme=light)
+    page.set_viewport_size(PHONE)
+    studio = stage.open().into("img2img")
+    page.screenshot(path=tmp_path / "empty.png", full_page=True)
+    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    taken(studio, drawn)
+    for title in ("Upload a mask", "Inpainting: how the mask is used", "More img2img options"):
+        page.get_by_role("button", name=title).click()
+    expect(studio.box("mask_blur")).to_be_visible()
+    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.screenshot(path=tmp_path / "filled.png", full_page=True)
