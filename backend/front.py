@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
+from backend.image.save import read as read_picture
 from backend.messages import Checkpoint
 from backend.prompt import chunks
 from backend.prompt.tokenizer import Tokenizer
@@ -25,10 +27,11 @@ from backend.store.history import History
 from backend.store.jobs import Change, Jobs
 from backend.store.pictures import LOCAL, Pictures
 from backend.store.rescue import Rescue, open_database
-from backend.store.rows import ENDED, Image, Job, Live, State, Status
+from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
 
 WORKER = "backend.worker.process"
+NETWORK = re.compile(r"<(\w+):([^:<>]+)[^<>]*>")
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +226,24 @@ class Backend:
 
     def infotext(self, text: str) -> dict[str, Any]:
         """The field values in a picture's settings text; a checkpoint that is not here is left out."""
-        found = infotexts.read(text)
+        return self._with_own_checkpoint(infotexts.read(text))
+
+    def told_by(self, file: bytes) -> Told:
+        """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
+
+        UserError when it is no picture.
+        """
+        saved = read_picture(file)
+        found = infotexts.read(saved.infotext, saved.request_json)
+        values = self._with_own_checkpoint(found) if saved.infotext else {}
+        return Told(saved.infotext, values, tuple(_missing(found, values)))
+
+    def status(self) -> Status:
+        return self._dispatcher.status()
+
+    # ---- inside ----
+
+    def _with_own_checkpoint(self, found: infotexts.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}
         for name in filter(None, (found.values.get("checkpoint"), found.model)):
             try:
@@ -231,11 +251,6 @@ class Backend:
             except (NotFound, CheckpointError):
                 continue
         return values
-
-    def status(self) -> Status:
-        return self._dispatcher.status()
-
-    # ---- inside ----
 
     def _new_worker(self, device: str) -> Handle:
         return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.preview_every)
@@ -274,3 +289,15 @@ class Backend:
             return
         if made:
             self._dispatcher.add_notice(f"{made} pictures were taken into the history again from the outputs folder.")
+
+
+def _missing(found: infotexts.Reading, values: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each thing that the picture was made with and that is not here."""
+    known = found.values.get("checkpoint")
+    if known and "checkpoint" not in values:
+        name = f"{found.model} [{known}]" if found.model and found.model != known else known
+        yield f"The checkpoint {name} is not in the models folders."
+    for kind, name in dict.fromkeys(NETWORK.findall(str(values.get("prompt", "")))):
+        yield f"The {kind} {name} was used; Easel cannot load such networks yet."
+    if found.dropped:
+        yield f"Not understood: {', '.join(found.dropped)}."

@@ -6,10 +6,10 @@ import gradio as gr
 from fastapi import FastAPI
 
 from backend import Backend
-from ui import img2img, theme, txt2img
+from ui import img2img, png_info, theme, txt2img
 from ui.parts import checkpoint_bar, notices
 
-TABS = (txt2img, img2img)
+TABS = (txt2img, img2img, png_info)
 
 
 def build(backend: Backend) -> gr.Blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,6 +84,12 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
+
+
+@router.post("/settings")
+async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, Any]:
+    """What the picture in the body says of how it was made; nothing of it is kept."""
+    return asdict(await run_in_threadpool(backend.told_by, await request.body()))
 
 
 @router.get("/upload/{upload}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -109,3 +110,12 @@ class Status:
 
     workers: tuple[Worker, ...] = ()
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a picture file says of how it was made: the text, values by field name, a sentence per missing thing."""
+
+    infotext: str
+    values: Mapping[str, Any]
+    missing: tuple[str, ...] = ()

@@ -44,10 +44,10 @@
     finally { box()?.classList.remove("busy"); }
   }
 
-  // A finished picture with its settings.
+  // A finished picture (its `url`) or one from outside (its `file`), with its settings.
   async function send(image, request) {
     await easel.open(TAB);
-    const kept = await tried("init_image", async () => upload(await (await fetch(image.url)).blob()));
+    const kept = await tried("init_image", async () => upload(image.file ?? await (await fetch(image.url)).blob()));
     if (kept) form().reuse({ ...request, init_image: kept.id, mask: "", width: multiple(kept.width), height: multiple(kept.height) });
   }
 
