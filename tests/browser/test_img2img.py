@@ -130,7 +130,7 @@ def test_a_refresh_keeps_the_picture_and_the_mask(stage: Studio, page: Page, dra
     second = mask_kept(studio, but=first)
     old, new = (fetched(studio, f"/easel/upload/{name}.png", "L") > 0 for name in (first, second))
     assert (new & old).sum() == old.sum() and new.sum() > old.sum(), "the new stroke is added to the old ones"
-    page.get_by_role("button", name="Remove the mask").click()
+    page.get_by_role("button", name="Remove mask").click()
     expect(page.locator(".start-mode")).to_contain_text("No mask")
     assert kept(studio, "init_image") == picture and kept(studio, "mask") == ""
 

@@ -28,7 +28,7 @@ MISSING = Problem("is missing: choose a picture first", "init_image")
 
 
 def place(form: Form, backend: Backend) -> gr.ImageEditor:
-    with gr.Column(elem_id=f"{form.tab}_init_image", elem_classes=["field", "start"]):
+    with gr.Column(elem_id=f"{form.tab}_init_image", elem_classes=["start"]):
         gr.HTML(fragment("picture.html"), js_on_load=None, apply_default_css=False)
         editor = _editor(form)
     with gr.Accordion("Upload a mask", open=False, elem_id=f"{form.tab}_mask_fold"):
