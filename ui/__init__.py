@@ -10,10 +10,11 @@ from ui import img2img, png_info, theme, txt2img
 from ui.parts import checkpoint_bar, notices
 
 TABS = (txt2img, img2img, png_info)
+SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
 
 
 def build(backend: Backend) -> gr.Blocks:
-    with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as page:
         bar = checkpoint_bar.place(backend)
         notices.place()
         with gr.Tabs(elem_id="tabs"):

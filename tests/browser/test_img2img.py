@@ -45,7 +45,7 @@ def taken(studio: Studio, file: Path) -> Studio:
 
 def in_editor(studio: Studio) -> None:
     studio.page.wait_for_function("width => window.editor?.width === width", arg=SIZE[0], timeout=PATIENCE)
-    studio.page.wait_for_timeout(500)
+    studio.page.wait_for_timeout(1500)
 
 
 def stroke(studio: Studio, down: float = 0.0) -> None:

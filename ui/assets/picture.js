@@ -116,8 +116,9 @@
   let keeping = 0, inside = false;
   function edited() {
     clearTimeout(keeping);
-    keeping = setTimeout(() => { if (named().init_image) find(`#${TAB}_keep`)?.click(); }, PAUSE);
+    keeping = setTimeout(() => painting(() => { if (named().init_image) find(`#${TAB}_keep`)?.click(); }), PAUSE);
   }
+  const painting = then => requestAnimationFrame(() => requestAnimationFrame(then));   // a slow canvas has caught up by then
   const inEditor = event => Boolean(event.target.closest?.(`#${TAB}_editor`));
 
   async function describe() {
