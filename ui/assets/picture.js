@@ -113,12 +113,13 @@
   }
 
   // After anything that may have changed the editor's content, the server looks at it; pauses between strokes are short.
-  let keeping = 0, inside = false;
+  // Twice: on a slow machine the canvas may not have caught up with the hand the first time.
+  let keeping = [], inside = false;
+  const keepNow = () => { if (named().init_image) find(`#${TAB}_keep`)?.click(); };
   function edited() {
-    clearTimeout(keeping);
-    keeping = setTimeout(() => painting(() => { if (named().init_image) find(`#${TAB}_keep`)?.click(); }), PAUSE);
+    keeping.forEach(clearTimeout);
+    keeping = [PAUSE, 6 * PAUSE].map(pause => setTimeout(keepNow, pause));
   }
-  const painting = then => requestAnimationFrame(() => requestAnimationFrame(then));   // a slow canvas has caught up by then
   const inEditor = event => Boolean(event.target.closest?.(`#${TAB}_editor`));
 
   async function describe() {
