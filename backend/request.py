@@ -28,7 +28,7 @@ Group = Literal["prompt", "sampling", "size", "batch", "guidance", "seed", "seed
 MAX_SEED = 2**32 - 1
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
 MAX_PIXELS = 8192 * 8192
-_PICTURE_ID = re.compile("[0-9a-f]{64}")
+PICTURE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +322,7 @@ def _same_letters(field: Field, value: str) -> str:
 
 
 def _picture(value: Any) -> str:
-    if isinstance(value, str) and (not value or _PICTURE_ID.fullmatch(value)):
+    if isinstance(value, str) and (not value or PICTURE_ID.fullmatch(value)):
         return value
     raise ValueError("must be a picture that was sent to Easel before")
 

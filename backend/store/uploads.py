@@ -12,7 +12,7 @@ from PIL import Image
 from backend.errors import NotFound, Problem, StorageError
 from backend.image import incoming
 from backend.image.save import write_atomically
-from backend.request import FIELDS, Request
+from backend.request import FIELDS, PICTURE_ID, Request
 
 GONE = "is no longer there; choose the picture again"
 
@@ -70,6 +70,8 @@ class Uploads:
             raise StorageError(f"cannot be read: {error.strerror}", field=field) from error
 
     def _path(self, name: str, owner: str) -> Path:
+        if not PICTURE_ID.fullmatch(name):
+            raise NotFound(GONE)
         return self.folder / quote(owner, safe="").replace(".", "%2E") / f"{name}.png"
 
 

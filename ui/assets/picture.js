@@ -5,10 +5,11 @@
   const form = () => easel.form(TAB);
   const box = () => find(`#${TAB}_init_image`);
   const sizes = new Map();
-  const SETTLING = 400, PAUSE = 350;   // ms
+  const WAKING = [0, 1000, 2500, 5000], SETTLING = 400, PAUSE = 350;   // ms
   const READY = `#${TAB}_editor button[aria-label="Undo"]`;   // the editor's tools come when it can take a picture
   const NOTHING = { init_image: "", mask: "" };
   let shown = NOTHING, coming = NOTHING;   // what the editor shows, and what it is going to show
+  let touched = false;
 
   const named = () => ({ init_image: form().values.init_image || "", mask: form().values.mask || "" });
   const same = (a, b) => a.init_image === b.init_image && a.mask === b.mask;
@@ -99,6 +100,13 @@
     present(show, wanted);
   }
 
+  // The canvas wakes later than its tools, at a time that nothing tells, and forgets what it was given before.
+  function again() {
+    if (touched) return;
+    coming = NOTHING;
+    sync();
+  }
+
   // A mask is laid on an empty canvas: the editor places it by the largest picture that it has had since it was empty.
   async function present(show, wanted) {
     coming = wanted;
@@ -181,7 +189,7 @@
 
   document.addEventListener("change", event => { if (event.target.matches?.(".drop-file, .mask-file")) chosen(event); }, true);
   document.addEventListener("click", event => acts[event.target.closest?.(".start-acts [data-act]")?.dataset.act]?.());
-  document.addEventListener("pointerdown", event => { inside = inEditor(event); }, true);
+  document.addEventListener("pointerdown", event => { inside = inEditor(event); touched ||= inside; }, true);
   for (const type of ["pointerup", "pointercancel"]) document.addEventListener(type, () => { if (inside) edited(); inside = false; }, true);
   document.addEventListener("keyup", event => { if (inEditor(event)) edited(); }, true);
   for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, overBox, true);
@@ -194,7 +202,7 @@
   on("form", one => { if (one.tab === TAB) sync(); });
   easel.appeared(READY).then(button => {
     button.closest(".image-container")?.setAttribute("aria-label", "Paint the mask");
-    sync();
+    for (const wait of WAKING) setTimeout(again, wait);
   });
 
   easel.picture = { shown: value, painted, size, send };
