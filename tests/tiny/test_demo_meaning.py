@@ -16,6 +16,7 @@ from backend.worker.device import place
 from tests.tiny.test_engine import Studio
 from training.captions import caption
 from training.checker import judge, look
+from training.drawing import draw as drawing
 from training.scenes import Scene, Thing, random_scenes
 
 BASE = Request(prompt="", width=128, height=128, steps=20, seed=1, variation_seed=1, cfg_scale=5, sampler="DPM++ 2M", schedule="Karras")
@@ -85,6 +86,16 @@ def test_the_negative_prompt_is_heard(demo):
 def test_cfg_one_draws_with_half_the_rows_and_still_hears(demo):
     picture = draw(demo, [BASE.replace(prompt="red circle, blue background", cfg_scale=1.0)])[0]
     assert look(picture).background == "blue"
+
+
+def test_a_preview_is_the_picture_made_small(demo):
+    picture = drawing(Scene("blue", (Thing("red", "circle"), Thing("yellow", "star"))), 128, seed=1)
+    with torch.inference_mode():
+        model = demo[0].get(demo[1]["first"])
+        preview = model.preview(model.encode(np.array(picture)[None]))[0]
+    small = np.asarray(picture.resize((16, 16), Image.Resampling.BOX))
+    assert preview.shape == small.shape
+    assert np.abs(preview.astype(int) - small).mean() < 6
 
 
 def test_all_zero_latents_are_no_picture_of_anything(demo):
