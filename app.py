@@ -53,15 +53,19 @@ def bound(settings: Settings) -> socket.socket:
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Runs until a signal; jobs still in the queue are there at the next start."""
+    """Runs until a signal; jobs still in the queue are there at the next start. Raises Refusal."""
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data / "uploads"))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
     import ui
     from backend import Backend
+    from backend.errors import StorageError
     from backend.http import create_app
     from backend.http.server import Server
 
-    backend = Backend(settings, start_workers=False)
+    try:
+        backend = Backend(settings, start_workers=False)
+    except StorageError as error:
+        raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
     try:
         app = create_app(backend)
         ui.mount(app, backend, path="/")

@@ -85,6 +85,10 @@ class Catalog:
         self._listed = sorted(listed.values(), key=lambda checkpoint: checkpoint.key.casefold())
         return self._listed
 
+    def listed(self) -> list[Checkpoint]:
+        """What the last look through the folders found, with the hashes that have become known since."""
+        return [self._with_hash(checkpoint) for checkpoint in self._listed or self.scan()]
+
     def find(self, name_or_hash: str = "") -> Checkpoint:
         """By key, file name, title or hash (at least 6 hexadecimal digits). "" is the first usable one, the demo last.
 
@@ -117,7 +121,7 @@ class Catalog:
 
     def _search(self) -> Iterator[Found]:
         for models in self.models:
-            if (models / DEMO / INDEX).is_file():
+            if os.path.isfile(models / DEMO / INDEX):   # unlike Path.is_file, False where looking is forbidden
                 yield Found(models / DEMO, DEMO, models.name)
             for folder in FOLDERS:
                 yield from sorted(_walk(models / folder), key=_naming_order)
@@ -224,13 +228,18 @@ def _walk(root: Path) -> Iterator[Found]:
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         here = Path(folder)
-        names: Iterable[str] = (name for name in files if name.lower().endswith(ENDINGS) and not name.startswith("."))
+        names: Iterable[str] = (name for name in files if _is_model(here / name))
         if INDEX in files and here != root:
             names, subfolders[:] = [""], []
         for name in names:
             path = here / name
             if os.path.realpath(path).startswith(real + os.sep):
                 yield Found(path, path.relative_to(root).as_posix(), root.name)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether it is called like a model and can be read without waiting, which a pipe or a device cannot."""
+    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and os.path.isfile(path)
 
 
 def _naming_order(found: Found) -> tuple[int, bool, str]:

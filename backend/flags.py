@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
 def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
     """Settings that can be worked with: folders are there, logins where others can come in. Raises Refusal."""
     users = users_from(flags.auth, environment.get(LOGINS, ""))
-    models = (*(_folder(folder) for folder in flags.models), HOME / "models")
+    models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
                         device=flags.device, policy=flags.policy, users=users)
     if not settings.is_loopback and not users:
@@ -89,6 +90,8 @@ def _folder(folder: Path) -> Path:
     folder = folder.expanduser().resolve()
     if not folder.is_dir():
         raise Refusal(f"there is no folder {folder}; create it or give --models another.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise Refusal(f"the folder {folder} may not be read; allow it or give --models another.")
     return folder
 
 

@@ -49,7 +49,6 @@ class Backend:
         Jobs that were running when the house last went down wait again. `worker` names the module that a worker runs.
         """
         self.settings, self._worker_module = settings, worker
-        self._listed: list[Checkpoint] | None = None
         self._lock = Lock(settings.data / "easel.lock")
         known = settings.database.exists()
         try:
@@ -204,10 +203,8 @@ class Backend:
     # ---- catalogue ----
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
-        """All that the models folders hold; looks again when asked to `refresh`, or the first time."""
-        if refresh or self._listed is None:
-            self._listed = self._catalog.scan()
-        return self._listed
+        """All that the models folders are known to hold; looks again when asked to `refresh`, or the first time."""
+        return self._catalog.scan() if refresh else self._catalog.listed()
 
     def checkpoint(self, name_or_hash: str = "") -> Checkpoint:
         """By key, file name, title or hash (6 digits or more); "" is the default one. NotFound, CheckpointError."""

@@ -7,12 +7,14 @@ import multiprocessing
 import signal
 import threading
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import Protocol
 
 from backend.errors import WorkerLost
 from backend.messages import Command, Event
 
 END_SECONDS = 5.0               # from closing its connection to the end of the process
+GRACE_SECONDS = 10.0            # from SIGTERM to the end of a worker that its front does not stop
 
 
 class Handle(Protocol):
@@ -82,6 +84,18 @@ class ProcessHandle:
 
 
 def run_worker(module: str, connection: Connection, device: str, policy: str, preview_every: int) -> None:
-    """The first thing that a worker process runs. Ctrl+C is for the front, also while the worker still imports."""
+    """The first thing that a worker process runs. Ctrl+C and the system's "stop" are for the front."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _wait_for_the_front)
     importlib.import_module(module).main(connection, device, policy, preview_every)
+
+
+def _wait_for_the_front(number: int, frame: FrameType | None) -> None:
+    """A service manager ends all processes of a service at once: the front will say Stop and take the jobs back.
+
+    A worker that ended first would leave them as if they had killed it. A second signal ends the worker at once.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    end = threading.Timer(GRACE_SECONDS, signal.raise_signal, (number,))
+    end.daemon = True
+    end.start()

@@ -18,7 +18,7 @@ from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import Placement, place
 
-FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True)
+FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True, sha256="0" * 64)
 
 
 def demo(device: str) -> tuple[Memory, Checkpoint]:
@@ -42,6 +42,6 @@ def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
         network.eval().requires_grad_(False)
     return sd1.SD1(
         checkpoint=checkpoint, placement=placement, unet=unet, vae=autoencoder, text_encoder=text,
-        tokenizer=Tokenizer.clip(), schedule=NoiseSchedule.from_betas(), sha256="0" * 64,
+        tokenizer=Tokenizer.clip(), schedule=NoiseSchedule.from_betas(), prediction="epsilon",
         preview_factors=vae.preview_factors(autoencoder),
     )

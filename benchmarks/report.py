@@ -48,7 +48,8 @@ def write_plot(results: dict[str, Any], file: Path) -> None:
     for place, (_, value, word, bound) in enumerate(reversed(rows)):
         met = value <= bound if word == "at most" else value >= bound
         axes.barh(place, value / bound, color="#3b7d5a" if met else "#c2573a")
-        axes.text(value / bound + 0.01, place, f"{value} ({word} {bound})", va="center", fontsize=8)
+        axes.text(value / bound + 0.01, place, f"{value} ({word} {bound})", va="center", fontsize=8,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)], fontsize=8)
     axes.axvline(1, color="#444", linewidth=1)
     axes.set_xlabel("measured / target")

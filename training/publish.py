@@ -42,8 +42,6 @@ DEFAULTS = {
     "height": 128,
     "steps": 20,
     "cfg_scale": 5,
-    "sampler": "DPM++ 2M",
-    "schedule": "Karras",
     "example_prompts": [
         "a small red circle and a blue star on a yellow background",
         "purple heart, white background",

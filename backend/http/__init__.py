@@ -22,7 +22,8 @@ from backend.http.schema import Options
 
 def create_app(backend: Backend) -> FastAPI:
     """The whole door as one application. The page is mounted into it afterwards, so that the guard covers it too."""
-    app = FastAPI(title="Easel", docs_url=None, redoc_url=None)
+    # Scripts post JSON without saying so; that a web page's request without a type is its own, the guard sees to.
+    app = FastAPI(title="Easel", docs_url=None, redoc_url=None, strict_content_type=False)
     app.state.backend = backend
     app.state.changes = Changes(backend)
     app.state.options = Options()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import Backend, Image, Job, Live
+from backend.errors import EaselError
 from backend.image import infotext
 from backend.image.save import Saved
 from backend.messages import Checkpoint
@@ -24,11 +25,10 @@ def drawn(backend: Backend, job: Job, send_images: bool) -> dict[str, Any]:
     """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
     images = sorted(job.images, key=lambda image: image.index)
     files = [backend.image_file(image.id, job.owner).read_bytes() for image in images] if send_images else []
-    checkpoint = backend.checkpoint(job.request.checkpoint)
     return {
         "images": [base64.b64encode(file).decode("ascii") for file in files],
         "parameters": parameters(job),
-        "info": json.dumps(info(job, images, checkpoint)),
+        "info": json.dumps(info(job, images, *_model(backend, job))),
     }
 
 
@@ -47,7 +47,7 @@ def _as_theirs(field: Field, value: Any) -> Any:
     return field.choices.index(value) if field.api_index else value
 
 
-def info(job: Job, images: list[Image], checkpoint: Checkpoint) -> dict[str, Any]:
+def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dict[str, Any]:
     """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists."""
     request = job.request
     each = [image.request for image in images]
@@ -70,8 +70,8 @@ def info(job: Job, images: list[Image], checkpoint: Checkpoint) -> dict[str, Any
         "steps": request.steps,
         "batch_size": request.batch_size,
         "clip_skip": request.clip_skip,
-        "sd_model_name": checkpoint.key,
-        "sd_model_hash": checkpoint.short_hash,
+        "sd_model_name": model_name,
+        "sd_model_hash": model_hash,
         "sd_vae_name": None,
         "sd_vae_hash": None,
         "restore_faces": False,
@@ -155,6 +155,15 @@ def scheduler(row: ScheduleRow) -> dict[str, Any]:
         "default_rho": -1 if row.default_rho is None else row.default_rho,
         "need_inner_model": row.name in ON_MODEL_LEVELS,
     }
+
+
+def _model(backend: Backend, job: Job) -> tuple[str, str]:
+    """Name and hash of the job's checkpoint; it may have been taken away while the job ran."""
+    try:
+        checkpoint = backend.checkpoint(job.request.checkpoint)
+    except EaselError:
+        return job.request.checkpoint, ""
+    return checkpoint.key, checkpoint.short_hash
 
 
 def _timestamp(job: Job | None) -> str:

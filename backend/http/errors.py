@@ -5,7 +5,7 @@ The body has AUTOMATIC1111's keys (`detail`, `error`, `errors`, `body`) and Ease
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -81,7 +81,7 @@ async def _easel(_: Request, error: EaselError) -> JSONResponse:
 
 
 async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:
-    return answer(422, "InvalidRequest", [Problem(e["msg"], _name(e["loc"])) for e in error.errors()])
+    return answer(422, "InvalidRequest", [Problem(_message(e), _name(e["loc"])) for e in error.errors()])
 
 
 async def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -92,6 +92,12 @@ async def _http(_: Request, error: HTTPException) -> JSONResponse:
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:
     return answer(500, type(error).__name__, [Problem("Easel made a mistake; its log says more")])
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What is wrong; for a whole body of another kind, what it must be."""
+    no_payload = tuple(error["loc"]) == ("body",) and error["type"] in ("dict_type", "missing")
+    return "The body must be a JSON object, sent as application/json" if no_payload else error["msg"]
 
 
 def _name(loc: Iterable[Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from backend import Backend
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image import incoming
+from backend.messages import Checkpoint
 from backend.request import FIELDS, Field, Request
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
@@ -26,12 +27,15 @@ PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_i
 # What AUTOMATIC1111's API takes where a client says nothing; its page has other defaults, which are the table's.
 IMG2IMG_DEFAULTS = {"masked_content": "fill", "inpaint_area": "Only masked", "masked_padding": 0}
 
-# What a client may send with any value: it says where pictures go or what the server forgets, not what is drawn.
+# What a client may send with any value: it says where pictures go or what the server keeps, not what is drawn.
 WITHOUT_EFFECT = frozenset({
     "save_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "force_task_id",
     "comments", "samples_save", "grid_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
     "outdir_txt2img_samples", "outdir_img2img_samples", "image_cfg_scale", "mask_round",
-    "show_progress_every_n_steps", "live_previews_enable",
+    "show_progress_every_n_steps", "live_previews_enable", "live_preview_refresh_period",
+    "samples_filename_pattern", "save_images_add_number", "grid_format",
+    "sd_checkpoint_hash", "sd_checkpoint_cache", "sd_checkpoints_limit", "sd_checkpoints_keep_in_cpu",
+    "sd_vae_checkpoint_cache", "cross_attention_optimization", "persistent_cond_cache", "batch_cond_uncond",
 })
 # Settings of a feature, and the switch without which they mean nothing.
 NEEDS = {
@@ -41,10 +45,17 @@ NEEDS = {
     "refiner_switch_at": "refiner_checkpoint",
     "script_args": "script_name",
 }
-# Values that mean "off" for settings whose neutral value is a word.
-OFF: dict[str, tuple[str, ...]] = {
+# Values that change nothing, for settings that are not off when they are empty, false or zero.
+OFF: dict[str, tuple[Any, ...]] = {
     "sd_vae": ("Automatic", "None"),
+    "sd_unet": ("Automatic", "None"),
     "sd_lora": ("None",),
+    "fp8_storage": ("Disable",),
+    "enable_pnginfo": (True,),
+    "enable_batch_seeds": (True,),
+    "eta_ancestral": (1,),
+    "s_noise": (1,),
+    "comma_padding_backtrack": (20,),
     "script_name": ("None",),
     "face_restoration_model": ("None",),
     "refiner_checkpoint": ("None",),
@@ -129,7 +140,7 @@ def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]
     values = _known(payload, BY_OVERRIDE)
     try:
         Request.parse(values)
-        backend.checkpoint(values.get("checkpoint", ""))
+        problems += _unusable(backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
     except InvalidRequest as error:
         problems += error.problems
     except NotFound as error:
@@ -149,6 +160,10 @@ def write_options(options: Mapping[str, Any], backend: Backend) -> dict[str, Any
     values = {**own, **options}
     named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
     return {**named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
+
+
+def _unusable(checkpoint: Checkpoint) -> list[Problem]:
+    return [Problem(checkpoint.problem, "checkpoint")] if checkpoint.problem else []
 
 
 def _known(payload: Mapping[str, Any], table: Mapping[str, Field]) -> dict[str, Any]:
@@ -174,10 +189,18 @@ def _choice_at(field: Field, index: int) -> Any:
 
 def _unknown(payload: Mapping[str, Any], table: Mapping[str, Field], prefix: str) -> list[Problem]:
     return [
-        Problem("is not something that Easel has; leave it out or switch it off", prefix + key)
+        Problem("is not something that Easel has; leave it out or switch it off", prefix + name)
         for key, value in payload.items()
         if not (key in table or (key in READ_HERE and not prefix) or _is_neutral(key, value, payload))
+        for name in _culprits(key, value)
     ]
+
+
+def _culprits(key: str, value: Any) -> list[str]:
+    """The name to complain about; of the always-on scripts, each one that is switched on."""
+    if key != "alwayson_scripts" or not isinstance(value, Mapping):
+        return [key]
+    return [f"{key}.{name}" for name, script in value.items() if not _is_idle(script)]
 
 
 def _is_neutral(key: str, value: Any, payload: Mapping[str, Any]) -> bool:

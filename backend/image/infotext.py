@@ -108,10 +108,13 @@ def _pairs(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _entry(key: str, value: str) -> dict[str, str]:
+    """The key with its value; two keys for `NxM`, and none for a value that is missing (`""` is there, and empty)."""
+    if not value:
+        return {}
     value = unquote(value)
     if size := _PAIR.fullmatch(value):
         return {f"{key}-1": size[1], f"{key}-2": size[2]}
-    return {key: value} if value else {}
+    return {key: value}
 
 
 def _prompts(lines: Iterable[str]) -> tuple[str, str]:
@@ -170,7 +173,7 @@ def read(text: str, request_json: str | None = None) -> Reading:
     params = parse(text)
     reading = to_values(params)
     exact, _ = _valid({name: value for name, value in _known(request_json).items() if FIELDS[name].infotext})
-    if "Model hash" in params:
+    if params.get("Model hash"):
         exact.pop("checkpoint", None)
     return replace(reading, values=reading.values | exact)
 

@@ -111,7 +111,8 @@ def networks(text: str) -> tuple[str, list[Network]]:
         found.append(_network(match[1], match[2].split(":")))
         return ""
 
-    return _NETWORK.sub(take, text), found
+    end = text.rfind(">") + 1  # nothing can close behind it, and looking takes quadratic time
+    return _NETWORK.sub(take, text[:end]) + text[end:], found
 
 
 def _network(kind: str, arguments: list[str]) -> Network:

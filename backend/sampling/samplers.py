@@ -273,7 +273,7 @@ def heun_step(x: Tensor, sigma: float, sigma_next: float, step: int) -> Sampler:
 
 def restart(x: Tensor, sigmas: Sequence[float], noise: Noise, *, s_noise: float = 1.0) -> Sampler:
     """Restart: Heun steps that jump back up from sigma 0.1 to 2 with fresh noise (Xu et al. 2023, Algorithm 1)."""
-    reached = sigmas[0] if sigmas else 0.0
+    reached = math.inf
     for i, (sigma, sigma_next) in enumerate(restart_segments(sigmas)):
         if sigma > reached:
             x = raised(x, reached, sigma, noise(reached, sigma) * s_noise)
@@ -343,7 +343,7 @@ def dpm_2_ancestral(
     for i, (sigma, sigma_next) in enumerate(pairs(sigmas)):
         sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta)
         x = yield from midpoint_step(x, sigma, sigma_down, i)
-        if sigma_next > 0:
+        if sigma_down > 0:  # k-diffusion adds no noise after a step to 0, which an eta above 1 also makes
             x = x + noise(sigma, sigma_next) * (s_noise * sigma_up)
     return x
 

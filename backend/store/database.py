@@ -110,7 +110,7 @@ def _trouble_inside(connection: sqlite3.Connection) -> str:
     connection.execute("ROLLBACK")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
-        return ""
+        return "the file holds no tables"
     if "alembic_version" not in tables:
         return "it is not a database of Easel"
     revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -133,7 +133,7 @@ def _as_storage_error(verb: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StorageError(f"The database could not be {verb}: {error.orig}") from error
+        raise StorageError(f"The database could not be {verb}: {error.orig}.") from error
 
 
 def _engine(path: Path) -> Engine:

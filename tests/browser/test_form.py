@@ -97,6 +97,8 @@ def test_a_wrong_field_is_marked_and_nothing_is_lost(stage: Studio) -> None:
 def test_a_wrong_field_in_a_fold_is_shown(stage: Studio) -> None:
     fold = stage.page.get_by_role("button", name="Advanced sampling options")
     fold.click()
+    stage.shows(clip_skip=1)
+    stage.page.wait_for_timeout(1000)  # Gradio sets what a fold holds once more after it has opened
     stage.fill(clip_skip=99)
     stage.page.wait_for_function("easel.form('txt2img').values.clip_skip === 99")
     stage.page.wait_for_timeout(300)

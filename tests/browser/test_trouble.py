@@ -35,6 +35,7 @@ def test_a_restarted_server_is_found_again(easel: Easel, studio: Studio) -> None
     studio.fill(prompt="typed while it was away")
     easel.start()
     expect(studio.page.locator(".notice")).to_have_count(0, timeout=PATIENCE)
+    studio.settled()
     expect(studio.rows.filter(has_text="before the stop")).to_have_count(1, timeout=PATIENCE)
     studio.generate(steps=2, width=64, height=64)
     expect(studio.rows.filter(has_text="typed while it was away")).to_have_count(1, timeout=PATIENCE)

@@ -15,6 +15,7 @@ import app
 from backend.flags import HELP, Refusal, parser, settings_from
 from backend.http.server import address
 from backend.settings import HOME, Settings
+from backend.store.database import Lock
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,18 @@ def test_flags_reach_the_settings(tmp_path: Path) -> None:
     assert made.models == (tmp_path / "a", tmp_path / "b", HOME / "models")
     assert (made.device, made.policy, made.port) == ("cuda:1", "packed", 81)
     assert made.data.is_dir()
+
+
+def test_a_models_folder_given_twice_is_searched_once(tmp_path: Path) -> None:
+    own = str(HOME / "models")
+    made = settings("--models", own, "--models", str(tmp_path), "--models", str(tmp_path / "x" / ".."), data=tmp_path)
+    assert made.models == (HOME / "models", tmp_path)
+
+
+def test_a_models_folder_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.flags.os.access", lambda *_: False)
+    with pytest.raises(Refusal, match="may not be read"):
+        settings("--models", str(tmp_path), data=tmp_path)
 
 
 def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +92,15 @@ def test_a_port_in_use_is_refused_with_a_way_out(tmp_path: Path, capsys: pytest.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code = app.main(["--port", str(taken.getsockname()[1]), "--data", str(tmp_path)])
     assert code == 2 and "give --port another" in capsys.readouterr().err
+
+
+def test_a_second_easel_in_one_data_folder_is_refused(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "easel.lock")
+    command = [sys.executable, "app.py", "--port", "0", "--data", str(tmp_path)]
+    ran = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=60)
+    lock.release()
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert ran.stderr == f"Easel does not start: Another Easel already works in {tmp_path}; give --data another.\n"
 
 
 @pytest.mark.parametrize("port", ["-1", "70000"])

@@ -205,6 +205,13 @@ def test_files_that_vanish(catalog: Catalog, models: Path) -> None:
     assert keys(catalog) == []
 
 
+def test_what_cannot_be_looked_into_is_passed_over(models: Path, tmp_path: Path) -> None:
+    write(models / "checkpoints" / "x.safetensors")
+    os.mkfifo(models / "checkpoints" / "pipe.safetensors")      # to open it would wait for ever
+    unreachable = tmp_path / ("long" * 100)
+    assert keys(Catalog((unreachable, models), tmp_path / "data")) == ["x"]
+
+
 def test_symlinks_out_of_the_folder_are_not_followed(catalog: Catalog, models: Path, tmp_path: Path) -> None:
     outside = write(tmp_path / "outside" / "secret.safetensors")
     (models / "checkpoints").mkdir(parents=True)
@@ -322,6 +329,16 @@ def test_remembered_hash_is_checked(catalog: Catalog, models: Path) -> None:
     assert catalog.find("x").sha256 == ""
     catalog.remember_hash("x", "a" * 64)
     assert catalog.find("x").title == "x.safetensors [aaaaaaaaaa]"
+
+
+def test_the_list_knows_new_hashes_and_what_was_found_by_name(catalog: Catalog, models: Path) -> None:
+    write(models / "checkpoints" / "x.safetensors")
+    assert [checkpoint.title for checkpoint in catalog.listed()] == ["x.safetensors"]
+    catalog.hash(catalog.find("x"))
+    assert [checkpoint.title for checkpoint in catalog.listed()] == [catalog.find("x").title]
+    write(models / "checkpoints" / "y.safetensors")
+    catalog.find("y")
+    assert [checkpoint.key for checkpoint in catalog.listed()] == ["x", "y"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2]}', "\x00"])

@@ -59,6 +59,13 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def without_tables(path: Path) -> None:
+    """What a running Easel leaves when its file is deleted under it."""
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -97,7 +104,7 @@ def without_images(path: Path) -> None:
 
 
 BREAKS: dict[Callable[[Path], None], str] = {
-    garbage: "not a database", truncated: "malformed", empty: "empty", folder: "a folder lies", read_only: "readonly",
+    garbage: "not a database", truncated: "malformed", empty: "empty", without_tables: "no tables", folder: "a folder lies", read_only: "readonly",
     newer: "newer Easel", hole: "", foreign: "not a database of Easel", without_images: "images is missing",
 }
 

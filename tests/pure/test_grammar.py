@@ -110,3 +110,10 @@ def test_long_and_deep_prompts_are_quick(text: str) -> None:
     split_and(text)
     networks(text)
     assert process_time() - start < 2
+
+
+def test_networks_that_never_close_are_quick() -> None:
+    text = "<lora:a:1>" + "<a:" * 30_000
+    start = process_time()
+    assert networks(text) == ("<a:" * 30_000, [Network("lora", ("a", "1"))])
+    assert process_time() - start < 1

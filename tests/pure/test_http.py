@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import threading
 import time
@@ -96,7 +97,8 @@ def test_names_of_samplers(client: TestClient, door: Door, payload: dict, expect
 
 def test_override_settings_reach_the_request(client: TestClient, door: Door) -> None:
     overrides = {"sd_model_checkpoint": "demo.safetensors", "CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337,
-                 "randn_source": "NV", "sd_vae": "Automatic", "samples_save": True}
+                 "randn_source": "NV", "sd_vae": "Automatic", "samples_save": True, "enable_pnginfo": True, "grid_format": "png",
+                 "s_noise": 1.0, "sd_checkpoint_hash": "0123456789"}
     assert client.post("/sdapi/v1/txt2img", json={"override_settings": overrides}).status_code == 200
     request = door.jobs("local")[0].request
     assert (request.checkpoint, request.clip_skip, request.ensd, request.seed_source) == ("demo.safetensors", 2, 31337, "NV")
@@ -123,7 +125,7 @@ def test_a_full_payload_with_everything_switched_off_is_accepted(client: TestCli
 
 @pytest.mark.parametrize("name, value", [
     ("styles", ["x"]), ("restore_faces", True), ("tiling", True), ("script_name", "x/y plot"),
-    ("refiner_checkpoint", "xl"), ("alwayson_scripts", {"ControlNet": {"args": [{"enabled": True}]}}), ("alwayson_scripts", {"x": "y"}), ("colour", "red"),
+    ("refiner_checkpoint", "xl"), ("alwayson_scripts", [1]), ("colour", "red"),
 ])
 def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: str, value: object) -> None:
     answer = client.post("/sdapi/v1/txt2img", json={name: value})
@@ -150,6 +152,12 @@ def test_upscalers_are_named(client: TestClient) -> None:
     assert client.get("/sdapi/v1/latent-upscale-modes").json()[0] == {"name": "Latent"}
 
 
+def test_scripts_that_are_switched_on_are_refused_each_by_its_name(client: TestClient) -> None:
+    scripts = {"ControlNet": {"args": [{"enabled": True}]}, "idle": {"args": [False]}, "x": "y"}
+    answer = client.post("/sdapi/v1/txt2img", json={"alwayson_scripts": scripts})
+    assert fields(answer) == ["alwayson_scripts.ControlNet", "alwayson_scripts.x"]
+
+
 def test_an_unknown_override_is_refused_by_name(client: TestClient) -> None:
     answer = client.post("/sdapi/v1/txt2img", json={"override_settings": {"sd_vae": "fine.safetensors"}})
     assert answer.json()["detail"][0]["loc"] == ["body", "override_settings", "sd_vae"]
@@ -172,6 +180,14 @@ def test_a_body_that_is_no_payload_is_the_clients_error(client: TestClient, body
     assert answer.status_code in (400, 422) and answer.json()["problems"]
 
 
+@pytest.mark.parametrize("content_type, status", [(None, 200), ("application/json; charset=utf-8", 200), ("text/plain", 422)])
+def test_json_needs_no_content_type_but_not_a_wrong_one(client: TestClient, content_type: str | None, status: int) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = client.post("/sdapi/v1/txt2img", content=b"{}", headers=headers)
+    assert answer.status_code == status
+    assert status == 200 or "must be a JSON object" in answer.json()["errors"]
+
+
 def test_every_field_of_the_table_can_be_sent(client: TestClient) -> None:
     sent = {name: field.default for name, field in TXT2IMG.items() if not field.override}
     overrides = {field.override: field.default for field in FIELDS.values() if field.override}
@@ -188,6 +204,19 @@ def test_a_failed_job_is_an_error_with_its_problems(app: FastAPI, door: Door, fi
         answer = client.post("/sdapi/v1/txt2img", json={})
     assert answer.status_code == status and answer.json()["problems"] == [{"field": field, "message": "went wrong"}]
     assert {"error", "detail", "errors", "body"} <= set(answer.json())
+
+
+def test_pictures_are_answered_when_their_model_was_taken_away(
+    client: TestClient, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(name: str = "") -> Checkpoint:
+        raise NotFound("'demo' is not in the list")
+
+    finish = door.finish
+    monkeypatch.setattr(door, "finish", lambda job: monkeypatch.setattr(door, "checkpoint", gone) or finish(job))
+    answer = client.post("/sdapi/v1/txt2img", json={"override_settings": {"sd_model_checkpoint": "demo"}})
+    info = json.loads(answer.json()["info"])
+    assert len(answer.json()["images"]) == 1 and (info["sd_model_name"], info["sd_model_hash"]) == ("demo", "")
 
 
 def test_an_interrupted_job_answers_what_is_finished(app: FastAPI, door: Door) -> None:
@@ -297,6 +326,19 @@ def test_options_are_kept_for_their_owner_and_used(client: TestClient, door: Doo
     client.post("/sdapi/v1/txt2img", json={})
     client.post("/sdapi/v1/txt2img", json={"override_settings": {"CLIP_stop_at_last_layers": 3}})
     assert [job.request.clip_skip for job in door.jobs("local")] == [3, 2]
+
+
+def test_all_options_can_be_sent_back(client: TestClient) -> None:
+    before = client.get("/sdapi/v1/options").json()
+    assert client.post("/sdapi/v1/options", json=before).status_code == 200
+    assert client.get("/sdapi/v1/options").json() == before
+
+
+def test_a_model_that_cannot_be_used_is_no_option(client: TestClient, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = dataclasses.replace(DEMO, problem="the file is cut off")
+    monkeypatch.setattr(door, "checkpoint", lambda name="": broken)
+    answer = client.post("/sdapi/v1/options", json={"sd_model_checkpoint": "demo"})
+    assert fields(answer) == ["checkpoint"] and "cut off" in answer.json()["errors"]
 
 
 def test_options_can_be_read_before_there_is_a_model(client: TestClient, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,19 @@ def test_version(version, expected):
     assert parse_version(version) == expected
 
 
+def test_an_empty_quoted_value_is_a_value():
+    """AUTOMATIC1111 drops a key only when nothing stands behind its colon."""
+    found = infotext.parse('a\nSteps: 20, Seed: 1, CFG scale: 7, Model: "", Model hash: ,Version: ""')
+    assert (found["Model"], found["Version"]) == ("", "")
+    assert "Model hash" not in found
+
+
+def test_an_empty_hash_names_no_checkpoint():
+    text = 'a\nSteps: 20, Seed: 1, Model: other, Model hash: ""'
+    assert infotext.read(text).values["checkpoint"] == "other"
+    assert infotext.read(text, '{"checkpoint": "mine"}').values["checkpoint"] == "mine"
+
+
 # ---- hostile texts ----
 
 

@@ -237,6 +237,29 @@ def test_ddim_keeps_the_variance_of_a_gaussian():
     assert float(result.std()) == pytest.approx(STD, abs=0.03)
 
 
+@pytest.mark.parametrize("steps", [10, 20, 35, 36, 60])
+def test_restart_draws_at_its_restarts_only(steps):
+    """From any start: the last bit of the rebuilt list's first sigma is no restart, and shifts no later draw."""
+    for high in np.linspace(0.5, 20, 60).tolist():
+        draws = []
+
+        def noise(sigma, sigma_next, draws=draws):
+            draws.append((sigma, sigma_next))
+            return torch.zeros(1, dtype=torch.float64)
+
+        sigmas = [*np.geomspace(high, 0.03, steps), 0.0]
+        run(SAMPLERS["Restart"], torch.ones(1, dtype=torch.float64), sigmas, noise)
+        assert len(draws) == (0 if steps < 20 else 1 if steps < 36 else 2)
+        assert all(sigma_next > 2 * sigma for sigma, sigma_next in draws)
+
+
+def test_dpm2_a_adds_no_noise_after_a_step_to_zero():
+    """As in k-diffusion: an eta above 1 can take the step before the noise down to 0."""
+    clean = torch.full((2,), 0.5, dtype=torch.float64)
+    result, calls = run(SAMPLERS["DPM2 a"], clean * 9, [5.0, 1.0], None, lambda x, sigma: clean, eta=1.5)
+    assert torch.equal(result, clean) and calls == [5.0]
+
+
 def test_cfgpp_without_guidance_is_ddim():
     x, sigmas = seeded(4, 8, 8), karras_sigmas(9, 0.03, 14.6)[:-1]
     one, _ = run(SAMPLERS["DDIM CFG++"], x, sigmas, unit_noise(1, (4, 8, 8)), lambda x, s: (gaussian(x, s),) * 2)

@@ -25,6 +25,8 @@ class FakeCatalog:
     def scan(self) -> list[Checkpoint]:
         return self.known
 
+    listed = scan
+
     def find(self, name_or_hash: str = "") -> Checkpoint:
         for checkpoint in self.known:
             if name_or_hash in ("", checkpoint.key):

@@ -386,10 +386,13 @@ def test_preview_factors_are_fitted_to_small_vaes(model: Model) -> None:
     assert pixels.shape == (2, 40, 42, 3) and pixels.dtype == np.uint8
 
 
-@torch.inference_mode()
-def test_small_previews_of_tiny_vaes_are_decoded(model: Model) -> None:
-    latent = torch.randn(1, 4, 6, 7)
-    assert np.array_equal(model.preview(latent), model.decode(latent))
+def test_a_vae_without_finite_numbers_loads_and_says_so_when_it_decodes(tmp_path: Path, networks: ldm.Networks) -> None:
+    tensors = ldm.layout(networks)
+    tensors |= {name: tensors[name] * float("nan") for name in tensors if name.startswith("first_stage_model")}
+    model = load(one_file(tmp_path, tensors), FLOAT32)
+    assert torch.isfinite(model.preview_factors).all()
+    with pytest.raises(EaselError, match="no finite colours"):
+        model.decode(torch.randn(1, 4, 4, 4))
 
 
 def test_preview_of_a_linear_vae_is_exact() -> None:

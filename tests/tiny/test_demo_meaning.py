@@ -18,7 +18,7 @@ from backend.worker.device import place
 from tests.tiny.test_engine import Studio
 from training.captions import caption
 from training.checker import judge, look
-from training.drawing import draw as scene_drawing
+from training.drawing import draw as drawing
 from training.scenes import Scene, Thing, random_scenes
 
 BASE = Request(prompt="", width=128, height=128, steps=20, seed=1, variation_seed=1, cfg_scale=5, sampler="DPM++ 2M", schedule="Karras")
@@ -90,6 +90,16 @@ def test_cfg_one_draws_with_half_the_rows_and_still_hears(demo):
     assert look(picture).background == "blue"
 
 
+def test_a_preview_is_the_picture_made_small(demo):
+    picture = drawing(Scene("blue", (Thing("red", "circle"), Thing("yellow", "star"))), 128, seed=1)
+    with torch.inference_mode():
+        model = demo[0].get(demo[1]["first"])
+        preview = model.preview(model.encode(np.array(picture)[None]))[0]
+    small = np.asarray(picture.resize((16, 16), Image.Resampling.BOX))
+    assert preview.shape == small.shape
+    assert np.abs(preview.astype(int) - small).mean() < 6
+
+
 def test_all_zero_latents_are_no_picture_of_anything(demo):
     """The checker does not see things where there are none."""
     with torch.inference_mode():
@@ -117,7 +127,7 @@ def drawn_from(demo, request: Request, picture: Image.Image, mask: Image.Image |
 
 
 def test_img2img_keeps_the_layout_and_changes_the_colour(demo):
-    before = scene_drawing(Scene("blue", (Thing("red", "circle", "big", "left"),)), 128, seed=1)
+    before = drawing(Scene("blue", (Thing("red", "circle", "big", "left"),)), 128, seed=1)
     wanted = Scene("blue", (Thing("green", "circle", "big", "left"),))
     request = BASE.replace(prompt="big green circle left, blue background", denoising_strength=0.8)
     places = []
@@ -131,13 +141,13 @@ def test_img2img_keeps_the_layout_and_changes_the_colour(demo):
 
 
 def test_a_low_strength_keeps_the_picture(demo):
-    before = scene_drawing(Scene("white", (Thing("purple", "house"),)), 128, seed=2)
+    before = drawing(Scene("white", (Thing("purple", "house"),)), 128, seed=2)
     after = drawn_from(demo, BASE.replace(prompt="purple house, white background", denoising_strength=0.1), before)
     assert np.abs(np.asarray(after).astype(int) - np.asarray(before)).mean() < 12
 
 
 def test_an_inpainted_star_appears_only_inside_the_mask(demo):
-    before = scene_drawing(Scene("blue", (Thing("red", "circle", "small", "left"),)), 128, seed=3)
+    before = drawing(Scene("blue", (Thing("red", "circle", "small", "left"),)), 128, seed=3)
     mask = Image.new("L", before.size)
     mask.paste(255, (66, 30, 122, 98))
     request = BASE.replace(prompt="small red circle left, small yellow star right, blue background", denoising_strength=1.0, mask_blur=2)

@@ -371,6 +371,20 @@ def test_after_a_close_running_jobs_wait_and_the_next_house_finishes_them(tmp_pa
     house.close()
 
 
+def test_a_service_manager_that_ends_all_processes_costs_no_attempt(tmp_path):
+    house = open_house(tmp_path)
+    job = submit(house, "slow=0.2", batch_count=2)
+    until(lambda: house.live(job.id) and house.live(job.id).step)
+    os.kill(worker_pid(Guest(house, "local")), signal.SIGTERM)
+    time.sleep(0.5)
+    assert house.job(job.id).attempts == 0
+    house.close()
+    house = open_house(tmp_path)
+    done = house.wait(job.id, timeout=30)
+    assert (done.state, done.attempts) == ("done", 0)
+    house.close()
+
+
 def test_a_second_house_in_the_same_folder_is_refused(backend):
     with pytest.raises(StorageError, match="Another Easel"):
         open_house(backend.settings.data.parent)

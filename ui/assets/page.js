@@ -8,6 +8,9 @@
     find("#notices")?.replaceChildren(...[...new Set(texts)].map(text => make("p", { class: "notice" }, text)));
   }
 
+  // Where Gradio missed the server too, it reloads the page seconds after the server is back, under a click perhaps: sooner is safer.
+  const gradioReloads = () => findAll(".toast-wrap").some(toast => toast.textContent.includes("Connection to the server was lost"));
+
   easel.note = (text, milliseconds) => {
     passing.push(text);
     renderNotices();
@@ -79,7 +82,11 @@
     renderWorker(event.workers ?? []);
     renderNotices();
   });
-  on("connected", () => { lost = false; renderNotices(); });
+  on("connected", () => {
+    if (lost && gradioReloads()) return location.reload();
+    lost = false;
+    renderNotices();
+  });
   on("lost", () => { lost = true; renderNotices(); });
   on("form", syncSliders);
   document.addEventListener("keydown", keys, true);

@@ -120,17 +120,20 @@ def _ramp(length: int, overlap: int) -> Tensor:
 
 @torch.no_grad()
 def _fit_preview(vae: nn.Module) -> Tensor:
-    """Least squares from the code of a smooth colour field to what the VAE decodes it to, in [-1, 1]: (C + 1, 3)."""
-    cells, knots = 16, 2
+    """Least squares from the codes of soft colour fields to what the VAE decodes them to, in [-1, 1]: (C + 1, 3).
+
+    Grey for a VAE that gives no finite numbers: its pictures will say so, in the job that asks for one.
+    """
+    fields, cells, knots = 4, 16, 6
     generator = torch.Generator().manual_seed(0)
-    colours = torch.rand(1, 3, knots, knots, generator=generator) * 2 - 1
+    colours = torch.rand(fields, 3, knots, knots, generator=generator) * 2 - 1
     image = nn.functional.interpolate(colours, size=cells * SCALE, mode="bilinear").to(vae.device)
     latent = _encode(vae, image, None)
     seen = nn.functional.avg_pool2d(_decode(vae, latent).clamp(-1, 1), SCALE)
-    known = _cells(nn.functional.pad(latent, (0, 0, 0, 0, 0, 1), value=1.0))            # (cells^2, C + 1)
-    return torch.linalg.lstsq(known, _cells(seen)).solution.float()
+    known = _cells(nn.functional.pad(latent, (0, 0, 0, 0, 0, 1), value=1.0))            # (fields * cells^2, C + 1)
+    return torch.linalg.lstsq(known, _cells(seen)).solution.float().nan_to_num()
 
 
 def _cells(image: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B * h * w, C), float64 on the CPU."""
-    return image.movedim(1, -1).flatten(0, 2).double().cpu()
+    """(B, C, h, w) -> (B * h * w, C), float64 on the CPU, 0 for what is no finite number."""
+    return image.movedim(1, -1).flatten(0, 2).double().cpu().nan_to_num(0, 0, 0)
