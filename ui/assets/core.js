@@ -40,9 +40,25 @@ window.easel = (() => {
   }
   const post = url => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
 
+  const sendFile = (url, file) => ask(url, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
+
   function say(text) {
     const voice = find("#say");
     if (voice) voice.textContent = text;
+  }
+
+  async function copy(text) {
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copyOldWay(text);   // plain http in a local network has no clipboard
+    say("Copied.");
+  }
+
+  function copyOldWay(text) {
+    const box = make("textarea", {}, text);
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
   }
 
   // A value set as if it were typed, so that Gradio sees it.
@@ -73,5 +89,5 @@ window.easel = (() => {
     return appeared(`#${name}_apply`);
   }
 
-  return { fields, find, findAll, make, appeared, on, tell, ask, post, say, type, stored, store, shape, tab, open };
+  return { fields, find, findAll, make, appeared, on, tell, ask, post, sendFile, say, copy, type, stored, store, shape, tab, open };
 })();

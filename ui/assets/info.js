@@ -1,6 +1,6 @@
 // PNG Info: a picture goes to the server, which says what made it; from there it goes into a form.
 (() => {
-  const { find, make, ask, say } = easel;
+  const { find, make, sendFile, say } = easel;
   const TAB = "png_info";
   const NOTHING = "This picture says nothing of how it was made. It can still be the start of another one.";
   let told = null, shown = null, url = "";
@@ -9,7 +9,7 @@
 
   async function read(file) {
     problem("");
-    try { told = await ask("/easel/settings", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } }); }
+    try { told = await sendFile("/easel/settings", file); }
     catch (error) { problem(error.message); return; }
     URL.revokeObjectURL(url);
     shown = file;
@@ -35,7 +35,7 @@
   const acts = {
     txt2img: () => easel.form("txt2img").reuse(told.values),
     img2img: () => easel.picture.send({ file: shown }, told.values),
-    copy: () => navigator.clipboard.writeText(told.infotext).then(() => say("Copied."), () => easel.note("The browser does not allow copying here.", 5000)),
+    copy: () => easel.copy(told.infotext).catch(error => easel.note(error.message, 8000)),
   };
 
   function dropped(event) {

@@ -1,6 +1,6 @@
 // The picture to start from and its mask: chosen, dropped, pasted or sent here, shown in the editor, kept by the form.
 (() => {
-  const { find, ask, on, say } = easel;
+  const { find, sendFile, on, say } = easel;
   const TAB = "img2img", LARGEST = 64 * 2 ** 20, ROOMY = 1024 * 1024;
   const form = () => easel.form(TAB);
   const box = () => find(`#${TAB}_init_image`);
@@ -18,7 +18,7 @@
 
   async function upload(file, mask) {
     if (file.size > LARGEST) throw new Error(`The file is larger than ${LARGEST / 2 ** 20} MB.`);
-    const kept = await ask(`/easel/upload${mask ? "?mask=true" : ""}`, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+    const kept = await sendFile(`/easel/upload${mask ? "?mask=true" : ""}`, file);
     sizes.set(kept.id, [kept.width, kept.height]);
     return kept;
   }

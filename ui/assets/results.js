@@ -34,15 +34,6 @@
     renderAll();
   }
 
-  async function copied(text) {
-    if (navigator.clipboard) return navigator.clipboard.writeText(text);
-    const box = make("textarea", {}, text);   // plain http in a local network has no clipboard
-    document.body.append(box);
-    box.select();
-    document.execCommand("copy");
-    box.remove();
-  }
-
   function decoded(url) {
     const loader = new Image();
     loader.src = url;
@@ -172,7 +163,7 @@
       if (name === "open") this.lightbox.open(image);
       if (name === "reuse") easel.form(tabOf(image)).reuse((await info(image)).request);
       if (name === "send") await easel.picture.send(image, (await info(image)).request);
-      if (name === "copy") { await copied((await info(image)).infotext); say("Copied."); }
+      if (name === "copy") { await easel.copy((await info(image)).infotext); }
     }
 
     byKey(event) {
