@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -15,13 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from backend import Backend, Image
+from backend import Image
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.door import FrontDoor, Owner
+from backend.image import incoming, save
 
 THUMB = 320         # pixels of a thumbnail's longer side
 THUMBS = 512        # thumbnails kept in memory, about 20 kB each
-UPLOAD_ID = re.compile("[0-9a-f]{64}")
 PAINT = (255, 110, 40)      # how the page shows a mask over its picture
 PAINT_ALPHA = 153
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -96,19 +94,17 @@ async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[s
 @router.get("/upload/{upload}.png")     # the editor knows a picture by its ending; the lower route is matched first
 def uploaded(backend: FrontDoor, owner: Owner, upload: str) -> FileResponse:
     """A picture that the caller sent, as it was kept."""
-    return FileResponse(_kept(backend, owner, upload), media_type="image/png", headers=FOREVER)
+    return FileResponse(backend.uploaded(upload, owner), media_type="image/png", headers=FOREVER)
 
 
 @router.get("/upload/{upload}/layer.png")
 def layer(backend: FrontDoor, owner: Owner, upload: str, over: str) -> Response:
     """A mask as see-through paint, at the size of the picture `over` which it lies."""
-    with Pillow.open(_kept(backend, owner, over)) as picture, Pillow.open(_kept(backend, owner, upload)) as mask:
+    with Pillow.open(backend.uploaded(over, owner)) as picture, Pillow.open(backend.uploaded(upload, owner)) as mask:
         levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
     paint = Pillow.new("RGB", levels.size, PAINT)
     paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))
-    out = io.BytesIO()
-    paint.save(out, "PNG", compress_level=1)
-    return Response(out.getvalue(), media_type="image/png", headers=FOREVER)
+    return Response(incoming.png(paint), media_type="image/png", headers=FOREVER)
 
 
 def summary(image: Image) -> dict[str, Any]:
@@ -133,19 +129,7 @@ def summary(image: Image) -> dict[str, Any]:
 @lru_cache(maxsize=THUMBS)
 def thumbnail(path: Path, changed: int) -> bytes:
     """WebP bytes of at most THUMB pixels; `changed` makes a replaced file a new one."""
-    with Pillow.open(path) as picture:
-        small = picture.convert("RGB")
-    small.thumbnail((THUMB, THUMB))
-    out = io.BytesIO()
-    small.save(out, "WEBP", quality=80)
-    return out.getvalue()
-
-
-def _kept(backend: Backend, owner: str, upload: str) -> Path:
-    """The file of an upload. What is no id, like a way into another folder, is not looked for."""
-    if not UPLOAD_ID.fullmatch(upload):
-        raise NotFound("there is no such picture")
-    return backend.uploaded(upload, owner)
+    return save.thumbnail(path, THUMB)
 
 
 def _existing(path: Path) -> Path:

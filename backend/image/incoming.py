@@ -12,11 +12,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from backend.errors import UserError
+from backend.request import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_BYTES = 128 * 2**20
-MAX_PIXELS = 8192 * 8192
-WHITE = (255, 255, 255, 255)
+Colour = tuple[int, int, int, int]
+WHITE: Colour = (255, 255, 255, 255)
+BLACK: Colour = (0, 0, 0, 255)
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
 
 
@@ -25,24 +27,12 @@ def picture(data: bytes) -> Image.Image:
 
     Raises UserError saying what is wrong: no picture, damaged, too large.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
-        with _opened(data) as image:
-            try:
-                return _flat(_upright(image))
-            except _BROKEN:
-                raise UserError("This picture's file is damaged or cut off.") from None
+    return _read(data, WHITE, "picture")
 
 
 def mask(data: bytes) -> Image.Image:
     """The same as grey levels: white marks, black does not; transparent parts do not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with _opened(data) as image:
-            try:
-                return _flat(_upright(image), ground=(0, 0, 0, 255)).convert("L")
-            except _BROKEN:
-                raise UserError("This mask's file is damaged or cut off.") from None
+    return _read(data, BLACK, "mask").convert("L")
 
 
 def from_base64(text: object) -> bytes:
@@ -63,6 +53,17 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def _read(data: bytes, ground: Colour, what: str) -> Image.Image:
+    """RGB, upright, transparent parts in the colour `ground`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+        with _opened(data) as image:
+            try:
+                return _flat(_upright(image), ground)
+            except _BROKEN:
+                raise UserError(f"This {what}'s file is damaged or cut off.") from None
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -93,7 +94,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-def _flat(image: Image.Image, ground: tuple[int, int, int, int] = WHITE) -> Image.Image:
+def _flat(image: Image.Image, ground: Colour) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
     if "A" in image.getbands() or "transparency" in image.info:
