@@ -37,6 +37,10 @@ class EaselError(Exception):
         self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(message, field),)
         super().__init__("; ".join(str(problem) for problem in self.problems))
 
+    def about(self, field: str) -> tuple[Problem, ...]:
+        """The problems, each said of `field`."""
+        return tuple(Problem(problem.message, field) for problem in self.problems)
+
 
 class UserError(EaselError):
     """The person can mend it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from backend.image import infotext as infotexts
 from backend.image.save import read as read_picture
 from backend.messages import Checkpoint
 from backend.prompt import chunks
+from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
 from backend.request import FIELDS, Request
 from backend.settings import Settings
@@ -31,7 +31,6 @@ from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
 
 WORKER = "backend.worker.process"
-NETWORK = re.compile(r"<(\w+):([^:<>]+)[^<>]*>")
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +258,7 @@ class Backend:
         try:
             checkpoint = self._catalog.find(name)
         except (NotFound, CheckpointError) as error:
-            problems += [Problem(problem.message, "checkpoint") for problem in error.problems]
+            problems += error.about("checkpoint")
             return None
         if checkpoint.problem:
             problems.append(Problem(checkpoint.problem, "checkpoint"))
@@ -294,7 +293,8 @@ def _missing(found: infotexts.Reading, values: Mapping[str, Any]) -> Iterator[st
     if known and "checkpoint" not in values:
         name = f"{found.model} [{known}]" if found.model and found.model != known else known
         yield f"The checkpoint {name} is not in the models folders."
-    for kind, name in dict.fromkeys(NETWORK.findall(str(values.get("prompt", "")))):
+    used = [(one.kind, one.positional[0]) for one in networks(values.get("prompt", ""))[1] if one.positional]
+    for kind, name in dict.fromkeys(used):
         yield f"The {kind} {name} was used; Easel cannot load such networks yet."
     if found.dropped:
         yield f"Not understood: {', '.join(found.dropped)}."

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from backend.errors import EaselError, Problem, StorageError, WorkerLost
+from backend.errors import EaselError, StorageError, WorkerLost
 from backend.handle import Handle
 from backend.live import LiveJobs
 from backend.messages import (
@@ -312,7 +312,7 @@ class Line:
         try:
             checkpoint = self._services.catalogue.find(lease.request.checkpoint)
         except EaselError as error:
-            self._over(Failed(lease.job, _of_field(error, "checkpoint")))
+            self._over(Failed(lease.job, error.about("checkpoint")))
             return
         try:
             pictures = self._services.uploads.of(lease.request, lease.owner)
@@ -324,7 +324,3 @@ class Line:
             return
         handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures))
         self._services.changed()
-
-
-def _of_field(error: EaselError, field: str) -> tuple[Problem, ...]:
-    return tuple(Problem(problem.message, field) for problem in error.problems)

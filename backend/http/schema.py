@@ -144,7 +144,7 @@ def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]
     except InvalidRequest as error:
         problems += error.problems
     except NotFound as error:
-        problems += [Problem(p.message, "checkpoint") for p in error.problems]
+        problems += error.about("checkpoint")
     if problems:
         raise InvalidRequest(problems=problems)
     return values
