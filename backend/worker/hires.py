@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from backend.request import Request
-
-CELL = 8  # pixels per latent cell
+from backend.worker.checkpoints.base import LATENT_SCALE as CELL
 
 # Label -> mode and antialias of torch's interpolate.
 LATENT_MODES: dict[str, tuple[str, bool]] = {

@@ -155,9 +155,10 @@ def _from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> 
     request = plan.request
     latent = _resized((yield Look(source.pixels)), canvas.shape)
     x = noise * request.initial_noise_multiplier
-    if source.latent_mask is None:
+    latent_mask = source.latent_mask
+    if latent_mask is None:
         return Start(_noised(plan.first, latent, x, request.extra_noise))
-    mask = _resized(torch.from_numpy(source.latent_mask).to(latent)[None], canvas.shape)        # (1, h, w)
+    mask = _resized(torch.from_numpy(latent_mask).to(latent)[None], canvas.shape)        # (1, h, w)
     if request.masked_content == "latent noise":
         latent = torch.lerp(latent, noise, mask)
     elif request.masked_content == "latent nothing":

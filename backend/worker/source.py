@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from backend.request import Request
+from backend.worker.checkpoints.base import LATENT_SCALE as CELL
 
 Pixels = NDArray[np.uint8]
-CELL = 8                                                        # pixels per latent cell
 FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
 LANCZOS = Image.Resampling.LANCZOS
 

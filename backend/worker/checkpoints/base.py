@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Prediction = Literal["epsilon", "v"]
 Pixels = NDArray[np.uint8]
-LATENT_SCALE = 8
+LATENT_SCALE = vae.SCALE
 """Pixels per latent cell, in each direction."""
 
 
