@@ -1,7 +1,5 @@
 """Does the demo model draw what it is asked? 200 captions of combinations that training never saw, checked by program.
 
-    python -m training.measure [--captions 200] [--steps 20] [--cfg 5] [--json FILE] [--grid PNG]
-
     python -m training.measure [--captions 200] [--steps 20] [--cfg 5] [--model DIR] [--json F] [--grid PNG]
 """
 
