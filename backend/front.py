@@ -64,6 +64,7 @@ class Backend:
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
             threading.Thread(target=self._rebuild, args=(rescue,), name="history", daemon=True).start()
+        threading.Thread(target=self._sweep, name="uploads", daemon=True).start()
         self._started = self._closed = False
         if start_workers:
             self.start_workers()
@@ -274,6 +275,14 @@ class Backend:
     def _tell(self, change: Change | None) -> None:
         if change:
             self._dispatcher.job_changed(change)
+
+    def _sweep(self) -> None:
+        try:
+            swept = self._uploads.sweep(self._jobs.pictures())
+        except (EaselError, OSError) as error:
+            log.warning("uploads that nothing needs could not be deleted: %s", error)
+        else:
+            log.info("%d uploads that nothing needs were deleted", swept)
 
     def _rebuild(self, rescue: Rescue | None) -> None:
         if rescue:
