@@ -9,10 +9,11 @@ from typing import Any
 
 from backend import Backend, Image, Job, Live
 from backend.errors import EaselError
+from backend.field import Field
 from backend.image import infotext
 from backend.image.save import Saved
 from backend.messages import Checkpoint
-from backend.request import FIELDS, Field
+from backend.request import FIELDS
 from backend.sampling.row import SamplerRow
 from backend.sampling.schedules import ScheduleRow
 from backend.version import VERSION
@@ -37,10 +38,14 @@ def parameters(job: Job) -> dict[str, Any]:
     values = job.request.to_json()
     plain = {
         field.api_name: _as_theirs(field, values[field.name])
-        for field in FIELDS.values() if not field.override and field.kind != "picture" and not job.request.idle(field)
+        for field in FIELDS.values() if _is_told(field) and not job.request.idle(field)
     }
     overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
     return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
+
+
+def _is_told(field: Field) -> bool:
+    return not field.override and not field.internal and field.kind != "picture"
 
 
 def _as_theirs(field: Field, value: Any) -> Any:

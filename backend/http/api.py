@@ -18,11 +18,10 @@ from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.schema import read_img2img, read_options, read_payload, write_options
 from backend.image import incoming, save
-from backend.request import UPSCALERS
+from backend.request import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
-LATENT = "Latent"
 CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 router = APIRouter(prefix="/sdapi/v1")
 
@@ -118,13 +117,13 @@ def png_info(_: Owner, payload: dict[str, Any]) -> dict[str, Any]:
 @router.get("/upscalers")
 def upscalers(_: Owner) -> list[dict[str, Any]]:
     """What enlarges the pixels of hires fix's first pass."""
-    return [answers.upscaler(name) for name in UPSCALERS if not name.startswith(LATENT)]
+    return [answers.upscaler(name) for name in PIXEL_UPSCALERS]
 
 
 @router.get("/latent-upscale-modes")
 def latent_upscale_modes(_: Owner) -> list[dict[str, str]]:
     """What enlarges its latent."""
-    return [{"name": name} for name in UPSCALERS if name.startswith(LATENT)]
+    return [{"name": name} for name in LATENT_UPSCALERS]
 
 
 async def _drawn(

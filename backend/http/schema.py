@@ -11,15 +11,18 @@ from typing import Any
 
 from backend import Backend
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.field import Field
 from backend.image import incoming
 from backend.messages import Checkpoint
-from backend.request import FIELDS, Field, Request
+from backend.request import FIELDS, Request
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
-IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values() if field.kind != "picture"}
-_FROM_PICTURES = {"init_image", "mask"}
-TXT2IMG = {name: field for name, field in IMG2IMG.items() if not field.needs or set(field.needs) - _FROM_PICTURES}
+_OF_PICTURES = ("img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale")
+IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values()
+                             if field.kind != "picture" and field.group != "extras" and not field.internal}
+TXT2IMG = {name: field for name, field in IMG2IMG.items()
+           if field.group not in _OF_PICTURES or "enable_hr" in field.needs}
 BY_OVERRIDE: dict[str, Field] = {field.override: field for field in FIELDS.values() if field.override}
 READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
 PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_images")
@@ -30,10 +33,9 @@ IMG2IMG_DEFAULTS = {"masked_content": "fill", "inpaint_area": "Only masked", "ma
 # What a client may send with any value: it says where pictures go or what the server keeps, not what is drawn.
 WITHOUT_EFFECT = frozenset({
     "save_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "force_task_id",
-    "comments", "samples_save", "grid_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
-    "outdir_txt2img_samples", "outdir_img2img_samples", "image_cfg_scale", "mask_round",
-    "show_progress_every_n_steps", "live_previews_enable", "live_preview_refresh_period",
-    "samples_filename_pattern", "save_images_add_number", "grid_format",
+    "comments", "samples_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
+    "outdir_txt2img_samples", "outdir_img2img_samples", "mask_round", "live_previews_enable",
+    "live_preview_refresh_period", "save_images_add_number", "grid_format",
     "sd_checkpoint_hash", "sd_checkpoint_cache", "sd_checkpoints_limit", "sd_checkpoints_keep_in_cpu",
     "sd_vae_checkpoint_cache", "cross_attention_optimization", "persistent_cond_cache", "batch_cond_uncond",
 })

@@ -19,9 +19,10 @@ from functools import cache
 from typing import Any
 
 from backend.errors import InvalidRequest
+from backend.field import Field
 from backend.image.a1111 import IMPLIED, add_defaults, add_history, parse_version
 from backend.image.styles import extract_styles
-from backend.request import FIELDS, Field, Request
+from backend.request import FIELDS, Request
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES

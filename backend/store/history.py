@@ -44,7 +44,8 @@ def new_id() -> str:
 
 def stored_request(values: Mapping[str, Any]) -> Request:
     """A request from its row. Fields of other versions are left out, missing ones take the table's default."""
-    return Request(**{name: value for name, value in values.items() if name in FIELDS})
+    known = {name: value for name, value in values.items() if name in FIELDS}
+    return Request(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
 
 def last_place(session: Session) -> int:

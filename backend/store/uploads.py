@@ -10,9 +10,10 @@ from urllib.parse import quote
 from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError
+from backend.field import PICTURE_ID
 from backend.image import incoming
 from backend.image.save import write_atomically
-from backend.request import FIELDS, PICTURE_ID, Request
+from backend.request import FIELDS, Request
 
 GONE = "is no longer there; choose the picture again"
 

@@ -47,22 +47,22 @@ DECODED_TOGETHER = 4
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A job in the engine's hands: which of its pictures wait, which are being drawn."""
+    """A job in the engine's hands: which of its pictures wait, which are being drawn, and what they start from."""
 
     run: Run
     waiting: deque[int]
-    plan: Plan | None = None
     source: Source | None = None
     drawing: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """A picture being drawn: its generator and what that waits for."""
+    """A picture being drawn: its plan, its generator and what that waits for."""
 
     task: Task
     index: int
     model: Model
+    plan: Plan
     drawing: Drawing | None = None
     work: Work | None = None
     answers: list[Tensor | None] = field(default_factory=list)
@@ -172,13 +172,13 @@ class Engine:
 
     def _program(self, task: Task, index: int) -> Program:
         model = self._model(task)
-        request = task.run.request
-        if task.plan is None:
-            task.plan, task.source = plan(request, model.schedule), Source.prepare(request, task.run.pictures)
+        request = task.run.request.of_image(index)
+        if task.source is None:
+            task.source = Source.prepare(request, task.run.pictures)
         shape = model.latent_shape(request.width, request.height)
         canvas = Canvas(shape, model.device, model.prediction, model.sees_masks)
-        program = Program(task, index, model)
-        program.drawing = draw(task.plan, index, canvas, self._on_step(program), task.source)
+        program = Program(task, index, model, plan(request, model.schedule))
+        program.drawing = draw(program.plan, canvas, self._on_step(program), task.source)
         return program
 
     def _model(self, task: Task) -> Model:
@@ -298,7 +298,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=program.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts={"Model hash": program.model.sha256[:10]}, notes=(*task.plan.notes, *program.notes),
+            facts={"Model hash": program.model.sha256[:10]}, notes=(*program.plan.notes, *program.notes),
         ))
         self._finish_if_empty(task)
 
@@ -360,7 +360,7 @@ class Engine:
         def heard(noisy: Noisy, denoised: Tensor) -> None:
             program.call += 1
             program.sigma = noisy.sigma
-            calls = max(program.task.plan.calls, program.call)
+            calls = max(program.plan.calls, program.call)
             self.emit(Progress(program.task.run.job, program.index, program.call, calls))
             if self.preview_every and program.call % self.preview_every == 0 and program.call < calls:
                 self._preview(program, denoised)

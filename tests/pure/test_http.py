@@ -124,7 +124,7 @@ def test_a_full_payload_with_everything_switched_off_is_accepted(client: TestCli
 
 
 @pytest.mark.parametrize("name, value", [
-    ("styles", ["x"]), ("restore_faces", True), ("tiling", True), ("script_name", "x/y plot"),
+    ("restore_faces", True), ("script_name", "x/y plot"),
     ("refiner_checkpoint", "xl"), ("alwayson_scripts", [1]), ("colour", "red"),
 ])
 def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: str, value: object) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from backend.messages import Done, Failed, Picture, Progress
-from backend.request import UPSCALERS, Request
+from backend.request import FIELDS, Request
 from backend.sampling.discretisation import NoiseSchedule
 from backend.worker.hires import LATENT_MODES, PIXEL_MODES, Target
 from backend.worker.plan import plan
@@ -47,10 +47,10 @@ def test_target_golden(record):
 
 
 def test_every_upscaler_of_the_table_is_one():
-    assert set(UPSCALERS) == {*LATENT_MODES, *PIXEL_MODES}
+    assert set(FIELDS["hr_upscaler"].choices) == {*LATENT_MODES, *PIXEL_MODES}
 
 
-@pytest.mark.parametrize("upscaler", UPSCALERS)
+@pytest.mark.parametrize("upscaler", FIELDS["hr_upscaler"].choices)
 def test_every_upscaler_gives_the_larger_picture(house, upscaler):
     (picture,) = drawn(house, HIRES.replace(hr_upscaler=upscaler, hr_resize_x=96, hr_resize_y=128)).of(Picture)
     assert (picture.width, picture.height) == (96, 128)
