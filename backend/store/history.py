@@ -140,6 +140,12 @@ class History:
                 setattr(image, name, getattr(file, name))
             session.add(image)
 
+    def is_free(self, job: str, index: int, path: str) -> bool:
+        """Whether no other picture than this one of this job lies at `path`; those in the bin count."""
+        with self._database.read() as session:
+            row = session.scalar(select(ImageRow).where(ImageRow.path == path))
+        return row is None or (row.job, row.index) == (job, index)
+
     def unknown(self, paths: Iterable[str]) -> list[str]:
         """Those of `paths` that no row refers to."""
         with self._database.read() as session:
