@@ -27,6 +27,10 @@ class PromptBook:
         """Everybody's styles and the owner's own."""
         return self._styles.of(owner)
 
+    def as_theirs(self, owner: str = LOCAL) -> list[dict[str, str]]:
+        """The same in AUTOMATIC1111's keys: name, prompt, negative_prompt."""
+        return [style.as_theirs() for style in self._styles.of(owner)]
+
     def save_style(self, style: Style, owner: str = LOCAL, was: str = "") -> None:
         """Keep a new style, or change the one called `was`. InvalidRequest, NotFound, NotAllowed, StorageError."""
         self._styles.keep(style, owner, was)

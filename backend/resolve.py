@@ -14,7 +14,7 @@ from backend.image.styles import apply_styles
 from backend.prompt.expansion import LOTS, Expansion, Lookup
 from backend.prompt.variants import Parts, VariantError, is_plain, parse
 from backend.request import EXTRAS, RESOLVED, Request
-from backend.store.styles import Style
+from backend.store.styles import Style, shown
 
 MAX_PICTURES = 1_000        # that one job may make when its pictures have prompts of their own
 SECOND_PASS = {"hr_prompt": "prompt", "hr_negative_prompt": "negative_prompt"}
@@ -54,7 +54,7 @@ def named(names: Iterable[str], styles: Iterable[Style]) -> list[Style]:
     wanted = list(names)
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
-        raise InvalidRequest(f"name what is not there: {', '.join(unknown)[:200]}", field="styles")
+        raise InvalidRequest(f"name what is not there: {', '.join(map(shown, unknown[:5]))}", field="styles")
     return [known[name] for name in wanted]
 
 

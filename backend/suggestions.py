@@ -22,7 +22,7 @@ FRESH = 2.0                 # seconds for which a look into the models folders h
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One line of the list. `insert` takes the place of what was typed; of a style, which is chosen instead, it is ""."""
+    """One line of the list. `insert` takes the place of what was typed; a style has none, it is chosen instead."""
 
     kind: str                       # "lora", "embedding", "wildcard", "style", "tag"
     name: str

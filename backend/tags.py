@@ -13,6 +13,7 @@ import io
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from backend.textfiles import Watched, decoded
@@ -52,17 +53,15 @@ class Tags:
 
 
 class _Index:
-    """One file's tags and the string that is searched."""
+    """One file's rows, the most used tag first, and the string that is searched. Tags are made of what is found."""
 
     def __init__(self, data: bytes) -> None:
-        self._tags = sorted(_read(decoded(data)), key=lambda tag: -tag.count)
-        lines = [_ALIAS.join(map(_key, (tag.name, *tag.aliases))) for tag in self._tags]
-        self._text = "".join(_LINE + line for line in lines) + _LINE
-        self._starts: list[int] = []
-        at = 0
-        for line in lines:
-            self._starts.append(at)
-            at += 1 + len(line)
+        self._rows = sorted(_rows(decoded(data)), key=lambda row: -_number(row[2]))
+        lines = _LINE.join(f"{name}{_ALIAS}{aliases.replace(', ', ',').replace(',', _ALIAS)}"
+                           for name, _, _, aliases in self._rows)
+        self._text = f"{_LINE}{lines}{_LINE}".casefold().replace(" ", _WORD)
+        lengths = (1 + len(line) for line in self._text.split(_LINE)[1:-1])
+        self._starts = list(accumulate(lengths, initial=0))
 
     def search(self, wanted: str, limit: int) -> list[Tag]:
         numbers: dict[int, None] = {}
@@ -71,7 +70,7 @@ class _Index:
             numbers |= dict.fromkeys(hits[: limit - len(numbers)])
             if len(numbers) >= limit:
                 break
-        return [_told(self._tags[number], wanted) for number in numbers]
+        return [_tag(self._rows[number], wanted) for number in numbers]
 
     def _hits(self, piece: str, limit: int) -> Iterator[int]:
         """Numbers of the first `limit` tags that hold the piece."""
@@ -80,11 +79,10 @@ class _Index:
             number = bisect_right(self._starts, at) - 1
             yield number
             limit -= 1
-            after = self._starts[number + 1] if number + 1 < len(self._starts) else len(self._text)
-            at = self._text.find(piece, after)
+            at = self._text.find(piece, self._starts[number + 1])
 
 
-def _read(text: str) -> Iterator[Tag]:
+def _rows(text: str) -> Iterator[tuple[str, str, str, str]]:
     rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     while True:
         try:
@@ -93,25 +91,26 @@ def _read(text: str) -> Iterator[Tag]:
             continue            # one line that is no CSV: the others are read
         if row is None:
             return
-        name, category, count, aliases, *_ = [*map(str.strip, row), "", "", "", ""]
-        if name and not name.startswith("#") and not (name == "name" and not count.isdecimal()):
-            yield Tag(name, _number(category), _number(count), tuple(filter(None, map(str.strip, aliases.split(",")))))
+        name, category, count, aliases, *_ = *row, "", "", "", ""
+        name = name.strip()
+        if name and name[0] != "#" and not (name == "name" and not count.isdecimal()):
+            yield name, category, count, aliases.replace("\n", " ")
 
 
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 16 else 0
 
 
+def _tag(row: tuple[str, str, str, str], wanted: str) -> Tag:
+    name, category, count, listed = row
+    aliases = tuple(filter(None, map(str.strip, listed.split(","))))
+    alias = "" if _fits(name, wanted) else next((alias for alias in aliases if _fits(alias, wanted)), "")
+    return Tag(name, _number(category), _number(count), aliases, alias)
+
+
 def _key(text: str) -> str:
     """As it is compared: small letters, words joined by underscores."""
     return "_".join(text.casefold().replace("_", " ").split())
-
-
-def _told(tag: Tag, wanted: str) -> Tag:
-    if _fits(tag.name, wanted):
-        return tag
-    alias = next((alias for alias in tag.aliases if _fits(alias, wanted)), "")
-    return Tag(tag.name, tag.category, tag.count, tag.aliases, alias)
 
 
 def _fits(name: str, wanted: str) -> bool:

@@ -23,7 +23,7 @@ class Expansion:
         self._lookup = lookup
         self._known: dict[str, Options] = {}
         self._chosen_from: dict[Choice, Options] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[Wildcard | Choice, int] = {}
 
     def count(self, parts: Parts) -> int:
         """How many texts there are, at most `LOTS`.
@@ -77,22 +77,23 @@ class Expansion:
     def _count_part(self, part: Part, trail: tuple[str, ...]) -> int:
         if isinstance(part, str):
             return 1
-        if isinstance(part, Wildcard):
-            return self._count_wildcard(part.name, trail)
-        counts = [self._count(option.parts, trail) for option in _possible(self.options(part))]
-        return sum(_arrangements(counts, number) for number in _numbers(part, len(counts)))
-
-    def _count_wildcard(self, name: str, trail: tuple[str, ...]) -> int:
-        if name in trail:
-            path = " -> ".join(f"__{step}__" for step in (*trail[trail.index(name):], name))
+        if isinstance(part, Wildcard) and part.name in trail:
+            path = " -> ".join(f"__{step}__" for step in (*trail[trail.index(part.name):], part.name))
             raise VariantError(f"uses a wildcard that contains itself: {path}")
+        if part not in self._counts:
+            count = self._count_wildcard if isinstance(part, Wildcard) else self._count_choice
+            self._counts[part] = min(LOTS, count(part, trail))
+        return self._counts[part]
+
+    def _count_choice(self, choice: Choice, trail: tuple[str, ...]) -> int:
+        counts = [self._count(option.parts, trail) for option in _possible(self.options(choice))]
+        return sum(_arrangements(counts, number) for number in _numbers(choice, len(counts)))
+
+    def _count_wildcard(self, wildcard: Wildcard, trail: tuple[str, ...]) -> int:
         if len(trail) >= MAX_DEPTH:
             raise VariantError(f"uses wildcards more than {MAX_DEPTH} deep")
-        if name not in self._counts:
-            inside = (*trail, name)
-            found = sum(self._count(option.parts, inside) for option in _possible(self.lines(name)))
-            self._counts[name] = min(LOTS, found)
-        return self._counts[name]
+        inside = (*trail, wildcard.name)
+        return sum(self._count(option.parts, inside) for option in _possible(self.lines(wildcard.name)))
 
 
 def _arrangements(counts: Sequence[int], number: int) -> int:

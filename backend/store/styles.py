@@ -15,7 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
+from backend.field import clean
 from backend.image.save import write_atomically
+from backend.request import FIELDS
 from backend.store.pictures import LOCAL
 from backend.textfiles import Watched, decoded
 
@@ -134,11 +136,10 @@ class Styles:
 
     def keep(self, style: Style, owner: str, was: str = "") -> None:
         """Save a style as the owner's; `was` is the name it had. InvalidRequest, NotFound, NotAllowed, StorageError."""
-        style = replace(style, name=style.name.strip())
-        _check(style.name)
+        style = _checked(style)
         with self._lock:
             if was and was not in {known.name for known in self.of(owner)}:
-                raise NotFound(f"There is no style '{was}' any more.")
+                raise NotFound(f"There is no style '{shown(was)}' any more.")
             if style.name != was and style.name in {known.name for known in self._writable(owner).styles()}:
                 raise InvalidRequest(f"'{style.name}' is the name of another style already", field="name")
             self._write(owner, self._writable(owner).changed(style, was))
@@ -148,7 +149,7 @@ class Styles:
         with self._lock:
             known = {style.name: style for style in self.of(owner)}
             if name not in known:
-                raise NotFound(f"There is no style '{name}'.")
+                raise NotFound(f"There is no style '{shown(name)}'.")
             if known[name].shared:
                 raise NotAllowed("This style is everybody's; it can only be changed in data/styles.csv.")
             self._write(owner, self._writable(owner).without(name))
@@ -177,6 +178,19 @@ class Styles:
         return self._folder / f"{quote(owner, safe='').replace('.', '%2E')}.csv"
 
 
-def _check(name: str) -> None:
-    if not name or len(name) > MAX_NAME or name.startswith(COMMENT) or any(c < " " for c in name):
+def shown(name: str) -> str:
+    """A name as an error may say it."""
+    return name[:80].encode("utf-8", "replace").decode("utf-8")
+
+
+def _checked(style: Style) -> Style:
+    texts = {}
+    for column in COLUMNS:
+        try:
+            texts[column] = clean(FIELDS["prompt"], getattr(style, column))
+        except ValueError as error:
+            raise InvalidRequest(str(error), field=column) from error
+    name = texts["name"].strip()
+    if not name or len(name) > MAX_NAME or name.startswith(COMMENT) or "\n" in name:
         raise InvalidRequest(f"must be one line of 1 to {MAX_NAME} characters that does not begin with #", field="name")
+    return Style(**texts | {"name": name})
