@@ -250,7 +250,7 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.preview_every)
+        return ProcessHandle(self._worker_module, device, self.settings.policy)
 
     def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
         name = values.get("checkpoint", "")

@@ -38,7 +38,7 @@ class Studio:
     def __init__(self, house, policy="packed"):
         self.memory, self.checkpoints = house
         self.events = []
-        self.engine = Engine(self.memory, policy, self.events.append, preview_every=1)
+        self.engine = Engine(self.memory, policy, self.events.append)
 
     def add(self, job, request=BASE, checkpoint="first"):
         self.engine.add(Run(job, "local", request, self.checkpoints[checkpoint], tuple(range(request.count))))
