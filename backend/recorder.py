@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from backend.errors import EaselError, Problem, StorageError
@@ -113,7 +114,7 @@ class Recorder:
         try:
             if not self._jobs.is_held(lease.job, lease.token):
                 return
-            saved = self._pictures.write(lease, picture, self._taken(lease, picture.index))
+            saved = self._pictures.write(lease, picture, partial(self._history.is_free, lease.job, picture.index))
             image = self._history.add(lease.job, lease.token, saved)
         except Exception as error:  # a border: whatever one picture does to the encoder, the next job is still recorded
             log.exception("picture %d of job %s could not be saved", picture.index, lease.job)
@@ -131,7 +132,8 @@ class Recorder:
             images, paths = self._history.of_job(lease.job, lease.owner)
             if len(images) < 2 or not self._jobs.is_held(lease.job, lease.token):
                 return
-            saved = self._pictures.write_grid(lease, images, paths, self._taken(lease, GRID))
+            is_free = partial(self._history.is_free, lease.job, GRID)
+            saved = self._pictures.write_grid(lease, images, paths, is_free)
             image = self._history.add(lease.job, lease.token, saved)
         except Exception:   # a border: the pictures are safe, and the job is done
             log.exception("the grid of job %s could not be saved", lease.job)
@@ -139,9 +141,6 @@ class Recorder:
         else:
             if image:
                 self._listener.picture_saved(lease.owner, image)
-
-    def _taken(self, lease: Lease, index: int) -> Callable[[str], bool]:
-        return lambda path: self._history.is_taken(path, lease.job, index)
 
     def _refuse(self, lease: Lease, problems: Collection[Problem]) -> None:
         self._fail(lease, problems)

@@ -95,12 +95,6 @@ class History:
         with self._database.read() as session:
             return _find(session, image_id, owner).path
 
-    def is_taken(self, path: str, job: str, index: int) -> bool:
-        """Whether the file at `path` is that of another picture."""
-        query = select(ImageRow.id).where(ImageRow.path == path, (ImageRow.job != job) | (ImageRow.index != index))
-        with self._database.read() as session:
-            return session.scalar(query) is not None
-
     def of_job(self, job: str, owner: str) -> tuple[list[Image], list[str]]:
         """A job's own pictures in the order of their indices, and where their files lie."""
         query = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
@@ -140,6 +134,12 @@ class History:
             for name in ("index", *FILE_COLUMNS):
                 setattr(image, name, getattr(file, name))
             session.add(image)
+
+    def is_free(self, job: str, index: int, path: str) -> bool:
+        """Whether no other picture than this one of this job lies at `path`; those in the bin count."""
+        with self._database.read() as session:
+            row = session.scalar(select(ImageRow).where(ImageRow.path == path))
+        return row is None or (row.job, row.index) == (job, index)
 
     def unknown(self, paths: Iterable[str]) -> list[str]:
         """Those of `paths` that no row refers to."""

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 
 from PIL.Image import Image as Pixels
 
-from backend.errors import EaselError, InvalidRequest, NotFound
-from backend.image import infotext, naming, save
+from backend.errors import EaselError, InvalidRequest, NotFound, UserError
+from backend.image import batch, infotext, naming, save
 from backend.image.grid import grid
 from backend.image.naming import GRID, MAX_PATH, USERS, WEBP_SIDE, Subject
 from backend.messages import Picture
@@ -25,13 +25,13 @@ from backend.store.rows import Image
 
 LOCAL = "local"                 # the owner where nobody logs in; what others made lies in outputs/users/<name>/
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name
-Taken = Callable[[str], bool]
+IsFree = Callable[[str], bool]
 
 log = logging.getLogger(__name__)
 
 
-def _free(path: str) -> bool:
-    return False
+def _nobodys(path: str) -> bool:
+    return True
 
 
 class Pictures:
@@ -40,19 +40,19 @@ class Pictures:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
-    def write(self, lease: Lease, picture: Picture, taken: Taken = _free) -> PictureFile:
+    def write(self, lease: Lease, picture: Picture, is_free: IsFree = _nobodys) -> PictureFile:
         """Save one picture with its settings; the same job and index always give the same file. Raises StorageError.
 
-        `taken` tells whether a path is another picture's.
+        `is_free` tells of a path whether no other picture has it.
         """
         request = lease.request.of_image(picture.index)
         size = picture.width, picture.height
         subject = _subject(lease, picture.index, size, str(picture.facts.get("Model hash", "")))
         text = infotext.write(request, picture.facts)
-        return self._saved(subject, save.to_image(picture), text, request, taken, picture.notes)
+        return self._saved(subject, save.to_image(picture), text, request, is_free, picture.notes)
 
     def write_grid(self, lease: Lease, images: Sequence[Image], paths: Sequence[str],
-                   taken: Taken = _free) -> PictureFile:
+                   is_free: IsFree = _nobodys) -> PictureFile:
         """Save the grid of a job's `images`, whose files are `paths`, with the settings of the first.
 
         Raises NotFound, UserError or StorageError when a file cannot be read or the grid not be written.
@@ -62,17 +62,18 @@ class Pictures:
         pixels = (save.pixels(self.file(path)) for path in paths)
         whole = grid(pixels, len(images), size)
         subject = _subject(lease, GRID, whole.size, str(infotext.parse(first.infotext).get("Model hash", "")))
-        return self._saved(subject, whole, first.infotext, lease.request.of_image(first.index), taken)
+        return self._saved(subject, whole, first.infotext, lease.request.of_image(first.index), is_free)
 
-    def _saved(self, subject: Subject, image: Pixels, text: str, request: Request, taken: Taken,
+    def _saved(self, subject: Subject, image: Pixels, text: str, request: Request, is_free: IsFree,
                notes: tuple[str, ...] = ()) -> PictureFile:
-        path = _path(subject, taken)
-        save.save(image, self.outputs / path, text, json.dumps(request.to_json(), ensure_ascii=False),
-                  save.compression(request.replace(image_format=subject.ending)))
+        exact = json.dumps(request.to_json(), ensure_ascii=False)
+        path = self._place(subject, exact, is_free)
+        options = save.compression(request.replace(image_format=subject.ending))
+        save.save(image, self.outputs / path, text, exact, options)
         if subject.ending != request.image_format:
             notes = (*notes, f"Saved as {subject.ending.upper()}: WebP holds at most {WEBP_SIDE:,} pixels a side.")
-        return PictureFile(index=subject.index, path=path, width=image.width, height=image.height, seed=request.seed,
-                           infotext=text, format=subject.ending, notes=notes)
+        return PictureFile(index=subject.index, path=str(path), width=image.width, height=image.height,
+                           seed=request.seed, infotext=text, format=subject.ending, notes=notes)
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
@@ -102,6 +103,27 @@ class Pictures:
                 log.warning("%s could not be taken into the history: %s", name, error)
         return made
 
+    def _place(self, subject: Subject, exact: str, is_free: IsFree) -> PurePosixPath:
+        """Below the outputs folder. Results of a batch keep their sources' names; others go by their patterns."""
+        folder, request = _folder(subject.owner), subject.request.replace(image_format=subject.ending)
+        if not request.output_name:
+            room = max(MAX_PATH - len(folder), SHORTEST_PATH)
+            wanted = (PurePosixPath(folder, naming.path(subject, room, whole_job=whole)) for whole in (False, True))
+            return next(path for path in wanted if is_free(str(path)))
+        if subject.index == GRID:
+            request = request.of_image(0).replace(output_name=f"{request.output_name}-grid")
+        wanted = (PurePosixPath(folder, place) for place in batch.places(request, max(subject.index, 0)))
+        return next(path for path in wanted if is_free(str(path)) and self._may_be_written(path, exact))
+
+    def _may_be_written(self, path: PurePosixPath, exact: str) -> bool:
+        """Nothing is there, or this very picture, from before a crash."""
+        try:
+            return save.read(self.outputs / path).request_json == exact
+        except NotFound:
+            return True
+        except UserError:
+            return False
+
     def _names(self) -> Iterator[str]:
         for path in sorted(self.outputs.rglob("*")):
             if path.suffix.lower() in save.FORMATS and not path.name.startswith("."):
@@ -121,14 +143,6 @@ class Pictures:
 def _subject(lease: Lease, index: int, size: tuple[int, int], model_hash: str) -> Subject:
     return Subject(request=lease.request, job=lease.job, created=lease.created, index=index, owner=lease.owner,
                    model_hash=model_hash, size=size)
-
-
-def _path(subject: Subject, taken: Taken) -> str:
-    """Below the outputs folder; another one than the pattern's own only where that is another picture's already."""
-    folder = _folder(subject.owner)
-    room = max(MAX_PATH - len(folder), SHORTEST_PATH)
-    short = str(PurePosixPath(folder, naming.path(subject, room)))
-    return str(PurePosixPath(folder, naming.path(subject, room, whole_job=True))) if taken(short) else short
 
 
 def _folder(owner: str) -> str:
