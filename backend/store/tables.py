@@ -93,6 +93,15 @@ class ImageRow(Base):
     deleted: Mapped[bool] = mapped_column(default=False)            # in the bin: hidden, never made again
 
 
+class PreferenceRow(Base):
+    """What a person has chosen; see `backend.preferences`."""
+
+    __tablename__ = "preferences"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    chosen: Mapped[dict[str, Any]]
+
+
 class MetaRow(Base):
     """Facts about the database itself."""
 
