@@ -57,8 +57,8 @@ def image_of(row: ImageRow, request: Request) -> Image:
     """The picture as the house sees it; `request` is its whole job's."""
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
-                 request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2], starred=row.starred,
-                 binned=row.binned is not None, model=row.model, sampler=row.sampler)
+                 request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
+                 starred=row.starred, binned=row.binned is not None, model=row.model, sampler=row.sampler)
 
 
 def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
