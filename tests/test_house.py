@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers",
      "backend.textfiles"),
     ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
-    ("backend.messages", "backend.image"),
+    ("backend.messages", "backend.image", "backend.preferences"),
     ("backend.catalog", "backend.store", "backend.wildcards", "backend.tags"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
     ("backend.line", "backend.resolve", "backend.suggestions"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -37,13 +36,16 @@ def _tools(form: Form, backend: Backend) -> None:
                          elem_classes=["icon", "icon-read"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
     found = gr.JSON(visible=False)
-    read.click(partial(_read, backend), [form["prompt"]], [found], **QUIET).then(
+    read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
 
-def _read(backend: Backend, text: str | None, request: gr.Request) -> dict[str, Any]:
-    return backend.infotext(text or "", owner(request))
+def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
+    def read(text: str | None, request: gr.Request) -> dict[str, Any]:
+        return backend.infotext(text or "", owner(request))
+
+    return read
 
 
 def wire_generate(generate: gr.Button, form: Form, backend: Backend, aside: Mapping[str, Component],
