@@ -15,12 +15,15 @@ from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
+from backend.image import naming
 from backend.image.afterwards import extras_request
 from backend.image.save import read as read_picture
 from backend.messages import Checkpoint, UpscalerFile
+from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
+from backend.promptbook import PromptBook
 from backend.request import EXTRAS, FIELDS, Request
 from backend.settings import Settings
 from backend.store.batches import Batches
@@ -28,9 +31,11 @@ from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
 from backend.store.pictures import LOCAL, Pictures
+from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompts
 from backend.upscalers import UpscalerCatalog
 
 WORKER = "backend.worker.process"
@@ -41,7 +46,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `promptbook` is a part of the door:
+    styles, wildcards, and all else that helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -59,6 +65,8 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
+        self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
+        self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
@@ -100,18 +108,20 @@ class Backend:
     def submit(self, values: Mapping[str, Any], owner: str = LOCAL) -> Job:
         """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
 
-        What is missing takes the checkpoint's defaults; random seeds are drawn now.
+        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in now.
         """
         problems: list[Problem] = []
-        request = self._to_edit(values) if values.get("process") == EXTRAS else self._to_draw(values, problems)
-        problems += self._uploads.check(request, owner)
+        own, edits = settings(self.preferences(owner)), values.get("process") == EXTRAS
+        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
+        problems += naming.problems(request) + self._uploads.check(request, owner)
         try:
-            request = self._upscalers.resolved(request)
+            request = self._upscalers.resolved(request).with_seeds()
         except InvalidRequest as error:
             problems += error.problems
         if problems:
             raise InvalidRequest(problems=problems)
-        job = self._jobs.add(request.with_seeds(), owner)
+        job = self._jobs.add(request if edits else self.promptbook.resolved(request, owner), owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
 
@@ -208,6 +218,23 @@ class Backend:
         self._jobs.state(job_id, owner)
         return self._dispatcher.live.preview(job_id)
 
+    # ---- preferences ----
+
+    def preferences(self, owner: str = LOCAL) -> dict[str, Any]:
+        """What the owner has chosen: defaults of later jobs, of the tabs, and the look. See `backend.preferences`."""
+        return self._preferences.of(owner)
+
+    def set_preferences(self, values: Mapping[str, Any], owner: str = LOCAL) -> dict[str, Any]:
+        """Keep these beside the others, None takes one away; all that is chosen then.
+
+        InvalidRequest names every wrong one, and then nothing is kept.
+        """
+        return self._preferences.change(owner, values)
+
+    def example_name(self, values: Mapping[str, Any], owner: str = LOCAL) -> str:
+        """What a picture of the owner would be called with these settings. InvalidRequest as above."""
+        return example(changed(self.preferences(owner), values), owner)
+
     # ---- catalogue ----
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
@@ -239,17 +266,20 @@ class Backend:
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
-    def infotext(self, text: str) -> dict[str, Any]:
-        """The field values in a picture's settings text; a checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotexts.read(text))
+    def infotext(self, text: str, owner: str = LOCAL) -> dict[str, Any]:
+        """The field values in a picture's settings text, the owner's styles taken out of its prompts.
 
-    def told_by(self, file: bytes) -> Told:
+        A checkpoint that is not here is left out.
+        """
+        return self._with_own_checkpoint(infotexts.read(text, styles=self.promptbook.as_theirs(owner)))
+
+    def told_by(self, file: bytes, owner: str = LOCAL) -> Told:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
 
         UserError when it is no picture.
         """
         saved = read_picture(file)
-        found = infotexts.read(saved.infotext, saved.request_json)
+        found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
         return Told(saved.infotext, values, tuple(_missing(found, values)))
 
@@ -268,12 +298,12 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.preview_every)
+        return ProcessHandle(self._worker_module, device, self.settings.policy)
 
-    def _to_draw(self, values: Mapping[str, Any], problems: list[Problem]) -> Request:
+    def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
         """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""
         checkpoint = self._checkpoint_of(values, problems)
-        defaults = {**checkpoint.defaults, "checkpoint": checkpoint.key} if checkpoint else {}
+        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
         try:
             request = Request.parse(values, defaults)
         except InvalidRequest as error:
