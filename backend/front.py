@@ -13,6 +13,7 @@ from typing import IO, Any
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.gallery import Gallery
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
 from backend.image.save import read as read_picture
@@ -39,7 +40,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `gallery` is what can be done with
+    pictures that are there.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -58,6 +60,7 @@ class Backend:
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
         self._pictures = Pictures(settings.outputs)
+        self.gallery = Gallery(self._database, self._history, self._pictures)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
         self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)

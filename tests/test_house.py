@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
     ("backend.messages", "backend.image"),
     ("backend.catalog", "backend.store"),
-    ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
+    ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
     ("backend.line",),
     ("backend.dispatch",),
     ("backend", "backend.front"),

@@ -60,14 +60,23 @@ class Saved:
 # ---- writing ----
 
 
-def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json: str = "") -> None:
+def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json: str = "") -> str:
     """Write `picture` to `path` in the format that its ending names; folders are made, an old file is replaced.
+
+    Returns the `digest` of the file.
 
     The endings are those of `FORMATS`. A JPEG holds 64 KB of metadata: a longer request or infotext is left out
     there, not cut. Raises StorageError saying what to do; then neither a half file nor a temporary one is left.
     """
     image = picture if isinstance(picture, Image.Image) else to_image(picture)
-    write_atomically(path, encode(image, FORMATS[path.suffix.lower()], infotext, request_json))
+    data = encode(image, FORMATS[path.suffix.lower()], infotext, request_json)
+    write_atomically(path, data)
+    return digest(data)
+
+
+def digest(data: bytes) -> str:
+    """By which a file is known again: its SHA-256, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def to_image(picture: Picture) -> Image.Image:

@@ -19,6 +19,7 @@ from backend.store.history import History, PictureFile
 from backend.store.jobs import Lease
 
 LOCAL = "local"                 # the owner where nobody logs in
+MAX_INFOTEXT = 200_000          # characters of a foreign text that a row keeps; the file keeps all
 USERS = "users"                 # outputs/users/<name>/ holds what a logged-in user made
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,14 @@ class Pictures:
         exact = json.dumps(request.to_json(), ensure_ascii=False)
         path = self._place(lease, picture.index, exact, is_free)
         text = infotext.write(request, picture.facts)
-        save.save(picture, self.outputs / path, text, exact)
+        digest = save.save(picture, self.outputs / path, text, exact)
         return PictureFile(index=picture.index, path=str(path), width=picture.width, height=picture.height,
-                           seed=request.seed, infotext=text, format=request.image_format, notes=picture.notes)
+                           seed=request.seed, infotext=text, format=request.image_format, digest=digest,
+                           notes=picture.notes)
+
+    def is_missing(self, path: str) -> bool:
+        """Whether somebody has moved or deleted the file at `path` below the folder."""
+        return not (self.outputs / path).is_file()
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
@@ -72,7 +78,7 @@ class Pictures:
         return made
 
     def _place(self, lease: Lease, index: int, exact: str, is_free: Callable[[str], bool]) -> PurePosixPath:
-        folder = _folder(lease.owner)
+        folder = folder_of(lease.owner)
         if not lease.request.output_name:
             return PurePosixPath(folder, save.file_name(lease.request, lease.created, lease.job, index))
         wanted = (PurePosixPath(folder, place) for place in batch.places(lease.request, index))
@@ -94,16 +100,23 @@ class Pictures:
 
     def _read(self, name: str) -> tuple[str, datetime, Request, PictureFile]:
         path = self.outputs / name
-        said = save.read(path)
-        request = _request(said)
-        if request.seed < 0:
-            request = request.replace(seed=0)       # a picture of another program that does not tell its seed
-        file = PictureFile(index=0, path=name, width=said.width, height=said.height, seed=request.seed,
-                           infotext=said.infotext, format=said.format)
+        request, file = described(path.read_bytes(), name)
         return _owner(name), _created(path), request, file
 
 
-def _folder(owner: str) -> str:
+def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
+    """What the file's own settings say, and its row; `path` is where it lies. UserError when it is no picture."""
+    said = save.read(data)
+    request = _request(said)
+    if request.seed < 0:
+        request = request.replace(seed=0)       # a picture of another program that does not tell its seed
+    text = said.infotext[:MAX_INFOTEXT].replace("\0", " ")
+    return request, PictureFile(index=0, path=path, width=said.width, height=said.height, seed=request.seed,
+                                infotext=text, format=said.format, digest=save.digest(data))
+
+
+def folder_of(owner: str) -> str:
+    """An owner's folder below the outputs folder."""
     return "" if owner == LOCAL else f"{USERS}/{quote(owner, safe='').replace('.', '%2E')}"
 
 
