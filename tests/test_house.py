@@ -21,7 +21,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers"),
     ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
-    ("backend.messages", "backend.image"),
+    ("backend.messages", "backend.image", "backend.preferences"),
     ("backend.catalog", "backend.store"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
     ("backend.line",),
@@ -36,7 +36,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
               "backend.families", "backend.messages", "backend.headers", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
-         "onnxruntime", "controlnet_aux", "spandrel"}
+         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.

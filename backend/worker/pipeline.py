@@ -33,6 +33,7 @@ from backend.worker.guidance import (
 from backend.worker.hires import LATENT_MODES, Target
 from backend.worker.plan import Part, Pass, Plan
 from backend.worker.source import Source
+from backend.worker.upscaling import Enlarge, Expect, Inspect, enlarged
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Decode:
     latent: Tensor
 
 
-Work = Encode | Look | Decode | list[Row]
+Work = Encode | Look | Decode | Inspect | Expect | Enlarge | list[Row]
 """What a picture asks of the engine; rows are answered by their denoised latents, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]
@@ -141,13 +142,14 @@ def _sampled(
     return (yield from guided(sampler, guide.denoiser(path, start.hooks), guide.on_step))
 
 
-def _enlarged(request: Request, latent: Tensor) -> Generator[Decode | Look, Any, Tensor]:
+def _enlarged(request: Request, latent: Tensor) -> Generator[Work, Any, Tensor]:
     """The first pass's latent at the second's size, directly or by way of its pixels."""
     target = Target.of(request)
     if request.hr_upscaler in LATENT_MODES:
         return target.latent(latent, request.hr_upscaler)
     pixels = yield Decode(latent)
-    return (yield Look(target.pixels(pixels, request.hr_upscaler)))
+    larger = yield from enlarged(pixels, request.hr_upscaler, *target.whole)
+    return (yield Look(target.cut(larger)))
 
 
 def _from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> Generator[Look, Tensor, Start]:
