@@ -23,6 +23,7 @@ from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
+from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.batches import Batches
@@ -34,6 +35,7 @@ from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompts
 
 WORKER = "backend.worker.process"
 
@@ -43,8 +45,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `gallery` is what can be done with
-    pictures that are there.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. Parts of the door: `gallery`, what can be
+    done with pictures that are there, and `promptbook`, styles, wildcards and what else helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -62,6 +64,7 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
+        self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
         self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
         self.gallery = Gallery(self._database, self._history, self._pictures)
@@ -103,7 +106,8 @@ class Backend:
     def submit(self, values: Mapping[str, Any], owner: str = LOCAL) -> Job:
         """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
 
-        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn now.
+        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in now.
         """
         problems: list[Problem] = []
         checkpoint = self._checkpoint_of(values, problems)
@@ -116,7 +120,8 @@ class Backend:
         problems += naming.problems(request) + self._uploads.check(request, owner)
         if problems or checkpoint is None:
             raise InvalidRequest(problems=problems)
-        job = self._jobs.add(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        request = self.promptbook.resolved(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        job = self._jobs.add(request, owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
 
@@ -251,17 +256,20 @@ class Backend:
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
-    def infotext(self, text: str) -> dict[str, Any]:
-        """The field values in a picture's settings text; a checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotexts.read(text))
+    def infotext(self, text: str, owner: str = LOCAL) -> dict[str, Any]:
+        """The field values in a picture's settings text, the owner's styles taken out of its prompts.
 
-    def told_by(self, file: bytes) -> Told:
+        A checkpoint that is not here is left out.
+        """
+        return self._with_own_checkpoint(infotexts.read(text, styles=self.promptbook.as_theirs(owner)))
+
+    def told_by(self, file: bytes, owner: str = LOCAL) -> Told:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
 
         UserError when it is no picture.
         """
         saved = read_picture(file)
-        found = infotexts.read(saved.infotext, saved.request_json)
+        found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
         return Told(saved.infotext, values, tuple(_missing(found, values)))
 
