@@ -38,7 +38,7 @@ window.easel = (() => {
     if (!answer.ok) throw new Error(body.problems?.map(problem => problem.message).join("; ") || body.errors || `The server answered ${answer.status}.`);
     return body;
   }
-  const post = url => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+  const post = (url, body = {}) => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
   const sendFile = (url, file) => ask(url, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
 
