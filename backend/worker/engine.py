@@ -27,14 +27,16 @@ from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory, out_of_memory
-from backend.worker.checkpoints.upscaler import Upscaler
 from backend.worker.denoiser import denoise
+from backend.worker.extras import edit
+from backend.worker.faces import Find, Restore
 from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
 from backend.worker.pipeline import Canvas, Decode, Encode, Look, draw
 from backend.worker.plan import plan
 from backend.worker.preview import jpeg, preview
 from backend.worker.program import Program, Task, kept
+from backend.worker.retouch import Retouch, Retoucher
 from backend.worker.source import Source
 from backend.worker.upscaling import Enlarge, Expect, Inspect
 
@@ -59,6 +61,7 @@ class Engine:
         self.emit = emit
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
+        self.retoucher = Retoucher(memory)
         self.curves: dict[tuple, RowCurve] = {}
         self.texts: OrderedDict[tuple, Tensor] = OrderedDict()
         self.looks: OrderedDict[tuple, Tensor] = OrderedDict()
@@ -91,7 +94,7 @@ class Engine:
         """
         self._admit()
         for program in self.programs:
-            if isinstance(program.work, Encode | Look | Inspect | Expect):
+            if isinstance(program.work, Encode | Look | Expect | Inspect | Find | Restore):
                 self._encode(program, program.work)
                 return True
         ready = [p for p in self.programs if isinstance(p.work, Decode)]
@@ -122,7 +125,13 @@ class Engine:
             return None
         if not self.programs:
             return waiting[0]
-        current = self.programs[0].task.run.checkpoint.key
+        edits = [task for task in waiting if task.edits]
+        if edits and not any(program.task.edits for program in self.programs):
+            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
+        waiting = [task for task in waiting if not task.edits]
+        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
+        if current is None:
+            return waiting[0] if waiting else None
         same = [task for task in waiting if task.run.checkpoint.key == current]
         others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
         rows = sum(self._rows_of(program) for program in self.programs)
@@ -143,14 +152,19 @@ class Engine:
             self._advance(program, None)
 
     def _program(self, task: Task, index: int) -> Program:
-        model = self._model(task)
         request = task.run.request.of_image(index)
+        if task.edits:
+            program = Program(task, index)
+            program.drawing = edit(request, task.run.pictures[request.init_image], program.notes.append)
+            return program
+        model = self._model(task)
         if task.source is None:
             task.source = Source.prepare(request, task.run.pictures)
         shape = model.latent_shape(request.width, request.height)
         canvas = Canvas(shape, model.device, model.prediction, model.sees_masks)
-        program = Program(task, index, model, plan(request, model.schedule))
+        program = Program(task, index, model, plan(request, model.schedule), facts={"Model hash": model.sha256[:10]})
         program.expected = program.plan.calls
+        program.notes += program.plan.notes
         program.drawing = draw(program.plan, canvas, self._on_step(program), task.source)
         return program
 
@@ -166,41 +180,29 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: Encode | Look | Inspect | Expect) -> None:
+    def _encode(self, program: Program, work: Encode | Look | Expect | Retouch) -> None:
         with self._border(program.task, program):
             self._advance(program, self._prepared(program, work))
 
-    def _prepared(self, program: Program, work: Encode | Look | Inspect | Expect) -> Any:
+    def _prepared(self, program: Program, work: Encode | Look | Expect | Retouch) -> Any:
         match work:
             case Encode():
                 return [self._encoded(program, text) for text in work.texts]
             case Look():
                 return self._looked(program, work.pixels)
-            case Inspect():
-                return self._upscaler(program, work.upscaler).traits
             case Expect():
                 program.expected += work.tiles
                 return None
-
-    def _upscaler(self, program: Program, name: str) -> Upscaler:
-        return self.memory.upscalers.get(program.task.run.upscalers[name])
+        return self.retoucher.answer(program.task.run, work)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
-            self._advance(program, self._enlarged(program, work))
-
-    def _enlarged(self, program: Program, work: Enlarge) -> np.ndarray | None:
-        try:
-            pixels = self._upscaler(program, work.upscaler).run(work.tile)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            self.memory.free_cache()
-            return None
-        self._step_done(program)
-        return pixels
+            pixels = self.retoucher.answer(program.task.run, work)
+            if pixels is not None:
+                self._step_done(program)
+            self._advance(program, pixels)
 
     def _looked(self, program: Program, pixels: np.ndarray) -> Tensor:
         """Encoded once for all pictures of a job, and for the next job from the same picture."""
@@ -300,7 +302,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=program.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts={"Model hash": program.model.sha256[:10]}, notes=(*program.plan.notes, *program.notes),
+            facts=program.facts, notes=tuple(program.notes),
         ))
         self._finish_if_empty(task)
 

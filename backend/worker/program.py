@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from backend.messages import Run
+from backend.request import EXTRAS
 from backend.worker.checkpoints.base import Model
+from backend.worker.extras import Editing
 from backend.worker.guidance import Row
 from backend.worker.pipeline import Drawing, Work
 from backend.worker.plan import Plan
+from backend.worker.retouch import Retouch
 from backend.worker.source import Source
 
 
@@ -25,23 +28,29 @@ class Task:
     source: Source | None = None
     drawing: set[int] = field(default_factory=set)
 
+    @property
+    def edits(self) -> bool:
+        """Whether the job works on a finished picture, without a checkpoint."""
+        return self.run.request.process == EXTRAS
+
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """A picture being drawn: its plan, its generator and what that waits for."""
+    """A picture being made: its generator and what that waits for; model and plan of one that is drawn."""
 
     task: Task
     index: int
-    model: Model
-    plan: Plan
-    drawing: Drawing | None = None
-    work: Work | None = None
+    model: Model | None = None
+    plan: Plan | None = None
+    drawing: Drawing | Editing | None = None
+    work: Work | Retouch | None = None
     answers: list[Tensor | None] = field(default_factory=list)
     call: int = 0           # network calls made, and tiles enlarged
     expected: int = 0       # how many there will be
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
 
     def key(self, row: Row) -> tuple[str, tuple[int, ...], int, bool]:
         """Rows with one key fit into one call: checkpoint, latent shape, context length, whether a mask is shown."""
