@@ -18,7 +18,7 @@ Kind = Literal["word", "lora", "wildcard"]
 LIMIT = 20
 FOLDERS = {"lora": ("loras", "Lora"), "embedding": ("embeddings",)}
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
-MOST_WORDS = 4              # of which a tag may be made that is being typed
+MOST_WORDS = 3              # of which a tag may be made that is being typed
 FRESH = 2.0                 # seconds for which a look into the models folders holds
 
 
