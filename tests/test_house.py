@@ -20,7 +20,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers"),
-    ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
+    ("backend.field", "backend.request", "backend.extent", "backend.flags", "backend.prompt", "backend.families"),
     ("backend.messages", "backend.image"),
     ("backend.catalog", "backend.store"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.prompt",
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.extent", "backend.prompt",
               "backend.families", "backend.messages", "backend.headers", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",

@@ -1,0 +1,82 @@
+"""What the engine holds: a job in its hands, and the pictures that one program draws."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from backend.messages import Run
+from backend.worker.checkpoints.base import Model
+from backend.worker.guidance import Row
+from backend.worker.source import Source
+from backend.worker.work import Drawing, Work
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A job: which of its pictures wait, which are being drawn, and what they start from."""
+
+    run: Run
+    waiting: deque[int]
+    source: Source | None = None
+    drawing: set[int] = field(default_factory=set)
+
+    def take(self) -> list[int]:
+        """The pictures of the next program: one, or with loopback those rounds of one chain that are missing."""
+        rounds = self.run.request.rounds
+        chain = self.waiting[0] // rounds
+        taken = sorted(index for index in self.waiting if index // rounds == chain)
+        self.waiting = deque(index for index in self.waiting if index not in taken)
+        self.drawing.update(taken)
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A picture that a program will deliver, after so many denoiser calls."""
+
+    index: int
+    calls: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A generator at work, what it waits for, and which pictures of its job it has still to deliver."""
+
+    task: Task
+    model: Model
+    due: deque[Due]
+    drawing: Drawing
+    work: Work | None = None
+    answers: list[Tensor | None] = field(default_factory=list)
+    call: int = 0                   # since the last picture
+    sigma: float = 0.0
+    previewed: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def index(self) -> int:
+        """The picture that is being drawn."""
+        return self.due[0].index
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows that it waits for, if it does."""
+        return self.work if isinstance(self.work, list) else ()
+
+    def key(self, row: Row) -> tuple:
+        """Rows with one key fit into one call: those of one kind on one checkpoint."""
+        return self.task.run.checkpoint.key, *row.kind
+
+    def draws(self, index: int) -> bool:
+        """Whether it will deliver this picture of its job."""
+        return any(due.index == index for due in self.due)
+
+    def note(self, text: str) -> None:
+        """Something that the person should know, told once with the next picture; "" is nothing."""
+        if text and text not in self.notes:
+            self.notes.append(text)
