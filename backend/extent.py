@@ -72,4 +72,5 @@ def upscaled(request: Request, size: Size) -> Size:
 
 def _check(size: Size, field: str) -> None:
     if max(size) > MOST or size[0] * size[1] > MAX_PIXELS:
-        raise InvalidRequest(f"makes the picture {size[0]:,} x {size[1]:,} pixels; {MOST:,} a side are the most", field=field)
+        sides = f"{size[0]:,} x {size[1]:,}"
+        raise InvalidRequest(f"makes the picture {sides} pixels; {MOST:,} a side are the most", field=field)

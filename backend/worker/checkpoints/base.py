@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from backend.messages import Checkpoint
 from backend.sampling.discretisation import NoiseSchedule
 from backend.worker.checkpoints import vae
-from backend.worker.checkpoints.vae import Tiles
+from backend.worker.checkpoints.vae import TILES, Tiles
 from backend.worker.device import Placement
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Model(ABC):
         """Latents (B, 4, h, w) -> pixels (B, 8h, 8w, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
         return vae.decode(self.vae, latent)
 
-    def decode_tiled(self, latent: Tensor, tiles: Tiles = Tiles(), *, wrap: bool = False) -> Pixels:
+    def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
         """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
         return vae.decode_tiled(self.vae, latent, tiles, wrap)
 
@@ -117,7 +117,7 @@ class Model(ABC):
         """
         return vae.encode(self.vae, pixels, noise)
 
-    def encode_tiled(self, pixels: Pixels, tiles: Tiles = Tiles(), *, wrap: bool = False) -> Tensor:
+    def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
         """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""
         return vae.encode_tiled(self.vae, pixels, tiles, wrap)
 

@@ -143,7 +143,7 @@ class SD1(Model):
     def predict(
         self, x: Tensor, timesteps: Tensor, context: Tensor, *, channels: Tensor | None = None, **control: Any
     ) -> Tensor:
-        """See `Model.predict`. Without `channels` an inpainting network paints all anew, an edit network sees nothing."""
+        """See `Model.predict`. Without `channels` an inpainting network paints all, an edit network sees nothing."""
         if self._shown:
             x = torch.cat([x, self._blank(x) if channels is None else self._unscaled(channels)], dim=1)
         x = x.to(self.dtype, memory_format=torch.channels_last)

@@ -39,6 +39,9 @@ class Tiles:
         return product(starts(rows, self.side, self.overlap), starts(columns, self.side, self.overlap))
 
 
+TILES = Tiles()
+
+
 def decode(vae: nn.Module, latent: Tensor) -> Pixels:
     """Latents (B, C, h, w) -> pixels (B, 8h, 8w, 3). Where half precision overflows, the VAE goes on in float32."""
     return _to_pixels(_decode_finite(vae, latent))
