@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
@@ -22,6 +22,7 @@ from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
 from backend.request import FIELDS, Request
 from backend.settings import Settings
+from backend.store.batches import Batches
 from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
@@ -64,6 +65,7 @@ class Backend:
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
             threading.Thread(target=self._rebuild, args=(rescue,), name="history", daemon=True).start()
+        threading.Thread(target=self._sweep, name="uploads", daemon=True).start()
         self._started = self._closed = False
         if start_workers:
             self.start_workers()
@@ -194,6 +196,10 @@ class Backend:
     def image_file(self, image_id: str, owner: str = LOCAL) -> Path:
         return self._pictures.file(self._history.path(image_id, owner))
 
+    def archive(self, folder: str, owner: str = LOCAL) -> IO[bytes]:
+        """A ZIP of the pictures that a batch has made so far, open at its start, gone when it is closed; NotFound."""
+        return Batches(self._database, self._pictures).archive(folder, owner)
+
     def preview(self, job_id: str, owner: str = LOCAL) -> bytes | None:
         """The newest preview of a running job, JPEG."""
         self._jobs.state(job_id, owner)
@@ -274,6 +280,14 @@ class Backend:
     def _tell(self, change: Change | None) -> None:
         if change:
             self._dispatcher.job_changed(change)
+
+    def _sweep(self) -> None:
+        try:
+            swept = self._uploads.sweep(self._jobs.pictures())
+        except (EaselError, OSError) as error:
+            log.warning("uploads that nothing needs could not be deleted: %s", error)
+        else:
+            log.info("%d uploads that nothing needs were deleted", swept)
 
     def _rebuild(self, rescue: Rescue | None) -> None:
         if rescue:

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from backend.errors import EaselError, Problem, StorageError
@@ -110,7 +111,8 @@ class Recorder:
         try:
             if not self._jobs.is_held(lease.job, lease.token):
                 return
-            image = self._history.add(lease.job, lease.token, self._pictures.write(lease, picture))
+            saved = self._pictures.write(lease, picture, partial(self._history.is_free, lease.job, picture.index))
+            image = self._history.add(lease.job, lease.token, saved)
         except Exception as error:  # a border: whatever one picture does to the encoder, the next job is still recorded
             log.exception("picture %d of job %s could not be saved", picture.index, lease.job)
             unknown = Problem(f"Picture {picture.index + 1} could not be saved: {error}")

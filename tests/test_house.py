@@ -36,7 +36,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
               "backend.families", "backend.messages", "backend.headers", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
-         "onnxruntime", "controlnet_aux", "spandrel"}
+         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.

@@ -80,9 +80,7 @@ def parse(
     ("Apply if any", "Apply", "Ignore", "Discard"), infotext_skip_pasting (keys) and auto_backcompat.
     """
     opts = opts or {}
-    lines = text.strip().split("\n")
-    pairs = list(_pairs(lines[-1]))
-    lines, pairs = (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
+    lines, pairs = _split(text)
     found: dict[str, Any] = {}
     for key, value in pairs:
         found |= _entry(key, value)
@@ -96,6 +94,20 @@ def parse(
     for key in opts.get("infotext_skip_pasting", ()):
         found.pop(key, None)
     return found
+
+
+def stated(text: str) -> dict[str, str]:
+    """The prompts, and each key with its value as it stands in the text: nothing added, `NxM` whole. Never raises."""
+    lines, pairs = _split(text)
+    prompts = dict(zip(_PROMPTS, _prompts(lines), strict=True))
+    return prompts | {key: unquote(value) for key, value in pairs if value and key not in prompts}
+
+
+def _split(text: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """The lines of the prompts, and the pairs of the last line; fewer than three are words of a prompt."""
+    lines = text.strip().split("\n")
+    pairs = list(_pairs(lines[-1]))
+    return (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:

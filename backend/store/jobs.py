@@ -25,6 +25,7 @@ from backend.store.history import images_of, last_place, new_id, stored_request
 from backend.store.rows import ENDED, Glance, Image, Job, State
 from backend.store.tables import ImageRow, JobRow, now
 from backend.store.turns import Waiting, running_order
+from backend.store.uploads import FIELDS_OF_PICTURES
 
 MAX_ATTEMPTS = 2                # the second worker that dies over a job is the last
 GLANCE_PROMPT = 200             # characters
@@ -117,6 +118,12 @@ class Jobs:
                 return _end(row, "cancelled")
             row.cancelling = True
             return None
+
+    def pictures(self) -> set[str]:
+        """Ids of the uploads that any job names."""
+        with self._database.read() as session:
+            columns = [JobRow.request[name].as_string() for name in FIELDS_OF_PICTURES]
+            return {name for row in session.execute(select(*columns)) for name in row if name}
 
     def pending(self, owner: str, *states: State) -> list[str]:
         """Ids of the owner's jobs in these states, oldest first."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-from backend.errors import EaselError, InvalidRequest, NotFound
-from backend.image import infotext, save
+from backend.errors import EaselError, InvalidRequest, NotFound, UserError
+from backend.image import batch, infotext, save
 from backend.messages import Picture
 from backend.request import FIELDS, Request
 from backend.store.history import History, PictureFile
@@ -30,13 +30,16 @@ class Pictures:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
-    def write(self, lease: Lease, picture: Picture) -> PictureFile:
-        """Save one picture with its settings; the same job and index always give the same file. Raises StorageError."""
+    def write(self, lease: Lease, picture: Picture, is_free: Callable[[str], bool] = lambda path: True) -> PictureFile:
+        """Save one picture with its settings; the same job and index always give the same file. Raises StorageError.
+
+        `is_free` tells of a path whether no other picture has it.
+        """
         request = lease.request.of_image(picture.index)
-        name = save.file_name(lease.request, lease.created, lease.job, picture.index)
-        path = PurePosixPath(_folder(lease.owner), name)
+        exact = json.dumps(request.to_json(), ensure_ascii=False)
+        path = self._place(lease, picture.index, exact, is_free)
         text = infotext.write(request, picture.facts)
-        save.save(picture, self.outputs / path, text, json.dumps(request.to_json(), ensure_ascii=False))
+        save.save(picture, self.outputs / path, text, exact)
         return PictureFile(index=picture.index, path=str(path), width=picture.width, height=picture.height,
                            seed=request.seed, infotext=text, format=request.image_format, notes=picture.notes)
 
@@ -67,6 +70,22 @@ class Pictures:
             except (EaselError, OSError) as error:
                 log.warning("%s could not be taken into the history: %s", name, error)
         return made
+
+    def _place(self, lease: Lease, index: int, exact: str, is_free: Callable[[str], bool]) -> PurePosixPath:
+        folder = _folder(lease.owner)
+        if not lease.request.output_name:
+            return PurePosixPath(folder, save.file_name(lease.request, lease.created, lease.job, index))
+        wanted = (PurePosixPath(folder, place) for place in batch.places(lease.request, index))
+        return next(path for path in wanted if is_free(str(path)) and self._may_be_written(path, exact))
+
+    def _may_be_written(self, path: PurePosixPath, exact: str) -> bool:
+        """Nothing is there, or this very picture, from before a crash."""
+        try:
+            return save.read(self.outputs / path).request_json == exact
+        except NotFound:
+            return True
+        except UserError:
+            return False
 
     def _names(self) -> Iterator[str]:
         for path in sorted(self.outputs.rglob("*")):

@@ -24,6 +24,7 @@ from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory, out_of_memory
+from backend.worker.checkpoints.upscaler import Upscaler
 from backend.worker.coding import Coder
 from backend.worker.denoiser import denoise
 from backend.worker.guidance import Row
@@ -31,6 +32,7 @@ from backend.worker.packing import BUCKETS, RowCurve
 from backend.worker.preview import jpeg
 from backend.worker.program import Program, Task
 from backend.worker.score import compose
+from backend.worker.upscaling import Enlarge, Expect, Inspect
 from backend.worker.work import Decode, Encode, Finished, Look
 
 log = logging.getLogger(__name__)
@@ -83,12 +85,14 @@ class Engine:
         """
         self._admit()
         for program in self.programs:
-            if isinstance(program.work, Encode | Look):
+            if isinstance(program.work, Encode | Look | Inspect | Expect):
                 self._encode(program, program.work)
                 return True
         ready = [p for p in self.programs if isinstance(p.work, Decode)]
         if ready:
             self._decode(ready)
+        elif self.programs and isinstance(self.programs[0].work, Enlarge):
+            self._enlarge(self.programs[0], self.programs[0].work)
         elif self.programs:
             self._call(self._pack())
         return bool(self.programs or self.tasks)
@@ -140,15 +144,44 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: Encode | Look) -> None:
-        model, request = program.model, program.task.run.request
+    def _encode(self, program: Program, work: Encode | Look | Inspect | Expect) -> None:
         with self._border(program.task, program):
-            if isinstance(work, Encode):
-                self._advance(program, [self.coder.text(model, request, text) for text in work.texts])
-            else:
-                latent, note = self.coder.look(model, work)
+            self._advance(program, self._prepared(program, work))
+
+    def _prepared(self, program: Program, work: Encode | Look | Inspect | Expect) -> Any:
+        match work:
+            case Encode():
+                request = program.task.run.request
+                return [self.coder.text(program.model, request, text) for text in work.texts]
+            case Look():
+                latent, note = self.coder.look(program.model, work)
                 program.note(note)
-                self._advance(program, latent)
+                return latent
+            case Inspect():
+                return self._upscaler(program, work.upscaler).traits
+            case Expect():
+                program.expected += work.tiles
+                return None
+
+    def _upscaler(self, program: Program, name: str) -> Upscaler:
+        return self.memory.upscalers.get(program.task.run.upscalers[name])
+
+    def _enlarge(self, program: Program, work: Enlarge) -> None:
+        """One tile; then it is the others' turn."""
+        self.programs.append(self.programs.pop(self.programs.index(program)))
+        with self._border(program.task, program):
+            self._advance(program, self._enlarged(program, work))
+
+    def _enlarged(self, program: Program, work: Enlarge) -> np.ndarray | None:
+        try:
+            pixels = self._upscaler(program, work.upscaler).run(work.tile)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            self.memory.free_cache()
+            return None
+        self._step_done(program)
+        return pixels
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
@@ -211,27 +244,24 @@ class Engine:
     def _advance(self, program: Program, answer: Any) -> None:
         with self._border(program.task, program):
             try:
-                program.work = program.drawing.send(answer)
-                program.answers = [None] * len(program.rows)
+                work = program.drawing.send(answer)
+                while isinstance(work, Finished):
+                    self._deliver(program, work.pixels)
+                    work = program.drawing.send(None)
+                program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
             except StopIteration as end:
                 self._deliver(program, end.value)
-                return
-        if isinstance(program.work, Finished):
-            self._deliver(program, program.work.pixels)
-            if program in self.programs:
-                self._advance(program, None)
 
     def _deliver(self, program: Program, pixels: np.ndarray) -> None:
-        task, due = program.task, program.due.popleft()
-        if not program.due:
+        task, due, notes = program.task, program.due[0], tuple(program.notes)
+        if not program.next():
             self._close(program)
         task.drawing.discard(due.index)
         self.emit(Picture(
             job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts={"Model hash": program.model.sha256[:10]}, notes=(*due.notes, *program.notes),
+            facts={"Model hash": program.model.sha256[:10]}, notes=(*due.notes, *notes),
         ))
-        program.call, program.notes = 0, []
         self._finish_if_empty(task)
 
     def _leave_out(self, task: Task, index: int) -> list[int]:
@@ -301,12 +331,15 @@ class Engine:
 
     def _heard(self, program: Program, noisy: Noisy, denoised: Tensor) -> None:
         """A picture has made one denoiser call more."""
-        program.call += 1
         program.sigma = noisy.sigma
-        calls = max(program.due[0].calls, program.call)
-        self.emit(Progress(program.task.run.job, program.index, program.call, calls))
-        if self.preview_every and program.call % self.preview_every == 0 and program.call < calls:
+        self._step_done(program)
+        if self.preview_every and program.call % self.preview_every == 0 and program.call < program.expected:
             self._preview(program, denoised)
+
+    def _step_done(self, program: Program) -> None:
+        program.call += 1
+        program.expected = max(program.expected, program.call)
+        self.emit(Progress(program.task.run.job, program.index, program.call, program.expected))
 
     def _preview(self, program: Program, denoised: Tensor) -> None:
         """Send a preview unless the picture's last one is still fresh."""

@@ -24,7 +24,8 @@ from backend.worker.plan import Part, Pass, Plan
 from backend.worker.seamless import Seamless
 from backend.worker.source import Source
 from backend.worker.start import Start, from_picture, noised
-from backend.worker.work import Canvas, Decode, Drawing, Encode, Look
+from backend.worker.upscaling import enlarged
+from backend.worker.work import Canvas, Decode, Drawing, Encode, Look, Work
 
 OnStep = Callable[[Noisy, Tensor], None]
 
@@ -86,13 +87,14 @@ def _sampled(
     return (yield from guided(sampler, guide.denoiser(path, start), guide.on_step))
 
 
-def _enlarged(request: Request, canvas: Canvas, latent: Tensor) -> Generator[Decode | Look, Any, Tensor]:
+def _enlarged(request: Request, canvas: Canvas, latent: Tensor) -> Generator[Work, Any, Tensor]:
     """The first pass's latent at the second's size, directly or by way of its pixels."""
     target = Target.of(request)
     if request.hr_upscaler in LATENT_MODES:
         return target.latent(latent, request.hr_upscaler)
     pixels = yield Decode(latent, canvas.tiling)
-    return (yield Look(target.pixels(pixels, request.hr_upscaler), kept=False, tiling=canvas.tiling))
+    larger = yield from enlarged(pixels, request.hr_upscaler, *target.whole)
+    return (yield Look(target.cut(larger), kept=False, tiling=canvas.tiling))
 
 
 def _image_noise(request: Request, canvas: Canvas) -> ImageNoise:

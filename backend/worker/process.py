@@ -22,6 +22,8 @@ from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
 from backend.worker.engine import Engine
 
+MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
+
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +36,7 @@ def main(connection: Connection, device: str, policy: Policy, preview_every: int
         connection.send(Refused(str(error)))
         return
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    events: queue.Queue[Event | None] = queue.Queue(MAX_EVENTS)
     threading.Thread(target=_read, args=(connection, commands), daemon=True, name="commands").start()
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
@@ -75,7 +77,7 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
 
 
-def _write(connection: Connection, events: queue.SimpleQueue[Event | None]) -> None:
+def _write(connection: Connection, events: queue.Queue[Event | None]) -> None:
     while (event := events.get()) is not None:
         try:
             connection.send(event)

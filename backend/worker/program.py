@@ -53,10 +53,14 @@ class Program:
     drawing: Drawing
     work: Work | None = None
     answers: list[Tensor | None] = field(default_factory=list)
-    call: int = 0                   # since the last picture
+    call: int = 0                   # network calls made and tiles enlarged since the last picture
+    expected: int = 0               # how many there will be until the next
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.expected = self.due[0].calls
 
     @property
     def index(self) -> int:
@@ -80,3 +84,10 @@ class Program:
         """Something that the person should know, told once with the next picture; "" is nothing."""
         if text and text not in self.notes:
             self.notes.append(text)
+
+    def next(self) -> bool:
+        """The picture that was drawn is delivered; whether there is another."""
+        self.due.popleft()
+        self.call, self.notes = 0, []
+        self.expected = self.due[0].calls if self.due else 0
+        return bool(self.due)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from backend.worker.guidance import Row
+from backend.worker.upscaling import Enlarge, Expect, Inspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = Encode | Look | Decode | Finished | list[Row]
-"""Rows are answered by their denoised latents, in order."""
+Work = Encode | Look | Decode | Finished | Inspect | Expect | Enlarge | list[Row]
+"""Those of `upscaling` are told there. Rows are answered by their denoised latents, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]
 """Returns the last picture, RGB pixels, uint8 (H, W, 3)."""

@@ -408,7 +408,7 @@ def test_jobs_are_listed_cancelled_and_tried_again(client: TestClient, door: Doo
 
 @pytest.mark.parametrize("error, status", [
     (NotAllowed("x"), 409), (StorageError("x"), 507), (CheckpointError("x"), 422), (WorkerLost("x"), 503), (OutOfMemory("x"), 500),
-    (UserError("x"), 500),
+    (UserError("x"), 422),
 ])
 def test_each_error_has_its_status(error: Exception, status: int) -> None:
     assert status_of(error) == status
