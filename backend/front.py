@@ -15,8 +15,10 @@ from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
+from backend.image import naming
 from backend.image.save import read as read_picture
 from backend.messages import Checkpoint
+from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
@@ -27,6 +29,7 @@ from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
 from backend.store.pictures import LOCAL, Pictures
+from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
@@ -57,6 +60,7 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
+        self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
@@ -96,16 +100,17 @@ class Backend:
     def submit(self, values: Mapping[str, Any], owner: str = LOCAL) -> Job:
         """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
 
-        What is missing takes the checkpoint's defaults; random seeds are drawn now.
+        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn now.
         """
         problems: list[Problem] = []
         checkpoint = self._checkpoint_of(values, problems)
-        defaults = {**checkpoint.defaults, "checkpoint": checkpoint.key} if checkpoint else {}
+        own = settings(self.preferences(owner))
+        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
         try:
             request = Request.parse(values, defaults)
         except InvalidRequest as error:
             raise InvalidRequest(problems=[*problems, *error.problems]) from None
-        problems += self._uploads.check(request, owner)
+        problems += naming.problems(request) + self._uploads.check(request, owner)
         if problems or checkpoint is None:
             raise InvalidRequest(problems=problems)
         job = self._jobs.add(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
@@ -205,6 +210,23 @@ class Backend:
         self._jobs.state(job_id, owner)
         return self._dispatcher.live.preview(job_id)
 
+    # ---- preferences ----
+
+    def preferences(self, owner: str = LOCAL) -> dict[str, Any]:
+        """What the owner has chosen: defaults of later jobs, of the tabs, and the look. See `backend.preferences`."""
+        return self._preferences.of(owner)
+
+    def set_preferences(self, values: Mapping[str, Any], owner: str = LOCAL) -> dict[str, Any]:
+        """Keep these beside the others, None takes one away; all that is chosen then.
+
+        InvalidRequest names every wrong one, and then nothing is kept.
+        """
+        return self._preferences.change(owner, values)
+
+    def example_name(self, values: Mapping[str, Any], owner: str = LOCAL) -> str:
+        """What a picture of the owner would be called with these settings. InvalidRequest as above."""
+        return example(changed(self.preferences(owner), values), owner)
+
     # ---- catalogue ----
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
@@ -255,7 +277,7 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.preview_every)
+        return ProcessHandle(self._worker_module, device, self.settings.policy)
 
     def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
         name = values.get("checkpoint", "")

@@ -126,15 +126,17 @@ class Request:
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
-    image_format: str = param("png", "Image format", "choice", "output", choices=IMAGE_FORMATS, override="samples_format",
-                              help="The settings are written into all three.")
-    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality")
-    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless")
+    image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
+                              help="PNG keeps every pixel. How a picture was made is written into all three.")
+    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
+                               help="100 is the best and the largest; PNG has none.")
+    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless", help="Keeps every pixel, in larger files.")
     folder_pattern: str = param("[date]", "Folder of pictures", "text", "files", override="directories_filename_pattern",
-                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders.")
+                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders within folders.")
     name_pattern: str = param("[time]-[job]-[number]-[seed]", "File name of pictures", "text", "files", override="samples_filename_pattern",
-                              help="[seed], [prompt_words], [date], [steps], ... are filled in; names never clash.")
-    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save")
+                              help="[seed], [prompt_words], [steps], ... are filled in. Two pictures never get the same name.")
+    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save",
+                            help="Beside the pictures of a job, all of them in one.")
     preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
                                override="show_progress_every_n_steps", help="0 shows none.")
     preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",

@@ -21,7 +21,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers"),
     ("backend.field", "backend.request", "backend.extent", "backend.flags", "backend.prompt", "backend.families"),
-    ("backend.messages", "backend.image"),
+    ("backend.messages", "backend.image", "backend.preferences"),
     ("backend.catalog", "backend.store"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
     ("backend.line",),

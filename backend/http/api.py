@@ -18,6 +18,7 @@ from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.schema import read_img2img, read_options, read_payload, write_options
 from backend.image import incoming, save
+from backend.preferences import settings
 from backend.request import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -70,13 +71,16 @@ def skip(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
 @router.get("/options")
 def options(backend: FrontDoor, kept: ClientOptions, owner: Owner) -> dict[str, Any]:
     """The settings that a request of this caller starts from."""
-    return write_options(kept.of(owner), backend)
+    return write_options({**settings(backend.preferences(owner)), **kept.of(owner)}, backend)
 
 
 @router.post("/options")
 def set_options(backend: FrontDoor, kept: ClientOptions, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
-    """Keeps settings for the caller's later API requests, and for nobody else's."""
-    kept.update(owner, read_options(payload, backend))
+    """Keeps settings for the caller's later API requests, those of the Settings tab for the page too."""
+    values = read_options(payload, backend)
+    chosen = settings(values)
+    backend.set_preferences(chosen, owner)
+    kept.update(owner, {name: value for name, value in values.items() if name not in chosen})
     return {}
 
 

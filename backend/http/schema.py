@@ -12,7 +12,7 @@ from typing import Any
 from backend import Backend
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.field import Field
-from backend.image import incoming
+from backend.image import incoming, naming
 from backend.messages import Checkpoint
 from backend.request import FIELDS, Request
 from backend.sampling.names import split_suffix
@@ -65,6 +65,13 @@ OFF: dict[str, tuple[Any, ...]] = {
 
 # AUTOMATIC1111's own default for these is -1.
 MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
+
+
+# Words of options that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
+OPTION_WORDS: dict[str, dict[Any, Any]] = {
+    "show_progress_every_n_steps": {-1: 0, 0: 1},
+    "show_progress_type": {"Approx NN": "Approx cheap", "TAESD": "Approx cheap"},
+}
 
 
 class Options:
@@ -141,7 +148,7 @@ def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]
     problems = list(_unknown(payload, BY_OVERRIDE, ""))
     values = _known(payload, BY_OVERRIDE)
     try:
-        Request.parse(values)
+        problems += naming.problems(Request.parse(values))
         problems += _unusable(backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
     except InvalidRequest as error:
         problems += error.problems
@@ -161,6 +168,7 @@ def write_options(options: Mapping[str, Any], backend: Backend) -> dict[str, Any
         own, title, sha256 = {name: field.default for name, field in FIELDS.items()}, None, ""
     values = {**own, **options}
     named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
+    named["show_progress_every_n_steps"] = values["preview_every"] or -1
     return {**named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
 
 
@@ -169,8 +177,12 @@ def _unusable(checkpoint: Checkpoint) -> list[Problem]:
 
 
 def _known(payload: Mapping[str, Any], table: Mapping[str, Field]) -> dict[str, Any]:
-    given = {table[key]: value for key, value in payload.items() if key in table}
+    given = {table[key]: _our_word(key, value) for key, value in payload.items() if key in table}
     return {field.name: _as_ours(field, value) for field, value in given.items() if not _is_missing(field, value)}
+
+
+def _our_word(key: str, value: Any) -> Any:
+    return OPTION_WORDS.get(key, {}).get(value, value) if isinstance(value, int | str) else value
 
 
 def _is_missing(field: Field, value: Any) -> bool:

@@ -57,8 +57,8 @@ def image_of(row: ImageRow, request: Request) -> Image:
     """The picture as the house sees it; `request` is its whole job's."""
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
-                 request=request.of_image(row.index).to_json(), name=row.path.rpartition("/")[2], starred=row.starred,
-                 binned=row.binned is not None, model=row.model, sampler=row.sampler)
+                 request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
+                 starred=row.starred, binned=row.binned is not None, model=row.model, sampler=row.sampler)
 
 
 def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
@@ -72,9 +72,10 @@ def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
 
 
 def images_of(session: Session, requests: Mapping[str, Request]) -> dict[str, list[Image]]:
-    """The pictures of several jobs, given as job id -> request, in the order of their indices."""
+    """The pictures of several jobs, given as job id -> request, in the order of their indices; no grids."""
     found: dict[str, list[Image]] = {job: [] for job in requests}
-    query = select(ImageRow).where(ImageRow.job.in_(requests), *SHOWN).order_by(ImageRow.job, ImageRow.index)
+    query = select(ImageRow).where(ImageRow.job.in_(requests), ImageRow.index >= 0, *SHOWN)
+    query = query.order_by(ImageRow.job, ImageRow.index)
     for row in session.scalars(query):
         found[row.job].append(image_of(row, requests[row.job]))
     return found
@@ -107,6 +108,14 @@ class History:
         """Where the file lies below the outputs folder; NotFound as in `image`."""
         with self._database.read() as session:
             return _find(session, image_id, owner).path
+
+    def of_job(self, job: str, owner: str) -> tuple[list[Image], list[str]]:
+        """A job's own pictures in the order of their indices, and where their files lie."""
+        query = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
+        query = query.where(ImageRow.job == job, ImageRow.owner == owner, ImageRow.index >= 0, *SHOWN)
+        with self._database.read() as session:
+            rows = session.execute(query.order_by(ImageRow.index)).all()
+            return [image_of(row, stored_request(request)) for row, request in rows], [row.path for row, _ in rows]
 
     def add(self, job: str, lease: str, saved: PictureFile) -> Image | None:
         """Record a saved picture and its notes; None when the job is no longer held under this lease (a ghost).

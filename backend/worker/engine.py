@@ -29,7 +29,7 @@ from backend.worker.coding import Coder
 from backend.worker.denoiser import denoise
 from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
-from backend.worker.preview import jpeg
+from backend.worker.preview import jpeg, preview
 from backend.worker.program import Program, Task
 from backend.worker.score import compose
 from backend.worker.upscaling import Enlarge, Expect, Inspect
@@ -45,13 +45,12 @@ Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
 class Engine:
-    """See the module. `emit` receives every event; `preview_every` counts denoiser calls (0 = no previews)."""
+    """See the module. `emit` receives every event."""
 
-    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None], preview_every: int = 3) -> None:
+    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
-        self.preview_every = preview_every
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.curves: dict[tuple, RowCurve] = {}
@@ -333,7 +332,8 @@ class Engine:
         """A picture has made one denoiser call more."""
         program.sigma = noisy.sigma
         self._step_done(program)
-        if self.preview_every and program.call % self.preview_every == 0 and program.call < program.expected:
+        every = program.task.run.request.preview_every
+        if every and program.call % every == 0 and program.call < program.expected:
             self._preview(program, denoised)
 
     def _step_done(self, program: Program) -> None:
@@ -347,7 +347,10 @@ class Engine:
         if now < program.previewed + PREVIEW_SECONDS:
             return
         program.previewed = now
-        self.emit(Preview(program.task.run.job, program.index, jpeg(program.model.preview(denoised[None])[0])))
+        pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
+        if small:
+            self.memory.free_cache()
+        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
 
 
 def _sentence(error: Exception) -> str:

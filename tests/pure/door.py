@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from backend import Image, Job, Live, Status
+from backend import Image, Job, Live, Status, preferences
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint
 from backend.request import FIELDS, Request
@@ -31,6 +31,7 @@ class Door:
         self.settings, self.at_once = settings, at_once
         self.all: dict[str, Job] = {}
         self.calls: list[str] = []
+        self.chosen: dict[str, dict[str, Any]] = {}
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads")
@@ -103,6 +104,16 @@ class Door:
 
     def uploaded(self, upload_id: str, owner: str = "local") -> Path:
         return self.uploads.file(upload_id, owner)
+
+    def preferences(self, owner: str = "local") -> dict[str, Any]:
+        return self.chosen.get(owner, {})
+
+    def set_preferences(self, values: Mapping[str, Any], owner: str = "local") -> dict[str, Any]:
+        self.chosen[owner] = preferences.changed(self.preferences(owner), values)
+        return self.chosen[owner]
+
+    def example_name(self, values: Mapping[str, Any], owner: str = "local") -> str:
+        return preferences.example(preferences.changed(self.preferences(owner), values), owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return [DEMO]
