@@ -13,6 +13,7 @@ from typing import IO, Any
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.extent import settled
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
 from backend.image import naming
@@ -22,6 +23,7 @@ from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
+from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.batches import Batches
@@ -33,6 +35,7 @@ from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompts
 
 WORKER = "backend.worker.process"
 
@@ -42,7 +45,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `promptbook` is a part of the door:
+    styles, wildcards, and all else that helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -60,6 +64,7 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
+        self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
         self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
         self._catalog = catalog or Catalog(settings.models, settings.data)
@@ -100,7 +105,8 @@ class Backend:
     def submit(self, values: Mapping[str, Any], owner: str = LOCAL) -> Job:
         """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
 
-        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn now.
+        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in now.
         """
         problems: list[Problem] = []
         checkpoint = self._checkpoint_of(values, problems)
@@ -113,7 +119,9 @@ class Backend:
         problems += naming.problems(request) + self._uploads.check(request, owner)
         if problems or checkpoint is None:
             raise InvalidRequest(problems=problems)
-        job = self._jobs.add(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        request = self._settled(request, owner)
+        request = self.promptbook.resolved(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        job = self._jobs.add(request, owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
 
@@ -248,17 +256,20 @@ class Backend:
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
-    def infotext(self, text: str) -> dict[str, Any]:
-        """The field values in a picture's settings text; a checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotexts.read(text))
+    def infotext(self, text: str, owner: str = LOCAL) -> dict[str, Any]:
+        """The field values in a picture's settings text, the owner's styles taken out of its prompts.
 
-    def told_by(self, file: bytes) -> Told:
+        A checkpoint that is not here is left out.
+        """
+        return self._with_own_checkpoint(infotexts.read(text, styles=self.promptbook.as_theirs(owner)))
+
+    def told_by(self, file: bytes, owner: str = LOCAL) -> Told:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
 
         UserError when it is no picture.
         """
         saved = read_picture(file)
-        found = infotexts.read(saved.infotext, saved.request_json)
+        found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
         return Told(saved.infotext, values, tuple(_missing(found, values)))
 
@@ -266,6 +277,10 @@ class Backend:
         return self._dispatcher.status()
 
     # ---- inside ----
+
+    def _settled(self, request: Request, owner: str) -> Request:
+        """With the size that it draws, which may follow from the picture that it starts from."""
+        return settled(request, self._uploads.size(request.init_image, owner)) if request.init_image else request
 
     def _with_own_checkpoint(self, found: infotexts.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}

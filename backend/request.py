@@ -38,6 +38,8 @@ MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpain
 STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
 EXPANSIONS = ("Random", "Combinatorial", "Off")
 PREVIEWS = ("Approx cheap", "Full")
+RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
+            "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
 DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
 
 
@@ -245,8 +247,10 @@ class Request:
     source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
     output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
     output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
-    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, or none
+    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, one for all, or none
     negative_prompts: tuple[str, ...] = param((), "Negative prompts as resolved", "texts", "hidden", internal=True)
+    hr_prompts: tuple[str, ...] = param((), "Hires prompts as resolved", "texts", "hidden", internal=True)
+    hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
     template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
     negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
 
@@ -302,7 +306,7 @@ class Request:
     @property
     def chains(self) -> int:
         """How many pictures are drawn from the start, each with a prompt of its own."""
-        return len(self.prompts) or self.batch_count * self.batch_size
+        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
 
     @property
     def count(self) -> int:
@@ -310,13 +314,10 @@ class Request:
         return self.chains * self.rounds
 
     def _resolved(self, index: int) -> Request:
-        """With the prompts of chain `index`; what was typed stays as the template if it is another text."""
-        prompt, negative = self.prompts[index], self.negative_prompts[index]
-        return self.replace(
-            prompt=prompt, negative_prompt=negative, prompts=(), negative_prompts=(), styles=(),
-            template=self.prompt if prompt != self.prompt else self.template,
-            negative_template=self.negative_prompt if negative != self.negative_prompt else self.negative_template,
-        )
+        """With the texts of chain `index` in the place of what was typed."""
+        lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
+        texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
+        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
 
     def idle(self, field: Field) -> bool:
         """Whether the field changes nothing in this request, because nothing that it needs is switched on."""

@@ -32,7 +32,7 @@ async def txt2img(
     request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
-    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend)
+    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend, owner)
     return await _drawn(request, backend, changes, owner, values, payload)
 
 
@@ -109,13 +109,20 @@ def schedulers() -> list[dict[str, Any]]:
     return [answers.scheduler(row) for row in SCHEDULES.values()]
 
 
+@router.get("/prompt-styles")
+def prompt_styles(backend: FrontDoor, owner: Owner) -> list[dict[str, str]]:
+    """The styles that a request of this caller may name."""
+    return backend.promptbook.as_theirs(owner)
+
+
 @router.post("/png-info")
-def png_info(_: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+def png_info(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
     try:
-        return answers.png_info(save.read(incoming.from_base64(payload.get("image"))))
+        saved = save.read(incoming.from_base64(payload.get("image")))
     except UserError as error:
         raise InvalidRequest(str(error), field="image") from error
+    return answers.png_info(saved, backend.promptbook.as_theirs(owner))
 
 
 @router.get("/upscalers")

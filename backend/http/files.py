@@ -101,7 +101,7 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
 @router.post("/settings")
 async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    return asdict(await run_in_threadpool(backend.told_by, await request.body()))
+    return asdict(await run_in_threadpool(backend.told_by, await request.body(), owner))
 
 
 @router.get("/upload/{upload}")

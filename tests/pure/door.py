@@ -17,11 +17,23 @@ from PIL import Image as Pillow
 from backend import Image, Job, Live, Status, preferences
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint
+from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompt, UsedPrompts
 
 DEMO = Checkpoint("demo", "demo.safetensors [0123456789]", "/srv/secret/demo.safetensors", "sd1", True, "0123456789" + "a" * 54)
+
+
+class NoneUsed(UsedPrompts):
+    """Nobody has ever drawn anything."""
+
+    def __init__(self) -> None:
+        pass
+
+    def of(self, owner: str, query: str = "", limit: int = 50) -> list[UsedPrompt]:
+        return []
 
 
 class Door:
@@ -35,9 +47,10 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads")
+        self.promptbook = PromptBook(settings.data, (), NoneUsed())
 
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
-        request = Request.parse(values, self.defaults()).with_seeds()
+        request = self.promptbook.resolved(Request.parse(values, self.defaults()).with_seeds(), owner)
         self.checkpoint(request.checkpoint)
         job = Job(id=secrets.token_urlsafe(8), owner=owner, state="running", request=request, position=0,
                   created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
@@ -126,7 +139,7 @@ class Door:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
 
-    def infotext(self, text: str) -> dict[str, Any]:
+    def infotext(self, text: str, owner: str = "local") -> dict[str, Any]:
         return {"prompt": text.splitlines()[0], "steps": 7}
 
     def status(self) -> Status:
