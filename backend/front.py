@@ -14,6 +14,7 @@ from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.extent import settled
+from backend.gallery import Gallery
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
 from backend.image import naming
@@ -45,8 +46,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `promptbook` is a part of the door:
-    styles, wildcards, and all else that helps with writing prompts.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. Parts of the door: `gallery`, what can be
+    done with pictures that are there, and `promptbook`, styles, wildcards and what else helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -67,6 +68,7 @@ class Backend:
         self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
         self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
+        self.gallery = Gallery(self._database, self._history, self._pictures)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
         self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.field", "backend.request", "backend.extent", "backend.flags", "backend.prompt", "backend.families"),
     ("backend.messages", "backend.image", "backend.preferences"),
     ("backend.catalog", "backend.store", "backend.wildcards", "backend.tags"),
-    ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
+    ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
     ("backend.line", "backend.resolve", "backend.suggestions"),
     ("backend.dispatch", "backend.promptbook"),
     ("backend", "backend.front"),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image as Pillow
@@ -47,6 +48,7 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads")
+        self.gallery = SimpleNamespace(is_missing=lambda image, owner: not self.image_file(image, owner).is_file())
         self.promptbook = PromptBook(settings.data, (), NoneUsed())
 
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
