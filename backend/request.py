@@ -233,14 +233,15 @@ class Request:
     upscale_to_height: int = param(0, "Scale to height", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
                                    api="upscaling_resize_h", infotext="Postprocess upscale to", help="0 goes by the factor, or by the width.")
     upscale_crop: bool = param(True, "Crop to fit", "bool", "extras", needs=("process",), api="upscaling_crop", infotext="Postprocess crop",
-                               help="Cuts what stands over when both sides are given; otherwise the picture fits inside.")
+                               help="When both sides are given: cut what stands over. Otherwise the picture is only made large enough.")
     gfpgan_visibility: float = param(0.0, "GFPGAN visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                     infotext="Postprocess GFPGAN visibility", help="Restores faces; 0 is off.")
+                                     infotext="GFPGAN visibility", help="Restores faces; 0 is off.")
     codeformer_visibility: float = param(0.0, "CodeFormer visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                         infotext="Postprocess CodeFormer visibility", help="Restores faces; 0 is off.")
+                                         infotext="CodeFormer visibility", help="Restores faces; 0 is off.")
     codeformer_weight: float = param(0.0, "CodeFormer weight", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                     infotext="Postprocess CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
-    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",))
+                                     infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
+    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
+                                infotext="Postprocess upscale first")
     loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
                                 infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
     process: str = param(DRAW, "Process", "choice", "hidden", choices=PROCESSES, internal=True)

@@ -24,13 +24,14 @@ from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory, out_of_memory
-from backend.worker.checkpoints.upscaler import Upscaler
 from backend.worker.coding import Coder
 from backend.worker.denoiser import denoise
+from backend.worker.faces import Find, Restore
 from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
 from backend.worker.preview import jpeg, preview
 from backend.worker.program import Program, Task
+from backend.worker.retouch import Retouch, Retoucher
 from backend.worker.score import compose
 from backend.worker.upscaling import Enlarge, Expect, Inspect
 from backend.worker.work import Decode, Encode, Finished, Look
@@ -53,6 +54,7 @@ class Engine:
         self.emit = emit
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
+        self.retoucher = Retoucher(memory)
         self.curves: dict[tuple, RowCurve] = {}
         self.coder = Coder(memory)
         self.calls_on_checkpoint = 0
@@ -84,7 +86,7 @@ class Engine:
         """
         self._admit()
         for program in self.programs:
-            if isinstance(program.work, Encode | Look | Inspect | Expect):
+            if isinstance(program.work, Encode | Look | Expect | Inspect | Find | Restore):
                 self._encode(program, program.work)
                 return True
         ready = [p for p in self.programs if isinstance(p.work, Decode)]
@@ -116,7 +118,13 @@ class Engine:
             return None
         if not self.programs:
             return waiting[0]
-        current = self.programs[0].task.run.checkpoint.key
+        edits = [task for task in waiting if task.edits]
+        if edits and not any(program.task.edits for program in self.programs):
+            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
+        waiting = [task for task in waiting if not task.edits]
+        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
+        if current is None:
+            return waiting[0] if waiting else None
         same = [task for task in waiting if task.run.checkpoint.key == current]
         others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
         rows = sum(len(program.rows) or 2 for program in self.programs)
@@ -127,7 +135,7 @@ class Engine:
     def _start(self, task: Task) -> None:
         indices = task.take()
         with self._border(task):
-            program = compose(task, indices, self._model(task), self._heard)
+            program = compose(task, indices, None if task.edits else self._model(task), self._heard)
             self.programs.append(program)
             self._advance(program, None)
 
@@ -143,11 +151,11 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: Encode | Look | Inspect | Expect) -> None:
+    def _encode(self, program: Program, work: Encode | Look | Expect | Retouch) -> None:
         with self._border(program.task, program):
             self._advance(program, self._prepared(program, work))
 
-    def _prepared(self, program: Program, work: Encode | Look | Inspect | Expect) -> Any:
+    def _prepared(self, program: Program, work: Encode | Look | Expect | Retouch) -> Any:
         match work:
             case Encode():
                 request = program.task.run.request
@@ -156,31 +164,19 @@ class Engine:
                 latent, note = self.coder.look(program.model, work)
                 program.note(note)
                 return latent
-            case Inspect():
-                return self._upscaler(program, work.upscaler).traits
             case Expect():
                 program.expected += work.tiles
                 return None
-
-    def _upscaler(self, program: Program, name: str) -> Upscaler:
-        return self.memory.upscalers.get(program.task.run.upscalers[name])
+        return self.retoucher.answer(program.task.run, work)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
-            self._advance(program, self._enlarged(program, work))
-
-    def _enlarged(self, program: Program, work: Enlarge) -> np.ndarray | None:
-        try:
-            pixels = self._upscaler(program, work.upscaler).run(work.tile)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            self.memory.free_cache()
-            return None
-        self._step_done(program)
-        return pixels
+            pixels = self.retoucher.answer(program.task.run, work)
+            if pixels is not None:
+                self._step_done(program)
+            self._advance(program, pixels)
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
@@ -259,7 +255,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts={"Model hash": program.model.sha256[:10]}, notes=(*due.notes, *notes),
+            facts=program.facts, notes=(*due.notes, *notes),
         ))
         self._finish_if_empty(task)
 

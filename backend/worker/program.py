@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from backend.messages import Run
+from backend.request import EXTRAS
 from backend.worker.checkpoints.base import Model
+from backend.worker.extras import Editing
 from backend.worker.guidance import Row
+from backend.worker.retouch import Retouch
 from backend.worker.source import Source
 from backend.worker.work import Drawing, Work
 
@@ -23,6 +26,11 @@ class Task:
     waiting: deque[int]
     source: Source | None = None
     drawing: set[int] = field(default_factory=set)
+
+    @property
+    def edits(self) -> bool:
+        """Whether the job works on a finished picture, without a checkpoint."""
+        return self.run.request.process == EXTRAS
 
     def take(self) -> list[int]:
         """The pictures of the next program: one, or with loopback those rounds of one chain that are missing."""
@@ -48,16 +56,17 @@ class Program:
     """A generator at work, what it waits for, and which pictures of its job it has still to deliver."""
 
     task: Task
-    model: Model
+    model: Model | None             # None for one that works on a finished picture
     due: deque[Due]
-    drawing: Drawing
-    work: Work | None = None
+    drawing: Drawing | Editing
+    work: Work | Retouch | None = None
     answers: list[Tensor | None] = field(default_factory=list)
     call: int = 0                   # network calls made and tiles enlarged since the last picture
     expected: int = 0               # how many there will be until the next
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.expected = self.due[0].calls

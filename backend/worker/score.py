@@ -11,6 +11,7 @@ from backend.request import Request
 from backend.sampling.protocol import Noisy
 from backend.worker import rounds
 from backend.worker.checkpoints.base import Model
+from backend.worker.extras import edit
 from backend.worker.plan import plan
 from backend.worker.program import Due, Program, Task
 from backend.worker.rounds import Round, draw_rounds
@@ -20,12 +21,22 @@ from backend.worker.work import Canvas
 OnCall = Callable[[Program, Noisy, Tensor], None]
 
 
-def compose(task: Task, indices: Sequence[int], model: Model, on_call: OnCall) -> Program:
-    """The program that draws the pictures `indices` of a job, all of one chain. Raises InvalidRequest naming a field.
+def compose(task: Task, indices: Sequence[int], model: Model | None, on_call: OnCall) -> Program:
+    """The program that makes the pictures `indices` of a job, all of one chain. Raises InvalidRequest naming a field.
 
-    `on_call(program, noisy, denoised)` hears of every denoiser call.
+    `on_call(program, noisy, denoised)` hears of every denoiser call. Without a model a finished picture is worked on.
     """
     request = task.run.request.of_image(indices[-1])
+    return _drawing(task, indices, request, model, on_call) if model else _editing(task, indices[-1], request)
+
+
+def _editing(task: Task, index: int, request: Request) -> Program:
+    notes: list[str] = []
+    drawing = edit(request, task.run.pictures[request.init_image], notes.append)
+    return Program(task, None, deque([Due(index, 0)]), drawing, notes=notes)
+
+
+def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall) -> Program:
     if task.source is None:
         task.source = Source.prepare(request, task.run.pictures)
     planned = [plan(each, model.schedule) for each in rounds.requests(request)]
@@ -36,7 +47,7 @@ def compose(task: Task, indices: Sequence[int], model: Model, on_call: OnCall) -
         on_call(program, noisy, denoised)
 
     drawing = draw_rounds(steps, _canvas(request, model, task.source), heard, task.source)
-    program = Program(task, model, _due(steps, indices), drawing)
+    program = Program(task, model, _due(steps, indices), drawing, facts={"Model hash": model.sha256[:10]})
     return program
 
 
