@@ -285,7 +285,7 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/image/{name}")
     @app.get("/easel/image/{name}/thumb")
     def image(name: str) -> Response:
-        if name in fake.missing:
+        if name in fake.missing or name not in fake.pictures:
             return JSONResponse({"problems": [{"field": "image", "message": "its file is no longer there"}]}, 404)
         return Response(fake.pictures[name].bytes, media_type="image/png")
 

@@ -49,8 +49,8 @@ class Past:
         request = Request.parse(values, self.fake.defaults())
         return request, stand_in.encoded(stand_in.picture(request).resize((width // 4, height // 4)), "PNG")
 
-    def _add(self, number: int, created: float, shape: Request, data: bytes) -> None:
-        values = {**shape.to_json(), "prompt": PROMPTS[number % len(PROMPTS)], "seed": number, "steps": 20 + number % 3,
+    def _add(self, number: int, created: float, shape: Request, data: bytes, prompt: str | None = None) -> None:
+        values = {**shape.to_json(), "prompt": PROMPTS[number % len(PROMPTS)] if prompt is None else prompt, "seed": number, "steps": 20 + number % 3,
                   "sampler": SAMPLERS[number % len(SAMPLERS)]}
         text = (f"{values['prompt']}\nNegative prompt: blurry\nSteps: {values['steps']}, Sampler: {values['sampler']}, Seed: {number}, "
                 f"Size: {shape.width}x{shape.height}, Model: {MODELS[number % 2]}")
@@ -170,5 +170,5 @@ def readings(routes: APIRouter, past: Past) -> None:
         past.known.add(data)
         shape = Request.parse({"prompt": name, "width": 512, "height": 512, "seed": 5}, past.fake.defaults())
         if not known:
-            past._add(len(past.fake.pictures), 1_700_000_000, shape, stand_in.encoded(found, "PNG"))
+            past._add(len(past.fake.pictures), 1_700_000_000, shape, stand_in.encoded(found, "PNG"), name)
         return JSONResponse({"id": next(reversed(past.fake.pictures)), "known": known})

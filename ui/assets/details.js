@@ -116,7 +116,7 @@
     async broken() {
       const row = this.row;
       if (!row || row.missing) return;
-      const answer = await fetch(row.url).catch(() => null);
+      const answer = await fetch(row.url, { cache: "no-store" }).catch(() => null);
       if (answer?.status === 404) this.history.update(row, { missing: true });
     }
 

@@ -19,6 +19,7 @@
       this.importer = new easel.Importer(find(".import", root), taken => this.imported(taken));
       root.addEventListener("click", event => this.clicked(event));
       root.addEventListener("keydown", event => this.escape(event));
+      this.search.learn().catch(() => {});
       this.reload();
       this.watch();
       this.keepPlace();

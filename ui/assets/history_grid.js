@@ -2,7 +2,8 @@
 (() => {
   const { find, findAll, make } = easel;
   const LONGEST = 160;    // letters of a prompt that a picture is called by
-  const PART = 120;       // tiles; every number of columns in history.css divides it
+  const PART = 120;       // tiles; every number of columns divides it
+  const COLUMNS = [3, 4, 5, 6, 8, 10, 12], ROOM = 150;    // pixels that a tile has at least, beyond three columns
 
   function described(row) {
     const prompt = row.prompt.length > LONGEST ? `${row.prompt.slice(0, LONGEST)}…` : row.prompt;
@@ -28,6 +29,18 @@
       list.addEventListener("keydown", event => this.byKey(event));
       list.addEventListener("focusin", event => this.enter(event.target.closest(".shot")));
       list.addEventListener("error", event => this.broken(event.target), true);
+      new ResizeObserver(([{ contentRect }]) => this.fit(contentRect.width)).observe(list.parentElement);
+      this.fit(list.parentElement.clientWidth);
+    }
+
+    fit(width) {
+      const columns = COLUMNS.findLast(number => width >= number * ROOM) ?? COLUMNS[0];
+      if (!width) return;
+      this.box.style.setProperty("--part", `${Math.round(PART / columns * width / columns)}px`);
+      if (columns === this.columns) return;
+      this.columns = columns;
+      this.box.style.setProperty("--columns", columns);
+      if (this.box.contains(document.activeElement)) this.current.scrollIntoView({ block: "nearest" });
     }
 
     list() { return this.order.map(id => this.rows.get(id)); }
@@ -136,7 +149,7 @@
     async broken(image) {
       const row = this.rowOf(image);
       if (!row) return;
-      const answer = await fetch(row.thumb).catch(() => null);
+      const answer = await fetch(row.thumb, { cache: "no-store" }).catch(() => null);
       if (answer?.status === 404) this.update(row.id, { missing: true });
       else image.dataset.late = true;
     }
@@ -182,7 +195,7 @@
 
     target(key) {
       const at = this.order.indexOf(this.current?.dataset.id);
-      const columns = getComputedStyle(this.box.firstElementChild).gridTemplateColumns.split(" ").length;
+      const { columns } = this;
       const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns, ArrowDown: at + columns, Home: 0, End: this.size - 1 }[key];
       return this.tile(this.order[to]);
     }

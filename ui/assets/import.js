@@ -21,12 +21,12 @@
       this.others = files.length - this.waiting.length;
       this.all = this.waiting.length;
       this.tally = { taken: 0, known: 0, refused: [] };
-      this.why = "";
       if (files.length) this.resume();
     }
 
     async resume() {
       this.stopped = false;
+      this.why = "";
       this.running = true;
       this.render();
       await Promise.all(Array.from({ length: AT_ONCE }, () => this.lane()));
