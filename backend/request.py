@@ -38,6 +38,8 @@ MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpain
 STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
 EXPANSIONS = ("Random", "Combinatorial", "Off")
 PREVIEWS = ("Approx cheap", "Full")
+RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
+            "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
 DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
 
 
@@ -126,15 +128,17 @@ class Request:
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
-    image_format: str = param("png", "Image format", "choice", "output", choices=IMAGE_FORMATS, override="samples_format",
-                              help="The settings are written into all three.")
-    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality")
-    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless")
+    image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
+                              help="PNG keeps every pixel. How a picture was made is written into all three.")
+    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
+                               help="100 is the best and the largest; PNG has none.")
+    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless", help="Keeps every pixel, in larger files.")
     folder_pattern: str = param("[date]", "Folder of pictures", "text", "files", override="directories_filename_pattern",
-                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders.")
+                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders within folders.")
     name_pattern: str = param("[time]-[job]-[number]-[seed]", "File name of pictures", "text", "files", override="samples_filename_pattern",
-                              help="[seed], [prompt_words], [date], [steps], ... are filled in; names never clash.")
-    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save")
+                              help="[seed], [prompt_words], [steps], ... are filled in. Two pictures never get the same name.")
+    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save",
+                            help="Beside the pictures of a job, all of them in one.")
     preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
                                override="show_progress_every_n_steps", help="0 shows none.")
     preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",
@@ -241,8 +245,10 @@ class Request:
     source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
     output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
     output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
-    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, or none
+    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, one for all, or none
     negative_prompts: tuple[str, ...] = param((), "Negative prompts as resolved", "texts", "hidden", internal=True)
+    hr_prompts: tuple[str, ...] = param((), "Hires prompts as resolved", "texts", "hidden", internal=True)
+    hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
     template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
     negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
 
@@ -285,16 +291,13 @@ class Request:
     @property
     def count(self) -> int:
         """How many pictures this request makes."""
-        return len(self.prompts) or self.batch_count * self.batch_size
+        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
 
     def _resolved(self, index: int) -> Request:
-        """With the prompts of picture `index`; what was typed stays as the template if it is another text."""
-        prompt, negative = self.prompts[index], self.negative_prompts[index]
-        return self.replace(
-            prompt=prompt, negative_prompt=negative, prompts=(), negative_prompts=(), styles=(),
-            template=self.prompt if prompt != self.prompt else self.template,
-            negative_template=self.negative_prompt if negative != self.negative_prompt else self.negative_template,
-        )
+        """With the texts of picture `index` in the place of what was typed."""
+        lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
+        texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
+        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
 
     def idle(self, field: Field) -> bool:
         """Whether the field changes nothing in this request, because nothing that it needs is switched on."""

@@ -19,13 +19,14 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers"),
+    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers",
+     "backend.textfiles"),
     ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
-    ("backend.messages", "backend.image"),
-    ("backend.catalog", "backend.store"),
-    ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
-    ("backend.line",),
-    ("backend.dispatch",),
+    ("backend.messages", "backend.image", "backend.preferences"),
+    ("backend.catalog", "backend.store", "backend.wildcards", "backend.tags"),
+    ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
+    ("backend.line", "backend.resolve", "backend.suggestions"),
+    ("backend.dispatch", "backend.promptbook"),
     ("backend", "backend.front"),
     ("backend.http", "ui", "extensions"),
     ("app",),

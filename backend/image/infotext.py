@@ -37,6 +37,7 @@ ORDER = (
 """AUTOMATIC1111's first keys; others of the table, then of the worker, follow in their own order."""
 
 _PROMPTS = ("Prompt", "Negative prompt")
+_STYLED = (*_PROMPTS, "Hires prompt", "Hires negative prompt")
 
 _RUN = re.compile(r"[\w \-/]+")
 _VALUE = re.compile(r':\s*("(?:\\.|[^\\"])+"(?=,|$)|[^,]*)')
@@ -177,18 +178,29 @@ class Reading:
     model: str = ""
 
 
-def read(text: str, request_json: str | None = None) -> Reading:
+def read(text: str, request_json: str | None = None, styles: Sequence[Mapping[str, str]] = ()) -> Reading:
     """The request values that an infotext holds; a text without parameters is only a prompt. Never raises.
 
     `request_json`, the exact request that Easel stores beside the text, comes first; only a checkpoint's hash is
-    still taken from the text, because the same model may have another name here.
+    still taken from the text, because the same model may have another name here. Those of `styles` that the prompts
+    hold are named, and taken out of them.
     """
     params = parse(text)
     reading = to_values(params)
     exact, _ = _valid({name: value for name, value in _known(request_json).items() if FIELDS[name].infotext})
     if params.get("Model hash"):
         exact.pop("checkpoint", None)
-    return replace(reading, values=reading.values | exact)
+    values = reading.values | exact
+    has_settings = not values.keys() <= {"prompt", "negative_prompt"}
+    return replace(reading, values=values | _styles(text, styles) if styles and has_settings else values)
+
+
+def _styles(text: str, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The values of `styles` and of the prompts without them; of no style, none of the prompts'."""
+    params = parse(text, styles=styles)
+    names = tuple(params.get("Styles array", ()))
+    prompts = (field for field in FIELDS.values() if field.infotext in _STYLED and field.infotext in params)
+    return {"styles": names} | ({field.name: params[field.infotext] for field in prompts} if names else {})
 
 
 def to_values(params: Mapping[str, Any]) -> Reading:

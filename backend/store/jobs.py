@@ -93,7 +93,7 @@ class Jobs:
 
     def glance(self, owner: str) -> list[Glance]:
         """`queue` without what only a closer look needs: cheap enough to ask after every change."""
-        made = select(func.count()).where(ImageRow.job == JobRow.id).scalar_subquery()
+        made = select(func.count()).where(ImageRow.job == JobRow.id, ImageRow.index >= 0).scalar_subquery()
         query = select(JobRow, made).where(JobRow.owner == owner, JobRow.state.in_(PENDING))
         with self._database.read() as session:
             rows = session.execute(query).all()
@@ -173,6 +173,13 @@ class Jobs:
             row = _held(session, job, lease)
             if row and index not in row.skipped:
                 row.skipped = [*row.skipped, index]
+
+    def note(self, job: str, lease: str, text: str) -> None:
+        """Something that the person should know of a job that goes on."""
+        with self._database.write() as session:
+            row = _held(session, job, lease)
+            if row and text not in row.notes:
+                row.notes = [*row.notes, text]
 
     def finish(self, job: str, lease: str, state: State, problems: Iterable[Problem] = ()) -> Change | None:
         """The job has ended; None when the lease is over."""

@@ -25,13 +25,13 @@ from sqlalchemy.types import TypeDecorator
 from backend.image.entries import labels
 from backend.store.rows import STATES
 
-REVISION = "0002"       # the newest file in migrations/versions; a test compares
+REVISION = "0003"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
 # Letters, numbers and pictograms make words; accents and case do not count.
 _WORDS_MADE = (
-    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number',
+    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number', prefix='1 2',
         tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co So'")""",
     """CREATE TRIGGER images_inserted AFTER INSERT ON images BEGIN
         INSERT INTO images_words(rowid, infotext) VALUES (new.number, new.infotext); END""",
@@ -134,6 +134,15 @@ class ImageRow(Base):
 
 for _statement in _WORDS_MADE:
     event.listen(ImageRow.__table__, "after_create", DDL(_statement))
+
+
+class PreferenceRow(Base):
+    """What a person has chosen; see `backend.preferences`."""
+
+    __tablename__ = "preferences"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    chosen: Mapped[dict[str, Any]]
 
 
 class MetaRow(Base):

@@ -33,7 +33,7 @@ from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
 from backend.worker.pipeline import Canvas, Decode, Encode, Look, draw
 from backend.worker.plan import plan
-from backend.worker.preview import jpeg
+from backend.worker.preview import jpeg, preview
 from backend.worker.program import Program, Task, kept
 from backend.worker.source import Source
 from backend.worker.upscaling import Enlarge, Expect, Inspect
@@ -51,13 +51,12 @@ Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
 class Engine:
-    """See the module. `emit` receives every event; `preview_every` counts denoiser calls (0 = no previews)."""
+    """See the module. `emit` receives every event."""
 
-    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None], preview_every: int = 3) -> None:
+    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
-        self.preview_every = preview_every
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.curves: dict[tuple, RowCurve] = {}
@@ -363,7 +362,8 @@ class Engine:
         def heard(noisy: Noisy, denoised: Tensor) -> None:
             program.sigma = noisy.sigma
             self._step_done(program)
-            if self.preview_every and program.call % self.preview_every == 0 and program.call < program.expected:
+            every = program.plan.request.preview_every
+            if every and program.call % every == 0 and program.call < program.expected:
                 self._preview(program, denoised)
 
         return heard
@@ -379,7 +379,10 @@ class Engine:
         if now < program.previewed + PREVIEW_SECONDS:
             return
         program.previewed = now
-        self.emit(Preview(program.task.run.job, program.index, jpeg(program.model.preview(denoised[None])[0])))
+        pixels, small = preview(program.model, denoised, program.plan.request.preview_method)
+        if small:
+            self.memory.free_cache()
+        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
 
 
 def _sentence(error: Exception) -> str:
