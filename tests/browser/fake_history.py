@@ -22,7 +22,6 @@ PROMPTS = ("a lighthouse on a cliff, storm", "a small red fox in the snow", "por
 SHAPES = ((512, 512), (512, 768), (768, 512), (640, 384))
 MODELS = ("demo", "photo-v2")
 SAMPLERS = ("Euler a", "DPM++ 2M", "DDIM")
-STORED = ("a", "b", "c")        # pictures made in advance; thousands of rows share their bytes
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Past:
     def fill(self, count: int) -> list[str]:
         """`count` pictures of many kinds, each an hour older than the next; returns their ids, newest first."""
         drawn = [self._drawn(number) for number in range(len(SHAPES) * 6)]
-        start = datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc).timestamp()
+        start = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC).timestamp()
         for number in range(count):
             self._add(number, start - 3600 * (count - number), *drawn[number % len(drawn)])
         return [image.id for image in reversed(self.fake.pictures.values())][:count]
@@ -65,9 +64,10 @@ class Past:
         self.refuse = ""
 
     def row(self, image: Any) -> dict[str, Any]:
-        created = datetime.datetime.fromtimestamp(image.created, datetime.timezone.utc).isoformat()
+        created = datetime.datetime.fromtimestamp(image.created, datetime.UTC).isoformat()
         return stand_in.listed(image) | {
             "created": created, "starred": image.id in self.starred, "missing": image.id in self.fake.missing,
+            "binned": image.id in self.binned,
             "model": image.request["checkpoint"], "sampler": image.request["sampler"],
         }
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from backend.image import save
 from tests.browser.conftest import PHONE
 from tests.browser.fake_history import Past
-from tests.browser.studio import Studio
+from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_everyone import CONTRAST, NAMELESS
 
 
@@ -365,3 +366,56 @@ def test_a_phone(past: Past, stage: Studio) -> None:
     page.locator('[data-compare="close"]').click()
     chosen(page, "bin")
     expect(page.locator(".undo button")).to_be_in_viewport()
+
+
+def test_the_real_house(studio: Studio) -> None:
+    page = studio.page
+    studio.generate(prompt="a large red circle, opus", seed=7, steps=2, batch_count=2)
+    studio.wait_pictures(2)
+    studio.idle()
+    opened(page)
+    page.locator('.history-search [name="seed"]').fill("7")
+    page.locator(".history-words").fill("opu circl")
+    counted(page, "1 picture found")
+    page.locator('.history-search [name="seed"]').fill("")
+    counted(page, "2 pictures found")
+    ids = order(page)
+    for one in ids[:2]:
+        tile(page, one).locator(".shot-open").click(modifiers=["Control"])
+    chosen(page, "compare")
+    expect(page.locator(".compare tbody tr", has_text="Seed")).to_contain_text("7")
+    page.keyboard.press("Escape")
+    chosen(page, "star")
+    expect(tile(page, ids[1]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
+    chosen(page, "bin")
+    expect(tile(page, ids[0])).to_have_count(0)
+    page.locator(".undo button").click()
+    expect(tile(page, ids[0])).to_have_count(1)
+    assert order(page) == ids
+    tile(page, ids[1]).locator(".shot-open").click()
+    expect(page.locator(".details .infotext-settings")).to_contain_text("Seed: 7")
+    page.locator('.details [data-send="img2img"]').click()
+    page.wait_for_function("easel.form('img2img').values.init_image", timeout=PATIENCE)
+
+
+def test_foreign_pictures_in_the_real_house(studio: Studio, tmp_path: Path) -> None:
+    page = studio.page
+    text = "a green tree\nNegative prompt: red\nSteps: 9, Sampler: Euler a, CFG scale: 3, Seed: 12, Size: 128x64, Model: absent"
+    (tmp_path / "tree.png").write_bytes(save.encode(Image.new("RGB", (128, 64), "green"), "PNG", text))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    opened(page)
+    page.locator('[data-history="import"]').click()
+    page.locator(".import-files").first.set_input_files(tmp_path)
+    expect(page.locator(".import-line")).to_have_text("Imported: 2 of 2, 1 unreadable.")
+    page.locator('.history-search [name="checkpoint"]').select_option("absent")
+    counted(page, "1 picture found")
+    page.locator(".shot-open").click()
+    page.locator('.details [data-send="txt2img"]').click()
+    studio.shows(prompt="a green tree", seed=12, steps=9)
+    opened(page)
+    page.locator('.details [data-details="bin"]').click()
+    page.locator('[name="binned"]').check()
+    counted(page, "1 picture found in the bin")
+    page.locator('[data-history="empty"]').click()
+    page.locator('[data-sure="yes"]').click()
+    expect(page.locator(".history-empty p")).to_have_text("Nothing in the bin fits this search.")

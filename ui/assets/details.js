@@ -89,8 +89,8 @@
       act("download").hidden = row.missing;
       act("download").href = `${row.url}?download=true`;
       act("download").download = row.name;
-      act("bin").hidden = this.history.binned;
-      act("restore").hidden = !this.history.binned;
+      act("bin").hidden = row.binned;
+      act("restore").hidden = !row.binned;
       act("newer").disabled = !this.history.beside(row.id, -1);
       act("older").disabled = !this.history.beside(row.id, 1);
       for (const button of findAll("[data-send]", this.box)) button.hidden = row.missing && button.dataset.send !== "txt2img";

@@ -2,7 +2,12 @@
 (() => {
   const { find, make, ask, post, say, tell } = easel;
   const OFFERED = 10000, PAUSE = 400;    // ms: how long an undo is offered; between two downloads
+  const MOST = 1000;                     // pictures that the server changes at once
   const plural = count => count === 1 ? "The picture" : `${count.toLocaleString()} pictures`;
+
+  async function change(verb, ids, more) {
+    for (let at = 0; at < ids.length; at += MOST) await post(`/easel/history/${verb}`, { ids: ids.slice(at, at + MOST), ...more });
+  }
 
   // One line that can take the last deed back, for a while; longer while the pointer or the focus is on it.
   class Undo {
@@ -66,7 +71,7 @@
       const changed = rows.filter(row => row.starred !== on);
       const show = starred => { for (const row of changed) this.history.update(row, { starred }); };
       show(on);
-      const done = await this.tried(() => post("/easel/history/star", { ids: changed.map(row => row.id), on }));
+      const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
       if (done) say(on ? "Starred." : "Star taken away.");
       else show(!on);
     }
@@ -75,14 +80,14 @@
 
     async bin(rows) {
       const ids = rows.map(row => row.id);
-      if (!ids.length || !await this.tried(() => post("/easel/history/bin", { ids }))) return;
+      if (!ids.length || !await this.tried(() => change("bin", ids))) return;
       const turn = this.history.turn, places = this.history.remove(ids);
       tell("binned", ids);
       this.undo.offer(`${plural(ids.length)} went to the bin.`, () => this.back(ids, places, turn));
     }
 
     async back(ids, places, turn) {
-      if (!await this.tried(() => post("/easel/history/restore", { ids }))) return;
+      if (!await this.tried(() => change("restore", ids))) return;
       if (turn === this.history.turn) this.history.bring(places);
       else this.history.reload();
       tell("restored", ids);
@@ -91,7 +96,7 @@
 
     async restore(rows) {
       const ids = rows.map(row => row.id);
-      if (!ids.length || !await this.tried(() => post("/easel/history/restore", { ids }))) return;
+      if (!ids.length || !await this.tried(() => change("restore", ids))) return;
       this.history.remove(ids);
       tell("restored", ids);
       say(`${plural(ids.length)} came back from the bin.`);

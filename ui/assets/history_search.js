@@ -22,8 +22,9 @@
     get binned() { return "binned" in this.values; }
     get narrowed() { return Object.keys(this.values).some(name => name !== "binned"); }
 
+    // Days are those of this clock.
     query(more = {}) {
-      return `/easel/history?${new URLSearchParams({ ...this.values, ...more })}`;
+      return `/easel/history?${new URLSearchParams({ zone: -new Date().getTimezoneOffset(), ...this.values, ...more })}`;
     }
 
     show(values) {

@@ -54,7 +54,7 @@
     }
 
     async send(file, name) {
-      const { known } = await sendFile(`/easel/history/import?name=${encodeURIComponent(name)}`, await file.arrayBuffer());
+      const { known } = await sendFile(`/easel/history/import?${new URLSearchParams({ name, modified: Math.max(0, file.lastModified) })}`, await file.arrayBuffer());
       if (known) this.tally.known += 1;
       else this.tally.taken += 1;
     }
