@@ -23,6 +23,7 @@ from PIL import ImageDraw, ImageFilter
 
 from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
 from backend.http import files
+from backend.messages import UpscalerFile
 from backend.promptbook import PromptBook
 from backend.store.uploads import Upload, Uploads
 from tests.pure.door import NoneUsed
@@ -169,6 +170,12 @@ class Fake:
             if name_or_hash in ("", model.key, model.title):
                 return model
         raise NotFound(f"there is no checkpoint '{name_or_hash}'", field="checkpoint")
+
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        return [UpscalerFile("4x-Sharp", "", 4)]
+
+    def face_restorers(self) -> list[str]:
+        return []
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         model = self.checkpoint(checkpoint)

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from backend import Image, Job, Live, Status, preferences
 from backend.errors import NotAllowed, NotFound, Problem
-from backend.messages import Checkpoint
+from backend.messages import Checkpoint, UpscalerFile
 from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
@@ -137,6 +137,12 @@ class Door:
         if name_or_hash in ("", DEMO.key, DEMO.title, "demo.safetensors", DEMO.short_hash):
             return DEMO
         raise NotFound("there is no such checkpoint", field="checkpoint")
+
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        return [UpscalerFile("4x-Test", "/srv/secret/4x-Test.pth", 4)]
+
+    def face_restorers(self) -> list[str]:
+        return ["GFPGAN"]
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
