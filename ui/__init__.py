@@ -6,10 +6,10 @@ import gradio as gr
 from fastapi import FastAPI
 
 from backend import Backend
-from ui import img2img, png_info, theme, txt2img
+from ui import history, img2img, png_info, theme, txt2img
 from ui.parts import checkpoint_bar, notices, styles
 
-TABS = (txt2img, img2img, png_info)
+TABS = (txt2img, img2img, png_info, history)
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
 
 
