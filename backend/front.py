@@ -13,6 +13,7 @@ from typing import IO, Any
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.extent import settled
 from backend.gallery import Gallery
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
@@ -123,7 +124,8 @@ class Backend:
             problems += error.problems
         if problems:
             raise InvalidRequest(problems=problems)
-        job = self._jobs.add(request if edits else self.promptbook.resolved(request, owner), owner)
+        request = request if edits else self.promptbook.resolved(self._settled(request, owner), owner)
+        job = self._jobs.add(request, owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
 
@@ -289,6 +291,10 @@ class Backend:
         return self._dispatcher.status()
 
     # ---- inside ----
+
+    def _settled(self, request: Request, owner: str) -> Request:
+        """With the size that it draws, which may follow from the picture that it starts from."""
+        return settled(request, self._uploads.size(request.init_image, owner)) if request.init_image else request
 
     def _with_own_checkpoint(self, found: infotexts.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}

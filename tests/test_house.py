@@ -21,7 +21,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers",
      "backend.textfiles", "backend.folders"),
-    ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
+    ("backend.field", "backend.request", "backend.extent", "backend.flags", "backend.prompt", "backend.families"),
     ("backend.messages", "backend.image", "backend.preferences"),
     ("backend.catalog", "backend.upscalers", "backend.store", "backend.wildcards", "backend.tags"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.prompt",
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.extent", "backend.prompt",
               "backend.families", "backend.messages", "backend.headers", "backend.folders", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",

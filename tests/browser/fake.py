@@ -106,6 +106,8 @@ class Fake:
         self.promptbook = PromptBook(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
+        self.missing: set[str] = set()      # pictures whose file is gone
+        self.past: Any = None               # the stand-in history, where there is one
         self.notices: tuple[str, ...] = ()
         self.events: list[dict[str, Any]] = []
         self.changed = threading.Condition()
@@ -293,6 +295,8 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/image/{name}")
     @app.get("/easel/image/{name}/thumb")
     def image(name: str) -> Response:
+        if name in fake.missing or name not in fake.pictures:
+            return JSONResponse({"problems": [{"field": "image", "message": "its file is no longer there"}]}, 404)
         return Response(fake.pictures[name].bytes, media_type="image/png")
 
     @app.get("/easel/image/{name}/info")
@@ -363,9 +367,11 @@ def main() -> None:
     import uvicorn
 
     import ui
+    from tests.browser import fake_history
 
     fake = Fake()
     app = routes(fake)
+    app.include_router(fake_history.router(fake_history.Past(fake)))
     ui.mount(app, fake)  # type: ignore[arg-type]
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 7871, log_level="warning")
 
