@@ -11,8 +11,8 @@ from ui.fields import described
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("core.js", "form.js", "prompt.js", "live.js", "lightbox.js", "results.js", "queue.js", "picture.js",
-           "info.js", "page.js")
-STYLES = ("page.css", "results.css", "picture.css", "info.css")
+           "info.js", "translate.js", "settings.js", "page.js")
+STYLES = ("page.css", "results.css", "picture.css", "info.css", "settings.css")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 

@@ -35,10 +35,13 @@ window.easel = (() => {
   async function ask(url, options) {
     const answer = await fetch(url, options);
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(body.problems?.map(problem => problem.message).join("; ") || body.errors || `The server answered ${answer.status}.`);
+    if (!answer.ok) {
+      const message = body.problems?.map(problem => problem.message).join("; ") || body.errors || `The server answered ${answer.status}.`;
+      throw Object.assign(new Error(message), { problems: body.problems });
+    }
     return body;
   }
-  const post = url => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+  const post = (url, values = {}) => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
 
   const sendFile = (url, file) => ask(url, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
 

@@ -35,9 +35,11 @@ def _tools(form: Form, backend: Backend) -> None:
         read = gr.Button("Read settings from the prompt box, or from the picture shown", elem_id=f"{form.tab}_paste",
                          elem_classes=["icon", "icon-read"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
+        home = gr.Button("Back to my defaults", elem_id=f"{form.tab}_home", elem_classes=["icon", "icon-home"])
     found = gr.JSON(visible=False)
     read.click(lambda text: backend.infotext(text or ""), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
+    home.click(fn=None, js=f"() => easel.form('{form.tab}').home()")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
 
