@@ -4,7 +4,7 @@
   const PAUSE = 500, TABS = ["txt2img", "img2img"];
   const LOOK = { theme: "system", language: "browser" };
   const T = text => easel.translate.translated(text);
-  let chosen = window.easelPreferences ?? {}, shown = null, timer = 0;
+  let chosen = { ...window.easelPreferences }, shown = null, timer = 0;
 
   const value = name => chosen[name] ?? LOOK[name] ?? fields[name]?.default;
   const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
@@ -24,7 +24,7 @@
     if (!news.length) return;
     news.forEach(name => form().unmark(name));
     easel.tell("form", { tab: "settings", values: shown });
-    if (news.includes("theme")) wear({ theme: shown.theme });
+    if (news.includes("theme")) wear({ ...chosen, theme: shown.theme });
     clearTimeout(timer);
     timer = setTimeout(save, PAUSE);
   }
@@ -61,7 +61,7 @@
   }
 
   function wear({ theme, language }) {
-    Object.assign(window.easelPreferences, { theme, language: language ?? window.easelPreferences.language });
+    Object.assign(window.easelPreferences, { theme, language });
     easelLook.light();
     easel.translate.follow();
   }
