@@ -7,10 +7,10 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend
-from ui import first, img2img, png_info, settings, theme, txt2img
+from ui import first, history, img2img, png_info, settings, theme, txt2img
 from ui.parts import checkpoint_bar, notices
 
-TABS = (txt2img, img2img, png_info, settings)
+TABS = (txt2img, img2img, png_info, history, settings)
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
 
 

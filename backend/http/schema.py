@@ -92,7 +92,8 @@ class Options:
 
 
 def read_payload(
-    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, table: Mapping[str, Field] = TXT2IMG
+    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, owner: str,
+    table: Mapping[str, Field] = TXT2IMG,
 ) -> dict[str, Any]:
     """Field values of a payload with the names in `table`; `options` are the client's own defaults.
 
@@ -104,7 +105,7 @@ def read_payload(
     problems = [*_unknown(payload, table, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
     if problems:
         raise InvalidRequest(problems=problems)
-    values = {**options, **_from_infotext(payload.get("infotext"), backend)}
+    values = {**options, **_from_infotext(payload.get("infotext"), backend, owner)}
     values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
     return {**values, **_sampler(payload)}
 
@@ -114,7 +115,7 @@ def read_img2img(
 ) -> dict[str, Any]:
     """Field values of an img2img payload; its pictures are stored as uploads of the owner. Raises InvalidRequest."""
     plain = {key: value for key, value in payload.items() if key not in PICTURES}
-    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, IMG2IMG)}
+    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, owner, IMG2IMG)}
     return values | _mask_blur(payload) | _pictures(payload, backend, owner)
 
 
@@ -246,9 +247,9 @@ def _sampler(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
 
 
-def _from_infotext(text: Any, backend: Backend) -> dict[str, Any]:
+def _from_infotext(text: Any, backend: Backend, owner: str) -> dict[str, Any]:
     if not text:
         return {}
     if not isinstance(text, str):
         raise InvalidRequest("must be text", field="infotext")
-    return backend.infotext(text)
+    return backend.infotext(text, owner)
