@@ -7,10 +7,10 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend
-from ui import first, history, img2img, png_info, settings, theme, txt2img
-from ui.parts import checkpoint_bar, notices, styles
+from ui import extras, first, history, img2img, png_info, settings, theme, txt2img
+from ui.parts import checkpoint_bar, notices, styles, upscalers
 
-TABS = (txt2img, img2img, png_info, history, settings)
+TABS = (txt2img, img2img, extras, png_info, history, settings)
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
 
 
@@ -24,6 +24,7 @@ def build(backend: Backend) -> gr.Blocks:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
                     tab.place(backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
+        upscalers.wire(page, backend, bar)
     return page
 
 
