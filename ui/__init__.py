@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from backend import Backend
 from ui import history, img2img, png_info, theme, txt2img
-from ui.parts import checkpoint_bar, notices
+from ui.parts import checkpoint_bar, notices, styles
 
 TABS = (txt2img, img2img, png_info, history)
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
@@ -17,6 +17,7 @@ def build(backend: Backend) -> gr.Blocks:
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as page:
         bar = checkpoint_bar.place(backend)
         notices.place()
+        styles.place_dialogs()
         with gr.Tabs(elem_id="tabs"):
             for tab in TABS:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):

@@ -34,10 +34,12 @@ def _tools(form: Form, backend: Backend) -> None:
     with gr.Row(elem_classes=["tools"]):
         read = gr.Button("Read settings from the prompt box, or from the picture shown", elem_id=f"{form.tab}_paste",
                          elem_classes=["icon", "icon-read"])
+        used = gr.Button("Prompts used before", elem_id=f"{form.tab}_used", elem_classes=["icon", "icon-history"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
     found = gr.JSON(visible=False)
     read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
+    used.click(fn=None, js=f"() => easel.used.open('{form.tab}')")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
 

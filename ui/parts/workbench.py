@@ -11,7 +11,7 @@ from gradio.components import Component
 
 from backend import Backend
 from ui.fields import Form
-from ui.parts import actions, checkpoint_bar, prompt, results, seed, size
+from ui.parts import actions, checkpoint_bar, prompt, results, seed, size, styles
 
 
 @dataclass
@@ -35,12 +35,14 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) 
         with gr.Column(elem_classes=["prompts"], min_width=200):
             counters = prompt.place(form)
             form.rest("prompt")
+            styles.place(form)
         generate = actions.place(form, backend)
     with gr.Row(elem_id=f"{tab}_body", elem_classes=["body"]):
         with gr.Column(elem_classes=["settings"], min_width=280, scale=5):
             yield bench
         results.place(tab)
     prompt.wire_counters(form, counters, backend)
+    styles.wire(form, backend, page)
     actions.wire_generate(generate, form, backend, bench.aside, bench.complete)
     _keep(form, page)
 
