@@ -106,6 +106,8 @@ class Fake:
         self.promptbook = PromptBook(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
+        self.missing: set[str] = set()      # pictures whose file is gone
+        self.past: Any = None               # the stand-in history, where there is one
         self.notices: tuple[str, ...] = ()
         self.events: list[dict[str, Any]] = []
         self.changed = threading.Condition()
@@ -272,7 +274,7 @@ def listed(image: Image) -> dict[str, Any]:
     kept = ("id", "job", "index", "width", "height", "seed", "created", "format", "name")
     url = f"/easel/image/{image.id}"
     return {k: getattr(image, k) for k in kept} | {"url": url, "thumb": url + "/thumb", "prompt": image.request["prompt"],
-                                                       "init_image": image.request["init_image"]}
+                                                       "init_image": image.request["init_image"], "process": image.request["process"]}
 
 
 def routes(fake: Fake) -> FastAPI:
@@ -293,6 +295,8 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/image/{name}")
     @app.get("/easel/image/{name}/thumb")
     def image(name: str) -> Response:
+        if name in fake.missing or name not in fake.pictures:
+            return JSONResponse({"problems": [{"field": "image", "message": "its file is no longer there"}]}, 404)
         return Response(fake.pictures[name].bytes, media_type="image/png")
 
     @app.get("/easel/image/{name}/info")
@@ -314,6 +318,17 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/upload/{upload}/layer.png")
     def layer(upload: str, over: str) -> Response:
         return files.layer(fake, "local", upload, over)  # type: ignore[arg-type]
+
+    @app.post("/easel/settings")
+    async def settings(request: HttpRequest) -> dict[str, Any]:
+        return {"infotext": "a cat\nSteps: 5, Sampler: Euler, Seed: 3, Size: 64x64", "values": {}, "missing": []}
+
+    @app.post("/easel/jobs")
+    async def submit(request: HttpRequest) -> JSONResponse:
+        try:
+            return JSONResponse({"id": fake.submit(await request.json()).id, "state": "queued"})
+        except UserError as error:
+            return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
 
     @app.get("/easel/jobs")
     def jobs(limit: int = 30) -> dict[str, Any]:
@@ -352,9 +367,11 @@ def main() -> None:
     import uvicorn
 
     import ui
+    from tests.browser import fake_history
 
     fake = Fake()
     app = routes(fake)
+    app.include_router(fake_history.router(fake_history.Past(fake)))
     ui.mount(app, fake)  # type: ignore[arg-type]
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 7871, log_level="warning")
 
