@@ -10,7 +10,7 @@ from ui import img2img, png_info, theme, txt2img
 from ui.parts import checkpoint_bar, notices
 
 TABS = (txt2img, img2img, png_info)
-SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
+SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
 
 
 def build(backend: Backend) -> gr.Blocks:

@@ -13,7 +13,7 @@ NAME = TITLE = "img2img"
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     with workbench.place(NAME, backend, bar, page) as bench:
         form = bench.form
-        bench.aside["editor"] = picture.place(form, backend)
+        picture.place(form)
         bench.complete = picture.complete
         form.place("denoising_strength")
         form.place("resize_mode")
@@ -27,3 +27,4 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         with gr.Accordion("More img2img options", open=False, elem_id=f"{NAME}_img2img_extra"):
             form.rest("img2img_extra")
         workbench.advanced(form)
+        bench.before = picture.before(form)

@@ -10,8 +10,8 @@ import gradio as gr
 from ui.fields import described
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("core.js", "form.js", "prompt.js", "live.js", "lightbox.js", "results.js", "queue.js", "picture.js",
-           "info.js", "page.js")
+SCRIPTS = ("core.js", "form.js", "prompt.js", "live.js", "lightbox.js", "results.js", "queue.js", "editor.js",
+           "picture.js", "info.js", "page.js")
 STYLES = ("page.css", "results.css", "picture.css", "info.css")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")

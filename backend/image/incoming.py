@@ -35,6 +35,15 @@ def mask(data: bytes) -> Image.Image:
     return _read(data, BLACK, "mask").convert("L")
 
 
+def paint(data: bytes) -> Image.Image:
+    """RGBA as it stands: colours with what they let through. Raises UserError."""
+    with _opened(data) as image:
+        try:
+            return image.convert("RGBA")
+        except _BROKEN:
+            raise UserError("What is painted has not arrived whole.") from None
+
+
 def from_base64(text: object) -> bytes:
     """The bytes in base64 text, with or without a `data:` head. Raises UserError."""
     if not isinstance(text, str):
