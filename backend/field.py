@@ -15,7 +15,7 @@ from typing import Any, Literal
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "upscaler", "picture"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
-    "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "output", "files",
+    "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "extras", "hidden",
 ]
 

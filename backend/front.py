@@ -13,14 +13,20 @@ from typing import IO, Any
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.extent import settled
+from backend.gallery import Gallery
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
+from backend.image import naming
+from backend.image.afterwards import extras_request
 from backend.image.save import read as read_picture
-from backend.messages import Checkpoint
+from backend.messages import Checkpoint, UpscalerFile
+from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
-from backend.request import FIELDS, Request
+from backend.promptbook import PromptBook
+from backend.request import EXTRAS, FIELDS, Request
 from backend.settings import Settings
 from backend.store.batches import Batches
 from backend.store.database import Lock
@@ -28,9 +34,12 @@ from backend.store.history import History
 from backend.store.jobs import Change, Jobs
 from backend.store.paints import Layer, Paints
 from backend.store.pictures import LOCAL, Pictures
+from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompts
+from backend.upscalers import UpscalerCatalog
 
 WORKER = "backend.worker.process"
 
@@ -40,7 +49,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. Parts of the door: `gallery`, what can be
+    done with pictures that are there, and `promptbook`, styles, wildcards and what else helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -58,10 +68,15 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
+        self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
+        self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
+        self.gallery = Gallery(self._database, self._history, self._pictures)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
-        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)
+        self._upscalers = UpscalerCatalog(settings.models)
+        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads,
+                                      self._upscalers)
         if self._jobs.release():
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
@@ -97,19 +112,21 @@ class Backend:
     def submit(self, values: Mapping[str, Any], owner: str = LOCAL) -> Job:
         """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
 
-        What is missing takes the checkpoint's defaults; random seeds are drawn now.
+        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in now.
         """
         problems: list[Problem] = []
-        checkpoint = self._checkpoint_of(values, problems)
-        defaults = {**checkpoint.defaults, "checkpoint": checkpoint.key} if checkpoint else {}
+        own, edits = settings(self.preferences(owner)), values.get("process") == EXTRAS
+        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
+        problems += naming.problems(request) + self._uploads.check(request, owner)
         try:
-            request = Request.parse(values, defaults)
+            request = self._upscalers.resolved(request).with_seeds()
         except InvalidRequest as error:
-            raise InvalidRequest(problems=[*problems, *error.problems]) from None
-        problems += self._uploads.check(request, owner)
-        if problems or checkpoint is None:
+            problems += error.problems
+        if problems:
             raise InvalidRequest(problems=problems)
-        job = self._jobs.add(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        request = request if edits else self.promptbook.resolved(self._settled(request, owner), owner)
+        job = self._jobs.add(request, owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
 
@@ -214,6 +231,23 @@ class Backend:
         self._jobs.state(job_id, owner)
         return self._dispatcher.live.preview(job_id)
 
+    # ---- preferences ----
+
+    def preferences(self, owner: str = LOCAL) -> dict[str, Any]:
+        """What the owner has chosen: defaults of later jobs, of the tabs, and the look. See `backend.preferences`."""
+        return self._preferences.of(owner)
+
+    def set_preferences(self, values: Mapping[str, Any], owner: str = LOCAL) -> dict[str, Any]:
+        """Keep these beside the others, None takes one away; all that is chosen then.
+
+        InvalidRequest names every wrong one, and then nothing is kept.
+        """
+        return self._preferences.change(owner, values)
+
+    def example_name(self, values: Mapping[str, Any], owner: str = LOCAL) -> str:
+        """What a picture of the owner would be called with these settings. InvalidRequest as above."""
+        return example(changed(self.preferences(owner), values), owner)
+
     # ---- catalogue ----
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
@@ -229,23 +263,36 @@ class Backend:
         chosen = self._catalog.find(checkpoint)
         return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
 
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        """The files in the models folders that enlarge pictures; those that need no file are not among them."""
+        if refresh:
+            self._upscalers.scan()
+        return self._upscalers.usable()
+
+    def face_restorers(self) -> list[str]:
+        """"GFPGAN" and "CodeFormer", as far as their files are there."""
+        return self._upscalers.restorers()
+
     def count_tokens(self, text: str, checkpoint: str = "", steps: int = 20) -> tuple[int, int]:
         """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75)."""
         folder = self._catalog.tokenizer_folder(self._catalog.find(checkpoint))
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
-    def infotext(self, text: str) -> dict[str, Any]:
-        """The field values in a picture's settings text; a checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotexts.read(text))
+    def infotext(self, text: str, owner: str = LOCAL) -> dict[str, Any]:
+        """The field values in a picture's settings text, the owner's styles taken out of its prompts.
 
-    def told_by(self, file: bytes) -> Told:
+        A checkpoint that is not here is left out.
+        """
+        return self._with_own_checkpoint(infotexts.read(text, styles=self.promptbook.as_theirs(owner)))
+
+    def told_by(self, file: bytes, owner: str = LOCAL) -> Told:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
 
         UserError when it is no picture.
         """
         saved = read_picture(file)
-        found = infotexts.read(saved.infotext, saved.request_json)
+        found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
         return Told(saved.infotext, values, tuple(_missing(found, values)))
 
@@ -253,6 +300,10 @@ class Backend:
         return self._dispatcher.status()
 
     # ---- inside ----
+
+    def _settled(self, request: Request, owner: str) -> Request:
+        """With the size that it draws, which may follow from the picture that it starts from."""
+        return settled(request, self._uploads.size(request.init_image, owner)) if request.init_image else request
 
     def _with_own_checkpoint(self, found: infotexts.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}
@@ -264,7 +315,21 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.preview_every)
+        return ProcessHandle(self._worker_module, device, self.settings.policy)
+
+    def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
+        """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""
+        checkpoint = self._checkpoint_of(values, problems)
+        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
+        try:
+            request = Request.parse(values, defaults)
+        except InvalidRequest as error:
+            raise InvalidRequest(problems=[*problems, *error.problems]) from None
+        return request.replace(checkpoint=checkpoint.key) if checkpoint else request
+
+    def _to_edit(self, values: Mapping[str, Any]) -> Request:
+        text = values.get("source_text")
+        return extras_request(values, self.infotext(text) if isinstance(text, str) else {})
 
     def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
         name = values.get("checkpoint", "")

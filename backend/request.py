@@ -38,6 +38,8 @@ MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpain
 STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
 EXPANSIONS = ("Random", "Combinatorial", "Off")
 PREVIEWS = ("Approx cheap", "Full")
+RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
+            "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
 DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
 
 
@@ -126,15 +128,17 @@ class Request:
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
-    image_format: str = param("png", "Image format", "choice", "output", choices=IMAGE_FORMATS, override="samples_format",
-                              help="The settings are written into all three.")
-    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality")
-    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless")
+    image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
+                              help="PNG keeps every pixel. How a picture was made is written into all three.")
+    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
+                               help="100 is the best and the largest; PNG has none.")
+    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless", help="Keeps every pixel, in larger files.")
     folder_pattern: str = param("[date]", "Folder of pictures", "text", "files", override="directories_filename_pattern",
-                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders.")
+                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders within folders.")
     name_pattern: str = param("[time]-[job]-[number]-[seed]", "File name of pictures", "text", "files", override="samples_filename_pattern",
-                              help="[seed], [prompt_words], [date], [steps], ... are filled in; names never clash.")
-    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save")
+                              help="[seed], [prompt_words], [steps], ... are filled in. Two pictures never get the same name.")
+    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save",
+                            help="Beside the pictures of a job, all of them in one.")
     preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
                                override="show_progress_every_n_steps", help="0 shows none.")
     preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",
@@ -229,20 +233,25 @@ class Request:
     upscale_to_height: int = param(0, "Scale to height", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
                                    api="upscaling_resize_h", infotext="Postprocess upscale to", help="0 goes by the factor, or by the width.")
     upscale_crop: bool = param(True, "Crop to fit", "bool", "extras", needs=("process",), api="upscaling_crop", infotext="Postprocess crop",
-                               help="Cuts what stands over when both sides are given; otherwise the picture fits inside.")
+                               help="When both sides are given: cut what stands over. Otherwise the picture is only made large enough.")
     gfpgan_visibility: float = param(0.0, "GFPGAN visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                     infotext="Postprocess GFPGAN visibility", help="Restores faces; 0 is off.")
+                                     infotext="GFPGAN visibility", help="Restores faces; 0 is off.")
     codeformer_visibility: float = param(0.0, "CodeFormer visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                         infotext="Postprocess CodeFormer visibility", help="Restores faces; 0 is off.")
+                                         infotext="CodeFormer visibility", help="Restores faces; 0 is off.")
     codeformer_weight: float = param(0.0, "CodeFormer weight", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                     infotext="Postprocess CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
-    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",))
+                                     infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
+    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
+                                infotext="Postprocess upscale first")
+    loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
+                                infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
     process: str = param(DRAW, "Process", "choice", "hidden", choices=PROCESSES, internal=True)
     source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
     output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
     output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
-    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, or none
+    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, one for all, or none
     negative_prompts: tuple[str, ...] = param((), "Negative prompts as resolved", "texts", "hidden", internal=True)
+    hr_prompts: tuple[str, ...] = param((), "Hires prompts as resolved", "texts", "hidden", internal=True)
+    hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
     template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
     negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
 
@@ -276,25 +285,40 @@ class Request:
     def of_image(self, index: int) -> Request:
         """The request that makes only picture `index` (0 to count-1) of this one, alone.
 
-        Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111.
+        Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111. With
+        loopback the pictures are the rounds of one chain after the other; a round keeps the seed of its chain's first.
         """
-        step = {"variation_seed": self.variation_seed + index} if self.variation_strength else {"seed": self.seed + index}
+        chain, number = divmod(index, self.rounds)
+        step = {"variation_seed": self.variation_seed + chain} if self.variation_strength else {"seed": self.seed + chain * self.rounds}
         alone = self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()})
-        return alone._resolved(index) if self.prompts else alone
+        alone = alone.replace(loopback_round=number + 1) if self.rounds > 1 else alone
+        return alone._resolved(chain) if self.prompts else alone
+
+    @property
+    def loops(self) -> bool:
+        """Whether the rounds of loopback are drawn."""
+        return self.loopback_loops > 1 and bool(self.init_image) and self.process == DRAW
+
+    @property
+    def rounds(self) -> int:
+        """How many pictures a chain delivers: with loopback one for each round."""
+        return self.loopback_loops if self.loops and not self.loopback_round else 1
+
+    @property
+    def chains(self) -> int:
+        """How many pictures are drawn from the start, each with a prompt of its own."""
+        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
 
     @property
     def count(self) -> int:
         """How many pictures this request makes."""
-        return len(self.prompts) or self.batch_count * self.batch_size
+        return self.chains * self.rounds
 
     def _resolved(self, index: int) -> Request:
-        """With the prompts of picture `index`; what was typed stays as the template if it is another text."""
-        prompt, negative = self.prompts[index], self.negative_prompts[index]
-        return self.replace(
-            prompt=prompt, negative_prompt=negative, prompts=(), negative_prompts=(), styles=(),
-            template=self.prompt if prompt != self.prompt else self.template,
-            negative_template=self.negative_prompt if negative != self.negative_prompt else self.negative_template,
-        )
+        """With the texts of chain `index` in the place of what was typed."""
+        lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
+        texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
+        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
 
     def idle(self, field: Field) -> bool:
         """Whether the field changes nothing in this request, because nothing that it needs is switched on."""
@@ -341,9 +365,23 @@ def _together(found: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("is for pictures from nothing; it cannot be used with a picture to start from", "enable_hr"))
     if found["mask"] and not found["init_image"]:
         problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
+    problems += _tiles(found) if found["init_image"] and found["process"] == DRAW else []
     if found["process"] == EXTRAS and not found["init_image"]:
         problems.append(Problem("is missing: choose a picture first", "init_image"))
     if len(found["prompts"]) != len(found["negative_prompts"]):
         problems.append(Problem("must be as many as the prompts", "negative_prompts"))
     return problems
 
+
+def _tiles(found: Mapping[str, Any]) -> list[Problem]:
+    """What SD upscale cannot do."""
+    if found["sd_upscale"] == NO_UPSCALER:
+        return []
+    problems = []
+    if found["sd_upscale_overlap"] >= min(found["width"], found["height"]):
+        problems.append(Problem("must be less than the width and the height of a tile", "sd_upscale_overlap"))
+    if any(found[name] for name in MASKING):
+        problems.append(Problem("draws the whole picture; it cannot be used with a mask or outpainting", "sd_upscale"))
+    if found["loopback_loops"] > 1:
+        problems.append(Problem("cannot be used with loopback; set the loops to 1", "sd_upscale"))
+    return problems

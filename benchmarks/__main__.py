@@ -15,11 +15,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engine, packed, startup
+from benchmarks import engine, history, packed, startup
 from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
-STAGES = {"startup": startup.measure, "packed": packed.measure, "engine": engine.measure}
+STAGES = {"startup": startup.measure, "history": history.measure, "packed": packed.measure, "engine": engine.measure}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,12 @@ def _as_theirs(field: Field, value: Any) -> Any:
 
 def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dict[str, Any]:
     """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists."""
-    request = job.request
+    request, first = job.request, job.request.of_image(0)
     each = [image.request for image in images]
     return {
-        "prompt": request.prompt,
+        "prompt": first.prompt,
         "all_prompts": [values["prompt"] for values in each],
-        "negative_prompt": request.negative_prompt,
+        "negative_prompt": first.negative_prompt,
         "all_negative_prompts": [values["negative_prompt"] for values in each],
         "seed": request.seed,
         "all_seeds": [values["seed"] for values in each],
@@ -83,7 +84,7 @@ def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dic
         "face_restoration_model": None,
         "denoising_strength": request.denoising_strength if request.init_image else None,
         "extra_generation_params": {"Schedule type": request.schedule},
-        "styles": [],
+        "styles": list(request.styles),
         "is_using_inpainting_conditioning": False,
         "index_of_first_image": 0,
         "infotexts": [image.infotext for image in images],
@@ -125,17 +126,17 @@ def model(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def png_info(saved: Saved) -> dict[str, Any]:
-    """The text of a picture's settings, and what AUTOMATIC1111 reads in it."""
+def png_info(saved: Saved, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
     text = saved.infotext
     if not text:
         return {"info": "", "items": {}, "parameters": {}}
-    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text)}
+    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}
 
 
-def upscaler(name: str) -> dict[str, Any]:
-    """A row of /upscalers; these have no model file."""
-    return {"name": name, "model_name": None, "model_path": None, "model_url": None, "scale": 4}
+def upscaler(name: str, scale: int = 0) -> dict[str, Any]:
+    """A row of /upscalers; AUTOMATIC1111 says 4 where it does not know. Where files lie is the server's business."""
+    return {"name": name, "model_name": None, "model_path": None, "model_url": None, "scale": scale or 4}
 
 
 def sampler(row: SamplerRow, schedules: dict[str, ScheduleRow]) -> dict[str, Any]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable
 from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from backend import Backend, Job
-from backend.errors import EaselError, InvalidRequest, UserError
+from backend import Backend
+from backend.errors import InvalidRequest, UserError
 from backend.http import answers
 from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.schema import read_img2img, read_options, read_payload, write_options
+from backend.http.waiting import CLIENT_GONE, ended
 from backend.image import incoming, save
-from backend.request import LATENT_UPSCALERS, PIXEL_UPSCALERS
+from backend.preferences import settings
+from backend.request import LATENT_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
-CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 router = APIRouter(prefix="/sdapi/v1")
 
 
@@ -31,7 +29,7 @@ async def txt2img(
     request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
-    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend)
+    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend, owner)
     return await _drawn(request, backend, changes, owner, values, payload)
 
 
@@ -70,13 +68,16 @@ def skip(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
 @router.get("/options")
 def options(backend: FrontDoor, kept: ClientOptions, owner: Owner) -> dict[str, Any]:
     """The settings that a request of this caller starts from."""
-    return write_options(kept.of(owner), backend)
+    return write_options({**settings(backend.preferences(owner)), **kept.of(owner)}, backend)
 
 
 @router.post("/options")
 def set_options(backend: FrontDoor, kept: ClientOptions, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
-    """Keeps settings for the caller's later API requests, and for nobody else's."""
-    kept.update(owner, read_options(payload, backend))
+    """Keeps settings for the caller's later API requests, those of the Settings tab for the page too."""
+    values = read_options(payload, backend)
+    chosen = settings(values)
+    backend.set_preferences(chosen, owner)
+    kept.update(owner, {name: value for name, value in values.items() if name not in chosen})
     return {}
 
 
@@ -105,19 +106,20 @@ def schedulers() -> list[dict[str, Any]]:
     return [answers.scheduler(row) for row in SCHEDULES.values()]
 
 
+@router.get("/prompt-styles")
+def prompt_styles(backend: FrontDoor, owner: Owner) -> list[dict[str, str]]:
+    """The styles that a request of this caller may name."""
+    return backend.promptbook.as_theirs(owner)
+
+
 @router.post("/png-info")
-def png_info(_: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+def png_info(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
     try:
-        return answers.png_info(save.read(incoming.from_base64(payload.get("image"))))
+        saved = save.read(incoming.from_base64(payload.get("image")))
     except UserError as error:
         raise InvalidRequest(str(error), field="image") from error
-
-
-@router.get("/upscalers")
-def upscalers(_: Owner) -> list[dict[str, Any]]:
-    """What enlarges the pixels of hires fix's first pass."""
-    return [answers.upscaler(name) for name in PIXEL_UPSCALERS]
+    return answers.png_info(saved, backend.promptbook.as_theirs(owner))
 
 
 @router.get("/latent-upscale-modes")
@@ -130,10 +132,10 @@ async def _drawn(
     request: Request, backend: Backend, changes: Bells, owner: str, values: dict[str, Any], payload: dict[str, Any]
 ) -> Response:
     queued = await to_thread.run_sync(backend.submit, values, owner)
-    job = await _unless_gone(request, changes.ended(queued.id, owner))
-    if job is None:
-        await to_thread.run_sync(_give_up, backend, queued)
+    over = await ended(request, backend, changes, [queued])
+    if over is None:
         return Response(status_code=CLIENT_GONE)
+    job = over[0]
     if job.state == "failed":
         raise JobFailed(problems=job.problems)
     send_images = payload.get("send_images", True) is not False
@@ -141,24 +143,3 @@ async def _drawn(
     if payload.get("include_init_images") and send_images:
         answer["parameters"] |= {name: payload.get(name) for name in ("init_images", "mask")}
     return JSONResponse(answer)
-
-
-async def _unless_gone(request: Request, waiting: Awaitable[Job]) -> Job | None:
-    """What `waiting` gives, or None if the client hangs up first."""
-    answer, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_hung_up(request))
-    try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        return answer.result() if answer.done() else None
-    finally:
-        answer.cancel()
-        gone.cancel()
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _give_up(backend: Backend, job: Job) -> None:
-    with contextlib.suppress(EaselError):  # it may have ended in the meantime
-        backend.cancel(job.id, job.owner)

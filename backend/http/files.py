@@ -67,7 +67,8 @@ def thumb(backend: FrontDoor, owner: Owner, image: str) -> Response:
 def info(backend: FrontDoor, owner: Owner, image: str) -> dict[str, Any]:
     """Everything that made the picture: its infotext, and the values that make it again."""
     found = backend.image(image, owner)
-    return {**summary(found), "infotext": found.infotext, "request": dict(found.request)}
+    missing = backend.gallery.is_missing(image, owner)
+    return {**row(found, missing), "infotext": found.infotext, "request": dict(found.request)}
 
 
 @router.get("/batch/{folder}.zip")
@@ -110,7 +111,7 @@ async def paint(
 @router.post("/settings")
 async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    return asdict(await run_in_threadpool(backend.told_by, await request.body()))
+    return asdict(await run_in_threadpool(backend.told_by, await request.body(), owner))
 
 
 @router.get("/upload/{upload}")
@@ -144,9 +145,16 @@ def summary(image: Image) -> dict[str, Any]:
         "created": image.created.isoformat(),
         "prompt": image.request["prompt"],
         "init_image": image.request.get("init_image", ""),
+        "process": image.request.get("process", ""),
         "name": image.name,
         "format": image.format,
     }
+
+
+def row(image: Image, missing: bool) -> dict[str, Any]:
+    """What the history shows of a picture."""
+    return {**summary(image), "starred": image.starred, "binned": image.binned, "missing": missing,
+            "model": image.model, "sampler": image.sampler}
 
 
 @lru_cache(maxsize=THUMBS)

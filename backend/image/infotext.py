@@ -21,8 +21,9 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.field import Field
 from backend.image.a1111 import IMPLIED, add_defaults, add_history, parse_version
+from backend.image.afterwards import done
 from backend.image.styles import extract_styles
-from backend.request import FIELDS, Request
+from backend.request import EXTRAS, FIELDS, Request
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -37,6 +38,7 @@ ORDER = (
 """AUTOMATIC1111's first keys; others of the table, then of the worker, follow in their own order."""
 
 _PROMPTS = ("Prompt", "Negative prompt")
+_STYLED = (*_PROMPTS, "Hires prompt", "Hires negative prompt")
 
 _RUN = re.compile(r"[\w \-/]+")
 _VALUE = re.compile(r':\s*("(?:\\.|[^\\"])+"(?=,|$)|[^,]*)')
@@ -80,9 +82,7 @@ def parse(
     ("Apply if any", "Apply", "Ignore", "Discard"), infotext_skip_pasting (keys) and auto_backcompat.
     """
     opts = opts or {}
-    lines = text.strip().split("\n")
-    pairs = list(_pairs(lines[-1]))
-    lines, pairs = (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
+    lines, pairs = _split(text)
     found: dict[str, Any] = {}
     for key, value in pairs:
         found |= _entry(key, value)
@@ -96,6 +96,20 @@ def parse(
     for key in opts.get("infotext_skip_pasting", ()):
         found.pop(key, None)
     return found
+
+
+def stated(text: str) -> dict[str, str]:
+    """The prompts, and each key with its value as it stands in the text: nothing added, `NxM` whole. Never raises."""
+    lines, pairs = _split(text)
+    prompts = dict(zip(_PROMPTS, _prompts(lines), strict=True))
+    return prompts | {key: unquote(value) for key, value in pairs if value and key not in prompts}
+
+
+def _split(text: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """The lines of the prompts, and the pairs of the last line; fewer than three are words of a prompt."""
+    lines = text.strip().split("\n")
+    pairs = list(_pairs(lines[-1]))
+    return (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
@@ -165,18 +179,29 @@ class Reading:
     model: str = ""
 
 
-def read(text: str, request_json: str | None = None) -> Reading:
+def read(text: str, request_json: str | None = None, styles: Sequence[Mapping[str, str]] = ()) -> Reading:
     """The request values that an infotext holds; a text without parameters is only a prompt. Never raises.
 
     `request_json`, the exact request that Easel stores beside the text, comes first; only a checkpoint's hash is
-    still taken from the text, because the same model may have another name here.
+    still taken from the text, because the same model may have another name here. Those of `styles` that the prompts
+    hold are named, and taken out of them.
     """
     params = parse(text)
     reading = to_values(params)
-    exact, _ = _valid({name: value for name, value in _known(request_json).items() if FIELDS[name].infotext})
+    exact, _ = _valid({name: value for name, value in _exactly(request_json).items() if FIELDS[name].infotext})
     if params.get("Model hash"):
         exact.pop("checkpoint", None)
-    return replace(reading, values=reading.values | exact)
+    values = reading.values | exact
+    has_settings = not values.keys() <= {"prompt", "negative_prompt"}
+    return replace(reading, values=values | _styles(text, styles) if styles and has_settings else values)
+
+
+def _styles(text: str, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The values of `styles` and of the prompts without them; of no style, none of the prompts'."""
+    params = parse(text, styles=styles)
+    names = tuple(params.get("Styles array", ()))
+    prompts = (field for field in FIELDS.values() if field.infotext in _STYLED and field.infotext in params)
+    return {"styles": names} | ({field.name: params[field.infotext] for field in prompts} if names else {})
 
 
 def to_values(params: Mapping[str, Any]) -> Reading:
@@ -250,6 +275,14 @@ def _exact(params: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
     return {name: getattr(request, name) for name in claimed} if agrees else {}
 
 
+def _exactly(text: str | None) -> dict[str, Any]:
+    """The fields of a stored request; of one for Extras only its own: its text tells how the source was drawn."""
+    found = _known(text)
+    if found.get("process") != EXTRAS:
+        return found
+    return {name: value for name, value in found.items() if FIELDS[name].group == "extras"}
+
+
 def _known(text: str | None) -> dict[str, Any]:
     """The fields of the table in a JSON object; none in anything else."""
     try:
@@ -270,8 +303,22 @@ def write(request: Request, facts: Mapping[str, Any] | None = None) -> str:
     variation seed without strength, which changes nothing, is left out.
     """
     facts = facts or {}
+    if request.process == EXTRAS:
+        return _with_afterwards(request, facts)
     lost = {name: value for name, value in _lost(request).items() if name != "checkpoint" or "Model hash" not in facts}
     return _compose(request, facts, lost)
+
+
+def _with_afterwards(request: Request, facts: Mapping[str, Any]) -> str:
+    """The source's own text, with AUTOMATIC1111's keys of what Extras did behind it.
+
+    AUTOMATIC1111 keeps them in a chunk of their own, where its reader does not look.
+    """
+    pairs = [_pair(key, _number(value)) for key, value in (done(request) | dict(facts)).items()]
+    text = request.source_text.strip()
+    if _split(text)[1]:
+        return ", ".join([text, *pairs])
+    return "\n".join(filter(None, [text, ", ".join(["Process: Extras", *pairs, f"Version: Easel {VERSION}"])]))
 
 
 def _compose(request: Request, facts: Mapping[str, Any], lost: Mapping[str, Any] | None = None) -> str:

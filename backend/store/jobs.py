@@ -79,9 +79,10 @@ class Jobs:
             return self._views(session, [_owned(session, job, owner)])[0]
 
     def recent(self, owner: str, limit: int = 50) -> list[Job]:
-        """All states, newest first."""
+        """All states, newest first; not those that stand for a file that was found, which ended as they began."""
         with self._database.read() as session:
-            query = select(JobRow).where(JobRow.owner == owner).order_by(JobRow.created.desc(), JobRow.place.desc())
+            query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
+            query = query.order_by(JobRow.created.desc(), JobRow.place.desc())
             return self._views(session, session.scalars(query.limit(limit)).all())
 
     def queue(self, owner: str) -> list[Job]:
@@ -93,7 +94,7 @@ class Jobs:
 
     def glance(self, owner: str) -> list[Glance]:
         """`queue` without what only a closer look needs: cheap enough to ask after every change."""
-        made = select(func.count()).where(ImageRow.job == JobRow.id).scalar_subquery()
+        made = select(func.count()).where(ImageRow.job == JobRow.id, ImageRow.index >= 0).scalar_subquery()
         query = select(JobRow, made).where(JobRow.owner == owner, JobRow.state.in_(PENDING))
         with self._database.read() as session:
             rows = session.execute(query).all()
@@ -173,6 +174,13 @@ class Jobs:
             row = _held(session, job, lease)
             if row and index not in row.skipped:
                 row.skipped = [*row.skipped, index]
+
+    def note(self, job: str, lease: str, text: str) -> None:
+        """Something that the person should know of a job that goes on."""
+        with self._database.write() as session:
+            row = _held(session, job, lease)
+            if row and text not in row.notes:
+                row.notes = [*row.notes, text]
 
     def finish(self, job: str, lease: str, state: State, problems: Iterable[Problem] = ()) -> Change | None:
         """The job has ended; None when the lease is over."""

@@ -76,6 +76,14 @@ class Uploads:
         missing = [field for field, name in _named(request) if not self._path(name, owner).is_file()]
         return [Problem(GONE, field) for field in missing]
 
+    def size(self, name: str, owner: str) -> tuple[int, int]:
+        """Width and height of an upload in pixels. NotFound, StorageError."""
+        try:
+            with Image.open(self.file(name, owner)) as image:
+                return image.size
+        except OSError as error:
+            raise StorageError(f"cannot be read: {error}") from error
+
     def _read(self, name: str, owner: str, field: str) -> bytes:
         try:
             return self._path(name, owner).read_bytes()

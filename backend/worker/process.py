@@ -27,7 +27,7 @@ MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
 log = logging.getLogger(__name__)
 
 
-def main(connection: Connection, device: str, policy: Policy, preview_every: int) -> None:
+def main(connection: Connection, device: str, policy: Policy) -> None:
     """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
     try:
@@ -40,7 +40,7 @@ def main(connection: Connection, device: str, policy: Policy, preview_every: int
     threading.Thread(target=_read, args=(connection, commands), daemon=True, name="commands").start()
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
-    engine = Engine(Memory(placement), policy, events.put, preview_every)
+    engine = Engine(Memory(placement), policy, events.put)
     events.put(Ready(placement.name, placement.dtype))
     with torch.inference_mode():
         _serve(engine, commands)

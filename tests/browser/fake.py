@@ -23,8 +23,11 @@ from PIL import ImageDraw, ImageFilter
 
 from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
 from backend.http import files
+from backend.messages import UpscalerFile
+from backend.promptbook import PromptBook
 from backend.store.paints import Layer, Paints
 from backend.store.uploads import Upload, Uploads
+from tests.pure.door import NoneUsed
 
 EXAMPLES = ("a large red circle on a blue background", "two small green squares on white", "a yellow star on a black background")
 MODELS = [
@@ -101,8 +104,11 @@ class Fake:
         self.pictures: dict[str, Image] = {}
         self.previews: dict[str, bytes] = {}
         self.lives: dict[str, dict[str, Any]] = {}
+        self.promptbook = PromptBook(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
+        self.missing: set[str] = set()      # pictures whose file is gone
+        self.past: Any = None               # the stand-in history, where there is one
         self.notices: tuple[str, ...] = ()
         self.events: list[dict[str, Any]] = []
         self.changed = threading.Condition()
@@ -172,6 +178,12 @@ class Fake:
                 return model
         raise NotFound(f"there is no checkpoint '{name_or_hash}'", field="checkpoint")
 
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        return [UpscalerFile("4x-Sharp", "", 4)]
+
+    def face_restorers(self) -> list[str]:
+        return []
+
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         model = self.checkpoint(checkpoint)
         table = {name: f.default for name, f in FIELDS.items()}
@@ -181,7 +193,7 @@ class Fake:
         used = len(text.split())
         return used, 75 * max(1, -(-used // 75))
 
-    def infotext(self, text: str) -> dict[str, Any]:
+    def infotext(self, text: str, owner: str = "local") -> dict[str, Any]:
         prompt, _, rest = text.partition("\nSteps: ")
         return {"prompt": prompt, "steps": int(rest.split(",")[0])} if rest else {}
 
@@ -269,7 +281,7 @@ def listed(image: Image) -> dict[str, Any]:
     kept = ("id", "job", "index", "width", "height", "seed", "created", "format", "name")
     url = f"/easel/image/{image.id}"
     return {k: getattr(image, k) for k in kept} | {"url": url, "thumb": url + "/thumb", "prompt": image.request["prompt"],
-                                                       "init_image": image.request["init_image"]}
+                                                       "init_image": image.request["init_image"], "process": image.request["process"]}
 
 
 def routes(fake: Fake) -> FastAPI:
@@ -290,6 +302,8 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/image/{name}")
     @app.get("/easel/image/{name}/thumb")
     def image(name: str) -> Response:
+        if name in fake.missing or name not in fake.pictures:
+            return JSONResponse({"problems": [{"field": "image", "message": "its file is no longer there"}]}, 404)
         return Response(fake.pictures[name].bytes, media_type="image/png")
 
     @app.get("/easel/image/{name}/info")
@@ -315,6 +329,17 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/upload/{upload}/layer.png")
     def layer(upload: str, over: str) -> Response:
         return files.layer(fake, "local", upload, over)  # type: ignore[arg-type]
+
+    @app.post("/easel/settings")
+    async def settings(request: HttpRequest) -> dict[str, Any]:
+        return {"infotext": "a cat\nSteps: 5, Sampler: Euler, Seed: 3, Size: 64x64", "values": {}, "missing": []}
+
+    @app.post("/easel/jobs")
+    async def submit(request: HttpRequest) -> JSONResponse:
+        try:
+            return JSONResponse({"id": fake.submit(await request.json()).id, "state": "queued"})
+        except UserError as error:
+            return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
 
     @app.get("/easel/jobs")
     def jobs(limit: int = 30) -> dict[str, Any]:
@@ -353,9 +378,11 @@ def main() -> None:
     import uvicorn
 
     import ui
+    from tests.browser import fake_history
 
     fake = Fake()
     app = routes(fake)
+    app.include_router(fake_history.router(fake_history.Past(fake)))
     ui.mount(app, fake)  # type: ignore[arg-type]
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 7871, log_level="warning")
 

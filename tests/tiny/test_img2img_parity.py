@@ -15,9 +15,10 @@ from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory
 from backend.worker.denoiser import denoise
 from backend.worker.device import place
-from backend.worker.pipeline import Canvas, Decode, Encode, Look, draw
+from backend.worker.pipeline import draw
 from backend.worker.plan import plan
 from backend.worker.source import Source
+from backend.worker.work import Canvas, Decode, Encode, Look
 from training.drawing import draw as drawn
 from training.scenes import Scene, Thing
 
