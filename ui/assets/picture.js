@@ -13,6 +13,7 @@
   const form = () => easel.form(TAB);
   const box = () => find(`#${TAB}_init_image`);
   const held = name => form().values[name] || "";
+  const SIDES = ["left", "right", "up", "down"];
   const sizes = new Map();
   let arriving = null;    // a picture on its way to the server
 
@@ -61,7 +62,7 @@
     if (!kept) return;
     form().reuse({ ...request, init_image: kept.id, mask: "", width: multiple(kept.width), height: multiple(kept.height) });
     form().apply({ editor_mode: inpaint ? INPAINT : PLAIN });
-    if (inpaint) find(`#${TAB}_inpaint > button:not(.open)`)?.click();
+    if (inpaint) find(`#${TAB}_inpaint_fold > button:not(.open)`)?.click();
   }
 
   // A white sheet of the size that is set, to draw on.
@@ -108,7 +109,7 @@
 
   async function describe() {
     const place = box(), picture = held("init_image"), over = made() && held(made());
-    if (!place) return;
+    if (!place || !find(".start-acts", place)) return;
     place.classList.toggle("filled", Boolean(picture));
     place.dataset.mode = mode();
     find(".start-facts", place).hidden = find(".start-acts", place).hidden = !picture;
@@ -118,8 +119,26 @@
     find(".start-mode", place).textContent = SAYS[mode()](over);
     find(".image-container", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
     if (!picture) return;
-    try { const [width, height] = await measured(picture); find(".start-size", place).textContent = `${width} × ${height}`; }
-    catch { gone(picture); }
+    const own = await measured(picture).catch(() => gone(picture));
+    if (!own) return;
+    find(".start-size", place).textContent = own.join(" × ");
+    outcome(own);
+  }
+
+  // What a fold does is seen when it is closed, too; and fields that do nothing look calm.
+  const ACTING = {
+    outpaint: values => SIDES.some(side => Number(values[`outpaint_${side}`])),
+    loopback: values => Number(values.loopback_loops) > 1,
+    sd_upscale: values => values.sd_upscale && values.sd_upscale !== "None",
+  };
+  function mark() {
+    for (const [name, acts] of Object.entries(ACTING)) find(`#${TAB}_${name}_fold`)?.classList.toggle("acting", Boolean(acts(form().values)));
+  }
+
+  function outcome([width, height]) {
+    const place = find(`#${TAB}_outcome .outcome`), [left, right, up, down] = SIDES.map(side => Number(form().values[`outpaint_${side}`]) || 0);
+    const grown = [width + left + right, height + up + down];
+    if (place) place.textContent = left + right + up + down ? `The picture grows from ${width} × ${height} to ${grown.join(" × ")} pixels.` : `The picture stays ${width} × ${height}: nothing is added.`;
   }
 
   function gone(id) {
@@ -176,8 +195,9 @@
     event.preventDefault();
     keep(pasted);
   });
-  on("form", one => { if (one.tab === TAB) describe(); });
-  easel.appeared(`#${TAB}_init_image .image-container`).then(describe);     // the tab is made when it is opened
+  const look = () => { describe(); mark(); };
+  on("form", one => { if (one.tab === TAB) look(); });
+  for (const part of ["init_image .start-acts", "init_image .image-container", "sd_upscale_fold", "outcome .outcome"]) easel.appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
   // Settings that name a mask are those of inpainting; what was painted belongs to the picture before.
   on("reused", ({ form: one, request }) => {
     if (one.tab === TAB && "mask" in request) one.apply({ paint: "", editor_mode: request.mask ? INPAINT : PLAIN });
