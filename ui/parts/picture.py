@@ -70,7 +70,7 @@ def wire_size(form: Form) -> None:
     size = [form["width"], form["height"]]
     with gr.Row(elem_classes=["resize"]):
         by = gr.Number(1, label="Resize by", minimum=0.05, maximum=8, step=0.05, elem_id=f"{form.tab}_resize_by",
-                       min_width=110)
+                       min_width=110, elem_classes=["field-float"])
         button = gr.Button("Size from the picture", elem_id=f"{form.tab}_picture_size", elem_classes=["small"])
     outputs: dict[str, Any] = {"inputs": [*size, by], "outputs": size}
     button.click(fn=None, **outputs, js="(width, height, by) => easel.picture.size([width, height], by)")
