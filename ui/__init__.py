@@ -6,10 +6,10 @@ import gradio as gr
 from fastapi import FastAPI
 
 from backend import Backend
-from ui import history, img2img, png_info, theme, txt2img
-from ui.parts import checkpoint_bar, notices, styles
+from ui import extras, history, img2img, png_info, theme, txt2img
+from ui.parts import checkpoint_bar, notices, styles, upscalers
 
-TABS = (txt2img, img2img, png_info, history)
+TABS = (txt2img, img2img, extras, png_info, history)
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
 
 
@@ -23,6 +23,7 @@ def build(backend: Backend) -> gr.Blocks:
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
                     tab.place(backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
+        upscalers.wire(page, backend, bar)
     return page
 
 

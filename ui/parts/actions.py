@@ -20,11 +20,17 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
     with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
-        generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
-        with gr.Row(elem_classes=["stops"]):
-            interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
-            skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
+        generate = buttons(form, backend)
         _tools(form, backend)
+    return generate
+
+
+def buttons(form: Form, backend: Backend) -> gr.Button:
+    """Generate, Interrupt and Skip; returns the first."""
+    generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
+    with gr.Row(elem_classes=["stops"]):
+        interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
+        skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
     interrupt.click(_for_owner(backend.interrupt), trigger_mode="multiple", **QUIET)
     skip.click(_for_owner(backend.skip), trigger_mode="multiple", **QUIET)
     return generate
