@@ -42,9 +42,11 @@ def _tools(form: Form, backend: Backend) -> None:
                          elem_classes=["icon", "icon-read"])
         used = gr.Button("Prompts used before", elem_id=f"{form.tab}_used", elem_classes=["icon", "icon-history"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
+        home = gr.Button("Back to my defaults", elem_id=f"{form.tab}_home", elem_classes=["icon", "icon-home"])
     found = gr.JSON(visible=False)
     read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
+    home.click(fn=None, js=f"() => easel.form('{form.tab}').home()")
     used.click(fn=None, js=f"() => easel.used.open('{form.tab}')")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
