@@ -273,6 +273,22 @@ def test_what_is_rescued_of_the_first_version_is_searchable(tmp_path: Path) -> N
     database.close()
 
 
+def test_stars_and_the_bin_outlive_a_broken_database(tmp_path: Path) -> None:
+    path = tmp_path / "easel.db"
+    database = Database(path)
+    with database.write() as session:
+        for name, values in {"plain": {}, "star": {"starred": True}, "bin": {"binned": START}, "gone": {"deleted": True}}.items():
+            add(session, name, "ann", START, "a circle", digest="d" * 64, **values)
+    before = [(row.id, row.starred, row.binned, row.deleted, row.digest) for row in everything(database)]
+    database.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE images_words")
+    database, rescue = open_database(path)
+    assert rescue.images == 4 and [(row.id, row.starred, row.binned, row.deleted, row.digest) for row in everything(database)] == before
+    assert Search(database).page("ann", Query(words="circle"))[1] == 2
+    database.close()
+
+
 def first_version(path: Path) -> None:
     """Tables of migration 0001 with two pictures in them."""
     from alembic import command
