@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from backend.image import save
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import PHONE, Easel
 from tests.browser.fake_history import Past
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_everyone import CONTRAST, NAMELESS
@@ -398,7 +398,7 @@ def test_the_real_house(studio: Studio) -> None:
     page.wait_for_function("easel.form('img2img').values.init_image", timeout=PATIENCE)
 
 
-def test_foreign_pictures_in_the_real_house(studio: Studio, tmp_path: Path) -> None:
+def test_foreign_pictures_in_the_real_house(easel: Easel, studio: Studio, tmp_path: Path) -> None:
     page = studio.page
     text = "a green tree\nNegative prompt: red\nSteps: 9, Sampler: Euler a, CFG scale: 3, Seed: 12, Size: 128x64, Model: absent"
     (tmp_path / "tree.png").write_bytes(save.encode(Image.new("RGB", (128, 64), "green"), "PNG", text))
@@ -409,6 +409,11 @@ def test_foreign_pictures_in_the_real_house(studio: Studio, tmp_path: Path) -> N
     expect(page.locator(".import-line")).to_have_text("Imported: 2 of 2, 1 unreadable.")
     page.locator('.history-search [name="checkpoint"]').select_option("absent")
     counted(page, "1 picture found")
+    for file in (easel.data / "outputs").rglob("*.png"):
+        if text.encode() in file.read_bytes():
+            file.unlink()
+    page.locator(".history-words").fill("tree")
+    expect(page.locator(".shot-gone")).to_have_text("The file is gone")
     page.locator(".shot-open").click()
     page.locator('.details [data-send="txt2img"]').click()
     studio.shows(prompt="a green tree", seed=12, steps=9)

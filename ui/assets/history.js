@@ -122,6 +122,7 @@
     bring(places) {
       this.grid.insert(places);
       this.total += places.length;
+      if (document.activeElement === document.body && places.length) this.grid.focus(this.grid.tile(places[0].row.id));
       this.render();
     }
 
