@@ -252,10 +252,8 @@ def test_two_are_compared(past: Past, stage: Studio) -> None:
 
 def test_files_that_are_gone_are_noticed(past: Past, stage: Studio) -> None:
     ids = past.fill(6)
-    page = opened(stage.page)
     past.fake.missing.update({ids[0], ids[1]})
-    page.reload()
-    opened(stage.settled().page)
+    page = opened(stage.page)
     expect(tile(page, ids[0])).to_contain_text("The file is gone")
     tile(page, ids[0]).locator(".shot-open").click()
     expect(page.locator(".details-gone")).to_be_visible()
@@ -287,21 +285,14 @@ def test_pictures_from_elsewhere(past: Past, stage: Studio, tmp_path: Path) -> N
     page.locator('[data-history="import"]').click()
     page.locator(".import-files").last.set_input_files([folder / "0.png", folder / "1.png"])
     expect(line).to_have_text("Imported: 2 of 2, 2 known already.")
-
-
-def test_an_import_stops_and_goes_on(past: Past, stage: Studio, tmp_path: Path) -> None:
-    files = [tmp_path / f"{number}.png" for number in range(8)]
-    for number, file in enumerate(files):
-        Image.new("RGB", (64, 64), (number * 30, 20, 90)).save(file)
-    page = opened(stage.page)
+    page.locator('[data-import="close"]').click()
     page.route("**/easel/history/import?**", lambda route: route.abort())
     page.locator('[data-history="import"]').click()
-    page.locator(".import-files").last.set_input_files(files)
-    expect(page.locator(".import-line")).to_have_text("Stopped: 0 of 8. Easel does not answer.")
+    page.locator(".import-files").last.set_input_files(sorted(folder.glob("*.png"))[:5])
+    expect(line).to_have_text("Stopped: 0 of 5. Easel does not answer.")
     page.unroute("**/easel/history/import?**")
     page.locator('[data-import="resume"]').click()
-    expect(page.locator(".import-line")).to_have_text("Imported: 8 of 8.")
-    counted(page, "8 pictures")
+    expect(line).to_have_text("Imported: 5 of 5, 5 known already.")
 
 
 def test_a_new_picture_appears_unless_a_search_hides_it(past: Past, stage: Studio) -> None:
@@ -322,21 +313,26 @@ def test_a_new_picture_appears_unless_a_search_hides_it(past: Past, stage: Studi
     counted(page, "2 pictures found")
 
 
-@pytest.mark.parametrize("light", ["light", "dark"])
-def test_names_and_contrast(past: Past, stage: Studio, light: str) -> None:
+def in_both_lights(page: Page) -> None:
+    for _ in range(2):
+        page.evaluate("document.body.classList.toggle('dark')")
+        page.wait_for_timeout(300)      # colours change softly
+        assert page.evaluate(CONTRAST) == []
+
+
+def test_names_and_contrast(past: Past, stage: Studio) -> None:
     ids = past.fill(12)
     past.starred.add(ids[3])
     past.fake.missing.add(ids[4])
-    stage.page.emulate_media(color_scheme=light)
     page = opened(stage.page)
     tile(page, ids[4]).locator(".shot-open").click()
     page.locator('[data-history="import"]').click()
     assert page.evaluate(NAMELESS) == []
-    assert page.evaluate(CONTRAST) == []
+    in_both_lights(page)
     tile(page, ids[1]).locator(".shot-select").check()
     chosen(page, "bin")
     page.locator('[data-history="select"]').click()
-    assert page.evaluate(CONTRAST) == []
+    in_both_lights(page)
 
 
 def test_a_phone(past: Past, stage: Studio) -> None:

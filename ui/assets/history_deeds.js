@@ -70,7 +70,7 @@
     // Seen at once; taken back if the server says no.
     async star(rows, on) {
       const changed = rows.filter(row => row.starred !== on);
-      const show = starred => { for (const row of changed) this.history.update(row, { starred }); };
+      const show = starred => this.history.update(changed, { starred });
       show(on);
       const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
       if (done) say(on ? "Starred." : "Star taken away.");

@@ -88,14 +88,14 @@
 
     // Says where they were, for `insert` to bring them back in this order.
     remove(ids) {
-      const gone = new Set(ids), order = this.order.filter(id => gone.has(id));
-      const places = order.map(id => ({ row: this.rows.get(id), after: this.beside(id, -1)?.id }));
-      const focused = order.some(id => this.tile(id).contains(document.activeElement));
-      const next = this.tile(this.survivor(order.at(-1), gone)?.id);
-      for (const id of order) {
-        this.tile(id).remove();
-        this.rows.delete(id);
-        this.tiles.delete(id);
+      const gone = new Set(ids), places = [];
+      this.order.forEach((id, at) => { if (gone.has(id)) places.push({ row: this.rows.get(id), after: this.order[at - 1] }); });
+      const focused = gone.has(this.rowOf(document.activeElement)?.id);
+      const next = this.tile(this.survivor(places.at(-1)?.row.id, gone)?.id);
+      for (const { row } of places) {
+        this.tile(row.id).remove();
+        this.rows.delete(row.id);
+        this.tiles.delete(row.id);
       }
       this.order = this.order.filter(id => !gone.has(id));
       this.balance();
@@ -120,9 +120,9 @@
 
     // The picture nearest to `id` that is not among the `gone`: an older one, or else a newer one.
     survivor(id, gone) {
-      for (const step of [1, -1])
-        for (let row = this.beside(id, step); row; row = this.beside(row.id, step)) if (!gone.has(row.id)) return row;
-      return null;
+      const at = this.order.indexOf(id), stays = one => !gone.has(one);
+      if (at < 0) return undefined;
+      return this.rows.get(this.order.slice(at).find(stays) ?? this.order.slice(0, at).findLast(stays));
     }
 
     update(id, changes) {
