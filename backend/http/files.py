@@ -136,6 +136,7 @@ def summary(image: Image) -> dict[str, Any]:
         "created": image.created.isoformat(),
         "prompt": image.request["prompt"],
         "init_image": image.request.get("init_image", ""),
+        "process": image.request.get("process", ""),
         "name": image.name,
         "format": image.format,
     }

@@ -274,7 +274,7 @@ def listed(image: Image) -> dict[str, Any]:
     kept = ("id", "job", "index", "width", "height", "seed", "created", "format", "name")
     url = f"/easel/image/{image.id}"
     return {k: getattr(image, k) for k in kept} | {"url": url, "thumb": url + "/thumb", "prompt": image.request["prompt"],
-                                                       "init_image": image.request["init_image"]}
+                                                       "init_image": image.request["init_image"], "process": image.request["process"]}
 
 
 def routes(fake: Fake) -> FastAPI:
@@ -318,6 +318,17 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/upload/{upload}/layer.png")
     def layer(upload: str, over: str) -> Response:
         return files.layer(fake, "local", upload, over)  # type: ignore[arg-type]
+
+    @app.post("/easel/settings")
+    async def settings(request: HttpRequest) -> dict[str, Any]:
+        return {"infotext": "a cat\nSteps: 5, Sampler: Euler, Seed: 3, Size: 64x64", "values": {}, "missing": []}
+
+    @app.post("/easel/jobs")
+    async def submit(request: HttpRequest) -> JSONResponse:
+        try:
+            return JSONResponse({"id": fake.submit(await request.json()).id, "state": "queued"})
+        except UserError as error:
+            return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
 
     @app.get("/easel/jobs")
     def jobs(limit: int = 30) -> dict[str, Any]:

@@ -528,6 +528,7 @@ def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Backend, caplog
     names = [image.name for image in house.images()]
     assert names == ["00000-4.webp", "00001-2.png", "00000-1.png", "grid-0000.jpg"]
     assert (folder / "txt2img-images/2024-01-31/00000-1.png").is_file(), "the originals stay"
+    assert house.jobs() == [], "nobody queued these"
     assert (house.settings.outputs / "imported/outputs/txt2img-images/2024-01-31/00001-2.png").is_file()
 
 

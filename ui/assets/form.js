@@ -25,7 +25,7 @@
     }
 
     restore(names, values) {
-      const kept = this.kept() ?? {};
+      const kept = this.kept() ?? easel.settings.defaults(this.tab);
       this.known(names, names.map((name, i) => name in kept && name in fields ? kept[name] : values[i]));
       this.restored = true;
       return names.map(name => this.values[name]);
@@ -61,6 +61,14 @@
       return moved;
     }
 
+    // As a new browser would start: the person's own defaults, over what suits the checkpoint. Pictures and prompt stay.
+    home() {
+      const own = easel.settings.defaults(this.tab);
+      const starts = Object.keys(this.values).filter(name => fields[name]?.start);
+      this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
+      say("Your defaults are back.");
+    }
+
     apply(values) {
       this.pending = { ...this.pending, ...values };
       appeared(`#${this.tab}_apply`).then(button => button.click());
@@ -94,14 +102,14 @@
       else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
     }
 
-    async mark(problems) {
+    async mark(problems, focus = true) {
       const boxes = [];
       for (const { field, message } of problems) {
         const box = field && await this.unfolded(field);
         if (box) boxes.push(this.wrong(box, field, message));
         else easel.note(sentence(field, message), 12000);
       }
-      find("input, textarea", boxes[0] ?? document.createElement("i"))?.focus();
+      if (focus) find("input, textarea", boxes[0] ?? document.createElement("i"))?.focus();
     }
 
     wrong(box, name, message) {
@@ -153,7 +161,7 @@
   easel.learn = news => {
     facts = news ?? facts;
     heard();
-    for (const form of Object.values(forms)) if (!form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default] });
+    for (const form of Object.values(forms)) if ("checkpoint" in form.values && !form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default], ...easel.settings.defaults(form.tab) });
     tell("facts", facts);
   };
   easel.examples = tab => facts.examples[easel.form(tab).checkpoint] ?? [];

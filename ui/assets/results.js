@@ -7,7 +7,7 @@
   let images = [], complete = false;
 
   const described = image => `${image.prompt || "Picture without a prompt"} (seed ${image.seed})`;
-  const tabOf = image => image.init_image ? "img2img" : "txt2img";
+  const tabOf = image => image.process === "Extras" ? "extras" : image.init_image ? "img2img" : "txt2img";
   const known = id => images.some(image => image.id === id);
   const renderAll = () => Object.values(views).forEach(view => view.render());
 
@@ -164,6 +164,7 @@
       if (name === "open") this.lightbox.open(image);
       if (name === "reuse") easel.form(tabOf(image)).reuse((await info(image)).request);
       if (name === "send") await easel.picture.send(image, (await info(image)).request);
+      if (name === "extras") await easel.extras.send({ url: image.url, infotext: (await info(image)).infotext });
       if (name === "copy") { await easel.copy((await info(image)).infotext); }
     }
 

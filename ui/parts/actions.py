@@ -20,11 +20,17 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
     with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
-        generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
-        with gr.Row(elem_classes=["stops"]):
-            interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
-            skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
+        generate = buttons(form, backend)
         _tools(form, backend)
+    return generate
+
+
+def buttons(form: Form, backend: Backend) -> gr.Button:
+    """Generate, Interrupt and Skip; returns the first."""
+    generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
+    with gr.Row(elem_classes=["stops"]):
+        interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
+        skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
     interrupt.click(_for_owner(backend.interrupt), trigger_mode="multiple", **QUIET)
     skip.click(_for_owner(backend.skip), trigger_mode="multiple", **QUIET)
     return generate
@@ -34,10 +40,14 @@ def _tools(form: Form, backend: Backend) -> None:
     with gr.Row(elem_classes=["tools"]):
         read = gr.Button("Read settings from the prompt box, or from the picture shown", elem_id=f"{form.tab}_paste",
                          elem_classes=["icon", "icon-read"])
+        used = gr.Button("Prompts used before", elem_id=f"{form.tab}_used", elem_classes=["icon", "icon-history"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
+        home = gr.Button("Back to my defaults", elem_id=f"{form.tab}_home", elem_classes=["icon", "icon-home"])
     found = gr.JSON(visible=False)
     read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
+    home.click(fn=None, js=f"() => easel.form('{form.tab}').home()")
+    used.click(fn=None, js=f"() => easel.used.open('{form.tab}')")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
 
