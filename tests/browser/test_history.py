@@ -45,6 +45,11 @@ def counted(page: Page, words: str) -> None:
     expect(page.locator(".history-count")).to_have_text(words)
 
 
+def empty(page: Page, words: str) -> None:
+    expect(page.locator(".history-empty")).to_be_visible()
+    expect(page.locator(".history-empty p")).to_contain_text(words)
+
+
 def chosen(page: Page, act: str) -> None:
     page.locator(f'[data-chosen="{act}"]').click()
 
@@ -93,17 +98,17 @@ def test_a_search_narrows_and_is_remembered(past: Past, stage: Studio) -> None:
     page.locator('.history-search [name="until"]').fill("2026-05-30")
     counted(page, "24 pictures found")
     page.locator(".history-words").fill("nobody drew this")
-    expect(page.locator(".history-empty p")).to_have_text("No picture fits this search.")
+    empty(page, "No picture fits this search.")
 
 
 def test_what_is_empty_says_so(past: Past, stage: Studio) -> None:
     page = opened(stage.page)
-    expect(page.locator(".history-empty p")).to_contain_text("There are no pictures yet")
+    empty(page, "There are no pictures yet")
     page.locator('[name="starred"]').check()
-    expect(page.locator(".history-empty p")).to_contain_text("No picture has a star yet")
+    empty(page, "No picture has a star yet")
     page.locator('[name="starred"]').uncheck()
     page.locator('[name="binned"]').check()
-    expect(page.locator(".history-empty p")).to_have_text("The bin is empty.")
+    empty(page, "The bin is empty.")
     stage.page.route("**/easel/history?**", lambda route: route.abort())
     page.locator(".history-words").fill("x")
     expect(page.locator(".history-trouble p")).to_contain_text("Easel does not answer")
@@ -175,7 +180,7 @@ def test_the_bin_gives_back_and_asks_before_it_is_emptied(past: Past, stage: Stu
     assert len(past.fake.pictures) == 6
     page.locator('[data-history="empty"]').click()
     page.locator('[data-sure="yes"]').click()
-    expect(page.locator(".history-empty p")).to_have_text("The bin is empty.")
+    empty(page, "The bin is empty.")
     assert len(past.fake.pictures) == 4
 
 
@@ -419,4 +424,4 @@ def test_foreign_pictures_in_the_real_house(easel: Easel, studio: Studio, tmp_pa
     counted(page, "1 picture found in the bin")
     page.locator('[data-history="empty"]').click()
     page.locator('[data-sure="yes"]').click()
-    expect(page.locator(".history-empty p")).to_have_text("Nothing in the bin fits this search.")
+    empty(page, "Nothing in the bin fits this search.")

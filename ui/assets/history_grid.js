@@ -13,8 +13,8 @@
   const part = () => make("div", { role: "none", class: "shots-part" });
 
   function seen(row) {
-    if (row.missing) return [make("span", { class: "shot-gone" }, "The file is gone"), make("span", { class: "unseen" }, `: ${described(row)}`)];
-    return [make("img", { src: row.thumb, loading: "lazy", decoding: "async", draggable: "false", alt: described(row) })];
+    if (row.missing) return [make("span", { class: "shot-gone" }, "The file is gone"), make("span", { class: "unseen", translate: "no" }, `: ${described(row)}`)];
+    return [make("img", { src: row.thumb, loading: "lazy", decoding: "async", draggable: "false", translate: "no", title: row.prompt, alt: described(row) })];
   }
 
   class HistoryGrid {
@@ -137,7 +137,7 @@
 
     made(row) {
       const tile = make("div", { role: "listitem", class: row.missing ? "shot gone" : "shot", "data-id": row.id },
-        make("button", { type: "button", class: "shot-open", tabindex: -1, title: row.prompt }, ...seen(row)),
+        make("button", { type: "button", class: "shot-open", tabindex: -1 }, ...seen(row)),
         make("input", { type: "checkbox", class: "shot-select", tabindex: -1, "aria-label": "Select", title: "Select (X)" }),
         make("button", { type: "button", class: "shot-star", tabindex: -1, "aria-label": "Star", title: "Star (S)", "aria-pressed": String(row.starred) }));
       this.rows.set(row.id, row);
