@@ -68,7 +68,8 @@ def test_all_come_while_one_scrolls(past: Past, stage: Studio) -> None:
         page.keyboard.press("End")
         page.wait_for_timeout(50)
     assert order(page) == ids
-    page.get_by_role("tab", name="PNG Info").click()
+    page.evaluate("easel.open('txt2img')")      # as when a picture is sent there
+    page.wait_for_function("scrollY < 100")
     opened(page)
     page.wait_for_function("scrollY > 4000")
 
