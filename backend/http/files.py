@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
@@ -157,4 +158,6 @@ def thumbnail(path: Path, changed: int) -> bytes:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise NotFound("its file is no longer there", field="image")
+    if not os.access(path, os.R_OK):
+        raise NotFound("its file may not be read; give Easel the right to", field="image")
     return path

@@ -69,7 +69,7 @@ def test_all_come_while_one_scrolls(past: Past, stage: Studio) -> None:
         page.wait_for_timeout(50)
     assert order(page) == ids
     page.evaluate("easel.open('txt2img')")      # as when a picture is sent there
-    page.wait_for_function("scrollY < 100")
+    page.wait_for_function("scrollY < 1000")
     opened(page)
     page.wait_for_function("scrollY > 4000")
 
