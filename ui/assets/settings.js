@@ -9,6 +9,7 @@
   const value = name => chosen[name] ?? LOOK[name] ?? fields[name]?.default;
   const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
   const form = () => easel.form("settings");
+  const writing = name => form().element(name)?.contains(document.activeElement);
 
   function restore(names) {
     shown = Object.fromEntries(names.map(name => [name, value(name)]));
@@ -31,7 +32,7 @@
 
   async function save() {
     clearTimeout(timer);
-    let news = Object.fromEntries(Object.entries(shown).filter(([name, now]) => !same(now, value(name))));
+    let news = Object.fromEntries(Object.entries(shown).filter(([name, now]) => !same(now, value(name)) && !(now == null && writing(name))));
     if (!Object.keys(news).length) return example();
     const problems = await keep(news);
     const wrong = problems.map(problem => problem.field);
@@ -137,6 +138,8 @@
     if (button) acts[button.dataset.defaults](button.closest("[data-tab]").dataset.tab);
     else if (event.target.closest?.("#settings_reset")) resetAll();
   });
+
+  document.addEventListener("focusout", event => { if (shown && event.target.closest?.("#settings .field")) setTimeout(save); });
 
   // The tab's parts come to the page when it is first opened.
   easel.appeared("#settings_about").then(() => { about(); example(); renderDefaults(); });
