@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from PIL import Image as Pillow
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +21,7 @@ from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.door import FrontDoor, Owner
 from backend.image import incoming, save
 from backend.image.batch import component
+from backend.store.paints import Layer
 
 THUMB = 320         # pixels of a thumbnail's longer side
 PIECE = 2**18       # bytes of an archive that are sent at once
@@ -98,6 +99,14 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
+
+
+@router.post("/upload/{over}/paint")
+async def paint(
+    backend: FrontDoor, owner: Owner, layer: Annotated[Layer, Depends()], request: Request
+) -> dict[str, str]:
+    """Keeps what is painted on the picture `over`: the body is a PNG, a cut-out whose corner lies at `left`, `top`."""
+    return {"id": await run_in_threadpool(backend.paint, await request.body(), layer, owner)}
 
 
 @router.post("/settings")
