@@ -148,7 +148,7 @@ def test_sizes_in_words_and_by_a_factor(stage: Studio, page: Page, tmp_path: Pat
 def test_the_editor_works_in_another_language(stage: Studio, page: Page, tmp_path: Path, language: str) -> None:
     context = page.context.browser.new_context(locale=language)  # type: ignore[union-attr]
     studio = Studio(context.new_page(), stage.url).open().into("img2img")
-    studio.page.get_by_label("Picture to start from").set_input_files(saved(tmp_path, "a.png"))
+    studio.page.locator("#img2img_init_image .drop-file").set_input_files(saved(tmp_path, "a.png"))
     into_mode(studio, "Inpaint")
     in_editor(studio)
     context.close()

@@ -2,6 +2,7 @@
 (() => {
   const { find, findAll, fields, make, tell, on, say, stored, store, appeared } = easel;
   const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
+  const ASKED = 500;  // ms in which the values that were asked for arrive
   let facts = { default: "", defaults: {}, examples: {} }, heard;
   const learned = new Promise(resolve => { heard = resolve; });
 
@@ -13,6 +14,8 @@
       this.restored = false;
       this.checkpoint = "";
       this.pending = {};
+      this.fresh = {};
+      this.asked = this.took = 0;
     }
 
     element(name) {
@@ -69,14 +72,18 @@
       say("Your defaults are back.");
     }
 
+    // Several in a row are taken together: each click brings the values that it found, and would undo the one before.
     apply(values) {
       this.pending = { ...this.pending, ...values };
+      if (Date.now() - this.asked < ASKED) return;
+      this.asked = Date.now();
       appeared(`#${this.tab}_apply`).then(button => button.click());
     }
 
     take(names, values) {
-      const taken = names.map((name, i) => name in this.pending ? this.pending[name] : values[i]);
-      this.pending = {};
+      const fresh = { ...(Date.now() - this.took < ASKED ? this.fresh : {}), ...this.pending };
+      const taken = names.map((name, i) => name in fresh ? fresh[name] : values[i]);
+      [this.fresh, this.took, this.asked, this.pending] = [this.pending, Date.now(), 0, {}];
       this.known(names, taken);
       return taken;
     }
