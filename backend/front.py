@@ -294,7 +294,8 @@ class Backend:
         saved = read_picture(file)
         found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
-        return Told(saved.infotext, values, tuple(missing(saved, found, values, self.promptbook.files)))
+        absent = (*missing(saved, found, values, self.promptbook.files), *self._upscalers.missing(values))
+        return Told(saved.infotext, values, absent)
 
     def status(self) -> Status:
         return self._dispatcher.status()
