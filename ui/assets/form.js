@@ -2,7 +2,6 @@
 (() => {
   const { find, findAll, fields, make, tell, on, say, stored, store, appeared } = easel;
   const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
-  const ASKED = 500;  // ms in which the values that were asked for arrive
   let facts = { default: "", defaults: {}, examples: {} }, heard;
   const learned = new Promise(resolve => { heard = resolve; });
 
@@ -14,8 +13,6 @@
       this.restored = false;
       this.checkpoint = "";
       this.pending = {};
-      this.fresh = {};
-      this.asked = this.took = 0;
     }
 
     element(name) {
@@ -72,18 +69,16 @@
       say("Your defaults are back.");
     }
 
-    // Several in a row are taken together: each click brings the values that it found, and would undo the one before.
     apply(values) {
       this.pending = { ...this.pending, ...values };
-      if (Date.now() - this.asked < ASKED) return;
-      this.asked = Date.now();
       appeared(`#${this.tab}_apply`).then(button => button.click());
     }
 
+    // What is known here comes before what Gradio says: a second `apply` at once finds the fields as they were before the first.
     take(names, values) {
-      const fresh = { ...(Date.now() - this.took < ASKED ? this.fresh : {}), ...this.pending };
-      const taken = names.map((name, i) => name in fresh ? fresh[name] : values[i]);
-      [this.fresh, this.took, this.asked, this.pending] = [this.pending, Date.now(), 0, {}];
+      const now = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), ...this.values, ...this.pending };
+      const taken = names.map(name => now[name]);
+      this.pending = {};
       this.known(names, taken);
       return taken;
     }
