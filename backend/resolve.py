@@ -56,7 +56,7 @@ def named(names: Iterable[str], styles: Iterable[Style]) -> list[Style]:
     wanted = list(names)
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
-        raise InvalidRequest(f"name what is not there: {', '.join(map(shown, unknown[:5]))}", field="styles")
+        raise InvalidRequest(f"There is no style called {', '.join(map(shown, unknown[:5]))}.", field="styles")
     return [known[name] for name in wanted]
 
 

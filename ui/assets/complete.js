@@ -102,7 +102,7 @@
 
   function put() {
     const caret = caretAt(area), view = window.visualViewport, height = view?.height ?? innerHeight;
-    const width = document.documentElement.clientWidth;
+    const width = Math.min(document.documentElement.clientWidth, document.body.getBoundingClientRect().width);
     list.style.maxWidth = `${width - 16}px`;
     const low = Math.min(Math.max(caret.bottom, caret.frame.top), caret.frame.bottom), high = Math.max(caret.top, caret.frame.top);
     const below = low + 4 + list.offsetHeight <= height || high - list.offsetHeight - 4 < 0;
