@@ -74,8 +74,10 @@
       appeared(`#${this.tab}_apply`).then(button => button.click());
     }
 
+    // What is known here comes before what Gradio says: a second `apply` at once finds the fields as they were before the first.
     take(names, values) {
-      const taken = names.map((name, i) => name in this.pending ? this.pending[name] : values[i]);
+      const now = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), ...this.values, ...this.pending };
+      const taken = names.map(name => now[name]);
       this.pending = {};
       this.known(names, taken);
       return taken;
