@@ -15,11 +15,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engine, packed, startup
+from benchmarks import engine, packed, pictures, startup
 from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
-STAGES = {"startup": startup.measure, "packed": packed.measure, "engine": engine.measure}
+STAGES = {
+    "startup": startup.measure, "packed": packed.measure, "engine": engine.measure, "pictures": pictures.measure,
+}
 
 
 def main() -> None:

@@ -65,7 +65,8 @@ def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: in
 
 
 def draw(
-    memory: Memory, checkpoint: Checkpoint, *requests: Request, policy: str = "solo", files: dict[str, bytes] | None = None
+    memory: Memory, checkpoint: Checkpoint, *requests: Request, policy: str = "solo",
+    files: dict[str, bytes] | None = None,
 ) -> list[Picture]:
     """The pictures of all requests from a fresh engine (nothing encoded before); `files` are the PNGs they name."""
     events: list[Event] = []

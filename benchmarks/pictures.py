@@ -28,15 +28,16 @@ PICTURE, MASK = "a" * 64, "b" * 64
 
 
 def measure(device: str) -> dict[str, Any]:
-    """Per network: "img2img" and "inpaint", each with the median seconds and Easel's time as a multiple of diffusers'."""
+    """Per network and kind, "img2img" and "inpaint": median seconds, and Easel's time as a multiple of diffusers'."""
     cpu = on_cpu(device)
     return {
-        "demo": _compared(*models.demo(device), _request(128, 20), rounds=9),
-        "sd1": _compared(*models.full_size(device), _request(512, 4 if cpu else 30), rounds=3 if cpu else 7),
+        "demo": _compared(*models.demo(device), ordered(128, 20), rounds=9),
+        "sd1": _compared(*models.full_size(device), ordered(512, 4 if cpu else 30), rounds=3 if cpu else 7),
     }
 
 
-def _request(side: int, steps: int) -> Request:
+def ordered(side: int, steps: int) -> Request:
+    """What is measured, without a mask."""
     return Request(
         prompt=PROMPT, negative_prompt=NEGATIVE, width=side, height=side, steps=steps, seed=1, variation_seed=1,
         cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras", init_image=PICTURE, denoising_strength=0.5,
@@ -45,8 +46,8 @@ def _request(side: int, steps: int) -> Request:
 
 @torch.inference_mode()
 def _compared(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: int) -> dict[str, Any]:
-    picture, mask = _inputs(request.width)
-    files = {PICTURE: _png(picture), MASK: _png(mask)}
+    picture, mask = inputs(request.width)
+    files = {PICTURE: png(picture), MASK: png(mask)}
     model = memory.get(checkpoint)
     pairs = {
         "img2img": (request, diffusers_img2img(model, request, picture)),
@@ -54,7 +55,8 @@ def _compared(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: 
     }
     results: dict[str, Any] = {}
     for name, (own, theirs) in pairs.items():
-        seconds = in_turns({"easel": lambda r=own: draw(memory, checkpoint, r, files=files), "diffusers": theirs}, rounds)
+        contenders = {"easel": lambda r=own: draw(memory, checkpoint, r, files=files), "diffusers": theirs}
+        seconds = in_turns(contenders, rounds)
         results[name] = {
             "size": f"{request.width}x{request.height}", "steps": steps_made(request), "rounds": rounds,
             "device": memory.placement.name, "dtype": memory.placement.dtype, "seconds": medians(seconds),
@@ -86,7 +88,7 @@ def diffusers_img2img(model: Model, request: Request, picture: Image.Image) -> C
 
 
 def diffusers_inpaint(model: Model, request: Request, picture: Image.Image, mask: Image.Image) -> Callable[[], object]:
-    """Encoding and decoding as in Easel; spared the second encoding, of the hidden picture, which this network ignores."""
+    """Encoding and decoding as in Easel; spared the hidden picture's encoding, which this network ignores."""
     pipeline = StableDiffusionInpaintPipeline(**networks(model))
     pipeline.set_progress_bar_config(disable=True)
 
@@ -101,7 +103,7 @@ def diffusers_inpaint(model: Model, request: Request, picture: Image.Image, mask
     return run
 
 
-def _inputs(side: int) -> tuple[Image.Image, Image.Image]:
+def inputs(side: int) -> tuple[Image.Image, Image.Image]:
     """A picture of coarse random colours and a mask of its middle."""
     noise = np.random.default_rng(1).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     mask = Image.new("L", (side, side))
@@ -109,7 +111,8 @@ def _inputs(side: int) -> tuple[Image.Image, Image.Image]:
     return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC), mask
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """As the page sends it."""
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

@@ -16,6 +16,10 @@ TARGETS = {
     "engine / sd1 / easel / bare": ("at most", 1.03),
     "engine / demo / easel / diffusers": ("at most", 1.0),
     "engine / sd1 / easel / diffusers": ("at most", 1.0),
+    "pictures / demo / img2img / easel / diffusers": ("at most", 1.0),
+    "pictures / demo / inpaint / easel / diffusers": ("at most", 1.0),
+    "pictures / sd1 / img2img / easel / diffusers": ("at most", 1.0),
+    "pictures / sd1 / inpaint / easel / diffusers": ("at most", 1.0),
     "packed / demo / packed / solo": ("at least", 1.8),
     "startup / seconds to the page": ("at most", 5.0),
 }

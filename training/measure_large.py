@@ -35,7 +35,9 @@ def request(question: Question) -> Request:
 @torch.inference_mode()
 def drawn(memory: Memory, folder: Path, requests: list[Request]) -> list[Image.Image]:
     """One picture per request, in their order. Raises RuntimeError when one fails."""
-    checkpoint = Checkpoint(key="measured", title="measured", path=str(folder), family="sd1", single_file=False, sha256="0" * 64)
+    checkpoint = Checkpoint(
+        key="measured", title="measured", path=str(folder), family="sd1", single_file=False, sha256="0" * 64
+    )
     events: list[Event] = []
     engine = Engine(memory, "packed", events.append, preview_every=0)
     for number, one in enumerate(requests):
@@ -60,10 +62,13 @@ def enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize((LARGE, LARGE), Image.Resampling.LANCZOS)
 
 
-def hires_figures(small: list[Image.Image], large: list[Image.Image]) -> dict[str, float]:
+def sharpened(small: list[Image.Image], large: list[Image.Image]) -> dict[str, float]:
     """Hires fix against the first pass enlarged: how often it is sharper, and how many times as sharp (the median)."""
     gains = [sharpness(after) / sharpness(enlarged(before)) for before, after in zip(small, large, strict=True)]
-    return {"sharper than Lanczos": share([gain > 1 for gain in gains]), "times as sharp": round(float(np.median(gains)), 2)}
+    return {
+        "sharper than Lanczos": share([gain > 1 for gain in gains]),
+        "times as sharp": round(float(np.median(gains)), 2),
+    }
 
 
 def grid(rows: list[list[Image.Image]], columns: int = 10) -> Image.Image:
@@ -82,22 +87,28 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--strength", type=float, default=Request().denoising_strength, help="of the second pass")
     parser.add_argument("--upscaler", default=Request().hr_upscaler)
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--grid", type=Path, help="write some pictures here: first passes, hires fix, 256 x 256 at once")
+    parser.add_argument("--grid", type=Path, help="write some here: first passes, hires fix, 256 x 256 at once")
     return parser.parse_args()
+
+
+def right(pictures: list[Image.Image], asked: list[Question]) -> dict[str, float]:
+    """`training.measure`'s figures."""
+    return figures([judge(picture, question.scene) for picture, question in zip(pictures, asked, strict=True)])
 
 
 def main() -> None:
     options = arguments()
     asked = questions(options.captions)
+    second = {"enable_hr": True, "denoising_strength": options.strength, "hr_upscaler": options.upscaler}
     small = [request(question) for question in asked]
-    hires = [one.replace(enable_hr=True, denoising_strength=options.strength, hr_upscaler=options.upscaler) for one in small]
+    hires = [one.replace(**second) for one in small]
     direct = [one.replace(width=LARGE, height=LARGE) for one in small]
     memory = Memory(place("cpu"))
     before, after, at_once = (drawn(memory, options.model, requests) for requests in (small, hires, direct))
-    result: dict[str, object] = {"captions": len(asked), "strength": options.strength, "upscaler": options.upscaler}
-    for name, pictures in (("hires fix", after), ("at once", at_once)):
-        result[name] = figures([judge(picture, question.scene) for picture, question in zip(pictures, asked, strict=True)])
-    result["sharpness"] = hires_figures(before, after)
+    result = {
+        "captions": len(asked), "strength": options.strength, "upscaler": options.upscaler,
+        "hires fix": right(after, asked) | sharpened(before, after), "at once": right(at_once, asked),
+    }
     print(json.dumps(result, indent=2))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")

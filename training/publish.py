@@ -96,7 +96,7 @@ def forget_origin(folder: Path) -> None:
 
 def keep_documents(source: Path, target: Path) -> None:
     """The page about the model, its measured figures and its samples outlive a new publication."""
-    for name in ("README.md", "measured.json", "samples.png"):
+    for name in ("README.md", "measured.json", "measured_large.json", "samples.png"):
         if (source / name).exists():
             shutil.copy2(source / name, target / name)
 

@@ -188,7 +188,8 @@ def train_unet(
 
 def told(losses: tuple[list[float], list[float]]) -> str:
     """The mean of the last losses of each size."""
-    return ", ".join(f"{name} {sum(last) / max(1, len(last)):.4f}" for name, last in zip(("loss", "large"), (kind[-50:] for kind in losses)))
+    ordinary, large = (sum(kind[-50:]) / max(1, len(kind[-50:])) for kind in losses)
+    return f"loss {ordinary:.4f}, large {large:.4f}"
 
 
 def importance(scene: Scene) -> float:
