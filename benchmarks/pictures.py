@@ -72,7 +72,7 @@ def steps_made(request: Request) -> int:
 
 def diffusers_share(request: Request) -> dict[str, Any]:
     """The strength at which diffusers makes as many steps."""
-    return {"num_inference_steps": request.steps, "strength": (steps_made(request) + 0.5) / request.steps}
+    return {"num_inference_steps": request.steps, "strength": min(1.0, (steps_made(request) + 0.5) / request.steps)}
 
 
 def diffusers_img2img(model: Model, request: Request, picture: Image.Image) -> Callable[[], object]:

@@ -3,7 +3,7 @@
     python -m training.train [--stages tokenizer,text_encoder,...] [--scale 1.0] [--threads 2]
 
 Stages: tokenizer, text_encoder, pictures, unet, decoder, encoder, publish. An interrupted UNet goes on where it was
-saved last. `--scale` stretches every stage's time; at 1 the whole takes about two hours on two CPU cores.
+saved last. `--scale` stretches every stage's time; at 1 the whole takes about three and a half hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNET = WORK / "unet"
 ENCODER, DECODER = WORK / "encoder.pt", WORK / "decoder.pt"
 AUTOENCODER = WORK / "autoencoder"
 
-MINUTES = {"text_encoder": 6, "unet": 90, "decoder": 16, "encoder": 5}
+MINUTES = {"text_encoder": 6, "unet": 180, "decoder": 16, "encoder": 5}
 AUTOENCODER_PICTURES = 8000
 
 

@@ -21,7 +21,7 @@ from .scenes import Scene
 from .text_encoder import HIDDEN, token_ids
 
 BATCH = 48  # pictures of 128 x 128 pixels, or a quarter as many of 256 x 256: a step takes about as long
-LARGE_EVERY = 3  # of so many steps one is with large pictures
+LARGE_EVERY = 2  # of so many steps one is with large pictures
 DROPPED = 0.1  # share of captions replaced by "": teaches the unconditional answer
 NOISE_OFFSET = 0.3  # hides the mean colour, which shows through at SD's last timestep: words must tell it
 WEIGHT_CAP = 25.0  # of 1 / alpha_bar: above it only colours are decided, and those are learned first
