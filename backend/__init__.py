@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.field import Field
 from backend.messages import Checkpoint
-from backend.request import FIELDS, Field, Request
+from backend.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.rows import Image, Job, Live, State, Status, Worker
 

@@ -8,27 +8,33 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
+from backend.image import naming
 from backend.image.save import read as read_picture
 from backend.messages import Checkpoint
+from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
+from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
+from backend.store.batches import Batches
 from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
 from backend.store.pictures import LOCAL, Pictures
+from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompts
 
 WORKER = "backend.worker.process"
 
@@ -38,7 +44,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `promptbook` is a part of the door:
+    styles, wildcards, and all else that helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -56,6 +63,8 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
+        self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
+        self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
@@ -64,6 +73,7 @@ class Backend:
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
             threading.Thread(target=self._rebuild, args=(rescue,), name="history", daemon=True).start()
+        threading.Thread(target=self._sweep, name="uploads", daemon=True).start()
         self._started = self._closed = False
         if start_workers:
             self.start_workers()
@@ -94,19 +104,22 @@ class Backend:
     def submit(self, values: Mapping[str, Any], owner: str = LOCAL) -> Job:
         """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
 
-        What is missing takes the checkpoint's defaults; random seeds are drawn now.
+        What is missing takes the owner's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in now.
         """
         problems: list[Problem] = []
         checkpoint = self._checkpoint_of(values, problems)
-        defaults = {**checkpoint.defaults, "checkpoint": checkpoint.key} if checkpoint else {}
+        own = settings(self.preferences(owner))
+        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
         try:
             request = Request.parse(values, defaults)
         except InvalidRequest as error:
             raise InvalidRequest(problems=[*problems, *error.problems]) from None
-        problems += self._uploads.check(request, owner)
+        problems += naming.problems(request) + self._uploads.check(request, owner)
         if problems or checkpoint is None:
             raise InvalidRequest(problems=problems)
-        job = self._jobs.add(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        request = self.promptbook.resolved(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        job = self._jobs.add(request, owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
 
@@ -194,10 +207,31 @@ class Backend:
     def image_file(self, image_id: str, owner: str = LOCAL) -> Path:
         return self._pictures.file(self._history.path(image_id, owner))
 
+    def archive(self, folder: str, owner: str = LOCAL) -> IO[bytes]:
+        """A ZIP of the pictures that a batch has made so far, open at its start, gone when it is closed; NotFound."""
+        return Batches(self._database, self._pictures).archive(folder, owner)
+
     def preview(self, job_id: str, owner: str = LOCAL) -> bytes | None:
         """The newest preview of a running job, JPEG."""
         self._jobs.state(job_id, owner)
         return self._dispatcher.live.preview(job_id)
+
+    # ---- preferences ----
+
+    def preferences(self, owner: str = LOCAL) -> dict[str, Any]:
+        """What the owner has chosen: defaults of later jobs, of the tabs, and the look. See `backend.preferences`."""
+        return self._preferences.of(owner)
+
+    def set_preferences(self, values: Mapping[str, Any], owner: str = LOCAL) -> dict[str, Any]:
+        """Keep these beside the others, None takes one away; all that is chosen then.
+
+        InvalidRequest names every wrong one, and then nothing is kept.
+        """
+        return self._preferences.change(owner, values)
+
+    def example_name(self, values: Mapping[str, Any], owner: str = LOCAL) -> str:
+        """What a picture of the owner would be called with these settings. InvalidRequest as above."""
+        return example(changed(self.preferences(owner), values), owner)
 
     # ---- catalogue ----
 
@@ -220,17 +254,20 @@ class Backend:
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
-    def infotext(self, text: str) -> dict[str, Any]:
-        """The field values in a picture's settings text; a checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotexts.read(text))
+    def infotext(self, text: str, owner: str = LOCAL) -> dict[str, Any]:
+        """The field values in a picture's settings text, the owner's styles taken out of its prompts.
 
-    def told_by(self, file: bytes) -> Told:
+        A checkpoint that is not here is left out.
+        """
+        return self._with_own_checkpoint(infotexts.read(text, styles=self.promptbook.as_theirs(owner)))
+
+    def told_by(self, file: bytes, owner: str = LOCAL) -> Told:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
 
         UserError when it is no picture.
         """
         saved = read_picture(file)
-        found = infotexts.read(saved.infotext, saved.request_json)
+        found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
         return Told(saved.infotext, values, tuple(_missing(found, values)))
 
@@ -249,7 +286,7 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.preview_every)
+        return ProcessHandle(self._worker_module, device, self.settings.policy)
 
     def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
         name = values.get("checkpoint", "")
@@ -274,6 +311,14 @@ class Backend:
     def _tell(self, change: Change | None) -> None:
         if change:
             self._dispatcher.job_changed(change)
+
+    def _sweep(self) -> None:
+        try:
+            swept = self._uploads.sweep(self._jobs.pictures())
+        except (EaselError, OSError) as error:
+            log.warning("uploads that nothing needs could not be deleted: %s", error)
+        else:
+            log.info("%d uploads that nothing needs were deleted", swept)
 
     def _rebuild(self, rescue: Rescue | None) -> None:
         if rescue:

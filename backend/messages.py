@@ -30,21 +30,34 @@ class Checkpoint:
         return self.sha256[:10]
 
 
+@dataclass(frozen=True, slots=True)
+class UpscalerFile:
+    """A file that the catalogue found in a folder of upscalers or face restorers. `name` names it in requests."""
+
+    name: str
+    path: str                 # where it lies, for the worker only; never shown to a client
+    scale: int = 0            # how much it enlarges; 0 where the file's header does not tell
+    restores_faces: bool = False
+    problem: str = ""         # why it cannot be used, for a person; "" = it can
+
+
 # ---- commands ----
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn.
 
-    `pictures` are the PNG files that the request names, by id.
+    `pictures` are the PNG files that the request names, by id; `upscalers` the files that it needs, by name.
+    `checkpoint` is None for a job that draws nothing.
     """
 
     job: str
     owner: str
     request: Request
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     indices: tuple[int, ...]
     pictures: dict[str, bytes] = field(default_factory=dict)
+    upscalers: dict[str, UpscalerFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

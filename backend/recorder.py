@@ -12,9 +12,11 @@ import queue
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from backend.errors import EaselError, Problem, StorageError
+from backend.image.naming import GRID
 from backend.messages import Cancelled, Done, Failed, Picture, Skipped
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
@@ -23,6 +25,7 @@ from backend.store.rows import Image
 
 LINE = 8                        # events that may wait; a picture is megabytes
 RETRY_SECONDS = 2.0             # between two attempts to write to a database that refuses
+NO_GRID = "The grid could not be saved; the log says why."
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +102,7 @@ class Recorder:
             case Skipped():
                 self._insist(lambda: self._jobs.skip(lease.job, lease.token, outcome.index))
             case Done():
+                self._grid(lease)
                 self._change(lambda: [self._jobs.finish(lease.job, lease.token, "done")])
             case Cancelled():
                 self._change(lambda: [self._jobs.finish(lease.job, lease.token, "cancelled")])
@@ -110,11 +114,30 @@ class Recorder:
         try:
             if not self._jobs.is_held(lease.job, lease.token):
                 return
-            image = self._history.add(lease.job, lease.token, self._pictures.write(lease, picture))
+            saved = self._pictures.write(lease, picture, partial(self._history.is_free, lease.job, picture.index))
+            image = self._history.add(lease.job, lease.token, saved)
         except Exception as error:  # a border: whatever one picture does to the encoder, the next job is still recorded
             log.exception("picture %d of job %s could not be saved", picture.index, lease.job)
             unknown = Problem(f"Picture {picture.index + 1} could not be saved: {error}")
             self._refuse(lease, error.problems if isinstance(error, EaselError) else [unknown])
+        else:
+            if image:
+                self._listener.picture_saved(lease.owner, image)
+
+    def _grid(self, lease: Lease) -> None:
+        """All pictures of a finished job in one, if that is wanted; a grid that cannot be made costs nothing else."""
+        if not lease.request.save_grid or lease.request.count < 2:
+            return
+        try:
+            images, paths = self._history.of_job(lease.job, lease.owner)
+            if len(images) < 2 or not self._jobs.is_held(lease.job, lease.token):
+                return
+            is_free = partial(self._history.is_free, lease.job, GRID)
+            saved = self._pictures.write_grid(lease, images, paths, is_free)
+            image = self._history.add(lease.job, lease.token, saved)
+        except Exception:   # a border: the pictures are safe, and the job is done
+            log.exception("the grid of job %s could not be saved", lease.job)
+            self._insist(lambda: self._jobs.note(lease.job, lease.token, NO_GRID))
         else:
             if image:
                 self._listener.picture_saved(lease.owner, image)

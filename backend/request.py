@@ -8,74 +8,39 @@ This file is read by both processes and imports nothing heavy.
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from backend.errors import InvalidRequest, Problem
+from backend.field import Field, clean, param
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
-Kind = Literal["text", "int", "float", "bool", "choice", "seed", "checkpoint", "picture"]
-Cost = Literal["step", "image", "checkpoint"]
-Group = Literal["prompt", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "output",
-                "img2img", "img2img_extra", "inpaint", "hires"]
-
 MAX_SEED = 2**32 - 1
-MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
 MAX_PIXELS = 8192 * 8192
-PICTURE_ID = re.compile("[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One row of the field table. Neutral: knows no toolkit, no protocol."""
-
-    name: str
-    label: str
-    kind: Kind
-    default: Any
-    group: Group
-    help: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None             # slider step of the page; also "must be a multiple of" for sizes
-    slider_minimum: float | None = None   # the page's slider starts here, typed numbers may go down to `minimum`
-    slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
-    choices: tuple[str, ...] = ()
-    infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
-    infotext_always: bool = False         # written even at its default
-    api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
-    api_index: bool = False               # AUTOMATIC1111's JSON gives a choice by its number, or by yes and no
-    override: str = ""                    # the name in AUTOMATIC1111's options / override_settings
-    needs: tuple[str, ...] = ()           # fields of which one must be set, or this one changes nothing
-    xyz: str = ""                         # label of the XYZ axis; "" = no axis
-    xyz_cost: Cost = "step"
-    resolve: Callable[[str], str] | None = None  # turns an alias of a choice into the choice
-
-    @property
-    def api_name(self) -> str:
-        return self.api or self.name
-
-
-def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> Any:
-    """A field of `Request` with its row of the table (see `Field` for the keywords)."""
-    return dataclasses.field(default=default, metadata={"label": label, "kind": kind, "group": group, **more})
-
 
 EMPHASIS = ("Original", "No norm", "Ignore", "None")
 SEED_SOURCES = ("CPU", "GPU", "NV")
 IMAGE_FORMATS = ("png", "jpg", "webp")
-UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
-             "Latent (nearest-exact)", "Lanczos", "Nearest")
+NO_UPSCALER = "None"
+PIXEL_UPSCALERS = ("Lanczos", "Nearest")        # those that need no file
+LATENT_UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
+                    "Latent (nearest-exact)")
 RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
 MASK_MODES = ("Inpaint masked", "Inpaint not masked")
 MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
 INPAINT_AREAS = ("Whole picture", "Only masked")
+OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")
+MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpainting one
+STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
+EXPANSIONS = ("Random", "Combinatorial", "Off")
+PREVIEWS = ("Approx cheap", "Full")
+RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
+            "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
+DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +51,9 @@ class Request:
                         help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, AND combines.")
     negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt", xyz="Negative prompt S/R",
                                  help="What to keep out of the picture.")
+    styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")
+    prompt_expansion: str = param("Random", "Wildcards and variants", "choice", "styles", choices=EXPANSIONS, api="prompt_expansion",
+                                  help="__colour__ and {a|b|c}: one at random for each picture, every combination once, or left as they stand.")
     checkpoint: str = param("", "Checkpoint", "checkpoint", "prompt", override="sd_model_checkpoint", infotext="Model",
                             infotext_always=True, xyz="Checkpoint name", xyz_cost="checkpoint",
                             help="The model that draws: a name or a hash from the list.")
@@ -158,8 +126,23 @@ class Request:
                              help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
     old_timelines: bool = param(False, "Old prompt editing timelines", "bool", "advanced", override="use_old_scheduling",
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
-    image_format: str = param("png", "Image format", "choice", "output", choices=IMAGE_FORMATS, override="samples_format",
-                              help="The settings are written into all three.")
+    tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
+                         help="A picture whose edges fit together, for patterns and textures.")
+    image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
+                              help="PNG keeps every pixel. How a picture was made is written into all three.")
+    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
+                               help="100 is the best and the largest; PNG has none.")
+    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless", help="Keeps every pixel, in larger files.")
+    folder_pattern: str = param("[date]", "Folder of pictures", "text", "files", override="directories_filename_pattern",
+                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders within folders.")
+    name_pattern: str = param("[time]-[job]-[number]-[seed]", "File name of pictures", "text", "files", override="samples_filename_pattern",
+                              help="[seed], [prompt_words], [steps], ... are filled in. Two pictures never get the same name.")
+    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save",
+                            help="Beside the pictures of a job, all of them in one.")
+    preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
+                               override="show_progress_every_n_steps", help="0 shows none.")
+    preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",
+                                help="Approx cheap costs nothing; Full decodes the latent, which takes time.")
     init_image: str = param("", "Image", "picture", "img2img", help="The picture to start from.")
     denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01,
                                       needs=("init_image", "enable_hr"), infotext="Denoising strength", infotext_always=True, xyz="Denoising",
@@ -176,8 +159,23 @@ class Request:
                                help="Noise that the sampler does not expect: it becomes detail.")
     fix_steps: bool = param(False, "Do exactly the steps asked for", "bool", "img2img_extra", override="img2img_fix_steps", needs=("init_image",),
                             infotext="Img2img fix steps", help="Otherwise a lower strength makes fewer steps.")
+    image_cfg_scale: float = param(1.5, "Image CFG scale", "float", "img2img_extra", minimum=0, maximum=24, slider_maximum=3, step=0.05,
+                                   needs=("init_image",), infotext="Image CFG scale", xyz="Image CFG Scale",
+                                   help="For models that edit pictures by words (InstructPix2Pix): how closely to keep to the picture.")
+    loopback_loops: int = param(1, "Loops", "int", "loopback", minimum=1, maximum=32, step=1, needs=("init_image",), infotext="Loopback loops",
+                                help="Each round starts from the picture of the round before.")
+    final_denoising_strength: float = param(0.5, "Final denoising strength", "float", "loopback", minimum=0, maximum=1, step=0.01,
+                                            needs=("loopback_loops",), infotext="Final denoising strength", help="Of the last round.")
+    denoising_curve: str = param("Linear", "Denoising strength curve", "choice", "loopback", choices=STRENGTH_CURVES, needs=("loopback_loops",),
+                                 infotext="Denoising curve", help="Aggressive changes most of the way early, Lazy late.")
+    sd_upscale: str = param(NO_UPSCALER, "SD upscale with", "upscaler", "sd_upscale", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("init_image",),
+                            infotext="SD upscale upscaler", help="Enlarge the picture, then draw it again tile by tile, each of width x height.")
+    sd_upscale_factor: float = param(2.0, "Scale factor", "float", "sd_upscale", minimum=1, maximum=8, slider_maximum=4, step=0.05,
+                                     needs=("sd_upscale",), infotext="SD upscale factor")
+    sd_upscale_overlap: int = param(64, "Tile overlap", "int", "sd_upscale", minimum=0, maximum=256, step=16, needs=("sd_upscale",),
+                                    infotext="SD upscale overlap", help="Pixels that neighbouring tiles share, so that no seam shows.")
     enable_hr: bool = param(False, "Hires. fix", "bool", "hires", help="Draw the picture small first, then once more at its full size.")
-    hr_upscaler: str = param("Latent", "Upscaler", "choice", "hires", choices=UPSCALERS, needs=("enable_hr",), infotext="Hires upscaler",
+    hr_upscaler: str = param("Latent", "Upscaler", "upscaler", "hires", choices=(*LATENT_UPSCALERS, *PIXEL_UPSCALERS), needs=("enable_hr",), infotext="Hires upscaler",
                              infotext_always=True, xyz="Hires upscaler",
                              help="Latent ones need a denoising strength above 0.5; the others keep more of the first picture.")
     hr_scale: float = param(2.0, "Upscale by", "float", "hires", minimum=1, maximum=8, slider_maximum=4, step=0.05, needs=("enable_hr",),
@@ -200,18 +198,59 @@ class Request:
     hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
                           needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
-    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=("mask",),
+    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=MASKING,
                            help="Pixels over which the mask's edge is softened.")
     mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
-                           needs=("mask",), infotext="Mask mode")
+                           needs=MASKING, infotext="Mask mode")
     masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
-                                needs=("mask",), infotext="Masked content",
+                                needs=MASKING, infotext="Masked content",
                                 help="What lies under the mask at the start: neighbouring colours, the picture, noise or nothing.")
     inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=INPAINT_AREAS, api="inpaint_full_res", api_index=True,
-                              needs=("mask",), infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
+                              needs=MASKING, infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
     masked_padding: int = param(32, "Only masked padding", "int", "inpaint", minimum=0, maximum=1024, slider_maximum=256, step=4,
-                                api="inpaint_full_res_padding", needs=("mask",), infotext="Masked area padding",
+                                api="inpaint_full_res_padding", needs=MASKING, infotext="Masked area padding",
                                 help="Pixels around the masked part that are drawn with it, so that it fits in.")
+    soft_inpainting: bool = param(False, "Soft inpainting", "bool", "inpaint", needs=MASKING, infotext="Soft inpainting enabled",
+                                  help="Grey parts of the mask change less instead of later being mixed (differential diffusion).")
+    outpaint_left: int = param(0, "Outpaint left", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                               infotext="Outpaint left", help="Pixels to add at this side.")
+    outpaint_right: int = param(0, "Outpaint right", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                                infotext="Outpaint right", help="Pixels to add at this side.")
+    outpaint_up: int = param(0, "Outpaint up", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                             infotext="Outpaint up", help="Pixels to add at this side.")
+    outpaint_down: int = param(0, "Outpaint down", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                               infotext="Outpaint down", help="Pixels to add at this side.")
+    upscaler_1: str = param(NO_UPSCALER, "Upscaler 1", "upscaler", "extras", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("process",),
+                            infotext="Postprocess upscaler")
+    upscaler_2: str = param(NO_UPSCALER, "Upscaler 2", "upscaler", "extras", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("process",),
+                            infotext="Postprocess upscaler 2", help="Blended over the first.")
+    upscaler_2_visibility: float = param(0.0, "Upscaler 2 visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                         api="extras_upscaler_2_visibility", infotext="Postprocess upscaler 2 visibility")
+    upscale_by: float = param(4.0, "Scale by", "float", "extras", minimum=0.1, maximum=16, slider_minimum=1, slider_maximum=8, step=0.05,
+                              needs=("process",), api="upscaling_resize", infotext="Postprocess upscale by")
+    upscale_to_width: int = param(0, "Scale to width", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
+                                  api="upscaling_resize_w", infotext="Postprocess upscale to", help="0 goes by the factor, or by the height.")
+    upscale_to_height: int = param(0, "Scale to height", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
+                                   api="upscaling_resize_h", infotext="Postprocess upscale to", help="0 goes by the factor, or by the width.")
+    upscale_crop: bool = param(True, "Crop to fit", "bool", "extras", needs=("process",), api="upscaling_crop", infotext="Postprocess crop",
+                               help="Cuts what stands over when both sides are given; otherwise the picture fits inside.")
+    gfpgan_visibility: float = param(0.0, "GFPGAN visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                     infotext="Postprocess GFPGAN visibility", help="Restores faces; 0 is off.")
+    codeformer_visibility: float = param(0.0, "CodeFormer visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                         infotext="Postprocess CodeFormer visibility", help="Restores faces; 0 is off.")
+    codeformer_weight: float = param(0.0, "CodeFormer weight", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                     infotext="Postprocess CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
+    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",))
+    process: str = param(DRAW, "Process", "choice", "hidden", choices=PROCESSES, internal=True)
+    source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
+    output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
+    output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
+    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, one for all, or none
+    negative_prompts: tuple[str, ...] = param((), "Negative prompts as resolved", "texts", "hidden", internal=True)
+    hr_prompts: tuple[str, ...] = param((), "Hires prompts as resolved", "texts", "hidden", internal=True)
+    hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
+    template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
+    negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Request:
@@ -221,17 +260,17 @@ class Request:
         """
         values = _split_sampler(values)
         problems = [Problem("is not a setting that Easel knows", name) for name in values if name not in FIELDS]
-        clean: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for field in FIELDS.values():
             value = values.get(field.name, (defaults or {}).get(field.name, field.default))
             try:
-                clean[field.name] = _clean(field, value)
+                found[field.name] = clean(field, value)
             except ValueError as error:
                 problems.append(Problem(str(error), field.name))
-        problems += [] if problems else _together(clean)
+        problems += [] if problems else _together(found)
         if problems:
             raise InvalidRequest(problems=problems)
-        return cls(**clean)
+        return cls(**found)
 
     def with_seeds(self) -> Request:
         """The same request with random seeds drawn: from here on, the pictures are a function of the request."""
@@ -246,22 +285,33 @@ class Request:
         Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111.
         """
         step = {"variation_seed": self.variation_seed + index} if self.variation_strength else {"seed": self.seed + index}
-        return self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()})
+        alone = self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()})
+        return alone._resolved(index) if self.prompts else alone
 
     @property
     def count(self) -> int:
         """How many pictures this request makes."""
-        return self.batch_count * self.batch_size
+        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
+
+    def _resolved(self, index: int) -> Request:
+        """With the texts of picture `index` in the place of what was typed."""
+        lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
+        texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
+        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
 
     def idle(self, field: Field) -> bool:
-        """Whether the field changes nothing in this request, because all that it needs is at its default."""
-        return bool(field.needs) and all(getattr(self, name) == FIELDS[name].default for name in field.needs)
+        """Whether the field changes nothing in this request, because nothing that it needs is switched on."""
+        return bool(field.needs) and not any(self._acts(FIELDS[name]) for name in field.needs)
+
+    def _acts(self, field: Field) -> bool:
+        return getattr(self, field.name) != field.default and not self.idle(field)
 
     def replace(self, **changes: Any) -> Request:
         return dataclasses.replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        values = {name: getattr(self, name) for name in FIELDS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _table() -> dict[str, Field]:
@@ -283,86 +333,20 @@ def _split_sampler(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**values, "sampler": name, "schedule": schedule.label if named == "Automatic" else named}
 
 
-def _clean(field: Field, value: Any) -> Any:
-    if value is None and field.default is None:
-        return None
-    if field.kind in ("text", "checkpoint"):
-        return _text(value)
-    if field.kind == "choice":
-        return _choice(field, value)
-    if field.kind == "bool":
-        return _boolean(value)
-    if field.kind == "picture":
-        return _picture(value)
-    return _number(field, value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be text")
-    if len(value) > MAX_PROMPT:
-        raise ValueError(f"has {len(value):,} characters; at most {MAX_PROMPT:,} are read")
-    kept = "".join(c if c >= " " or c in "\n\t" else " " for c in value.replace("\r\n", "\n"))
-    return kept.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be stored
-
-
-def _choice(field: Field, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be text")
-    if value in field.choices:
-        return value
-    try:
-        return field.resolve(value) if field.resolve else _same_letters(field, value)
-    except (KeyError, ValueError):
-        raise ValueError(f"'{value[:60]}' is unknown; one of: {', '.join(field.choices)}") from None
-
-
-def _same_letters(field: Field, value: str) -> str:
-    return {choice.casefold(): choice for choice in field.choices}[value.casefold()]
-
-
-def _picture(value: Any) -> str:
-    if isinstance(value, str) and (not value or PICTURE_ID.fullmatch(value)):
-        return value
-    raise ValueError("must be a picture that was sent to Easel before")
-
-
-def _boolean(value: Any) -> bool:
-    if value in (True, False, 0, 1):
-        return bool(value)
-    if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
-        return value.strip().casefold() == "true"
-    raise ValueError("must be yes or no")
-
-
-def _number(field: Field, value: Any) -> int | float:
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError("must be a number")
-    if field.kind != "float" and number != int(number):
-        raise ValueError("must be a whole number")
-    if field.minimum is not None and number < field.minimum or field.maximum is not None and number > field.maximum:
-        raise ValueError(f"must be between {field.minimum:g} and {field.maximum:,}; {number:g} is not")
-    if field.name in ("width", "height") and number % 8:
-        raise ValueError(f"must be a multiple of 8; the nearest is {round(number / 8) * 8}")
-    return int(number) if field.kind != "float" else number
-
-
-def _together(clean: Mapping[str, Any]) -> list[Problem]:
+def _together(found: Mapping[str, Any]) -> list[Problem]:
     """What single fields cannot see."""
     problems = []
-    if clean["width"] * clean["height"] > MAX_PIXELS:
+    if found["width"] * found["height"] > MAX_PIXELS:
         problems.append(Problem(f"together with the height it makes more than {MAX_PIXELS // 2**20} megapixels", "width"))
-    if clean["sigma_min"] and clean["sigma_max"] and clean["sigma_min"] >= clean["sigma_max"]:
+    if found["sigma_min"] and found["sigma_max"] and found["sigma_min"] >= found["sigma_max"]:
         problems.append(Problem("must be below the schedule's max sigma", "sigma_min"))
-    if clean["enable_hr"] and clean["init_image"]:
+    if found["enable_hr"] and found["init_image"]:
         problems.append(Problem("is for pictures from nothing; it cannot be used with a picture to start from", "enable_hr"))
-    if clean["mask"] and not clean["init_image"]:
+    if found["mask"] and not found["init_image"]:
         problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
+    if found["process"] == EXTRAS and not found["init_image"]:
+        problems.append(Problem("is missing: choose a picture first", "init_image"))
+    if len(found["prompts"]) != len(found["negative_prompts"]):
+        problems.append(Problem("must be as many as the prompts", "negative_prompts"))
     return problems
 
-
-assert set(get_args(Kind)) >= {field.kind for field in FIELDS.values()}

@@ -22,7 +22,6 @@ class Settings:
     device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
     policy: Policy = "solo"
     users: dict[str, str] = field(default_factory=dict, repr=False)
-    preview_every: int = 3                    # denoiser calls between two previews of one picture; 0 = none
 
     @property
     def outputs(self) -> Path:

@@ -19,24 +19,25 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers"),
-    ("backend.request", "backend.flags", "backend.prompt", "backend.families"),
-    ("backend.messages", "backend.image"),
-    ("backend.catalog", "backend.store"),
+    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers",
+     "backend.textfiles"),
+    ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
+    ("backend.messages", "backend.image", "backend.preferences"),
+    ("backend.catalog", "backend.store", "backend.wildcards", "backend.tags"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
-    ("backend.line",),
-    ("backend.dispatch",),
+    ("backend.line", "backend.resolve", "backend.suggestions"),
+    ("backend.dispatch", "backend.promptbook"),
     ("backend", "backend.front"),
     ("backend.http", "ui", "extensions"),
     ("app",),
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.request", "backend.prompt",
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.prompt",
               "backend.families", "backend.messages", "backend.headers", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
-         "onnxruntime", "controlnet_aux", "spandrel"}
+         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.

@@ -80,8 +80,18 @@ def _picture(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Textbox(value, **(look | {"elem_id": f"{look['elem_id']}_id", "elem_classes": [], "visible": "hidden"}))
 
 
+def _texts(field: Field, value: Any, look: dict[str, Any]) -> Component:
+    return gr.Dropdown(list(field.choices), value=list(value), multiselect=True, **look)
+
+
+def _upscaler(field: Field, value: Any, look: dict[str, Any]) -> Component:
+    return gr.Dropdown(list(field.choices), value=value, allow_custom_value=True, **look)
+
+
 _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "text": _text,
+    "texts": _texts,
+    "upscaler": _upscaler,
     "int": _number,
     "float": _number,
     "seed": _number,

@@ -6,6 +6,8 @@
     events.py       /easel/events   one stream of changes per open page
     jobs.py         /easel/jobs, interrupt, skip, health
     files.py        /easel/image, /easel/preview
+    prompts.py      /easel/styles, /easel/prompts, /easel/complete
+    preferences.py  /easel/preferences, /easel/about
     errors.py       the one place where an error becomes a status code
 """
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from backend import Backend
-from backend.http import api, errors, events, files, jobs
+from backend.http import api, errors, events, files, jobs, preferences, prompts
 from backend.http.changes import Changes
 from backend.http.guard import Guard
 from backend.http.schema import Options
@@ -28,7 +30,7 @@ def create_app(backend: Backend) -> FastAPI:
     app.state.changes = Changes(backend)
     app.state.options = Options()
     errors.register(app)
-    for part in (api, events, jobs, files):
+    for part in (api, events, jobs, files, preferences, prompts):
         app.include_router(part.router)
     app.add_middleware(Guard, settings=backend.settings)
     return app

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backend import Backend, Image, Job, Live
 from backend.errors import EaselError
+from backend.field import Field
 from backend.image import infotext
 from backend.image.save import Saved
 from backend.messages import Checkpoint
-from backend.request import FIELDS, Field
+from backend.request import FIELDS
 from backend.sampling.row import SamplerRow
 from backend.sampling.schedules import ScheduleRow
 from backend.version import VERSION
@@ -37,10 +39,14 @@ def parameters(job: Job) -> dict[str, Any]:
     values = job.request.to_json()
     plain = {
         field.api_name: _as_theirs(field, values[field.name])
-        for field in FIELDS.values() if not field.override and field.kind != "picture" and not job.request.idle(field)
+        for field in FIELDS.values() if _is_told(field) and not job.request.idle(field)
     }
     overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
     return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
+
+
+def _is_told(field: Field) -> bool:
+    return not field.override and not field.internal and field.kind != "picture"
 
 
 def _as_theirs(field: Field, value: Any) -> Any:
@@ -49,12 +55,12 @@ def _as_theirs(field: Field, value: Any) -> Any:
 
 def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dict[str, Any]:
     """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists."""
-    request = job.request
+    request, first = job.request, job.request.of_image(0)
     each = [image.request for image in images]
     return {
-        "prompt": request.prompt,
+        "prompt": first.prompt,
         "all_prompts": [values["prompt"] for values in each],
-        "negative_prompt": request.negative_prompt,
+        "negative_prompt": first.negative_prompt,
         "all_negative_prompts": [values["negative_prompt"] for values in each],
         "seed": request.seed,
         "all_seeds": [values["seed"] for values in each],
@@ -78,7 +84,7 @@ def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dic
         "face_restoration_model": None,
         "denoising_strength": request.denoising_strength if request.init_image else None,
         "extra_generation_params": {"Schedule type": request.schedule},
-        "styles": [],
+        "styles": list(request.styles),
         "is_using_inpainting_conditioning": False,
         "index_of_first_image": 0,
         "infotexts": [image.infotext for image in images],
@@ -120,12 +126,12 @@ def model(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def png_info(saved: Saved) -> dict[str, Any]:
-    """The text of a picture's settings, and what AUTOMATIC1111 reads in it."""
+def png_info(saved: Saved, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
     text = saved.infotext
     if not text:
         return {"info": "", "items": {}, "parameters": {}}
-    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text)}
+    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}
 
 
 def upscaler(name: str) -> dict[str, Any]:

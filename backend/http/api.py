@@ -18,11 +18,11 @@ from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.schema import read_img2img, read_options, read_payload, write_options
 from backend.image import incoming, save
-from backend.request import UPSCALERS
+from backend.preferences import settings
+from backend.request import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
-LATENT = "Latent"
 CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 router = APIRouter(prefix="/sdapi/v1")
 
@@ -32,7 +32,7 @@ async def txt2img(
     request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
-    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend)
+    values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend, owner)
     return await _drawn(request, backend, changes, owner, values, payload)
 
 
@@ -71,13 +71,16 @@ def skip(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
 @router.get("/options")
 def options(backend: FrontDoor, kept: ClientOptions, owner: Owner) -> dict[str, Any]:
     """The settings that a request of this caller starts from."""
-    return write_options(kept.of(owner), backend)
+    return write_options({**settings(backend.preferences(owner)), **kept.of(owner)}, backend)
 
 
 @router.post("/options")
 def set_options(backend: FrontDoor, kept: ClientOptions, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
-    """Keeps settings for the caller's later API requests, and for nobody else's."""
-    kept.update(owner, read_options(payload, backend))
+    """Keeps settings for the caller's later API requests, those of the Settings tab for the page too."""
+    values = read_options(payload, backend)
+    chosen = settings(values)
+    backend.set_preferences(chosen, owner)
+    kept.update(owner, {name: value for name, value in values.items() if name not in chosen})
     return {}
 
 
@@ -106,25 +109,32 @@ def schedulers() -> list[dict[str, Any]]:
     return [answers.scheduler(row) for row in SCHEDULES.values()]
 
 
+@router.get("/prompt-styles")
+def prompt_styles(backend: FrontDoor, owner: Owner) -> list[dict[str, str]]:
+    """The styles that a request of this caller may name."""
+    return backend.promptbook.as_theirs(owner)
+
+
 @router.post("/png-info")
-def png_info(_: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+def png_info(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
     try:
-        return answers.png_info(save.read(incoming.from_base64(payload.get("image"))))
+        saved = save.read(incoming.from_base64(payload.get("image")))
     except UserError as error:
         raise InvalidRequest(str(error), field="image") from error
+    return answers.png_info(saved, backend.promptbook.as_theirs(owner))
 
 
 @router.get("/upscalers")
 def upscalers(_: Owner) -> list[dict[str, Any]]:
     """What enlarges the pixels of hires fix's first pass."""
-    return [answers.upscaler(name) for name in UPSCALERS if not name.startswith(LATENT)]
+    return [answers.upscaler(name) for name in PIXEL_UPSCALERS]
 
 
 @router.get("/latent-upscale-modes")
 def latent_upscale_modes(_: Owner) -> list[dict[str, str]]:
     """What enlarges its latent."""
-    return [{"name": name} for name in UPSCALERS if name.startswith(LATENT)]
+    return [{"name": name} for name in LATENT_UPSCALERS]
 
 
 async def _drawn(

@@ -16,18 +16,18 @@ from starlette.responses import JSONResponse
 from backend.errors import (
     CheckpointError,
     EaselError,
-    InvalidRequest,
     NotAllowed,
     NotFound,
     OutOfMemory,
     Problem,
     StorageError,
+    UserError,
     WorkerLost,
 )
 from backend.request import FIELDS
 
 STATUS: dict[type[EaselError], int] = {
-    InvalidRequest: 422,
+    UserError: 422,
     NotFound: 404,
     NotAllowed: 409,
     CheckpointError: 422,

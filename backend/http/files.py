@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from PIL import Image as Pillow
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from backend import Image
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.door import FrontDoor, Owner
 from backend.image import incoming, save
+from backend.image.batch import component
 
 THUMB = 320         # pixels of a thumbnail's longer side
+PIECE = 2**18       # bytes of an archive that are sent at once
 THUMBS = 512        # thumbnails kept in memory, about 20 kB each
 PAINT = (255, 110, 40)      # how the page shows a mask over its picture
 PAINT_ALPHA = 153
@@ -65,6 +69,16 @@ def info(backend: FrontDoor, owner: Owner, image: str) -> dict[str, Any]:
     return {**summary(found), "infotext": found.infotext, "request": dict(found.request)}
 
 
+@router.get("/batch/{folder}.zip")
+def batch(backend: FrontDoor, owner: Owner, folder: str) -> StreamingResponse:
+    """The pictures of a batch, under the names of the files that they were made from."""
+    archive = backend.archive(folder, owner)
+    name = quote(f"{component(folder)}.zip")
+    headers = {"Content-Disposition": f"attachment; filename*=utf-8''{name}", "Cache-Control": "no-store"}
+    pieces, closing = iter(partial(archive.read, PIECE), b""), BackgroundTask(archive.close)
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers, background=closing)
+
+
 @router.get("/preview/{job}")
 def preview(backend: FrontDoor, owner: Owner, job: str) -> Response:
     """The newest rough picture of a running job."""
@@ -87,7 +101,7 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
 @router.post("/settings")
 async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    return asdict(await run_in_threadpool(backend.told_by, await request.body()))
+    return asdict(await run_in_threadpool(backend.told_by, await request.body(), owner))
 
 
 @router.get("/upload/{upload}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
 
-from backend import Job
+from backend import FIELDS, Job
+from backend.errors import InvalidRequest, Problem
 from backend.http.door import FrontDoor, Owner
 
+BATCH = ("output_name", "output_folder")       # of Easel's own fields, those that a batch sets
 router = APIRouter(prefix="/easel")
 
 
@@ -25,6 +29,17 @@ def health(request: Request, backend: FrontDoor) -> dict[str, Any]:
 def jobs(backend: FrontDoor, owner: Owner, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> dict[str, Any]:
     """The caller's jobs in all states, newest first."""
     return {"jobs": [summary(job) for job in backend.jobs(owner, limit=limit)]}
+
+
+@router.post("/jobs")
+async def submit(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, str]:
+    """Queues a request: a JSON object of field values by name. What Easel sets itself is not taken from outside."""
+    values = await _values(request)
+    ours = [name for name in values if name in FIELDS and FIELDS[name].internal and name not in BATCH]
+    problems = [Problem("is set by Easel itself", name) for name in ours]
+    if problems:
+        raise InvalidRequest(problems=problems)
+    return _state(await run_in_threadpool(backend.submit, values, owner))
 
 
 @router.post("/jobs/cancel")
@@ -74,6 +89,16 @@ def summary(job: Job) -> dict[str, Any]:
         "problems": [{"field": problem.field, "message": problem.message} for problem in job.problems],
         "notes": list(job.notes),
     }
+
+
+async def _values(request: Request) -> dict[str, Any]:
+    try:
+        values = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise InvalidRequest("The body must be a JSON object of settings by name.")
+    return values
 
 
 def _state(job: Job) -> dict[str, str]:

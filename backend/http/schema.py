@@ -11,15 +11,18 @@ from typing import Any
 
 from backend import Backend
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
-from backend.image import incoming
+from backend.field import Field
+from backend.image import incoming, naming
 from backend.messages import Checkpoint
-from backend.request import FIELDS, Field, Request
+from backend.request import FIELDS, Request
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
-IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values() if field.kind != "picture"}
-_FROM_PICTURES = {"init_image", "mask"}
-TXT2IMG = {name: field for name, field in IMG2IMG.items() if not field.needs or set(field.needs) - _FROM_PICTURES}
+_OF_PICTURES = ("img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale")
+IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values()
+                             if field.kind != "picture" and field.group != "extras" and not field.internal}
+TXT2IMG = {name: field for name, field in IMG2IMG.items()
+           if field.group not in _OF_PICTURES or "enable_hr" in field.needs}
 BY_OVERRIDE: dict[str, Field] = {field.override: field for field in FIELDS.values() if field.override}
 READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
 PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_images")
@@ -30,10 +33,9 @@ IMG2IMG_DEFAULTS = {"masked_content": "fill", "inpaint_area": "Only masked", "ma
 # What a client may send with any value: it says where pictures go or what the server keeps, not what is drawn.
 WITHOUT_EFFECT = frozenset({
     "save_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "force_task_id",
-    "comments", "samples_save", "grid_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
-    "outdir_txt2img_samples", "outdir_img2img_samples", "image_cfg_scale", "mask_round",
-    "show_progress_every_n_steps", "live_previews_enable", "live_preview_refresh_period",
-    "samples_filename_pattern", "save_images_add_number", "grid_format",
+    "comments", "samples_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
+    "outdir_txt2img_samples", "outdir_img2img_samples", "mask_round", "live_previews_enable",
+    "live_preview_refresh_period", "save_images_add_number", "grid_format",
     "sd_checkpoint_hash", "sd_checkpoint_cache", "sd_checkpoints_limit", "sd_checkpoints_keep_in_cpu",
     "sd_vae_checkpoint_cache", "cross_attention_optimization", "persistent_cond_cache", "batch_cond_uncond",
 })
@@ -65,6 +67,13 @@ OFF: dict[str, tuple[Any, ...]] = {
 MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
 
 
+# Words of options that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
+OPTION_WORDS: dict[str, dict[Any, Any]] = {
+    "show_progress_every_n_steps": {-1: 0, 0: 1},
+    "show_progress_type": {"Approx NN": "Approx cheap", "TAESD": "Approx cheap"},
+}
+
+
 class Options:
     """What a client set with POST /options: defaults of that owner's later API requests, kept until Easel stops.
 
@@ -83,7 +92,8 @@ class Options:
 
 
 def read_payload(
-    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, table: Mapping[str, Field] = TXT2IMG
+    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, owner: str,
+    table: Mapping[str, Field] = TXT2IMG,
 ) -> dict[str, Any]:
     """Field values of a payload with the names in `table`; `options` are the client's own defaults.
 
@@ -95,7 +105,7 @@ def read_payload(
     problems = [*_unknown(payload, table, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
     if problems:
         raise InvalidRequest(problems=problems)
-    values = {**options, **_from_infotext(payload.get("infotext"), backend)}
+    values = {**options, **_from_infotext(payload.get("infotext"), backend, owner)}
     values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
     return {**values, **_sampler(payload)}
 
@@ -105,7 +115,7 @@ def read_img2img(
 ) -> dict[str, Any]:
     """Field values of an img2img payload; its pictures are stored as uploads of the owner. Raises InvalidRequest."""
     plain = {key: value for key, value in payload.items() if key not in PICTURES}
-    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, IMG2IMG)}
+    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, owner, IMG2IMG)}
     return values | _mask_blur(payload) | _pictures(payload, backend, owner)
 
 
@@ -139,7 +149,7 @@ def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]
     problems = list(_unknown(payload, BY_OVERRIDE, ""))
     values = _known(payload, BY_OVERRIDE)
     try:
-        Request.parse(values)
+        problems += naming.problems(Request.parse(values))
         problems += _unusable(backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
     except InvalidRequest as error:
         problems += error.problems
@@ -159,6 +169,7 @@ def write_options(options: Mapping[str, Any], backend: Backend) -> dict[str, Any
         own, title, sha256 = {name: field.default for name, field in FIELDS.items()}, None, ""
     values = {**own, **options}
     named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
+    named["show_progress_every_n_steps"] = values["preview_every"] or -1
     return {**named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
 
 
@@ -167,8 +178,12 @@ def _unusable(checkpoint: Checkpoint) -> list[Problem]:
 
 
 def _known(payload: Mapping[str, Any], table: Mapping[str, Field]) -> dict[str, Any]:
-    given = {table[key]: value for key, value in payload.items() if key in table}
+    given = {table[key]: _our_word(key, value) for key, value in payload.items() if key in table}
     return {field.name: _as_ours(field, value) for field, value in given.items() if not _is_missing(field, value)}
+
+
+def _our_word(key: str, value: Any) -> Any:
+    return OPTION_WORDS.get(key, {}).get(value, value) if isinstance(value, int | str) else value
 
 
 def _is_missing(field: Field, value: Any) -> bool:
@@ -232,9 +247,9 @@ def _sampler(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
 
 
-def _from_infotext(text: Any, backend: Backend) -> dict[str, Any]:
+def _from_infotext(text: Any, backend: Backend, owner: str) -> dict[str, Any]:
     if not text:
         return {}
     if not isinstance(text, str):
         raise InvalidRequest("must be text", field="infotext")
-    return backend.infotext(text)
+    return backend.infotext(text, owner)

@@ -19,9 +19,10 @@ from functools import cache
 from typing import Any
 
 from backend.errors import InvalidRequest
+from backend.field import Field
 from backend.image.a1111 import IMPLIED, add_defaults, add_history, parse_version
 from backend.image.styles import extract_styles
-from backend.request import FIELDS, Field, Request
+from backend.request import FIELDS, Request
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -36,6 +37,7 @@ ORDER = (
 """AUTOMATIC1111's first keys; others of the table, then of the worker, follow in their own order."""
 
 _PROMPTS = ("Prompt", "Negative prompt")
+_STYLED = (*_PROMPTS, "Hires prompt", "Hires negative prompt")
 
 _RUN = re.compile(r"[\w \-/]+")
 _VALUE = re.compile(r':\s*("(?:\\.|[^\\"])+"(?=,|$)|[^,]*)')
@@ -79,9 +81,7 @@ def parse(
     ("Apply if any", "Apply", "Ignore", "Discard"), infotext_skip_pasting (keys) and auto_backcompat.
     """
     opts = opts or {}
-    lines = text.strip().split("\n")
-    pairs = list(_pairs(lines[-1]))
-    lines, pairs = (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
+    lines, pairs = _split(text)
     found: dict[str, Any] = {}
     for key, value in pairs:
         found |= _entry(key, value)
@@ -95,6 +95,20 @@ def parse(
     for key in opts.get("infotext_skip_pasting", ()):
         found.pop(key, None)
     return found
+
+
+def stated(text: str) -> dict[str, str]:
+    """The prompts, and each key with its value as it stands in the text: nothing added, `NxM` whole. Never raises."""
+    lines, pairs = _split(text)
+    prompts = dict(zip(_PROMPTS, _prompts(lines), strict=True))
+    return prompts | {key: unquote(value) for key, value in pairs if value and key not in prompts}
+
+
+def _split(text: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """The lines of the prompts, and the pairs of the last line; fewer than three are words of a prompt."""
+    lines = text.strip().split("\n")
+    pairs = list(_pairs(lines[-1]))
+    return (lines[:-1], pairs) if len(pairs) >= 3 else (lines, [])
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
@@ -164,18 +178,29 @@ class Reading:
     model: str = ""
 
 
-def read(text: str, request_json: str | None = None) -> Reading:
+def read(text: str, request_json: str | None = None, styles: Sequence[Mapping[str, str]] = ()) -> Reading:
     """The request values that an infotext holds; a text without parameters is only a prompt. Never raises.
 
     `request_json`, the exact request that Easel stores beside the text, comes first; only a checkpoint's hash is
-    still taken from the text, because the same model may have another name here.
+    still taken from the text, because the same model may have another name here. Those of `styles` that the prompts
+    hold are named, and taken out of them.
     """
     params = parse(text)
     reading = to_values(params)
     exact, _ = _valid({name: value for name, value in _known(request_json).items() if FIELDS[name].infotext})
     if params.get("Model hash"):
         exact.pop("checkpoint", None)
-    return replace(reading, values=reading.values | exact)
+    values = reading.values | exact
+    has_settings = not values.keys() <= {"prompt", "negative_prompt"}
+    return replace(reading, values=values | _styles(text, styles) if styles and has_settings else values)
+
+
+def _styles(text: str, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The values of `styles` and of the prompts without them; of no style, none of the prompts'."""
+    params = parse(text, styles=styles)
+    names = tuple(params.get("Styles array", ()))
+    prompts = (field for field in FIELDS.values() if field.infotext in _STYLED and field.infotext in params)
+    return {"styles": names} | ({field.name: params[field.infotext] for field in prompts} if names else {})
 
 
 def to_values(params: Mapping[str, Any]) -> Reading:

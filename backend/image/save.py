@@ -7,14 +7,13 @@ chunk `easel`. JPEG and WebP carry them in EXIF: the infotext as UserComment, th
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import secrets
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
@@ -29,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95, "method": 4},
 }
+LOSSLESS_EFFORT = 70  # of 100; more takes seconds per picture and saves next to nothing
 MAX_JPEG_EXIF = 65_500  # bytes; a JPEG segment's length has 16 bits
 TEMPORARY = ".easel-tmp"  # ending of files in the making; after a crash they can be deleted
 
@@ -60,14 +60,24 @@ class Saved:
 # ---- writing ----
 
 
-def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json: str = "") -> None:
+def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json: str = "",
+         options: Mapping[str, Any] | None = None) -> None:
     """Write `picture` to `path` in the format that its ending names; folders are made, an old file is replaced.
 
-    The endings are those of `FORMATS`. A JPEG holds 64 KB of metadata: a longer request or infotext is left out
-    there, not cut. Raises StorageError saying what to do; then neither a half file nor a temporary one is left.
+    The endings are those of `FORMATS`, `options` those of `compression`. A JPEG holds 64 KB of metadata: a longer
+    request or infotext is left out there, not cut. Raises StorageError saying what to do; then neither a half file nor
+    a temporary one is left.
     """
     image = picture if isinstance(picture, Image.Image) else to_image(picture)
-    write_atomically(path, encode(image, FORMATS[path.suffix.lower()], infotext, request_json))
+    write_atomically(path, encode(image, FORMATS[path.suffix.lower()], infotext, request_json, options))
+
+
+def compression(request: Request) -> dict[str, Any]:
+    """How the file of a request's picture is compressed, in Pillow's words: quality 1 to 100, or lossless WebP."""
+    if request.image_format == "png":
+        return {}
+    lossless = request.image_format == "webp" and request.webp_lossless
+    return {"lossless": True, "quality": LOSSLESS_EFFORT} if lossless else {"quality": request.image_quality}
 
 
 def to_image(picture: Picture) -> Image.Image:
@@ -75,8 +85,9 @@ def to_image(picture: Picture) -> Image.Image:
     return Image.frombytes("RGB", (picture.width, picture.height), picture.pixels)
 
 
-def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "") -> bytes:
-    """The file's bytes. `kind` is Pillow's name: PNG, JPEG or WEBP."""
+def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "",
+           options: Mapping[str, Any] | None = None) -> bytes:
+    """The file's bytes. `kind` is Pillow's name: PNG, JPEG or WEBP; `options` take the place of the usual ones."""
     infotext, request_json = _storable(infotext), _storable(request_json)
     if kind == "PNG":
         metadata: dict[str, Any] = {"pnginfo": _png_text(infotext, request_json)}
@@ -84,7 +95,7 @@ def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "")
         metadata = {"exif": _exif(infotext, request_json, MAX_JPEG_EXIF if kind == "JPEG" else None)}
     image = image.convert("RGB") if kind == "JPEG" else image
     buffer = io.BytesIO()
-    image.save(buffer, kind, **OPTIONS[kind], **metadata)
+    image.save(buffer, kind, **OPTIONS[kind] | dict(options or {}), **metadata)
     return buffer.getvalue()
 
 
@@ -150,18 +161,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def file_name(request: Request, created: datetime, job: str, index: int) -> PurePosixPath:
-    """Where picture `index` of a job lies, relative to the outputs folder: `2026-11-22/213005-1f3a9c02-000-42.png`.
-
-    `request` is the whole job's, with seeds drawn; `created` the job's time. The same arguments give the same name, so
-    a repeat overwrites itself; names sort by time, hold only lower-case letters, digits, `-` and `.`.
-    """
-    short = hashlib.sha256(job.encode("utf-8", "replace")).hexdigest()[:8]
-    digits = max(3, len(str(request.count - 1)))
-    name = f"{created:%H%M%S}-{short}-{index:0{digits}d}-{request.of_image(index).seed}.{request.image_format}"
-    return PurePosixPath(f"{created:%Y-%m-%d}", name)
-
-
 # ---- reading ----
 
 
@@ -218,6 +217,15 @@ def _utf16(data: bytes) -> str:
         return data.decode("utf-16", "replace")
     readings = [data.decode(encoding, "replace") for encoding in ("utf-16-be", "utf-16-le")]
     return max(readings, key=lambda text: sum(c < "\x80" for c in text))
+
+
+def pixels(path: Path) -> Image.Image:
+    """The picture at `path`, decoded. Raises NotFound if there is no such file, UserError if it cannot be decoded."""
+    with _open(path) as image:
+        try:
+            return image.convert("RGB")
+        except _BROKEN:
+            raise UserError("This picture's file is damaged.") from None
 
 
 def thumbnail(path: Path, size: int = 256) -> bytes:

@@ -1,12 +1,27 @@
-"""Prompt styles as AUTOMATIC1111 knows them: finding those that were merged into a prompt, and taking them out."""
+"""Prompt styles as AUTOMATIC1111 knows them: merged into a prompt, found in one, and taken out of it again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _SPACES = re.compile("  +")
+_PLACE = "{prompt}"
 Style = Mapping[str, str]
+
+
+def apply_styles(texts: Iterable[str], prompt: str) -> str:
+    """The prompt with the texts of styles merged in, one after the other.
+
+    A text with `{prompt}` takes the prompt in there; another one follows it behind a comma. Without texts the prompt
+    stays as it is.
+    """
+    for text in texts:
+        if _PLACE in text:
+            prompt = text.replace(_PLACE, prompt)
+        else:
+            prompt = ", ".join(filter(None, (prompt.strip(), text.strip())))
+    return prompt
 
 
 def extract_styles(styles: Sequence[Style], prompt: str, negative: str) -> tuple[list[str], str, str]:
@@ -37,11 +52,11 @@ def extract(style: str, prompt: str) -> tuple[bool, str]:
     A style wraps the prompt at `{prompt}`, or stands at its end; runs of spaces count as one.
     """
     text, wrapper = (_SPACES.sub(" ", part.strip()) for part in (prompt, style))
-    before, mark, after = wrapper.partition("{prompt}")
+    before, mark, after = wrapper.partition(_PLACE)
     if not mark:
         before, after = "", wrapper
     fits = text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)
-    if not fits or "{prompt}" in after:
+    if not fits or _PLACE in after:
         return False, prompt
     inner = text[len(before) : len(text) - len(after)]
     return True, inner if mark else inner.removesuffix(", ")

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import StorageError
-from backend.store.tables import REVISION, Base
+from backend.store.tables import REVISION, WORDS, Base
 
 BUSY_SECONDS = 10.0             # another program may look into the file; wait this long for it
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -116,7 +116,7 @@ def _trouble_inside(connection: sqlite3.Connection) -> str:
     revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if not revision or revision[0] not in _known_revisions(revision[0]):
         return "it was written by a newer Easel"
-    missing = set(Base.metadata.tables) - tables
+    missing = {*Base.metadata.tables, WORDS} - tables
     return f"the table {min(missing)} is missing" if missing and revision[0] == REVISION else ""
 
 

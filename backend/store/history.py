@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
@@ -17,7 +17,9 @@ from backend.store.database import Database
 from backend.store.rows import Image
 from backend.store.tables import ImageRow, JobRow
 
-FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format")
+FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")
+SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin
+NEWEST_FIRST = (ImageRow.created.desc(), ImageRow.number.desc())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class PictureFile:
     seed: int
     infotext: str
     format: str
+    digest: str = ""        # SHA-256 of the file, hexadecimal
     notes: tuple[str, ...] = ()
 
 
@@ -41,7 +44,8 @@ def new_id() -> str:
 
 def stored_request(values: Mapping[str, Any]) -> Request:
     """A request from its row. Fields of other versions are left out, missing ones take the table's default."""
-    return Request(**{name: value for name, value in values.items() if name in FIELDS})
+    known = {name: value for name, value in values.items() if name in FIELDS}
+    return Request(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
 
 def last_place(session: Session) -> int:
@@ -53,13 +57,25 @@ def image_of(row: ImageRow, request: Request) -> Image:
     """The picture as the house sees it; `request` is its whole job's."""
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
-                 request=request.of_image(row.index).to_json(), name=row.path.rpartition("/")[2])
+                 request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
+                 starred=row.starred, binned=row.binned is not None, model=row.model, sampler=row.sampler)
+
+
+def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
+    """The condition "comes after this picture in a list". NotFound when the owner never had it."""
+    place = select(ImageRow.created, ImageRow.number).where(ImageRow.id == image_id, ImageRow.owner == owner)
+    last = session.execute(place).one_or_none()
+    if last is None:
+        raise NotFound("There is no such picture.", field="before")
+    columns = (ImageRow.created, ImageRow.number)
+    return tuple_(*columns) < tuple_(*last, types=[column.type for column in columns])
 
 
 def images_of(session: Session, requests: Mapping[str, Request]) -> dict[str, list[Image]]:
-    """The pictures of several jobs, given as job id -> request, in the order of their indices."""
+    """The pictures of several jobs, given as job id -> request, in the order of their indices; no grids."""
     found: dict[str, list[Image]] = {job: [] for job in requests}
-    query = select(ImageRow).where(ImageRow.job.in_(requests), ~ImageRow.deleted).order_by(ImageRow.job, ImageRow.index)
+    query = select(ImageRow).where(ImageRow.job.in_(requests), ImageRow.index >= 0, *SHOWN)
+    query = query.order_by(ImageRow.job, ImageRow.index)
     for row in session.scalars(query):
         found[row.job].append(image_of(row, requests[row.job]))
     return found
@@ -72,12 +88,12 @@ class History:
         self._database = database
 
     def images(self, owner: str, limit: int = 50, before: str | None = None, job: str | None = None) -> list[Image]:
-        """Newest first; `before` is the id of the last picture already seen. NotFound when that one is unknown."""
+        """Newest first; `before` is the id of the last picture already seen. NotFound when that one was never there."""
         query = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
-        query = query.where(ImageRow.owner == owner, ~ImageRow.deleted).order_by(ImageRow.number.desc()).limit(limit)
+        query = query.where(ImageRow.owner == owner, *SHOWN).order_by(*NEWEST_FIRST).limit(limit)
         with self._database.read() as session:
             if before is not None:
-                query = query.where(ImageRow.number < _find(session, before, owner).number)
+                query = query.where(after(session, before, owner))
             if job is not None:
                 query = query.where(ImageRow.job == job)
             return [image_of(row, stored_request(request)) for row, request in session.execute(query)]
@@ -92,6 +108,14 @@ class History:
         """Where the file lies below the outputs folder; NotFound as in `image`."""
         with self._database.read() as session:
             return _find(session, image_id, owner).path
+
+    def of_job(self, job: str, owner: str) -> tuple[list[Image], list[str]]:
+        """A job's own pictures in the order of their indices, and where their files lie."""
+        query = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
+        query = query.where(ImageRow.job == job, ImageRow.owner == owner, ImageRow.index >= 0, *SHOWN)
+        with self._database.read() as session:
+            rows = session.execute(query.order_by(ImageRow.index)).all()
+            return [image_of(row, stored_request(request)) for row, request in rows], [row.path for row, _ in rows]
 
     def add(self, job: str, lease: str, saved: PictureFile) -> Image | None:
         """Record a saved picture and its notes; None when the job is no longer held under this lease (a ghost).
@@ -124,6 +148,12 @@ class History:
             for name in ("index", *FILE_COLUMNS):
                 setattr(image, name, getattr(file, name))
             session.add(image)
+
+    def is_free(self, job: str, index: int, path: str) -> bool:
+        """Whether no other picture than this one of this job lies at `path`; those in the bin count."""
+        with self._database.read() as session:
+            row = session.scalar(select(ImageRow).where(ImageRow.path == path))
+        return row is None or (row.job, row.index) == (job, index)
 
     def unknown(self, paths: Iterable[str]) -> list[str]:
         """Those of `paths` that no row refers to."""

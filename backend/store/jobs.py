@@ -25,6 +25,7 @@ from backend.store.history import images_of, last_place, new_id, stored_request
 from backend.store.rows import ENDED, Glance, Image, Job, State
 from backend.store.tables import ImageRow, JobRow, now
 from backend.store.turns import Waiting, running_order
+from backend.store.uploads import FIELDS_OF_PICTURES
 
 MAX_ATTEMPTS = 2                # the second worker that dies over a job is the last
 GLANCE_PROMPT = 200             # characters
@@ -92,7 +93,7 @@ class Jobs:
 
     def glance(self, owner: str) -> list[Glance]:
         """`queue` without what only a closer look needs: cheap enough to ask after every change."""
-        made = select(func.count()).where(ImageRow.job == JobRow.id).scalar_subquery()
+        made = select(func.count()).where(ImageRow.job == JobRow.id, ImageRow.index >= 0).scalar_subquery()
         query = select(JobRow, made).where(JobRow.owner == owner, JobRow.state.in_(PENDING))
         with self._database.read() as session:
             rows = session.execute(query).all()
@@ -117,6 +118,12 @@ class Jobs:
                 return _end(row, "cancelled")
             row.cancelling = True
             return None
+
+    def pictures(self) -> set[str]:
+        """Ids of the uploads that any job names."""
+        with self._database.read() as session:
+            columns = [JobRow.request[name].as_string() for name in FIELDS_OF_PICTURES]
+            return {name for row in session.execute(select(*columns)) for name in row if name}
 
     def pending(self, owner: str, *states: State) -> list[str]:
         """Ids of the owner's jobs in these states, oldest first."""
@@ -166,6 +173,13 @@ class Jobs:
             row = _held(session, job, lease)
             if row and index not in row.skipped:
                 row.skipped = [*row.skipped, index]
+
+    def note(self, job: str, lease: str, text: str) -> None:
+        """Something that the person should know of a job that goes on."""
+        with self._database.write() as session:
+            row = _held(session, job, lease)
+            if row and text not in row.notes:
+                row.notes = [*row.notes, text]
 
     def finish(self, job: str, lease: str, state: State, problems: Iterable[Problem] = ()) -> Change | None:
         """The job has ended; None when the lease is over."""

@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-from backend.errors import EaselError, InvalidRequest, NotFound
-from backend.image import infotext, save
+from PIL.Image import Image as Pixels
+
+from backend.errors import EaselError, InvalidRequest, NotFound, UserError
+from backend.image import batch, infotext, naming, save
+from backend.image.grid import grid
+from backend.image.naming import GRID, MAX_PATH, USERS, WEBP_SIDE, Subject
 from backend.messages import Picture
 from backend.request import FIELDS, Request
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Lease
+from backend.store.rows import Image
 
-LOCAL = "local"                 # the owner where nobody logs in
-USERS = "users"                 # outputs/users/<name>/ holds what a logged-in user made
+LOCAL = "local"                 # the owner where nobody logs in; what others made lies in outputs/users/<name>/
+SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name
+IsFree = Callable[[str], bool]
 
 log = logging.getLogger(__name__)
+
+
+def _nobodys(path: str) -> bool:
+    return True
 
 
 class Pictures:
@@ -30,15 +40,40 @@ class Pictures:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
-    def write(self, lease: Lease, picture: Picture) -> PictureFile:
-        """Save one picture with its settings; the same job and index always give the same file. Raises StorageError."""
+    def write(self, lease: Lease, picture: Picture, is_free: IsFree = _nobodys) -> PictureFile:
+        """Save one picture with its settings; the same job and index always give the same file. Raises StorageError.
+
+        `is_free` tells of a path whether no other picture has it.
+        """
         request = lease.request.of_image(picture.index)
-        name = save.file_name(lease.request, lease.created, lease.job, picture.index)
-        path = PurePosixPath(_folder(lease.owner), name)
+        size = picture.width, picture.height
+        subject = _subject(lease, picture.index, size, str(picture.facts.get("Model hash", "")))
         text = infotext.write(request, picture.facts)
-        save.save(picture, self.outputs / path, text, json.dumps(request.to_json(), ensure_ascii=False))
-        return PictureFile(index=picture.index, path=str(path), width=picture.width, height=picture.height,
-                           seed=request.seed, infotext=text, format=request.image_format, notes=picture.notes)
+        return self._saved(subject, save.to_image(picture), text, request, is_free, picture.notes)
+
+    def write_grid(self, lease: Lease, images: Sequence[Image], paths: Sequence[str],
+                   is_free: IsFree = _nobodys) -> PictureFile:
+        """Save the grid of a job's `images`, whose files are `paths`, with the settings of the first.
+
+        Raises NotFound, UserError or StorageError when a file cannot be read or the grid not be written.
+        """
+        first = images[0]
+        size = max(image.width for image in images), max(image.height for image in images)
+        pixels = (save.pixels(self.file(path)) for path in paths)
+        whole = grid(pixels, len(images), size)
+        subject = _subject(lease, GRID, whole.size, str(infotext.parse(first.infotext).get("Model hash", "")))
+        return self._saved(subject, whole, first.infotext, lease.request.of_image(first.index), is_free)
+
+    def _saved(self, subject: Subject, image: Pixels, text: str, request: Request, is_free: IsFree,
+               notes: tuple[str, ...] = ()) -> PictureFile:
+        exact = json.dumps(request.to_json(), ensure_ascii=False)
+        path = self._place(subject, exact, is_free)
+        options = save.compression(request.replace(image_format=subject.ending))
+        save.save(image, self.outputs / path, text, exact, options)
+        if subject.ending != request.image_format:
+            notes = (*notes, f"Saved as {subject.ending.upper()}: WebP holds at most {WEBP_SIDE:,} pixels a side.")
+        return PictureFile(index=subject.index, path=str(path), width=image.width, height=image.height,
+                           seed=request.seed, infotext=text, format=subject.ending, notes=notes)
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
@@ -68,6 +103,27 @@ class Pictures:
                 log.warning("%s could not be taken into the history: %s", name, error)
         return made
 
+    def _place(self, subject: Subject, exact: str, is_free: IsFree) -> PurePosixPath:
+        """Below the outputs folder. Results of a batch keep their sources' names; others go by their patterns."""
+        folder, request = _folder(subject.owner), subject.request.replace(image_format=subject.ending)
+        if not request.output_name:
+            room = max(MAX_PATH - len(folder), SHORTEST_PATH)
+            wanted = (PurePosixPath(folder, naming.path(subject, room, whole_job=whole)) for whole in (False, True))
+            return next(path for path in wanted if is_free(str(path)))
+        if subject.index == GRID:
+            request = request.of_image(0).replace(output_name=f"{request.output_name}-grid")
+        wanted = (PurePosixPath(folder, place) for place in batch.places(request, max(subject.index, 0)))
+        return next(path for path in wanted if is_free(str(path)) and self._may_be_written(path, exact))
+
+    def _may_be_written(self, path: PurePosixPath, exact: str) -> bool:
+        """Nothing is there, or this very picture, from before a crash."""
+        try:
+            return save.read(self.outputs / path).request_json == exact
+        except NotFound:
+            return True
+        except UserError:
+            return False
+
     def _names(self) -> Iterator[str]:
         for path in sorted(self.outputs.rglob("*")):
             if path.suffix.lower() in save.FORMATS and not path.name.startswith("."):
@@ -81,7 +137,12 @@ class Pictures:
             request = request.replace(seed=0)       # a picture of another program that does not tell its seed
         file = PictureFile(index=0, path=name, width=said.width, height=said.height, seed=request.seed,
                            infotext=said.infotext, format=said.format)
-        return _owner(name), _created(path), request, file
+        return _owner(name), _created(path, request), request, file
+
+
+def _subject(lease: Lease, index: int, size: tuple[int, int], model_hash: str) -> Subject:
+    return Subject(request=lease.request, job=lease.job, created=lease.created, index=index, owner=lease.owner,
+                   model_hash=model_hash, size=size)
 
 
 def _folder(owner: str) -> str:
@@ -93,11 +154,12 @@ def _owner(name: str) -> str:
     return unquote(parts[1]) if len(parts) > 2 and parts[0] == USERS else LOCAL
 
 
-def _created(path: Path) -> datetime:
-    """The job's time from the names that Easel gives; else the file's own."""
+def _created(path: Path, request: Request) -> datetime:
+    """The job's time from the names that Easel gives by itself; else the file's own."""
     match = re.match(r"(\d{4}-\d\d-\d\d)/(\d{6})-", f"{path.parent.name}/{path.name}")
+    own_names = all(getattr(request, name) == FIELDS[name].default for name in ("folder_pattern", "name_pattern"))
     with suppress(ValueError):
-        if match:
+        if match and own_names:
             return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H%M%S").replace(tzinfo=UTC)
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 

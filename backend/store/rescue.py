@@ -21,11 +21,11 @@ from backend.errors import EaselError, StorageError
 from backend.request import FIELDS, Request
 from backend.store.database import Database, trouble
 from backend.store.rows import STATES
-from backend.store.tables import Base, ImageRow, JobRow, Moment, now
+from backend.store.tables import Base, ImageRow, JobRow, Moment, PreferenceRow, now
 
 DIRECTIONS = ("ASC", "DESC")
 _EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
-               for table in ("jobs", "images") for direction in DIRECTIONS}
+               for table in ("jobs", "images", "preferences") for direction in DIRECTIONS}
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def _set_aside(path: Path) -> Path:
 def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
     states: list[str] = []
     images = unreadable = 0
-    found = {table: dict(_rows(broken, table)) for table in ("jobs", "images")}
+    found = {table: dict(_rows(broken, table)) for table in ("jobs", "images", "preferences")}
     with database.write() as session:
         for values in sorted(found["jobs"].values(), key=lambda row: str(row.get("place", "")).zfill(12)):
             state = _insert(session, JobRow, values, len(states) + 1)
@@ -90,6 +90,8 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
         for values in found["images"].values():
             done = _insert(session, ImageRow, values, images + 1)
             images, unreadable = images + bool(done), unreadable + (not done)
+        for values in found["preferences"].values():
+            unreadable += not _insert(session, PreferenceRow, values, 0)
     waiting = states.count("queued")
     return Rescue(reason=reason, broken=broken, waiting=waiting, ended=len(states) - waiting, images=images,
                   unreadable=unreadable)
@@ -116,7 +118,7 @@ def _insert(session: Session, model: type[Base], values: Mapping[str, Any], numb
             clean = _clean(model.__table__, values)
             if model is JobRow:
                 clean |= _clean_job(clean, number)
-            else:
+            if model is ImageRow:
                 clean["number"] = number
             session.add(model(**clean))
         return clean.get("state", "image")

@@ -32,6 +32,10 @@ class Image:
     created: datetime               # UTC
     request: dict[str, Any] = field(repr=False)     # the values that make this picture again, alone
     name: str                       # the file's name without its folder
+    starred: bool = False
+    binned: bool = False            # in the bin: shown there only
+    model: str = ""                 # the checkpoint's name and the sampler's label as the infotext tells them
+    sampler: str = ""
 
     @property
     def url(self) -> str:

@@ -5,14 +5,42 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy import (
+    DDL,
+    JSON,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    UniqueConstraint,
+    event,
+    text,
+)
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
+from backend.image.entries import labels
 from backend.store.rows import STATES
 
-REVISION = "0001"       # the newest file in migrations/versions; a test compares
+REVISION = "0003"       # the newest file in migrations/versions; a test compares
+WORDS = "images_words"  # the full-text index over the images' settings texts
+
+# The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
+# Letters, numbers and pictograms make words; accents and case do not count.
+_WORDS_MADE = (
+    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number',
+        tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co So'")""",
+    """CREATE TRIGGER images_inserted AFTER INSERT ON images BEGIN
+        INSERT INTO images_words(rowid, infotext) VALUES (new.number, new.infotext); END""",
+    """CREATE TRIGGER images_deleted AFTER DELETE ON images BEGIN
+        INSERT INTO images_words(images_words, rowid, infotext) VALUES ('delete', old.number, old.infotext); END""",
+    """CREATE TRIGGER images_updated AFTER UPDATE OF number, infotext ON images BEGIN
+        INSERT INTO images_words(images_words, rowid, infotext) VALUES ('delete', old.number, old.infotext);
+        INSERT INTO images_words(rowid, infotext) VALUES (new.number, new.infotext); END""",
+)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -74,7 +102,8 @@ class ImageRow(Base):
         UniqueConstraint("id"),
         UniqueConstraint("job", "index"),
         UniqueConstraint("path"),
-        Index(None, "owner", "number"),
+        Index(None, "owner", "deleted", "binned", "created"),
+        Index(None, "owner", "digest"),
         {"sqlite_autoincrement": True},
     )
 
@@ -90,7 +119,30 @@ class ImageRow(Base):
     infotext: Mapped[str]
     format: Mapped[str] = mapped_column(String(8))
     created: Mapped[datetime] = mapped_column(default=now)
-    deleted: Mapped[bool] = mapped_column(default=False)            # in the bin: hidden, never made again
+    deleted: Mapped[bool] = mapped_column(default=False)            # for good: the row only says "never make it again"
+    binned: Mapped[datetime | None]                                 # since when it lies in the bin
+    starred: Mapped[bool] = mapped_column(default=False, server_default="0")
+    model: Mapped[str] = mapped_column(default="", server_default=text("''"))       # as the infotext tells; for filters
+    sampler: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    digest: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))      # SHA-256 of the file
+
+    @validates("infotext")
+    def _labelled(self, _: str, told: str) -> str:
+        self.model, self.sampler = labels(told)
+        return told
+
+
+for _statement in _WORDS_MADE:
+    event.listen(ImageRow.__table__, "after_create", DDL(_statement))
+
+
+class PreferenceRow(Base):
+    """What a person has chosen; see `backend.preferences`."""
+
+    __tablename__ = "preferences"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    chosen: Mapped[dict[str, Any]]
 
 
 class MetaRow(Base):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -10,10 +12,13 @@ from urllib.parse import quote
 from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError
+from backend.field import PICTURE_ID
 from backend.image import incoming
 from backend.image.save import write_atomically
-from backend.request import FIELDS, PICTURE_ID, Request
+from backend.request import FIELDS, Request
 
+UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
+FIELDS_OF_PICTURES = tuple(name for name, field in FIELDS.items() if field.kind == "picture")
 GONE = "is no longer there; choose the picture again"
 
 
@@ -41,7 +46,9 @@ class Uploads:
         data = incoming.png(image)
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name, owner)
-        if not path.is_file():
+        if path.is_file():
+            path.touch()        # its time tells when it was sent last
+        else:
             write_atomically(path, data)
         return Upload(name, image.width, image.height)
 
@@ -55,6 +62,14 @@ class Uploads:
     def of(self, request: Request, owner: str) -> dict[str, bytes]:
         """The files that a request names, by id. NotFound and StorageError name the field of an unreadable one."""
         return {name: self._read(name, owner, field) for field, name in _named(request)}
+
+    def sweep(self, named: Collection[str]) -> int:
+        """Delete what was sent more than `UNUSED_DAYS` ago and is not among `named`; how many files that were."""
+        before = time.time() - UNUSED_DAYS * 86400
+        old = [path for path in self.folder.glob("*/*.png") if path.stem not in named and path.stat().st_mtime < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
     def check(self, request: Request, owner: str) -> list[Problem]:
         """A problem for each field that names a missing picture."""
@@ -77,5 +92,5 @@ class Uploads:
 
 def _named(request: Request) -> list[tuple[str, str]]:
     """(field, id) for every picture of a request."""
-    named = [(name, getattr(request, name)) for name, field in FIELDS.items() if field.kind == "picture"]
+    named = [(name, getattr(request, name)) for name in FIELDS_OF_PICTURES]
     return [(field, name) for field, name in named if name]

@@ -14,7 +14,6 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,13 +27,16 @@ from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory, out_of_memory
+from backend.worker.checkpoints.upscaler import Upscaler
 from backend.worker.denoiser import denoise
 from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
-from backend.worker.pipeline import Canvas, Decode, Drawing, Encode, Look, Work, draw
-from backend.worker.plan import Plan, plan
-from backend.worker.preview import jpeg
+from backend.worker.pipeline import Canvas, Decode, Encode, Look, draw
+from backend.worker.plan import plan
+from backend.worker.preview import jpeg, preview
+from backend.worker.program import Program, Task, kept
 from backend.worker.source import Source
+from backend.worker.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)
 
@@ -45,48 +47,16 @@ PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
 
 
-@dataclass(slots=True, eq=False)
-class Task:
-    """A job in the engine's hands: which of its pictures wait, which are being drawn."""
-
-    run: Run
-    waiting: deque[int]
-    plan: Plan | None = None
-    source: Source | None = None
-    drawing: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
-class Program:
-    """A picture being drawn: its generator and what that waits for."""
-
-    task: Task
-    index: int
-    model: Model
-    drawing: Drawing | None = None
-    work: Work | None = None
-    answers: list[Tensor | None] = field(default_factory=list)
-    call: int = 0
-    sigma: float = 0.0
-    previewed: float = 0.0
-    notes: list[str] = field(default_factory=list)
-
-    def key(self, row: Row) -> tuple[str, tuple[int, ...], int, bool]:
-        """Rows with one key fit into one call: checkpoint, latent shape, context length, whether a mask is shown."""
-        return self.task.run.checkpoint.key, tuple(row.x.shape), len(row.context), row.inpaint is not None
-
-
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
 class Engine:
-    """See the module. `emit` receives every event; `preview_every` counts denoiser calls (0 = no previews)."""
+    """See the module. `emit` receives every event."""
 
-    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None], preview_every: int = 3) -> None:
+    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
-        self.preview_every = preview_every
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.curves: dict[tuple, RowCurve] = {}
@@ -121,12 +91,14 @@ class Engine:
         """
         self._admit()
         for program in self.programs:
-            if isinstance(program.work, Encode | Look):
+            if isinstance(program.work, Encode | Look | Inspect | Expect):
                 self._encode(program, program.work)
                 return True
         ready = [p for p in self.programs if isinstance(p.work, Decode)]
         if ready:
             self._decode(ready)
+        elif self.programs and isinstance(self.programs[0].work, Enlarge):
+            self._enlarge(self.programs[0], self.programs[0].work)
         elif self.programs:
             self._call(self._pack())
         return bool(self.programs or self.tasks)
@@ -172,13 +144,14 @@ class Engine:
 
     def _program(self, task: Task, index: int) -> Program:
         model = self._model(task)
-        request = task.run.request
-        if task.plan is None:
-            task.plan, task.source = plan(request, model.schedule), Source.prepare(request, task.run.pictures)
+        request = task.run.request.of_image(index)
+        if task.source is None:
+            task.source = Source.prepare(request, task.run.pictures)
         shape = model.latent_shape(request.width, request.height)
         canvas = Canvas(shape, model.device, model.prediction, model.sees_masks)
-        program = Program(task, index, model)
-        program.drawing = draw(task.plan, index, canvas, self._on_step(program), task.source)
+        program = Program(task, index, model, plan(request, model.schedule))
+        program.expected = program.plan.calls
+        program.drawing = draw(program.plan, canvas, self._on_step(program), task.source)
         return program
 
     def _model(self, task: Task) -> Model:
@@ -193,17 +166,46 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: Encode | Look) -> None:
+    def _encode(self, program: Program, work: Encode | Look | Inspect | Expect) -> None:
         with self._border(program.task, program):
-            if isinstance(work, Look):
-                self._advance(program, self._looked(program, work.pixels))
-            else:
-                self._advance(program, [self._encoded(program, text) for text in work.texts])
+            self._advance(program, self._prepared(program, work))
+
+    def _prepared(self, program: Program, work: Encode | Look | Inspect | Expect) -> Any:
+        match work:
+            case Encode():
+                return [self._encoded(program, text) for text in work.texts]
+            case Look():
+                return self._looked(program, work.pixels)
+            case Inspect():
+                return self._upscaler(program, work.upscaler).traits
+            case Expect():
+                program.expected += work.tiles
+                return None
+
+    def _upscaler(self, program: Program, name: str) -> Upscaler:
+        return self.memory.upscalers.get(program.task.run.upscalers[name])
+
+    def _enlarge(self, program: Program, work: Enlarge) -> None:
+        """One tile; then it is the others' turn."""
+        self.programs.append(self.programs.pop(self.programs.index(program)))
+        with self._border(program.task, program):
+            self._advance(program, self._enlarged(program, work))
+
+    def _enlarged(self, program: Program, work: Enlarge) -> np.ndarray | None:
+        try:
+            pixels = self._upscaler(program, work.upscaler).run(work.tile)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            self.memory.free_cache()
+            return None
+        self._step_done(program)
+        return pixels
 
     def _looked(self, program: Program, pixels: np.ndarray) -> Tensor:
         """Encoded once for all pictures of a job, and for the next job from the same picture."""
         key = (*program.model.identity, pixels.shape, hashlib.sha256(pixels.tobytes()).digest())
-        return _kept(self.looks, key, LOOKS_KEPT, lambda: program.model.encode(pixels[None])[0])
+        return kept(self.looks, key, LOOKS_KEPT, lambda: program.model.encode(pixels[None])[0])
 
     def _encoded(self, program: Program, text: str) -> Tensor:
         request, model = program.task.run.request, program.model
@@ -213,7 +215,7 @@ class Engine:
             chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
             return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
 
-        return _kept(self.texts, key, TEXTS_KEPT, encode)
+        return kept(self.texts, key, TEXTS_KEPT, encode)
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
@@ -298,7 +300,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=program.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts={"Model hash": program.model.sha256[:10]}, notes=(*task.plan.notes, *program.notes),
+            facts={"Model hash": program.model.sha256[:10]}, notes=(*program.plan.notes, *program.notes),
         ))
         self._finish_if_empty(task)
 
@@ -358,14 +360,18 @@ class Engine:
 
     def _on_step(self, program: Program) -> Callable[[Noisy, Tensor], None]:
         def heard(noisy: Noisy, denoised: Tensor) -> None:
-            program.call += 1
             program.sigma = noisy.sigma
-            calls = max(program.task.plan.calls, program.call)
-            self.emit(Progress(program.task.run.job, program.index, program.call, calls))
-            if self.preview_every and program.call % self.preview_every == 0 and program.call < calls:
+            self._step_done(program)
+            every = program.plan.request.preview_every
+            if every and program.call % every == 0 and program.call < program.expected:
                 self._preview(program, denoised)
 
         return heard
+
+    def _step_done(self, program: Program) -> None:
+        program.call += 1
+        program.expected = max(program.expected, program.call)
+        self.emit(Progress(program.task.run.job, program.index, program.call, program.expected))
 
     def _preview(self, program: Program, denoised: Tensor) -> None:
         """Send a preview unless the picture's last one is still fresh."""
@@ -373,17 +379,10 @@ class Engine:
         if now < program.previewed + PREVIEW_SECONDS:
             return
         program.previewed = now
-        self.emit(Preview(program.task.run.job, program.index, jpeg(program.model.preview(denoised[None])[0])))
-
-
-def _kept(store: OrderedDict[tuple, Tensor], key: tuple, most: int, make: Callable[[], Tensor]) -> Tensor:
-    """What the store has under the key, else what `make` gives, kept in place of what was used longest ago."""
-    if key not in store:
-        store[key] = make()
-        if len(store) > most:
-            store.popitem(last=False)
-    store.move_to_end(key)
-    return store[key]
+        pixels, small = preview(program.model, denoised, program.plan.request.preview_method)
+        if small:
+            self.memory.free_cache()
+        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
 
 
 def _sentence(error: Exception) -> str:

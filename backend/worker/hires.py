@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -20,10 +19,6 @@ LATENT_MODES: dict[str, tuple[str, bool]] = {
     "Latent (bicubic antialiased)": ("bicubic", True),
     "Latent (nearest)": ("nearest", False),
     "Latent (nearest-exact)": ("nearest-exact", False),
-}
-PIXEL_MODES = {
-    "Lanczos": Image.Resampling.LANCZOS,
-    "Nearest": Image.Resampling.NEAREST,
 }
 
 
@@ -61,12 +56,16 @@ class Target:
         (top, bottom), (left, right) = _kept(size[0], self.cut_y), _kept(size[1], self.cut_x)
         return scaled[:, top:bottom, left:right]
 
-    def pixels(self, pixels: np.ndarray, upscaler: str) -> np.ndarray:
-        """Pixels (H, W, 3) scaled by one of PIXEL_MODES and cut, in whole cells."""
-        columns, rows = self.width // CELL, self.height // CELL
-        scaled = Image.fromarray(pixels).resize((columns * CELL, rows * CELL), PIXEL_MODES[upscaler])
-        (top, bottom), (left, right) = _kept(rows, self.cut_y), _kept(columns, self.cut_x)
-        return np.asarray(scaled)[top * CELL : bottom * CELL, left * CELL : right * CELL]
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Width and height in whole cells, in pixels, before anything is cut."""
+        return self.width // CELL * CELL, self.height // CELL * CELL
+
+    def cut(self, pixels: np.ndarray) -> np.ndarray:
+        """Scaled pixels (H, W, 3) without what stands over, in whole cells."""
+        height, width = pixels.shape[:2]
+        (top, bottom), (left, right) = _kept(height // CELL, self.cut_y), _kept(width // CELL, self.cut_x)
+        return pixels[top * CELL : bottom * CELL, left * CELL : right * CELL]
 
 
 def _kept(cells: int, cut: int) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from backend.worker.guidance import (
 from backend.worker.hires import LATENT_MODES, Target
 from backend.worker.plan import Part, Pass, Plan
 from backend.worker.source import Source
+from backend.worker.upscaling import Enlarge, Expect, Inspect, enlarged
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Decode:
     latent: Tensor
 
 
-Work = Encode | Look | Decode | list[Row]
+Work = Encode | Look | Decode | Inspect | Expect | Enlarge | list[Row]
 """What a picture asks of the engine; rows are answered by their denoised latents, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]
@@ -82,11 +83,11 @@ class Start:
 
 
 def draw(
-    plan: Plan, index: int, canvas: Canvas, on_step: Callable[[Noisy, Tensor], None], source: Source | None = None
+    plan: Plan, canvas: Canvas, on_step: Callable[[Noisy, Tensor], None], source: Source | None = None
 ) -> Drawing:
-    """Picture `index` of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one."""
+    """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one."""
     encoded = dict(zip(plan.texts, (yield Encode(plan.texts)), strict=True))
-    noise = _image_noise(plan, index, canvas)
+    noise = _image_noise(plan.request, canvas)
     if source:
         start = yield from _from_picture(plan, canvas, noise.initial(), source)
     else:
@@ -98,7 +99,7 @@ def draw(
     if plan.request.enable_hr:
         latent = yield from _enlarged(plan.request, latent)
     if plan.second:
-        noise = _image_noise(plan, index, replace(canvas, shape=tuple(latent.shape)))
+        noise = _image_noise(plan.request, replace(canvas, shape=tuple(latent.shape)))
         start = Start(_noised(plan.second, latent, noise.initial(), plan.request.extra_noise))
         latent = yield from _sampled(plan.second, start, noise, guide)
     pixels = yield Decode(latent)
@@ -141,13 +142,14 @@ def _sampled(
     return (yield from guided(sampler, guide.denoiser(path, start.hooks), guide.on_step))
 
 
-def _enlarged(request: Request, latent: Tensor) -> Generator[Decode | Look, Any, Tensor]:
+def _enlarged(request: Request, latent: Tensor) -> Generator[Work, Any, Tensor]:
     """The first pass's latent at the second's size, directly or by way of its pixels."""
     target = Target.of(request)
     if request.hr_upscaler in LATENT_MODES:
         return target.latent(latent, request.hr_upscaler)
     pixels = yield Decode(latent)
-    return (yield Look(target.pixels(pixels, request.hr_upscaler)))
+    larger = yield from enlarged(pixels, request.hr_upscaler, *target.whole)
+    return (yield Look(target.cut(larger)))
 
 
 def _from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> Generator[Look, Tensor, Start]:
@@ -183,14 +185,13 @@ def _resized(latent: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return interpolate(latent[None], size=shape[-2:], mode="bilinear", align_corners=False)[0]
 
 
-def _image_noise(plan: Plan, index: int, canvas: Canvas) -> ImageNoise:
-    alone = plan.request.of_image(index)
+def _image_noise(request: Request, canvas: Canvas) -> ImageNoise:
     spec = NoiseSpec(
-        seed=alone.seed,
-        subseed=alone.variation_seed,
-        subseed_strength=alone.variation_strength,
-        resize_from=(alone.seed_resize_from_h, alone.seed_resize_from_w),
-        ensd=alone.ensd,
-        source=alone.seed_source,
+        seed=request.seed,
+        subseed=request.variation_seed,
+        subseed_strength=request.variation_strength,
+        resize_from=(request.seed_resize_from_h, request.seed_resize_from_w),
+        ensd=request.ensd,
+        source=request.seed_source,
     )
     return ImageNoise(spec, canvas.shape, device=canvas.device)

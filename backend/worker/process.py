@@ -22,10 +22,12 @@ from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
 from backend.worker.engine import Engine
 
+MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
+
 log = logging.getLogger(__name__)
 
 
-def main(connection: Connection, device: str, policy: Policy, preview_every: int) -> None:
+def main(connection: Connection, device: str, policy: Policy) -> None:
     """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
     try:
@@ -34,11 +36,11 @@ def main(connection: Connection, device: str, policy: Policy, preview_every: int
         connection.send(Refused(str(error)))
         return
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    events: queue.Queue[Event | None] = queue.Queue(MAX_EVENTS)
     threading.Thread(target=_read, args=(connection, commands), daemon=True, name="commands").start()
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
-    engine = Engine(Memory(placement), policy, events.put, preview_every)
+    engine = Engine(Memory(placement), policy, events.put)
     events.put(Ready(placement.name, placement.dtype))
     with torch.inference_mode():
         _serve(engine, commands)
@@ -75,7 +77,7 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
 
 
-def _write(connection: Connection, events: queue.SimpleQueue[Event | None]) -> None:
+def _write(connection: Connection, events: queue.Queue[Event | None]) -> None:
     while (event := events.get()) is not None:
         try:
             connection.send(event)

@@ -23,7 +23,9 @@ from PIL import ImageDraw, ImageFilter
 
 from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
 from backend.http import files
+from backend.promptbook import PromptBook
 from backend.store.uploads import Upload, Uploads
+from tests.pure.door import NoneUsed
 
 EXAMPLES = ("a large red circle on a blue background", "two small green squares on white", "a yellow star on a black background")
 MODELS = [
@@ -100,6 +102,7 @@ class Fake:
         self.pictures: dict[str, Image] = {}
         self.previews: dict[str, bytes] = {}
         self.lives: dict[str, dict[str, Any]] = {}
+        self.promptbook = PromptBook(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
         self.notices: tuple[str, ...] = ()
@@ -174,7 +177,7 @@ class Fake:
         used = len(text.split())
         return used, 75 * max(1, -(-used // 75))
 
-    def infotext(self, text: str) -> dict[str, Any]:
+    def infotext(self, text: str, owner: str = "local") -> dict[str, Any]:
         prompt, _, rest = text.partition("\nSteps: ")
         return {"prompt": prompt, "steps": int(rest.split(",")[0])} if rest else {}
 

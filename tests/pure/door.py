@@ -14,14 +14,26 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from backend import Image, Job, Live, Status
+from backend import Image, Job, Live, Status, preferences
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint
+from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.uploads import Upload, Uploads
+from backend.store.used_prompts import UsedPrompt, UsedPrompts
 
 DEMO = Checkpoint("demo", "demo.safetensors [0123456789]", "/srv/secret/demo.safetensors", "sd1", True, "0123456789" + "a" * 54)
+
+
+class NoneUsed(UsedPrompts):
+    """Nobody has ever drawn anything."""
+
+    def __init__(self) -> None:
+        pass
+
+    def of(self, owner: str, query: str = "", limit: int = 50) -> list[UsedPrompt]:
+        return []
 
 
 class Door:
@@ -31,12 +43,14 @@ class Door:
         self.settings, self.at_once = settings, at_once
         self.all: dict[str, Job] = {}
         self.calls: list[str] = []
+        self.chosen: dict[str, dict[str, Any]] = {}
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads")
+        self.promptbook = PromptBook(settings.data, (), NoneUsed())
 
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
-        request = Request.parse(values, self.defaults()).with_seeds()
+        request = self.promptbook.resolved(Request.parse(values, self.defaults()).with_seeds(), owner)
         self.checkpoint(request.checkpoint)
         job = Job(id=secrets.token_urlsafe(8), owner=owner, state="running", request=request, position=0,
                   created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
@@ -104,6 +118,16 @@ class Door:
     def uploaded(self, upload_id: str, owner: str = "local") -> Path:
         return self.uploads.file(upload_id, owner)
 
+    def preferences(self, owner: str = "local") -> dict[str, Any]:
+        return self.chosen.get(owner, {})
+
+    def set_preferences(self, values: Mapping[str, Any], owner: str = "local") -> dict[str, Any]:
+        self.chosen[owner] = preferences.changed(self.preferences(owner), values)
+        return self.chosen[owner]
+
+    def example_name(self, values: Mapping[str, Any], owner: str = "local") -> str:
+        return preferences.example(preferences.changed(self.preferences(owner), values), owner)
+
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return [DEMO]
 
@@ -115,7 +139,7 @@ class Door:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
 
-    def infotext(self, text: str) -> dict[str, Any]:
+    def infotext(self, text: str, owner: str = "local") -> dict[str, Any]:
         return {"prompt": text.splitlines()[0], "steps": 7}
 
     def status(self) -> Status:

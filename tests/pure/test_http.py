@@ -124,7 +124,7 @@ def test_a_full_payload_with_everything_switched_off_is_accepted(client: TestCli
 
 
 @pytest.mark.parametrize("name, value", [
-    ("styles", ["x"]), ("restore_faces", True), ("tiling", True), ("script_name", "x/y plot"),
+    ("restore_faces", True), ("script_name", "x/y plot"),
     ("refiner_checkpoint", "xl"), ("alwayson_scripts", [1]), ("colour", "red"),
 ])
 def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: str, value: object) -> None:
@@ -408,7 +408,7 @@ def test_jobs_are_listed_cancelled_and_tried_again(client: TestClient, door: Doo
 
 @pytest.mark.parametrize("error, status", [
     (NotAllowed("x"), 409), (StorageError("x"), 507), (CheckpointError("x"), 422), (WorkerLost("x"), 503), (OutOfMemory("x"), 500),
-    (UserError("x"), 500),
+    (UserError("x"), 422),
 ])
 def test_each_error_has_its_status(error: Exception, status: int) -> None:
     assert status_of(error) == status

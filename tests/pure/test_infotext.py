@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.field import MAX_PROMPT, Field
 from backend.image import infotext
 from backend.image.a1111 import parse_version
 from backend.image.styles import extract
-from backend.request import FIELDS, MAX_PROMPT, MAX_SEED, Field, Request
+from backend.request import FIELDS, MAX_SEED, Request
 from backend.version import VERSION
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -33,15 +34,26 @@ def prompts() -> st.SearchStrategy[str]:
     return st.lists(st.sampled_from(ODD_LINES) | mostly_printable(), max_size=4).map("\n".join)
 
 
+PICTURE = "0" * 64
+SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, "init_image": {"init_image": PICTURE},
+            "mask": {"init_image": PICTURE, "mask": "1" * 64}, "enable_hr": {"enable_hr": True},
+            "loopback_loops": {"init_image": PICTURE, "loopback_loops": 2},
+            "sd_upscale": {"init_image": PICTURE, "sd_upscale": "Lanczos"}}
+
+
 def values_of(field: Field) -> st.SearchStrategy:
     if field.kind in ("text", "checkpoint"):
         return prompts()
+    if field.kind == "upscaler":
+        return st.sampled_from([*field.choices, "4x-Name, with: signs"])
+    if field.kind == "texts":
+        return st.just(())
     if field.kind == "choice":
         return st.sampled_from(field.choices)
     if field.kind == "bool":
         return st.booleans()
     if field.kind == "picture":
-        return st.sampled_from(["", "0" * 64])
+        return st.sampled_from(["", PICTURE])
     low, high = int(field.minimum or 0), int(field.maximum or 0)
     if field.kind == "float":
         numbers = st.floats(field.minimum, field.maximum)
@@ -58,6 +70,7 @@ def requests(draw: st.DrawFn) -> Request:
     if chosen.get("width", 512) * chosen.get("height", 512) > 8192 * 8192:
         chosen.pop("width", None)
     chosen.pop("enable_hr" if chosen.get("init_image") else "mask", None)
+    chosen.pop("process", None)
     return Request.parse(chosen).with_seeds()
 
 
@@ -173,8 +186,7 @@ def test_round_trip_is_the_identity(request, index):
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_round_trip_of_each_field_alone(field, data):
-    needed = {"variation_strength": 0.5, "variation_seed": 1} if field.name == "variation_seed" else {}
-    needed |= {"init_image": "0" * 64, "mask": "1" * 64} if field.needs in ("init_image", "mask") else {}
+    needed = SWITCHES.get(field.name) or next((SWITCHES[name] for name in field.needs if name in SWITCHES), {})
     request = Request.parse({**needed, field.name: data.draw(values_of(field))}).with_seeds()
     values = with_pictures(request, infotext.read(infotext.write(request)).values)
     assert carried(Request.parse(values)) == carried(request)

@@ -1,16 +1,19 @@
 """The queue's rows: states, leases, ownership."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request import Request
 from backend.store.database import Database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
+from backend.store.uploads import Uploads
 
 LOST = Problem("the worker ended")
 
@@ -293,3 +296,16 @@ def test_recent_is_newest_first_in_all_states(jobs):
     jobs.cancel(ids[0], "local")
     assert [job.id for job in jobs.recent("local")] == ids[::-1]
     assert len(jobs.recent("local", limit=2)) == 2
+
+
+def test_uploads_that_no_job_names_are_deleted_when_they_are_old(jobs, tmp_path):
+    uploads = Uploads(tmp_path / "inputs")
+    named, old, new, again = (uploads.keep(Image.new("RGB", (8, 8), (shade, 0, 0)), "local").id for shade in range(4))
+    add(jobs, init_image=named)
+    for name in (named, old, again):
+        os.utime(uploads.file(name, "local"), (0, 0))
+    uploads.keep(Image.new("RGB", (8, 8), (3, 0, 0)), "local")
+    assert jobs.pictures() == {named} and uploads.sweep(jobs.pictures()) == 1
+    assert all(uploads.file(name, "local") for name in (named, new, again))
+    with pytest.raises(NotFound):
+        uploads.file(old, "local")

@@ -7,8 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +22,6 @@ from backend.request import Request
 ROOT = Path(__file__).parents[2]
 ENDINGS = ["png", "jpg", "webp"]
 TEXT = "猫, \"cat\" 🐈\nNegative prompt: ä\nSteps: 20, Sampler: Euler a, Seed: 1, Version: Easel 0.1.0"
-WHEN = datetime(2026, 11, 22, 21, 30, 5, tzinfo=UTC)
 
 
 def picture(width: int = 24, height: int = 16) -> Picture:
@@ -233,31 +231,27 @@ def test_a_full_disk(small_disk):
     assert [p.name for p in small_disk.iterdir()] == ["a.png"]
 
 
-# ---- names ----
+# ---- compression ----
 
 
-def test_file_name():
-    request = Request(seed=42, batch_count=4)
-    name = save.file_name(request, WHEN, "Job_1", 2)
-    assert name == save.file_name(request, WHEN, "Job_1", 2)
-    assert name.parent == PurePosixPath("2026-11-22")
-    assert name.name.startswith("213005-")
-    assert name.name.endswith("-002-44.png")
-    assert save.file_name(request, WHEN, "job_1", 2) != name
+def size_of(**values) -> int:
+    request = Request(**values)
+    noise = Image.frombytes("RGB", (64, 64), bytes(i * i * 31 % 251 for i in range(64 * 64 * 3)))
+    return len(save.encode(noise, save.FORMATS[f".{request.image_format}"], "", "", save.compression(request)))
 
 
-@given(st.text(), st.integers(0, 63_999), st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))
-def test_file_names_are_safe_everywhere(job, index, created):
-    name = save.file_name(Request(seed=2**32 - 1, image_format="webp"), created, job, index)
-    assert set(str(name)) <= set("0123456789abcdefghijklmnopqrstuvwxyz-./")
-    assert len(name.parts) == 2
-    assert len(name.name) < 60
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_quality_is_honoured(ending):
+    low, usual, high = (size_of(image_format=ending, image_quality=quality) for quality in (10, 80, 100))
+    assert low < usual < high
+    assert size_of(image_format="png", image_quality=1) == size_of(image_format="png", image_quality=100)
 
 
-def test_file_names_sort_by_time_then_index():
-    request = Request(seed=9, batch_count=1000, batch_size=2)
-    names = [save.file_name(request, WHEN.replace(hour=h), "j", i).name for h in (1, 12, 23) for i in (0, 9, 10, 999, 1999)]
-    assert names == sorted(names)
+def test_lossless_webp_keeps_every_pixel(tmp_path):
+    request = Request(image_format="webp", webp_lossless=True, image_quality=1)
+    save.save(picture(), tmp_path / "a.webp", TEXT, "", save.compression(request))
+    with Image.open(tmp_path / "a.webp") as image:
+        assert image.convert("RGB").tobytes() == picture().pixels
 
 
 # ---- thumbnails ----

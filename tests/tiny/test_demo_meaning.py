@@ -34,7 +34,6 @@ def demo():
 
 def draw(demo, requests: list[Request]) -> list[Image.Image]:
     studio = Studio(demo)
-    studio.engine.preview_every = 0
     for number, request in enumerate(requests):
         studio.add(str(number), request)
     studio.run()

@@ -38,7 +38,7 @@ class Studio:
     def __init__(self, house, policy="packed"):
         self.memory, self.checkpoints = house
         self.events = []
-        self.engine = Engine(self.memory, policy, self.events.append, preview_every=1)
+        self.engine = Engine(self.memory, policy, self.events.append)
 
     def add(self, job, request=BASE, checkpoint="first"):
         self.engine.add(Run(job, "local", request, self.checkpoints[checkpoint], tuple(range(request.count))))
@@ -110,7 +110,7 @@ def test_a_batch_is_the_single_pictures(house):
 
 def test_events_tell_the_whole_story(house):
     studio = Studio(house, "solo")
-    studio.add("mine")
+    studio.add("mine", BASE.replace(preview_every=1))
     studio.run()
     steps = [(e.step, e.steps) for e in studio.of(Progress, "mine")]
     assert steps == [(1, 3), (2, 3), (3, 3)]

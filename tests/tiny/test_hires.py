@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from backend.messages import Done, Failed, Picture, Progress
-from backend.request import UPSCALERS, Request
+from backend.messages import Done, Failed, Picture, Progress, Run, UpscalerFile
+from backend.request import FIELDS, Request
 from backend.sampling.discretisation import NoiseSchedule
-from backend.worker.hires import LATENT_MODES, PIXEL_MODES, Target
+from backend.worker.hires import LATENT_MODES, Target
 from backend.worker.plan import plan
+from backend.worker.upscaling import BUILT_IN
+from tests.tiny import upscalers
 from tests.tiny.test_engine import BASE, Studio, house
 
 __all__ = ["house"]
@@ -43,14 +45,15 @@ def test_target_golden(record):
     scaled = target.latent(cells[None].float(), "Latent (nearest)")[0]
     assert scaled.shape == (bottom - top, right - left)
     assert scaled[0, 0] == top * 1000 + left
-    assert target.pixels(np.zeros((8, 8, 3), np.uint8), "Lanczos").shape == ((bottom - top) * 8, (right - left) * 8, 3)
+    width, height = target.whole
+    assert target.cut(np.zeros((height, width, 3), np.uint8)).shape == ((bottom - top) * 8, (right - left) * 8, 3)
 
 
 def test_every_upscaler_of_the_table_is_one():
-    assert set(UPSCALERS) == {*LATENT_MODES, *PIXEL_MODES}
+    assert set(FIELDS["hr_upscaler"].choices) == {*LATENT_MODES, *BUILT_IN} - {"None"}
 
 
-@pytest.mark.parametrize("upscaler", UPSCALERS)
+@pytest.mark.parametrize("upscaler", FIELDS["hr_upscaler"].choices)
 def test_every_upscaler_gives_the_larger_picture(house, upscaler):
     (picture,) = drawn(house, HIRES.replace(hr_upscaler=upscaler, hr_resize_x=96, hr_resize_y=128)).of(Picture)
     assert (picture.width, picture.height) == (96, 128)
@@ -91,3 +94,24 @@ def test_packed_with_others_it_is_the_same_picture(house):
     apart = [drawn(house, HIRES, *others[:count], policy="packed").pixels("0") for count in (3, 6)]
     close = np.abs(np.frombuffer(apart[0], np.uint8).astype(int) - np.frombuffer(apart[1], np.uint8)).max()
     assert close <= 1, "only rounding may differ between row counts"
+
+
+def test_a_model_file_enlarges_the_first_pass(house, tmp_path):
+    path = upscalers.save(upscalers.nearest(), tmp_path / "4x-plain.pth")
+    request = HIRES.replace(hr_upscaler="4x-plain", hr_resize_x=96, hr_resize_y=96)
+    studio = Studio(house, "solo")
+    files = {"4x-plain": UpscalerFile("4x-plain", str(path))}
+    studio.engine.add(Run("mine", "local", request, studio.checkpoints["first"], (0,), upscalers=files))
+    studio.run()
+    assert not studio.of(Failed), studio.of(Failed)
+    (picture,) = studio.of(Picture)
+    assert (picture.width, picture.height) == (96, 96)
+    assert [(e.step, e.steps) for e in studio.of(Progress)][-1] == (7, 7), "a tile is a step too"
+
+
+def test_a_model_file_that_cannot_be_read_fails_its_job_with_a_sentence(house, tmp_path):
+    (tmp_path / "bad.pth").write_bytes(b"no model")
+    studio = Studio(house, "solo")
+    files = {"bad": UpscalerFile("bad", str(tmp_path / "bad.pth"))}
+    studio.engine.add(Run("mine", "local", HIRES.replace(hr_upscaler="bad"), studio.checkpoints["first"], (0,), upscalers=files))
+    assert "bad cannot be loaded" in studio.run().of(Failed)[0].problems[0].message

@@ -37,7 +37,7 @@ def encoded(model: Model, text: str) -> torch.Tensor:
 def easels(model: Model, request: Request, picture: np.ndarray) -> torch.Tensor:
     """The latent that Easel would decode."""
     canvas = Canvas(model.latent_shape(request.width, request.height), model.device, model.prediction)
-    program = draw(plan(request, model.schedule), 0, canvas, lambda noisy, denoised: None, Source(picture))
+    program = draw(plan(request, model.schedule), canvas, lambda noisy, denoised: None, Source(picture))
     work = program.send(None)
     while not isinstance(work, Decode):
         if isinstance(work, Encode):

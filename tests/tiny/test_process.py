@@ -25,7 +25,7 @@ class Worker:
     def __init__(self, device="cpu"):
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=main, args=(theirs, device, "solo", 1), daemon=True)
+        self.process = context.Process(target=main, args=(theirs, device, "solo"), daemon=True)
         self.process.start()
         theirs.close()
 

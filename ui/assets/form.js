@@ -1,7 +1,7 @@
 // The form of a tab: kept in the browser, filled from a picture or an infotext, marked where a field is wrong.
 (() => {
   const { find, findAll, fields, make, tell, on, say, stored, store, appeared } = easel;
-  const BATCH = ["batch_count", "batch_size", "image_format"];  // habits of the person, not of a picture
+  const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
   let facts = { default: "", defaults: {}, examples: {} }, heard;
   const learned = new Promise(resolve => { heard = resolve; });
 

@@ -36,9 +36,16 @@ def _tools(form: Form, backend: Backend) -> None:
                          elem_classes=["icon", "icon-read"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
     found = gr.JSON(visible=False)
-    read.click(lambda text: backend.infotext(text or ""), [form["prompt"]], [found], **QUIET).then(
+    read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
+
+
+def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
+    def read(text: str | None, request: gr.Request) -> dict[str, Any]:
+        return backend.infotext(text or "", owner(request))
+
+    return read
 
 
 def wire_generate(generate: gr.Button, form: Form, backend: Backend, aside: Mapping[str, Component],

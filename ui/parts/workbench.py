@@ -68,7 +68,7 @@ def drawing(form: Form) -> None:
 
 def advanced(form: Form) -> None:
     with gr.Accordion("Advanced sampling options", open=False, elem_id=f"{form.tab}_advanced"):
-        form.rest("guidance", "advanced", "output")
+        form.rest("guidance", "advanced")
 
 
 def _keep(form: Form, page: gr.Blocks) -> None:

@@ -80,6 +80,14 @@ def read_file(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_table(path: Path) -> Mapping[str, Any]:
+    """All that a .safetensors file or a pickle of tensors holds, with tables in tables. Raises CheckpointError."""
+    if path.suffix.lower() == ".safetensors":
+        return read_file(path)
+    loaded = _reading(path, _unpickle)
+    return loaded if isinstance(loaded, Mapping) else {}
+
+
 def read_folder(folder: Path) -> Parts:
     """The networks of a diffusers folder. Raises CheckpointError naming a missing one."""
     parts = {name: _read_part(folder / name) for name in _COMPONENTS if (folder / name).is_dir()}

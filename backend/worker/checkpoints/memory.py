@@ -12,15 +12,19 @@ import psutil
 import torch
 
 from backend.catalog import fingerprint
-from backend.messages import Checkpoint
+from backend.messages import Checkpoint, UpscalerFile
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.loader import load
+from backend.worker.checkpoints.upscaler import Upscaler
+from backend.worker.checkpoints.upscaler import load as load_upscaler
 from backend.worker.device import Placement
 
 log = logging.getLogger(__name__)
 
 RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
+
+UPSCALER_BYTES = 1 << 30        # for upscalers, beside the checkpoints' budget; the one in use always stays
 
 Fingerprint = tuple[int, int]
 
@@ -49,6 +53,7 @@ class Memory:
         self.budget_bytes = _budget(placement) if budget_bytes is None else budget_bytes
         self._load = load
         self._held: OrderedDict[str, _Held] = OrderedDict()     # by checkpoint key, the latest last
+        self.upscalers = Upscalers(placement)
 
     def get(self, checkpoint: Checkpoint) -> Model:
         """The checkpoint in memory, on the device, read from its file if need be (again if the file has changed).
@@ -90,6 +95,7 @@ class Memory:
     def clear(self) -> None:
         """Let go of everything."""
         self._held.clear()
+        self.upscalers.clear()
         self.free_cache()
 
     def free_cache(self) -> None:
@@ -126,6 +132,38 @@ class Memory:
 
     def _bytes_on(self, kind: str) -> int:
         return sum(self._held[key].bytes for key in self._on(kind))
+
+
+class Upscalers:
+    """Loaded upscalers within a small budget of their own, the least recently used one leaving first."""
+
+    def __init__(self, placement: Placement, budget_bytes: int = UPSCALER_BYTES) -> None:
+        self.placement, self.budget_bytes = placement, budget_bytes
+        self._held: OrderedDict[tuple[str, Fingerprint | None], Upscaler] = OrderedDict()
+
+    def get(self, file: UpscalerFile) -> Upscaler:
+        """The upscaler in memory, read from its file if need be (again if the file has changed). CheckpointError."""
+        key = file.path, fingerprint(file.path)
+        if key not in self._held:
+            for known in [known for known in self._held if known[0] == file.path]:
+                del self._held[known]
+            self._make_room(key[1][0] if key[1] else 0)
+            self._held[key] = load_upscaler(file, self.placement)
+        self._held.move_to_end(key)
+        return self._held[key]
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the upscalers in memory, the least recently used first."""
+        return tuple(upscaler.file.name for upscaler in self._held.values())
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._held.clear()
+
+    def _make_room(self, coming: int) -> None:
+        while self._held and sum(held.bytes for held in self._held.values()) + coming > self.budget_bytes:
+            self._held.popitem(last=False)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,148 @@
+"""One row of the field table, and how an untrusted value becomes one that the row allows.
+
+Neutral: knows no toolkit and no protocol. Read by both processes; imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "upscaler", "picture"]
+Cost = Literal["step", "image", "checkpoint"]
+Group = Literal[
+    "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
+    "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "extras", "hidden",
+]
+
+MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
+MAX_TEXTS = 10_000            # entries of a list
+PICTURE_ID = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One row of the field table. Neutral: knows no toolkit, no protocol."""
+
+    name: str
+    label: str
+    kind: Kind
+    default: Any
+    group: Group
+    help: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None             # slider step of the page; also "must be a multiple of" for sizes
+    slider_minimum: float | None = None   # the page's slider starts here, typed numbers may go down to `minimum`
+    slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
+    choices: tuple[str, ...] = ()
+    infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
+    infotext_always: bool = False         # written even at its default
+    api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
+    api_index: bool = False               # AUTOMATIC1111's JSON gives a choice by its number, or by yes and no
+    override: str = ""                    # the name in AUTOMATIC1111's options / override_settings
+    needs: tuple[str, ...] = ()           # fields of which one must be set, or this one changes nothing
+    xyz: str = ""                         # label of the XYZ axis; "" = no axis
+    xyz_cost: Cost = "step"
+    resolve: Callable[[str], str] | None = None  # turns an alias of a choice into the choice
+    internal: bool = False                # set by Easel itself: neither on the page nor in AUTOMATIC1111's JSON
+
+    @property
+    def api_name(self) -> str:
+        return self.api or self.name
+
+
+def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> Any:
+    """A field of `Request` with its row of the table (see `Field` for the keywords)."""
+    return dataclasses.field(default=default, metadata={"label": label, "kind": kind, "group": group, **more})
+
+
+def clean(field: Field, value: Any) -> Any:
+    """The value as the field's kind has it. Raises ValueError: the rest of a sentence that begins with its label."""
+    if value is None and field.default is None:
+        return None
+    if field.kind in ("text", "checkpoint"):
+        return _text(value)
+    if field.kind == "texts":
+        return _texts(value)
+    if field.kind == "upscaler":
+        return _upscaler(field, value)
+    if field.kind == "choice":
+        return _choice(field, value)
+    if field.kind == "bool":
+        return _boolean(value)
+    if field.kind == "picture":
+        return _picture(value)
+    return _number(field, value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    if len(value) > MAX_PROMPT:
+        raise ValueError(f"has {len(value):,} characters; at most {MAX_PROMPT:,} are read")
+    kept = "".join(c if c >= " " or c in "\n\t" else " " for c in value.replace("\r\n", "\n"))
+    return kept.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be stored
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of texts")
+    if len(value) > MAX_TEXTS:
+        raise ValueError(f"has {len(value):,} entries; at most {MAX_TEXTS:,} are read")
+    return tuple(_text(item) for item in value)
+
+
+def _upscaler(field: Field, value: Any) -> str:
+    """One of the built-in ones in any spelling; other names are the catalogue's to judge."""
+    name = _text(value).strip()
+    return {choice.casefold(): choice for choice in field.choices}.get(name.casefold(), name)
+
+
+def _choice(field: Field, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    if value in field.choices:
+        return value
+    try:
+        return field.resolve(value) if field.resolve else _same_letters(field, value)
+    except (KeyError, ValueError):
+        raise ValueError(f"'{value[:60]}' is unknown; one of: {', '.join(field.choices)}") from None
+
+
+def _same_letters(field: Field, value: str) -> str:
+    return {choice.casefold(): choice for choice in field.choices}[value.casefold()]
+
+
+def _picture(value: Any) -> str:
+    if isinstance(value, str) and (not value or PICTURE_ID.fullmatch(value)):
+        return value
+    raise ValueError("must be a picture that was sent to Easel before")
+
+
+def _boolean(value: Any) -> bool:
+    if value in (True, False, 0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
+        return value.strip().casefold() == "true"
+    raise ValueError("must be yes or no")
+
+
+def _number(field: Field, value: Any) -> int | float:
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("must be a number")
+    if field.kind != "float" and number != int(number):
+        raise ValueError("must be a whole number")
+    if field.minimum is not None and number < field.minimum or field.maximum is not None and number > field.maximum:
+        raise ValueError(f"must be between {field.minimum:g} and {field.maximum:,}; {number:g} is not")
+    if field.name in ("width", "height") and number % 8:
+        raise ValueError(f"must be a multiple of 8; the nearest is {round(number / 8) * 8}")
+    return int(number) if field.kind != "float" else number

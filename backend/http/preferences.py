@@ -1,0 +1,50 @@
+"""What the caller prefers, and what this Easel is: the routes behind the Settings tab."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from backend.http.door import FrontDoor, Owner
+from backend.version import VERSION
+
+FRESH = {"Cache-Control": "no-store"}
+router = APIRouter(prefix="/easel")
+
+
+@router.get("/preferences")
+def preferences(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
+    """What the caller has chosen, by name; what is missing has its default."""
+    return backend.preferences(owner)
+
+
+@router.post("/preferences")
+def set_preferences(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+    """Keeps these beside the others; null takes one away. All that is chosen then."""
+    return backend.set_preferences(payload, owner)
+
+
+@router.get("/preferences.js")
+def script(backend: FrontDoor, owner: Owner) -> Response:
+    """The same as a script that the page runs before it shows anything: no wrong light, no form filled twice."""
+    chosen = json.dumps(backend.preferences(owner))
+    return Response(f"window.easelPreferences = {chosen};", media_type="text/javascript", headers=FRESH)
+
+
+@router.post("/file-name")
+def file_name(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, str]:
+    """What a picture of the caller would be called with these settings; keeps nothing."""
+    return {"name": backend.example_name(payload, owner)}
+
+
+@router.get("/about")
+def about(backend: FrontDoor, _: Owner) -> dict[str, Any]:
+    """The version and the devices; where pictures lie is told where nobody needs to log in, on this machine only."""
+    settings = backend.settings
+    told = {"version": VERSION, "policy": settings.policy, "workers": [
+        {"name": worker.name, "state": worker.state, "device": worker.device, "dtype": worker.dtype}
+        for worker in backend.status().workers]}
+    return told if settings.users or not settings.is_loopback else {**told, "data": str(settings.data)}

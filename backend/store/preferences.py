@@ -1,0 +1,34 @@
+"""What each person prefers, kept per owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.preferences import changed, readable
+from backend.store.database import Database
+from backend.store.tables import PreferenceRow
+
+
+class Preferences:
+    """Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, owner: str) -> dict[str, Any]:
+        """What the owner has chosen, by name; {} for someone who never has."""
+        with self._database.read() as session:
+            row = session.get(PreferenceRow, owner)
+            return readable(row.chosen) if row else {}
+
+    def change(self, owner: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep untrusted values beside those that are there, None takes one away; all that is chosen then.
+
+        Raises InvalidRequest naming every wrong one, and keeps nothing of it.
+        """
+        with self._database.write() as session:
+            row = session.get(PreferenceRow, owner)
+            chosen = changed(readable(row.chosen) if row else {}, values)
+            session.merge(PreferenceRow(owner=owner, chosen=chosen))
+            return readable(chosen)

@@ -1,0 +1,128 @@
+"""Search over the pictures: words in their settings texts (SQLite FTS5) and filters by what they were made with."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, column, func, literal_column, select, table
+
+from backend.store.database import Database
+from backend.store.history import NEWEST_FIRST, after, image_of, stored_request
+from backend.store.rows import Image
+from backend.store.tables import WORDS, ImageRow, JobRow
+
+MAX_TERMS = 200         # of one search; what a person pastes beyond that hardly narrows it, and costs time
+_TERM = re.compile(r'(-?)(?:"([^"]*)("?)|([^\s"]+))')
+_QUOTES = dict.fromkeys(map(ord, "“”„«»＂"), '"')
+_INDEX = table(WORDS, column("rowid"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is looked for. "" and None leave a filter out; `since` and `until` (exclusive) are moments with a zone."""
+
+    words: str = ""
+    checkpoint: str = ""
+    sampler: str = ""
+    seed: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    starred: bool = False
+    binned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture and where its file should lie below the outputs folder."""
+
+    image: Image
+    path: str
+
+
+class Search:
+    """Lists of one owner's pictures, newest first by the moment they were made. What is deleted is never among them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, owner: str, query: Query, limit: int = 60, before: str | None = None) -> tuple[list[Found], int]:
+        """Up to `limit` pictures after the one with the id `before`, and how many the whole search has.
+
+        That one need not belong to the search any more. NotFound when the owner never had it.
+        """
+        chosen = _chosen(select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job), owner, query)
+        chosen = chosen.order_by(*NEWEST_FIRST).limit(limit)
+        with self._database.read() as session:
+            if before is not None:
+                chosen = chosen.where(after(session, before, owner))
+            rows = session.execute(chosen).all()
+            found = [Found(image_of(row, stored_request(request)), row.path) for row, request in rows]
+            return found, session.scalar(_chosen(select(func.count(ImageRow.number)), owner, query)) or 0
+
+    def choices(self, owner: str) -> tuple[list[str], list[str]]:
+        """Checkpoints and samplers that occur in the owner's pictures, in alphabetical order."""
+        with self._database.read() as session:
+            checkpoints, samplers = (
+                session.scalars(_chosen(select(label).distinct(), owner, Query()).where(label != ""))
+                for label in (ImageRow.model, ImageRow.sampler))
+            return sorted(checkpoints, key=str.casefold), sorted(samplers, key=str.casefold)
+
+
+def expressions(text: str) -> tuple[str, str]:
+    """What somebody typed as two FTS5 expressions: all that must be there, and all that must not; "" for nothing.
+
+    Each word is the beginning of one; "quoted words" stand together as they are; -word excludes. Whatever else is
+    typed separates words, so that no text is an error.
+    """
+    wanted, unwanted = [], []
+    for minus, phrase in dict.fromkeys(_terms(text)):
+        (unwanted if minus else wanted).append(phrase)
+    return " AND ".join(wanted[:MAX_TERMS]), " OR ".join(unwanted[:MAX_TERMS])
+
+
+def _terms(text: str) -> Iterator[tuple[bool, str]]:
+    """(excluded, FTS5 phrase). A quotation that is not closed is still being typed: its last word is a beginning."""
+    for minus, quoted, closed, word in _TERM.findall(text.translate(_QUOTES)):
+        words = "".join(character if _is_of_word(character) else " " for character in quoted or word).split()
+        if words:
+            yield bool(minus), f'"{" ".join(words)}"' + ("" if closed else "*")
+
+
+def _is_of_word(character: str) -> bool:
+    """As the tokeniser sees it, marks that are written over a letter included."""
+    kind = unicodedata.category(character)
+    return kind[0] in "LMN" or kind in ("Co", "So")
+
+
+def _chosen(selection: Select[Any], owner: str, query: Query) -> Select[Any]:
+    in_bin = ImageRow.binned.is_not(None) if query.binned else ImageRow.binned.is_(None)
+    return selection.where(ImageRow.owner == owner, ~ImageRow.deleted, in_bin, *_conditions(query))
+
+
+def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
+    wanted, unwanted = expressions(query.words)
+    if wanted:
+        yield ImageRow.number.in_(_matching(wanted))
+    if unwanted:
+        yield ImageRow.number.not_in(_matching(unwanted))
+    if query.checkpoint:
+        yield ImageRow.model == query.checkpoint
+    if query.sampler:
+        yield ImageRow.sampler == query.sampler
+    if query.seed is not None:
+        yield ImageRow.seed == query.seed
+    if query.since is not None:
+        yield ImageRow.created >= query.since
+    if query.until is not None:
+        yield ImageRow.created < query.until
+    if query.starred:
+        yield ImageRow.starred
+
+
+def _matching(expression: str) -> Select[tuple[int]]:
+    return select(_INDEX.c.rowid).where(literal_column(WORDS).op("MATCH")(expression))

@@ -1,0 +1,161 @@
+"""Upscalers and restorers from single files: any network that spandrel knows. No file's code is ever run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from backend.errors import CheckpointError
+from backend.messages import UpscalerFile
+from backend.worker.checkpoints.loader import read_table
+from backend.worker.device import Placement
+from backend.worker.tiles import Pixels
+from backend.worker.upscaling import Traits
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
+
+TILES = (192, 512)              # pixels of a tile's side, at least and at most
+WIDE_TILES = (192, 1024)        # of networks that look far around, such as SCUNet
+WHOLE = (512, 4096)             # of networks that must see everything at once
+TILE_BYTES = 640 << 20          # what a tile's activations may take at most
+TILE_SHARE = 0.25               # of the free memory, at most
+PIXEL_BYTES = 768               # activations per output pixel of 4 bytes numbers: 64 channels, three layers at a time
+FACE = 512                      # side of the square that face restorers work on
+LOOKS_AROUND = ("NAFNet",)      # networks that average over all they see, though spandrel does not say so
+_STRANGE = (AssertionError, AttributeError, ArithmeticError, LookupError, NotImplementedError, RuntimeError, TypeError,
+            ValueError)
+
+
+@dataclass(eq=False)
+class Upscaler:
+    """A network in memory, in eval mode. Owned by `Memory`; others hold it for one call."""
+
+    file: UpscalerFile
+    network: ImageModelDescriptor
+    bytes: int
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(self.network.scale, self._tile())
+
+    @property
+    def restores_faces(self) -> bool:
+        return self.network.purpose == "FaceSR"
+
+    def run(self, pixels: Pixels) -> Pixels:
+        """Pixels (h, w, 3) enlarged by the network's scale."""
+        picture = self._tensor(pixels)
+        channels = self.network.input_channels
+        answer = self.network(picture.mean(1, keepdim=True) if channels == 1 else picture)
+        return _pixels(answer[0, :3].expand(3, -1, -1))
+
+    def restore(self, face: Pixels, weight: float = 0.5) -> Pixels:
+        """An aligned face (512, 512, 3) made clean; `weight` is CodeFormer's fidelity, which others do not have.
+
+        GFPGAN, RestoreFormer and CodeFormer take and give numbers in -1..1.
+        """
+        picture = self._tensor(face) * 2 - 1
+        if self.network.architecture.id == "CodeFormer":
+            answer = self.network.model(picture, weight=weight)[0]
+        elif self.network.architecture.id == "GFPGAN":
+            answer = self.network.model(picture, return_rgb=False, randomize_noise=False)[0]
+        else:
+            answer = self.network.model(picture)
+            answer = answer[0] if isinstance(answer, tuple) else answer
+        return _pixels((answer[0].float() + 1) / 2)
+
+    def _tensor(self, pixels: Pixels) -> Tensor:
+        """(1, 3, h, w) in 0..1 on the network's device."""
+        picture = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.network.device)
+        return picture.permute(2, 0, 1)[None].to(self.network.dtype) / 255
+
+    def _tile(self) -> int:
+        smallest, largest = self._tile_sides()
+        free = _free_bytes(self.network.device) * TILE_SHARE
+        most = free if largest > TILES[1] else min(free, TILE_BYTES)
+        pixels = most / (PIXEL_BYTES * self.network.scale**2)
+        whole = self.network.size_requirements.multiple_of
+        side = int(min(max(pixels**0.5, smallest), largest))
+        return max(side // whole, 1) * whole
+
+    def _tile_sides(self) -> tuple[int, int]:
+        advice = self.network.tiling.name
+        if advice == "SUPPORTED":
+            return WIDE_TILES if self.network.architecture.id in LOOKS_AROUND else TILES
+        return WIDE_TILES if advice == "DISCOURAGED" else WHOLE
+
+
+def load(file: UpscalerFile, placement: Placement) -> Upscaler:
+    """Read a file of any architecture that spandrel and spandrel_extra_arches know. CheckpointError names the file."""
+    try:
+        network = _built(_tensors(Path(file.path)))
+        network.to(placement.device, _format(network, placement)).eval()
+    except CheckpointError as error:
+        raise CheckpointError(f"{file.name} cannot be loaded: {error.problems[0].message}") from error
+    network.model.requires_grad_(False)
+    network.model.to(memory_format=torch.channels_last)         # halves the time of a convolution on a CPU
+    tensors = (*network.model.parameters(), *network.model.buffers())
+    return Upscaler(file, network, sum(tensor.nbytes for tensor in tensors))
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    from spandrel import canonicalize_state_dict
+
+    if not path.exists():
+        raise CheckpointError("it is no longer there")
+    table = canonicalize_state_dict(dict(read_table(path)))
+    if not isinstance(table, Mapping) or not any(isinstance(value, Tensor) for value in table.values()):
+        raise CheckpointError("the file holds no tensors")
+    return {str(name): value for name, value in table.items()}
+
+
+def _built(tensors: dict[str, Any]) -> ImageModelDescriptor:
+    from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+
+    _learn_more_architectures()
+    try:
+        network = ModelLoader("cpu").load_from_state_dict(tensors)
+    except UnsupportedModelError:
+        raise CheckpointError("it is no upscaler or restorer that spandrel knows") from None
+    except _STRANGE as error:
+        raise CheckpointError("it looks like an upscaler, but its tensors do not fit") from error
+    if not isinstance(network, ImageModelDescriptor) or network.input_channels not in (1, 3):
+        raise CheckpointError("it does not turn a plain picture into another one")
+    return network
+
+
+@cache
+def _learn_more_architectures() -> None:
+    """Those under less free licences, CodeFormer's among them: their weights are the user's own choice."""
+    from spandrel_extra_arches import install
+
+    install(ignore_duplicates=True)
+
+
+def _format(network: ImageModelDescriptor, placement: Placement) -> torch.dtype:
+    """float16 on a card where the network bears it.
+
+    float32 on a CPU: bfloat16 takes half the time there, but has too few digits for smooth areas of 8 bits.
+    """
+    half = placement.device.type == "cuda" and placement.unet == torch.float16 and network.supports_half
+    return torch.float16 if half else torch.float32
+
+
+def _pixels(picture: Tensor) -> Pixels:
+    """(3, h, w) in 0..1 to uint8 (h, w, 3)."""
+    return (picture.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available

@@ -1,0 +1,138 @@
+"""What people prefer: checked like requests, kept per person, and gone when it is taken back."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from backend.errors import InvalidRequest
+from backend.http import create_app
+from backend.preferences import DEFAULTS, SETTINGS, STARTS, changed, readable, settings
+from backend.settings import Settings
+from backend.store.database import Database
+from backend.store.preferences import Preferences
+from backend.store.rescue import open_database
+from tests.pure.door import Door
+
+LOCAL = "http://127.0.0.1:7860"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Preferences:
+    return Preferences(Database(tmp_path / "easel.db"))
+
+
+def refused(values: dict) -> dict[str, str]:
+    with pytest.raises(InvalidRequest) as error:
+        changed({}, values)
+    return {problem.field: problem.message for problem in error.value.problems}
+
+
+def test_they_are_each_persons_own_and_stay(kept):
+    assert kept.of("ann") == {}
+    kept.change("ann", {"image_format": "WEBP", "preview_every": "2"})
+    kept.change("ann", {"theme": "dark"})
+    assert kept.of("ann") == {"image_format": "webp", "preview_every": 2, "theme": "dark"}
+    assert kept.of("bob") == {}
+
+
+def test_what_is_taken_back_is_gone(kept):
+    kept.change("ann", {"image_format": "webp", "save_grid": True, "defaults.txt2img": {"steps": 9}})
+    assert kept.change("ann", {"image_format": None, "defaults.txt2img": {}}) == {"save_grid": True}
+    assert kept.change("ann", {"save_grid": None, "theme": None}) == {}
+
+
+def test_each_wrong_value_is_named_and_nothing_is_kept(kept):
+    wrong = {"image_format": "gif", "image_quality": 0, "folder_pattern": 3, "theme": "pink", "language": "../de", "steps": 3, "defaults.img2img": 4,
+             "defaults.txt2img": {"steps": 0, "checkpoint": "demo", "prompt": "x", "image_format": "png", "nonsense": 1, "cfg_scale": 3}}
+    expected = {*(name for name in wrong if name != "defaults.txt2img"),
+                *(f"defaults.txt2img.{name}" for name in ("steps", "checkpoint", "prompt", "image_format", "nonsense"))}
+    assert set(refused(wrong)) == expected
+    with pytest.raises(InvalidRequest):
+        kept.change("ann", {"save_grid": True, "theme": "pink"})
+    assert kept.of("ann") == {}
+
+
+def test_patterns_are_checked_together():
+    assert "unknown word [sed]" in refused({"name_pattern": "[sed]"})["name_pattern"]
+    deep = changed({}, {"folder_pattern": "a/b/c/d/e/f"})
+    with pytest.raises(InvalidRequest, match="9 folders"):
+        changed(deep, {"name_pattern": "g/h/i/[seed]"})
+
+
+def test_what_a_later_easel_wrote_is_left_out():
+    stored = {"image_format": "avif", "mood": "good", "image_quality": 80, "defaults.txt2img": {"steps": 30, "mood": 1}, "theme": 3}
+    assert readable(stored) == {"image_quality": 80, "defaults.txt2img": {"steps": 30}}
+
+
+def test_only_settings_go_into_a_job():
+    values = {"theme": "dark", "image_format": "jpg", "defaults.txt2img": {"steps": 3}}
+    assert settings(values) == {"image_format": "jpg"}
+    assert not SETTINGS.keys() & STARTS.keys() and "init_image" not in STARTS and "negative_prompt" in STARTS
+
+
+def test_a_broken_database_gives_them_back(tmp_path):
+    path = tmp_path / "easel.db"
+    Preferences(Database(path)).change("ann", {"theme": "dark"})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    database, rescue = open_database(path)
+    assert rescue and Preferences(database).of("ann") == {"theme": "dark"}
+
+
+# ---- over HTTP ----
+
+
+@pytest.fixture
+def client(tmp_path: Path):
+    with TestClient(create_app(Door(Settings(data=tmp_path))), base_url=LOCAL) as client:
+        yield client
+
+
+def test_routes(client):
+    assert client.get("/easel/preferences").json() == {}
+    assert client.post("/easel/preferences", json={"theme": "dark", "save_grid": True}).json() == {"theme": "dark", "save_grid": True}
+    script = client.get("/easel/preferences.js")
+    assert script.headers["content-type"].startswith("text/javascript") and script.headers["cache-control"] == "no-store"
+    assert json.loads(script.text.removeprefix("window.easelPreferences = ").removesuffix(";")) == {"theme": "dark", "save_grid": True}
+    assert client.post("/easel/preferences", json={"theme": None, "save_grid": None}).json() == {}
+    answer = client.post("/easel/preferences", json={"name_pattern": "../[seed]"})
+    assert answer.status_code == 422 and answer.json()["problems"][0]["field"] == "name_pattern"
+
+
+def test_a_name_can_be_seen_before_it_is_kept(client):
+    told = client.post("/easel/file-name", json={"folder_pattern": "[model_name]/x", "name_pattern": "[seed]", "image_format": "jpg"}).json()["name"]
+    assert told.startswith("demo/x/1234567890-") and told.endswith("-000.jpg")
+    assert client.get("/easel/preferences").json() == {}
+    assert client.post("/easel/file-name", json={"name_pattern": "[nothing]"}).status_code == 422
+
+
+def test_where_the_pictures_lie_is_told_to_nobody_who_has_to_log_in(client, tmp_path):
+    assert client.get("/easel/about").json()["data"] == str(tmp_path)
+    with TestClient(create_app(Door(Settings(data=tmp_path, users={"ann": "secret"}))), base_url=LOCAL) as guarded:
+        assert "data" not in guarded.get("/easel/about", auth=("ann", "secret")).json()
+
+
+@pytest.mark.parametrize("option, value, name, kept", [
+    ("samples_format", "webp", "image_format", "webp"), ("jpeg_quality", 60, "image_quality", 60), ("webp_lossless", True, "webp_lossless", True),
+    ("directories_filename_pattern", "[model_name]", "folder_pattern", "[model_name]"), ("samples_filename_pattern", "[seed]", "name_pattern", "[seed]"),
+    ("grid_save", True, "save_grid", True), ("show_progress_every_n_steps", -1, "preview_every", 0), ("show_progress_every_n_steps", 5, "preview_every", 5),
+    ("show_progress_type", "TAESD", "preview_method", "Approx cheap"), ("show_progress_type", "Approx NN", "preview_method", "Approx cheap"),
+    ("show_progress_type", "Full", "preview_method", "Full"),
+])
+def test_options_of_automatic1111_are_the_same_settings(client, option, value, name, kept):
+    assert client.post("/sdapi/v1/options", json={option: value}).status_code == 200
+    assert client.get("/easel/preferences").json() == {name: kept}
+    told = client.get("/sdapi/v1/options").json()[option]
+    assert told == (kept if option == "show_progress_type" else value)
+    overridden = client.post("/sdapi/v1/txt2img", json={"override_settings": {option: value}}).json()
+    assert overridden["parameters"]["override_settings"][option] == kept
+
+
+def test_wrong_patterns_are_refused_as_options_too(client):
+    answer = client.post("/sdapi/v1/options", json={"samples_filename_pattern": "/etc/[seed]"})
+    assert answer.status_code == 422 and client.get("/easel/preferences").json() == {}
+    assert all(name in DEFAULTS for name in ("defaults.txt2img", "defaults.img2img"))
