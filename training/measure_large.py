@@ -25,7 +25,9 @@ from .checker import judge
 from .data import LARGE, MODEL, PICTURE
 from .measure import Question, figures, questions, share
 
-ORDINARY = Request(width=PICTURE, height=PICTURE, steps=20, cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras")
+ORDINARY = Request(
+    width=PICTURE, height=PICTURE, steps=20, cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras", preview_every=0
+)
 
 
 def request(question: Question) -> Request:
@@ -39,7 +41,7 @@ def drawn(memory: Memory, folder: Path, requests: list[Request]) -> list[Image.I
         key="measured", title="measured", path=str(folder), family="sd1", single_file=False, sha256="0" * 64
     )
     events: list[Event] = []
-    engine = Engine(memory, "packed", events.append, preview_every=0)
+    engine = Engine(memory, "packed", events.append)
     for number, one in enumerate(requests):
         engine.add(Run(str(number), "local", one, checkpoint, (0,)))
     while engine.step():
