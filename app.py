@@ -12,9 +12,16 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backend.flags import Refusal, parser, settings_from
+from backend.flags import Refusal, import_folder, parser, settings_from
 from backend.settings import Settings
+
+if TYPE_CHECKING:
+    from backend import Backend
+
+REPORT_EVERY = 100      # pictures of an import between two lines about it
 
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -31,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.update(QUIET)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = settings_from(parser().parse_args(arguments), os.environ)
+        flags = parser().parse_args(arguments)
+        settings = settings_from(flags, os.environ)
+        pictures = import_folder(flags, settings)
         with bound(settings) as listener:
-            serve(settings, listener)
+            serve(settings, listener, pictures)
     except Refusal as refusal:
         print(f"Easel does not start: {refusal}", file=sys.stderr)
         return 2
@@ -52,8 +61,8 @@ def bound(settings: Settings) -> socket.socket:
         raise Refusal(f"{where} cannot be used ({error}); give --port another.") from None
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
-    """Runs until a signal; jobs still in the queue are there at the next start. Raises Refusal."""
+def serve(settings: Settings, listener: socket.socket, pictures: Path | None = None) -> None:
+    """Runs until a signal, after the import of `pictures`; jobs still queued are there at the next start. Refusal."""
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data / "uploads"))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
     import ui
@@ -67,6 +76,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     except StorageError as error:
         raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
     try:
+        if pictures:
+            take_in(backend, pictures)
         app = create_app(backend)
         ui.mount(app, backend, path="/")
         gc.freeze()
@@ -74,6 +85,18 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         Server(app, backend).run(sockets=[listener])
     finally:
         backend.close()
+
+
+def take_in(backend: Backend, folder: Path) -> None:
+    """Copy a folder's pictures into the history and tell how it goes. Raises Refusal when the disk is full."""
+    from backend.errors import StorageError
+    gc.enable()     # this may take a while
+    try:
+        for tally in backend.gallery.take_in_folder(folder):
+            if tally.done % REPORT_EVERY == 0 or tally.done == tally.total:
+                print(f"Import of {folder}: {tally}", flush=True)
+    except StorageError as error:
+        raise Refusal(f"the import stopped: {error} What was copied stays; --import goes on from there.") from None
 
 
 if __name__ == "__main__":

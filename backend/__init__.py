@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.field import Field
+from backend.image.naming import WORDS as NAME_WORDS
 from backend.messages import Checkpoint
+from backend.preferences import STARTS
 from backend.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.rows import Image, Job, Live, State, Status, Worker
@@ -18,8 +20,8 @@ from backend.store.rows import Image, Job, Live, State, Status, Worker
 if TYPE_CHECKING:
     from backend.front import Backend
 
-__all__ = ["FIELDS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest", "Job", "Live",
-           "NotFound", "Problem", "Request", "Settings", "State", "Status", "UserError", "Worker"]
+__all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
+           "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "UserError", "Worker"]
 
 
 def __getattr__(name: str) -> Any:

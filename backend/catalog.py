@@ -23,6 +23,7 @@ from typing import Any
 
 from backend import families
 from backend.errors import CheckpointError, InvalidRequest, NotFound
+from backend.folders import clean_name, is_model
 from backend.headers import read_shapes
 from backend.messages import Checkpoint
 from backend.request import FIELDS, Request
@@ -36,7 +37,6 @@ INDEX = "model_index.json"
 SIDE_CAR = "easel.json"
 MIN_HASH = 6                # hexadecimal digits that a request must give
 _BLOCK = 1 << 20
-_UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>&\"'`]")
 _TITLE_HASH = re.compile(r"\s*\[([0-9a-fA-F]+)\]$")
 
 Fingerprint = tuple[int, int]       # size in bytes, time of the last change in ns
@@ -52,10 +52,10 @@ class Found:
 
     def candidate_keys(self) -> Iterator[str]:
         """Names for it, the most readable first, each more exact than the one before."""
-        yield _clean(Path(self.name).stem if self.is_file else Path(self.name).name)
-        yield _clean(str(Path(self.name).with_suffix("")) if self.is_file else self.name)
-        yield _clean(self.name)
-        yield _clean(f"{self.root}/{self.name}")
+        yield clean_name(Path(self.name).stem if self.is_file else Path(self.name).name)
+        yield clean_name(str(Path(self.name).with_suffix("")) if self.is_file else self.name)
+        yield clean_name(self.name)
+        yield clean_name(f"{self.root}/{self.name}")
 
     @property
     def is_file(self) -> bool:
@@ -130,7 +130,7 @@ class Catalog:
         family, problem = self._recognise(found.path, mark)
         sha256 = self.hashes.of(found.path, mark)
         return Checkpoint(
-            key=key, title=_title(_clean(found.name), sha256), path=str(found.path), family=family,
+            key=key, title=_title(clean_name(found.name), sha256), path=str(found.path), family=family,
             single_file=found.is_file, sha256=sha256, defaults=_defaults(found.path, family), problem=problem,
             example_prompts=_example_prompts(found.path),
         )
@@ -228,18 +228,13 @@ def _walk(root: Path) -> Iterator[Found]:
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         here = Path(folder)
-        names: Iterable[str] = (name for name in files if _is_model(here / name))
+        names: Iterable[str] = (name for name in files if is_model(here / name, ENDINGS))
         if INDEX in files and here != root:
             names, subfolders[:] = [""], []
         for name in names:
             path = here / name
             if os.path.realpath(path).startswith(real + os.sep):
                 yield Found(path, path.relative_to(root).as_posix(), root.name)
-
-
-def _is_model(path: Path) -> bool:
-    """Whether it is called like a model and can be read without waiting, which a pipe or a device cannot."""
-    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and os.path.isfile(path)
 
 
 def _naming_order(found: Found) -> tuple[int, bool, str]:
@@ -287,12 +282,7 @@ def _nothing(name: str, keys: list[str]) -> str:
     some = ", ".join(keys[:10]) + (f" and {len(keys) - 10} more" if len(keys) > 10 else "")
     if not name:
         return f"none of these can be used: {some}"
-    return f"'{_clean(name)[:80]}' is not in the list; there is: {some}"
-
-
-def _clean(name: str) -> str:
-    """Without characters that could act in a page or a terminal."""
-    return _UNCLEAN.sub("_", name)
+    return f"'{clean_name(name)[:80]}' is not in the list; there is: {some}"
 
 
 def _title(name: str, sha256: str) -> str:

@@ -19,6 +19,7 @@ from backend.store.jobs import Change, Jobs, Lease
 from backend.store.pictures import Pictures
 from backend.store.rows import Image, Live, Status
 from backend.store.uploads import Uploads
+from backend.upscalers import UpscalerCatalog
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ class Dispatcher:
     """Runs the queue on the workers. Thread-safe; nothing here waits for a worker but `close`."""
 
     def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalogue: Catalogue,
-                 uploads: Uploads) -> None:
+                 uploads: Uploads, upscalers: UpscalerCatalog) -> None:
         self.live = LiveJobs(self._progress)
         self.hub = Hub(self._queue_event, self._status_event)
         self._jobs, self._history, self._pictures = jobs, history, pictures
         self._services = Services(jobs=jobs, live=self.live, catalogue=catalogue, uploads=uploads,
-                                  changed=self.hub.touch, notice=self.notice)
+                                  upscalers=upscalers, changed=self.hub.touch, notice=self.notice)
         self._lines: list[Line] = []
         self._notices: list[str] = []       # for as long as the house runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last

@@ -14,7 +14,7 @@ from typing import Any
 from backend.errors import CheckpointError
 from backend.headers import Shapes
 
-LOADABLE = ("sd1", "sd1-inpaint")
+LOADABLE = ("sd1", "sd1-inpaint", "sd1-edit")
 """Families that the worker can load."""
 
 UNKNOWN = "unknown"

@@ -21,6 +21,8 @@ HELP = {
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
     "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
+    "import": "Take the pictures below this folder into the history first, as copies; AUTOMATIC1111's outputs, say. "
+              "Those that are there already are passed over.",
     "policy": "solo draws each request alone; packed lets several share a network call, so that everyone waits less. "
               "Default: %(default)s.",
 }
@@ -39,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
+    flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
     flags.add_argument("--device", default="auto", help=HELP["device"])
     flags.add_argument("--policy", choices=("solo", "packed"), default="solo", help=HELP["policy"])
     return flags
@@ -54,6 +57,15 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
         raise Refusal(f"others can reach {flags.host}; say who may enter with --auth FILE or {LOGINS}=name:password.")
     _check_writable(settings.data)
     return settings
+
+
+def import_folder(flags: argparse.Namespace, settings: Settings) -> Path | None:
+    """The folder to import from, if one is named. Raises Refusal where it cannot be read or nobody would see it."""
+    if flags.import_from is None:
+        return None
+    if settings.users:
+        raise Refusal("--import is for an Easel without logins; log in and import on the History tab.")
+    return _folder(flags.import_from, "--import")
 
 
 def users_from(file: Path | None, variable: str) -> dict[str, str]:
@@ -86,12 +98,12 @@ def _users(entries: Iterable[str]) -> dict[str, str]:
     return users
 
 
-def _folder(folder: Path) -> Path:
+def _folder(folder: Path, flag: str = "--models") -> Path:
     folder = folder.expanduser().resolve()
     if not folder.is_dir():
-        raise Refusal(f"there is no folder {folder}; create it or give --models another.")
+        raise Refusal(f"there is no folder {folder}; create it or give {flag} another.")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise Refusal(f"the folder {folder} may not be read; allow it or give --models another.")
+        raise Refusal(f"the folder {folder} may not be read; allow it or give {flag} another.")
     return folder
 
 

@@ -13,28 +13,33 @@ from typing import IO, Any
 from backend.catalog import Catalog
 from backend.dispatch import Dispatcher
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.extent import settled
+from backend.gallery import Gallery
 from backend.handle import Handle, ProcessHandle
 from backend.image import infotext as infotexts
 from backend.image import naming
+from backend.image.afterwards import extras_request
 from backend.image.save import read as read_picture
-from backend.messages import Checkpoint
+from backend.messages import Checkpoint, UpscalerFile
 from backend.preferences import changed, example, settings
 from backend.prompt import chunks
 from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
 from backend.promptbook import PromptBook
-from backend.request import FIELDS, Request
+from backend.request import EXTRAS, FIELDS, Request
 from backend.settings import Settings
 from backend.store.batches import Batches
 from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
+from backend.store.paints import Layer, Paints
 from backend.store.pictures import LOCAL, Pictures
 from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
 from backend.store.rows import ENDED, Image, Job, Live, State, Status, Told
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompts
+from backend.upscalers import UpscalerCatalog
 
 WORKER = "backend.worker.process"
 
@@ -44,8 +49,8 @@ log = logging.getLogger(__name__)
 class Backend:
     """Everything that a user can do. Thread-safe; no call waits for a device except `wait` and `close`.
 
-    `owner` is the user's name. Someone else's jobs and pictures are NotFound. `promptbook` is a part of the door:
-    styles, wildcards, and all else that helps with writing prompts.
+    `owner` is the user's name. Someone else's jobs and pictures are NotFound. Parts of the door: `gallery`, what can be
+    done with pictures that are there, and `promptbook`, styles, wildcards and what else helps with writing prompts.
     """
 
     def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
@@ -66,9 +71,12 @@ class Backend:
         self.promptbook = PromptBook(settings.data, settings.models, UsedPrompts(self._database))
         self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
+        self.gallery = Gallery(self._database, self._history, self._pictures)
         self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
-        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)
+        self._upscalers = UpscalerCatalog(settings.models)
+        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads,
+                                      self._upscalers)
         if self._jobs.release():
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
@@ -108,17 +116,16 @@ class Backend:
         merged and wildcards filled in now.
         """
         problems: list[Problem] = []
-        checkpoint = self._checkpoint_of(values, problems)
-        own = settings(self.preferences(owner))
-        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
-        try:
-            request = Request.parse(values, defaults)
-        except InvalidRequest as error:
-            raise InvalidRequest(problems=[*problems, *error.problems]) from None
+        own, edits = settings(self.preferences(owner)), values.get("process") == EXTRAS
+        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
         problems += naming.problems(request) + self._uploads.check(request, owner)
-        if problems or checkpoint is None:
+        try:
+            request = self._upscalers.resolved(request).with_seeds()
+        except InvalidRequest as error:
+            problems += error.problems
+        if problems:
             raise InvalidRequest(problems=problems)
-        request = self.promptbook.resolved(request.replace(checkpoint=checkpoint.key).with_seeds(), owner)
+        request = request if edits else self.promptbook.resolved(self._settled(request, owner), owner)
         job = self._jobs.add(request, owner)
         self._dispatcher.queued()
         return self._jobs.get(job, owner)
@@ -192,6 +199,14 @@ class Backend:
         """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read."""
         return self._uploads.add(data, owner, mask=mask)
 
+    def paint(self, data: bytes, layer: Layer, owner: str = LOCAL) -> str:
+        """Keep what is painted over a picture; its id, or "" for nothing. UserError, NotFound."""
+        return Paints(self._uploads).keep(data, layer, owner)
+
+    def sketch(self, picture: str, painted: str, owner: str = LOCAL) -> tuple[str, str]:
+        """The ids of the picture with its paint, and of the mask of what that changed; NotFound."""
+        return Paints(self._uploads).sketch(picture, painted, owner)
+
     def uploaded(self, upload_id: str, owner: str = LOCAL) -> Path:
         """The PNG of an upload; NotFound."""
         return self._uploads.file(upload_id, owner)
@@ -248,6 +263,16 @@ class Backend:
         chosen = self._catalog.find(checkpoint)
         return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
 
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        """The files in the models folders that enlarge pictures; those that need no file are not among them."""
+        if refresh:
+            self._upscalers.scan()
+        return self._upscalers.usable()
+
+    def face_restorers(self) -> list[str]:
+        """"GFPGAN" and "CodeFormer", as far as their files are there."""
+        return self._upscalers.restorers()
+
     def count_tokens(self, text: str, checkpoint: str = "", steps: int = 20) -> tuple[int, int]:
         """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75)."""
         folder = self._catalog.tokenizer_folder(self._catalog.find(checkpoint))
@@ -276,6 +301,10 @@ class Backend:
 
     # ---- inside ----
 
+    def _settled(self, request: Request, owner: str) -> Request:
+        """With the size that it draws, which may follow from the picture that it starts from."""
+        return settled(request, self._uploads.size(request.init_image, owner)) if request.init_image else request
+
     def _with_own_checkpoint(self, found: infotexts.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}
         for name in filter(None, (found.values.get("checkpoint"), found.model)):
@@ -287,6 +316,20 @@ class Backend:
 
     def _new_worker(self, device: str) -> Handle:
         return ProcessHandle(self._worker_module, device, self.settings.policy)
+
+    def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
+        """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""
+        checkpoint = self._checkpoint_of(values, problems)
+        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
+        try:
+            request = Request.parse(values, defaults)
+        except InvalidRequest as error:
+            raise InvalidRequest(problems=[*problems, *error.problems]) from None
+        return request.replace(checkpoint=checkpoint.key) if checkpoint else request
+
+    def _to_edit(self, values: Mapping[str, Any]) -> Request:
+        text = values.get("source_text")
+        return extras_request(values, self.infotext(text) if isinstance(text, str) else {})
 
     def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
         name = values.get("checkpoint", "")

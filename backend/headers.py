@@ -19,6 +19,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 MAX_HEADER = 64 << 20
 _LEGACY_PREFACE = 3         # torch before 1.6 wrote magic number, protocol and system as pickles of their own
+_WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params-ema", "params")
 _BROKEN_PICKLE = (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, TypeError, KeyError, IndexError,
                   AttributeError, RecursionError, OverflowError, MemoryError, NotImplementedError, RuntimeError)
 
@@ -60,10 +61,16 @@ def _pickled(path: Path) -> Shapes:
                 loaded = _from_stream(file)
     except _BROKEN_PICKLE as error:
         raise CheckpointError("the file is cut off or is no PyTorch checkpoint") from error
-    inner = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    inner = _unwrapped(loaded) if isinstance(loaded, dict) else None
     if not isinstance(inner, dict):
         raise CheckpointError("the file holds no table of tensors")
     return {name: value.shape for name, value in inner.items() if isinstance(name, str) and isinstance(value, _Shape)}
+
+
+def _unwrapped(loaded: dict[Any, Any]) -> Any:
+    """The table of tensors, which training programs put under a name of their own."""
+    inner = (loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict))
+    return next(inner, loaded.get("state_dict", loaded))
 
 
 def _from_zip(path: Path) -> Any:

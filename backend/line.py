@@ -36,9 +36,11 @@ from backend.messages import (
     Stop,
 )
 from backend.recorder import Lost, Recorder, Started
+from backend.request import EXTRAS
 from backend.store.jobs import Jobs, Lease
 from backend.store.rows import Worker, WorkerState
 from backend.store.uploads import Uploads
+from backend.upscalers import UpscalerCatalog
 
 ROOM = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
@@ -67,6 +69,7 @@ class Services:
     live: LiveJobs
     catalogue: Catalogue
     uploads: Uploads
+    upscalers: UpscalerCatalog
     changed: Callable[[], None]
     notice: Callable[[str, str], None]
 
@@ -309,18 +312,20 @@ class Line:
         return leases
 
     def _send(self, handle: Handle, lease: Lease) -> None:
+        draws = lease.request.process != EXTRAS
         try:
-            checkpoint = self._services.catalogue.find(lease.request.checkpoint)
+            checkpoint = self._services.catalogue.find(lease.request.checkpoint) if draws else None
         except EaselError as error:
             self._over(Failed(lease.job, error.about("checkpoint")))
             return
         try:
             pictures = self._services.uploads.of(lease.request, lease.owner)
+            upscalers = self._services.upscalers.of(lease.request)
         except EaselError as error:
             self._over(Failed(lease.job, error.problems))
             return
         if not lease.indices:       # its worker died between the last picture and the word that it was the last
             self._over(Done(lease.job))
             return
-        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures))
+        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures, upscalers))
         self._services.changed()

@@ -30,6 +30,9 @@ class Checkpoint:
         return self.sha256[:10]
 
 
+FACE_DETECTOR = "face detector"         # its name among a job's upscalers
+
+
 @dataclass(frozen=True, slots=True)
 class UpscalerFile:
     """A file that the catalogue found in a folder of upscalers or face restorers. `name` names it in requests."""
@@ -37,7 +40,8 @@ class UpscalerFile:
     name: str
     path: str                 # where it lies, for the worker only; never shown to a client
     scale: int = 0            # how much it enlarges; 0 where the file's header does not tell
-    restores_faces: bool = False
+    field: str = ""           # of the request that asks for it
+    restores: str = ""        # "GFPGAN" or "CodeFormer" for what makes faces clean; "" for what enlarges
     problem: str = ""         # why it cannot be used, for a person; "" = it can
 
 

@@ -51,6 +51,6 @@ class PromptBook:
         """The prompts of the owner's jobs, each pair once, newest first; with every word of `query`."""
         return self._used.of(owner, query, limit)
 
-    def complete(self, text: str, kind: Kind, owner: str = LOCAL) -> list[Suggestion]:
-        """What may be meant by the beginning of a word, a network's or a wildcard's name."""
+    def complete(self, text: str, kind: Kind, owner: str = LOCAL) -> tuple[str, list[Suggestion]]:
+        """What may be meant by the end of a text: which part of it, and what could stand there."""
         return self._suggestions.search(text, kind, self._styles.of(owner))

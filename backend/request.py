@@ -48,7 +48,7 @@ class Request:
     """What the user asked for: plain JSON values, validated by `parse`, frozen from then on."""
 
     prompt: str = param("", "Prompt", "text", "prompt", infotext="Prompt", xyz="Prompt S/R",
-                        help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, AND combines.")
+                        help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, {a|b} picks one, AND combines.")
     negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt", xyz="Negative prompt S/R",
                                  help="What to keep out of the picture.")
     styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")
@@ -233,14 +233,17 @@ class Request:
     upscale_to_height: int = param(0, "Scale to height", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
                                    api="upscaling_resize_h", infotext="Postprocess upscale to", help="0 goes by the factor, or by the width.")
     upscale_crop: bool = param(True, "Crop to fit", "bool", "extras", needs=("process",), api="upscaling_crop", infotext="Postprocess crop",
-                               help="Cuts what stands over when both sides are given; otherwise the picture fits inside.")
+                               help="When both sides are given: cut what stands over. Otherwise the picture is only made large enough.")
     gfpgan_visibility: float = param(0.0, "GFPGAN visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                     infotext="Postprocess GFPGAN visibility", help="Restores faces; 0 is off.")
+                                     infotext="GFPGAN visibility", help="Restores faces; 0 is off.")
     codeformer_visibility: float = param(0.0, "CodeFormer visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                         infotext="Postprocess CodeFormer visibility", help="Restores faces; 0 is off.")
+                                         infotext="CodeFormer visibility", help="Restores faces; 0 is off.")
     codeformer_weight: float = param(0.0, "CodeFormer weight", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
-                                     infotext="Postprocess CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
-    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",))
+                                     infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
+    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
+                                infotext="Postprocess upscale first")
+    loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
+                                infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
     process: str = param(DRAW, "Process", "choice", "hidden", choices=PROCESSES, internal=True)
     source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
     output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
@@ -282,19 +285,37 @@ class Request:
     def of_image(self, index: int) -> Request:
         """The request that makes only picture `index` (0 to count-1) of this one, alone.
 
-        Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111.
+        Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111. With
+        loopback the pictures are the rounds of one chain after the other; a round keeps the seed of its chain's first.
         """
-        step = {"variation_seed": self.variation_seed + index} if self.variation_strength else {"seed": self.seed + index}
+        chain, number = divmod(index, self.rounds)
+        step = {"variation_seed": self.variation_seed + chain} if self.variation_strength else {"seed": self.seed + chain * self.rounds}
         alone = self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()})
-        return alone._resolved(index) if self.prompts else alone
+        alone = alone.replace(loopback_round=number + 1) if self.rounds > 1 else alone
+        return alone._resolved(chain) if self.prompts else alone
+
+    @property
+    def loops(self) -> bool:
+        """Whether the rounds of loopback are drawn."""
+        return self.loopback_loops > 1 and bool(self.init_image) and self.process == DRAW
+
+    @property
+    def rounds(self) -> int:
+        """How many pictures a chain delivers: with loopback one for each round."""
+        return self.loopback_loops if self.loops and not self.loopback_round else 1
+
+    @property
+    def chains(self) -> int:
+        """How many pictures are drawn from the start, each with a prompt of its own."""
+        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
 
     @property
     def count(self) -> int:
         """How many pictures this request makes."""
-        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
+        return self.chains * self.rounds
 
     def _resolved(self, index: int) -> Request:
-        """With the texts of picture `index` in the place of what was typed."""
+        """With the texts of chain `index` in the place of what was typed."""
         lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
         texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
         return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
@@ -344,9 +365,23 @@ def _together(found: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("is for pictures from nothing; it cannot be used with a picture to start from", "enable_hr"))
     if found["mask"] and not found["init_image"]:
         problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
+    problems += _tiles(found) if found["init_image"] and found["process"] == DRAW else []
     if found["process"] == EXTRAS and not found["init_image"]:
         problems.append(Problem("is missing: choose a picture first", "init_image"))
     if len(found["prompts"]) != len(found["negative_prompts"]):
         problems.append(Problem("must be as many as the prompts", "negative_prompts"))
     return problems
 
+
+def _tiles(found: Mapping[str, Any]) -> list[Problem]:
+    """What SD upscale cannot do."""
+    if found["sd_upscale"] == NO_UPSCALER:
+        return []
+    problems = []
+    if found["sd_upscale_overlap"] >= min(found["width"], found["height"]):
+        problems.append(Problem("must be less than the width and the height of a tile", "sd_upscale_overlap"))
+    if any(found[name] for name in MASKING):
+        problems.append(Problem("draws the whole picture; it cannot be used with a mask or outpainting", "sd_upscale"))
+    if found["loopback_loops"] > 1:
+        problems.append(Problem("cannot be used with loopback; set the loops to 1", "sd_upscale"))
+    return problems

@@ -90,7 +90,7 @@ def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
     """The texts of each picture. `varied` are the fields with something to fill in."""
     each = {name: _count(name, found, expansion) for name, found in parts.items()}
     combinatorial = request.prompt_expansion == "Combinatorial"
-    count = request.count
+    count = request.chains
     for number in each.values() if combinatorial else ():
         count = min(LOTS, count * number)
     if count > MAX_PICTURES:
@@ -120,17 +120,17 @@ def _too_many(count: int, field: str) -> Problem:
 
 def _drawn(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -> list[dict[str, str]]:
     """One draw per picture. Both passes draw alike, so that equal texts become equal ones."""
+    seeds = [request.of_image(chain * request.rounds).seed for chain in range(request.chains)]
     return [
-        {name: expansion.draw(found, Random(f"{SECOND_PASS.get(name, name)} {request.of_image(index).seed}"))
-         for name, found in parts.items()}
-        for index in range(request.count)
+        {name: expansion.draw(found, Random(f"{SECOND_PASS.get(name, name)} {seed}")) for name, found in parts.items()}
+        for seed in seeds
     ]
 
 
 def _every(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -> list[dict[str, str]]:
     """Every combination, and all of them once more for each picture of the batch."""
     combinations = product(*(list(expansion.every(found)) for found in parts.values()))
-    return [dict(zip(parts, texts, strict=True)) for texts in combinations] * request.count
+    return [dict(zip(parts, texts, strict=True)) for texts in combinations] * request.chains
 
 
 def _with_texts(request: Request, pictures: list[dict[str, str]]) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ Kind = Literal["word", "lora", "wildcard"]
 LIMIT = 20
 FOLDERS = {"lora": ("loras", "Lora"), "embedding": ("embeddings",)}
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
+MOST_WORDS = 3              # of which a tag may be made that is being typed
 FRESH = 2.0                 # seconds for which a look into the models folders holds
 
 
@@ -38,18 +40,25 @@ class Suggestions:
         self._models, self._wildcards, self._tags = tuple(models), wildcards, Tags(data)
         self._files: dict[str, tuple[float, list[str]]] = {}
 
-    def search(self, text: str, kind: Kind, styles: Iterable[Style]) -> list[Suggestion]:
-        """At most `LIMIT` of them. "word" finds embeddings, styles and tags, and nothing for an empty text.
+    def search(self, text: str, kind: Kind, styles: list[Style]) -> tuple[str, list[Suggestion]]:
+        """At most `LIMIT` of them, and which part at the end of `text` they would take the place of.
 
+        "word" finds embeddings, styles and tags: for the last words of the text, as many of them as fit something.
         "lora" is for what follows `<lora:`, "wildcard" for what follows two underscores.
         """
+        if kind != "word":
+            return text, self._files_called(text, kind)
+        words = [match.start() for match in re.finditer(r"\S+", text)][-MOST_WORDS:]
+        ends = [text[start:] for start in words]
+        found = ((end, list(self._words(end, styles))[:LIMIT]) for end in ends if len(end) >= _shortest(end))
+        return next((one for one in found if one[1]), ("", []))
+
+    def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
         if kind == "lora":
             return [Suggestion("lora", name, f"<lora:{name}:1>") for name in _fitting(text, self._names("lora"))]
-        if kind == "wildcard":
-            return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
-        return list(self._words(text, styles))[:LIMIT] if text.strip() else []
+        return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
 
-    def _words(self, text: str, styles: Iterable[Style]) -> Iterator[Suggestion]:
+    def _words(self, text: str, styles: list[Style]) -> Iterator[Suggestion]:
         for name in _fitting(text, self._names("embedding")):
             yield Suggestion("embedding", name, name)
         for style in _fitting(text, [style.name for style in styles]):
@@ -65,6 +74,11 @@ class Suggestions:
             names = sorted({name for folder in folders for name in _stems(folder)}, key=str.casefold)
             self._files[kind] = (time.monotonic(), names)
         return names
+
+
+def _shortest(text: str) -> int:
+    """One letter says nothing, one character of another script may be a word."""
+    return 2 if text.isascii() else 1
 
 
 def _stems(folder: Path) -> Iterator[str]:

@@ -65,6 +65,8 @@ class _Index:
 
     def search(self, wanted: str, limit: int) -> list[Tag]:
         numbers: dict[int, None] = {}
+        if wanted not in self._text:
+            return []           # one look instead of three: most of what people type is no tag
         for before in ((_LINE, _ALIAS), (_WORD,)):
             hits = sorted({number for mark in before for number in self._hits(mark + wanted, limit)})
             numbers |= dict.fromkeys(hits[: limit - len(numbers)])

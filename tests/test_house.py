@@ -20,11 +20,11 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers",
-     "backend.textfiles"),
-    ("backend.field", "backend.request", "backend.flags", "backend.prompt", "backend.families"),
+     "backend.textfiles", "backend.folders"),
+    ("backend.field", "backend.request", "backend.extent", "backend.flags", "backend.prompt", "backend.families"),
     ("backend.messages", "backend.image", "backend.preferences"),
-    ("backend.catalog", "backend.store", "backend.wildcards", "backend.tags"),
-    ("backend.hub", "backend.live", "backend.handle", "backend.recorder"),
+    ("backend.catalog", "backend.upscalers", "backend.store", "backend.wildcards", "backend.tags"),
+    ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
     ("backend.line", "backend.resolve", "backend.suggestions"),
     ("backend.dispatch", "backend.promptbook"),
     ("backend", "backend.front"),
@@ -33,8 +33,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.prompt",
-              "backend.families", "backend.messages", "backend.headers", "backend.catalog", *WORKER)
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.extent", "backend.prompt",
+              "backend.families", "backend.messages", "backend.headers", "backend.folders", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}

@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from backend import FIELDS, Field
+from backend import FIELDS, STARTS, Field
 
-EXPLAINED = ("seed_extra", "advanced")  # groups whose help is read on the page, not only as a tooltip
+EXPLAINED = ("seed_extra", "advanced", "files", "preview")     # groups whose help is read, not only a tooltip
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
 
 
@@ -102,8 +102,9 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 
 
 def described() -> dict[str, dict[str, Any]]:
-    """The table for the page's scripts: labels and help of every field, and the slider of those that have one."""
-    return {field.name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field)}
+    """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it."""
+    return {field.name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
+                         "start": field.name in STARTS, "internal": field.internal}
             for field in FIELDS.values()}
 
 

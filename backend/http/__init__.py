@@ -3,9 +3,11 @@
     guard.py        every request passes it: credentials, Host, Origin, size, security headers
     credentials.py  who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
     api.py          /sdapi/v1/...   schema.py reads its payloads, answers.py writes its answers
+    extras.py       /sdapi/v1/extra-single-image, extra-batch-images, upscalers, face-restorers
     events.py       /easel/events   one stream of changes per open page
     jobs.py         /easel/jobs, interrupt, skip, health
     files.py        /easel/image, /easel/preview
+    history.py      /easel/history  search, stars, the bin, comparison, import
     prompts.py      /easel/styles, /easel/prompts, /easel/complete
     preferences.py  /easel/preferences, /easel/about
     errors.py       the one place where an error becomes a status code
@@ -16,7 +18,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from backend import Backend
-from backend.http import api, errors, events, files, jobs, preferences, prompts
+from backend.http import api, errors, events, extras, files, history, jobs, preferences, prompts
 from backend.http.changes import Changes
 from backend.http.guard import Guard
 from backend.http.schema import Options
@@ -30,7 +32,7 @@ def create_app(backend: Backend) -> FastAPI:
     app.state.changes = Changes(backend)
     app.state.options = Options()
     errors.register(app)
-    for part in (api, events, jobs, files, preferences, prompts):
+    for part in (api, extras, events, jobs, files, history, preferences, prompts):
         app.include_router(part.router)
     app.add_middleware(Guard, settings=backend.settings)
     return app

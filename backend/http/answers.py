@@ -134,9 +134,9 @@ def png_info(saved: Saved, styles: Sequence[Mapping[str, str]]) -> dict[str, Any
     return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}
 
 
-def upscaler(name: str) -> dict[str, Any]:
-    """A row of /upscalers; these have no model file."""
-    return {"name": name, "model_name": None, "model_path": None, "model_url": None, "scale": 4}
+def upscaler(name: str, scale: int = 0) -> dict[str, Any]:
+    """A row of /upscalers; AUTOMATIC1111 says 4 where it does not know. Where files lie is the server's business."""
+    return {"name": name, "model_name": None, "model_path": None, "model_url": None, "scale": scale or 4}
 
 
 def sampler(row: SamplerRow, schedules: dict[str, ScheduleRow]) -> dict[str, Any]:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable
 from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from backend import Backend, Job
-from backend.errors import EaselError, InvalidRequest, UserError
+from backend import Backend
+from backend.errors import InvalidRequest, UserError
 from backend.http import answers
 from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.schema import read_img2img, read_options, read_payload, write_options
+from backend.http.waiting import CLIENT_GONE, ended
 from backend.image import incoming, save
 from backend.preferences import settings
-from backend.request import LATENT_UPSCALERS, PIXEL_UPSCALERS
+from backend.request import LATENT_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 
-CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 router = APIRouter(prefix="/sdapi/v1")
 
 
@@ -125,12 +122,6 @@ def png_info(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[
     return answers.png_info(saved, backend.promptbook.as_theirs(owner))
 
 
-@router.get("/upscalers")
-def upscalers(_: Owner) -> list[dict[str, Any]]:
-    """What enlarges the pixels of hires fix's first pass."""
-    return [answers.upscaler(name) for name in PIXEL_UPSCALERS]
-
-
 @router.get("/latent-upscale-modes")
 def latent_upscale_modes(_: Owner) -> list[dict[str, str]]:
     """What enlarges its latent."""
@@ -141,10 +132,10 @@ async def _drawn(
     request: Request, backend: Backend, changes: Bells, owner: str, values: dict[str, Any], payload: dict[str, Any]
 ) -> Response:
     queued = await to_thread.run_sync(backend.submit, values, owner)
-    job = await _unless_gone(request, changes.ended(queued.id, owner))
-    if job is None:
-        await to_thread.run_sync(_give_up, backend, queued)
+    over = await ended(request, backend, changes, [queued])
+    if over is None:
         return Response(status_code=CLIENT_GONE)
+    job = over[0]
     if job.state == "failed":
         raise JobFailed(problems=job.problems)
     send_images = payload.get("send_images", True) is not False
@@ -152,24 +143,3 @@ async def _drawn(
     if payload.get("include_init_images") and send_images:
         answer["parameters"] |= {name: payload.get(name) for name in ("init_images", "mask")}
     return JSONResponse(answer)
-
-
-async def _unless_gone(request: Request, waiting: Awaitable[Job]) -> Job | None:
-    """What `waiting` gives, or None if the client hangs up first."""
-    answer, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(_hung_up(request))
-    try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        return answer.result() if answer.done() else None
-    finally:
-        answer.cancel()
-        gone.cancel()
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _give_up(backend: Backend, job: Job) -> None:
-    with contextlib.suppress(EaselError):  # it may have ended in the meantime
-        backend.cancel(job.id, job.owner)

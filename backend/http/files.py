@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from PIL import Image as Pillow
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.door import FrontDoor, Owner
 from backend.image import incoming, save
 from backend.image.batch import component
+from backend.store.paints import Layer
 
 THUMB = 320         # pixels of a thumbnail's longer side
 PIECE = 2**18       # bytes of an archive that are sent at once
@@ -66,7 +68,8 @@ def thumb(backend: FrontDoor, owner: Owner, image: str) -> Response:
 def info(backend: FrontDoor, owner: Owner, image: str) -> dict[str, Any]:
     """Everything that made the picture: its infotext, and the values that make it again."""
     found = backend.image(image, owner)
-    return {**summary(found), "infotext": found.infotext, "request": dict(found.request)}
+    missing = backend.gallery.is_missing(image, owner)
+    return {**row(found, missing), "infotext": found.infotext, "request": dict(found.request)}
 
 
 @router.get("/batch/{folder}.zip")
@@ -96,6 +99,14 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
+
+
+@router.post("/upload/{over}/paint")
+async def paint(
+    backend: FrontDoor, owner: Owner, layer: Annotated[Layer, Depends()], request: Request
+) -> dict[str, str]:
+    """Keeps what is painted on the picture `over`: the body is a PNG, a cut-out whose corner lies at `left`, `top`."""
+    return {"id": await run_in_threadpool(backend.paint, await request.body(), layer, owner)}
 
 
 @router.post("/settings")
@@ -135,9 +146,16 @@ def summary(image: Image) -> dict[str, Any]:
         "created": image.created.isoformat(),
         "prompt": image.request["prompt"],
         "init_image": image.request.get("init_image", ""),
+        "process": image.request.get("process", ""),
         "name": image.name,
         "format": image.format,
     }
+
+
+def row(image: Image, missing: bool) -> dict[str, Any]:
+    """What the history shows of a picture."""
+    return {**summary(image), "starred": image.starred, "binned": image.binned, "missing": missing,
+            "model": image.model, "sampler": image.sampler}
 
 
 @lru_cache(maxsize=THUMBS)
@@ -149,4 +167,6 @@ def thumbnail(path: Path, changed: int) -> bytes:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise NotFound("its file is no longer there", field="image")
+    if not os.access(path, os.R_OK):
+        raise NotFound("its file may not be read; give Easel the right to", field="image")
     return path

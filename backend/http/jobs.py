@@ -13,7 +13,7 @@ from backend import FIELDS, Job
 from backend.errors import InvalidRequest, Problem
 from backend.http.door import FrontDoor, Owner
 
-BATCH = ("output_name", "output_folder")       # of Easel's own fields, those that a batch sets
+SET_OUTSIDE = ("output_name", "output_folder", "process", "source_text")    # of Easel's own fields
 router = APIRouter(prefix="/easel")
 
 
@@ -35,7 +35,7 @@ def jobs(backend: FrontDoor, owner: Owner, limit: Annotated[int, Query(ge=1, le=
 async def submit(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, str]:
     """Queues a request: a JSON object of field values by name. What Easel sets itself is not taken from outside."""
     values = await _values(request)
-    ours = [name for name in values if name in FIELDS and FIELDS[name].internal and name not in BATCH]
+    ours = [name for name in values if name in FIELDS and FIELDS[name].internal and name not in SET_OUTSIDE]
     problems = [Problem("is set by Easel itself", name) for name in ours]
     if problems:
         raise InvalidRequest(problems=problems)

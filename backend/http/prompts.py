@@ -61,5 +61,9 @@ def used(
 def complete(
     backend: FrontDoor, owner: Owner, text: Annotated[str, Query(max_length=200)] = "", kind: Kind = "word"
 ) -> dict[str, Any]:
-    """What may be meant by the beginning of a word, of what follows `<lora:`, or of what follows `__`."""
-    return {"suggestions": [asdict(one) for one in backend.promptbook.complete(text, kind, owner)]}
+    """What may be meant by the last words, by what follows `<lora:`, or by what follows `__`.
+
+    `text` in the answer is the end of the text that a suggestion's `insert` takes the place of.
+    """
+    end, found = backend.promptbook.complete(text, kind, owner)
+    return {"text": end, "suggestions": [asdict(one) for one in found]}

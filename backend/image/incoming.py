@@ -7,6 +7,7 @@ import binascii
 import io
 import struct
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,6 +16,7 @@ from backend.errors import UserError
 from backend.request import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+KEPT = ("PNG", "JPEG", "WEBP")      # what may be kept as it came, because it can be served and told apart for sure
 MAX_BYTES = 128 * 2**20
 Colour = tuple[int, int, int, int]
 WHITE: Colour = (255, 255, 255, 255)
@@ -33,6 +35,26 @@ def picture(data: bytes) -> Image.Image:
 def mask(data: bytes) -> Image.Image:
     """The same as grey levels: white marks, black does not; transparent parts do not."""
     return _read(data, BLACK, "mask").convert("L")
+
+
+def paint(data: bytes) -> Image.Image:
+    """RGBA as it stands: colours with what they let through. Raises UserError."""
+    with _opened(data) as image:
+        try:
+            return image.convert("RGBA")
+        except _BROKEN:
+            raise UserError("What is painted has not arrived whole.") from None
+
+
+def check(data: bytes) -> None:
+    """Raises UserError unless the file decodes whole as a PNG, JPEG or WebP of a size that Easel reads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+        with _opened(data, KEPT) as image:
+            try:
+                image.load()
+            except _BROKEN:
+                raise UserError("This picture's file is damaged or cut off.") from None
 
 
 def from_base64(text: object) -> bytes:
@@ -66,13 +88,13 @@ def _read(data: bytes, ground: Colour, what: str) -> Image.Image:
                 raise UserError(f"This {what}'s file is damaged or cut off.") from None
 
 
-def _opened(data: bytes) -> Image.Image:
+def _opened(data: bytes, formats: Sequence[str] = FORMATS) -> Image.Image:
     if not data:
         raise UserError("The file is empty.")
     if len(data) > MAX_BYTES:
         raise UserError(f"The file is larger than {MAX_BYTES // 2**20} MiB.")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:
         raise UserError(_too_large()) from None
     except _BROKEN:

@@ -21,8 +21,9 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.field import Field
 from backend.image.a1111 import IMPLIED, add_defaults, add_history, parse_version
+from backend.image.afterwards import done
 from backend.image.styles import extract_styles
-from backend.request import FIELDS, Request
+from backend.request import EXTRAS, FIELDS, Request
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -187,7 +188,7 @@ def read(text: str, request_json: str | None = None, styles: Sequence[Mapping[st
     """
     params = parse(text)
     reading = to_values(params)
-    exact, _ = _valid({name: value for name, value in _known(request_json).items() if FIELDS[name].infotext})
+    exact, _ = _valid({name: value for name, value in _exactly(request_json).items() if FIELDS[name].infotext})
     if params.get("Model hash"):
         exact.pop("checkpoint", None)
     values = reading.values | exact
@@ -274,6 +275,14 @@ def _exact(params: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
     return {name: getattr(request, name) for name in claimed} if agrees else {}
 
 
+def _exactly(text: str | None) -> dict[str, Any]:
+    """The fields of a stored request; of one for Extras only its own: its text tells how the source was drawn."""
+    found = _known(text)
+    if found.get("process") != EXTRAS:
+        return found
+    return {name: value for name, value in found.items() if FIELDS[name].group == "extras"}
+
+
 def _known(text: str | None) -> dict[str, Any]:
     """The fields of the table in a JSON object; none in anything else."""
     try:
@@ -294,8 +303,22 @@ def write(request: Request, facts: Mapping[str, Any] | None = None) -> str:
     variation seed without strength, which changes nothing, is left out.
     """
     facts = facts or {}
+    if request.process == EXTRAS:
+        return _with_afterwards(request, facts)
     lost = {name: value for name, value in _lost(request).items() if name != "checkpoint" or "Model hash" not in facts}
     return _compose(request, facts, lost)
+
+
+def _with_afterwards(request: Request, facts: Mapping[str, Any]) -> str:
+    """The source's own text, with AUTOMATIC1111's keys of what Extras did behind it.
+
+    AUTOMATIC1111 keeps them in a chunk of their own, where its reader does not look.
+    """
+    pairs = [_pair(key, _number(value)) for key, value in (done(request) | dict(facts)).items()]
+    text = request.source_text.strip()
+    if _split(text)[1]:
+        return ", ".join([text, *pairs])
+    return "\n".join(filter(None, [text, ", ".join(["Process: Extras", *pairs, f"Version: Easel {VERSION}"])]))
 
 
 def _compose(request: Request, facts: Mapping[str, Any], lost: Mapping[str, Any] | None = None) -> str:

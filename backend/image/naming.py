@@ -240,7 +240,7 @@ WORDS: dict[str, Word] = {
     "number": lambda s: s.number,
     "prompt": lambda s: _text(s.alone.prompt, spaces=False),
     "prompt_spaces": lambda s: _text(s.alone.prompt),
-    "prompt_no_styles": lambda s: _text(s.alone.template or s.alone.prompt),
+    "prompt_no_styles": lambda s: _text(s.request.prompt),
     "prompt_words": lambda s: _prompt_words(s.alone.prompt),
     "prompt_hash": lambda s, *length: _hash(s.alone.prompt, *length[:1]),
     "negative_prompt_hash": lambda s, *length: _hash(s.alone.negative_prompt, *length[:1]),

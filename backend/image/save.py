@@ -7,6 +7,7 @@ chunk `easel`. JPEG and WebP carry them in EXIF: the infotext as UserComment, th
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import secrets
@@ -61,15 +62,22 @@ class Saved:
 
 
 def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json: str = "",
-         options: Mapping[str, Any] | None = None) -> None:
+         options: Mapping[str, Any] | None = None) -> str:
     """Write `picture` to `path` in the format that its ending names; folders are made, an old file is replaced.
 
     The endings are those of `FORMATS`, `options` those of `compression`. A JPEG holds 64 KB of metadata: a longer
     request or infotext is left out there, not cut. Raises StorageError saying what to do; then neither a half file nor
-    a temporary one is left.
+    a temporary one is left. Returns the file's `digest`.
     """
     image = picture if isinstance(picture, Image.Image) else to_image(picture)
-    write_atomically(path, encode(image, FORMATS[path.suffix.lower()], infotext, request_json, options))
+    data = encode(image, FORMATS[path.suffix.lower()], infotext, request_json, options)
+    write_atomically(path, data)
+    return digest(data)
+
+
+def digest(data: bytes) -> str:
+    """By which a file is known again: its SHA-256, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def compression(request: Request) -> dict[str, Any]:

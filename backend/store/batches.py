@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from backend.errors import NotFound, StorageError
 from backend.store.database import Database
+from backend.store.history import SHOWN
 from backend.store.pictures import Pictures
 from backend.store.tables import ImageRow, JobRow
 
@@ -26,7 +27,7 @@ class Batches:
         """Below the outputs folder, in the order of saving."""
         query = select(ImageRow.path).join(JobRow, JobRow.id == ImageRow.job).order_by(ImageRow.number)
         theirs = JobRow.request["output_folder"].as_string() == folder
-        query = query.where(ImageRow.owner == owner, ~ImageRow.deleted, theirs)
+        query = query.where(ImageRow.owner == owner, *SHOWN, theirs)
         with self._database.read() as session:
             return list(session.scalars(query))
 
@@ -36,7 +37,7 @@ class Batches:
         Raises NotFound when there is none of them, StorageError when the disk is full.
         """
         found = [self._pictures.outputs / path for path in self.paths(folder, owner)] if folder else []
-        files = [file for file in found if file.is_file()]
+        files = [file for file in found if os.path.isfile(file)]
         if not files:
             raise NotFound("There are no pictures of such a batch.")
         archive = tempfile.TemporaryFile(prefix="easel-batch-")     # noqa: SIM115 - the caller closes it

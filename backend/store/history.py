@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
@@ -136,8 +136,8 @@ class History:
             session.flush()
             return image_of(row, stored_request(held.request))
 
-    def adopt(self, owner: str, created: datetime, request: Request, file: PictureFile) -> None:
-        """Make a finished job of one picture for a file that was found."""
+    def adopt(self, owner: str, created: datetime, request: Request, file: PictureFile) -> str:
+        """Make a finished job of one picture for a file that was found; the picture's id."""
         with self._database.write() as session:
             job = JobRow(id=new_id(), owner=owner, state="done", place=last_place(session) + 1,
                          request=request.to_json(), checkpoint=request.checkpoint, created=created, started=created,
@@ -148,6 +148,24 @@ class History:
             for name in ("index", *FILE_COLUMNS):
                 setattr(image, name, getattr(file, name))
             session.add(image)
+            return image.id
+
+    def same(self, owner: str, file: PictureFile) -> list[tuple[str, str, bool]]:
+        """(id, path, sure) of the owner's pictures with the content of `file`.
+
+        Sure ones have its digest. Rows from before there were digests only say the same of the picture.
+        """
+        looks = and_(ImageRow.digest == "", *(getattr(ImageRow, name) == getattr(file, name)
+                                              for name in ("width", "height", "seed", "format", "infotext")))
+        query = select(ImageRow.id, ImageRow.path, ImageRow.digest).where(ImageRow.owner == owner, ~ImageRow.deleted)
+        query = query.where(or_(ImageRow.digest == file.digest, looks)).order_by(ImageRow.digest.desc())
+        with self._database.read() as session:
+            return [(row.id, row.path, row.digest != "") for row in session.execute(query)]
+
+    def star(self, ids: Collection[str], on: bool, owner: str) -> None:
+        """Give the owner's pictures a star, or take it away. NotFound when one is unknown; then nothing is changed."""
+        with self._database.write() as session:
+            change(session, ids, owner, starred=on)
 
     def is_free(self, job: str, index: int, path: str) -> bool:
         """Whether no other picture than this one of this job lies at `path`; those in the bin count."""
@@ -160,6 +178,14 @@ class History:
         with self._database.read() as session:
             known = set(session.scalars(select(ImageRow.path)))
         return [path for path in paths if path not in known]
+
+
+def change(session: Session, ids: Collection[str], owner: str, **values: Any) -> None:
+    """Write `values` into the rows of these pictures. NotFound when the owner has not all of them."""
+    wanted = set(ids)
+    theirs = update(ImageRow).where(ImageRow.id.in_(wanted), ImageRow.owner == owner, ~ImageRow.deleted)
+    if not all(map(str.isascii, wanted)) or wanted and session.execute(theirs.values(**values)).rowcount < len(wanted):
+        raise NotFound("There is no such picture." if len(wanted) == 1 else "Not all of these pictures are there.")
 
 
 def _find(session: Session, image_id: str, owner: str) -> ImageRow:

@@ -79,9 +79,10 @@ class Jobs:
             return self._views(session, [_owned(session, job, owner)])[0]
 
     def recent(self, owner: str, limit: int = 50) -> list[Job]:
-        """All states, newest first."""
+        """All states, newest first; not those that stand for a file that was found, which ended as they began."""
         with self._database.read() as session:
-            query = select(JobRow).where(JobRow.owner == owner).order_by(JobRow.created.desc(), JobRow.place.desc())
+            query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
+            query = query.order_by(JobRow.created.desc(), JobRow.place.desc())
             return self._views(session, session.scalars(query.limit(limit)).all())
 
     def queue(self, owner: str) -> list[Job]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from backend.store.rows import Image
 
 LOCAL = "local"                 # the owner where nobody logs in; what others made lies in outputs/users/<name>/
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name
+MAX_INFOTEXT = 200_000          # characters of a foreign text that a row keeps; the file keeps all
 IsFree = Callable[[str], bool]
 
 log = logging.getLogger(__name__)
@@ -69,18 +71,22 @@ class Pictures:
         exact = json.dumps(request.to_json(), ensure_ascii=False)
         path = self._place(subject, exact, is_free)
         options = save.compression(request.replace(image_format=subject.ending))
-        save.save(image, self.outputs / path, text, exact, options)
+        digest = save.save(image, self.outputs / path, text, exact, options)
         if subject.ending != request.image_format:
             notes = (*notes, f"Saved as {subject.ending.upper()}: WebP holds at most {WEBP_SIDE:,} pixels a side.")
         return PictureFile(index=subject.index, path=str(path), width=image.width, height=image.height,
-                           seed=request.seed, infotext=text, format=subject.ending, notes=notes)
+                           seed=request.seed, infotext=text, format=subject.ending, digest=digest,
+                           notes=notes)
+
+    def is_missing(self, path: str) -> bool:
+        """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there."""
+        return not os.path.isfile(self.outputs / path)      # Path.is_file raises where a disk or a folder refuses
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
-        file = self.outputs / path
-        if not file.is_file():
+        if self.is_missing(path):
             raise NotFound("The picture's file is no longer there.")
-        return file
+        return self.outputs / path
 
     def sweep(self) -> None:
         """Delete files that were in the making when a process ended."""
@@ -105,7 +111,7 @@ class Pictures:
 
     def _place(self, subject: Subject, exact: str, is_free: IsFree) -> PurePosixPath:
         """Below the outputs folder. Results of a batch keep their sources' names; others go by their patterns."""
-        folder, request = _folder(subject.owner), subject.request.replace(image_format=subject.ending)
+        folder, request = folder_of(subject.owner), subject.request.replace(image_format=subject.ending)
         if not request.output_name:
             room = max(MAX_PATH - len(folder), SHORTEST_PATH)
             wanted = (PurePosixPath(folder, naming.path(subject, room, whole_job=whole)) for whole in (False, True))
@@ -131,12 +137,7 @@ class Pictures:
 
     def _read(self, name: str) -> tuple[str, datetime, Request, PictureFile]:
         path = self.outputs / name
-        said = save.read(path)
-        request = _request(said)
-        if request.seed < 0:
-            request = request.replace(seed=0)       # a picture of another program that does not tell its seed
-        file = PictureFile(index=0, path=name, width=said.width, height=said.height, seed=request.seed,
-                           infotext=said.infotext, format=said.format)
+        request, file = described(path.read_bytes(), name)
         return _owner(name), _created(path, request), request, file
 
 
@@ -145,7 +146,19 @@ def _subject(lease: Lease, index: int, size: tuple[int, int], model_hash: str) -
                    model_hash=model_hash, size=size)
 
 
-def _folder(owner: str) -> str:
+def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
+    """What the file's own settings say, and its row; `path` is where it lies. UserError when it is no picture."""
+    said = save.read(data)
+    request = _request(said)
+    if request.seed < 0:
+        request = request.replace(seed=0)       # a picture of another program that does not tell its seed
+    text = said.infotext[:MAX_INFOTEXT].replace("\0", " ")
+    return request, PictureFile(index=0, path=path, width=said.width, height=said.height, seed=request.seed,
+                                infotext=text, format=said.format, digest=save.digest(data))
+
+
+def folder_of(owner: str) -> str:
+    """An owner's folder below the outputs folder."""
     return "" if owner == LOCAL else f"{USERS}/{quote(owner, safe='').replace('.', '%2E')}"
 
 

@@ -17,7 +17,10 @@ from backend.store.rows import Image
 from backend.store.tables import WORDS, ImageRow, JobRow
 
 MAX_TERMS = 200         # of one search; what a person pastes beyond that hardly narrows it, and costs time
+MAX_PARTS = 20          # of those, in scripts without spaces: each looks at every text
 _TERM = re.compile(r'(-?)(?:"([^"]*)("?)|([^\s"]+))')
+_DENSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+                    "\U00020000-\U0003ffff]")   # Thai, Lao, Burmese, Khmer, Japanese, Chinese
 _QUOTES = dict.fromkeys(map(ord, "“”„«»＂"), '"')
 _INDEX = table(WORDS, column("rowid"))
 
@@ -77,20 +80,33 @@ def expressions(text: str) -> tuple[str, str]:
     """What somebody typed as two FTS5 expressions: all that must be there, and all that must not; "" for nothing.
 
     Each word is the beginning of one; "quoted words" stand together as they are; -word excludes. Whatever else is
-    typed separates words, so that no text is an error.
+    typed separates words, so that no text is an error. Scripts without spaces are left to `_conditions`.
     """
-    wanted, unwanted = [], []
-    for minus, phrase in dict.fromkeys(_terms(text)):
-        (unwanted if minus else wanted).append(phrase)
-    return " AND ".join(wanted[:MAX_TERMS]), " OR ".join(unwanted[:MAX_TERMS])
+    phrases: dict[bool, list[str]] = {False: [], True: []}
+    for term in _terms(text):
+        if not term.dense:
+            phrases[term.excluded].append(f'"{term.words}"' + ("*" if term.open else ""))
+    return " AND ".join(phrases[False]), " OR ".join(phrases[True])
 
 
-def _terms(text: str) -> Iterator[tuple[bool, str]]:
-    """(excluded, FTS5 phrase). A quotation that is not closed is still being typed: its last word is a beginning."""
-    for minus, quoted, closed, word in _TERM.findall(text.translate(_QUOTES)):
-        words = "".join(character if _is_of_word(character) else " " for character in quoted or word).split()
-        if words:
-            yield bool(minus), f'"{" ".join(words)}"' + ("" if closed else "*")
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """`open`: the last word is the beginning of one. `dense`: of a script without spaces, where words are parts."""
+
+    words: str
+    excluded: bool
+    open: bool
+    dense: bool
+
+
+def _terms(text: str) -> list[_Term]:
+    """At most MAX_TERMS, each once. In a quotation that is not closed somebody still types the last word."""
+    found: dict[_Term, None] = {}
+    for minus, quoted, closed, typed in _TERM.findall(text.translate(_QUOTES)):
+        words = "".join(letter if _is_of_word(letter) else " " for letter in quoted or typed).split()
+        for part in words if any(map(_DENSE.search, words)) else filter(None, [" ".join(words)]):
+            found[_Term(part, bool(minus), not closed, bool(_DENSE.search(part)))] = None
+    return list(found)[:MAX_TERMS]
 
 
 def _is_of_word(character: str) -> bool:
@@ -110,6 +126,9 @@ def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
         yield ImageRow.number.in_(_matching(wanted))
     if unwanted:
         yield ImageRow.number.not_in(_matching(unwanted))
+    for term in [term for term in _terms(query.words) if term.dense][:MAX_PARTS]:
+        within = func.instr(ImageRow.infotext, term.words) > 0
+        yield ~within if term.excluded else within
     if query.checkpoint:
         yield ImageRow.model == query.checkpoint
     if query.sampler:

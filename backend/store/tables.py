@@ -31,7 +31,7 @@ WORDS = "images_words"  # the full-text index over the images' settings texts
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
 # Letters, numbers and pictograms make words; accents and case do not count.
 _WORDS_MADE = (
-    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number',
+    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number', prefix='1 2',
         tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co So'")""",
     """CREATE TRIGGER images_inserted AFTER INSERT ON images BEGIN
         INSERT INTO images_words(rowid, infotext) VALUES (new.number, new.infotext); END""",

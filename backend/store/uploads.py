@@ -42,7 +42,7 @@ class Uploads:
         return self.keep(incoming.mask(data) if mask else incoming.picture(data), owner)
 
     def keep(self, image: Image.Image, owner: str) -> Upload:
-        """Store an image that is RGB or grey already."""
+        """Store an image that is RGB, grey or RGBA already."""
         data = incoming.png(image)
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name, owner)
@@ -75,6 +75,14 @@ class Uploads:
         """A problem for each field that names a missing picture."""
         missing = [field for field, name in _named(request) if not self._path(name, owner).is_file()]
         return [Problem(GONE, field) for field in missing]
+
+    def size(self, name: str, owner: str) -> tuple[int, int]:
+        """Width and height of an upload in pixels. NotFound, StorageError."""
+        try:
+            with Image.open(self.file(name, owner)) as image:
+                return image.size
+        except OSError as error:
+            raise StorageError(f"cannot be read: {error}") from error
 
     def _read(self, name: str, owner: str, field: str) -> bytes:
         try:

@@ -13,22 +13,24 @@ from torch import Tensor
 
 from backend.worker.checkpoints.base import Model
 from backend.worker.guidance import Row
+from backend.worker.seamless import seamless
 
 
 def denoise(model: Model, rows: Sequence[Row]) -> list[Tensor]:
-    """The denoised latent (C, h, w), float32, of each row. All rows share latent shape and context length."""
+    """The denoised latent (C, h, w), float32, of each row. All rows share `Row.kind`."""
     x = torch.stack([row.x for row in rows])                                                    # (B, C, h, w)
     context = torch.stack([row.context for row in rows])                                        # (B, T, D)
     sigma = torch.tensor([row.sigma for row in rows], device=x.device, dtype=torch.float32).view(-1, 1, 1, 1)
     times = [model.schedule.sigma_to_t(row.sigma) for row in rows]
     timesteps = torch.tensor(times, device=x.device, dtype=torch.float32)                       # (B,)
     total = sigma**2 + 1
-    output = model.predict(x * total.rsqrt(), timesteps, context, **_control(rows))
+    with seamless(model.unet, rows[0].tiling):
+        output = model.predict(x * total.rsqrt(), timesteps, context, **_control(rows))
     denoised = x - output * sigma if model.prediction == "epsilon" else x / total - output * sigma * total.rsqrt()
     return list(denoised.unbind(0))
 
 
 def _control(rows: Sequence[Row]) -> dict[str, Tensor]:
     """What only some networks take; all rows have it or none."""
-    shown = [row.inpaint for row in rows if row.inpaint is not None]
-    return {"inpaint": torch.stack(shown)} if shown else {}                                     # (B, 5, h, w)
+    shown = [row.channels for row in rows if row.channels is not None]
+    return {"channels": torch.stack(shown)} if shown else {}                                    # (B, K, h, w)

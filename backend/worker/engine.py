@@ -7,45 +7,40 @@ calls. It is driven by one thread, one `step()` at a time, inside `torch.inferen
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 import traceback
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from backend.errors import EaselError, OutOfMemory, Problem
 from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
-from backend.prompt.chunks import chunk
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.memory import Memory, out_of_memory
-from backend.worker.checkpoints.upscaler import Upscaler
+from backend.worker.coding import Coder
 from backend.worker.denoiser import denoise
+from backend.worker.faces import Find, Restore
 from backend.worker.guidance import Row
 from backend.worker.packing import BUCKETS, RowCurve
-from backend.worker.pipeline import Canvas, Decode, Encode, Look, draw
-from backend.worker.plan import plan
 from backend.worker.preview import jpeg, preview
-from backend.worker.program import Program, Task, kept
-from backend.worker.source import Source
+from backend.worker.program import Program, Task
+from backend.worker.retouch import Retouch, Retoucher
+from backend.worker.score import compose
 from backend.worker.upscaling import Enlarge, Expect, Inspect
+from backend.worker.work import Decode, Encode, Finished, Look
 
 log = logging.getLogger(__name__)
 
 FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
-TEXTS_KEPT = 512          # encoded prompts held for reuse
-LOOKS_KEPT = 16           # encoded pictures held for reuse
 PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
-
 
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
@@ -59,9 +54,9 @@ class Engine:
         self.emit = emit
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
+        self.retoucher = Retoucher(memory)
         self.curves: dict[tuple, RowCurve] = {}
-        self.texts: OrderedDict[tuple, Tensor] = OrderedDict()
-        self.looks: OrderedDict[tuple, Tensor] = OrderedDict()
+        self.coder = Coder(memory)
         self.calls_on_checkpoint = 0
 
     # ---- what the process calls ----
@@ -80,8 +75,8 @@ class Engine:
             self._drop(task)
             self.emit(Cancelled(job))
         elif index in task.drawing or index in task.waiting:
-            self._leave_out(task, index)
-            self.emit(Skipped(job, index))
+            for skipped in self._leave_out(task, index):
+                self.emit(Skipped(job, skipped))
             self._finish_if_empty(task)
 
     def step(self) -> bool:
@@ -91,7 +86,7 @@ class Engine:
         """
         self._admit()
         for program in self.programs:
-            if isinstance(program.work, Encode | Look | Inspect | Expect):
+            if isinstance(program.work, Encode | Look | Expect | Inspect | Find | Restore):
                 self._encode(program, program.work)
                 return True
         ready = [p for p in self.programs if isinstance(p.work, Decode)]
@@ -109,8 +104,9 @@ class Engine:
         if self.policy == "solo":
             task = next(iter(self.tasks.values()), None)
             while task and not self.programs and task.run.job in self.tasks:
-                for _ in range(min(task.run.request.batch_size, len(task.waiting))):
-                    self._start(task)
+                for _ in range(task.run.request.batch_size):
+                    if task.waiting:
+                        self._start(task)
             return
         while task := self._next_packed():
             self._start(task)
@@ -122,37 +118,26 @@ class Engine:
             return None
         if not self.programs:
             return waiting[0]
-        current = self.programs[0].task.run.checkpoint.key
+        edits = [task for task in waiting if task.edits]
+        if edits and not any(program.task.edits for program in self.programs):
+            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
+        waiting = [task for task in waiting if not task.edits]
+        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
+        if current is None:
+            return waiting[0] if waiting else None
         same = [task for task in waiting if task.run.checkpoint.key == current]
         others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
-        rows = sum(self._rows_of(program) for program in self.programs)
+        rows = sum(len(program.rows) or 2 for program in self.programs)
         if others_starve or rows >= BUCKETS[-1]:
             return None
         return min(same, key=lambda task: len(task.drawing), default=None)
 
-    @staticmethod
-    def _rows_of(program: Program) -> int:
-        return len(program.work) if isinstance(program.work, list) else 2
-
     def _start(self, task: Task) -> None:
-        index = task.waiting.popleft()
-        task.drawing.add(index)
+        indices = task.take()
         with self._border(task):
-            program = self._program(task, index)
+            program = compose(task, indices, None if task.edits else self._model(task), self._heard)
             self.programs.append(program)
             self._advance(program, None)
-
-    def _program(self, task: Task, index: int) -> Program:
-        model = self._model(task)
-        request = task.run.request.of_image(index)
-        if task.source is None:
-            task.source = Source.prepare(request, task.run.pictures)
-        shape = model.latent_shape(request.width, request.height)
-        canvas = Canvas(shape, model.device, model.prediction, model.sees_masks)
-        program = Program(task, index, model, plan(request, model.schedule))
-        program.expected = program.plan.calls
-        program.drawing = draw(program.plan, canvas, self._on_step(program), task.source)
-        return program
 
     def _model(self, task: Task) -> Model:
         checkpoint = task.run.checkpoint
@@ -166,76 +151,41 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: Encode | Look | Inspect | Expect) -> None:
+    def _encode(self, program: Program, work: Encode | Look | Expect | Retouch) -> None:
         with self._border(program.task, program):
             self._advance(program, self._prepared(program, work))
 
-    def _prepared(self, program: Program, work: Encode | Look | Inspect | Expect) -> Any:
+    def _prepared(self, program: Program, work: Encode | Look | Expect | Retouch) -> Any:
         match work:
             case Encode():
-                return [self._encoded(program, text) for text in work.texts]
+                request = program.task.run.request
+                return [self.coder.text(program.model, request, text) for text in work.texts]
             case Look():
-                return self._looked(program, work.pixels)
-            case Inspect():
-                return self._upscaler(program, work.upscaler).traits
+                latent, note = self.coder.look(program.model, work)
+                program.note(note)
+                return latent
             case Expect():
                 program.expected += work.tiles
                 return None
-
-    def _upscaler(self, program: Program, name: str) -> Upscaler:
-        return self.memory.upscalers.get(program.task.run.upscalers[name])
+        return self.retoucher.answer(program.task.run, work)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
-            self._advance(program, self._enlarged(program, work))
-
-    def _enlarged(self, program: Program, work: Enlarge) -> np.ndarray | None:
-        try:
-            pixels = self._upscaler(program, work.upscaler).run(work.tile)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            self.memory.free_cache()
-            return None
-        self._step_done(program)
-        return pixels
-
-    def _looked(self, program: Program, pixels: np.ndarray) -> Tensor:
-        """Encoded once for all pictures of a job, and for the next job from the same picture."""
-        key = (*program.model.identity, pixels.shape, hashlib.sha256(pixels.tobytes()).digest())
-        return kept(self.looks, key, LOOKS_KEPT, lambda: program.model.encode(pixels[None])[0])
-
-    def _encoded(self, program: Program, text: str) -> Tensor:
-        request, model = program.task.run.request, program.model
-        key = (*model.identity, text, request.clip_skip, request.emphasis)
-
-        def encode() -> Tensor:
-            chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
-            return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
-
-        return kept(self.texts, key, TEXTS_KEPT, encode)
+            pixels = self.retoucher.answer(program.task.run, work)
+            if pixels is not None:
+                self._step_done(program)
+            self._advance(program, pixels)
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
-        alike = [p for p in ready if p.model is first.model and p.work.latent.shape == first.work.latent.shape]
-        batch = alike[:DECODED_TOGETHER]
+        batch = [p for p in ready if p.model is first.model and p.work.kind == first.work.kind][:DECODED_TOGETHER]
         with self._shared_border(batch, self._decode):
-            for program, pixels in zip(batch, self._decoded(batch), strict=True):
+            decoded, note = self.coder.decode(first.model, [program.work for program in batch])
+            for program, pixels in zip(batch, decoded, strict=True):
+                program.note(note)
                 self._advance(program, pixels)
-
-    def _decoded(self, batch: list[Program]) -> Sequence[np.ndarray]:
-        latents = torch.stack([program.work.latent for program in batch])
-        try:
-            return batch[0].model.decode(latents)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-        self.memory.free_cache()
-        for program in batch:
-            program.notes.append("decoded in tiles: memory was short")
-        return [batch[0].model.decode_tiled(latent[None])[0] for latent in latents]
 
     def _pack(self) -> list[Slot]:
         """The rows of the next call: all that share the key of the program that waited longest."""
@@ -289,28 +239,44 @@ class Engine:
     def _advance(self, program: Program, answer: Any) -> None:
         with self._border(program.task, program):
             try:
-                program.work = program.drawing.send(answer)
-                program.answers = [None] * len(program.work) if isinstance(program.work, list) else []
+                work = program.drawing.send(answer)
+                while isinstance(work, Finished):
+                    self._deliver(program, work.pixels)
+                    if not program.due:
+                        return          # the rounds after this one were skipped
+                    work = program.drawing.send(None)
+                program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
             except StopIteration as end:
                 self._deliver(program, end.value)
 
     def _deliver(self, program: Program, pixels: np.ndarray) -> None:
-        task = program.task
-        self._leave_out(task, program.index)
+        task, due, notes = program.task, program.due[0], tuple(program.notes)
+        if not program.next():
+            self._close(program)
+        task.drawing.discard(due.index)
         self.emit(Picture(
-            job=task.run.job, index=program.index,
+            job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts={"Model hash": program.model.sha256[:10]}, notes=(*program.plan.notes, *program.notes),
+            facts=program.facts, notes=(*due.notes, *notes),
         ))
         self._finish_if_empty(task)
 
-    def _leave_out(self, task: Task, index: int) -> None:
-        for program in [p for p in self.programs if p.task is task and p.index == index]:
-            program.drawing.close()
-            self.programs.remove(program)
-        task.drawing.discard(index)
+    def _leave_out(self, task: Task, index: int) -> list[int]:
+        """Draw neither this picture nor those that would be made from it; which ones these are."""
         if index in task.waiting:
             task.waiting.remove(index)
+            return [index]
+        (program,) = (program for program in self.programs if program.task is task and program.draws(index))
+        out = [due for due in program.due if due.index >= index]
+        program.due = deque(due for due in program.due if due.index < index)
+        task.drawing.difference_update(due.index for due in out)
+        if not program.due:
+            self._close(program)
+        return [due.index for due in out]
+
+    def _close(self, program: Program) -> None:
+        program.drawing.close()
+        self.programs.remove(program)
 
     def _finish_if_empty(self, task: Task) -> None:
         if not task.waiting and not task.drawing:
@@ -318,8 +284,10 @@ class Engine:
             self.emit(Done(task.run.job))
 
     def _drop(self, task: Task) -> None:
-        for index in (*task.drawing, *task.waiting):
-            self._leave_out(task, index)
+        for program in [program for program in self.programs if program.task is task]:
+            self._close(program)
+        task.waiting.clear()
+        task.drawing.clear()
         self.tasks.pop(task.run.job, None)
 
     def _fail(self, task: Task, error: Exception) -> None:
@@ -358,15 +326,13 @@ class Engine:
         error.add_note(f"job {job}, picture {program.index}, call {program.call}, sigma {program.sigma:g}")
         return error
 
-    def _on_step(self, program: Program) -> Callable[[Noisy, Tensor], None]:
-        def heard(noisy: Noisy, denoised: Tensor) -> None:
-            program.sigma = noisy.sigma
-            self._step_done(program)
-            every = program.plan.request.preview_every
-            if every and program.call % every == 0 and program.call < program.expected:
-                self._preview(program, denoised)
-
-        return heard
+    def _heard(self, program: Program, noisy: Noisy, denoised: Tensor) -> None:
+        """A picture has made one denoiser call more."""
+        program.sigma = noisy.sigma
+        self._step_done(program)
+        every = program.task.run.request.preview_every
+        if every and program.call % every == 0 and program.call < program.expected:
+            self._preview(program, denoised)
 
     def _step_done(self, program: Program) -> None:
         program.call += 1
@@ -379,7 +345,7 @@ class Engine:
         if now < program.previewed + PREVIEW_SECONDS:
             return
         program.previewed = now
-        pixels, small = preview(program.model, denoised, program.plan.request.preview_method)
+        pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
         if small:
             self.memory.free_cache()
         self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))

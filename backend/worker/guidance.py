@@ -7,7 +7,7 @@ Liu et al. 2022, rescaled guidance is Lin et al. 2023 (section 3.4).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -24,7 +24,14 @@ class Row:
     x: Tensor            # (C, h, w) float32: the latent plus `sigma` times unit noise
     sigma: float
     context: Tensor      # (T, D): the encoded prompt
-    inpaint: Tensor | None = None       # (5, h, w): mask and hidden picture, for networks that take them
+    channels: Tensor | None = None      # (K, h, w): what inpainting and edit networks see beside the latent
+    tiling: bool = False                # opposite edges are neighbours
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], int, int, bool]:
+        """Rows of one kind fit into one call: latent shape, context length, channels shown, tiling."""
+        shown = 0 if self.channels is None else len(self.channels)
+        return tuple(self.x.shape), len(self.context), shown, self.tiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +58,6 @@ class Hook(Protocol):
     def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor: ...
 
 
-@dataclass(slots=True)
-class Blend:
-    """Inpainting's rule: where `mask` is 0 the picture stays `original`. (C, h, w) and (1, h, w), mask 0..1."""
-
-    original: Tensor
-    mask: Tensor
-
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return rows
-
-    def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
-        return self.kept(denoised)
-
-    def kept(self, latent: Tensor) -> Tensor:
-        """`latent` where the mask is 1, the original where it is 0."""
-        return latent * self.mask + self.original * (1 - self.mask)
-
-
-@dataclass(slots=True)
-class InpaintChannels:
-    """Shows an inpainting network the mask and the picture with the mask cut out: `channels` (5, h, w)."""
-
-    channels: Tensor
-
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return [replace(row, inpaint=self.channels) for row in rows]
-
-    def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
-        return denoised
-
-
 @dataclass(frozen=True, slots=True)
 class Strength:
     """How strongly to guide."""
@@ -105,30 +81,38 @@ class CFGDenoiser:
 
     def rows(self, noisy: Noisy) -> list[Row]:
         """The conditional rows in the order of the parts, then the unconditional one unless nothing depends on it."""
-        contexts = _equally_long([part.at(self.call) for part in self.parts])
-        if self._needs_uncond(noisy.sigma):
-            contexts.append(self.negative.at(self.call))
-        rows = [Row(noisy.x, noisy.sigma, context) for context in contexts]
+        rows = self.plain_rows(noisy)
         for hook in self.hooks:
             rows = hook.rows(noisy, rows)
         return rows
 
-    def combine(self, noisy: Noisy, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """(denoised, unconditional denoised) from the answers to `rows(noisy)`; both (C, h, w).
+    def plain_rows(self, noisy: Noisy) -> list[Row]:
+        """The rows before the hooks."""
+        contexts = equally_long([part.at(self.call) for part in self.parts])
+        if self._needs_uncond(noisy.sigma):
+            contexts.append(self.negative.at(self.call))
+        return [Row(noisy.x, noisy.sigma, context) for context in contexts]
 
-        uncond + sum_i weight_i * scale * (cond_i - uncond), as AUTOMATIC1111's combine_denoised. Where the
-        unconditional row was left out, the first conditional answer takes its place.
+    def combine(self, noisy: Noisy, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """(denoised, unconditional denoised) from the answers to `rows(noisy)`; both (C, h, w)."""
+        denoised, uncond = self.mixed(answers)
+        if self.strength.rescale:
+            denoised = self._rescaled(noisy, denoised, answers[0])
+        for hook in self.hooks:
+            denoised = hook.denoised(noisy, denoised)
+        self.call += 1
+        return denoised, uncond
+
+    def mixed(self, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """uncond + sum_i weight_i * scale * (cond_i - uncond), as AUTOMATIC1111's combine_denoised; and uncond.
+
+        Where the unconditional row was left out, the first conditional answer takes its place.
         """
         conditional = answers[: len(self.parts)]
         uncond = answers[len(self.parts)] if len(answers) > len(self.parts) else conditional[0]
         denoised = uncond
         for part, answer in zip(self.parts, conditional, strict=True):
             denoised = denoised + (answer - uncond) * (part.weight * self.strength.scale)
-        if self.strength.rescale:
-            denoised = self._rescaled(noisy, denoised, conditional[0])
-        for hook in self.hooks:
-            denoised = hook.denoised(noisy, denoised)
-        self.call += 1
         return denoised, uncond
 
     def _needs_uncond(self, sigma: float) -> bool:
@@ -177,7 +161,7 @@ def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generato
         return end.value
 
 
-def _equally_long(contexts: list[Tensor]) -> list[Tensor]:
+def equally_long(contexts: list[Tensor]) -> list[Tensor]:
     """Shorter encodings get their last vector repeated, as AUTOMATIC1111's stack_conds does."""
     longest = max(len(context) for context in contexts)
     return [c if len(c) == longest else torch.cat([c, c[-1:].expand(longest - len(c), -1)]) for c in contexts]

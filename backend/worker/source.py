@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
+from backend.extent import Margins, upscales
 from backend.request import Request
+from backend.worker.checkpoints.base import GREY
 from backend.worker.checkpoints.base import LATENT_SCALE as CELL
+from backend.worker.outpaint import grown, grown_mask, padded
 
 Pixels = NDArray[np.uint8]
 FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
@@ -27,14 +30,26 @@ Box = tuple[int, int, int, int]                                 # left, top, rig
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stays of the input: `picture` (H, W, 3) shows where `mask` (H, W) is 0; `box` is the part that was drawn."""
+    """What stays of the input: `picture` (H, W, 3) shows where `mask` (H, W) is 0.
+
+    `size` (height, width) is drawn: of the part `box`, or of the picture, then continued right and below if need be.
+    """
 
     picture: Pixels
     mask: Pixels
+    size: tuple[int, int]
     box: Box | None = None
+
+    def part(self) -> Pixels:
+        """What is drawn, as it is in the picture."""
+        if not self.box:
+            return padded(self.picture, *self.size)
+        part = Image.fromarray(self.picture).crop(self.box)
+        return np.asarray(fitted(part, self.size[1], self.size[0], "Resize and fill"))
 
     def around(self, drawn: Pixels) -> Pixels:
         """The drawn part in its place, blended by the mask: where that is 0, the input bit for bit."""
+        height, width = self.mask.shape
         if self.box:
             left, top, right, bottom = self.box
             part = fitted(Image.fromarray(drawn), right - left, bottom - top, "Crop and resize")
@@ -42,18 +57,24 @@ class Frame:
             whole[top:bottom, left:right] = np.asarray(part)
             drawn = whole
         share = self.mask[..., None].astype(np.uint32)
-        mixed = (drawn * share + self.picture * (255 - share) + 127) // 255
+        mixed = (drawn[:height, :width] * share + self.picture * (255 - share) + 127) // 255
         return mixed.astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`pixels` (H, W, 3) to encode; `mask` (H, W) in 0..255 at the same size, or None; `frame` for the end, or None."""
+    """`pixels` (H, W, 3) to encode; `mask` (H, W) in 0..255 at the same size, or None; `frame` for the end, or None.
+
+    `colours`: the picture whose colours the result gets. `soft`: the mask's grey levels count. `given`: this is what
+    the job started from, and not a later round of it.
+    """
 
     pixels: Pixels
     mask: Pixels | None = None
     frame: Frame | None = None
-    recolour: bool = False
+    colours: Pixels | None = None
+    soft: bool = False
+    given: bool = True
 
     @classmethod
     def prepare(cls, request: Request, files: Mapping[str, bytes]) -> Self | None:
@@ -61,12 +82,21 @@ class Source:
         if not request.init_image:
             return None
         picture = Image.open(io.BytesIO(files[request.init_image])).convert("RGB")
+        if upscales(request):
+            return cls(np.asarray(picture))
         mask = _mask(request, files, picture.size)
+        if margins := Margins.of(request):
+            picture = grown(picture, margins)
         if mask is None:
-            return cls(_working_size(request, picture), recolour=request.color_correction)
-        if request.inpaint_area == "Only masked":
-            return cls._part(request, picture, mask)
-        return cls._whole(request, picture, mask)
+            source = cls(_working_size(request, picture))
+        elif request.inpaint_area == "Only masked":
+            source = cls._part(request, picture, mask)
+        elif margins:
+            source = cls._grown(request, picture, mask)
+        else:
+            source = cls._whole(request, picture, mask)
+        colours = source.pixels if request.color_correction else None
+        return replace(source, colours=colours, soft=request.soft_inpainting)
 
     @classmethod
     def _whole(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
@@ -74,38 +104,59 @@ class Source:
         height, width = pixels.shape[:2]
         mask = fitted(mask, width, height, _pixel_mode(request))
         shown = fitted(picture, request.width, request.height, _pixel_mode(request))
-        firm = np.asarray(fitted(mask, request.width, request.height, "Just resize")).astype(np.uint16) * 2
-        frame = Frame(np.asarray(shown), firm.clip(0, 255).astype(np.uint8))
-        return cls(_content(request, pixels, mask), np.asarray(mask), frame, request.color_correction)
+        firm = _firm(fitted(mask, request.width, request.height, "Just resize"))
+        frame = Frame(np.asarray(shown), firm, (request.height, request.width))
+        return cls(_content(request, pixels, mask), np.asarray(mask), frame)
+
+    @classmethod
+    def _grown(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
+        frame = Frame(np.asarray(picture), _firm(mask), (request.height, request.width))
+        around = padded(np.asarray(mask), *frame.size)
+        return cls(_content(request, frame.part(), Image.fromarray(around)), around, frame)
 
     @classmethod
     def _part(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
         box = drawn_box(mask, request.masked_padding, request.width / request.height)
-        part = fitted(picture.crop(box), request.width, request.height, "Resize and fill")
         small = fitted(mask.crop(box), request.width, request.height, "Resize and fill")
-        frame = Frame(np.asarray(picture), np.asarray(mask), box)
-        return cls(_content(request, np.asarray(part), small), np.asarray(small), frame, request.color_correction)
+        levels = _firm(mask) if request.soft_inpainting else np.asarray(mask)
+        frame = Frame(np.asarray(picture), levels, (request.height, request.width), box)
+        return cls(_content(request, frame.part(), small), np.asarray(small), frame)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the picture is drawn."""
+        return self.frame is None or self.frame.box is None
 
     @property
     def latent_mask(self) -> NDArray[np.float32] | None:
-        """(H/8, W/8), 1 where cells are drawn anew and 0 where they stay."""
+        """(H/8, W/8), 1 where cells are drawn anew and 0 where they stay; between them only in soft inpainting."""
         if self.mask is None:
             return None
         height, width = self.mask.shape
         small = Image.fromarray(self.mask).resize((width // CELL, height // CELL), Image.Resampling.BICUBIC)
-        return np.around(np.asarray(small, dtype=np.float32) / 255)
+        levels = np.asarray(small, dtype=np.float32) / 255
+        return levels if self.soft else np.around(levels)
 
     @property
-    def hidden(self) -> Pixels:
+    def hidden(self) -> NDArray[np.float32]:
         """The pixels with grey under the mask: what an inpainting network is shown."""
         assert self.mask is not None
-        return np.where(self.mask[..., None] >= 128, np.uint8(128), self.pixels)
+        return np.where(self.mask[..., None] >= 128, np.float32(GREY), self.pixels)
 
     def finished(self, drawn: Pixels) -> Pixels:
         """The picture to save from what was drawn (H, W, 3)."""
-        if self.recolour:
-            drawn = recoloured(drawn, self.pixels)
+        if self.colours is not None:
+            drawn = recoloured(drawn, self.colours)
         return self.frame.around(drawn) if self.frame else drawn
+
+    def again(self, picture: Pixels) -> Self:
+        """The source of the next round, from the finished picture of this one under the same mask."""
+        if self.frame is None or self.mask is None:
+            return replace(self, pixels=picture, given=False)
+        frame = replace(self.frame, picture=picture)
+        pixels = frame.part()
+        mask = fitted(Image.fromarray(self.mask), pixels.shape[1], pixels.shape[0], "Just resize")
+        return replace(self, pixels=pixels, mask=np.asarray(mask), frame=frame, given=False)
 
 
 def fitted(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
@@ -159,15 +210,31 @@ def surroundings(picture: Pixels, mask: Image.Image) -> Pixels:
 
 
 def _mask(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image | None:
-    """Blurred grey levels of the picture's size, 255 to draw anew; None without a mask or when it marks nothing."""
-    if not request.mask:
+    """Blurred grey levels of the picture's size, 255 to draw anew; None without a mask or when it marks nothing.
+
+    With outpainting, of the grown picture's size and with its new sides.
+    """
+    mask = _marked(request, files, size) if request.mask else None
+    if margins := Margins.of(request):
+        return grown_mask(mask, size, margins, request.mask_blur)
+    if mask is None:
         return None
-    mask = Image.open(io.BytesIO(files[request.mask])).convert("L")
-    mask = mask if mask.size == size else mask.resize(size, LANCZOS)
-    mask = mask.point(lambda level: 255 if level >= 128 else 0)
-    mask = ImageOps.invert(mask) if request.mask_mode == "Inpaint not masked" else mask
     mask = mask.filter(ImageFilter.GaussianBlur(request.mask_blur)) if request.mask_blur else mask
     return mask if mask.getbbox() or request.inpaint_area == "Whole picture" else None
+
+
+def _marked(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image:
+    """The mask that was sent at the picture's size, 255 to draw anew: black and white, or with soft inpainting grey."""
+    mask = Image.open(io.BytesIO(files[request.mask])).convert("L")
+    mask = mask if mask.size == size else mask.resize(size, LANCZOS)
+    if not request.soft_inpainting:
+        mask = mask.point(lambda level: 255 if level >= 128 else 0)
+    return ImageOps.invert(mask) if request.mask_mode == "Inpaint not masked" else mask
+
+
+def _firm(mask: Image.Image) -> Pixels:
+    """Levels for putting together what was mixed before: twice as high, so that only the outer edge is mixed again."""
+    return (np.asarray(mask).astype(np.uint16) * 2).clip(0, 255).astype(np.uint8)
 
 
 def _pixel_mode(request: Request) -> str:

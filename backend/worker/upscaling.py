@@ -22,7 +22,7 @@ BUILT_IN = {
     "Nearest": Image.Resampling.NEAREST,
 }
 PASSES = 3                  # of one network over the same picture
-SMALLEST = 2 * OVERLAP      # a tile below this consists of overlap alone
+SMALLEST = 2 * OVERLAP      # the side of a tile; a smaller one would consist of overlap alone
 
 Size = tuple[int, int]      # width, height
 
@@ -133,9 +133,9 @@ def _passed(
         done = yield from _tiled(pixels, upscaler, blended(rows, columns), (size[1] / height, size[0] / width))
         if done is not None:
             return done, tile
-        if tile // 2 < SMALLEST:
+        if tile <= SMALLEST:
             raise OutOfMemory(f"{upscaler} needs more memory than there is, even in tiles of {tile} pixels")
-        tile //= 2
+        tile = max(tile // 2, SMALLEST)
         yield Expect(len(spans(height, size[1], tile)) * len(spans(width, size[0], tile)))
 
 

@@ -111,11 +111,14 @@ def fake() -> Iterator[tuple[object, str]]:
     import uvicorn
 
     import ui
+    from tests.browser import fake_history
     from tests.browser.fake import Fake, routes
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     house, port = Fake(), free_port()
+    house.past = fake_history.Past(house)
     app = routes(house)
+    app.include_router(fake_history.router(house.past))
     ui.mount(app, house)  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)

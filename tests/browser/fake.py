@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image as Pixels
@@ -23,7 +23,9 @@ from PIL import ImageDraw, ImageFilter
 
 from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
 from backend.http import files
+from backend.messages import UpscalerFile
 from backend.promptbook import PromptBook
+from backend.store.paints import Layer, Paints
 from backend.store.uploads import Upload, Uploads
 from tests.pure.door import NoneUsed
 
@@ -105,6 +107,8 @@ class Fake:
         self.promptbook = PromptBook(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
+        self.missing: set[str] = set()      # pictures whose file is gone
+        self.past: Any = None               # the stand-in history, where there is one
         self.notices: tuple[str, ...] = ()
         self.events: list[dict[str, Any]] = []
         self.changed = threading.Condition()
@@ -159,6 +163,12 @@ class Fake:
     def uploaded(self, upload_id: str, owner: str = "local") -> Path:
         return self.uploads.file(upload_id, owner)
 
+    def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
+        return Paints(self.uploads).keep(data, layer, owner)
+
+    def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
+        return Paints(self.uploads).sketch(picture, painted, owner)
+
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return MODELS
 
@@ -167,6 +177,12 @@ class Fake:
             if name_or_hash in ("", model.key, model.title):
                 return model
         raise NotFound(f"there is no checkpoint '{name_or_hash}'", field="checkpoint")
+
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        return [UpscalerFile("4x-Sharp", "", 4)]
+
+    def face_restorers(self) -> list[str]:
+        return []
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         model = self.checkpoint(checkpoint)
@@ -265,7 +281,7 @@ def listed(image: Image) -> dict[str, Any]:
     kept = ("id", "job", "index", "width", "height", "seed", "created", "format", "name")
     url = f"/easel/image/{image.id}"
     return {k: getattr(image, k) for k in kept} | {"url": url, "thumb": url + "/thumb", "prompt": image.request["prompt"],
-                                                       "init_image": image.request["init_image"]}
+                                                       "init_image": image.request["init_image"], "process": image.request["process"]}
 
 
 def routes(fake: Fake) -> FastAPI:
@@ -286,6 +302,8 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/image/{name}")
     @app.get("/easel/image/{name}/thumb")
     def image(name: str) -> Response:
+        if name in fake.missing or name not in fake.pictures:
+            return JSONResponse({"problems": [{"field": "image", "message": "its file is no longer there"}]}, 404)
         return Response(fake.pictures[name].bytes, media_type="image/png")
 
     @app.get("/easel/image/{name}/info")
@@ -300,6 +318,10 @@ def routes(fake: Fake) -> FastAPI:
         except UserError as error:
             return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
 
+    @app.post("/easel/upload/{over}/paint")
+    async def paint(layer: Annotated[Layer, Depends()], request: HttpRequest) -> dict[str, str]:
+        return {"id": fake.paint(await request.body(), layer)}
+
     @app.get("/easel/upload/{upload}.png")
     def uploaded(upload: str) -> Response:
         return files.uploaded(fake, "local", upload)  # type: ignore[arg-type]
@@ -307,6 +329,17 @@ def routes(fake: Fake) -> FastAPI:
     @app.get("/easel/upload/{upload}/layer.png")
     def layer(upload: str, over: str) -> Response:
         return files.layer(fake, "local", upload, over)  # type: ignore[arg-type]
+
+    @app.post("/easel/settings")
+    async def settings(request: HttpRequest) -> dict[str, Any]:
+        return {"infotext": "a cat\nSteps: 5, Sampler: Euler, Seed: 3, Size: 64x64", "values": {}, "missing": []}
+
+    @app.post("/easel/jobs")
+    async def submit(request: HttpRequest) -> JSONResponse:
+        try:
+            return JSONResponse({"id": fake.submit(await request.json()).id, "state": "queued"})
+        except UserError as error:
+            return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
 
     @app.get("/easel/jobs")
     def jobs(limit: int = 30) -> dict[str, Any]:
@@ -345,9 +378,11 @@ def main() -> None:
     import uvicorn
 
     import ui
+    from tests.browser import fake_history
 
     fake = Fake()
     app = routes(fake)
+    app.include_router(fake_history.router(fake_history.Past(fake)))
     ui.mount(app, fake)  # type: ignore[arg-type]
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 7871, log_level="warning")
 

@@ -10,13 +10,14 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image as Pillow
 
 from backend import Image, Job, Live, Status, preferences
 from backend.errors import NotAllowed, NotFound, Problem
-from backend.messages import Checkpoint
+from backend.messages import Checkpoint, UpscalerFile
 from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
@@ -47,6 +48,7 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads")
+        self.gallery = SimpleNamespace(is_missing=lambda image, owner: not self.image_file(image, owner).is_file())
         self.promptbook = PromptBook(settings.data, (), NoneUsed())
 
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
@@ -135,6 +137,12 @@ class Door:
         if name_or_hash in ("", DEMO.key, DEMO.title, "demo.safetensors", DEMO.short_hash):
             return DEMO
         raise NotFound("there is no such checkpoint", field="checkpoint")
+
+    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+        return [UpscalerFile("4x-Test", "/srv/secret/4x-Test.pth", 4)]
+
+    def face_restorers(self) -> list[str]:
+        return ["GFPGAN"]
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}

@@ -103,9 +103,15 @@ def without_images(path: Path) -> None:
         connection.execute("DROP TABLE images")
 
 
+def without_words(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"DROP TABLE {WORDS}")
+
+
 BREAKS: dict[Callable[[Path], None], str] = {
     garbage: "not a database", truncated: "malformed", empty: "empty", without_tables: "no tables", folder: "a folder lies", read_only: "readonly",
     newer: "newer Easel", hole: "", foreign: "not a database of Easel", without_images: "images is missing",
+    without_words: "images_words is missing",
 }
 
 
@@ -128,7 +134,7 @@ def test_a_broken_file_is_moved_aside_with_a_notice_and_the_house_works(path, da
     again.close()
 
 
-@pytest.mark.parametrize("damage", [read_only, newer, without_images], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", [read_only, newer, without_images, without_words], ids=lambda damage: damage.__name__)
 def test_jobs_that_can_be_read_are_carried_over_in_their_order(path, damage):
     fill(path)
     damage(path)

@@ -82,4 +82,4 @@ def test_lists_of_the_page(client: TestClient) -> None:
     assert [(one["kind"], one["name"], one["insert"]) for one in found] == [("wildcard", "colour", "__colour__")]
     assert client.get("/easel/complete?text=oi").json()["suggestions"][0]["kind"] == "style"
     assert client.get("/easel/complete?kind=nonsense").status_code == 422
-    assert client.get("/easel/complete").json() == {"suggestions": []}
+    assert client.get("/easel/complete").json() == {"text": "", "suggestions": []}

@@ -12,7 +12,7 @@ from backend.field import MAX_PROMPT, Field
 from backend.image import infotext
 from backend.image.a1111 import parse_version
 from backend.image.styles import extract
-from backend.request import FIELDS, MAX_SEED, Request
+from backend.request import FIELDS, MAX_SEED, OUTPAINT, Request
 from backend.version import VERSION
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -71,6 +71,9 @@ def requests(draw: st.DrawFn) -> Request:
         chosen.pop("width", None)
     chosen.pop("enable_hr" if chosen.get("init_image") else "mask", None)
     chosen.pop("process", None)
+    if {"mask", "loopback_loops", *OUTPAINT} & chosen.keys():
+        chosen.pop("sd_upscale", None)
+    chosen["sd_upscale_overlap"] = min(chosen.get("sd_upscale_overlap", 64), chosen.get("width", 512) - 8, chosen.get("height", 512) - 8)
     return Request.parse(chosen).with_seeds()
 
 

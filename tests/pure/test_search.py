@@ -23,7 +23,8 @@ from backend.store.search import Query, Search, expressions
 from backend.store.tables import ImageRow, JobRow
 
 WORDS = ["cat", "Cats", "category", "dog", "café", "CAFE", "naïve", "long_hair", "1girl", "猫", "red-haired", "(blue:1.2)", "<lora:x:0.8>",
-         "🐱", "masterpiece", "dogs", "Ä", "a", "hair", "hindi हिन्दी", "don't"]
+         "🐱", "masterpiece", "dogs", "Ä", "a", "hair", "hindi हिन्दी", "don't", "白い猫", "แมว"]
+DENSE = ["猫", "白", "แม"]
 SAMPLERS, MODELS = ["Euler a", "DPM++ 2M", "DDIM"], ["demo", "dream [v1]", "other"]
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -69,11 +70,21 @@ def everything(database: Database) -> list[ImageRow]:
 
 def tokens(text: str) -> list[str]:
     plain = "".join(c for c in unicodedata.normalize("NFD", text) if not "\u0300" <= c <= "\u036f").casefold()
-    kinds = "".join(c if unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) in ("So", "Co") else " " for c in plain)
-    return kinds.split()
+    return kept(plain).split()
+
+
+def kept(text: str) -> str:
+    return "".join(c if unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) in ("So", "Co") else " " for c in text)
+
+
+def is_dense(text: str) -> bool:
+    """Of a script without spaces: any part of the text is a word."""
+    return any(part in text for part in DENSE)
 
 
 def says(row: ImageRow, phrase: str, *, exact: bool) -> bool:
+    if is_dense(phrase):
+        return phrase in row.infotext
     wanted, said = tokens(phrase), tokens(row.infotext)
     places = range(len(said) - len(wanted) + 1)
     if exact:
@@ -85,7 +96,9 @@ def matches(row: ImageRow, owner: str, query: Query) -> bool:
     if row.owner != owner or row.deleted or bool(row.binned) != query.binned:
         return False
     for minus, quoted, word in re.findall(r'(-?)(?:"([^"]*)"|(\S+))', query.words):
-        if tokens(quoted or word) and says(row, quoted or word, exact=bool(quoted)) == bool(minus):
+        phrase = quoted or word
+        parts = kept(phrase).split() if is_dense(phrase) else [phrase]
+        if any(tokens(part) and says(row, part, exact=bool(quoted)) == bool(minus) for part in parts):
             return False
     return ((not query.checkpoint or f"Model: {query.checkpoint}" in row.infotext) and (not query.sampler or f"Sampler: {query.sampler}," in row.infotext)
             and (query.seed is None or row.seed == query.seed) and (not query.starred or row.starred)
@@ -106,13 +119,13 @@ def random_query(dice: random.Random) -> Query:
 
 def test_a_search_finds_what_a_plain_look_at_every_row_finds(database: Database) -> None:
     rows, search, dice, hits = everything(database), Search(database), random.Random(2), 0
-    for _ in range(400):
+    for _ in range(250):
         query, owner = random_query(dice), dice.choice(["ann", "bob"])
         expected = [row.id for row in rows if matches(row, owner, query)]
         found, total = search.page(owner, query, limit=1000)
         assert [one.image.id for one in found] == expected and total == len(expected), query
         hits += bool(expected)
-    assert hits > 100, "most searches found nothing: the test says little"
+    assert hits > 60, "most searches found nothing: the test says little"
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -140,6 +153,17 @@ def test_signs_alone_look_for_nothing() -> None:
     for text in ("", '"', "*", "-", "( )", '""', '-"', "\0"):
         assert expressions(text) == ("", ""), text
     assert expressions('cat "red circle" -dog unfin"ished quo') == ('"cat"* AND "red circle" AND "unfin"* AND "ished quo"*', '"dog"*')
+
+
+def test_scripts_without_spaces_are_searched_by_parts(tmp_path: Path) -> None:
+    database = Database(tmp_path / "easel.db")
+    with database.write() as session:
+        for name, text in {"1": "とても白い猫が好き、犬も", "2": "a 黒い猫", "3": "แมวสีขาว"}.items():
+            add(session, name, "ann", START, text)
+    for words, expected in {"猫": {"i1", "i2"}, "白い猫": {"i1"}, "-猫": {"i3"}, "猫 -犬": {"i2"}, "猫、犬": {"i1"}, '"白い"': {"i1"}, "a 猫": {"i2"}, "สีขาว": {"i3"}}.items():
+        found, total = Search(database).page("ann", Query(words=words))
+        assert ({one.image.id for one in found}, total) == (expected, len(expected)), words
+    database.close()
 
 
 def test_accents_and_case_do_not_count_and_words_are_beginnings(database: Database) -> None:
@@ -246,6 +270,22 @@ def test_what_is_rescued_of_the_first_version_is_searchable(tmp_path: Path) -> N
     database, rescue = open_database(path)
     assert rescue.images == 2
     assert Search(database).page("ann", Query(words="circle", checkpoint="demo", sampler="Euler a"))[1] == 1
+    database.close()
+
+
+def test_stars_and_the_bin_outlive_a_broken_database(tmp_path: Path) -> None:
+    path = tmp_path / "easel.db"
+    database = Database(path)
+    with database.write() as session:
+        for name, values in {"plain": {}, "star": {"starred": True}, "bin": {"binned": START}, "gone": {"deleted": True}}.items():
+            add(session, name, "ann", START, "a circle", digest="d" * 64, **values)
+    before = [(row.id, row.starred, row.binned, row.deleted, row.digest) for row in everything(database)]
+    database.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE images_words")
+    database, rescue = open_database(path)
+    assert rescue.images == 4 and [(row.id, row.starred, row.binned, row.deleted, row.digest) for row in everything(database)] == before
+    assert Search(database).page("ann", Query(words="circle"))[1] == 2
     database.close()
 
 

@@ -161,6 +161,23 @@ def in_base64(picture: Pillow.Image) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
+def test_a_drawn_picture_is_enlarged_and_keeps_its_settings(client: httpx.Client) -> None:
+    (drawn,) = txt2img(client).json()["images"]
+    answer = client.post("/sdapi/v1/extra-single-image", json={"image": drawn, "upscaler_1": "Lanczos", "upscaling_resize": 2.5})
+    assert answer.status_code == 200, answer.text
+    picture = Pillow.open(io.BytesIO(base64.b64decode(answer.json()["image"])))
+    assert picture.size == (160, 160)
+    text, found = picture.text["parameters"], infotext.read(picture.text["parameters"], picture.text["easel"]).values
+    assert text.endswith("Postprocess upscale by: 2.5, Postprocess upscaler: Lanczos") and found["prompt"] == SMALL["prompt"]
+    assert (found["steps"], found["width"], found["seed"]) == (2, 64, 7)
+
+
+def test_an_unknown_upscaler_is_named_with_what_there_is(client: httpx.Client) -> None:
+    answer = client.post("/sdapi/v1/extra-single-image", json={"image": in_base64(Pillow.new("RGB", (9, 9))), "upscaler_1": "nope"})
+    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "upscaler_1"]
+    assert "Lanczos, Nearest" in answer.json()["detail"][0]["msg"]
+
+
 def img2img(client: httpx.Client, **values: Any) -> httpx.Response:
     start = in_base64(Pillow.linear_gradient("L").resize((64, 64)).convert("RGB"))
     return client.post("/sdapi/v1/img2img", json={**SMALL, "init_images": [start], **values})

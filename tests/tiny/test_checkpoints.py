@@ -32,6 +32,7 @@ from backend.worker.checkpoints import sd1, vae
 from backend.worker.checkpoints.base import Model, apply_emphasis
 from backend.worker.checkpoints.loader import FAMILIES, load
 from backend.worker.checkpoints.memory import Memory, out_of_memory
+from backend.worker.checkpoints.vae import Tiles
 from backend.worker.device import place
 from tests.tiny import ldm
 
@@ -302,7 +303,7 @@ def test_inpainting_network_takes_nine_channels(tmp_path: Path) -> None:
     x, t, context = torch.randn(2, 4, 8, 8), torch.tensor([5.0, 9.5]), torch.randn(2, 77, 32)
     with torch.inference_mode():
         assert loaded.predict(x, t, context).shape == (2, 4, 8, 8)
-        assert loaded.predict(x, t, context, inpaint=torch.zeros(2, 5, 8, 8)).shape == (2, 4, 8, 8)
+        assert loaded.predict(x, t, context, channels=torch.zeros(2, 5, 8, 8)).shape == (2, 4, 8, 8)
 
 
 # ---- running ----
@@ -360,7 +361,7 @@ def test_one_tile_is_the_whole_picture(model: Model) -> None:
 def test_tiles_leave_no_seams(model: Model, monkeypatch: pytest.MonkeyPatch, tile: int, overlap: int) -> None:
     monkeypatch.setattr(vae, "_decode", lambda network, z: nn.functional.interpolate(z[:, :3], scale_factor=8))
     latent = torch.randn(2, 4, 33, 17)
-    tiled = model.decode_tiled(latent, tile, overlap).astype(int)
+    tiled = model.decode_tiled(latent, Tiles(tile, overlap)).astype(int)
     assert np.abs(tiled - model.decode(latent)).max() <= 1
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance import Blend, CFGDenoiser, Conditioning, Row, Strength, guided
+from backend.worker.guidance import CFGDenoiser, Conditioning, Row, Strength, guided
+from backend.worker.masking import Blend
 
 EXTRAS = json.loads((Path(__file__).parents[1] / "golden" / "extras.json").read_text())
 

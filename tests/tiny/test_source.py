@@ -51,7 +51,7 @@ def drawn(house, request: Request, files: dict[str, Image.Image] | None = None) 
 
 
 def draw(house, request: Request, files: dict[str, Image.Image] | None = None) -> list[np.ndarray]:
-    pictures = drawn(house, request, files).of(Picture)
+    pictures = sorted(drawn(house, request, files).of(Picture), key=lambda p: p.index)
     return [np.frombuffer(p.pixels, np.uint8).reshape(p.height, p.width, 3) for p in pictures]
 
 
@@ -159,7 +159,7 @@ def test_nothing_to_start_from_is_no_source():
 
 def test_inpainting_equals_the_peers_blend():
     """Outside the mask the latent is the picture's own at the end, whatever the sampler did."""
-    from backend.worker.guidance import Blend
+    from backend.worker.masking import Blend
 
     own, other = torch.randn(4, 8, 8), torch.randn(4, 8, 8)
     mask = torch.zeros(1, 8, 8)
@@ -179,7 +179,7 @@ def test_an_inpainting_network_is_shown_the_mask_and_the_hidden_picture(tmp_path
     checkpoints = {c.key: c for c in Catalog((tmp_path,), tmp_path / "data").scan()}
     shown = []
     predict = SD1.predict
-    monkeypatch.setattr(SD1, "predict", lambda self, *args, **control: shown.append(control["inpaint"]) or predict(self, *args, **control))
+    monkeypatch.setattr(SD1, "predict", lambda self, *args, **control: shown.append(control["channels"]) or predict(self, *args, **control))
     memory = Memory(place("cpu", exact=True))
     mask = Image.new("L", (64, 64))
     mask.paste(255, (32, 0, 64, 64))
@@ -189,8 +189,8 @@ def test_an_inpainting_network_is_shown_the_mask_and_the_hidden_picture(tmp_path
     channels = shown[0][0]
     assert channels.shape == (5, 8, 8)
     assert channels[0, :, :4].max() == 0 and channels[0, :, 4:].min() == 1
-    hidden = np.asarray(before).copy()
-    hidden[:, 32:] = 128
+    hidden = np.asarray(before).astype(np.float32)
+    hidden[:, 32:] = 127.5
     with torch.inference_mode():
         latent = memory.get(checkpoints["first"]).encode(hidden[None])[0]
     assert torch.allclose(channels[1:], latent, atol=1e-5)

@@ -32,13 +32,14 @@ window.easel = (() => {
   const on = (type, handler) => (listeners[type] ??= []).push(handler);
   const tell = (type, detail) => (listeners[type] ?? []).forEach(handler => handler(detail));
 
+  const said = body => body.problems?.map(problem => problem.message).join("; ") || body.errors;
   async function ask(url, options) {
     const answer = await fetch(url, options);
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(body.problems?.map(problem => problem.message).join("; ") || body.errors || `The server answered ${answer.status}.`);
+    if (!answer.ok) throw Object.assign(new Error(said(body) || `The server answered ${answer.status}.`), { status: answer.status, problems: body.problems ?? [] });
     return body;
   }
-  const post = url => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+  const post = (url, body = {}) => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
   const sendFile = (url, file) => ask(url, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
 
@@ -85,7 +86,9 @@ window.easel = (() => {
   // The tab that is open, by its name; and the way into one.
   const tab = () => find('#tabs [role="tab"][aria-selected="true"]')?.id.replace(/^tab_(.*)-button$/, "$1") ?? "txt2img";
   function open(name) {
-    if (tab() !== name) find(`#tab_${name}-button`)?.click();
+    const button = find(`#tab_${name}-button`);
+    if (tab() !== name) button?.click();
+    button?.scrollIntoView({ block: "nearest", inline: "nearest" });
     return appeared(`#${name}_apply`);
   }
 

@@ -25,8 +25,8 @@
     }
 
     restore(names, values) {
-      const kept = this.kept() ?? {};
-      this.known(names, names.map((name, i) => name in kept && name in fields ? kept[name] : values[i]));
+      const kept = this.kept() ?? easel.settings.defaults(this.tab);
+      this.known(names, names.map((name, i) => name in kept ? kept[name] : values[i]));
       this.restored = true;
       return names.map(name => this.values[name]);
     }
@@ -46,7 +46,7 @@
     }
 
     fitting(checkpoint, name) {
-      return facts.defaults[checkpoint]?.[name] ?? fields[name].default;
+      return facts.defaults[checkpoint]?.[name] ?? fields[name]?.default;
     }
 
     // Another checkpoint: values that were the former one's defaults follow, the person's own stay.
@@ -59,6 +59,14 @@
         name !== "checkpoint" && values[i] === this.fitting(former, name) ? this.fitting(next, name) : values[i]);
       this.known(names, moved);
       return moved;
+    }
+
+    // As a new browser would start: the person's own defaults, over what suits the checkpoint. Pictures and prompt stay.
+    home() {
+      const own = easel.settings.defaults(this.tab);
+      const starts = Object.keys(this.values).filter(name => fields[name]?.start);
+      this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
+      say("Your defaults are back.");
     }
 
     apply(values) {
@@ -76,6 +84,7 @@
     reuse(request) {
       easel.open(this.tab);
       this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
+      tell("reused", { form: this, request });
       say("Settings taken over.");
     }
 
@@ -94,14 +103,14 @@
       else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
     }
 
-    async mark(problems) {
+    async mark(problems, focus = true) {
       const boxes = [];
       for (const { field, message } of problems) {
         const box = field && await this.unfolded(field);
         if (box) boxes.push(this.wrong(box, field, message));
         else easel.note(sentence(field, message), 12000);
       }
-      find("input, textarea", boxes[0] ?? document.createElement("i"))?.focus();
+      if (focus) find("input, textarea", boxes[0] ?? document.createElement("i"))?.focus();
     }
 
     wrong(box, name, message) {
@@ -153,7 +162,7 @@
   easel.learn = news => {
     facts = news ?? facts;
     heard();
-    for (const form of Object.values(forms)) if (!form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default] });
+    for (const form of Object.values(forms)) if ("checkpoint" in form.values && !form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default], ...easel.settings.defaults(form.tab) });
     tell("facts", facts);
   };
   easel.examples = tab => facts.examples[easel.form(tab).checkpoint] ?? [];

@@ -70,7 +70,7 @@
 
   const press = id => { const button = find(id); if (button && !button.disabled) button.click(); };
   function keys(event) {
-    if (event.isComposing || find("dialog[open]")) return;
+    if (event.isComposing || find("dialog:modal")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); press(`#${easel.tab()}_generate`); }
     else if (event.key === "Enter" && event.altKey) { event.preventDefault(); press(`#${easel.tab()}_skip`); }
     else if (event.key === "Escape" && event.target.getAttribute?.("aria-expanded") !== "true") press(`#${easel.tab()}_interrupt`);

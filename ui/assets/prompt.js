@@ -65,4 +65,5 @@
   });
 
   easel.reweigh = reweigh;
+  easel.put = put;
 })();

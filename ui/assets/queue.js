@@ -49,7 +49,7 @@
     if (focused) find(`[data-row="${CSS.escape(focused)}"]`, root)?.focus({ preventScroll: true });
   }
 
-  const title = job => job.prompt || "(no prompt)";
+  const title = job => job.prompt || (tabOf(job.id) === "extras" ? "Extras" : "(no prompt)");
   const button = (label, job, verb, handler) =>
     make("button", { type: "button", class: "act", "data-row": `${verb} ${job.id}`, "aria-label": `${label}: ${title(job)}`, onclick: handler }, label);
 

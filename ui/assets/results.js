@@ -7,7 +7,7 @@
   let images = [], complete = false;
 
   const described = image => `${image.prompt || "Picture without a prompt"} (seed ${image.seed})`;
-  const tabOf = image => image.init_image ? "img2img" : "txt2img";
+  const tabOf = image => image.process === "Extras" ? "extras" : image.init_image ? "img2img" : "txt2img";
   const known = id => images.some(image => image.id === id);
   const renderAll = () => Object.values(views).forEach(view => view.render());
 
@@ -155,7 +155,11 @@
       link.download = image.name ?? "";
       if (text.dataset.id === image.id) return;
       text.dataset.id = image.id;
-      try { fillInfo(text, (await info(image)).infotext, image.id); } catch (error) { fillInfo(text, error.message, image.id); text.dataset.id = ""; }
+      const hires = find('[data-act="hires"]', this.root);
+      hires.hidden = true;
+      info(image).then(({ request }) => { if (text.dataset.id === image.id) hires.hidden = !easel.hires.fits(request); }, () => {});
+      const fill = told => { if (text.dataset.id === image.id) fillInfo(text, told); };
+      try { fill((await info(image)).infotext); } catch (error) { fill(error.message); text.dataset.id = ""; }
     }
 
     async act(name) {
@@ -163,6 +167,9 @@
       if (name === "open") this.lightbox.open(image);
       if (name === "reuse") easel.form(tabOf(image)).reuse((await info(image)).request);
       if (name === "send") await easel.picture.send(image, (await info(image)).request);
+      if (name === "inpaint") await easel.picture.send(image, (await info(image)).request, { inpaint: true });
+      if (name === "hires") await easel.hires.submit((await info(image)).request, this.tab);
+      if (name === "extras") await easel.extras.send({ url: image.url, infotext: (await info(image)).infotext });
       if (name === "copy") { await easel.copy((await info(image)).infotext); }
     }
 
@@ -201,8 +208,7 @@
     }
   }
 
-  function fillInfo(text, infotext, id) {
-    if (text.dataset.id !== id) return;
+  function fillInfo(text, infotext) {
     const [, prompt, negative, settings] = /^([^]*?)(?:(?:^|\n)Negative prompt:([^]*?))?(?:(?:^|\n)(Steps: [^]*))?$/.exec(infotext);
     find(".infotext-prompt", text).textContent = prompt.trim();
     find(".infotext-negative", text).textContent = negative?.trim() ? `Negative prompt: ${negative.trim()}` : "";
@@ -216,6 +222,8 @@
   on("submitted", ({ tab }) => view(tab).choose(null));
   on("facts", renderAll);
   on("form", form => { const own = views[form.tab]; if (own?.root && !own.list().length) own.renderExamples(); });
+  on("binned", ids => { images = images.filter(image => !ids.includes(image.id)); renderAll(); });
+  on("restored", () => { images = []; load().catch(() => {}); });
   on("live", event => {
     if (event.type === "progress") view(easel.queue.tabOf(event.job)).preview(event);
     if (event.type === "image") add({ ...event.image, job: event.job });
@@ -225,4 +233,5 @@
   });
 
   easel.results = view;
+  easel.fillInfo = fillInfo;
 })();

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from backend import Backend, UserError
 from ui.fields import Form
 from ui.visitor import owner
 
-Complete = Callable[..., dict[str, Any]]    # (backend, owner, values, **aside) -> values; may raise UserError
+Complete = Callable[[Backend, str, dict[str, Any]], dict[str, Any]]     # owner, values -> values; may raise UserError
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
     with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
-        generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
-        with gr.Row(elem_classes=["stops"]):
-            interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
-            skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
+        generate = buttons(form, backend)
         _tools(form, backend)
+    return generate
+
+
+def buttons(form: Form, backend: Backend) -> gr.Button:
+    """Generate, Interrupt and Skip; returns the first."""
+    generate = gr.Button("Generate", variant="primary", elem_id=f"{form.tab}_generate", elem_classes=["generate"])
+    with gr.Row(elem_classes=["stops"]):
+        interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
+        skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
     interrupt.click(_for_owner(backend.interrupt), trigger_mode="multiple", **QUIET)
     skip.click(_for_owner(backend.skip), trigger_mode="multiple", **QUIET)
     return generate
@@ -34,10 +39,14 @@ def _tools(form: Form, backend: Backend) -> None:
     with gr.Row(elem_classes=["tools"]):
         read = gr.Button("Read settings from the prompt box, or from the picture shown", elem_id=f"{form.tab}_paste",
                          elem_classes=["icon", "icon-read"])
+        used = gr.Button("Prompts used before", elem_id=f"{form.tab}_used", elem_classes=["icon", "icon-history"])
         clear = gr.Button("Clear the prompt", elem_id=f"{form.tab}_clear_prompt", elem_classes=["icon", "icon-clear"])
+        home = gr.Button("Back to my defaults", elem_id=f"{form.tab}_home", elem_classes=["icon", "icon-home"])
     found = gr.JSON(visible=False)
     read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
         fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
+    home.click(fn=None, js=f"() => easel.form('{form.tab}').home()")
+    used.click(fn=None, js=f"() => easel.used.open('{form.tab}')")
     clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
 
 
@@ -48,12 +57,13 @@ def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     return read
 
 
-def wire_generate(generate: gr.Button, form: Form, backend: Backend, aside: Mapping[str, Component],
-                  complete: Complete) -> None:
-    """Every click lands, also while earlier ones are on their way; the answer comes at once."""
+def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: Complete, before: str | None) -> None:
+    """Every click lands, also while earlier ones are on their way; the answer comes at once.
+
+    `before` is a script that the form's values pass first, `complete` what makes fields of them on the server.
+    """
     answer = gr.JSON(visible=False)
-    inputs = {**form.components, **aside}
-    generate.click(_submitting(backend, tuple(aside), complete), outputs=[answer], inputs_kwargs=inputs,
+    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
 
@@ -63,12 +73,10 @@ def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, 
     return values
 
 
-def _submitting(backend: Backend, aside: tuple[str, ...], complete: Complete) -> Callable[..., dict[str, Any]]:
+def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str, Any]]:
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
-        beside = {name: values.pop(name) for name in aside}
         try:
-            values = complete(backend, owner(request), values, **beside)
-            return {"job": backend.submit(values, owner(request)).id}
+            return {"job": backend.submit(complete(backend, owner(request), values), owner(request)).id}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

@@ -13,6 +13,7 @@ from backend import FIELDS, Backend, EaselError
 @dataclass(frozen=True)
 class Bar:
     checkpoint: gr.Dropdown
+    refresh: gr.Button          # renews the lists of models
     facts: gr.JSON              # for the scripts: see `facts`
 
 
@@ -22,10 +23,10 @@ def place(backend: Backend) -> Bar:
         checkpoint = gr.Dropdown(
             choices(backend), value=facts(backend)["default"] or None, allow_custom_value=True,
             label=FIELDS["checkpoint"].label, elem_id="checkpoint", elem_classes=["field"], min_width=180)
-        refresh = gr.Button("Refresh the list of checkpoints", elem_id="refresh_checkpoints",
+        refresh = gr.Button("Refresh the lists of checkpoints and upscalers", elem_id="refresh_checkpoints",
                             elem_classes=["icon", "icon-refresh"])
         gr.HTML('<p class="worker" id="worker"></p>', elem_id="worker_state")
-    bar = Bar(checkpoint, gr.JSON(visible=False))
+    bar = Bar(checkpoint, refresh, gr.JSON(visible=False))
     refresh.click(lambda: _renewed(backend), outputs=[checkpoint, bar.facts], queue=False, show_progress="hidden",
                   api_visibility="private").then(**learn(bar))
     return bar

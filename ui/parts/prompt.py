@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from backend import Backend, EaselError
 from ui.fields import Form
+from ui.visitor import owner
 
 BOXES = ("prompt", "negative_prompt")
 
@@ -27,16 +28,23 @@ def _box(form: Form, name: str, lines: int) -> gr.HTML:
 def wire_counters(form: Form, counters: dict[str, gr.HTML], backend: Backend) -> None:
     """Only the newest text is counted when typing is faster than counting."""
     for name, counter in counters.items():
-        inputs = [form[name], form["checkpoint"], form["steps"]]
-        gr.on([component.change for component in inputs], partial(_count, backend), inputs, [counter], queue=False,
+        inputs = [form[name], form["checkpoint"], form["steps"], form["styles"]]
+        gr.on([component.change for component in inputs], _counting(backend, name), inputs, [counter], queue=False,
               trigger_mode="always_last", show_progress="hidden", api_visibility="private")
 
 
-def _count(backend: Backend, text: str | None, checkpoint: str | None, steps: Any) -> str:
-    try:
-        return _counter(*backend.count_tokens(text or "", checkpoint or "", int(steps or 1)))
-    except (EaselError, ValueError, OverflowError):
-        return ""  # a checkpoint that is gone, half a number: the field itself will say so
+def _counting(backend: Backend, name: str) -> Callable[..., str]:
+    """Counts what is typed together with the chosen styles."""
+
+    def count(text: str | None, checkpoint: str | None, steps: Any, styles: list[str] | None, asked: gr.Request) -> str:
+        texts = dict.fromkeys(BOXES, "") | {name: text or ""}
+        try:
+            both = backend.promptbook.apply(styles or [], *texts.values(), owner(asked)) if styles else texts.values()
+            return _counter(*backend.count_tokens([*both][BOXES.index(name)], checkpoint or "", int(steps or 1)))
+        except (EaselError, ValueError, OverflowError):
+            return ""  # a checkpoint or a style that is gone, half a number: the field itself will say so
+
+    return count
 
 
 def _counter(used: int, room: int) -> str:

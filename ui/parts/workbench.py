@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import gradio as gr
-from gradio.components import Component
 
 from backend import Backend
 from ui.fields import Form
-from ui.parts import actions, checkpoint_bar, prompt, results, seed, size
+from ui.parts import actions, checkpoint_bar, prompt, results, seed, size, styles
 
 
 @dataclass
 class Workbench:
-    """A tab in the making. `aside` holds components that travel with the form at Generate and are no fields;
-    `complete` turns them into field values.
-    """
+    """A tab in the making. At Generate the form's values pass the script `before`, then `complete` on the server."""
 
     form: Form
-    aside: dict[str, Component] = field(default_factory=dict)
     complete: actions.Complete = actions.as_it_is
+    before: str | None = None
 
 
 @contextmanager
@@ -35,14 +32,16 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) 
         with gr.Column(elem_classes=["prompts"], min_width=200):
             counters = prompt.place(form)
             form.rest("prompt")
+            styles.place(form)
         generate = actions.place(form, backend)
     with gr.Row(elem_id=f"{tab}_body", elem_classes=["body"]):
         with gr.Column(elem_classes=["settings"], min_width=280, scale=5):
             yield bench
         results.place(tab)
     prompt.wire_counters(form, counters, backend)
-    actions.wire_generate(generate, form, backend, bench.aside, bench.complete)
-    _keep(form, page)
+    styles.wire(form, backend, page)
+    actions.wire_generate(generate, form, backend, bench.complete, bench.before)
+    keep(form, page)
 
 
 def sampling(form: Form) -> None:
@@ -71,12 +70,13 @@ def advanced(form: Form) -> None:
         form.rest("guidance", "advanced")
 
 
-def _keep(form: Form, page: gr.Blocks) -> None:
+def keep(form: Form, page: gr.Blocks) -> None:
     """The browser keeps the form: saved at every change, back after a refresh, without asking the server."""
     script = f"(...values) => easel.form('{form.tab}').%s({form.names}, values)"
     everything = {"fn": None, "inputs": form.all}
     page.load(**everything, outputs=form.all, js=script % "restore")
     gr.on([component.change for component in form.all], **everything, js=script % "save")
-    form["checkpoint"].input(**everything, outputs=form.all, js=script % "follow")
+    if "checkpoint" in form.components:
+        form["checkpoint"].input(**everything, outputs=form.all, js=script % "follow")
     apply = gr.Button("Apply", visible="hidden", elem_id=f"{form.tab}_apply")
     apply.click(**everything, outputs=form.all, js=script % "take")

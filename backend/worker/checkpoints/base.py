@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from backend.messages import Checkpoint
 from backend.sampling.discretisation import NoiseSchedule
 from backend.worker.checkpoints import vae
+from backend.worker.checkpoints.vae import TILES, Tiles
 from backend.worker.device import Placement
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ Prediction = Literal["epsilon", "v"]
 Pixels = NDArray[np.uint8]
 LATENT_SCALE = vae.SCALE
 """Pixels per latent cell, in each direction."""
+GREY = 127.5
+"""The level halfway between black and white: 0 for a VAE. Inpainting networks see it where they are to paint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +98,28 @@ class Model(ABC):
         """Run the UNet on rows: its raw output (epsilon or v, see `prediction`) as float32 (B, 4, h, w).
 
         `x` (B, 4, h, w), already scaled to unit variance; `timesteps` (B,), may be fractional; `context` (B, T, C).
-        `control` goes to the UNet (additional residuals of ControlNet and others).
+        `control` goes to the UNet (additional residuals of ControlNet and others), but for `channels` (B, K, h, w):
+        what a network is shown beside the latent, see `sees_masks` and `sees_pictures`.
         """
 
     def decode(self, latent: Tensor) -> Pixels:
         """Latents (B, 4, h, w) -> pixels (B, 8h, 8w, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
         return vae.decode(self.vae, latent)
 
-    def decode_tiled(self, latent: Tensor, tile: int = 64, overlap: int = 16) -> Pixels:
-        """As `decode`, in overlapping square tiles of `tile` latent cells: needs the memory of one tile."""
-        return vae.decode_tiled(self.vae, latent, tile, overlap)
+    def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
+        """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
+        return vae.decode_tiled(self.vae, latent, tiles, wrap)
 
     def encode(self, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
-        """Pixels (B, H, W, 3) uint8 RGB, H and W multiples of 8 -> latents (B, 4, H/8, W/8).
+        """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of 8 -> latents (B, 4, H/8, W/8).
 
         The mean of the VAE's distribution, or with unit `noise` of the latent's shape a sample of it.
         """
         return vae.encode(self.vae, pixels, noise)
+
+    def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
+        """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""
+        return vae.encode_tiled(self.vae, pixels, tiles, wrap)
 
     def preview(self, latent: Tensor) -> Pixels:
         """A rough picture of latents (B, 4, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""
@@ -123,7 +131,12 @@ class Model(ABC):
 
     @property
     def sees_masks(self) -> bool:
-        """Whether `predict` takes `inpaint`: an inpainting network."""
+        """An inpainting network: its channels are the mask and the latent of the picture with the mask cut out."""
+        return False
+
+    @property
+    def sees_pictures(self) -> bool:
+        """An edit network: its channels are the latent of the picture to edit, or zeros for none."""
         return False
 
     @property

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 import torch
@@ -15,8 +16,6 @@ from backend.catalog import fingerprint
 from backend.messages import Checkpoint, UpscalerFile
 from backend.worker.checkpoints.base import Model
 from backend.worker.checkpoints.loader import load
-from backend.worker.checkpoints.upscaler import Upscaler
-from backend.worker.checkpoints.upscaler import load as load_upscaler
 from backend.worker.device import Placement
 
 log = logging.getLogger(__name__)
@@ -27,6 +26,13 @@ CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; 
 UPSCALER_BYTES = 1 << 30        # for upscalers, beside the checkpoints' budget; the one in use always stays
 
 Fingerprint = tuple[int, int]
+
+
+class Tool(Protocol):
+    """A network that works on pixels."""
+
+    file: UpscalerFile
+    bytes: int
 
 
 @dataclass(slots=True)
@@ -135,27 +141,27 @@ class Memory:
 
 
 class Upscalers:
-    """Loaded upscalers within a small budget of their own, the least recently used one leaving first."""
+    """Loaded upscalers and restorers within a small budget of their own, the least recently used one leaving first."""
 
     def __init__(self, placement: Placement, budget_bytes: int = UPSCALER_BYTES) -> None:
         self.placement, self.budget_bytes = placement, budget_bytes
-        self._held: OrderedDict[tuple[str, Fingerprint | None], Upscaler] = OrderedDict()
+        self._held: OrderedDict[tuple[str, Fingerprint | None], Tool] = OrderedDict()
 
-    def get(self, file: UpscalerFile) -> Upscaler:
-        """The upscaler in memory, read from its file if need be (again if the file has changed). CheckpointError."""
+    def get(self, file: UpscalerFile, load: Callable[[UpscalerFile, Placement], Tool]) -> Tool:
+        """What the file holds, read by `load` if need be (again if the file has changed). Raises CheckpointError."""
         key = file.path, fingerprint(file.path)
         if key not in self._held:
             for known in [known for known in self._held if known[0] == file.path]:
                 del self._held[known]
             self._make_room(key[1][0] if key[1] else 0)
-            self._held[key] = load_upscaler(file, self.placement)
+            self._held[key] = load(file, self.placement)
         self._held.move_to_end(key)
         return self._held[key]
 
     @property
     def loaded(self) -> tuple[str, ...]:
         """Names of the upscalers in memory, the least recently used first."""
-        return tuple(upscaler.file.name for upscaler in self._held.values())
+        return tuple(held.file.name for held in self._held.values())
 
     def clear(self) -> None:
         """Let go of all."""

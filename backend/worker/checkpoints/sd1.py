@@ -1,7 +1,7 @@
 """Stable Diffusion 1: CLIP-L text encoder, UNet with cross-attention, KL autoencoder (Rombach et al. 2022).
 
-Also its 9-channel inpainting variation, and networks of the same build in other sizes: what a file's shapes say
-overrides the published configuration.
+Also its inpainting (9 channels) and InstructPix2Pix (8) variations, and networks of the same build in other sizes:
+what a file's shapes say overrides the published configuration.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
 from backend.worker.checkpoints import vae
 from backend.worker.checkpoints.assemble import assemble
-from backend.worker.checkpoints.base import LATENT_SCALE, Model, Part, Parts, Training, apply_emphasis
+from backend.worker.checkpoints.base import GREY, LATENT_SCALE, Model, Part, Parts, Training, apply_emphasis
 from backend.worker.device import Placement
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", "
 
 
 class SD1(Model):
-    """A Stable Diffusion 1 checkpoint; `predict` takes the inpainting channels as `inpaint` (B, 5, h, w)."""
+    """A Stable Diffusion 1 checkpoint."""
 
-    families: ClassVar[tuple[str, ...]] = ("sd1", "sd1-inpaint")
+    families: ClassVar[tuple[str, ...]] = ("sd1", "sd1-inpaint", "sd1-edit")
 
     @classmethod
     def split(cls, tensors: Mapping[str, Tensor]) -> Parts:
@@ -128,21 +128,37 @@ class SD1(Model):
     @property
     def sees_masks(self) -> bool:
         """See `Model.sees_masks`."""
-        return self.unet.config.in_channels > self.latent_channels
+        return self._shown == self.latent_channels + 1
+
+    @property
+    def sees_pictures(self) -> bool:
+        """See `Model.sees_pictures`."""
+        return self._shown == self.latent_channels
+
+    @property
+    def _shown(self) -> int:
+        """Channels that the network takes beside the latent."""
+        return self.unet.config.in_channels - self.latent_channels
 
     def predict(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, *, inpaint: Tensor | None = None, **control: Any
+        self, x: Tensor, timesteps: Tensor, context: Tensor, *, channels: Tensor | None = None, **control: Any
     ) -> Tensor:
-        """See `Model.predict`. An inpainting network that is given no `inpaint` paints everything anew."""
-        if self.unet.config.in_channels > x.shape[1]:
-            x = torch.cat([x, self._blank(x) if inpaint is None else inpaint], dim=1)
+        """See `Model.predict`. Without `channels` an inpainting network paints all, an edit network sees nothing."""
+        if self._shown:
+            x = torch.cat([x, self._blank(x) if channels is None else self._unscaled(channels)], dim=1)
         x = x.to(self.dtype, memory_format=torch.channels_last)
         return self.unet(x, timesteps, context.to(self.dtype), return_dict=False, **control)[0].float()
 
+    def _unscaled(self, channels: Tensor) -> Tensor:
+        """InstructPix2Pix was trained on latents as the VAE gives them."""
+        return channels / self.vae.config.scaling_factor if self.sees_pictures else channels
+
     def _blank(self, x: Tensor) -> Tensor:
-        """Inpainting channels (B, 5, h, w): a mask of ones over a grey picture."""
+        """(B, K, h, w): a mask of ones over a grey picture, or for an edit network no picture."""
+        if self.sees_pictures:
+            return torch.zeros_like(x)
         rows, columns = x.shape[-2:]
-        grey = np.full((1, rows * LATENT_SCALE, columns * LATENT_SCALE, 3), 128, np.uint8)
+        grey = np.full((1, rows * LATENT_SCALE, columns * LATENT_SCALE, 3), GREY, np.float32)
         masked = self.encode(grey).to(x)
         return torch.cat([torch.ones_like(masked[:, :1]), masked], dim=1).expand(len(x), -1, -1, -1)
 

@@ -75,7 +75,7 @@ class Upscaler:
 
     def _tensor(self, pixels: Pixels) -> Tensor:
         """(1, 3, h, w) in 0..1 on the network's device."""
-        picture = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.network.device)
+        picture = torch.from_numpy(np.array(pixels)).to(self.network.device)
         return picture.permute(2, 0, 1)[None].to(self.network.dtype) / 255
 
     def _tile(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backend.errors import EaselError
+from backend.worker.feather import Mixed, starts
 
 Pixels = NDArray[np.uint8]
 SCALE = 8
@@ -24,25 +27,50 @@ SD1_PREVIEW = (      # to RGB in [-1, 1]
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Square tiles of `side` latent cells, of which neighbours share at least `overlap`."""
+
+    side: int = 64
+    overlap: int = 16
+
+    def places(self, rows: int, columns: int) -> Iterator[tuple[int, int]]:
+        """(top, left) of each tile."""
+        return product(starts(rows, self.side, self.overlap), starts(columns, self.side, self.overlap))
+
+
+TILES = Tiles()
+
+
 def decode(vae: nn.Module, latent: Tensor) -> Pixels:
     """Latents (B, C, h, w) -> pixels (B, 8h, 8w, 3). Where half precision overflows, the VAE goes on in float32."""
     return _to_pixels(_decode_finite(vae, latent))
 
 
-def decode_tiled(vae: nn.Module, latent: Tensor, tile: int, overlap: int) -> Pixels:
-    """The same from tiles of `tile` cells, blended linearly over `overlap` cells. Sums are kept on the CPU."""
-    batch, _, rows, columns = latent.shape
-    total = torch.zeros(batch, 3, rows * SCALE, columns * SCALE)
-    weight = torch.zeros(rows * SCALE, columns * SCALE)
-    for top in _starts(rows, tile, overlap):
-        for left in _starts(columns, tile, overlap):
-            piece = _decode_finite(vae, latent[:, :, top : top + tile, left : left + tile]).cpu()
-            height, width = piece.shape[-2:]
-            ramp = torch.outer(_ramp(height, overlap * SCALE), _ramp(width, overlap * SCALE))
-            place = np.s_[..., top * SCALE : top * SCALE + height, left * SCALE : left * SCALE + width]
-            total[place] += piece * ramp
-            weight[place] += ramp
-    return _to_pixels(total / weight)
+def decode_tiled(vae: nn.Module, latent: Tensor, tiles: Tiles, wrap: bool = False) -> Pixels:
+    """The same from tiles, blended. `wrap`: opposite edges are neighbours. Sums are kept on the CPU."""
+    around = tiles.overlap if wrap else 0
+    latent = _wrapped(latent, around)
+    rows, columns = (side * SCALE for side in latent.shape[-2:])
+    mixed = Mixed((len(latent), 3, rows, columns), tiles.overlap * SCALE)
+    for top, left in tiles.places(*latent.shape[-2:]):
+        part = latent[:, :, top : top + tiles.side, left : left + tiles.side]
+        mixed.add(_decode_finite(vae, part).cpu(), top * SCALE, left * SCALE)
+    return _to_pixels(_cut(mixed.whole(), around * SCALE))
+
+
+def encode_tiled(vae: nn.Module, pixels: Pixels, tiles: Tiles, wrap: bool = False) -> Tensor:
+    """The mean as `encode` gives it, from tiles of pixels, blended."""
+    around = tiles.overlap if wrap else 0
+    image = _wrapped(torch.tensor(pixels).permute(0, 3, 1, 2), around * SCALE)
+    rows, columns = (side // SCALE for side in image.shape[-2:])
+    mixed = Mixed((len(image), vae.config.latent_channels, rows, columns), tiles.overlap)
+    side = tiles.side * SCALE
+    for top, left in tiles.places(rows, columns):
+        y, x = top * SCALE, left * SCALE
+        part = image[:, :, y : y + side, x : x + side].to(vae.device)
+        mixed.add(_encode(vae, part.float() / 127.5 - 1, None).cpu(), top, left)
+    return _cut(mixed.whole(), around).to(vae.device)
 
 
 def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
@@ -104,18 +132,14 @@ def _quantize(image: Tensor) -> Pixels:
     return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).contiguous().cpu().numpy()
 
 
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin: evenly spread, at least `overlap` shared, the last one flush with the end."""
-    if length <= tile:
-        return [0]
-    count = math.ceil((length - overlap) / (tile - overlap))
-    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+def _wrapped(image: Tensor, around: int) -> Tensor:
+    """(B, C, h, w) with `around` cells of the opposite edge at each side."""
+    rows, columns = (torch.arange(-around, side + around) % side for side in image.shape[-2:])
+    return image[:, :, rows][:, :, :, columns] if around else image
 
 
-def _ramp(length: int, overlap: int) -> Tensor:
-    """Blending weights of one tile axis, (length,): rising over `overlap` pixels, falling again at the other end."""
-    distance = torch.arange(length) + 0.5
-    return torch.minimum(distance, length - distance).clamp(max=max(overlap, 1)) / max(overlap, 1)
+def _cut(image: Tensor, around: int) -> Tensor:
+    return image[..., around : image.shape[-2] - around, around : image.shape[-1] - around]
 
 
 @torch.no_grad()

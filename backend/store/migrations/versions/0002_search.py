@@ -9,7 +9,7 @@ revision = "0002"
 down_revision = "0001"
 
 WORDS = (
-    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number',
+    """CREATE VIRTUAL TABLE images_words USING fts5(infotext, content='images', content_rowid='number', prefix='1 2',
         tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co So'")""",
     """CREATE TRIGGER images_inserted AFTER INSERT ON images BEGIN
         INSERT INTO images_words(rowid, infotext) VALUES (new.number, new.infotext); END""",

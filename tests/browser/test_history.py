@@ -1,0 +1,421 @@
+"""The History tab: pictures are found, starred, compared, binned and brought back, by mouse, thumb and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from backend.image import save
+from tests.browser.conftest import PHONE
+from tests.browser.fake_history import Past
+from tests.browser.studio import PATIENCE, Studio
+from tests.browser.test_everyone import CONTRAST, NAMELESS
+
+
+@pytest.fixture
+def past(fake: tuple[object, str]) -> Iterator[Past]:
+    """The stand-in's history, empty; what other tests left there comes back."""
+    house = fake[0]
+    kept = dict(house.pictures)  # type: ignore[attr-defined]
+    house.past.forget()  # type: ignore[attr-defined]
+    yield house.past  # type: ignore[attr-defined]
+    house.past.forget()  # type: ignore[attr-defined]
+    house.pictures.update(kept)  # type: ignore[attr-defined]
+
+
+def opened(page: Page) -> Page:
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator(".history-count")).not_to_be_empty()
+    return page
+
+
+def tile(page: Page, picture: str) -> Locator:
+    return page.locator(f'.shot[data-id="{picture}"]')
+
+
+def order(page: Page) -> list[str]:
+    return page.locator(".shot").evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
+
+
+def counted(page: Page, words: str) -> None:
+    expect(page.locator(".history-count")).to_have_text(words)
+
+
+def chosen(page: Page, act: str) -> None:
+    page.locator(f'[data-chosen="{act}"]').click()
+
+
+def test_all_come_while_one_scrolls(past: Past, stage: Studio) -> None:
+    ids = past.fill(700)
+    asked: set[str] = set()
+    stage.page.on("request", lambda request: asked.add(request.url) if request.url.endswith("/thumb") else None)
+    page = opened(stage.page)
+    counted(page, "700 pictures")
+    assert order(page)[:60] == ids[:60]
+    assert page.locator(".shot").count() < 300
+    assert len(asked) < 300
+    page.locator(".shot-open").first.focus()
+    while page.locator(".shot").count() < 700:
+        page.keyboard.press("End")
+        page.wait_for_timeout(50)
+    assert order(page) == ids
+    page.get_by_role("tab", name="PNG Info").click()
+    opened(page)
+    page.wait_for_function("scrollY > 4000")
+
+
+def test_a_search_narrows_and_is_remembered(past: Past, stage: Studio) -> None:
+    ids = past.fill(60)
+    page = opened(stage.page)
+    page.locator(".history-words").fill("fox snow")
+    counted(page, "10 pictures found")
+    page.locator('.history-search [name="checkpoint"]').select_option("photo-v2")
+    page.locator('.history-search [name="sampler"]').select_option("DPM++ 2M")
+    page.reload()
+    opened(stage.settled().page)
+    expect(page.locator(".history-words")).to_have_value("fox snow")
+    expect(page.locator('.history-search [name="sampler"]')).to_have_value("DPM++ 2M")
+    counted(page, "10 pictures found")
+    page.locator('.history-acts [data-history="clear"]').click()
+    counted(page, "60 pictures")
+    assert order(page) == ids
+    page.locator('.history-search [name="seed"]').fill("41")
+    counted(page, "1 picture found")
+    page.locator('.history-search [name="seed"]').fill("41x")
+    expect(page.locator(".history-search .problem")).to_have_text("Seed must be a whole number.")
+    assert len(order(page)) == 1    # what was found stays
+    page.locator('.history-search [name="seed"]').fill("")
+    page.locator('.history-search [name="since"]').fill("2026-05-30")
+    page.locator('.history-search [name="until"]').fill("2026-05-30")
+    counted(page, "24 pictures found")
+    page.locator(".history-words").fill("nobody drew this")
+    expect(page.locator(".history-empty p")).to_have_text("No picture fits this search.")
+
+
+def test_what_is_empty_says_so(past: Past, stage: Studio) -> None:
+    page = opened(stage.page)
+    expect(page.locator(".history-empty p")).to_contain_text("There are no pictures yet")
+    page.locator('[name="starred"]').check()
+    expect(page.locator(".history-empty p")).to_contain_text("No picture has a star yet")
+    page.locator('[name="starred"]').uncheck()
+    page.locator('[name="binned"]').check()
+    expect(page.locator(".history-empty p")).to_have_text("The bin is empty.")
+    stage.page.route("**/easel/history?**", lambda route: route.abort())
+    page.locator(".history-words").fill("x")
+    expect(page.locator(".history-trouble p")).to_contain_text("Easel does not answer")
+    stage.page.unroute("**/easel/history?**")
+    page.locator('[data-history="again"]').click()
+    expect(page.locator(".history-trouble")).to_be_hidden()
+
+
+def test_stars_by_hand_and_by_key(past: Past, stage: Studio) -> None:
+    ids = past.fill(12)
+    page = opened(stage.page)
+    tile(page, ids[2]).locator(".shot-star").click()
+    tile(page, ids[0]).locator(".shot-open").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("s")
+    expect(tile(page, ids[1]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
+    page.locator('[name="starred"]').check()
+    counted(page, "2 pictures found")
+    assert past.starred == {ids[1], ids[2]}
+    past.refuse = "the disk is full"
+    tile(page, ids[2]).locator(".shot-star").click()
+    expect(page.locator("#notices")).to_contain_text("The disk is full.")
+    expect(tile(page, ids[2]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
+
+
+def test_several_go_to_the_bin_and_come_back_in_their_places(past: Past, stage: Studio) -> None:
+    ids = past.fill(130)
+    page = opened(stage.page)
+    page.mouse.wheel(0, 4000)
+    expect(page.locator(".shot")).to_have_count(130)
+    tile(page, ids[1]).locator(".shot-select").check()
+    tile(page, ids[4]).locator(".shot-open").click(modifiers=["Shift"])
+    expect(page.locator(".history-selected")).to_have_text("4 selected")
+    expect(page.locator('[data-chosen="compare"]')).to_be_disabled()
+    chosen(page, "bin")
+    counted(page, "126 pictures")
+    assert order(page) == [ids[0], *ids[5:]]
+    assert past.binned == set(ids[1:5])
+    assert page.locator(".shots-part").evaluate_all("parts => parts.map(part => part.childElementCount)") == [120, 6]
+    page.locator(".undo button").click()
+    counted(page, "130 pictures")
+    assert order(page) == ids
+    assert not past.binned
+    tile(page, ids[0]).locator(".shot-open").focus()
+    page.keyboard.press("Delete")
+    counted(page, "129 pictures")
+    expect(tile(page, ids[1]).locator(".shot-open")).to_be_focused()
+    page.keyboard.press("Control+z")
+    counted(page, "130 pictures")
+    assert order(page) == ids
+
+
+def test_the_bin_gives_back_and_asks_before_it_is_emptied(past: Past, stage: Studio) -> None:
+    ids = past.fill(6)
+    past.binned.update(ids[:3])
+    page = opened(stage.page)
+    counted(page, "3 pictures")
+    page.locator('[name="binned"]').check()
+    counted(page, "3 pictures in the bin")
+    page.locator('[data-history="select"]').click()
+    tile(page, ids[1]).click()
+    chosen(page, "restore")
+    counted(page, "2 pictures in the bin")
+    assert past.binned == {ids[0], ids[2]}
+    page.locator('[data-history="empty"]').click()
+    expect(page.locator(".sure p")).to_contain_text("all 2 pictures")
+    page.keyboard.press("Enter")        # the first answer is the careful one
+    expect(page.locator(".sure")).to_be_hidden()
+    assert len(past.fake.pictures) == 6
+    page.locator('[data-history="empty"]').click()
+    page.locator('[data-sure="yes"]').click()
+    expect(page.locator(".history-empty p")).to_have_text("The bin is empty.")
+    assert len(past.fake.pictures) == 4
+
+
+def test_details_follow_the_keys_and_fill_the_screen(past: Past, stage: Studio) -> None:
+    ids = past.fill(12)
+    page = opened(stage.page)
+    tile(page, ids[0]).locator(".shot-open").click()
+    details = page.locator(".details")
+    expect(details.locator(".infotext-settings")).to_contain_text("Seed: 11")
+    page.keyboard.press("ArrowRight")
+    expect(details.locator(".infotext-settings")).to_contain_text("Seed: 10")
+    details.locator(".details-picture").click()
+    lightbox = page.locator(".lightbox:modal img")
+    expect(lightbox).to_have_attribute("src", f"/easel/image/{ids[1]}")
+    page.keyboard.press("ArrowRight")
+    expect(lightbox).to_have_attribute("src", f"/easel/image/{ids[2]}")
+    page.keyboard.press("Escape")
+    expect(details.locator(".infotext-settings")).to_contain_text("Seed: 9")
+    with page.expect_download() as download:
+        details.locator('[data-details="download"]').click()
+    assert download.value.suggested_filename == "00009-9.png"
+    details.locator('[data-details="bin"]').click()
+    expect(details.locator(".infotext-settings")).to_contain_text("Seed: 8")
+    details.locator('[data-details="star"]').click()
+    expect(tile(page, ids[3]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    expect(details).to_be_hidden()
+
+
+def test_a_picture_lends_its_settings(past: Past, stage: Studio) -> None:
+    ids = past.fill(12)
+    page = opened(stage.page)
+    tile(page, ids[1]).locator(".shot-open").click()
+    page.locator('.details [data-send="txt2img"]').click()
+    stage.shows(seed=10, steps=21)
+    opened(page)
+    page.locator('.details [data-send="inpaint"]').click()
+    page.wait_for_function("easel.tab() === 'img2img' && easel.form('img2img').values.init_image")
+    assert page.evaluate("easel.form('img2img').values.seed") == 10
+    assert not page.locator('[data-send="extras"]').is_visible() or page.evaluate("Boolean(easel.extras)")
+
+
+def test_two_are_compared(past: Past, stage: Studio) -> None:
+    ids = past.fill(12)
+    page = opened(stage.page)
+    for one in (ids[0], ids[6]):
+        tile(page, one).locator(".shot-open").click(modifiers=["Control"])
+    chosen(page, "compare")
+    compare = page.locator(".compare")
+    expect(compare.locator(".compare-count")).to_contain_text("3 settings differ")
+    expect(compare.locator("tbody tr", has_text="Seed")).to_have_text("Seed115")
+    cut = "getComputedStyle(document.querySelector('.compare-a')).clipPath"
+    before = page.evaluate(cut)
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(cut) != before
+    box = compare.locator(".compare-stage").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 60)
+    page.mouse.up()
+    assert 88 <= int(compare.get_by_role("slider").input_value()) <= 92
+    left, right = (compare.locator(f".compare-{side} img").bounding_box() for side in "ab")
+    assert left == right
+    compare.locator('[data-compare="beside"]').click()
+    left, right = (compare.locator(f".compare-{side}").bounding_box() for side in "ab")
+    assert left and right
+    assert left["x"] + left["width"] <= right["x"]
+    assert left["width"] == pytest.approx(right["width"], abs=1)
+    assert page.evaluate(NAMELESS) == []
+    page.keyboard.press("Escape")
+    expect(compare).to_be_hidden()
+
+
+def test_files_that_are_gone_are_noticed(past: Past, stage: Studio) -> None:
+    ids = past.fill(6)
+    page = opened(stage.page)
+    past.fake.missing.update({ids[0], ids[1]})
+    page.reload()
+    opened(stage.settled().page)
+    expect(tile(page, ids[0])).to_contain_text("The file is gone")
+    tile(page, ids[0]).locator(".shot-open").click()
+    expect(page.locator(".details-gone")).to_be_visible()
+    expect(page.locator(".details .infotext-settings")).to_contain_text("Seed: 5")
+    expect(page.locator('.details [data-send="img2img"]')).to_be_hidden()
+    expect(page.locator('.details [data-send="txt2img"]')).to_be_visible()
+    past.fake.missing.add(ids[2])       # while the page is open
+    page.evaluate("id => { document.querySelector(`.shot[data-id='${id}'] img`).src += '?again' }", ids[2])
+    expect(tile(page, ids[2])).to_contain_text("The file is gone")
+
+
+def test_pictures_from_elsewhere(past: Past, stage: Studio, tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "2024-01-01"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        Image.new("RGB", (64, 64), (number * 40, 90, 90)).save(folder / f"{number}.png")
+    (folder / "5.png").write_text("no picture")
+    (folder / "notes.txt").write_text("left out")
+    page = opened(stage.page)
+    page.locator('[data-history="import"]').click()
+    page.locator(".import-files").first.set_input_files(tmp_path / "outputs")
+    line = page.locator(".import-line")
+    expect(line).to_have_text("Imported: 6 of 6, 1 unreadable, 1 other files left out.")
+    expect(page.locator(".import-refused li")).to_contain_text("outputs/2024-01-01/5.png: ")
+    counted(page, "5 pictures")
+    names = sorted(image.request["prompt"] for image in past.fake.pictures.values())
+    assert names[0] == "outputs/2024-01-01/0.png"
+    page.locator('[data-import="close"]').click()
+    page.locator('[data-history="import"]').click()
+    page.locator(".import-files").last.set_input_files([folder / "0.png", folder / "1.png"])
+    expect(line).to_have_text("Imported: 2 of 2, 2 known already.")
+
+
+def test_an_import_stops_and_goes_on(past: Past, stage: Studio, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(8)]
+    for number, file in enumerate(files):
+        Image.new("RGB", (64, 64), (number * 30, 20, 90)).save(file)
+    page = opened(stage.page)
+    page.route("**/easel/history/import?**", lambda route: route.abort())
+    page.locator('[data-history="import"]').click()
+    page.locator(".import-files").last.set_input_files(files)
+    expect(page.locator(".import-line")).to_have_text("Stopped: 0 of 8. Easel does not answer.")
+    page.unroute("**/easel/history/import?**")
+    page.locator('[data-import="resume"]').click()
+    expect(page.locator(".import-line")).to_have_text("Imported: 8 of 8.")
+    counted(page, "8 pictures")
+
+
+def test_a_new_picture_appears_unless_a_search_hides_it(past: Past, stage: Studio) -> None:
+    past.fill(6)
+    page = opened(stage.page)
+    first = order(page)
+    stage = stage.into("txt2img")
+    stage.generate(prompt="a kite", steps=1)
+    opened(page)
+    counted(page, "7 pictures")
+    assert order(page)[1:] == first
+    page.locator(".history-words").fill("fox")
+    counted(page, "1 picture found")
+    stage.into("txt2img").generate(prompt="another kite", steps=1)
+    stage.idle()
+    stage.generate(prompt="a fox", steps=1)
+    opened(page)
+    counted(page, "2 pictures found")
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_names_and_contrast(past: Past, stage: Studio, light: str) -> None:
+    ids = past.fill(12)
+    past.starred.add(ids[3])
+    past.fake.missing.add(ids[4])
+    stage.page.emulate_media(color_scheme=light)
+    page = opened(stage.page)
+    tile(page, ids[4]).locator(".shot-open").click()
+    page.locator('[data-history="import"]').click()
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate(CONTRAST) == []
+    tile(page, ids[1]).locator(".shot-select").check()
+    chosen(page, "bin")
+    page.locator('[data-history="select"]').click()
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_a_phone(past: Past, stage: Studio) -> None:
+    page = stage.page
+    page.set_viewport_size(PHONE)
+    ids = past.fill(12)
+    opened(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.locator(".history-fold").click()
+    page.locator('.history-search [name="seed"]').fill("4")
+    counted(page, "1 picture found")
+    page.locator('.history-acts [data-history="clear"]').click()
+    counted(page, "12 pictures")
+    tile(page, ids[1]).locator(".shot-open").click()
+    expect(page.locator(".details:modal")).to_be_visible()
+    expect(page.locator(".details .infotext-settings")).to_contain_text("Seed: 10")
+    page.locator('.details [data-send="txt2img"]').click()
+    stage.shows(seed=10)
+    expect(page.locator("#tab_txt2img-button")).to_be_in_viewport()
+    opened(page)
+    page.locator('[data-history="select"]').click()
+    for one in ids[:2]:
+        tile(page, one).locator(".shot-open").click()
+    chosen(page, "compare")
+    expect(page.locator(".compare-count")).to_contain_text("differ")
+    assert page.evaluate("document.querySelector('.compare').scrollWidth") <= PHONE["width"]
+    page.locator('[data-compare="close"]').click()
+    chosen(page, "bin")
+    expect(page.locator(".undo button")).to_be_in_viewport()
+
+
+def test_the_real_house(studio: Studio) -> None:
+    page = studio.page
+    studio.generate(prompt="a large red circle, opus", seed=7, steps=2, batch_count=2)
+    studio.wait_pictures(2)
+    studio.idle()
+    opened(page)
+    page.locator('.history-search [name="seed"]').fill("7")
+    page.locator(".history-words").fill("opu circl")
+    counted(page, "1 picture found")
+    page.locator('.history-search [name="seed"]').fill("")
+    counted(page, "2 pictures found")
+    ids = order(page)
+    for one in ids[:2]:
+        tile(page, one).locator(".shot-open").click(modifiers=["Control"])
+    chosen(page, "compare")
+    expect(page.locator(".compare tbody tr", has_text="Seed")).to_contain_text("7")
+    page.keyboard.press("Escape")
+    chosen(page, "star")
+    expect(tile(page, ids[1]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
+    chosen(page, "bin")
+    expect(tile(page, ids[0])).to_have_count(0)
+    page.locator(".undo button").click()
+    expect(tile(page, ids[0])).to_have_count(1)
+    assert order(page) == ids
+    tile(page, ids[1]).locator(".shot-open").click()
+    expect(page.locator(".details .infotext-settings")).to_contain_text("Seed: 7")
+    page.locator('.details [data-send="img2img"]').click()
+    page.wait_for_function("easel.form('img2img').values.init_image", timeout=PATIENCE)
+
+
+def test_foreign_pictures_in_the_real_house(studio: Studio, tmp_path: Path) -> None:
+    page = studio.page
+    text = "a green tree\nNegative prompt: red\nSteps: 9, Sampler: Euler a, CFG scale: 3, Seed: 12, Size: 128x64, Model: absent"
+    (tmp_path / "tree.png").write_bytes(save.encode(Image.new("RGB", (128, 64), "green"), "PNG", text))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    opened(page)
+    page.locator('[data-history="import"]').click()
+    page.locator(".import-files").first.set_input_files(tmp_path)
+    expect(page.locator(".import-line")).to_have_text("Imported: 2 of 2, 1 unreadable.")
+    page.locator('.history-search [name="checkpoint"]').select_option("absent")
+    counted(page, "1 picture found")
+    page.locator(".shot-open").click()
+    page.locator('.details [data-send="txt2img"]').click()
+    studio.shows(prompt="a green tree", seed=12, steps=9)
+    opened(page)
+    page.locator('.details [data-details="bin"]').click()
+    page.locator('[name="binned"]').check()
+    counted(page, "1 picture found in the bin")
+    page.locator('[data-history="empty"]').click()
+    page.locator('[data-sure="yes"]').click()
+    expect(page.locator(".history-empty p")).to_have_text("Nothing in the bin fits this search.")

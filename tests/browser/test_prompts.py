@@ -1,0 +1,137 @@
+"""Around the prompt: suggestions, styles, wildcards and the prompts used before, as a person meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import PHONE, Easel
+from tests.browser.studio import Studio
+
+
+@pytest.fixture
+def files(easel: Easel) -> Iterator[None]:
+    """What a person has laid into the data folder."""
+    (easel.data / "wildcards").mkdir(exist_ok=True)
+    (easel.data / "wildcards" / "colour.txt").write_text("red\nblue\n", "utf-8")
+    (easel.data / "tags.csv").write_text('long_hair,0,4350743,"hair_long"\nlong_skirt,0,90000,\nsaber_(fate),4,30000,artoria\n', "utf-8")
+    (easel.data / "styles.csv").write_text('name,prompt,negative_prompt\nOil,"{prompt}, oil",photo\n', "utf-8")
+    yield
+    (easel.data / "styles.csv").unlink()
+
+
+def suggestions(page: Page) -> Locator:
+    return page.get_by_role("listbox", name="Suggestions")
+
+
+def typed(studio: Studio, text: str, box: str = "prompt") -> Locator:
+    field = studio.field(box)
+    field.press("End")
+    field.press_sequentially(text)
+    return field
+
+
+def test_suggestions_by_keyboard(files: None, studio: Studio) -> None:
+    studio.fill(prompt="")
+    field, page = typed(studio, "a girl, long"), studio.page
+    expect(suggestions(page).get_by_role("option")).to_have_text(["long hair4.4M", "long skirt90K"])
+    expect(field).to_have_attribute("aria-expanded", "true")
+    field.press("ArrowDown")
+    field.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", "suggestion-1")
+    field.press("Enter")
+    expect(field).to_have_value("a girl, long skirt, ")
+    expect(suggestions(page)).to_have_count(0)
+    typed(studio, "artor")
+    expect(suggestions(page)).to_contain_text("artoria")
+    field.press("Tab")
+    expect(field).to_have_value("a girl, long skirt, saber \\(fate\\), ")
+    typed(studio, "__col")
+    expect(suggestions(page).get_by_role("option")).to_have_text("colourWildcard")
+    field.press("Escape")
+    expect(suggestions(page)).to_have_count(0)
+    expect(field).not_to_have_attribute("role", "combobox")
+
+
+def test_keys_are_only_taken_while_something_is_chosen(files: None, studio: Studio) -> None:
+    studio.fill(negative_prompt="")
+    field, page = typed(studio, "long", "negative_prompt"), studio.page
+    expect(suggestions(page)).to_be_visible()
+    field.press("Enter")
+    expect(field).to_have_value("long\n")
+    expect(suggestions(page)).to_have_count(0)
+    typed(studio, "hair_l", "negative_prompt")
+    expect(suggestions(page)).to_be_visible()
+    field.press("Control+ArrowUp")
+    expect(field).to_have_value("long\n(hair_l:1.1)")
+    studio.fill(negative_prompt="")
+
+
+def test_suggestions_by_finger_on_a_phone(files: None, easel: Easel, chromium: object) -> None:
+    context = chromium.new_context(viewport=PHONE, has_touch=True)  # type: ignore[attr-defined]
+    studio = Studio(context.new_page(), easel.url).open()
+    field = typed(studio, "many words before the long")
+    shown = suggestions(studio.page).bounding_box()
+    assert shown and shown["x"] >= 0 and shown["x"] + shown["width"] <= PHONE["width"]
+    suggestions(studio.page).get_by_role("option").first.tap()
+    expect(field).to_have_value("many words before the long hair, ")
+    expect(field).to_be_focused()
+    context.close()
+
+
+def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Studio, easel: Easel) -> None:
+    page, sheet = studio.page, studio.page.locator(".styles-sheet")
+    studio.fill(prompt="a __colour__ circle", negative_prompt="", width=64, height=64, steps=1)
+    studio.button("edit_styles").click()
+    expect(sheet.locator(".styles-prompt")).to_have_value("a __colour__ circle")
+    sheet.locator(".styles-name").fill("Oil")
+    sheet.get_by_role("button", name="Save").click()
+    expect(sheet.get_by_role("alert")).to_contain_text("another style")
+    sheet.locator(".styles-name").fill("Tall")
+    sheet.locator(".styles-prompt").fill("a tall {prompt}")
+    sheet.get_by_role("button", name="Save").click()
+    expect(sheet.locator(".styles-which")).to_have_value("Tall")
+    assert "a tall {prompt}" in (easel.data / "styles.csv").read_text("utf-8-sig")
+    page.keyboard.press("Escape")
+    for name in ("Tall", "Oil"):
+        studio.field("styles").click()
+        page.get_by_role("option", name=name).click()
+    page.wait_for_function("easel.form('txt2img').values.styles.join() === 'Tall,Oil'")
+    before = studio.pictures()
+    studio.generate()
+    studio.wait_pictures(before + 1)
+    expect(studio.infotext).to_contain_text("circle, oil")
+    expect(studio.infotext).to_contain_text('Template: "a tall a __colour__ circle, oil"')
+    studio.button("apply_styles").click()
+    studio.shows(prompt="a tall a __colour__ circle, oil", negative_prompt="photo")
+    assert page.evaluate("easel.form('txt2img').values.styles") == []
+    into = studio.into("img2img")
+    into.field("styles").click()
+    expect(page.get_by_role("option", name="Tall")).to_be_visible()     # it was not open yet when the style was saved
+    page.keyboard.press("Escape")
+    into.button("edit_styles").click()
+    sheet.locator(".styles-which").select_option("Tall")
+    sheet.get_by_role("button", name="Delete").click()
+    sheet.get_by_role("button", name="Really delete?").click()
+    expect(sheet.locator(".styles-which option")).to_have_text(["New style", "Oil"])
+
+
+def test_what_was_used_comes_back(files: None, studio: Studio) -> None:
+    page = studio.page
+    for prompt in ("a purple heart", "a brown boat"):
+        page.evaluate("""prompt => easel.ask('/sdapi/v1/txt2img', {method: 'POST', headers: {'Content-Type': 'application/json'},
+            body: JSON.stringify({prompt, negative_prompt: 'fog', steps: 1, width: 64, height: 64, send_images: false})})""", prompt)
+    studio.button("used").click()
+    rows = page.locator(".used-list button")
+    expect(rows.first).to_contain_text("a brown boat")
+    page.locator(".used-search").fill("HEART")
+    expect(rows).to_have_count(1)
+    rows.first.click()
+    studio.shows(prompt="a purple heart", negative_prompt="fog")
+
+
+def test_an_unknown_wildcard_is_said_at_the_prompt(files: None, studio: Studio) -> None:
+    studio.generate(prompt="a __shape__")
+    expect(studio.box("prompt").get_by_role("alert")).to_contain_text("__shape__")

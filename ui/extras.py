@@ -1,0 +1,51 @@
+"""The Extras tab: finished pictures enlarged, and their faces made clean. Each chosen picture becomes a job."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from backend import Backend
+from ui.fields import Form
+from ui.parts import actions, checkpoint_bar, results, workbench
+from ui.theme import fragment
+
+NAME = "extras"
+TITLE = "Extras"
+NO_RESTORER = """<p class="extras-none">To restore faces, put GFPGAN's file into <code>models/GFPGAN</code> or
+CodeFormer's into <code>models/Codeformer</code>, and insightface's <code>det_10g.onnx</code>, which finds the faces,
+into <code>models/insightface</code>.</p>"""
+
+
+def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
+    form = Form(NAME, {})
+    with gr.Row(elem_id=f"{NAME}_top", elem_classes=["top"]):
+        with gr.Column(elem_classes=["prompts"], min_width=200):
+            gr.HTML(fragment("extras.html"), elem_id=f"{NAME}_init_image", elem_classes=["sources"], js_on_load=None,
+                    apply_default_css=False)
+        with gr.Column(elem_classes=["actions"], elem_id=f"{NAME}_actions", min_width=120, scale=0):
+            generate = actions.buttons(form, backend)
+    with gr.Row(elem_id=f"{NAME}_body", elem_classes=["body"]):
+        with gr.Column(elem_classes=["settings"], min_width=280, scale=5):
+            _upscaling(form)
+            _faces(form, backend)
+        results.place(NAME)
+    generate.click(fn=None, inputs=form.all, js=f"(...values) => easel.extras.generate({form.names}, values)")
+    workbench.keep(form, page)
+
+
+def _upscaling(form: Form) -> None:
+    form.place("upscaler_1")
+    form.place("upscale_by")
+    with gr.Accordion("Scale to a size instead", open=False, elem_id=f"{NAME}_size"):
+        for name in ("upscale_to_width", "upscale_to_height", "upscale_crop"):
+            form.place(name)
+    with gr.Accordion("A second upscaler", open=False, elem_id=f"{NAME}_second"):
+        form.place("upscaler_2")
+        form.place("upscaler_2_visibility")
+
+
+def _faces(form: Form, backend: Backend) -> None:
+    with gr.Accordion("Restore faces", open=False, elem_id=f"{NAME}_faces"):
+        if not backend.face_restorers():
+            gr.HTML(NO_RESTORER, js_on_load=None, apply_default_css=False)
+        form.rest("extras")
