@@ -294,7 +294,7 @@ class Backend:
         saved = read_picture(file)
         found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
-        return Told(saved.infotext, values, tuple(_missing(found, values)))
+        return Told(saved.infotext, values, (*_missing(found, values), *self._upscalers.missing(values)))
 
     def status(self) -> Status:
         return self._dispatcher.status()

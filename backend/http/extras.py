@@ -15,7 +15,7 @@ from backend import Backend, Job
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.field import clean
 from backend.http import answers
-from backend.http.door import Bells, FrontDoor, Owner
+from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.waiting import CLIENT_GONE, ended
 from backend.image import incoming, save
@@ -34,10 +34,10 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/extra-single-image")
 async def extra_single_image(
-    request: Request, backend: FrontDoor, changes: Bells, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
-    values = read_extras(payload)
+    values = {**options.of(owner), **read_extras(payload)}
     jobs = await to_thread.run_sync(_submitted, backend, owner, values, [("image", "", payload.get("image"))])
     over = await ended(request, backend, changes, jobs)
     if over is None:
@@ -48,10 +48,10 @@ async def extra_single_image(
 
 @router.post("/extra-batch-images")
 async def extra_batch_images(
-    request: Request, backend: FrontDoor, changes: Bells, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
-    values = read_extras(payload)
+    values = {**options.of(owner), **read_extras(payload)}
     jobs = await to_thread.run_sync(_submitted, backend, owner, values, _listed(payload))
     over = await ended(request, backend, changes, jobs)
     if over is None:

@@ -13,16 +13,19 @@ import torch
 from onnx import TensorProto, helper
 from PIL import Image, ImageDraw
 
+from backend.catalog import Catalog
 from backend.messages import FACE_DETECTOR, Cancelled, Done, Failed, Loading, Picture, Progress, Run, UpscalerFile
 from backend.request import EXTRAS, Request
 from backend.worker import extras, retouch
 from backend.worker.checkpoints.detector import load as load_detector
 from backend.worker.checkpoints.memory import Memory
+from backend.worker.checkpoints.upscaler import Reach
 from backend.worker.device import place
 from backend.worker.engine import Engine
 from backend.worker.extras import Goal
 from backend.worker.faces import TEMPLATE, Find, Restore, aligned, alignment, paste, restored
 from tests.tiny import upscalers
+from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_upscaling import picture
 
 PICTURE = "0" * 64
@@ -79,7 +82,7 @@ def test_a_built_in_upscaler_by_a_factor(room: Room) -> None:
 
 
 def test_a_file_in_tiles_tells_its_progress(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.worker.checkpoints.upscaler.TILES", (64, 64))
+    monkeypatch.setattr("backend.worker.checkpoints.upscaler.NEAR", Reach(64, 64, 1 << 30))
     pixels = picture(200, 150)
     room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), pixels, room.file("sharp", upscalers.nearest(2)))
     result = room.run().picture()
@@ -138,7 +141,7 @@ def test_nothing_to_do_gives_the_picture_with_a_note(room: Room) -> None:
 
 
 def test_a_cancel_comes_between_two_tiles(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.worker.checkpoints.upscaler.TILES", (64, 64))
+    monkeypatch.setattr("backend.worker.checkpoints.upscaler.NEAR", Reach(64, 64, 1 << 30))
     room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(400, 300), room.file("sharp", upscalers.nearest(2)))
     with torch.inference_mode():
         while len(room.of(Progress)) < 3:
@@ -179,6 +182,21 @@ def test_packed_jobs_all_come_to_their_end(tmp_path: Path) -> None:
         room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(20 + n, 20), file, job=str(n))
     room.run()
     assert [room.picture(str(n)).shape for n in range(4)] == [(40, 40 + 2 * n, 3) for n in range(4)]
+
+
+def test_drawing_comes_between_the_tiles_when_jobs_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.worker.checkpoints.upscaler.NEAR", Reach(64, 64, 1 << 30))
+    save_folder(tiny(seed=1), tmp_path / "models" / "checkpoints" / "first")
+    (checkpoint,) = Catalog((tmp_path / "models",), tmp_path / "data").scan()
+    room = Room(tmp_path, "packed")
+    room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(300, 300), room.file("sharp", upscalers.nearest(2)))
+    drawn = Request(prompt="a cat", steps=6, width=64, height=64, seed=1, variation_seed=1, preview_every=0)
+    room.engine.add(Run("drawn", "local", drawn, checkpoint, (0,)))
+    room.run()
+    order = [event.job for event in room.events if isinstance(event, Progress)]
+    first, last = order.index("drawn"), len(order) - 1 - order[::-1].index("drawn")
+    assert order.count("drawn") == 6 and order[first:last + 1].count("mine") >= 5, "they take turns"
+    assert room.picture().shape == (600, 600, 3) and room.of(Done, "drawn")
 
 
 # ---- faces ----

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from spandrel.architectures.GFPGAN import GFPGAN
 
 from backend.errors import CheckpointError, OutOfMemory
 from backend.messages import UpscalerFile
@@ -138,6 +139,17 @@ def test_networks_that_look_around_get_larger_tiles(tmp_path):
     assert loaded(upscalers.nafnet(), tmp_path).traits.tile > loaded(upscalers.compact(2), tmp_path, "b.safetensors").traits.tile
 
 
+def test_a_network_whose_numbers_outgrow_float16_goes_on_in_float32(tmp_path):
+    state = upscalers.compact(2)
+    for layer, factor in ((0, 1e3), (2, 1e3), (4, 1e-3), (6, 1e-3)):
+        state[f"body.{layer}.weight"] *= factor
+    upscaler, exact = loaded(state, tmp_path), loaded(state, tmp_path, "b.safetensors")
+    upscaler.network.half()
+    pixels = picture(20, 20)
+    difference = np.abs(upscaler.run(pixels).astype(int) - exact.run(pixels))
+    assert upscaler.network.dtype == torch.float32 and difference.max() <= 1
+
+
 @pytest.mark.parametrize("scale, source, target, sizes", [
     (4, (100, 80), (400, 320), [(400, 320)]),
     (4, (100, 80), (150, 120), [(150, 120)]),
@@ -215,9 +227,27 @@ def test_twenty_switches_stay_within_the_budget(tmp_path):
     each = Path(files[0].path).stat().st_size
     shelf = Upscalers(PLACE, budget_bytes=int(each * 2.5))
     for turn in range(20):
-        shelf.get(files[turn % 4])
+        shelf.get(files[turn % 4], load)
         assert len(shelf.loaded) <= 3 and shelf.loaded[-1] == files[turn % 4].name
-    assert shelf.get(files[3]) is shelf.get(files[3])
+    assert shelf.get(files[3], load) is shelf.get(files[3], load)
     upscalers.save(upscalers.compact(2), Path(files[3].path))
-    assert shelf.get(files[3]).traits.scale == 2, "a changed file is read again"
+    assert shelf.get(files[3], load).traits.scale == 2, "a changed file is read again"
     assert shelf.loaded.count("3") == 1
+
+
+def test_gfpgan_makes_the_same_face_twice(tmp_path):
+    upscaler = loaded(upscalers.made(GFPGAN), tmp_path, "GFPGANv1.4.pth")
+    assert upscaler.restores_faces
+    face = picture(512, 512)
+    with torch.inference_mode():
+        first = upscaler.restore(face)
+        assert first.shape == face.shape and np.array_equal(first, upscaler.restore(face)), "its noise is not drawn anew"
+
+
+def test_codeformers_weight_reaches_it(tmp_path, monkeypatch):
+    upscaler, seen = loaded(upscalers.compact(1), tmp_path), []
+    monkeypatch.setattr(type(upscaler.network.architecture), "id", "CodeFormer")
+    upscaler.network._model = lambda picture, weight: seen.append((float(picture.min()), float(picture.max()), weight)) or (picture,)
+    upscaler.network.__class__ = type("Still", (type(upscaler.network),), {"device": torch.device("cpu"), "dtype": torch.float32})
+    face = np.array([[[0, 128, 255]]], np.uint8)
+    assert np.array_equal(upscaler.restore(face, 0.25), face) and seen == [(-1.0, 1.0, 0.25)]
