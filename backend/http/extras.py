@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping
+from pathlib import PureWindowsPath
 from typing import Any
 
 from anyio import to_thread
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from backend import Backend, Job
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.field import clean
+from backend.field import MAX_PROMPT, clean
 from backend.http import answers
 from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
@@ -119,9 +120,18 @@ def _read(place: str, name: str, data: Any) -> tuple[str, bytes, str]:
     try:
         file = incoming.from_base64(data)
         incoming.picture(file)
-        return name.rpartition("/")[2].rpartition(".")[0] or name, file, save.read(file).infotext
     except UserError as error:
         raise InvalidRequest(str(error), field=place) from error
+    return PureWindowsPath(name).stem, file, _text(file)
+
+
+def _text(file: bytes) -> str:
+    """The settings that a picture carries; "" where its format has none, or more of it than a request can hold."""
+    try:
+        text = save.read(file).infotext
+    except UserError:
+        return ""
+    return text if len(text) <= MAX_PROMPT else ""
 
 
 def _results(backend: Backend, over: list[Job]) -> list[str]:
