@@ -90,6 +90,8 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()           # an empty multiple choice
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list of texts")
     if len(value) > MAX_TEXTS:

@@ -32,6 +32,7 @@ from backend.store.batches import Batches
 from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
+from backend.store.paints import Layer, Paints
 from backend.store.pictures import LOCAL, Pictures
 from backend.store.preferences import Preferences
 from backend.store.rescue import Rescue, open_database
@@ -197,6 +198,14 @@ class Backend:
     def upload(self, data: bytes, owner: str = LOCAL, *, mask: bool = False) -> Upload:
         """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read."""
         return self._uploads.add(data, owner, mask=mask)
+
+    def paint(self, data: bytes, layer: Layer, owner: str = LOCAL) -> str:
+        """Keep what is painted over a picture; its id, or "" for nothing. UserError, NotFound."""
+        return Paints(self._uploads).keep(data, layer, owner)
+
+    def sketch(self, picture: str, painted: str, owner: str = LOCAL) -> tuple[str, str]:
+        """The ids of the picture with its paint, and of the mask of what that changed; NotFound."""
+        return Paints(self._uploads).sketch(picture, painted, owner)
 
     def uploaded(self, upload_id: str, owner: str = LOCAL) -> Path:
         """The PNG of an upload; NotFound."""

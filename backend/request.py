@@ -48,7 +48,7 @@ class Request:
     """What the user asked for: plain JSON values, validated by `parse`, frozen from then on."""
 
     prompt: str = param("", "Prompt", "text", "prompt", infotext="Prompt", xyz="Prompt S/R",
-                        help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, AND combines.")
+                        help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, {a|b} picks one, AND combines.")
     negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt", xyz="Negative prompt S/R",
                                  help="What to keep out of the picture.")
     styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")

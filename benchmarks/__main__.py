@@ -15,11 +15,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engine, history, packed, startup
+from benchmarks import engine, history, packed, startup, upscale
 from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
-STAGES = {"startup": startup.measure, "history": history.measure, "packed": packed.measure, "engine": engine.measure}
+STAGES = {"startup": startup.measure, "history": history.measure, "upscale": upscale.measure,
+          "packed": packed.measure, "engine": engine.measure}
 
 
 def main() -> None:

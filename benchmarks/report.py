@@ -18,6 +18,8 @@ TARGETS = {
     "engine / sd1 / easel / diffusers": ("at most", 1.0),
     "packed / demo / packed / solo": ("at least", 1.8),
     "startup / seconds to the page": ("at most", 5.0),
+    "upscale / 1024 to 4096 / GiB above the network": ("at most", 1.5),
+    "upscale / 4096 to 8192 / GiB above the network": ("at most", 1.5),
     "history / ms first page": ("at most", 500),
     "history / ms slowest search": ("at most", 300),
 }

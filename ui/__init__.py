@@ -11,7 +11,7 @@ from ui import extras, first, history, img2img, png_info, settings, theme, txt2i
 from ui.parts import checkpoint_bar, notices, styles, upscalers
 
 TABS = (txt2img, img2img, extras, png_info, history, settings)
-SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio made of painted masks, and their age
+SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
 
 
 def build(backend: Backend) -> gr.Blocks:

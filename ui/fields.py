@@ -104,7 +104,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 def described() -> dict[str, dict[str, Any]]:
     """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it."""
     return {field.name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
-                         "start": field.name in STARTS}
+                         "start": field.name in STARTS, "internal": field.internal}
             for field in FIELDS.values()}
 
 

@@ -5,25 +5,48 @@ from __future__ import annotations
 import gradio as gr
 
 from backend import Backend
-from ui.parts import checkpoint_bar, picture, workbench
+from ui.fields import Form
+from ui.parts import batch, checkpoint_bar, picture, workbench
 
 NAME = TITLE = "img2img"
+OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")
+MARGINS = {"None": 0, "64 on all sides": 64, "128 on all sides": 128}
 
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     with workbench.place(NAME, backend, bar, page) as bench:
         form = bench.form
-        bench.aside["editor"] = picture.place(form, backend)
+        picture.place(form)
         bench.complete = picture.complete
         form.place("denoising_strength")
         form.place("resize_mode")
         form.rest("img2img")
-        with gr.Accordion("Inpainting: how the mask is used", open=False, elem_id=f"{NAME}_inpaint"):
-            form.rest("inpaint")
+        _inpainting(form)
         workbench.sampling(form)
         workbench.shape(form)
         picture.wire_size(form)
         workbench.drawing(form)
-        with gr.Accordion("More img2img options", open=False, elem_id=f"{NAME}_img2img_extra"):
-            form.rest("img2img_extra")
+        batch.place(NAME)
+        _fold(form, "Loopback: draw again from the result", "loopback")
+        _fold(form, "SD upscale: larger, drawn again tile by tile", "sd_upscale")
+        _fold(form, "More img2img options", "img2img_extra")
         workbench.advanced(form)
+        bench.before = picture.before(form)
+
+
+def _inpainting(form: Form) -> None:
+    _fold(form, "Inpainting: how the mask is used", "inpaint")
+    with gr.Accordion("Outpainting: more picture at its sides", open=False, elem_id=f"{NAME}_outpaint_fold"):
+        with gr.Row(elem_classes=["shapes", "margins"]):
+            buttons = {pixels: gr.Button(label, elem_classes=["shape"], min_width=40)
+                       for label, pixels in MARGINS.items()}
+        form.rest("outpaint")
+        gr.HTML('<p class="outcome" role="status"></p>', elem_id=f"{NAME}_outcome", js_on_load=None,
+                apply_default_css=False)
+    for pixels, button in buttons.items():
+        button.click(fn=None, outputs=[form[name] for name in OUTPAINT], js=f"() => {[pixels] * len(OUTPAINT)}")
+
+
+def _fold(form: Form, title: str, group: str) -> None:
+    with gr.Accordion(title, open=False, elem_id=f"{NAME}_{group}_fold"):
+        form.rest(group)

@@ -71,7 +71,7 @@ def _choice(form: Form, name: str, label: str, choices: list[tuple[str, str]]) -
 
 @contextmanager
 def _panel(title: str) -> Iterator[None]:
-    with gr.Column(elem_classes=["sheet"]):
+    with gr.Column(elem_classes=["setting-sheet"]):
         _html(f"<h2>{title}</h2>")
         yield
 

@@ -11,11 +11,11 @@ from ui.fields import described
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("core.js", "form.js", "prompt.js", "complete.js", "styles.js", "used.js", "live.js", "lightbox.js",
-           "results.js", "queue.js", "picture.js", "extras.js", "info.js", "history_search.js", "history_grid.js",
-           "history_selection.js", "history_deeds.js", "details.js", "compare.js", "import.js", "history.js",
-           "translate.js", "settings.js", "page.js")
-STYLES = ("page.css", "prompts.css", "results.css", "picture.css", "extras.css", "info.css", "history.css",
-          "details.css", "compare.css", "settings.css")
+           "hires.js", "results.js", "queue.js", "editor.js", "picture.js", "batch.js", "extras.js", "info.js",
+           "history_search.js", "history_grid.js", "history_selection.js", "history_deeds.js", "details.js",
+           "compare.js", "import.js", "history.js", "translate.js", "settings.js", "page.js")
+STYLES = ("page.css", "prompts.css", "results.css", "picture.css", "batch.css", "extras.css", "info.css",
+          "history.css", "details.css", "compare.css", "settings.css")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from PIL import Image as Pillow
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.door import FrontDoor, Owner
 from backend.image import incoming, save
 from backend.image.batch import component
+from backend.store.paints import Layer
 
 THUMB = 320         # pixels of a thumbnail's longer side
 PIECE = 2**18       # bytes of an archive that are sent at once
@@ -99,6 +101,14 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
     return {"id": kept.id, "width": kept.width, "height": kept.height}
 
 
+@router.post("/upload/{over}/paint")
+async def paint(
+    backend: FrontDoor, owner: Owner, layer: Annotated[Layer, Depends()], request: Request
+) -> dict[str, str]:
+    """Keeps what is painted on the picture `over`: the body is a PNG, a cut-out whose corner lies at `left`, `top`."""
+    return {"id": await run_in_threadpool(backend.paint, await request.body(), layer, owner)}
+
+
 @router.post("/settings")
 async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
@@ -157,4 +167,6 @@ def thumbnail(path: Path, changed: int) -> bytes:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise NotFound("its file is no longer there", field="image")
+    if not os.access(path, os.R_OK):
+        raise NotFound("its file may not be read; give Easel the right to", field="image")
     return path

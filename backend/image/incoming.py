@@ -37,6 +37,15 @@ def mask(data: bytes) -> Image.Image:
     return _read(data, BLACK, "mask").convert("L")
 
 
+def paint(data: bytes) -> Image.Image:
+    """RGBA as it stands: colours with what they let through. Raises UserError."""
+    with _opened(data) as image:
+        try:
+            return image.convert("RGBA")
+        except _BROKEN:
+            raise UserError("What is painted has not arrived whole.") from None
+
+
 def check(data: bytes) -> None:
     """Raises UserError unless the file decodes whole as a PNG, JPEG or WebP of a size that Easel reads."""
     with warnings.catch_warnings():

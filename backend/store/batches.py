@@ -37,7 +37,7 @@ class Batches:
         Raises NotFound when there is none of them, StorageError when the disk is full.
         """
         found = [self._pictures.outputs / path for path in self.paths(folder, owner)] if folder else []
-        files = [file for file in found if file.is_file()]
+        files = [file for file in found if os.path.isfile(file)]
         if not files:
             raise NotFound("There are no pictures of such a batch.")
         archive = tempfile.TemporaryFile(prefix="easel-batch-")     # noqa: SIM115 - the caller closes it

@@ -110,7 +110,7 @@ class Imports:
         """The id of a picture with this content, or "". Its file is put back where it is missing."""
         for image, path, sure in self._history.same(owner, file):
             place = self._pictures.outputs / path
-            if sure and not place.is_file():
+            if sure and self._pictures.is_missing(path):
                 save.write_atomically(place, data)
             if sure or _has(place, file.digest):
                 return image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -78,15 +79,14 @@ class Pictures:
                            notes=notes)
 
     def is_missing(self, path: str) -> bool:
-        """Whether somebody has moved or deleted the file at `path` below the folder."""
-        return not (self.outputs / path).is_file()
+        """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there."""
+        return not os.path.isfile(self.outputs / path)      # Path.is_file raises where a disk or a folder refuses
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
-        file = self.outputs / path
-        if not file.is_file():
+        if self.is_missing(path):
             raise NotFound("The picture's file is no longer there.")
-        return file
+        return self.outputs / path
 
     def sweep(self) -> None:
         """Delete files that were in the making when a process ended."""

@@ -42,7 +42,7 @@ class Uploads:
         return self.keep(incoming.mask(data) if mask else incoming.picture(data), owner)
 
     def keep(self, image: Image.Image, owner: str) -> Upload:
-        """Store an image that is RGB or grey already."""
+        """Store an image that is RGB, grey or RGBA already."""
         data = incoming.png(image)
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name, owner)

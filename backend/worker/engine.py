@@ -242,6 +242,8 @@ class Engine:
                 work = program.drawing.send(answer)
                 while isinstance(work, Finished):
                     self._deliver(program, work.pixels)
+                    if not program.due:
+                        return          # the rounds after this one were skipped
                     work = program.drawing.send(None)
                 program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
             except StopIteration as end:

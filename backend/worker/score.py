@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from backend.extent import upscales
 from backend.request import Request
 from backend.sampling.protocol import Noisy
 from backend.worker import rounds
@@ -14,9 +15,12 @@ from backend.worker.checkpoints.base import Model
 from backend.worker.extras import edit
 from backend.worker.plan import plan
 from backend.worker.program import Due, Program, Task
+from backend.worker.redraw import redraw
 from backend.worker.rounds import Round, draw_rounds
 from backend.worker.source import Source
 from backend.worker.work import Canvas
+
+NOT_SEAMLESS = "tiling was left out: only a part of the picture is drawn at a time"
 
 OnCall = Callable[[Program, Noisy, Tensor], None]
 
@@ -46,8 +50,13 @@ def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model,
     def heard(noisy: Noisy, denoised: Tensor) -> None:
         on_call(program, noisy, denoised)
 
-    drawing = draw_rounds(steps, _canvas(request, model, task.source), heard, task.source)
+    canvas = canvas_of(request, model, task.source)
+    if upscales(request):
+        drawing = redraw(planned[0], canvas, heard, task.source)
+    else:
+        drawing = draw_rounds(steps, canvas, heard, task.source)
     program = Program(task, model, _due(steps, indices), drawing, facts={"Model hash": model.sha256[:10]})
+    program.note(NOT_SEAMLESS if request.tiling and not canvas.tiling else "")
     return program
 
 
@@ -62,12 +71,13 @@ def _due(steps: Sequence[Round], indices: Sequence[int]) -> deque[Due]:
     return due
 
 
-def _canvas(request: Request, model: Model, source: Source | None) -> Canvas:
+def canvas_of(request: Request, model: Model, source: Source | None) -> Canvas:
+    """Where the request is drawn by this model, from this source."""
     return Canvas(
         shape=model.latent_shape(request.width, request.height),
         device=model.device,
         prediction=model.prediction,
         sees_masks=model.sees_masks,
         sees_pictures=model.sees_pictures,
-        tiling=request.tiling and (source is None or source.whole),
+        tiling=request.tiling and not upscales(request) and (source is None or source.whole),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from backend.extent import Margins
+from backend.extent import Margins, upscales
 from backend.request import Request
 from backend.worker.checkpoints.base import GREY
 from backend.worker.checkpoints.base import LATENT_SCALE as CELL
@@ -82,6 +82,8 @@ class Source:
         if not request.init_image:
             return None
         picture = Image.open(io.BytesIO(files[request.init_image])).convert("RGB")
+        if upscales(request):
+            return cls(np.asarray(picture))
         mask = _mask(request, files, picture.size)
         if margins := Margins.of(request):
             picture = grown(picture, margins)

@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image as Pixels
@@ -25,6 +25,7 @@ from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
 from backend.http import files
 from backend.messages import UpscalerFile
 from backend.promptbook import PromptBook
+from backend.store.paints import Layer, Paints
 from backend.store.uploads import Upload, Uploads
 from tests.pure.door import NoneUsed
 
@@ -161,6 +162,12 @@ class Fake:
 
     def uploaded(self, upload_id: str, owner: str = "local") -> Path:
         return self.uploads.file(upload_id, owner)
+
+    def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
+        return Paints(self.uploads).keep(data, layer, owner)
+
+    def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
+        return Paints(self.uploads).sketch(picture, painted, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return MODELS
@@ -310,6 +317,10 @@ def routes(fake: Fake) -> FastAPI:
             return JSONResponse(asdict(fake.upload(await request.body(), mask=mask)))
         except UserError as error:
             return JSONResponse({"problems": [asdict(problem) for problem in error.problems]}, 422)
+
+    @app.post("/easel/upload/{over}/paint")
+    async def paint(layer: Annotated[Layer, Depends()], request: HttpRequest) -> dict[str, str]:
+        return {"id": fake.paint(await request.body(), layer)}
 
     @app.get("/easel/upload/{upload}.png")
     def uploaded(upload: str) -> Response:

@@ -16,8 +16,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_everyone import CONTRAST, NAMELESS
+from ui.parts.picture import COLOURS
 
 SIZE = (160, 128)
+BLUE = (0x2f, 0x6f, 0xc1)   # of the palette
 REACH = 12      # pixels that a mask blur of 4 can reach
 
 
@@ -35,10 +37,16 @@ def choose(studio: Studio, file: Path | dict[str, Any]) -> None:
     studio.page.get_by_label("Picture to start from").set_input_files(file)
 
 
-def taken(studio: Studio, file: Path) -> Studio:
+def into_mode(studio: Studio, mode: str) -> None:
+    studio.page.locator("#img2img_editor_mode").get_by_text(mode, exact=True).click()
+    expect(studio.box("init_image")).to_have_attribute("data-mode", mode, timeout=PATIENCE)
+
+
+def taken(studio: Studio, file: Path, mode: str = "Inpaint") -> Studio:
     """The picture is in the editor, ready for the brush."""
     choose(studio, file)
     expect(studio.page.locator(".start-size")).to_have_text(f"{SIZE[0]} × {SIZE[1]}", timeout=PATIENCE)
+    into_mode(studio, mode)
     in_editor(studio)
     return studio
 
@@ -46,6 +54,14 @@ def taken(studio: Studio, file: Path) -> Studio:
 def in_editor(studio: Studio) -> None:
     studio.page.wait_for_function("width => window.editor?.width === width", arg=SIZE[0], timeout=PATIENCE)
     studio.page.wait_for_timeout(1500)
+
+
+def choose_blue(studio: Studio) -> None:
+    """From the palette of the sketch brush, which a click beside it closes."""
+    editor = studio.page.locator("#img2img_editor")
+    editor.get_by_role("button", name="Color").click()
+    editor.locator("menu.swatch button").nth(COLOURS.index("#2f6fc1")).click()
+    studio.page.locator(".start-facts").click()
 
 
 def stroke(studio: Studio, down: float = 0.0) -> None:
@@ -65,9 +81,9 @@ def kept(studio: Studio, name: str) -> str:
     return studio.page.evaluate("name => easel.form('img2img').values[name] ?? ''", name)
 
 
-def mask_kept(studio: Studio, but: str = "") -> str:
-    studio.page.wait_for_function("but => ![but, ''].includes(easel.form('img2img').values.mask ?? '')", arg=but, timeout=PATIENCE)
-    return kept(studio, "mask")
+def mask_kept(studio: Studio, but: str = "", name: str = "mask") -> str:
+    studio.page.wait_for_function("([name, but]) => ![but, ''].includes(easel.form('img2img').values[name] ?? '')", arg=[name, but], timeout=PATIENCE)
+    return kept(studio, name)
 
 
 def fetched(studio: Studio, path: str, mode: str) -> np.ndarray:
@@ -109,7 +125,7 @@ def test_only_the_painted_part_changes(studio: Studio, page: Page, drawn: Path, 
 
 
 def test_without_a_mask_the_whole_picture_changes(studio: Studio, drawn: Path) -> None:
-    studio = taken(studio.into("img2img"), drawn)
+    studio = taken(studio.into("img2img"), drawn, "img2img")
     before = studio.pictures()
     studio.generate(prompt="a red circle", denoising_strength=0.6, steps=4)
     request, pixels = result(studio, before)
@@ -133,6 +149,80 @@ def test_a_refresh_keeps_the_picture_and_the_mask(stage: Studio, page: Page, dra
     page.get_by_role("button", name="Remove mask").click()
     expect(page.locator(".start-mode")).to_contain_text("No mask")
     assert kept(studio, "init_image") == picture and kept(studio, "mask") == ""
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_sketch_becomes_part_of_the_picture(stage: Studio, page: Page, drawn: Path, screen: dict[str, int]) -> None:
+    page.set_viewport_size(screen)
+    studio = taken(stage.into("img2img"), drawn, "Sketch")
+    choose_blue(studio)
+    before = studio.pictures()
+    stroke(studio)
+    studio.generate(prompt="a blue line", steps=2)      # at once: before the stroke was kept
+    request, _ = result(studio, before)
+    assert request["mask"] == ""
+    start, picture = fetched(studio, f"/easel/upload/{request['init_image']}.png", "RGB"), np.asarray(Image.open(drawn)).astype(int)
+    changed = (start != picture).any(axis=2)
+    assert tuple(start[64, 80]) == BLUE and 0.01 < changed.mean() < 0.6
+    assert (start[~changed] == picture[~changed]).all() and not changed[:20].any() and not changed[-20:].any()
+    assert (np.abs(start[changed] - BLUE).max(axis=1) <= 1).mean() > 0.9, "whole paint has the very colour; its edge is soft"
+    assert kept(studio, "init_image") != request["init_image"], "the form keeps the picture apart from the paint"
+    page.reload()
+    studio = stage.settled().into("img2img")
+    in_editor(studio)
+    paint = kept(studio, "paint")
+    assert kept(studio, "editor_mode") == "Sketch" and paint
+    stroke(studio, down=0.2)
+    second = mask_kept(studio, but=paint, name="paint")
+    old, new = (fetched(studio, f"/easel/upload/{name}.png", "RGBA") for name in (paint, second))
+    covered = old[:60, :, 3] == 255     # the second stroke begins below
+    assert covered.any() and (new[:60][covered] == old[:60][covered]).all(), "what was painted before the refresh is still there, with its colour"
+    assert tuple(new[64, 80]) == (*BLUE, 255) and (new[..., 3] > 0).sum() > (old[..., 3] > 0).sum()
+
+
+def test_an_inpaint_sketch_is_start_and_mask(studio: Studio, page: Page, drawn: Path) -> None:
+    studio = taken(studio.into("img2img"), drawn, "Inpaint sketch")
+    choose_blue(studio)
+    before = studio.pictures()
+    stroke(studio)
+    studio.generate(prompt="a blue star, white background", steps=4, denoising_strength=0.5)
+    request, pixels = result(studio, before)
+    picture = np.asarray(Image.open(drawn)).astype(int)
+    start = fetched(studio, f"/easel/upload/{request['init_image']}", "RGB")
+    mask = fetched(studio, f"/easel/upload/{request['mask']}", "L")
+    assert set(np.unique(mask)) == {0, 255} and tuple(start[64, 80]) == BLUE and mask[64, 80] == 255
+    assert ((start != picture).any(axis=2) <= (mask > 0)).all() and 0.01 < (mask > 0).mean() < 0.6
+    assert not (pixels != picture).any(axis=2)[~around(mask)].any(), "outside the paint every pixel is the input's"
+
+
+def test_each_mode_keeps_its_own_layer(stage: Studio, page: Page, drawn: Path) -> None:
+    studio = taken(stage.into("img2img"), drawn)
+    stroke(studio)
+    mask = mask_kept(studio)
+    into_mode(studio, "Sketch")
+    page.wait_for_timeout(2500)
+    stroke(studio, down=0.2)
+    paint = mask_kept(studio, name="paint")
+    assert kept(studio, "mask") == mask
+    before = studio.pictures()
+    into_mode(studio, "img2img")
+    expect(page.locator("#img2img_editor .toolbar-wrap")).to_be_hidden()
+    studio.generate(prompt="plain", steps=2)
+    request, _ = result(studio, before)
+    assert request["mask"] == "" and request["init_image"] == kept(studio, "init_image")
+    into_mode(studio, "Inpaint")
+    page.get_by_role("button", name="Remove mask").click()
+    page.wait_for_function("easel.form('img2img').values.mask === ''", timeout=PATIENCE)
+    assert kept(studio, "paint") == paint
+
+
+def test_a_blank_canvas_to_sketch_on(stage: Studio, page: Page) -> None:
+    studio = stage.into("img2img")
+    studio.fill(width=256, height=192)
+    page.get_by_role("button", name="Blank canvas").first.click()
+    expect(page.locator(".start-size")).to_have_text("256 × 192", timeout=PATIENCE)
+    expect(studio.box("init_image")).to_have_attribute("data-mode", "Sketch")
+    assert (fetched(studio, f"/easel/upload/{kept(studio, 'init_image')}.png", "RGB") == 255).all()
 
 
 def test_undo_takes_a_stroke_back(stage: Studio, page: Page, drawn: Path) -> None:
@@ -218,7 +308,8 @@ def test_names_contrast_and_a_phone(stage: Studio, page: Page, drawn: Path, tmp_
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     taken(studio, drawn)
-    for title in ("Upload a mask", "Inpainting: how the mask is used", "More img2img options"):
+    for title in ("Upload a mask", "Inpainting: how the mask is used", "Outpainting: more picture at its sides", "Batch: many files, or a folder", "Loopback: draw again from the result",
+                  "SD upscale: larger, drawn again tile by tile", "More img2img options"):
         page.get_by_role("button", name=title).click()
     expect(studio.box("mask_blur")).to_be_visible()
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []

@@ -108,6 +108,9 @@ def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Stud
     studio.shows(prompt="a tall a __colour__ circle, oil", negative_prompt="photo")
     assert page.evaluate("easel.form('txt2img').values.styles") == []
     into = studio.into("img2img")
+    into.field("styles").click()
+    expect(page.get_by_role("option", name="Tall")).to_be_visible()     # it was not open yet when the style was saved
+    page.keyboard.press("Escape")
     into.button("edit_styles").click()
     sheet.locator(".styles-which").select_option("Tall")
     sheet.get_by_role("button", name="Delete").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -283,6 +284,23 @@ def test_a_file_that_was_moved_is_missing_until_it_comes_back(client: TestClient
     assert not client.get(f"/easel/image/{image}/info").json()["missing"] and client.get(f"/easel/image/{image}/thumb").status_code == 200
 
 
+def test_a_disk_that_refuses_makes_pictures_missing(client: TestClient, house: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, stat = bring(client, 1), os.stat
+
+    def refuse(path: object, *args: object, **more: object) -> os.stat_result:
+        if str(path).endswith("1.png"):
+            raise OSError(5, "Input/output error")
+        return stat(path, *args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", refuse)
+        assert [row["missing"] for row in client.get("/easel/history").json()["images"]] == [True]
+        assert client.get(f"/easel/image/{image}").status_code == client.get(f"/easel/image/{image}/thumb").status_code == 404
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    answer = client.get(f"/easel/image/{image}")
+    assert answer.status_code == 404 and "may not be read" in answer.json()["errors"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"text", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "cut"])
 def test_a_file_that_was_spoilt_outside_is_no_error_of_the_house(client: TestClient, house: Backend, damage: bytes) -> None:
     image = bring(client, 1)
@@ -364,6 +382,19 @@ def test_equal_files_that_come_at_once_are_one_picture(house: Backend) -> None:
     for thread in threads:
         thread.join()
     assert len({one.id for one in taken}) == 1 and sum(not one.known for one in taken) == 1
+
+
+def test_a_crash_between_file_and_row_leaves_no_second_file(client: TestClient, house: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise StorageError("The database could not be written.")
+
+    data = file(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(house._history, "adopt", refuse)
+        assert client.post("/easel/history/import?name=a/b.png", content=data).status_code == 507
+    assert ids(client) == []
+    image = client.post("/easel/history/import?name=a/b.png", content=data).json()["id"]
+    assert [path for path in house.settings.outputs.rglob("*") if path.is_file()] == [house.image_file(image)]
 
 
 def test_other_content_of_the_same_name_gets_another_name(client: TestClient, house: Backend) -> None:

@@ -18,6 +18,7 @@ from backend.request import EXTRAS, Request
 from backend.worker import extras, retouch
 from backend.worker.checkpoints.detector import load as load_detector
 from backend.worker.checkpoints.memory import Memory
+from backend.worker.checkpoints.upscaler import Reach
 from backend.worker.device import place
 from backend.worker.engine import Engine
 from backend.worker.extras import Goal
@@ -79,7 +80,7 @@ def test_a_built_in_upscaler_by_a_factor(room: Room) -> None:
 
 
 def test_a_file_in_tiles_tells_its_progress(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.worker.checkpoints.upscaler.TILES", (64, 64))
+    monkeypatch.setattr("backend.worker.checkpoints.upscaler.NEAR", Reach(64, 64, 1 << 30))
     pixels = picture(200, 150)
     room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), pixels, room.file("sharp", upscalers.nearest(2)))
     result = room.run().picture()
@@ -138,7 +139,7 @@ def test_nothing_to_do_gives_the_picture_with_a_note(room: Room) -> None:
 
 
 def test_a_cancel_comes_between_two_tiles(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.worker.checkpoints.upscaler.TILES", (64, 64))
+    monkeypatch.setattr("backend.worker.checkpoints.upscaler.NEAR", Reach(64, 64, 1 << 30))
     room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(400, 300), room.file("sharp", upscalers.nearest(2)))
     with torch.inference_mode():
         while len(room.of(Progress)) < 3:

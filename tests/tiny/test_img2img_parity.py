@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline
 
 from backend.catalog import Catalog
 from backend.prompt.chunks import chunk
@@ -17,8 +17,9 @@ from backend.worker.denoiser import denoise
 from backend.worker.device import place
 from backend.worker.pipeline import draw
 from backend.worker.plan import plan
+from backend.worker.score import canvas_of
 from backend.worker.source import Source
-from backend.worker.work import Canvas, Decode, Encode, Look
+from backend.worker.work import Decode, Encode, Look
 from training.drawing import draw as drawn
 from training.scenes import Scene, Thing
 
@@ -35,10 +36,10 @@ def encoded(model: Model, text: str) -> torch.Tensor:
     return model.encode_text(chunk(text, model.tokenizer))[0]
 
 
-def easels(model: Model, request: Request, picture: np.ndarray) -> torch.Tensor:
+def easels(model: Model, request: Request, source: Source | None) -> torch.Tensor:
     """The latent that Easel would decode."""
-    canvas = Canvas(model.latent_shape(request.width, request.height), model.device, model.prediction)
-    program = draw(plan(request, model.schedule), canvas, lambda noisy, denoised: None, Source(picture))
+    canvas = canvas_of(request, model, source)
+    program = draw(plan(request, model.schedule), canvas, lambda noisy, denoised: None, source)
     work = program.send(None)
     while not isinstance(work, Decode):
         if isinstance(work, Encode):
@@ -50,14 +51,19 @@ def easels(model: Model, request: Request, picture: np.ndarray) -> torch.Tensor:
     return work.latent
 
 
-def diffusers_own(model: Model, request: Request, picture: np.ndarray, steps: int) -> torch.Tensor:
+def pipeline_of(kind: type[DiffusionPipeline], model: Model) -> DiffusionPipeline:
+    """A pipeline of diffusers around a model's own networks, on the noise levels of Euler and Uniform."""
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", steps_offset=1)
-    pipeline = StableDiffusionImg2ImgPipeline(
+    pipeline = kind(
         vae=model.vae, text_encoder=model.text_encoder, tokenizer=None, unet=model.unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline(
+    return pipeline
+
+
+def diffusers_own(model: Model, request: Request, picture: np.ndarray, steps: int) -> torch.Tensor:
+    return pipeline_of(StableDiffusionImg2ImgPipeline, model)(
         prompt_embeds=encoded(model, request.prompt)[None], negative_prompt_embeds=encoded(model, "")[None],
         image=model.encode(picture[None]), strength=(steps + 0.5) / STEPS, num_inference_steps=STEPS,
         guidance_scale=request.cfg_scale, output_type="latent", generator=torch.Generator().manual_seed(request.seed),
@@ -70,6 +76,6 @@ def test_img2img_equals_diffusers(demo: Model, strength: float) -> None:
     request = Request(prompt="a red star, blue background", init_image=INIT, denoising_strength=strength, steps=STEPS, seed=5,
                       variation_seed=1, width=128, height=128, sampler="Euler", schedule="Uniform", cfg_scale=5)
     picture = np.array(drawn(Scene("yellow", (Thing("green", "house"),)), 128, seed=3))
-    ours = easels(demo, request, picture)
+    ours = easels(demo, request, Source(picture))
     theirs = diffusers_own(demo, request, picture, int(strength * STEPS) + 1)
     assert (ours - theirs).abs().max() < 1e-4

@@ -51,7 +51,7 @@ def drawn(house, request: Request, files: dict[str, Image.Image] | None = None) 
 
 
 def draw(house, request: Request, files: dict[str, Image.Image] | None = None) -> list[np.ndarray]:
-    pictures = drawn(house, request, files).of(Picture)
+    pictures = sorted(drawn(house, request, files).of(Picture), key=lambda p: p.index)
     return [np.frombuffer(p.pixels, np.uint8).reshape(p.height, p.width, 3) for p in pictures]
 
 

@@ -138,6 +138,17 @@ def test_networks_that_look_around_get_larger_tiles(tmp_path):
     assert loaded(upscalers.nafnet(), tmp_path).traits.tile > loaded(upscalers.compact(2), tmp_path, "b.safetensors").traits.tile
 
 
+def test_a_network_whose_numbers_outgrow_float16_goes_on_in_float32(tmp_path):
+    state = upscalers.compact(2)
+    for layer, factor in ((0, 1e3), (2, 1e3), (4, 1e-3), (6, 1e-3)):
+        state[f"body.{layer}.weight"] *= factor
+    upscaler, exact = loaded(state, tmp_path), loaded(state, tmp_path, "b.safetensors")
+    upscaler.network.half()
+    pixels = picture(20, 20)
+    difference = np.abs(upscaler.run(pixels).astype(int) - exact.run(pixels))
+    assert upscaler.network.dtype == torch.float32 and difference.max() <= 1
+
+
 @pytest.mark.parametrize("scale, source, target, sizes", [
     (4, (100, 80), (400, 320), [(400, 320)]),
     (4, (100, 80), (150, 120), [(150, 120)]),
@@ -215,9 +226,9 @@ def test_twenty_switches_stay_within_the_budget(tmp_path):
     each = Path(files[0].path).stat().st_size
     shelf = Upscalers(PLACE, budget_bytes=int(each * 2.5))
     for turn in range(20):
-        shelf.get(files[turn % 4])
+        shelf.get(files[turn % 4], load)
         assert len(shelf.loaded) <= 3 and shelf.loaded[-1] == files[turn % 4].name
-    assert shelf.get(files[3]) is shelf.get(files[3])
+    assert shelf.get(files[3], load) is shelf.get(files[3], load)
     upscalers.save(upscalers.compact(2), Path(files[3].path))
-    assert shelf.get(files[3]).traits.scale == 2, "a changed file is read again"
+    assert shelf.get(files[3], load).traits.scale == 2, "a changed file is read again"
     assert shelf.loaded.count("3") == 1

@@ -117,7 +117,7 @@
       const row = this.row;
       if (!row || row.missing) return;
       const answer = await fetch(row.url, { cache: "no-store" }).catch(() => null);
-      if (answer?.status === 404) this.history.update(row, { missing: true });
+      if (answer?.status === 404) this.history.update([row], { missing: true });
     }
 
     // ---- what is done ----

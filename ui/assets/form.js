@@ -26,7 +26,7 @@
 
     restore(names, values) {
       const kept = this.kept() ?? easel.settings.defaults(this.tab);
-      this.known(names, names.map((name, i) => name in kept && name in fields ? kept[name] : values[i]));
+      this.known(names, names.map((name, i) => name in kept ? kept[name] : values[i]));
       this.restored = true;
       return names.map(name => this.values[name]);
     }
@@ -46,7 +46,7 @@
     }
 
     fitting(checkpoint, name) {
-      return facts.defaults[checkpoint]?.[name] ?? fields[name].default;
+      return facts.defaults[checkpoint]?.[name] ?? fields[name]?.default;
     }
 
     // Another checkpoint: values that were the former one's defaults follow, the person's own stay.
@@ -84,6 +84,7 @@
     reuse(request) {
       easel.open(this.tab);
       this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
+      tell("reused", { form: this, request });
       say("Settings taken over.");
     }
 

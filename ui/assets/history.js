@@ -98,10 +98,12 @@
 
     // ---- what the others ask for ----
 
-    update(row, changes) {
-      Object.assign(row, changes);
-      this.grid.update(row.id, changes);
-      if (this.details.row?.id === row.id) this.details.open(row);
+    update(rows, changes) {
+      for (const row of rows) {
+        Object.assign(row, changes);
+        this.grid.update(row.id, changes);
+        if (this.details.row?.id === row.id) this.details.open(row);
+      }
       this.selection.render(this.binned);
     }
 
@@ -122,6 +124,7 @@
     bring(places) {
       this.grid.insert(places);
       this.total += places.length;
+      if (document.activeElement === document.body && places.length) this.grid.focus(this.grid.tile(places[0].row.id));
       this.render();
     }
 

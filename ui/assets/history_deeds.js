@@ -52,6 +52,7 @@
   class HistoryDeeds {
     constructor(history, root) {
       this.history = history;
+      this.leaving = new Set();     // ids on their way into the bin
       this.undo = new Undo(find(".undo", root));
       this.sure = find(".sure", root.parentElement);
       this.sure.addEventListener("click", event => {
@@ -69,7 +70,7 @@
     // Seen at once; taken back if the server says no.
     async star(rows, on) {
       const changed = rows.filter(row => row.starred !== on);
-      const show = starred => { for (const row of changed) this.history.update(row, { starred }); };
+      const show = starred => this.history.update(changed, { starred });
       show(on);
       const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
       if (done) say(on ? "Starred." : "Star taken away.");
@@ -79,8 +80,11 @@
     toggle(rows) { return this.star(rows, !rows.every(row => row.starred)); }
 
     async bin(rows) {
-      const ids = rows.map(row => row.id);
-      if (!ids.length || !await this.tried(() => change("bin", ids))) return;
+      const ids = rows.map(row => row.id).filter(id => !this.leaving.has(id));
+      for (const id of ids) this.leaving.add(id);
+      const done = ids.length && await this.tried(() => change("bin", ids));
+      for (const id of ids) this.leaving.delete(id);
+      if (!done) return;
       const turn = this.history.turn, places = this.history.remove(ids);
       tell("binned", ids);
       this.undo.offer(`${plural(ids.length)} went to the bin.`, () => this.back(ids, places, turn));

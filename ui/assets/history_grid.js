@@ -13,8 +13,8 @@
   const part = () => make("div", { role: "none", class: "shots-part" });
 
   function seen(row) {
-    if (row.missing) return [make("span", { class: "shot-gone" }, "The file is gone"), make("span", { class: "unseen" }, `: ${described(row)}`)];
-    return [make("img", { src: row.thumb, loading: "lazy", decoding: "async", draggable: "false", alt: described(row) })];
+    if (row.missing) return [make("span", { class: "shot-gone" }, "The file is gone"), make("span", { class: "unseen", translate: "no" }, `: ${described(row)}`)];
+    return [make("img", { src: row.thumb, loading: "lazy", decoding: "async", draggable: "false", translate: "no", title: row.prompt, alt: described(row) })];
   }
 
   class HistoryGrid {
@@ -88,14 +88,14 @@
 
     // Says where they were, for `insert` to bring them back in this order.
     remove(ids) {
-      const gone = new Set(ids), order = this.order.filter(id => gone.has(id));
-      const places = order.map(id => ({ row: this.rows.get(id), after: this.beside(id, -1)?.id }));
-      const focused = order.some(id => this.tile(id).contains(document.activeElement));
-      const next = this.tile(this.survivor(order.at(-1), gone)?.id);
-      for (const id of order) {
-        this.tile(id).remove();
-        this.rows.delete(id);
-        this.tiles.delete(id);
+      const gone = new Set(ids), places = [];
+      this.order.forEach((id, at) => { if (gone.has(id)) places.push({ row: this.rows.get(id), after: this.order[at - 1] }); });
+      const focused = gone.has(this.rowOf(document.activeElement)?.id);
+      const next = this.tile(this.survivor(places.at(-1)?.row.id, gone)?.id);
+      for (const { row } of places) {
+        this.tile(row.id).remove();
+        this.rows.delete(row.id);
+        this.tiles.delete(row.id);
       }
       this.order = this.order.filter(id => !gone.has(id));
       this.balance();
@@ -120,9 +120,9 @@
 
     // The picture nearest to `id` that is not among the `gone`: an older one, or else a newer one.
     survivor(id, gone) {
-      for (const step of [1, -1])
-        for (let row = this.beside(id, step); row; row = this.beside(row.id, step)) if (!gone.has(row.id)) return row;
-      return null;
+      const at = this.order.indexOf(id), stays = one => !gone.has(one);
+      if (at < 0) return undefined;
+      return this.rows.get(this.order.slice(at).find(stays) ?? this.order.slice(0, at).findLast(stays));
     }
 
     update(id, changes) {
@@ -137,7 +137,7 @@
 
     made(row) {
       const tile = make("div", { role: "listitem", class: row.missing ? "shot gone" : "shot", "data-id": row.id },
-        make("button", { type: "button", class: "shot-open", tabindex: -1, title: row.prompt }, ...seen(row)),
+        make("button", { type: "button", class: "shot-open", tabindex: -1 }, ...seen(row)),
         make("input", { type: "checkbox", class: "shot-select", tabindex: -1, "aria-label": "Select", title: "Select (X)" }),
         make("button", { type: "button", class: "shot-star", tabindex: -1, "aria-label": "Star", title: "Star (S)", "aria-pressed": String(row.starred) }));
       this.rows.set(row.id, row);

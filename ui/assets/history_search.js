@@ -39,7 +39,7 @@
 
     // A choice that is no longer among the pictures stays to be seen, and to be taken back.
     choose(select, value) {
-      if (![...select.options].some(option => option.value === value)) select.append(make("option", { value }, value));
+      if (![...select.options].some(option => option.value === value)) select.append(make("option", { value, translate: "no" }, value));
       select.value = value;
     }
 
@@ -72,7 +72,7 @@
       const choices = await ask("/easel/history/choices");
       for (const [name, list] of [["checkpoint", choices.checkpoints], ["sampler", choices.samplers]]) {
         const select = this.form.elements[name], value = select.value;
-        select.replaceChildren(select.options[0], ...list.map(one => make("option", { value: one }, one)));
+        select.replaceChildren(select.options[0], ...list.map(one => make("option", { value: one, translate: "no" }, one)));
         this.choose(select, value);
       }
     }

@@ -35,6 +35,7 @@
   const acts = {
     txt2img: () => easel.form("txt2img").reuse(told.values),
     img2img: () => easel.picture.send({ file: shown }, told.values),
+    inpaint: () => easel.picture.send({ file: shown }, told.values, { inpaint: true }),
     extras: () => easel.extras.send({ file: shown, infotext: told.infotext }),
     copy: () => easel.copy(told.infotext).catch(error => easel.note(error.message, 8000)),
   };

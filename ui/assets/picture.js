@@ -1,18 +1,21 @@
-// The picture to start from and its mask: chosen, dropped, pasted or sent here, shown in the editor, kept by the form.
+// The picture to start from: chosen, dropped, pasted, sent here or begun empty; its size; and what happens to it.
 (() => {
   const { find, sendFile, on, say } = easel;
+  const { PLAIN, SKETCH, INPAINT, BOTH, mode, made } = easel.editor;
   const TAB = "img2img", LARGEST = 64 * 2 ** 20, ROOMY = 1024 * 1024;
+  const SAYS = {
+    [PLAIN]: () => "The whole picture changes.",
+    [SKETCH]: paint => paint ? "The paint is part of the picture that is drawn from." : "Paint on the picture with any colour.",
+    [INPAINT]: mask => mask ? "With a mask: only the painted part changes." : "No mask: the whole picture changes. Paint over what shall change.",
+    [BOTH]: paint => paint ? "Only what is painted changes, beginning with its colours." : "Paint with the colours that shall come there.",
+  };
+  const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
   const form = () => easel.form(TAB);
   const box = () => find(`#${TAB}_init_image`);
+  const held = name => form().values[name] || "";
+  const SIDES = ["left", "right", "up", "down"];
   const sizes = new Map();
-  const WAKING = [0, 1000, 2500, 5000], SETTLING = 400, PAUSE = 350;   // ms
-  const READY = `#${TAB}_editor button[aria-label="Undo"]`;   // the editor's tools come when it can take a picture
-  const NOTHING = { init_image: "", mask: "" };
-  let shown = NOTHING, coming = NOTHING;   // what the editor shows, and what it is going to show
-  let touched = false;
-
-  const named = () => ({ init_image: form().values.init_image || "", mask: form().values.mask || "" });
-  const same = (a, b) => a.init_image === b.init_image && a.mask === b.mask;
+  let arriving = null;    // a picture on its way to the server
 
   // ---- from outside to the server ----
 
@@ -23,17 +26,24 @@
     return kept;
   }
 
-  async function keep(file) {
+  function underWay(work) {
+    const ended = arriving = work.finally(() => { if (arriving === ended) arriving = null; });
+    return ended;
+  }
+
+  const keep = (file, more) => underWay(keeping(file, more));
+  async function keeping(file, more) {
     const kept = await tried("init_image", () => upload(file));
     if (!kept) return;
-    form().apply({ init_image: kept.id, mask: "", ...fittingSize(kept) });
+    form().apply({ init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more });
     say(`Picture of ${kept.width} by ${kept.height} pixels taken.`);
   }
 
-  async function keepMask(file) {
+  const keepMask = file => underWay(keepingMask(file));
+  async function keepingMask(file) {
     const kept = await tried("mask", () => upload(file, true));
     if (!kept) return;
-    form().apply({ mask: kept.id });
+    form().apply({ mask: kept.id, editor_mode: INPAINT });
     say("Mask taken.");
   }
 
@@ -45,16 +55,29 @@
     finally { box()?.classList.remove("busy"); }
   }
 
-  // A finished picture (its `url`) or one from outside (its `file`), with its settings.
-  async function send(image, request) {
+  // A finished picture (its `url`) or one from outside (its `file`), with its settings; into the mask's mode when asked.
+  async function send(image, request = {}, { inpaint = false } = {}) {
     await easel.open(TAB);
     const kept = await tried("init_image", async () => upload(image.file ?? await (await fetch(image.url)).blob()));
-    if (kept) form().reuse({ ...request, init_image: kept.id, mask: "", width: multiple(kept.width), height: multiple(kept.height) });
+    if (!kept) return;
+    form().reuse({ ...request, init_image: kept.id, mask: "", width: multiple(kept.width), height: multiple(kept.height) });
+    form().apply({ editor_mode: inpaint ? INPAINT : PLAIN });
+    if (inpaint) find(`#${TAB}_inpaint_fold > button:not(.open)`)?.click();
+  }
+
+  // A white sheet of the size that is set, to draw on.
+  function blank() {
+    const canvas = document.createElement("canvas"), { width, height } = form().values;
+    [canvas.width, canvas.height] = [multiple(width), multiple(height)];
+    const sheet = canvas.getContext("2d");
+    sheet.fillStyle = "#ffffff";
+    sheet.fillRect(0, 0, canvas.width, canvas.height);
+    canvas.toBlob(file => keep(file, { editor_mode: SKETCH }));
   }
 
   // ---- sizes ----
 
-  const multiple = length => Math.min(8192, Math.max(64, Math.round(length / 8) * 8));
+  const multiple = length => Math.min(8192, Math.max(64, Math.round(length / 8) * 8 || 512));
 
   // The model's own size gives way to the picture's shape; a size that the person chose stays.
   function fittingSize({ width, height }) {
@@ -66,11 +89,10 @@
     return { width: across, height: down };
   }
 
-  async function size(before) {
-    const id = named().init_image;
-    const own = id && await measured(id).catch(() => null);
+  async function size(before, by) {
+    const own = held("init_image") && await measured(held("init_image")).catch(() => null);
     if (!own) { easel.note("There is no picture to take the size from.", 5000); return before; }
-    return own.map(multiple);
+    return own.map(length => multiple(length * (by > 0 ? by : 1)));
   }
 
   async function measured(id) {
@@ -83,86 +105,63 @@
     return sizes.get(id);
   }
 
-  // ---- the editor shows what the form names ----
-
-  const file = url => ({ path: url, url, orig_name: "picture.png", mime_type: "image/png", meta: { _type: "gradio.FileData" } });
-  function value() {
-    const { init_image, mask } = shown;
-    if (!init_image) return null;
-    const layers = mask ? [file(`/easel/upload/${mask}/layer.png?over=${init_image}`)] : [];
-    return { background: file(`/easel/upload/${init_image}.png`), layers, composite: null };
-  }
-
-  function sync() {
-    describe();
-    const show = find(`#${TAB}_show`), wanted = named();
-    if (!show || !find(READY) || same(wanted, coming)) return;
-    present(show, wanted);
-  }
-
-  // The canvas wakes later than its tools, at a time that nothing tells, and forgets what it was given before.
-  function again() {
-    if (touched) return;
-    coming = NOTHING;
-    sync();
-  }
-
-  // A mask is laid on an empty canvas: the editor places it by the largest picture that it has had since it was empty.
-  async function present(show, wanted) {
-    coming = wanted;
-    if (wanted.mask && shown.init_image) {
-      shown = NOTHING;
-      show.click();
-      await new Promise(resolve => setTimeout(resolve, SETTLING));
-      if (coming !== wanted) return;
-    }
-    shown = wanted;
-    show.click();
-  }
-
-  // After anything that may have changed the editor's content, the server looks at it; pauses between strokes are short.
-  // Twice: on a slow machine the canvas may not have caught up with the hand the first time.
-  let keeping = [], inside = false;
-  const keepNow = () => { if (named().init_image) find(`#${TAB}_keep`)?.click(); };
-  function edited() {
-    keeping.forEach(clearTimeout);
-    keeping = [PAUSE, 6 * PAUSE].map(pause => setTimeout(keepNow, pause));
-  }
-  const inEditor = event => Boolean(event.target.closest?.(`#${TAB}_editor`));
+  // ---- what is said of it ----
 
   async function describe() {
-    const place = box(), { init_image, mask } = named();
-    if (!place) return;
-    place.classList.toggle("filled", Boolean(init_image));
-    find(".start-facts", place).hidden = find(".start-acts", place).hidden = !init_image;
-    find('[data-act="unmask"]', place).hidden = !mask;
-    find(".start-mode", place).textContent = mask ? "With a mask: only the painted part changes." : "No mask: the whole picture changes.";
-    if (!init_image) return;
-    try { const [width, height] = await measured(init_image); find(".start-size", place).textContent = `${width} × ${height}`; }
-    catch { gone(init_image); }
+    const place = box(), picture = held("init_image"), over = made() && held(made());
+    if (!place || !find(".start-acts", place)) return;
+    place.classList.toggle("filled", Boolean(picture));
+    place.dataset.mode = mode();
+    find(".start-facts", place).hidden = find(".start-acts", place).hidden = !picture;
+    const clear = find('[data-act="clear"]', place);
+    clear.hidden = !over;
+    clear.textContent = CLEARS[made()] ?? "";
+    find(".start-mode", place).textContent = SAYS[mode()](over);
+    find(".image-container", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
+    if (!picture) return;
+    const own = await measured(picture).catch(() => gone(picture));
+    if (!own) return;
+    find(".start-size", place).textContent = own.join(" × ");
+    outcome(own);
+  }
+
+  // What a fold does is seen when it is closed, too; and fields that do nothing look calm.
+  const ACTING = {
+    outpaint: values => SIDES.some(side => Number(values[`outpaint_${side}`])),
+    loopback: values => Number(values.loopback_loops) > 1,
+    sd_upscale: values => values.sd_upscale && values.sd_upscale !== "None",
+  };
+  function mark() {
+    for (const [name, acts] of Object.entries(ACTING)) find(`#${TAB}_${name}_fold`)?.classList.toggle("acting", Boolean(acts(form().values)));
+  }
+
+  function outcome([width, height]) {
+    const place = find(`#${TAB}_outcome .outcome`), [left, right, up, down] = SIDES.map(side => Number(form().values[`outpaint_${side}`]) || 0);
+    const grown = [width + left + right, height + up + down];
+    if (place) place.textContent = left + right + up + down ? `The picture grows from ${width} × ${height} to ${grown.join(" × ")} pixels.` : `The picture stays ${width} × ${height}: nothing is added.`;
   }
 
   function gone(id) {
-    if (named().init_image !== id) return;
-    form().apply({ init_image: "", mask: "" });
+    if (held("init_image") !== id) return;
+    form().apply({ init_image: "", mask: "", paint: "" });
     form().mark([{ field: "init_image", message: "is no longer there; choose the picture again" }]);
   }
 
-  // What the server kept of the editor; old news when another picture has come since.
-  function painted(kept) {
-    if (!kept || kept.asked !== named().init_image) return;
-    if (kept.problems) { form().mark(kept.problems); return; }
-    const next = { init_image: kept.init_image, mask: kept.mask };
-    shown = coming = next;
-    if (!same(next, named())) form().apply(next);
+  // Generate waits for a picture on its way and for the newest stroke.
+  async function complete(names, values) {
+    const newest = ["init_image", "mask", "paint", "editor_mode", ...(arriving ? ["width", "height"] : [])];
+    await arriving;
+    await easel.editor.settled();
+    return names.map((name, i) => newest.includes(name) && name in form().values ? form().values[name] : values[i]);
   }
 
   // ---- wiring, when the tab is opened for the first time ----
 
   const acts = {
     another: () => find(".drop-file", box()).click(),
-    unmask: () => form().apply({ mask: "" }),
-    remove: () => form().apply({ init_image: "", mask: "" }),
+    clear: () => form().apply({ [made()]: "" }),
+    remove: () => form().apply({ init_image: "", mask: "", paint: "" }),
+    blank,
   };
 
   function chosen(event) {
@@ -187,11 +186,8 @@
     if (event.type === "drop") dropped(event.dataTransfer);
   }
 
-  document.addEventListener("change", event => { if (event.target.matches?.(".drop-file, .mask-file")) chosen(event); }, true);
-  document.addEventListener("click", event => acts[event.target.closest?.(".start-acts [data-act]")?.dataset.act]?.());
-  document.addEventListener("pointerdown", event => { inside = inEditor(event); touched ||= inside; }, true);
-  for (const type of ["pointerup", "pointercancel"]) document.addEventListener(type, () => { if (inside) edited(); inside = false; }, true);
-  document.addEventListener("keyup", event => { if (inEditor(event)) edited(); }, true);
+  document.addEventListener("change", event => { if (event.target.matches?.(`#${TAB}_init_image .drop-file, .mask-file`)) chosen(event); }, true);
+  document.addEventListener("click", event => acts[event.target.closest?.(`#${TAB}_init_image [data-act]`)?.dataset.act]?.());
   for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, overBox, true);
   document.addEventListener("paste", event => {
     const pasted = [...event.clipboardData?.files ?? []].find(one => one.type.startsWith("image/"));
@@ -199,11 +195,13 @@
     event.preventDefault();
     keep(pasted);
   });
-  on("form", one => { if (one.tab === TAB) sync(); });
-  easel.appeared(READY).then(button => {
-    button.closest(".image-container")?.setAttribute("aria-label", "Paint the mask");
-    for (const wait of WAKING) setTimeout(again, wait);
+  const look = () => { describe(); mark(); };
+  on("form", one => { if (one.tab === TAB) look(); });
+  for (const part of ["init_image .start-acts", "init_image .image-container", "sd_upscale_fold", "outcome .outcome"]) easel.appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
+  // Settings that name a mask are those of inpainting; what was painted belongs to the picture before.
+  on("reused", ({ form: one, request }) => {
+    if (one.tab === TAB && "mask" in request) one.apply({ paint: "", editor_mode: request.mask ? INPAINT : PLAIN });
   });
 
-  easel.picture = { shown: value, painted, size, send };
+  easel.picture = { shown: easel.editor.value, complete, size, send, upload, measured, multiple };
 })();

@@ -155,6 +155,9 @@
       link.download = image.name ?? "";
       if (text.dataset.id === image.id) return;
       text.dataset.id = image.id;
+      const hires = find('[data-act="hires"]', this.root);
+      hires.hidden = true;
+      info(image).then(({ request }) => { if (text.dataset.id === image.id) hires.hidden = !easel.hires.fits(request); }, () => {});
       const fill = told => { if (text.dataset.id === image.id) fillInfo(text, told); };
       try { fill((await info(image)).infotext); } catch (error) { fill(error.message); text.dataset.id = ""; }
     }
@@ -164,6 +167,8 @@
       if (name === "open") this.lightbox.open(image);
       if (name === "reuse") easel.form(tabOf(image)).reuse((await info(image)).request);
       if (name === "send") await easel.picture.send(image, (await info(image)).request);
+      if (name === "inpaint") await easel.picture.send(image, (await info(image)).request, { inpaint: true });
+      if (name === "hires") await easel.hires.submit((await info(image)).request, this.tab);
       if (name === "extras") await easel.extras.send({ url: image.url, infotext: (await info(image)).infotext });
       if (name === "copy") { await easel.copy((await info(image)).infotext); }
     }

@@ -1,8 +1,9 @@
 // Styles: into the prompt boxes, and the dialog in which they are made, changed and deleted.
 (() => {
-  const { find, findAll, make, ask, post, say, on } = easel;
+  const { find, make, ask, post, say, appeared } = easel;
   const NEW = "";
-  const stale = new Set();       // tabs that were not there yet when a style was saved
+  const TABS = ["txt2img", "img2img"];
+  const waiting = new Set();
   let tab = "txt2img", styles = [];
 
   const sheet = () => find(".styles-sheet");
@@ -85,8 +86,15 @@
 
   async function keep(change) {
     styles = (await change()).styles;
-    const there = new Set(findAll("[id$='_renew_styles']").map(button => { button.click(); return button.id.replace(/_renew_styles$/, ""); }));
-    for (const name of ["txt2img", "img2img"]) if (!there.has(name)) stale.add(name);
+    for (const name of TABS) renew(name);
+  }
+
+  // A tab that was never opened asks for the list when it is.
+  async function renew(name) {
+    if (waiting.has(name)) return;
+    waiting.add(name);
+    (await appeared(`#${name}_renew_styles`)).click();
+    waiting.delete(name);
   }
 
   // Where the style is chosen, it stays so under its new name.
@@ -103,7 +111,6 @@
     if (event.target.closest?.("[data-sheet=close]") || event.target.matches?.("dialog.sheet")) event.target.closest("dialog").close();
   });
   document.addEventListener("change", event => { if (event.target.matches?.(".styles-which")) show(); });
-  on("form", form => { if (stale.delete(form.tab)) find(`#${form.tab}_renew_styles`)?.click(); });
 
   easel.styles = { apply, edit };
 })();

@@ -2,7 +2,7 @@
 // names of models and values that go to the server stay as they are.
 (() => {
   const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt"];
-  const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, [role="option"]';
+  const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, [role="option"]';
   const LONGEST = 600;
   const shown = new WeakMap();     // node -> { name: [English, what stands there] }
   let texts = new Map(), patterns = [], current = "en";
@@ -32,7 +32,7 @@
     const kept = shown.get(node) ?? {};
     const english = kept[name]?.[1] === now ? kept[name][0] : now;
     const core = english.trim();
-    const next = core ? english.replace(core, () => translated(core)) : english;
+    const next = core ? english.replace(core, () => { const words = core.replace(/\s+/g, " "), other = translated(words); return other === words ? core : other; }) : english;
     if (next !== english || kept[name]) shown.set(node, { ...kept, [name]: [english, next] });
     return next;
   }

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from backend import Backend, UserError
 from ui.fields import Form
 from ui.visitor import owner
 
-Complete = Callable[..., dict[str, Any]]    # (backend, owner, values, **aside) -> values; may raise UserError
+Complete = Callable[[Backend, str, dict[str, Any]], dict[str, Any]]     # owner, values -> values; may raise UserError
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -58,12 +57,13 @@ def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     return read
 
 
-def wire_generate(generate: gr.Button, form: Form, backend: Backend, aside: Mapping[str, Component],
-                  complete: Complete) -> None:
-    """Every click lands, also while earlier ones are on their way; the answer comes at once."""
+def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: Complete, before: str | None) -> None:
+    """Every click lands, also while earlier ones are on their way; the answer comes at once.
+
+    `before` is a script that the form's values pass first, `complete` what makes fields of them on the server.
+    """
     answer = gr.JSON(visible=False)
-    inputs = {**form.components, **aside}
-    generate.click(_submitting(backend, tuple(aside), complete), outputs=[answer], inputs_kwargs=inputs,
+    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
 
@@ -73,12 +73,10 @@ def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, 
     return values
 
 
-def _submitting(backend: Backend, aside: tuple[str, ...], complete: Complete) -> Callable[..., dict[str, Any]]:
+def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str, Any]]:
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
-        beside = {name: values.pop(name) for name in aside}
         try:
-            values = complete(backend, owner(request), values, **beside)
-            return {"job": backend.submit(values, owner(request)).id}
+            return {"job": backend.submit(complete(backend, owner(request), values), owner(request)).id}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

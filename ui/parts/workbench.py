@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import gradio as gr
-from gradio.components import Component
 
 from backend import Backend
 from ui.fields import Form
@@ -16,13 +15,11 @@ from ui.parts import actions, checkpoint_bar, prompt, results, seed, size, style
 
 @dataclass
 class Workbench:
-    """A tab in the making. `aside` holds components that travel with the form at Generate and are no fields;
-    `complete` turns them into field values.
-    """
+    """A tab in the making. At Generate the form's values pass the script `before`, then `complete` on the server."""
 
     form: Form
-    aside: dict[str, Component] = field(default_factory=dict)
     complete: actions.Complete = actions.as_it_is
+    before: str | None = None
 
 
 @contextmanager
@@ -43,7 +40,7 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) 
         results.place(tab)
     prompt.wire_counters(form, counters, backend)
     styles.wire(form, backend, page)
-    actions.wire_generate(generate, form, backend, bench.aside, bench.complete)
+    actions.wire_generate(generate, form, backend, bench.complete, bench.before)
     keep(form, page)
 
 

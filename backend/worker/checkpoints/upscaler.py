@@ -23,16 +23,26 @@ from backend.worker.upscaling import Traits
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
 
-TILES = (192, 512)              # pixels of a tile's side, at least and at most
-WIDE_TILES = (192, 1024)        # of networks that look far around, such as SCUNet
-WHOLE = (512, 4096)             # of networks that must see everything at once
-TILE_BYTES = 640 << 20          # what a tile's activations may take at most
-TILE_SHARE = 0.25               # of the free memory, at most
-PIXEL_BYTES = 768               # activations per output pixel of 4 bytes numbers: 64 channels, three layers at a time
-FACE = 512                      # side of the square that face restorers work on
 LOOKS_AROUND = ("NAFNet",)      # networks that average over all they see, though spandrel does not say so
+TILE_SHARE = 0.25               # of the free memory that a tile's activations may take, at most
+PIXEL_BYTES = 768               # activations per output pixel in float32: 64 channels, three layers at a time
+CARD_ROOM = 4                   # times as many bytes on a graphics card: larger tiles keep it busier
 _STRANGE = (AssertionError, AttributeError, ArithmeticError, LookupError, NotImplementedError, RuntimeError, TypeError,
             ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far around a pixel a network looks: the sides of tiles that suit it, and bytes for the activations of one."""
+
+    smallest: int
+    largest: int
+    bytes: int
+
+
+NEAR = Reach(192, 512, 640 << 20)
+WIDE = Reach(192, 1024, 1280 << 20)         # what spandrel would rather not see tiled, such as SCUNet and SwinIR
+WHOLE = Reach(512, 4096, 1 << 40)           # what must see everything at once
 
 
 @dataclass(eq=False)
@@ -53,9 +63,10 @@ class Upscaler:
 
     def run(self, pixels: Pixels) -> Pixels:
         """Pixels (h, w, 3) enlarged by the network's scale."""
-        picture = self._tensor(pixels)
-        channels = self.network.input_channels
-        answer = self.network(picture.mean(1, keepdim=True) if channels == 1 else picture)
+        answer = self._answer(pixels)
+        if self.network.dtype == torch.float16 and not answer.isfinite().all():
+            self.network.float()        # its numbers outgrow float16, whatever its architecture promises
+            answer = self._answer(pixels)
         return _pixels(answer[0, :3].expand(3, -1, -1))
 
     def restore(self, face: Pixels, weight: float = 0.5) -> Pixels:
@@ -73,25 +84,30 @@ class Upscaler:
             answer = answer[0] if isinstance(answer, tuple) else answer
         return _pixels((answer[0].float() + 1) / 2)
 
+    def _answer(self, pixels: Pixels) -> Tensor:
+        picture = self._tensor(pixels)
+        return self.network(picture.mean(1, keepdim=True) if self.network.input_channels == 1 else picture)
+
     def _tensor(self, pixels: Pixels) -> Tensor:
         """(1, 3, h, w) in 0..1 on the network's device."""
         picture = torch.from_numpy(np.array(pixels)).to(self.network.device)
         return picture.permute(2, 0, 1)[None].to(self.network.dtype) / 255
 
     def _tile(self) -> int:
-        smallest, largest = self._tile_sides()
-        free = _free_bytes(self.network.device) * TILE_SHARE
-        most = free if largest > TILES[1] else min(free, TILE_BYTES)
-        pixels = most / (PIXEL_BYTES * self.network.scale**2)
-        whole = self.network.size_requirements.multiple_of
-        side = int(min(max(pixels**0.5, smallest), largest))
+        """Pixels of a tile's side: as many as memory allows within what suits the network's reach."""
+        network, reach = self.network, self._reach()
+        most = reach.bytes * (CARD_ROOM if network.device.type == "cuda" else 1)
+        room = min(_free_bytes(network.device) * TILE_SHARE, most)
+        pixel = PIXEL_BYTES * network.dtype.itemsize / 4 * max(network.scale, 2)**2
+        side = int(min(max((room / pixel)**0.5, reach.smallest), reach.largest))
+        whole = network.size_requirements.multiple_of
         return max(side // whole, 1) * whole
 
-    def _tile_sides(self) -> tuple[int, int]:
+    def _reach(self) -> Reach:
         advice = self.network.tiling.name
         if advice == "SUPPORTED":
-            return WIDE_TILES if self.network.architecture.id in LOOKS_AROUND else TILES
-        return WIDE_TILES if advice == "DISCOURAGED" else WHOLE
+            return WIDE if self.network.architecture.id in LOOKS_AROUND else NEAR
+        return WIDE if advice == "DISCOURAGED" else WHOLE
 
 
 def load(file: UpscalerFile, placement: Placement) -> Upscaler:
