@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -21,9 +21,9 @@ from backend.image import naming
 from backend.image.afterwards import extras_request
 from backend.image.save import read as read_picture
 from backend.messages import Checkpoint, UpscalerFile
+from backend.missing import missing
 from backend.preferences import changed, example, settings
 from backend.prompt import chunks
-from backend.prompt.grammar import networks
 from backend.prompt.tokenizer import Tokenizer
 from backend.promptbook import PromptBook
 from backend.request import EXTRAS, FIELDS, Request
@@ -294,7 +294,8 @@ class Backend:
         saved = read_picture(file)
         found = infotexts.read(saved.infotext, saved.request_json, self.promptbook.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
-        return Told(saved.infotext, values, tuple(_missing(found, values)))
+        absent = (*missing(saved, found, values, self.promptbook.files), *self._upscalers.missing(values))
+        return Told(saved.infotext, values, absent)
 
     def status(self) -> Status:
         return self._dispatcher.status()
@@ -373,16 +374,3 @@ class Backend:
             return
         if made:
             self._dispatcher.add_notice(f"{made} pictures were taken into the history again from the outputs folder.")
-
-
-def _missing(found: infotexts.Reading, values: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each thing that the picture was made with and that is not here."""
-    known = found.values.get("checkpoint")
-    if known and "checkpoint" not in values:
-        name = f"{found.model} [{known}]" if found.model and found.model != known else known
-        yield f"The checkpoint {name} is not in the models folders."
-    used = [(one.kind, one.positional[0]) for one in networks(values.get("prompt", ""))[1] if one.positional]
-    for kind, name in dict.fromkeys(used):
-        yield f"The {kind} {name} was used; Easel cannot load such networks yet."
-    if found.dropped:
-        yield f"Not understood: {', '.join(found.dropped)}."

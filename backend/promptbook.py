@@ -23,6 +23,10 @@ class PromptBook:
         self._wildcards = Wildcards((data, *models))
         self._suggestions = Suggestions(data, models, self._wildcards)
 
+    def files(self, kind: str) -> list[str]:
+        """What the models folders hold of a kind of network, "lora" or "embedding", by the files' names."""
+        return self._suggestions.names(kind)
+
     def styles(self, owner: str = LOCAL) -> list[Style]:
         """Everybody's styles and the owner's own."""
         return self._styles.of(owner)

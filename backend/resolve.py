@@ -10,6 +10,7 @@ from itertools import product
 from random import Random
 
 from backend.errors import InvalidRequest, Problem
+from backend.field import MAX_PROMPT
 from backend.image.styles import apply_styles
 from backend.prompt.expansion import LOTS, Expansion, Lookup
 from backend.prompt.variants import Parts, VariantError, is_plain, parse
@@ -17,6 +18,7 @@ from backend.request import EXTRAS, RESOLVED, Request
 from backend.store.styles import Style, shown
 
 MAX_PICTURES = 1_000        # that one job may make when its pictures have prompts of their own
+MAX_LETTERS = 5_000_000     # in all these prompts together: they are kept with the job
 SECOND_PASS = {"hr_prompt": "prompt", "hr_negative_prompt": "negative_prompt"}
 TEMPLATES = {"prompt": "template", "negative_prompt": "negative_template"}
 
@@ -54,7 +56,7 @@ def named(names: Iterable[str], styles: Iterable[Style]) -> list[Style]:
     wanted = list(names)
     unknown = [name for name in dict.fromkeys(wanted) if name not in known]
     if unknown:
-        raise InvalidRequest(f"name what is not there: {', '.join(map(shown, unknown[:5]))}", field="styles")
+        raise InvalidRequest(f"There is no style called {', '.join(map(shown, unknown[:5]))}.", field="styles")
     return [known[name] for name in wanted]
 
 
@@ -134,6 +136,15 @@ def _every(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -
 
 
 def _with_texts(request: Request, pictures: list[dict[str, str]]) -> Request:
+    _check_lengths(pictures)
     lists = {RESOLVED[name]: tuple(texts[name] for texts in pictures) for name in pictures[0]}
     following = {RESOLVED[name]: ("",) for name in SECOND_PASS if request.enable_hr and _repeats(request, name)}
     return request.replace(**following, **lists)
+
+
+def _check_lengths(pictures: list[dict[str, str]]) -> None:
+    too_long = [name for texts in pictures for name, text in texts.items() if len(text) > MAX_PROMPT]
+    if too_long:
+        raise InvalidRequest(f"becomes longer than {MAX_PROMPT:,} characters", field=too_long[0])
+    if sum(len(text) for texts in pictures for text in texts.values()) > MAX_LETTERS:
+        raise InvalidRequest("makes texts too long to be kept for so many pictures", field="prompt")

@@ -55,18 +55,18 @@ class Suggestions:
 
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
         if kind == "lora":
-            return [Suggestion("lora", name, f"<lora:{name}:1>") for name in _fitting(text, self._names("lora"))]
+            return [Suggestion("lora", name, f"<lora:{name}:1>") for name in _fitting(text, self.names("lora"))]
         return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
 
     def _words(self, text: str, styles: list[Style]) -> Iterator[Suggestion]:
-        for name in _fitting(text, self._names("embedding")):
+        for name in _fitting(text, self.names("embedding")):
             yield Suggestion("embedding", name, name)
         for style in _fitting(text, [style.name for style in styles]):
             yield Suggestion("style", style, "")
         for tag in self._tags.search(text, LIMIT):
             yield Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
 
-    def _names(self, kind: str) -> list[str]:
+    def names(self, kind: str) -> list[str]:
         """Names of a kind's files, which AUTOMATIC1111 calls by their stem."""
         looked, names = self._files.get(kind, (-FRESH, []))
         if time.monotonic() - looked > FRESH:

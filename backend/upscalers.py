@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.folders import clean_name, files_below
@@ -82,6 +83,17 @@ class UpscalerCatalog:
                     return file
         there = [*PIXEL_UPSCALERS, *(file.name for file in self.usable())]
         raise NotFound(f"'{clean_name(name)[:80]}' is not in the list; there is: {', '.join(there[:20])}")
+
+    def missing(self, values: Mapping[str, Any]) -> Iterator[str]:
+        """A sentence for each upscaler that field values name and that is not here."""
+        fields = [field for field in FIELDS.values() if field.kind == "upscaler"]
+        named = {str(values[field.name]) for field in fields if values.get(field.name, NO_UPSCALER) not in field.choices
+                 and (field.needs != ("enable_hr",) or values.get("enable_hr"))}
+        for name in sorted(named - {NO_UPSCALER, ""}):
+            try:
+                self.find(name)
+            except NotFound:
+                yield f"The upscaler {clean_name(name)} is not in the models folders."
 
     def resolved(self, request: Request) -> Request:
         """The request with its upscalers' exact names. Raises InvalidRequest naming each field that names none."""

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.messages", "backend.image", "backend.preferences"),
     ("backend.catalog", "backend.upscalers", "backend.store", "backend.wildcards", "backend.tags"),
     ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
-    ("backend.line", "backend.resolve", "backend.suggestions"),
+    ("backend.line", "backend.resolve", "backend.suggestions", "backend.missing"),
     ("backend.dispatch", "backend.promptbook"),
     ("backend", "backend.front"),
     ("backend.http", "ui", "extensions"),

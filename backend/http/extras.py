@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping
+from pathlib import PureWindowsPath
 from typing import Any
 
 from anyio import to_thread
@@ -13,9 +14,9 @@ from starlette.responses import Response
 
 from backend import Backend, Job
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.field import clean
+from backend.field import MAX_PROMPT, clean
 from backend.http import answers
-from backend.http.door import Bells, FrontDoor, Owner
+from backend.http.door import Bells, ClientOptions, FrontDoor, Owner
 from backend.http.errors import JobFailed
 from backend.http.waiting import CLIENT_GONE, ended
 from backend.image import incoming, save
@@ -34,10 +35,10 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/extra-single-image")
 async def extra_single_image(
-    request: Request, backend: FrontDoor, changes: Bells, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
-    values = read_extras(payload)
+    values = {**options.of(owner), **read_extras(payload)}
     jobs = await to_thread.run_sync(_submitted, backend, owner, values, [("image", "", payload.get("image"))])
     over = await ended(request, backend, changes, jobs)
     if over is None:
@@ -48,10 +49,10 @@ async def extra_single_image(
 
 @router.post("/extra-batch-images")
 async def extra_batch_images(
-    request: Request, backend: FrontDoor, changes: Bells, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
-    values = read_extras(payload)
+    values = {**options.of(owner), **read_extras(payload)}
     jobs = await to_thread.run_sync(_submitted, backend, owner, values, _listed(payload))
     over = await ended(request, backend, changes, jobs)
     if over is None:
@@ -119,9 +120,18 @@ def _read(place: str, name: str, data: Any) -> tuple[str, bytes, str]:
     try:
         file = incoming.from_base64(data)
         incoming.picture(file)
-        return name.rpartition("/")[2].rpartition(".")[0] or name, file, save.read(file).infotext
     except UserError as error:
         raise InvalidRequest(str(error), field=place) from error
+    return PureWindowsPath(name).stem, file, _text(file)
+
+
+def _text(file: bytes) -> str:
+    """The settings that a picture carries; "" where its format has none, or more of it than a request can hold."""
+    try:
+        text = save.read(file).infotext
+    except UserError:
+        return ""
+    return text if len(text) <= MAX_PROMPT else ""
 
 
 def _results(backend: Backend, over: list[Job]) -> list[str]:

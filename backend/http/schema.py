@@ -69,6 +69,7 @@ MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
 
 # Words of options that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
 OPTION_WORDS: dict[str, dict[Any, Any]] = {
+    "samples_format": {"jpeg": "jpg"},
     "show_progress_every_n_steps": {-1: 0, 0: 1},
     "show_progress_type": {"Approx NN": "Approx cheap", "TAESD": "Approx cheap"},
 }
@@ -107,7 +108,8 @@ def read_payload(
         raise InvalidRequest(problems=problems)
     values = {**options, **_from_infotext(payload.get("infotext"), backend, owner)}
     values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
-    return {**values, **_sampler(payload)}
+    no_grid = {"save_grid": False} if payload.get("do_not_save_grid") is True else {}
+    return {**values, **_sampler(payload), **no_grid}
 
 
 def read_img2img(

@@ -34,6 +34,8 @@ MAX_JPEG_EXIF = 65_500  # bytes; a JPEG segment's length has 16 bits
 TEMPORARY = ".easel-tmp"  # ending of files in the making; after a crash they can be deleted
 
 _TEXT_CHUNK, _REQUEST_CHUNK = "parameters", "easel"
+_WORKFLOW = ("prompt", "workflow")
+_IN_EXIF = ("prompt:{", "workflow:{")
 _MAKER = b"EASEL\0\0\0"
 _CODES = {b"ASCII\0\0\0": "utf-8", b"\0" * 8: "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp"}
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
@@ -56,6 +58,7 @@ class Saved:
     format: str
     width: int
     height: int
+    workflow: bool = False      # ComfyUI's JSON is in it, which is no infotext
 
 
 # ---- writing ----
@@ -184,7 +187,7 @@ def read(source: Path | bytes) -> Saved:
         note = exif.get(ExifTags.Base.MakerNote)
         ours = isinstance(note, bytes) and note.startswith(_MAKER)
         request = note.removeprefix(_MAKER).decode("utf-8", "replace") if ours else _chunk(image, _REQUEST_CHUNK)
-        return Saved(infotext, request or None, kind, *image.size)
+        return Saved(infotext, request or None, kind, *image.size, _has_workflow(image))
 
 
 def _open(source: Path | bytes) -> Image.Image:
@@ -199,6 +202,16 @@ def _open(source: Path | bytes) -> Image.Image:
 def _chunk(image: Image.Image, key: str) -> str:
     text = image.info.get(key, "")
     return str(text) if isinstance(text, str) else ""
+
+
+def _has_workflow(image: Image.Image) -> bool:
+    """ComfyUI's PNGs have two chunks of JSON, its WebPs the same in EXIF's texts, each behind its name."""
+    try:
+        texts = [str(image.getexif().get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
+    except _BROKEN:
+        texts = []
+    chunks = [_chunk(image, key).lstrip() for key in _WORKFLOW]
+    return any(text.startswith("{") for text in chunks) or any(text.startswith(_IN_EXIF) for text in texts)
 
 
 def _exif_tags(image: Image.Image) -> dict[int, Any]:

@@ -10,7 +10,8 @@ from random import Random
 from backend.prompt.variants import MAX_DEPTH, Choice, Option, Options, Part, Parts, VariantError, Wildcard
 
 LOTS = 10**12               # counts stop here
-MAX_WORK = 1_000_000        # letters and parts that one text may cost, lest wildcards that double each other never end
+MAX_DRAW = 200_000          # letters and parts that one text may cost, lest wildcards that double each other never end
+MAX_ALL = 10_000_000        # the same for all texts together
 REDRAWS = 20
 
 Lookup = Callable[[str], Options]       # the lines behind a wildcard's name; raises VariantError for an unknown one
@@ -124,10 +125,10 @@ def _numbers(choice: Choice, available: int) -> range:
 
 
 class _Work:
-    """Counts what a text costs."""
+    """Counts what texts cost."""
 
-    def __init__(self) -> None:
-        self._left = MAX_WORK
+    def __init__(self, limit: int) -> None:
+        self._left = limit
 
     def spend(self, text: str) -> str:
         self._left -= 1 + len(text)
@@ -138,7 +139,7 @@ class _Work:
 
 class _Draw:
     def __init__(self, expansion: Expansion, random: Random) -> None:
-        self._expansion, self._random, self._work = expansion, random, _Work()
+        self._expansion, self._random, self._work = expansion, random, _Work(MAX_DRAW)
 
     def text(self, parts: Parts) -> str:
         return "".join(self._part(part) for part in parts)
@@ -172,7 +173,7 @@ class _Draw:
 
 class _All:
     def __init__(self, expansion: Expansion) -> None:
-        self._expansion, self._work = expansion, _Work()
+        self._expansion, self._work = expansion, _Work(MAX_ALL)
 
     def texts(self, parts: Parts) -> list[str]:
         return [self._work.spend("".join(pieces)) for pieces in product(*map(self._part, parts))]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from backend.errors import OutOfMemory
 from backend.prompt.chunks import chunk
 from backend.request import Request
-from backend.worker.checkpoints.base import Model
+from backend.worker.checkpoints.base import LATENT_SCALE, Model
 from backend.worker.checkpoints.footprint import fitting
 from backend.worker.checkpoints.memory import Memory, out_of_memory
+from backend.worker.checkpoints.vae import TILES, Tiles
 from backend.worker.seamless import seamless
 from backend.worker.work import Decode, Look
 
@@ -22,6 +26,9 @@ TEXT_BYTES = 256 * 2**20        # of encoded prompts held for reuse
 LOOK_BYTES = 256 * 2**20        # of encoded pictures held for reuse
 TOO_LARGE = "in tiles: the whole picture needs more memory than is free"
 SHORT = "in tiles: memory was short"
+SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
+
+Result = TypeVar("Result")
 
 
 class Coder:
@@ -62,20 +69,31 @@ class Coder:
                     return model.encode(pixels)[0], ""
                 except (RuntimeError, MemoryError) as error:
                     note = self._short(error)
-            return model.encode_tiled(pixels, wrap=work.tiling)[0], f"encoded {note}"
+            tiled = self._tiled(partial(model.encode_tiled, pixels, wrap=work.tiling))[0]
+        return tiled, f"encoded {note}"
 
     def decode(self, model: Model, works: Sequence[Decode]) -> tuple[Sequence[np.ndarray], str]:
         """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
         latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
-        rows, columns = latents.shape[-2:]
+        rows, columns = (side * LATENT_SCALE for side in latents.shape[-2:])
         with seamless(model.vae, works[0].tiling):
-            if together := fitting(model.vae, "decode", (rows * 8, columns * 8)):
+            if together := fitting(model.vae, "decode", (rows, columns)):
                 try:
                     return [pixels for some in latents.split(together) for pixels in model.decode(some)], ""
                 except (RuntimeError, MemoryError) as error:
                     note = self._short(error)
-            tiled = [model.decode_tiled(latent[None], wrap=works[0].tiling)[0] for latent in latents]
+            run = partial(model.decode_tiled, wrap=works[0].tiling)
+            tiled = [self._tiled(partial(run, latent[None]))[0] for latent in latents]
         return tiled, f"decoded {note}"
+
+    def _tiled(self, run: Callable[[Tiles], Result]) -> Result:
+        """What `run` gives in the largest tiles for which there is memory. Raises OutOfMemory when there are none."""
+        for tiles in SMALLER:
+            try:
+                return run(tiles)
+            except (RuntimeError, MemoryError) as error:
+                self._short(error)
+        raise OutOfMemory("needs more memory than there is, even in tiles; choose a smaller size", field="width")
 
     def _short(self, error: Exception) -> str:
         """The note that memory was short; any other error goes on."""

@@ -19,7 +19,7 @@ from backend.worker.faces import Find, Restore, restored
 from backend.worker.tiles import Pixels
 from backend.worker.upscaling import Enlarge, Expect, Inspect, Plan, Size, planned
 
-MAX_PIXELS = 2**28          # of a result; 16384 x 16384
+MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back
 RESTORERS = (("GFPGAN", "gfpgan_visibility"), ("CodeFormer", "codeformer_visibility"))
 NO_FACES = "No faces were found; the picture's own stay as they are."
 NOTHING = "Nothing was chosen to be done, so the picture is as it was."

@@ -14,7 +14,7 @@ from backend.worker.checkpoints.base import Model
 from backend.worker.extras import Editing
 from backend.worker.guidance import Row
 from backend.worker.retouch import Retouch
-from backend.worker.source import Source
+from backend.worker.source import Pixels, Source
 from backend.worker.work import Drawing, Work
 
 
@@ -25,6 +25,7 @@ class Task:
     run: Run
     waiting: deque[int]
     source: Source | None = None
+    larger: Pixels | None = None                    # the source enlarged, for SD upscale
     drawing: set[int] = field(default_factory=set)
 
     @property

@@ -10,23 +10,28 @@ from dataclasses import replace
 from typing import Any
 
 from backend.extent import drawn, upscaled
+from backend.request import Request
 from backend.worker.checkpoints.base import LATENT_SCALE as CELL
 from backend.worker.outpaint import padded
 from backend.worker.pipeline import OnStep, draw
 from backend.worker.plan import Plan
 from backend.worker.source import Pixels, Source, recoloured
 from backend.worker.tiles import Box, blended, spans
-from backend.worker.upscaling import Expect, enlarged
+from backend.worker.upscaling import Enlarging, Expect, enlarged
 from backend.worker.work import Canvas, Drawing, Work
 
 TOGETHER = 8                # tiles that are drawn side by side
 
 
-def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source) -> Drawing:
-    """The source at `sd_upscale_factor` times its size, drawn again tile by tile, put together without seams."""
-    request = plan.request
-    width, height = upscaled(request, (source.pixels.shape[1], source.pixels.shape[0]))
-    larger = yield from enlarged(source.pixels, request.sd_upscale, width, height)
+def enlarge(request: Request, source: Source) -> Enlarging:
+    """The source at `sd_upscale_factor` times its size, by the upscaler that was chosen."""
+    size = upscaled(request, (source.pixels.shape[1], source.pixels.shape[0]))
+    return (yield from enlarged(source.pixels, request.sd_upscale, *size))
+
+
+def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawing:
+    """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams."""
+    request, (height, width) = plan.request, larger.shape[:2]
     most = drawn((width, height))                           # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // CELL, tile[0] // CELL))

@@ -13,12 +13,13 @@ from backend.sampling.protocol import Noisy
 from backend.worker import rounds
 from backend.worker.checkpoints.base import Model
 from backend.worker.extras import edit
-from backend.worker.plan import plan
+from backend.worker.pipeline import OnStep
+from backend.worker.plan import Plan, plan
 from backend.worker.program import Due, Program, Task
-from backend.worker.redraw import redraw
+from backend.worker.redraw import enlarge, redraw
 from backend.worker.rounds import Round, draw_rounds
 from backend.worker.source import Source
-from backend.worker.work import Canvas
+from backend.worker.work import Canvas, Drawing
 
 NOT_SEAMLESS = "tiling was left out: only a part of the picture is drawn at a time"
 
@@ -52,12 +53,19 @@ def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model,
 
     canvas = canvas_of(request, model, task.source)
     if upscales(request):
-        drawing = redraw(planned[0], canvas, heard, task.source)
+        drawing = _redrawn(task, planned[0], canvas, heard)
     else:
         drawing = draw_rounds(steps, canvas, heard, task.source)
     program = Program(task, model, _due(steps, indices), drawing, facts={"Model hash": model.sha256[:10]})
     program.note(NOT_SEAMLESS if request.tiling and not canvas.tiling else "")
     return program
+
+
+def _redrawn(task: Task, plan: Plan, canvas: Canvas, on_step: OnStep) -> Drawing:
+    """Enlarged once for all pictures of a job that follow."""
+    if task.larger is None:
+        task.larger = yield from enlarge(plan.request, task.source)
+    return (yield from redraw(plan, canvas, on_step, task.larger))
 
 
 def _due(steps: Sequence[Round], indices: Sequence[int]) -> deque[Due]:

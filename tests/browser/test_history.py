@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,7 +222,10 @@ def test_a_picture_lends_its_settings(past: Past, stage: Studio) -> None:
     page.locator('.details [data-send="inpaint"]').click()
     page.wait_for_function("easel.tab() === 'img2img' && easel.form('img2img').values.init_image")
     assert page.evaluate("easel.form('img2img').values.seed") == 10
-    assert not page.locator('[data-send="extras"]').is_visible() or page.evaluate("Boolean(easel.extras)")
+    expect(page.locator("#img2img_inpaint_fold > button")).to_have_class(re.compile(r"\bopen\b"))
+    opened(page)
+    page.locator('.details [data-send="extras"]').click()
+    page.wait_for_function("easel.tab() === 'extras' && easel.extras.list().some(source => source.name === '00010-10.png')")
 
 
 def test_two_are_compared(past: Past, stage: Studio) -> None:

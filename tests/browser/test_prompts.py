@@ -71,8 +71,10 @@ def test_keys_are_only_taken_while_something_is_chosen(files: None, studio: Stud
 
 def test_suggestions_by_finger_on_a_phone(files: None, easel: Easel, chromium: object) -> None:
     context = chromium.new_context(viewport=PHONE, has_touch=True)  # type: ignore[attr-defined]
-    studio = Studio(context.new_page(), easel.url).open()
-    field = typed(studio, "many words before the long")
+    studio = Studio(context.new_page(), easel.url).open().ready()
+    studio.fill(prompt="many words before the")
+    field = typed(studio, " long")
+    expect(suggestions(studio.page)).to_be_visible()
     shown = suggestions(studio.page).bounding_box()
     assert shown and shown["x"] >= 0 and shown["x"] + shown["width"] <= PHONE["width"]
     suggestions(studio.page).get_by_role("option").first.tap()

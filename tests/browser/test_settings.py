@@ -68,7 +68,7 @@ def test_a_wrong_pattern_is_told_at_its_field_and_the_rest_is_saved(desk: Studio
     desk.fill(name_pattern="[sed]", image_quality=80)
     expect(desk.box("name_pattern").locator(".problem")).to_contain_text("unknown word [sed]", timeout=PATIENCE)
     saved(desk, "Not saved")
-    assert kept(desk) == {"image_quality": 80}
+    desk.page.wait_for_function("async () => JSON.stringify(await easel.ask('/easel/preferences')) === '{\"image_quality\":80}'")
     desk.fill(name_pattern="[seed]")
     saved(desk)
     expect(desk.box("name_pattern").locator(".problem")).to_have_count(0)

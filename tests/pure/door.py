@@ -21,6 +21,7 @@ from backend.messages import Checkpoint, UpscalerFile
 from backend.promptbook import PromptBook
 from backend.request import FIELDS, Request
 from backend.settings import Settings
+from backend.store.paints import Layer, Paints
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
 
@@ -129,6 +130,12 @@ class Door:
 
     def example_name(self, values: Mapping[str, Any], owner: str = "local") -> str:
         return preferences.example(preferences.changed(self.preferences(owner), values), owner)
+
+    def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
+        return Paints(self.uploads).keep(data, layer, owner)
+
+    def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
+        return Paints(self.uploads).sketch(picture, painted, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return [DEMO]

@@ -57,6 +57,19 @@ def test_a_data_url_is_a_picture_too(client: TestClient) -> None:
     assert client.post(SINGLE, json={"image": f"data:image/png;base64,{picture()}"}).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "JPEG", "WEBP"])
+def test_every_format_is_taken(client: TestClient, kind: str) -> None:
+    out = io.BytesIO()
+    Pillow.new("RGB", (24, 16), "teal").save(out, kind)
+    assert client.post(SINGLE, json={**WHOLE, "image": base64.b64encode(out.getvalue()).decode()}).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "\x00\x01 garbage: , : \udfff".encode("utf-8", "replace").decode() * 50, "Steps: x, Seed: y, Size: 0x0"],
+                         ids=["1 MB", "garbage", "wrong"])
+def test_an_odd_text_in_the_picture_does_not_stop_it(client: TestClient, text: str) -> None:
+    assert client.post(SINGLE, json={**WHOLE, "image": picture(text)}).status_code == 200
+
+
 @pytest.mark.parametrize("payload, named", [
     ({"image": ""}, {"image"}), ({"image": "%%%"}, {"image"}), ({}, {"image"}), ({"image": 5}, {"image"}),
     ({"image": base64.b64encode(b"text").decode()}, {"image"}),

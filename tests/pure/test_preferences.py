@@ -132,6 +132,13 @@ def test_options_of_automatic1111_are_the_same_settings(client, option, value, n
     assert overridden["parameters"]["override_settings"][option] == kept
 
 
+def test_words_of_automatic1111s_clients(client):
+    client.post("/sdapi/v1/options", json={"grid_save": True, "samples_format": "jpeg"})
+    assert client.get("/easel/preferences").json() == {"save_grid": True, "image_format": "jpg"}
+    answer = client.post("/sdapi/v1/txt2img", json={"do_not_save_grid": True}).json()
+    assert answer["parameters"]["override_settings"]["grid_save"] is False
+
+
 def test_wrong_patterns_are_refused_as_options_too(client):
     answer = client.post("/sdapi/v1/options", json={"samples_filename_pattern": "/etc/[seed]"})
     assert answer.status_code == 422 and client.get("/easel/preferences").json() == {}

@@ -154,6 +154,12 @@ def test_long_wildcard_files_are_quick(book: PromptBook, tmp_path: Path) -> None
     assert time.perf_counter() - started < 5
 
 
+def test_texts_that_grow_too_long(book: PromptBook, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "long.txt", "word " * 10_000)
+    assert "longer than" in complain(book, request("__long__ __long__ __long__ {a|b}"))
+    assert "too long to be kept" in complain(book, request("__long__ {a|b}", batch_count=1000))
+
+
 def test_pictures_settings_name_their_styles_again(book: PromptBook) -> None:
     made = book.resolved(request("a cat", styles=["Plain"], negative_prompt="dog", steps=9)).of_image(0)
     text = infotext.write(made)

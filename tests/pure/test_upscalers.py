@@ -145,6 +145,12 @@ def test_a_request_gets_the_files_own_names_and_its_job_the_files(catalogue: Ups
     assert list(files) == ["RealESRGAN_x4plus"] and files["RealESRGAN_x4plus"].field == "upscaler_1"
 
 
+def test_what_an_infotext_names_and_is_not_here_is_told(catalogue: UpscalerCatalog) -> None:
+    assert list(catalogue.missing({"enable_hr": True, "hr_upscaler": "4x-Gone"})) == ["The upscaler 4x-Gone is not in the models folders."]
+    for values in ({"hr_upscaler": "4x-Gone"}, {"enable_hr": True, "hr_upscaler": "Latent"}, {"enable_hr": True, "hr_upscaler": "4x-ultrasharp"}, {}):
+        assert not list(catalogue.missing(values))
+
+
 def test_faces_need_a_restorer_and_a_detector(catalogue: UpscalerCatalog, models: Path) -> None:
     request = Request.parse({**EXTRA, "gfpgan_visibility": 1})
     with pytest.raises(InvalidRequest, match=r"gfpgan_visibility: .*det_10g.onnx into models/insightface"):

@@ -312,10 +312,10 @@ def test_a_worker_that_never_starts_is_given_up_with_a_notice_and_jobs_wait(tmp_
 def test_a_full_disk_fails_the_job_and_retry_makes_what_is_missing(house, monkeypatch):
     write = Pictures.write
 
-    def full(self: Pictures, lease: object, picture: object) -> object:
+    def full(self: Pictures, lease: object, picture: object, *rest: object) -> object:
         if picture.index == 1:
             raise StorageError("The picture could not be saved: the disk is full.")
-        return write(self, lease, picture)
+        return write(self, lease, picture, *rest)
 
     monkeypatch.setattr(Pictures, "write", full)
     job, later = house.submit("slow=0.02", batch_count=4), house.submit()

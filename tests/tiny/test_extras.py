@@ -13,6 +13,7 @@ import torch
 from onnx import TensorProto, helper
 from PIL import Image, ImageDraw
 
+from backend.catalog import Catalog
 from backend.messages import FACE_DETECTOR, Cancelled, Done, Failed, Loading, Picture, Progress, Run, UpscalerFile
 from backend.request import EXTRAS, Request
 from backend.worker import extras, retouch
@@ -24,6 +25,7 @@ from backend.worker.engine import Engine
 from backend.worker.extras import Goal
 from backend.worker.faces import TEMPLATE, Find, Restore, aligned, alignment, paste, restored
 from tests.tiny import upscalers
+from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_upscaling import picture
 
 PICTURE = "0" * 64
@@ -180,6 +182,21 @@ def test_packed_jobs_all_come_to_their_end(tmp_path: Path) -> None:
         room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(20 + n, 20), file, job=str(n))
     room.run()
     assert [room.picture(str(n)).shape for n in range(4)] == [(40, 40 + 2 * n, 3) for n in range(4)]
+
+
+def test_drawing_comes_between_the_tiles_when_jobs_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.worker.checkpoints.upscaler.NEAR", Reach(64, 64, 1 << 30))
+    save_folder(tiny(seed=1), tmp_path / "models" / "checkpoints" / "first")
+    (checkpoint,) = Catalog((tmp_path / "models",), tmp_path / "data").scan()
+    room = Room(tmp_path, "packed")
+    room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(300, 300), room.file("sharp", upscalers.nearest(2)))
+    drawn = Request(prompt="a cat", steps=6, width=64, height=64, seed=1, variation_seed=1, preview_every=0)
+    room.engine.add(Run("drawn", "local", drawn, checkpoint, (0,)))
+    room.run()
+    order = [event.job for event in room.events if isinstance(event, Progress)]
+    first, last = order.index("drawn"), len(order) - 1 - order[::-1].index("drawn")
+    assert order.count("drawn") == 6 and order[first:last + 1].count("mine") >= 5, "they take turns"
+    assert room.picture().shape == (600, 600, 3) and room.of(Done, "drawn")
 
 
 # ---- faces ----

@@ -11,6 +11,7 @@ from backend.errors import InvalidRequest
 from backend.extent import settled
 from backend.messages import Progress
 from backend.request import Request
+from backend.worker import redraw
 from backend.worker.checkpoints.base import Model
 from backend.worker.redraw import side_by_side
 from tests.tiny.test_engine import house
@@ -69,6 +70,14 @@ def test_a_batch_and_packed_repeat(house):
     both = draw(house, UP.replace(batch_size=2), files)
     alone = draw(house, UP.replace(batch_size=2).of_image(1), files)[0]
     assert np.abs(both[1].astype(int) - alone).max() <= 1 and not np.array_equal(both[0], both[1])
+
+
+def test_a_job_of_many_enlarges_and_encodes_once(house, monkeypatch):
+    enlarged, looked, original, encode = [], [], redraw.enlarged, Model.encode
+    monkeypatch.setattr(redraw, "enlarged", lambda *given: enlarged.append(1) or original(*given))
+    monkeypatch.setattr(Model, "encode", lambda self, pixels, noise=None: looked.append(1) or encode(self, pixels, noise))
+    draw(house, UP.replace(batch_count=3), {INIT: picture(71, 40)})
+    assert (len(enlarged), len(looked)) == (1, 6)
 
 
 @pytest.mark.parametrize("values, field", [

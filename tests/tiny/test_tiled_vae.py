@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from backend.catalog import Catalog
-from backend.messages import Picture
+from backend.messages import Failed, Picture
 from backend.settings import HOME
 from backend.worker.checkpoints import footprint
 from backend.worker.checkpoints.base import Model
@@ -90,3 +90,22 @@ def test_encoding_goes_on_in_tiles_when_memory_is_short(house, monkeypatch):
     studio = drawn(house, request.replace(width=64, height=72), {INIT: picture(71, 64)})
     assert any("encoded in tiles" in note for note in studio.of(Picture)[0].notes)
     assert whole.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("fits, field", [(16, None), (0, "width")])
+def test_tiles_shrink_until_they_fit(house, monkeypatch, fits, field):
+    seen, decode_tiled = [], Model.decode_tiled
+
+    def short(self, latent, tiles, *, wrap=False):
+        seen.append(tiles.side)
+        if tiles.side > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode_tiled(self, latent, tiles, wrap=wrap)
+
+    monkeypatch.setattr(footprint, "_room", lambda device: 10)
+    monkeypatch.setattr(Model, "decode_tiled", short)
+    studio = Studio(house, "solo")
+    studio.add("mine", BASE.replace(steps=1))
+    studio.run()
+    assert seen == [64, 32, 16]
+    assert [event.problems[0].field for event in studio.of(Failed)] == ([field] if field else [])

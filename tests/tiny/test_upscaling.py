@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from spandrel.architectures.GFPGAN import GFPGAN
 
 from backend.errors import CheckpointError, OutOfMemory
 from backend.messages import UpscalerFile
@@ -232,3 +233,21 @@ def test_twenty_switches_stay_within_the_budget(tmp_path):
     upscalers.save(upscalers.compact(2), Path(files[3].path))
     assert shelf.get(files[3], load).traits.scale == 2, "a changed file is read again"
     assert shelf.loaded.count("3") == 1
+
+
+def test_gfpgan_makes_the_same_face_twice(tmp_path):
+    upscaler = loaded(upscalers.made(GFPGAN), tmp_path, "GFPGANv1.4.pth")
+    assert upscaler.restores_faces
+    face = picture(512, 512)
+    with torch.inference_mode():
+        first = upscaler.restore(face)
+        assert first.shape == face.shape and np.array_equal(first, upscaler.restore(face)), "its noise is not drawn anew"
+
+
+def test_codeformers_weight_reaches_it(tmp_path, monkeypatch):
+    upscaler, seen = loaded(upscalers.compact(1), tmp_path), []
+    monkeypatch.setattr(type(upscaler.network.architecture), "id", "CodeFormer")
+    upscaler.network._model = lambda picture, weight: seen.append((float(picture.min()), float(picture.max()), weight)) or (picture,)
+    upscaler.network.__class__ = type("Still", (type(upscaler.network),), {"device": torch.device("cpu"), "dtype": torch.float32})
+    face = np.array([[[0, 128, 255]]], np.uint8)
+    assert np.array_equal(upscaler.restore(face, 0.25), face) and seen == [(-1.0, 1.0, 0.25)]

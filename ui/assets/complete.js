@@ -12,8 +12,8 @@
   function typing(box) {
     if (box.selectionStart !== box.selectionEnd) return null;
     const caret = box.selectionStart, before = box.value.slice(0, caret);
-    const lora = /<lora:([^:<>\n]*)$/i.exec(before);
-    if (lora) return { kind: "lora", text: lora[1], from: lora.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
+    const lora = /<(?:lora:([^:<>\n]*)|l?o?r?a?)$/i.exec(before);
+    if (lora) return { kind: "lora", text: lora[1] ?? "", from: lora.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
     const marks = before.slice(before.lastIndexOf("\n") + 1).split("__");
     if (marks.length % 2 === 0 && /^[\w ./*?-]*$/.test(marks.at(-1))) {
       const rest = /^[\w./*?-]*__/.exec(box.value.slice(caret))?.[0].length ?? 0;
@@ -102,7 +102,7 @@
 
   function put() {
     const caret = caretAt(area), view = window.visualViewport, height = view?.height ?? innerHeight;
-    const width = document.documentElement.clientWidth;
+    const width = Math.min(document.documentElement.clientWidth, document.body.getBoundingClientRect().width);
     list.style.maxWidth = `${width - 16}px`;
     const low = Math.min(Math.max(caret.bottom, caret.frame.top), caret.frame.bottom), high = Math.max(caret.top, caret.frame.top);
     const below = low + 4 + list.offsetHeight <= height || high - list.offsetHeight - 4 < 0;
@@ -111,7 +111,8 @@
   }
 
   function keys(event) {
-    if (!list || event.target !== area || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!list || event.target !== area || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return event.key === "Enter" ? close() : undefined;
     const moves = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key === "Enter" && active < 0) return close();
     if (event.key in moves && !event.shiftKey) choose(active < 0 && event.key === "ArrowUp" ? -1 : active + moves[event.key]);
@@ -124,8 +125,10 @@
 
   function follow(event) {
     const box = event.target;
-    if (!box.matches?.(BOXES) || event.isComposing) return;
+    if (!box.matches?.(BOXES)) return;
     clearTimeout(due);
+    // Keyboards of phones compose every word; only where the letters are not yet those that are meant is it too early.
+    if (event.isComposing && /[^\x00-\x7f]/.test(event.data ?? "")) return close();
     if (!event.inputType || event.inputType.startsWith("history")) return close();   // filled by a script, or undone
     due = setTimeout(() => look(box), PAUSE);
   }

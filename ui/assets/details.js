@@ -6,7 +6,7 @@
     txt2img: (row, told) => easel.form("txt2img").reuse(told.request),
     img2img: (row, told) => easel.picture.send(row, told.request),
     inpaint: (row, told) => easel.picture.send(row, told.request, { inpaint: true }),
-    extras: (row, told) => easel.extras.send({ url: row.url, infotext: told.infotext }),
+    extras: (row, told) => easel.extras.send({ url: row.url, infotext: told.infotext, name: row.name }),
   };
 
   class Details {

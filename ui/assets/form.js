@@ -74,8 +74,10 @@
       appeared(`#${this.tab}_apply`).then(button => button.click());
     }
 
+    // What is known here comes before what Gradio says: a second `apply` at once finds the fields as they were before the first.
     take(names, values) {
-      const taken = names.map((name, i) => name in this.pending ? this.pending[name] : values[i]);
+      const now = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), ...this.values, ...this.pending };
+      const taken = names.map(name => now[name]);
       this.pending = {};
       this.known(names, taken);
       return taken;
@@ -110,7 +112,13 @@
         if (box) boxes.push(this.wrong(box, field, message));
         else easel.note(sentence(field, message), 12000);
       }
-      if (focus) find("input, textarea", boxes[0] ?? document.createElement("i"))?.focus();
+      if (focus && boxes[0]) this.show(boxes[0]);
+    }
+
+    // To be put right at once. The list of a multiple choice opens with the focus, over the message: that one is only shown.
+    show(box) {
+      if (box.matches(".field-texts")) box.scrollIntoView({ block: "center" });
+      else find("input, textarea", box)?.focus();
     }
 
     wrong(box, name, message) {

@@ -32,7 +32,7 @@
       await Promise.all(Array.from({ length: AT_ONCE }, () => this.lane()));
       this.running = false;
       this.render();
-      say(this.words());
+      say(this.words().join(""));
       this.done(this.tally.taken);
     }
 
@@ -79,15 +79,16 @@
       find(".import-run", this.box).hidden = !this.running;
     }
 
+    // Words and numbers apart, so that each can be translated.
     words() {
       const { taken, known, refused } = this.tally, through = taken + known + refused.length;
-      if (!this.all) return "There is no PNG, JPEG or WebP picture among these files.";
+      if (!this.all) return ["There is no PNG, JPEG or WebP picture among these files."];
       const parts = [`${through.toLocaleString()} of ${this.all.toLocaleString()}`];
       if (known) parts.push(`${known.toLocaleString()} known already`);
       if (refused.length) parts.push(`${refused.length.toLocaleString()} unreadable`);
       if (this.others) parts.push(`${this.others.toLocaleString()} other files left out`);
       const state = this.running ? (this.stopped ? "Stopping" : "Importing") : (this.waiting.length ? "Stopped" : "Imported");
-      return `${state}: ${parts.join(", ")}.${this.why && !this.running ? ` ${this.why}` : ""}`;
+      return [state, ": ", ...parts.flatMap((part, at) => at ? [", ", part] : [part]), ".", ...(this.why && !this.running ? [" ", this.why] : [])];
     }
 
     render() {
@@ -98,7 +99,7 @@
       bar.max = this.all || 1;
       bar.value = tally.taken + tally.known + tally.refused.length;
       bar.hidden = !this.all;
-      find(".import-line", this.box).textContent = this.words();
+      find(".import-line", this.box).replaceChildren(...this.words());
       button("stop").hidden = !running;
       button("resume").hidden = running || !this.waiting.length;
       button("close").hidden = running;

@@ -26,10 +26,10 @@
   function show() {
     find(".info-found", box()).hidden = false;
     find(".info-picture", box()).src = url;
-    find(".info-text", box()).textContent = told.infotext || NOTHING;
+    find(".info-text", box()).textContent = told.infotext || (told.missing.length ? "" : NOTHING);
     find(".info-missing", box()).replaceChildren(...told.missing.map(text => make("li", {}, text)));
     for (const name of ["txt2img", "copy"]) find(`[data-info="${name}"]`, box()).hidden = !told.infotext;
-    say(told.infotext ? "Settings found." : NOTHING);
+    say(told.infotext ? "Settings found." : told.missing[0] ?? NOTHING);
   }
 
   const acts = {

@@ -4,11 +4,12 @@
   const PAUSE = 500, TABS = ["txt2img", "img2img"];
   const LOOK = { theme: "system", language: "browser" };
   const T = text => easel.translate.translated(text);
-  let chosen = { ...window.easelPreferences }, shown = null, timer = 0;
+  let chosen = { ...window.easelPreferences }, shown = null, timer = 0, line = Promise.resolve();
 
   const value = name => chosen[name] ?? LOOK[name] ?? fields[name]?.default;
   const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
   const form = () => easel.form("settings");
+  const writing = name => form().element(name)?.contains(document.activeElement);
 
   function restore(names) {
     shown = Object.fromEntries(names.map(name => [name, value(name)]));
@@ -29,18 +30,23 @@
     timer = setTimeout(save, PAUSE);
   }
 
-  async function save() {
+  // One after the other, so that an answer never speaks of what has changed since.
+  function save() {
     clearTimeout(timer);
-    let news = Object.fromEntries(Object.entries(shown).filter(([name, now]) => !same(now, value(name))));
-    if (!Object.keys(news).length) return example();
-    const problems = await keep(news);
+    line = line.then(send);
+    return line;
+  }
+
+  async function send() {
+    const news = Object.entries(shown).filter(([name, now]) => !same(now, value(name)) && !(now == null && writing(name)));
+    if (!news.length) return example();
+    const problems = await keep(Object.fromEntries(news));
     const wrong = problems.map(problem => problem.field);
-    if (wrong.length) {
-      form().mark(problems, false);
-      news = Object.fromEntries(Object.entries(news).filter(([name]) => !wrong.includes(name)));
-      if (Object.keys(news).length) await keep(news);
-    }
-    if (Object.values(news).includes(null)) refresh();
+    const fine = wrong.includes("") ? [] : news.filter(([name]) => !wrong.includes(name));
+    if (wrong.length && fine.length) await keep(Object.fromEntries(fine));
+    fine.forEach(([name]) => form().unmark(name));
+    form().mark(problems.filter(({ field }) => news.some(([name, sent]) => name === field && same(shown[name], sent))), false);
+    if (fine.some(([, sent]) => sent == null)) refresh();
     state(wrong.length ? "Not saved" : "Saved");
     example();
   }
@@ -137,6 +143,8 @@
     if (button) acts[button.dataset.defaults](button.closest("[data-tab]").dataset.tab);
     else if (event.target.closest?.("#settings_reset")) resetAll();
   });
+
+  document.addEventListener("focusout", event => { if (shown && event.target.closest?.("#settings .field")) setTimeout(save); });
 
   // The tab's parts come to the page when it is first opened.
   easel.appeared("#settings_about").then(() => { about(); example(); renderDefaults(); });

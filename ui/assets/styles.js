@@ -108,7 +108,7 @@
   document.addEventListener("click", event => {
     const button = event.target.closest?.("[data-styles]");
     if (button) acts[button.dataset.styles](button).then(() => button.dataset.styles === "remove" || calm(), error => problem(easel.sentence("", error.message)));
-    if (event.target.closest?.("[data-sheet=close]") || event.target.matches?.("dialog.sheet")) event.target.closest("dialog").close();
+    if (event.target.closest?.("[data-sheet=close]")) event.target.closest("dialog").close();
   });
   document.addEventListener("change", event => { if (event.target.matches?.(".styles-which")) show(); });
 

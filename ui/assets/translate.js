@@ -2,7 +2,8 @@
 // names of models and values that go to the server stay as they are.
 (() => {
   const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt"];
-  const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, [role="option"]';
+  const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, .details-name, .source-name, .token, [role="option"]';
+  const PROMPTS = '[translate="no"], .job-prompt, .shot-open, .used-list, .token';     // whose attributes are people's words too
   const LONGEST = 600;
   const shown = new WeakMap();     // node -> { name: [English, what stands there] }
   let texts = new Map(), patterns = [], current = "en";
@@ -44,7 +45,7 @@
   }
 
   function attributes(element) {
-    if (element.closest('[translate="no"]')) return;
+    if (element.closest(PROMPTS)) return;
     for (const name of ATTRIBUTES) {
       const now = element.getAttribute(name);
       if (!now) continue;

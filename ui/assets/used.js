@@ -39,6 +39,12 @@
     say("Prompt taken over.");
   }
 
+  // A click beside the dialog; one on its edge is the dialog's own.
+  document.addEventListener("click", event => {
+    if (event.target !== sheet()) return;
+    const { left, right, top, bottom } = sheet().getBoundingClientRect();
+    if (event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom) sheet().close();
+  });
   document.addEventListener("input", event => {
     if (!event.target.matches?.(".used-search")) return;
     clearTimeout(due);

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
 
 LOOKS_AROUND = ("NAFNet",)      # networks that average over all they see, though spandrel does not say so
+CONVOLUTIONS = ("ESRGAN", "Compact")    # nothing else in them: colours last in memory halve their time on a CPU
 TILE_SHARE = 0.25               # of the free memory that a tile's activations may take, at most
 PIXEL_BYTES = 768               # activations per output pixel in float32: 64 channels, three layers at a time
 CARD_ROOM = 4                   # times as many bytes on a graphics card: larger tiles keep it busier
@@ -118,7 +119,8 @@ def load(file: UpscalerFile, placement: Placement) -> Upscaler:
     except CheckpointError as error:
         raise CheckpointError(f"{file.name} cannot be loaded: {error.problems[0].message}") from error
     network.model.requires_grad_(False)
-    network.model.to(memory_format=torch.channels_last)         # halves the time of a convolution on a CPU
+    if network.architecture.id in CONVOLUTIONS:
+        network.model.to(memory_format=torch.channels_last)
     tensors = (*network.model.parameters(), *network.model.buffers())
     return Upscaler(file, network, sum(tensor.nbytes for tensor in tensors))
 
