@@ -15,12 +15,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engine, history, packed, startup, upscale
+from benchmarks import engine, history, packed, pictures, startup, upscale
 from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
-STAGES = {"startup": startup.measure, "history": history.measure, "upscale": upscale.measure,
-          "packed": packed.measure, "engine": engine.measure}
+STAGES = {
+    "startup": startup.measure, "history": history.measure, "upscale": upscale.measure, "packed": packed.measure,
+    "engine": engine.measure, "pictures": pictures.measure,
+}
 
 
 def main() -> None:

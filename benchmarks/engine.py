@@ -64,12 +64,15 @@ def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: in
     }
 
 
-def draw(memory: Memory, checkpoint: Checkpoint, *requests: Request, policy: str = "solo") -> list[Picture]:
-    """The pictures of all requests from a fresh engine (nothing encoded before)."""
+def draw(
+    memory: Memory, checkpoint: Checkpoint, *requests: Request, policy: str = "solo",
+    files: dict[str, bytes] | None = None,
+) -> list[Picture]:
+    """The pictures of all requests from a fresh engine (nothing encoded before); `files` are the PNGs they name."""
     events: list[Event] = []
     engine = Engine(memory, policy, events.append)
     for number, request in enumerate(requests):
-        engine.add(Run(str(number), "local", request, checkpoint, tuple(range(request.count))))
+        engine.add(Run(str(number), "local", request, checkpoint, tuple(range(request.count)), files or {}))
     while engine.step():
         pass
     failed = [event for event in events if isinstance(event, Failed)]
@@ -91,27 +94,44 @@ def bare(model: Model, request: Request, context: torch.Tensor) -> Callable[[], 
     return run
 
 
-def diffusers_pipeline(model: Model, request: Request) -> Callable[[], object]:
-    """Its text encoder in the UNet's number format, as the pipeline asks; the decoding as in Easel.
+def networks(model: Model) -> dict[str, Any]:
+    """What a pipeline of diffusers is made of, around the same networks.
 
-    The demo's tokenizer serves both networks: any words become 77 tokens.
+    Its text encoder in the UNet's number format, as the pipelines ask. The demo's tokenizer serves both networks: any
+    words become 77 tokens.
     """
-    tokenizer = CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer")
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1,
     )
-    pipeline = StableDiffusionPipeline(
-        vae=model.vae, text_encoder=deepcopy(model.text_encoder).to(model.dtype), tokenizer=tokenizer, unet=model.unet,
-        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )
+    return {
+        "vae": model.vae, "text_encoder": deepcopy(model.text_encoder).to(model.dtype), "unet": model.unet,
+        "tokenizer": CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer"), "scheduler": scheduler,
+        "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,
+    }
+
+
+def diffusers_pipeline(model: Model, request: Request) -> Callable[[], object]:
+    """From the words to the pixels; the decoding as in Easel."""
+    pipeline = StableDiffusionPipeline(**networks(model))
     pipeline.set_progress_bar_config(disable=True)
 
     def run() -> object:
         latent = pipeline(
-            prompt=PROMPT, negative_prompt=NEGATIVE, height=request.height, width=request.width,
-            num_inference_steps=request.steps, guidance_scale=request.cfg_scale, output_type="latent",
-            generator=torch.Generator().manual_seed(request.seed),
+            height=request.height, width=request.width, num_inference_steps=request.steps, **asked(request),
         ).images
-        return model.decode(latent.float() / model.vae.config.scaling_factor)
+        return decoded(model, latent)
 
     return run
+
+
+def asked(request: Request) -> dict[str, Any]:
+    """The arguments that every pipeline of diffusers takes."""
+    return {
+        "prompt": request.prompt, "negative_prompt": request.negative_prompt, "guidance_scale": request.cfg_scale,
+        "output_type": "latent", "generator": torch.Generator().manual_seed(request.seed),
+    }
+
+
+def decoded(model: Model, latent: torch.Tensor) -> object:
+    """Pixels of a latent that a pipeline of diffusers gave."""
+    return model.decode(latent.float() / model.vae.config.scaling_factor)

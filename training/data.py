@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -19,6 +20,9 @@ MODEL = PROJECT / "models" / "demo"
 PICTURE = 128  # pixels
 TRAINING_PICTURES = 72_000
 TRAINING_SEED = 11
+LARGE = 256  # pixels: the size that hires fix and a larger picture ask for
+LARGE_PICTURES = 24_000
+LARGE_SEED = 12
 
 
 class Clock:
@@ -41,9 +45,24 @@ def training_scenes() -> list[Scene]:
     return random_scenes(TRAINING_SEED, TRAINING_PICTURES, held_out=False)
 
 
+def large_scenes() -> list[Scene]:
+    return random_scenes(LARGE_SEED, LARGE_PICTURES, held_out=False)
+
+
 def draw_numbered(item: tuple[int, Scene]) -> np.ndarray:
     number, scene = item
     return np.asarray(draw(scene, PICTURE, seed=number))
+
+
+def draw_large(item: tuple[int, Scene]) -> np.ndarray:
+    number, scene = item
+    return np.asarray(draw(scene, LARGE, seed=number))
+
+
+def large_pictures() -> Iterator[np.ndarray]:
+    """uint8 [256, 256, 3] one after the other, in the order of their scenes; not kept, they would fill 5 GB."""
+    with Pool() as pool:
+        yield from pool.imap(draw_large, enumerate(large_scenes()), chunksize=64)
 
 
 def training_pictures() -> np.ndarray:

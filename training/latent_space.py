@@ -8,7 +8,9 @@ two halves learn apart: the encoder to compute these numbers, the decoder to dra
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -49,7 +51,8 @@ class LatentSpace:
         return z.astype(np.float16)
 
 
-def encode_all(pictures: np.ndarray, part: int = 1000) -> np.ndarray:
-    """All pictures in the latent space of their own first 4000."""
-    space = LatentSpace.of(pictures[:4000])
-    return np.concatenate([space.encode(pictures[i : i + part]) for i in range(0, len(pictures), part)])
+def encode_all(pictures: Iterable[np.ndarray], space: LatentSpace, part: int = 250) -> np.ndarray:
+    """Pictures uint8 [H, W, 3] to float16 [N, 4, H/8, W/8], `part` of them in memory at a time."""
+    rest = iter(pictures)
+    parts = iter(lambda: list(islice(rest, part)), [])
+    return np.concatenate([space.encode(np.stack(some)) for some in parts])

@@ -96,9 +96,8 @@ def forget_origin(folder: Path) -> None:
 
 def keep_documents(source: Path, target: Path) -> None:
     """The page about the model, its measured figures and its samples outlive a new publication."""
-    for name in ("README.md", "measured.json", "samples.png"):
-        if (source / name).exists():
-            shutil.copy2(source / name, target / name)
+    for path in (*source.glob("*.md"), *source.glob("measured*.json"), *source.glob("samples*.png")):
+        shutil.copy2(path, target / path.name)
 
 
 def size(folder: Path) -> int:

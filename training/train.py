@@ -3,7 +3,7 @@
     python -m training.train [--stages tokenizer,text_encoder,...] [--scale 1.0] [--threads 2]
 
 Stages: tokenizer, text_encoder, pictures, unet, decoder, encoder, publish. An interrupted UNet goes on where it was
-saved last. `--scale` stretches every stage's time; at 1 the whole takes about two hours on two CPU cores.
+saved last. `--scale` stretches every stage's time; at 1 the whole takes about three and a half hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from transformers import CLIPTextModel
 from backend.prompt.tokenizer import Tokenizer
 
 from .autoencoder import Examples, join_halves, train_half
-from .data import MODEL, WORK, training_pictures, training_scenes
-from .latent_space import encode_all
+from .data import MODEL, WORK, large_pictures, large_scenes, training_pictures, training_scenes
+from .latent_space import LatentSpace, encode_all
 from .publish import publish, size
 from .text_encoder import train_text_encoder
 from .tokenizer import write_tokenizer
@@ -29,11 +29,12 @@ from .unet import Latents, train_unet
 TOKENIZER = WORK / "tokenizer"
 TEXT_ENCODER = WORK / "text_encoder"
 LATENTS = WORK / "latents.npy"
+LARGE_LATENTS = WORK / "large_latents.npy"
 UNET = WORK / "unet"
 ENCODER, DECODER = WORK / "encoder.pt", WORK / "decoder.pt"
 AUTOENCODER = WORK / "autoencoder"
 
-MINUTES = {"text_encoder": 6, "unet": 90, "decoder": 16, "encoder": 5}
+MINUTES = {"text_encoder": 6, "unet": 180, "decoder": 16, "encoder": 5}
 AUTOENCODER_PICTURES = 8000
 
 
@@ -46,13 +47,18 @@ def stage_text_encoder(minutes: float) -> None:
 
 
 def stage_pictures(_: float) -> None:
-    np.save(LATENTS, encode_all(training_pictures()))
+    """Latents of both sizes, in the latent space of the first 4000 ordinary pictures."""
+    ordinary = training_pictures()
+    space = LatentSpace.of(ordinary[:4000])
+    np.save(LATENTS, encode_all(ordinary, space))
+    np.save(LARGE_LATENTS, encode_all(large_pictures(), space))
 
 
 def stage_unet(minutes: float) -> None:
     latents = Latents(torch.from_numpy(np.load(LATENTS)), training_scenes())
+    large = Latents(torch.from_numpy(np.load(LARGE_LATENTS)), large_scenes())
     text = CLIPTextModel.from_pretrained(TEXT_ENCODER).float().eval().requires_grad_(False)
-    train_unet(latents, text, Tokenizer.from_folder(TOKENIZER), UNET, minutes)
+    train_unet((latents, large), text, Tokenizer.from_folder(TOKENIZER), UNET, minutes)
 
 
 def examples() -> Examples:

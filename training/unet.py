@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import time
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from .captions import caption
 from .scenes import Scene
 from .text_encoder import HIDDEN, token_ids
 
-BATCH = 48
+BATCH = 48  # pictures of 128 x 128 pixels, or a quarter as many of 256 x 256: a step takes about as long
+LARGE_EVERY = 2  # of so many steps one is with large pictures
 DROPPED = 0.1  # share of captions replaced by "": teaches the unconditional answer
 NOISE_OFFSET = 0.3  # hides the mean colour, which shows through at SD's last timestep: words must tell it
 WEIGHT_CAP = 25.0  # of 1 / alpha_bar: above it only colours are decided, and those are learned first
@@ -50,12 +50,17 @@ def new_unet() -> UNet2DConditionModel:
     )
 
 
-@dataclass
 class Latents:
-    """Pictures in latent space: `z` (N, 4, 16, 16), whitened, and their scenes."""
+    """Pictures of one size in latent space: `z` (N, 4, side, side), whitened, and their scenes."""
 
-    z: Tensor
-    scenes: list[Scene]
+    def __init__(self, z: Tensor, scenes: list[Scene]) -> None:
+        self.z, self.scenes = z, scenes
+        self.weights = list(accumulate(importance(scene) for scene in scenes))
+
+    @property
+    def batch(self) -> int:
+        """How many make a batch: BATCH at 16 x 16, fewer of larger ones."""
+        return BATCH * 16**2 // self.z[0, 0].numel()
 
 
 class Noising:
@@ -140,7 +145,7 @@ class Training:
         averaged.save_pretrained(folder / "ema")
 
     def advance(self, x0: Tensor, context: Tensor, learning_rate: float) -> float:
-        """One step on latents (B, 4, 16, 16) and text (B, 77, HIDDEN); returns the loss."""
+        """One step on latents (B, 4, side, side) and text (B, 77, HIDDEN); returns the loss."""
         started = time.time()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -158,23 +163,33 @@ class Training:
         return loss.item()
 
 
-def train_unet(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, folder: Path, minutes: float) -> None:
-    """Trains for `minutes` in all, resuming what `folder` holds; saves there every three minutes and at the end."""
+def train_unet(
+    sizes: tuple[Latents, Latents], text: CLIPTextModel, tokenizer: Tokenizer, folder: Path, minutes: float
+) -> None:
+    """Trains for `minutes` in all, resuming what `folder` holds; saves there every three minutes and at the end.
+
+    `sizes` are the ordinary pictures and the large ones, which every LARGE_EVERYth step takes.
+    """
     rng = random.Random(time.time())
     training = Training()
     training.resume(folder)
-    weights = list(accumulate(importance(scene) for scene in latents.scenes))
-    saved_at, losses = time.time(), []
+    saved_at, losses = time.time(), ([], [])
     while training.spent < 60 * minutes:
-        x0, context = batch(latents, weights, text, tokenizer, rng)
-        losses.append(training.advance(x0, context, rate(training.step, training.spent / (60 * minutes))))
+        large = training.step % LARGE_EVERY == LARGE_EVERY - 1
+        x0, context = batch(sizes[large], text, tokenizer, rng)
+        losses[large].append(training.advance(x0, context, rate(training.step, training.spent / (60 * minutes))))
         if training.step % 50 == 0:
-            mean = sum(losses[-50:]) / len(losses[-50:])
-            print(f"unet: step {training.step}, loss {mean:.4f}, {training.spent / 60:.1f} min", flush=True)
+            print(f"unet: step {training.step}, {told(losses)}, {training.spent / 60:.1f} min", flush=True)
         if time.time() - saved_at > 180:
             saved_at = time.time()
             training.save(folder)
     training.save(folder)
+
+
+def told(losses: tuple[list[float], list[float]]) -> str:
+    """The mean of the last losses of each size."""
+    ordinary, large = (sum(kind[-50:]) / max(1, len(kind[-50:])) for kind in losses)
+    return f"loss {ordinary:.4f}, large {large:.4f}"
 
 
 def importance(scene: Scene) -> float:
@@ -182,11 +197,9 @@ def importance(scene: Scene) -> float:
     return 1.0 + len(scene.things) + 0.5 * sum(thing.shape in HARD for thing in scene.things)
 
 
-def batch(
-    latents: Latents, weights: list[float], text: CLIPTextModel, tokenizer: Tokenizer, rng: random.Random
-) -> tuple[Tensor, Tensor]:
-    """x0 (B, 4, 16, 16) and context (B, 77, HIDDEN), some captions dropped; `weights` are cumulated."""
-    chosen = rng.choices(range(len(latents.scenes)), cum_weights=weights, k=BATCH)
+def batch(latents: Latents, text: CLIPTextModel, tokenizer: Tokenizer, rng: random.Random) -> tuple[Tensor, Tensor]:
+    """x0 (B, 4, side, side) and context (B, 77, HIDDEN), some captions dropped."""
+    chosen = rng.choices(range(len(latents.scenes)), cum_weights=latents.weights, k=latents.batch)
     captions = ["" if rng.random() < DROPPED else caption(latents.scenes[i], rng) for i in chosen]
     with torch.no_grad():
         context = text(token_ids(tokenizer, captions)).last_hidden_state

@@ -11,13 +11,14 @@ from ui.theme import fragment
 
 NAME = "extras"
 TITLE = "Extras"
+STARTS = {"upscaler_1": "Lanczos"}      # the field's own "None" would give the picture back as it is
 NO_RESTORER = """<p class="extras-none">To restore faces, put GFPGAN's file into <code>models/GFPGAN</code> or
 CodeFormer's into <code>models/Codeformer</code>, and insightface's <code>det_10g.onnx</code>, which finds the faces,
 into <code>models/insightface</code>.</p>"""
 
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
-    form = Form(NAME, {})
+    form = Form(NAME, STARTS)
     with gr.Row(elem_id=f"{NAME}_top", elem_classes=["top"]):
         with gr.Column(elem_classes=["prompts"], min_width=200):
             gr.HTML(fragment("extras.html"), elem_id=f"{NAME}_init_image", elem_classes=["sources"], js_on_load=None,

@@ -19,6 +19,7 @@ from tests.tiny.test_engine import Studio
 from training.captions import caption
 from training.checker import judge, look
 from training.drawing import draw as drawing
+from training.measure_large import enlarged, sharpness
 from training.scenes import Scene, Thing, random_scenes
 
 BASE = Request(prompt="", width=128, height=128, steps=20, seed=1, variation_seed=1, cfg_scale=5, sampler="DPM++ 2M", schedule="Karras")
@@ -157,3 +158,36 @@ def test_an_inpainted_star_appears_only_inside_the_mask(demo):
         stars = [thing for thing in look(after).objects if thing.x > 0.5]
         right += len(stars) == 1 and stars[0].colour == "yellow"
     assert right >= 3
+
+
+# ---- larger than it was first drawn ----
+
+
+def test_hires_fix_is_sharper_than_enlarging_and_draws_nothing_twice(demo):
+    """At the default denoising strength, with the default upscaler, on combinations that training never saw."""
+    rng = random.Random(6)
+    scenes = [s for count in (1, 2) for s in random_scenes(50 + count, 4, held_out=True, count=count, plain=1.0)]
+    small = [BASE.replace(prompt=caption(s, rng), seed=i) for i, s in enumerate(scenes)]
+    before, after = draw(demo, small), draw(demo, [request.replace(enable_hr=True) for request in small])
+    assert {picture.size for picture in after} == {(256, 256)}
+    gains = [sharpness(large) / sharpness(enlarged(first)) for first, large in zip(before, after, strict=True)]
+    assert min(gains) > 1.2
+    verdicts = [judge(picture, scene) for picture, scene in zip(after, scenes, strict=True)]
+    assert sum(v.background for v in verdicts) >= 7
+    assert sum(v.extra_objects > 0 for v in verdicts) <= 1
+    assert sum(all(v.colours) for v in verdicts) >= 7
+    assert sum(v.things_right for v in verdicts) >= 4
+
+
+def test_hires_fix_leaves_things_where_the_first_pass_drew_them(demo):
+    request = BASE.replace(prompt="big red circle left, blue background", hr_upscaler="Lanczos", denoising_strength=0.4)
+    for seed in range(2):
+        first, second = (look(p).objects for p in draw(demo, [request.replace(seed=seed), request.replace(seed=seed, enable_hr=True)]))
+        assert [thing.colour for thing in second] == [thing.colour for thing in first] == ["red"]
+        assert abs(first[0].x - second[0].x) < 0.05 and abs(first[0].y - second[0].y) < 0.05
+
+
+def test_a_picture_drawn_large_at_once_shows_things_once(demo):
+    pictures = draw(demo, [BASE.replace(prompt="red circle, blue background", width=256, height=256, seed=s) for s in range(4)])
+    verdicts = [judge(p, RED_CIRCLE) for p in pictures]
+    assert sum(v.background and v.things_right and not v.extra_objects for v in verdicts) >= 3

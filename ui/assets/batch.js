@@ -39,7 +39,6 @@
       render();
     }
     sending = false;
-    if (!batch.out.length && !stopped && batch.jobs.length === files.length) files = [];
     keep();
     say(summary());
   }
@@ -96,6 +95,7 @@
     chosen.hidden = find('[data-batch="clear"]', place).hidden = !files.length;
     chosen.textContent = files.length === 1 ? `${files[0].name} is chosen: Generate makes a picture from it.` : `${files.length} files are chosen: Generate makes a picture from each.`;
     run.hidden = !batch;
+    find(`#${TAB}_batch_fold`)?.classList.toggle("acting", files.length > 0);     // Generate does something else now
     if (!batch) return;
     const over = !sending && batch.ended.length === batch.jobs.length, share = batch.ended.length / Math.max(1, sending ? batch.total : batch.jobs.length);
     find(".batch-said", place).textContent = summary();

@@ -169,7 +169,7 @@
       if (name === "send") await easel.picture.send(image, (await info(image)).request);
       if (name === "inpaint") await easel.picture.send(image, (await info(image)).request, { inpaint: true });
       if (name === "hires") await easel.hires.submit((await info(image)).request, this.tab);
-      if (name === "extras") await easel.extras.send({ url: image.url, infotext: (await info(image)).infotext });
+      if (name === "extras") await easel.extras.send({ url: image.url, infotext: (await info(image)).infotext, name: image.name });
       if (name === "copy") { await easel.copy((await info(image)).infotext); }
     }
 

@@ -1,0 +1,122 @@
+"""Does the demo model draw what it is asked at 256 x 256, at once and by hires fix from 128 x 128? Checked by program.
+
+    python -m training.measure_large [--captions 40] [--strength 0.75] [--model DIR] [--json F] [--grid PNG]
+
+Draws with Easel's own engine. The captions are the first of `training.measure`'s: combinations training never saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from backend.messages import Checkpoint, Event, Failed, Picture, Run
+from backend.request import Request
+from backend.worker.checkpoints.memory import Memory
+from backend.worker.device import place
+from backend.worker.engine import Engine
+
+from .checker import judge
+from .data import LARGE, MODEL, PICTURE
+from .measure import Question, figures, questions, share
+
+ORDINARY = Request(
+    width=PICTURE, height=PICTURE, steps=20, cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras", preview_every=0
+)
+
+
+def request(question: Question) -> Request:
+    return ORDINARY.replace(prompt=question.caption, seed=question.seed, variation_seed=question.seed)
+
+
+@torch.inference_mode()
+def drawn(memory: Memory, folder: Path, requests: list[Request]) -> list[Image.Image]:
+    """One picture per request, in their order. Raises RuntimeError when one fails."""
+    checkpoint = Checkpoint(
+        key="measured", title="measured", path=str(folder), family="sd1", single_file=False, sha256="0" * 64
+    )
+    events: list[Event] = []
+    engine = Engine(memory, "packed", events.append)
+    for number, one in enumerate(requests):
+        engine.add(Run(str(number), "local", one, checkpoint, (0,)))
+    while engine.step():
+        pass
+    failed = [event for event in events if isinstance(event, Failed)]
+    if failed:
+        raise RuntimeError(failed[0].detail)
+    pictures = sorted((event for event in events if isinstance(event, Picture)), key=lambda event: int(event.job))
+    return [Image.frombytes("RGB", (picture.width, picture.height), picture.pixels) for picture in pictures]
+
+
+def sharpness(picture: Image.Image) -> float:
+    """Mean squared difference of neighbouring pixels' grey levels, 0..255: how steep the edges are."""
+    grey = np.asarray(picture.convert("L"), dtype=np.float32)
+    return float(np.square(np.diff(grey, axis=0)).mean() + np.square(np.diff(grey, axis=1)).mean())
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """What hires fix has to beat: the small picture at twice its size, by Lanczos."""
+    return picture.resize((LARGE, LARGE), Image.Resampling.LANCZOS)
+
+
+def sharpened(small: list[Image.Image], large: list[Image.Image]) -> dict[str, float]:
+    """Hires fix against the first pass enlarged: how often it is sharper, and how many times as sharp (the median)."""
+    gains = [sharpness(after) / sharpness(enlarged(before)) for before, after in zip(small, large, strict=True)]
+    return {
+        "sharper than Lanczos": share([gain > 1 for gain in gains]),
+        "times as sharp": round(float(np.median(gains)), 2),
+    }
+
+
+def grid(rows: list[list[Image.Image]], columns: int = 10) -> Image.Image:
+    """The first `columns` pictures of every row, all at the large size."""
+    sheet = Image.new("RGB", (columns * LARGE, len(rows) * LARGE))
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row[:columns]):
+            sheet.paste(enlarged(picture) if picture.size != (LARGE, LARGE) else picture, (x * LARGE, y * LARGE))
+    return sheet
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--captions", type=int, default=40)
+    parser.add_argument("--strength", type=float, default=Request().denoising_strength, help="of the second pass")
+    parser.add_argument("--upscaler", default=Request().hr_upscaler)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--grid", type=Path, help="write some here: first passes, hires fix, 256 x 256 at once")
+    return parser.parse_args()
+
+
+def right(pictures: list[Image.Image], asked: list[Question]) -> dict[str, float]:
+    """`training.measure`'s figures."""
+    return figures([judge(picture, question.scene) for picture, question in zip(pictures, asked, strict=True)])
+
+
+def main() -> None:
+    options = arguments()
+    asked = questions(options.captions)
+    second = {"enable_hr": True, "denoising_strength": options.strength, "hr_upscaler": options.upscaler}
+    small = [request(question) for question in asked]
+    hires = [one.replace(**second) for one in small]
+    direct = [one.replace(width=LARGE, height=LARGE) for one in small]
+    memory = Memory(place("cpu"))
+    before, after, at_once = (drawn(memory, options.model, requests) for requests in (small, hires, direct))
+    result = {
+        "captions": len(asked), "strength": options.strength, "upscaler": options.upscaler,
+        "hires fix": right(after, asked) | sharpened(before, after), "at once": right(at_once, asked),
+    }
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.grid:
+        grid([before, after, at_once]).save(options.grid)
+
+
+if __name__ == "__main__":
+    main()
