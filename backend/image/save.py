@@ -195,7 +195,9 @@ def _open(source: Path | bytes) -> Image.Image:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=("PNG", "JPEG", "WEBP"))
     except FileNotFoundError:
         raise NotFound("The picture's file is no longer there.") from None
-    except (*_BROKEN, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise UserError("This picture is too large to be read.") from None
+    except _BROKEN:
         raise UserError("This file is not a picture that Easel can read; it takes PNG, JPEG and WebP.") from None
 
 

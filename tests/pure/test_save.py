@@ -134,6 +134,13 @@ def test_not_a_picture(data):
         save.read(data)
 
 
+def test_a_picture_of_30000_pixels_a_side_is_called_too_large():
+    buffer = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(buffer, "PNG")
+    with pytest.raises(UserError, match="too large"):
+        save.read(buffer.getvalue())
+
+
 def test_no_file(tmp_path):
     with pytest.raises(NotFound):
         save.read(tmp_path / "none.png")
