@@ -100,8 +100,8 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _upscaler(field: Field, value: Any) -> str:
-    """One of the built-in ones in any spelling; other names are the catalogue's to judge."""
-    name = _text(value).strip()
+    """One of the built-in ones in any spelling, "" the default; other names are the catalogue's to judge."""
+    name = _text(value).strip() or field.default
     return {choice.casefold(): choice for choice in field.choices}.get(name.casefold(), name)
 
 

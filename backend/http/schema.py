@@ -190,7 +190,7 @@ def _our_word(key: str, value: Any) -> Any:
 
 def _is_missing(field: Field, value: Any) -> bool:
     """null stands for "not given", and so does an empty name."""
-    return value is None or (value == "" and field.kind == "choice")
+    return value is None or (value == "" and field.kind in ("choice", "upscaler"))
 
 
 def _as_ours(field: Field, value: Any) -> Any:

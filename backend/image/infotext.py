@@ -23,7 +23,8 @@ from backend.field import Field
 from backend.image.a1111 import IMPLIED, add_defaults, add_history, parse_version
 from backend.image.afterwards import done
 from backend.image.styles import extract_styles
-from backend.request import EXTRAS, FIELDS, Request
+from backend.prompt.variants import varies
+from backend.request import EXTRAS, FIELDS, RESOLVED, Request
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -214,13 +215,18 @@ def to_values(params: Mapping[str, Any]) -> Reading:
     if params.get("Model hash"):
         said["checkpoint"] = params["Model hash"]
     values, dropped = _valid(said)
-    values = values if only_prompts else _left_out() | {"enable_hr": _with_hires(params)} | values
+    values = values if only_prompts else _left_out() | {"enable_hr": _with_hires(params)} | _as_drawn(values) | values
     return Reading(values | _exact(params, values), tuple(dict.fromkeys(FIELDS[n].infotext for n in dropped)), model)
 
 
 def _with_hires(params: Mapping[str, Any]) -> bool:
     """AUTOMATIC1111 has no key for hires fix itself: it was on where one of its sizes is told."""
     return "Hires upscale" in params or any(str(params.get(f"Hires resize-{i}", 0)) != "0" for i in (1, 2))
+
+
+def _as_drawn(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A picture's prompts are as they were drawn: braces and wildcards that stand in them were not filled in."""
+    return {"prompt_expansion": "Off"} if any(varies(values.get(name, "")) for name in RESOLVED) else {}
 
 
 def _left_out() -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Saved:
     format: str
     width: int
     height: int
-    workflow: bool = False      # ComfyUI's JSON is in it, which is no infotext
+    workflow: bool = False      # ComfyUI's JSON is in it instead of an infotext
 
 
 # ---- writing ----
@@ -176,18 +176,19 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read(source: Path | bytes) -> Saved:
-    """The metadata of a PNG, JPEG or WebP by Easel, AUTOMATIC1111, Forge and others; the pixels are not decoded.
+    """The metadata of a PNG, JPEG or WebP by Easel, AUTOMATIC1111, Forge and others.
 
+    Pixels are decoded only in a PNG without a text in front of them, since there may be one behind them.
     Raises NotFound if there is no such file, UserError if it is not such a picture; broken metadata reads as "".
     """
     with _open(source) as image:
         kind = {"JPEG": "jpg"}.get(image.format or "", (image.format or "").lower())
-        exif = _exif_tags(image)
+        exif = {} if _chunk(image, _TEXT_CHUNK) else _exif_tags(image)
         infotext = _chunk(image, _TEXT_CHUNK) or _comment(exif.get(ExifTags.Base.UserComment))
         note = exif.get(ExifTags.Base.MakerNote)
         ours = isinstance(note, bytes) and note.startswith(_MAKER)
         request = note.removeprefix(_MAKER).decode("utf-8", "replace") if ours else _chunk(image, _REQUEST_CHUNK)
-        return Saved(infotext, request or None, kind, *image.size, _has_workflow(image))
+        return Saved(infotext, request or None, kind, *image.size, not infotext and _has_workflow(image))
 
 
 def _open(source: Path | bytes) -> Image.Image:
@@ -195,7 +196,9 @@ def _open(source: Path | bytes) -> Image.Image:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=("PNG", "JPEG", "WEBP"))
     except FileNotFoundError:
         raise NotFound("The picture's file is no longer there.") from None
-    except (*_BROKEN, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise UserError("This picture is too large to be read.") from None
+    except _BROKEN:
         raise UserError("This file is not a picture that Easel can read; it takes PNG, JPEG and WebP.") from None
 
 

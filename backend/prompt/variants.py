@@ -109,26 +109,36 @@ def parse_line(line: str) -> Option:
     return Option(parse(line[match.end():].strip()), float(match[1])) if match else Option(parse(line.strip()))
 
 
+def varies(text: str) -> bool:
+    """Whether there is something to resolve in a text; never raises."""
+    return bool(_SYNTAX.search(text)) and any(token.type in ("OPEN", "WILDCARD") for token in _terminals(text))
+
+
 def is_plain(parts: Parts) -> bool:
     """Whether there is nothing to resolve."""
     return all(isinstance(part, str) for part in parts)
 
 
 class _PairedLexer(Lexer):
-    """Splits a text into terminals. What has no meaning where it stands becomes TEXT."""
+    """Splits a text into terminals."""
 
     def __init__(self, lexer_conf: object) -> None:
         pass
 
     def lex(self, text: str) -> Iterator[Token]:
-        tokens = [Token(match.lastgroup, match[0]) for match in _TERMINALS.finditer(text)]
-        choices, bars = _choices(tokens)
-        before = ""
-        for index, token in enumerate(tokens):
-            if not _means_something(token.type, before, index in choices, index in bars):
-                token = Token("TEXT", token)
-            before = token.type
-            yield token
+        return _terminals(text)
+
+
+def _terminals(text: str) -> Iterator[Token]:
+    """The terminals of a text; what has no meaning where it stands is TEXT."""
+    tokens = [Token(match.lastgroup, match[0]) for match in _TERMINALS.finditer(text)]
+    choices, bars = _choices(tokens)
+    before = ""
+    for index, token in enumerate(tokens):
+        if not _means_something(token.type, before, index in choices, index in bars):
+            token = Token("TEXT", token)
+        before = token.type
+        yield token
 
 
 def _means_something(kind: str, before: str, in_choice: bool, is_bar: bool) -> bool:

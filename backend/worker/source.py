@@ -175,7 +175,10 @@ def fitted(image: Image.Image, width: int, height: int, mode: str) -> Image.Imag
 
 
 def drawn_box(mask: Image.Image, padding: int, proportion: float) -> Box:
-    """The marked part with `padding` pixels around, widened to width / height = `proportion` as the picture allows."""
+    """The marked part with `padding` pixels around, widened to width / height = `proportion` as the picture allows.
+
+    All of it when nothing is marked.
+    """
     left, top, right, bottom = mask.getbbox() or (0, 0, *mask.size)
     left, right = max(left - padding, 0), min(right + padding, mask.width)
     top, bottom = max(top - padding, 0), min(bottom + padding, mask.height)
@@ -210,17 +213,14 @@ def surroundings(picture: Pixels, mask: Image.Image) -> Pixels:
 
 
 def _mask(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image | None:
-    """Blurred grey levels of the picture's size, 255 to draw anew; None without a mask or when it marks nothing.
+    """Blurred grey levels of the picture's size, 255 to draw anew; None without a mask.
 
     With outpainting, of the grown picture's size and with its new sides.
     """
     mask = _marked(request, files, size) if request.mask else None
     if margins := Margins.of(request):
         return grown_mask(mask, size, margins, request.mask_blur)
-    if mask is None:
-        return None
-    mask = mask.filter(ImageFilter.GaussianBlur(request.mask_blur)) if request.mask_blur else mask
-    return mask if mask.getbbox() or request.inpaint_area == "Whole picture" else None
+    return mask.filter(ImageFilter.GaussianBlur(request.mask_blur)) if mask and request.mask_blur else mask
 
 
 def _marked(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image:

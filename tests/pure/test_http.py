@@ -32,7 +32,7 @@ from backend.http.errors import status_of
 from backend.http.schema import TXT2IMG
 from backend.image import save
 from backend.messages import Checkpoint
-from backend.request import FIELDS
+from backend.request import FIELDS, Request
 from backend.settings import Settings
 from tests.pure.door import DEMO, Door
 
@@ -93,6 +93,13 @@ def test_names_of_samplers(client: TestClient, door: Door, payload: dict, expect
     assert client.post("/sdapi/v1/txt2img", json=payload).status_code == 200
     request = door.jobs("local")[0].request
     assert (request.sampler, request.schedule) == expected
+
+
+def test_an_upscaler_without_a_name_is_the_usual_one(client: TestClient, door: Door) -> None:
+    payload = {"enable_hr": True, "hr_upscaler": ""}
+    assert client.post("/sdapi/v1/txt2img", json=payload).status_code == 200
+    assert door.jobs("local")[0].request.hr_upscaler == "Latent"
+    assert Request.parse({"hr_upscaler": " ", "sd_upscale": ""}) == Request()
 
 
 def test_override_settings_reach_the_request(client: TestClient, door: Door) -> None:

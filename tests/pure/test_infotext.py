@@ -299,3 +299,19 @@ def test_the_hash_names_the_checkpoint_and_the_name_stays_known():
 
 def test_a_text_without_parameters_is_only_a_prompt():
     assert infotext.read("a cat\nNegative prompt: a dog").values == {"prompt": "a cat", "negative_prompt": "a dog"}
+
+
+@pytest.mark.parametrize("prompt, off", [
+    ("a {red|green} star", True), ("__colour__", True), ("{2$$a|b}", True), ("{" * 60 + "a|b" + "}" * 60, True),
+    ("{{masterpiece}}, [a|b], a {cat}", False), (r"\{a|b\}", False), ("a_b __ c", False),
+])
+@pytest.mark.parametrize("key", ["Prompt", "Negative prompt", "Hires prompt"])
+def test_what_a_picture_says_in_braces_was_drawn_so(key, prompt, off):
+    texts = {"Prompt": "", "Negative prompt": "", "Hires prompt": "x", key: prompt}
+    hires = json.dumps(texts["Hires prompt"])
+    text = f"{texts['Prompt']}\nNegative prompt: {texts['Negative prompt']}\nSteps: 4, Sampler: Euler, Hires upscale: 2, Hires prompt: {hires}"
+    assert infotext.read(text).values.get("prompt_expansion") == ("Off" if off else None)
+
+
+def test_a_prompt_alone_may_still_be_filled_in():
+    assert infotext.read("a {red|green} star").values == {"prompt": "a {red|green} star", "negative_prompt": ""}

@@ -134,6 +134,24 @@ def test_not_a_picture(data):
         save.read(data)
 
 
+def test_a_picture_of_30000_pixels_a_side_is_called_too_large():
+    buffer = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(buffer, "PNG")
+    with pytest.raises(UserError, match="too large"):
+        save.read(buffer.getvalue())
+
+
+def test_a_png_with_its_text_in_front_is_read_without_its_pixels(monkeypatch):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("parameters", TEXT)
+    data = image_bytes("PNG", pnginfo=notes)
+    late = PngImagePlugin.PngInfo()
+    late.add(b"tEXt", b"parameters\0a cat", after_idat=True)
+    assert save.read(image_bytes("PNG", pnginfo=late)).infotext == "a cat"
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", lambda self: pytest.fail("decoded"))
+    assert save.read(data).infotext == TEXT
+
+
 def test_no_file(tmp_path):
     with pytest.raises(NotFound):
         save.read(tmp_path / "none.png")
