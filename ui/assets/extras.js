@@ -22,7 +22,7 @@
     let found = [];
     for (const { file, name, infotext } of files.slice(0, MOST)) {
       try { found = [...found, await taken(file, name, infotext)]; keep([...before, ...found]); }
-      catch (error) { problems.push(files.length > 1 ? `${name}: ${error.message}` : error.message); }
+      catch (error) { problems.push(files.length > 1 ? `Not taken: ${name}. ${error.message}` : error.message); }
     }
     box()?.classList.remove("busy");
     if (files.length > MOST) problems.push(`Only the first ${MOST} of ${files.length} files were taken.`);
