@@ -47,7 +47,7 @@
     fine.forEach(([name]) => form().unmark(name));
     form().mark(problems.filter(({ field }) => news.some(([name, sent]) => name === field && same(shown[name], sent))), false);
     if (fine.some(([, sent]) => sent == null)) refresh();
-    state(wrong.length ? "Not saved" : "Saved");
+    state(wrong.length ? "Not saved" : "Saved", wrong.length > 0);
     example();
   }
 
@@ -72,9 +72,10 @@
     easel.translate.follow();
   }
 
-  function state(text) {
+  function state(text, bad = false) {
     const place = find("#settings_state");
     if (place) place.textContent = text;
+    place?.classList.toggle("bad", bad);
     say(text);
   }
 
