@@ -118,7 +118,8 @@ def read_img2img(
     """Field values of an img2img payload; its pictures are stored as uploads of the owner. Raises InvalidRequest."""
     plain = {key: value for key, value in payload.items() if key not in PICTURES}
     values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, owner, IMG2IMG)}
-    return values | _mask_blur(payload) | _pictures(payload, backend, owner)
+    no_hires = {} if payload.get("enable_hr") else {"enable_hr": False}      # an infotext's belongs to txt2img
+    return values | no_hires | _mask_blur(payload) | _pictures(payload, backend, owner)
 
 
 def _pictures(payload: Mapping[str, Any], backend: Backend, owner: str) -> dict[str, str]:

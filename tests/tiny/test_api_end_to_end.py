@@ -192,6 +192,13 @@ def test_img2img_starts_from_the_picture(client: httpx.Client) -> None:
     assert pictures(img2img(client, denoising_strength=0.9))[0].tobytes() != picture.tobytes()
 
 
+def test_img2img_takes_the_settings_of_a_hires_picture_without_its_second_pass(client: httpx.Client) -> None:
+    text = "a red circle\nSteps: 2, Sampler: Euler, Seed: 4, Size: 64x64, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Lanczos"
+    answer = img2img(client, infotext=text)
+    assert answer.status_code == 200 and "Hires" not in json.loads(answer.json()["info"])["infotexts"][0]
+    assert img2img(client, infotext=text, enable_hr=True).status_code == 422
+
+
 @pytest.mark.parametrize("area", [0, 1, False, True])
 def test_inpainting_leaves_the_rest_as_it_was(client: httpx.Client, area: Any) -> None:
     start = Pillow.linear_gradient("L").resize((64, 64)).convert("RGB")
