@@ -137,6 +137,7 @@ def test_sizes_in_words_and_by_a_factor(stage: Studio, page: Page, tmp_path: Pat
     page.get_by_role("button", name="Outpainting").click()
     page.get_by_role("button", name="64 on all sides").click()
     expect(page.locator("#img2img_outcome")).to_contain_text("288 × 256", timeout=PATIENCE)
+    expect(page.locator(".start-mode")).to_contain_text("grows at its sides")
     assert "acting" in (page.locator("#img2img_outpaint_fold").get_attribute("class") or "")
     studio.fill(outpaint_left=0)
     expect(page.locator("#img2img_outcome")).to_contain_text("224 × 256", timeout=PATIENCE)

@@ -116,7 +116,8 @@
     const clear = find('[data-act="clear"]', place);
     clear.hidden = !over;
     clear.textContent = CLEARS[made()] ?? "";
-    find(".start-mode", place).textContent = SAYS[mode()](over);
+    const grows = [PLAIN, INPAINT].includes(mode()) && !over && ACTING.outpaint(form().values);
+    find(".start-mode", place).textContent = grows ? "The picture grows at its sides and stays as it is." : SAYS[mode()](over);
     find(".image-container", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
     if (!picture) return;
     const own = await measured(picture).catch(() => gone(picture));
