@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import struct
 import warnings
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from backend.errors import UserError
+from backend.image.save import BROKEN
 from backend.request import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -21,7 +21,6 @@ MAX_BYTES = 128 * 2**20
 Colour = tuple[int, int, int, int]
 WHITE: Colour = (255, 255, 255, 255)
 BLACK: Colour = (0, 0, 0, 255)
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
 
 
 def picture(data: bytes) -> Image.Image:
@@ -42,7 +41,7 @@ def paint(data: bytes) -> Image.Image:
     with _opened(data) as image:
         try:
             return image.convert("RGBA")
-        except _BROKEN:
+        except BROKEN:
             raise UserError("What is painted has not arrived whole.") from None
 
 
@@ -53,7 +52,7 @@ def check(data: bytes) -> None:
         with _opened(data, KEPT) as image:
             try:
                 image.load()
-            except _BROKEN:
+            except BROKEN:
                 raise UserError("This picture's file is damaged or cut off.") from None
 
 
@@ -84,7 +83,7 @@ def _read(data: bytes, ground: Colour, what: str) -> Image.Image:
         with _opened(data) as image:
             try:
                 return _flat(_upright(image), ground)
-            except _BROKEN:
+            except BROKEN:
                 raise UserError(f"This {what}'s file is damaged or cut off.") from None
 
 
@@ -97,7 +96,7 @@ def _opened(data: bytes, formats: Sequence[str] = FORMATS) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:
         raise UserError(_too_large()) from None
-    except _BROKEN:
+    except BROKEN:
         raise UserError("This file is not a picture that Easel can read; PNG, JPEG and WebP are.") from None
     if image.width * image.height > MAX_PIXELS:
         image.close()

@@ -38,7 +38,8 @@ _WORKFLOW = ("prompt", "workflow")
 _IN_EXIF = ("prompt:{", "workflow:{")
 _MAKER = b"EASEL\0\0\0"
 _CODES = {b"ASCII\0\0\0": "utf-8", b"\0" * 8: "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp"}
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
+# What Pillow raises over a damaged file.
+BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
 _ADVICE = {
     errno.ENOSPC: "the disk is full. Free some space, then retry the job",
     errno.EDQUOT: "the disk quota is used up. Free some space, then retry the job",
@@ -198,7 +199,7 @@ def _open(source: Path | bytes) -> Image.Image:
         raise NotFound("The picture's file is no longer there.") from None
     except Image.DecompressionBombError:
         raise UserError("This picture is too large to be read.") from None
-    except _BROKEN:
+    except BROKEN:
         raise UserError("This file is not a picture that Easel can read; it takes PNG, JPEG and WebP.") from None
 
 
@@ -211,7 +212,7 @@ def _has_workflow(image: Image.Image) -> bool:
     """ComfyUI's PNGs have two chunks of JSON, its WebPs the same in EXIF's texts, each behind its name."""
     try:
         texts = [str(image.getexif().get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
-    except _BROKEN:
+    except BROKEN:
         texts = []
     chunks = [_chunk(image, key).lstrip() for key in _WORKFLOW]
     return any(text.startswith("{") for text in chunks) or any(text.startswith(_IN_EXIF) for text in texts)
@@ -220,7 +221,7 @@ def _has_workflow(image: Image.Image) -> bool:
 def _exif_tags(image: Image.Image) -> dict[int, Any]:
     try:
         return dict(image.getexif().get_ifd(ExifTags.IFD.Exif))
-    except _BROKEN:
+    except BROKEN:
         return {}
 
 
@@ -248,7 +249,7 @@ def pixels(path: Path) -> Image.Image:
     with _open(path) as image:
         try:
             return image.convert("RGB")
-        except _BROKEN:
+        except BROKEN:
             raise UserError("This picture's file is damaged.") from None
 
 
@@ -264,6 +265,6 @@ def thumbnail(path: Path, size: int = 256) -> bytes:
             image.thumbnail((side, side))
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "WEBP", quality=80)
-        except _BROKEN:
+        except BROKEN:
             raise UserError("This picture's file is damaged.") from None
     return buffer.getvalue()
