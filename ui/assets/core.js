@@ -43,6 +43,19 @@ window.easel = (() => {
 
   const sendFile = (url, file) => ask(url, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
 
+  // Files and links may be dropped anywhere on the element; it is marked while something hangs over it.
+  function dropZone(selector, dropped) {
+    const over = event => {
+      const inside = event.target.closest?.(selector);
+      find(selector)?.classList.toggle("over", Boolean(inside) && event.type === "dragover");
+      if (!inside) return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (event.type === "drop") dropped(event.dataTransfer);
+    };
+    for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, over, true);
+  }
+
   function say(text) {
     const voice = find("#say");
     if (voice) voice.textContent = text;
@@ -92,5 +105,5 @@ window.easel = (() => {
     return appeared(`#${name}_apply`);
   }
 
-  return { fields, find, findAll, make, appeared, on, tell, ask, post, sendFile, say, copy, type, stored, store, shape, tab, open };
+  return { fields, find, findAll, make, appeared, on, tell, ask, post, sendFile, dropZone, say, copy, type, stored, store, shape, tab, open };
 })();

@@ -94,22 +94,13 @@
     if (link.startsWith(`${location.origin}/easel/image/`)) add([{ file: await (await fetch(link.replace(/\/thumb$/, ""))).blob(), name: "" }]);
   }
 
-  function overBox(event) {
-    const inside = event.target.closest?.(`#${TAB}_init_image`);
-    box()?.classList.toggle("over", Boolean(inside) && event.type === "dragover");
-    if (!inside) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (event.type === "drop") dropped(event.dataTransfer);
-  }
-
   document.addEventListener("change", event => {
     if (!event.target.matches?.(".extras-file") || !event.target.files.length) return;
     add(listed(event.target.files));
     event.target.value = "";
   }, true);
   document.addEventListener("click", event => acts[event.target.closest?.("[data-extras]")?.dataset.extras]?.());
-  for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, overBox, true);
+  easel.dropZone(`#${TAB}_init_image`, dropped);
   document.addEventListener("paste", event => {
     const pasted = [...event.clipboardData?.files ?? []].filter(one => one.type.startsWith("image/"));
     if (!pasted.length || easel.tab() !== TAB) return;

@@ -178,18 +178,9 @@
     if (link.startsWith(`${location.origin}/easel/image/`)) keep(await (await fetch(link.replace(/\/thumb$/, ""))).blob());
   }
 
-  function overBox(event) {
-    const inside = event.target.closest?.(`#${TAB}_init_image`);
-    box()?.classList.toggle("over", Boolean(inside) && event.type === "dragover");
-    if (!inside) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (event.type === "drop") dropped(event.dataTransfer);
-  }
-
   document.addEventListener("change", event => { if (event.target.matches?.(`#${TAB}_init_image .drop-file, .mask-file`)) chosen(event); }, true);
   document.addEventListener("click", event => acts[event.target.closest?.(`#${TAB}_init_image [data-act]`)?.dataset.act]?.());
-  for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, overBox, true);
+  easel.dropZone(`#${TAB}_init_image`, dropped);
   document.addEventListener("paste", event => {
     const pasted = [...event.clipboardData?.files ?? []].find(one => one.type.startsWith("image/"));
     if (!pasted || easel.tab() !== TAB) return;
