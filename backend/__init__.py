@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
-from backend.field import Field
-from backend.image.naming import WORDS as NAME_WORDS
+from backend.image.file_names import WORDS as NAME_WORDS
 from backend.messages import Checkpoint
-from backend.preferences import STARTS
-from backend.request import FIELDS, Request
+from backend.request.field import Field
+from backend.request.preferences import STARTS
+from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.rows import Image, Job, Live, State, Status, Worker
+from backend.store.records import Image, Job, Live, State, Status, Worker
 
 if TYPE_CHECKING:
-    from backend.front import Backend
+    from backend.facade.backend import Backend
 
 __all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
            "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "UserError", "Worker"]
@@ -27,6 +27,6 @@ __all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselErro
 def __getattr__(name: str) -> Any:
     if name != "Backend":
         raise AttributeError(f"module 'backend' has no attribute {name!r}")
-    from backend.front import Backend
+    from backend.facade.backend import Backend
 
     return Backend

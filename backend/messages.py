@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from backend.errors import Problem
-from backend.request import Request
+from backend.request.request import Request
 
 
 @dataclass(frozen=True, slots=True)

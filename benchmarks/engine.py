@@ -16,12 +16,12 @@ from transformers import CLIPTokenizer
 
 from backend.messages import Checkpoint, Event, Failed, Picture, Run
 from backend.prompt.chunks import chunk
-from backend.request import Request
+from backend.request.request import Request
 from backend.settings import HOME
-from backend.worker.checkpoints.base import Model
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
-from backend.worker.engine import Engine
+from backend.worker.engine.engine import Engine
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
 from benchmarks import models
 from benchmarks.timing import in_turns, medians, ratio
 

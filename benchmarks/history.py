@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from backend.gallery import Gallery
-from backend.image.entries import labels
-from backend.request import Request
+from backend.facade.gallery import Gallery
+from backend.image.infotext_entries import labels
+from backend.request.request import Request
 from backend.store.database import Database
 from backend.store.history import History
-from backend.store.pictures import LOCAL, Pictures
+from backend.store.picture_files import LOCAL, Pictures
 from backend.store.search import Query
 from backend.store.tables import ImageRow, JobRow
 

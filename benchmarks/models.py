@@ -8,15 +8,15 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
-from backend.sampling.discretisation import NoiseSchedule
+from backend.sampling.noise_table import NoiseTable
 from backend.settings import HOME
-from backend.worker.checkpoints import sd1, vae
-from backend.worker.checkpoints.base import Model
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import Placement, place
+from backend.worker.models import sd1, vae
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
 
 FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True, sha256="0" * 64)
 
@@ -42,6 +42,6 @@ def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
         network.eval().requires_grad_(False)
     return sd1.SD1(
         checkpoint=checkpoint, placement=placement, unet=unet, vae=autoencoder, text_encoder=text,
-        tokenizer=Tokenizer.clip(), schedule=NoiseSchedule.from_betas(), prediction="epsilon",
+        tokenizer=Tokenizer.clip(), schedule=NoiseTable.from_betas(), prediction="epsilon",
         preview_factors=vae.preview_factors(autoencoder),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from backend.request import Request
+from backend.request.request import Request
 from benchmarks import models
 from benchmarks.engine import _request, draw, on_cpu
 from benchmarks.timing import in_turns, medians, ratio

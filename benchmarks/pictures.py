@@ -17,9 +17,9 @@ from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipe
 from PIL import Image
 
 from backend.messages import Checkpoint
-from backend.request import Request
-from backend.worker.checkpoints.base import Model
-from backend.worker.checkpoints.memory import Memory
+from backend.request.request import Request
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
 from benchmarks import models
 from benchmarks.engine import NEGATIVE, PROMPT, asked, decoded, draw, networks, on_cpu
 from benchmarks.timing import in_turns, medians, ratio

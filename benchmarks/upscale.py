@@ -21,12 +21,12 @@ import torch
 from PIL import Image
 
 from backend.messages import Event, Failed, Picture, Run, UpscalerFile
-from backend.request import EXTRAS, Request
+from backend.request.request import EXTRAS, Request
 from backend.settings import HOME
-from backend.worker.checkpoints import upscaler
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
-from backend.worker.engine import Engine
+from backend.worker.engine.engine import Engine
+from backend.worker.models import upscaler
+from backend.worker.models.memory import Memory
 
 PICTURE = "0" * 64
 JOBS = {"1024 to 4096": (1024, 4, 64, 16), "4096 to 8192": (4096, 2, 24, 8)}      # side, scale, features, layers

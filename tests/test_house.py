@@ -19,22 +19,25 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.headers",
-     "backend.textfiles", "backend.folders"),
-    ("backend.field", "backend.request", "backend.extent", "backend.flags", "backend.prompt", "backend.families"),
-    ("backend.messages", "backend.image", "backend.preferences"),
-    ("backend.catalog", "backend.upscalers", "backend.store", "backend.wildcards", "backend.tags"),
-    ("backend.hub", "backend.live", "backend.handle", "backend.recorder", "backend.gallery"),
-    ("backend.line", "backend.resolve", "backend.suggestions", "backend.missing"),
-    ("backend.dispatch", "backend.promptbook"),
-    ("backend", "backend.front"),
+    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.catalog.headers",
+     "backend.catalog.model_files", "backend.prompt_library.text_files"),
+    ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
+    ("backend.messages", "backend.image", "backend.request.preferences"),
+    ("backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",
+     "backend.prompt_library.styles_csv"),
+    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle",
+     "backend.dispatch.recorder", "backend.facade.gallery"),
+    ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
+     "backend.facade.missing_files"),
+    ("backend.dispatch", "backend.prompt_library"),
+    ("backend", "backend.facade"),
     ("backend.http", "ui", "extensions"),
     ("app",),
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.field", "backend.request", "backend.extent", "backend.prompt",
-              "backend.families", "backend.messages", "backend.headers", "backend.folders", "backend.catalog", *WORKER)
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.request",
+              "backend.prompt", "backend.messages", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
@@ -42,9 +45,9 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
-    "backend/worker/engine.py": "one program: its job fails, the others go on",
-    "backend/line.py": "one round of a device's line: the device does not stay idle for good",
-    "backend/recorder.py": "one picture's file: the next job is still recorded",
+    "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
+    "backend/dispatch/supervisor.py": "one round of a device's line: the device does not stay idle for good",
+    "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
 }
 
 

@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 
 from backend.messages import Checkpoint, Event, Failed, Picture, Run
-from backend.request import Request
-from backend.worker.checkpoints.memory import Memory
+from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.engine import Engine
+from backend.worker.engine.engine import Engine
+from backend.worker.models.memory import Memory
 
 from .checker import judge
 from .data import LARGE, MODEL, PICTURE

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from backend.prompt.tokenizer import Tokenizer
-from backend.sampling.discretisation import scaled_linear_alphas
+from backend.sampling.noise_table import scaled_linear_alphas
 
 from .captions import caption
 from .scenes import Scene

@@ -18,10 +18,12 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from backend import Backend
-from backend.http import api, errors, events, extras, files, history, jobs, preferences, prompts
-from backend.http.changes import Changes
+from backend.http import a1111_extras as extras
+from backend.http import a1111_routes as api
+from backend.http import errors, events, files, history, jobs, preferences, prompts
+from backend.http.a1111_requests import Options
+from backend.http.async_watch import Changes
 from backend.http.guard import Guard
-from backend.http.schema import Options
 
 
 def create_app(backend: Backend) -> FastAPI:

@@ -24,7 +24,7 @@ from backend.errors import (
     UserError,
     WorkerLost,
 )
-from backend.request import FIELDS
+from backend.request.request import FIELDS
 
 STATUS: dict[type[EaselError], int] = {
     UserError: 422,

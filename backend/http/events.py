@@ -11,8 +11,8 @@ from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
 from backend import Backend
-from backend.http.changes import Changes
-from backend.http.door import Bells, FrontDoor, Owner
+from backend.http.async_watch import Changes
+from backend.http.dependencies import Bells, FrontDoor, Owner
 
 HEARTBEAT = 15.0    # seconds; proxies drop streams that stay silent longer
 router = APIRouter()

@@ -18,10 +18,11 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from backend import Image
 from backend.errors import InvalidRequest, NotFound, UserError
-from backend.http.door import FrontDoor, Owner
-from backend.image import incoming, save
-from backend.image.batch import component
-from backend.store.paints import Layer
+from backend.http.dependencies import FrontDoor, Owner
+from backend.image import save
+from backend.image import upload_validation as incoming
+from backend.image.batch_names import component
+from backend.store.painted_layers import Layer
 
 THUMB = 320         # pixels of a thumbnail's longer side
 PIECE = 2**18       # bytes of an archive that are sent at once

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.http.credentials import Credentials, Denied
+from backend.http.authentication import Credentials, Denied
 from backend.settings import Settings
 
 MAX_BODY = 64 * 2**20

@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.door import FrontDoor, Owner
+from backend.http.dependencies import FrontDoor, Owner
 from backend.http.files import row
-from backend.request import MAX_SEED
+from backend.request.request import MAX_SEED
 from backend.store import search
 
 MOST = 1000                                             # pictures that one request may change

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backend import FIELDS, Job
 from backend.errors import InvalidRequest, Problem
-from backend.http.door import FrontDoor, Owner
+from backend.http.dependencies import FrontDoor, Owner
 
 SET_OUTSIDE = ("output_name", "output_folder", "process", "source_text")    # of Easel's own fields
 router = APIRouter(prefix="/easel")

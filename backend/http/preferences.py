@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from backend.http.door import FrontDoor, Owner
+from backend.http.dependencies import FrontDoor, Owner
 from backend.version import VERSION
 
 FRESH = {"Cache-Control": "no-store"}

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 
-from backend.http.door import FrontDoor, Owner
-from backend.store.styles import Style
-from backend.suggestions import Kind
+from backend.http.dependencies import FrontDoor, Owner
+from backend.prompt_library.autocomplete import Kind
+from backend.prompt_library.styles_csv import Style
 
 Text = Annotated[str, Body(embed=True)]
 router = APIRouter(prefix="/easel")
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/easel")
 @router.get("/styles")
 def styles(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
     """The caller's styles and everybody's (`shared`)."""
-    return {"styles": [asdict(style) for style in backend.promptbook.styles(owner)]}
+    return {"styles": [asdict(style) for style in backend.prompt_library.styles(owner)]}
 
 
 @router.post("/styles")
@@ -26,14 +26,14 @@ def save(
     backend: FrontDoor, owner: Owner, name: Text, prompt: Text = "", negative_prompt: Text = "", was: Text = ""
 ) -> dict[str, Any]:
     """Keeps a new style, or changes the one called `was`; all styles then."""
-    backend.promptbook.save_style(Style(name, prompt, negative_prompt), owner, was)
+    backend.prompt_library.save_style(Style(name, prompt, negative_prompt), owner, was)
     return styles(backend, owner)
 
 
 @router.post("/styles/delete")
 def delete(backend: FrontDoor, owner: Owner, name: Text) -> dict[str, Any]:
     """Deletes a style of the caller's own; all styles then."""
-    backend.promptbook.delete_style(name, owner)
+    backend.prompt_library.delete_style(name, owner)
     return styles(backend, owner)
 
 
@@ -43,7 +43,7 @@ def apply(
     negative_prompt: Text = "",
 ) -> dict[str, str]:
     """Both prompts with the styles merged in."""
-    both = backend.promptbook.apply(styles, prompt, negative_prompt, owner)
+    both = backend.prompt_library.apply(styles, prompt, negative_prompt, owner)
     return dict(zip(("prompt", "negative_prompt"), both, strict=True))
 
 
@@ -53,7 +53,7 @@ def used(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> dict[str, Any]:
     """The prompts of the caller's jobs, each pair once, newest first; with every word of `q`."""
-    found = backend.promptbook.used(owner, q, limit)
+    found = backend.prompt_library.used(owner, q, limit)
     return {"prompts": [{**asdict(one), "used": one.used.isoformat()} for one in found]}
 
 
@@ -65,5 +65,5 @@ def complete(
 
     `text` in the answer is the end of the text that a suggestion's `insert` takes the place of.
     """
-    end, found = backend.promptbook.complete(text, kind, owner)
+    end, found = backend.prompt_library.complete(text, kind, owner)
     return {"text": end, "suggestions": [asdict(one) for one in found]}

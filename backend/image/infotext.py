@@ -19,12 +19,12 @@ from functools import cache
 from typing import Any
 
 from backend.errors import InvalidRequest
-from backend.field import Field
-from backend.image.a1111 import IMPLIED, add_defaults, add_history, parse_version
-from backend.image.afterwards import done
-from backend.image.styles import extract_styles
+from backend.image.infotext_compatibility import IMPLIED, add_defaults, add_history, parse_version
+from backend.image.postprocessing import done
+from backend.prompt.styles import extract_styles
 from backend.prompt.variants import varies
-from backend.request import EXTRAS, FIELDS, RESOLVED, Request
+from backend.request.field import Field
+from backend.request.request import EXTRAS, FIELDS, RESOLVED, Request
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES

@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from backend.errors import NotFound, StorageError, UserError
 from backend.messages import Picture
-from backend.request import Request
+from backend.request.request import Request
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 OPTIONS: dict[str, dict[str, Any]] = {

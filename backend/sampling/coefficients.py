@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backend.sampling.discretisation import Floats, scaled_linear_alphas
+from backend.sampling.noise_table import Floats, scaled_linear_alphas
 from backend.sampling.protocol import pairs
 from backend.sampling.schedules import karras_sigmas
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.sampling.row import SamplerRow
+from backend.sampling.sampler_row import SamplerRow
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES, ScheduleRow
 

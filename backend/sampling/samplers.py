@@ -26,7 +26,7 @@ from backend.sampling.coefficients import (
     unipc_weights,
 )
 from backend.sampling.protocol import Noise, Noisy, Sampler, pairs
-from backend.sampling.row import SamplerRow, two_per_step
+from backend.sampling.sampler_row import SamplerRow, two_per_step
 from backend.sampling.schedules import ddim_timesteps
 
 if TYPE_CHECKING:

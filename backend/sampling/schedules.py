@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from backend.sampling.discretisation import Floats, NoiseSchedule, lcm_discretisation
+from backend.sampling.noise_table import Floats, NoiseTable, lcm_discretisation
 
 if TYPE_CHECKING:
-    from backend.sampling.row import SamplerRow
+    from backend.sampling.sampler_row import SamplerRow
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Grid:
     """What a schedule may look at: the number of steps ``n`` >= 1, the network's levels, and the user's settings."""
 
     n: int
-    model: NoiseSchedule
+    model: NoiseTable
     sigma_min: float
     sigma_max: float
     rho: float = 1.0
@@ -167,7 +167,7 @@ class ScheduleRow:
     default_rho: float | None = None
 
     def __call__(
-        self, n: int, model: NoiseSchedule | None = None, *, rho: float | None = None, **settings: float | None
+        self, n: int, model: NoiseTable | None = None, *, rho: float | None = None, **settings: float | None
     ) -> Floats:
         """Sigmas of ``n`` steps, descending, usually n + 1 values with a final 0.
 
@@ -176,7 +176,7 @@ class ScheduleRow:
         """
         if n < 1:
             raise ValueError(f"steps: {self.label} needs at least 1, got {n}")
-        model = NoiseSchedule.from_betas() if model is None else model
+        model = NoiseTable.from_betas() if model is None else model
         chosen = {name: value for name, value in settings.items() if value is not None}
         chosen = {"sigma_min": model.sigma_min, "sigma_max": model.sigma_max} | chosen
         if not 0 < chosen["sigma_min"] < chosen["sigma_max"]:
@@ -233,7 +233,7 @@ def schedule_for(row: SamplerRow, schedule: str) -> ScheduleRow:
 
 
 def resolve_sigmas(
-    row: SamplerRow, schedule: str, steps: int, model: NoiseSchedule, settings: ScheduleSettings = ScheduleSettings()
+    row: SamplerRow, schedule: str, steps: int, model: NoiseTable, settings: ScheduleSettings = ScheduleSettings()
 ) -> Floats:
     """The full txt2img sigmas of a sampler with a schedule label, descending; float64.
 
@@ -268,7 +268,7 @@ def ddim_timesteps(steps: int, training_steps: int = 1000) -> list[int]:
     return [min(t + 1, training_steps - 1) for t in range(0, training_steps, stride)]
 
 
-def timestep_sigmas(steps: int, model: NoiseSchedule) -> Floats:
+def timestep_sigmas(steps: int, model: NoiseTable) -> Floats:
     """Descending sigmas of the DDIM timesteps; the last one (timestep 1) is where DDIM stops.
 
     One step would be timestep 1 alone, which leaves the noise as it is: here it goes from the top to 0.

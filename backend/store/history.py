@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
-from backend.request import FIELDS, Request
+from backend.request.request import FIELDS, Request
 from backend.store.database import Database
-from backend.store.rows import Image
+from backend.store.records import Image
 from backend.store.tables import ImageRow, JobRow
 
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend.preferences import changed, readable
+from backend.request.preferences import changed, readable
 from backend.store.database import Database
 from backend.store.tables import PreferenceRow
 

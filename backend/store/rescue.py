@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from backend.errors import EaselError, StorageError
-from backend.request import FIELDS, Request
+from backend.request.request import FIELDS, Request
 from backend.store.database import Database, trouble
-from backend.store.rows import STATES
+from backend.store.records import STATES
 from backend.store.tables import Base, ImageRow, JobRow, Moment, PreferenceRow, now
 
 DIRECTIONS = ("ASC", "DESC")

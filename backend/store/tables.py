@@ -22,8 +22,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
-from backend.image.entries import labels
-from backend.store.rows import STATES
+from backend.image.infotext_entries import labels
+from backend.store.records import STATES
 
 REVISION = "0003"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
@@ -137,7 +137,7 @@ for _statement in _WORDS_MADE:
 
 
 class PreferenceRow(Base):
-    """What a person has chosen; see `backend.preferences`."""
+    """What a person has chosen; see `backend.request.preferences`."""
 
     __tablename__ = "preferences"
 

@@ -12,10 +12,10 @@ from urllib.parse import quote
 from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError
-from backend.field import PICTURE_ID
-from backend.image import incoming
+from backend.image import upload_validation as incoming
 from backend.image.save import write_atomically
-from backend.request import FIELDS, Request
+from backend.request.field import PICTURE_ID
+from backend.request.request import FIELDS, Request
 
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
 FIELDS_OF_PICTURES = tuple(name for name, field in FIELDS.items() if field.kind == "picture")

@@ -18,9 +18,9 @@ import torch
 from backend.errors import EaselError
 from backend.messages import Cancel, Command, Event, Ready, Refused, Run, Stop
 from backend.settings import Policy
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
-from backend.worker.engine import Engine
+from backend.worker.engine.engine import Engine
+from backend.worker.models.memory import Memory
 
 MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
 

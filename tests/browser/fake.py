@@ -24,8 +24,8 @@ from PIL import ImageDraw, ImageFilter
 from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
 from backend.http import files
 from backend.messages import UpscalerFile
-from backend.promptbook import PromptBook
-from backend.store.paints import Layer, Paints
+from backend.prompt_library.library import PromptLibrary
+from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
 from tests.pure.door import NoneUsed
 
@@ -104,7 +104,7 @@ class Fake:
         self.pictures: dict[str, Image] = {}
         self.previews: dict[str, bytes] = {}
         self.lives: dict[str, dict[str, Any]] = {}
-        self.promptbook = PromptBook(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
+        self.prompt_library = PromptLibrary(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
         self.skipping = False
         self.missing: set[str] = set()      # pictures whose file is gone
@@ -164,10 +164,10 @@ class Fake:
         return self.uploads.file(upload_id, owner)
 
     def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
-        return Paints(self.uploads).keep(data, layer, owner)
+        return PaintedLayers(self.uploads).keep(data, layer, owner)
 
     def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
-        return Paints(self.uploads).sketch(picture, painted, owner)
+        return PaintedLayers(self.uploads).sketch(picture, painted, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return MODELS

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from PIL import Image as Pixels
 
 from backend import InvalidRequest, Request, UserError
-from backend.image import incoming
+from backend.image import upload_validation as incoming
 from tests.browser import fake as stand_in
 
 PROMPTS = ("a lighthouse on a cliff, storm", "a small red fox in the snow", "portrait of an old sailor, oil painting",

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Picture, UpscalerFile
-from backend.request import Request
+from backend.request.request import Request
 from backend.settings import HOME
-from backend.worker.checkpoints.memory import Memory
-from backend.worker.checkpoints.upscaler import load
 from backend.worker.device import place
+from backend.worker.models.memory import Memory
+from backend.worker.models.upscaler import load
 from tests.tiny import upscalers
 from tests.tiny.test_engine import Studio, neighbours
 

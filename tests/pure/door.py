@@ -15,13 +15,14 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from backend import Image, Job, Live, Status, preferences
+from backend import Image, Job, Live, Status
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint, UpscalerFile
-from backend.promptbook import PromptBook
-from backend.request import FIELDS, Request
+from backend.prompt_library.library import PromptLibrary
+from backend.request import preferences
+from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.paints import Layer, Paints
+from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
 
@@ -50,10 +51,10 @@ class Door:
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads")
         self.gallery = SimpleNamespace(is_missing=lambda image, owner: not self.image_file(image, owner).is_file())
-        self.promptbook = PromptBook(settings.data, (), NoneUsed())
+        self.prompt_library = PromptLibrary(settings.data, (), NoneUsed())
 
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
-        request = self.promptbook.resolved(Request.parse(values, self.defaults()).with_seeds(), owner)
+        request = self.prompt_library.resolved(Request.parse(values, self.defaults()).with_seeds(), owner)
         self.checkpoint(request.checkpoint)
         job = Job(id=secrets.token_urlsafe(8), owner=owner, state="running", request=request, position=0,
                   created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
@@ -132,10 +133,10 @@ class Door:
         return preferences.example(preferences.changed(self.preferences(owner), values), owner)
 
     def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
-        return Paints(self.uploads).keep(data, layer, owner)
+        return PaintedLayers(self.uploads).keep(data, layer, owner)
 
     def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
-        return Paints(self.uploads).sketch(picture, painted, owner)
+        return PaintedLayers(self.uploads).sketch(picture, painted, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return [DEMO]

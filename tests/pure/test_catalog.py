@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog import Catalog, checkpoint_hash, fingerprint
+from backend.catalog.checkpoints import Catalog, checkpoint_hash, fingerprint
+from backend.catalog.families import LABELS, LOADABLE, RULES, detect
+from backend.catalog.headers import read_shapes
 from backend.errors import CheckpointError, NotFound
-from backend.families import LABELS, LOADABLE, RULES, detect
-from backend.headers import read_shapes
 
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 SD1 = {FIRST: (2, 4, 1, 1), "first_stage_model.encoder.conv_in.weight": (2,), "cond_stage_model.transformer.x": (2,)}
@@ -314,7 +314,7 @@ def test_hash_of_a_folder_depends_on_its_weights_only(catalog: Catalog, models: 
 def test_hashes_are_kept_until_the_file_changes(catalog: Catalog, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(models / "checkpoints" / "x.safetensors")
     sha256 = catalog.hash(catalog.find("x"))
-    monkeypatch.setattr("backend.catalog.checkpoint_hash", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("backend.catalog.checkpoints.checkpoint_hash", lambda path: pytest.fail("read again"))
     later = Catalog((models,), tmp_path / "data")
     assert later.hash(later.find("x")) == sha256 == later.scan()[0].sha256
     write(file, fill=b"1")
@@ -405,7 +405,7 @@ def test_a_thousand_files_are_scanned_within_a_second(catalog: Catalog, models: 
 
 
 def test_catalogue_does_without_torch() -> None:
-    code = "import sys, backend.catalog; assert not {'torch', 'diffusers', 'transformers', 'safetensors'} & sys.modules.keys()"
+    code = "import sys, backend.catalog.checkpoints; assert not {'torch', 'diffusers', 'transformers', 'safetensors'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
 
 

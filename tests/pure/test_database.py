@@ -14,11 +14,11 @@ from sqlalchemy import Connection, create_engine, inspect
 from backend.errors import StorageError
 from backend.image import infotext, save
 from backend.messages import Picture
-from backend.request import Request
+from backend.request.request import Request
 from backend.store.database import MIGRATIONS, Database, Lock, upgrade
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs, Lease
-from backend.store.pictures import Pictures
+from backend.store.picture_files import Pictures
 from backend.store.rescue import open_database
 from backend.store.tables import REVISION, WORDS, Base, now
 
@@ -159,7 +159,7 @@ def test_around_the_damage_most_is_carried_over(path, damage):
 
 def test_changes_that_are_still_in_the_log_are_carried_over(path, tmp_path):
     """A killed process leaves its last transactions in the -wal file; it moves with the database."""
-    code = ("import os, sys; from pathlib import Path; from backend.request import Request\n"
+    code = ("import os, sys; from pathlib import Path; from backend.request.request import Request\n"
             "from backend.store.database import Database; from backend.store.jobs import Jobs\n"
             "Jobs(Database(Path(sys.argv[1]))).add(Request(prompt='late', seed=1, variation_seed=1), 'ann'); os._exit(1)")
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from starlette.testclient import TestClient
 
 from backend.errors import Problem
-from backend.request import EXTRAS, Request
+from backend.request.request import EXTRAS, Request
 from tests.pure.door import Door
 from tests.pure.test_http import app, client, door, fields
 

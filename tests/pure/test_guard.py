@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from backend.flags import read_file, read_variable
 from backend.http import create_app
-from backend.http.credentials import Credentials, Denied, Throttle, parse_basic
+from backend.http.authentication import Credentials, Denied, Throttle, parse_basic
 from backend.http.guard import MAX_BODY, Guard
 from backend.settings import Settings
 from tests.pure.door import Door

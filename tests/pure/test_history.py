@@ -22,11 +22,11 @@ from backend.errors import StorageError
 from backend.flags import Refusal, import_folder, parser
 from backend.http import create_app
 from backend.image import save
-from backend.image.entries import differences, entries
-from backend.request import Request
-from backend.store.imports import Tally, created_by, safe_parts
+from backend.image.infotext_entries import differences, entries
+from backend.request.request import Request
 from backend.store.jobs import Jobs
-from backend.store.pictures import Pictures
+from backend.store.picture_files import Pictures
+from backend.store.picture_import import Tally, created_by, safe_parts
 from tests.pure.test_database import drawn
 
 LOCAL = "http://127.0.0.1:7860"

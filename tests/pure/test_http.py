@@ -28,11 +28,11 @@ from backend.errors import (
     WorkerLost,
 )
 from backend.http import create_app
+from backend.http.a1111_requests import TXT2IMG
 from backend.http.errors import status_of
-from backend.http.schema import TXT2IMG
 from backend.image import save
 from backend.messages import Checkpoint
-from backend.request import FIELDS, Request
+from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from tests.pure.door import DEMO, Door
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.field import MAX_PROMPT, Field
 from backend.image import infotext
-from backend.image.a1111 import parse_version
-from backend.image.styles import extract
-from backend.request import FIELDS, MAX_SEED, OUTPAINT, Request
+from backend.image.infotext_compatibility import parse_version
+from backend.prompt.styles import extract
+from backend.request.field import MAX_PROMPT, Field
+from backend.request.request import FIELDS, MAX_SEED, OUTPAINT, Request
 from backend.version import VERSION
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from backend.errors import NotAllowed, NotFound, Problem
-from backend.request import Request
+from backend.request.request import Request
 from backend.store.database import Database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from backend.errors import InvalidRequest
 from backend.http import create_app
-from backend.preferences import DEFAULTS, SETTINGS, STARTS, changed, readable, settings
+from backend.request.preferences import DEFAULTS, SETTINGS, STARTS, changed, readable, settings
 from backend.settings import Settings
 from backend.store.database import Database
 from backend.store.preferences import Preferences

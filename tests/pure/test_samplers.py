@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from backend.sampling import coefficients, samplers
-from backend.sampling.discretisation import NoiseSchedule, scaled_linear_alphas
+from backend.sampling.noise_table import NoiseTable, scaled_linear_alphas
 from backend.sampling.protocol import Noisy, drive
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import karras_sigmas, resolve_sigmas, timestep_sigmas
@@ -48,7 +48,7 @@ LABELS = {
 }
 SHAPE = tuple(GOLDEN["formulas"]["shape"])
 ALL = pytest.mark.parametrize("row", SAMPLERS.values(), ids=list(SAMPLERS))
-MODEL = NoiseSchedule.from_betas()
+MODEL = NoiseTable.from_betas()
 MEAN, STD = 0.3, 0.7
 NOISELESS = {"eta": 0.0, "s_churn": 0.0}
 

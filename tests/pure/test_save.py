@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from backend.errors import NotFound, StorageError, UserError
 from backend.image import infotext, save
 from backend.messages import Picture
-from backend.request import Request
+from backend.request.request import Request
 
 ROOT = Path(__file__).parents[2]
 ENDINGS = ["png", "jpg", "webp"]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.sampling.discretisation import (
-    NoiseSchedule,
+from backend.sampling.names import resolve_hires_names, resolve_names, sampler_named, schedule_named
+from backend.sampling.noise_table import (
+    NoiseTable,
     lcm_boundary,
     lcm_discretisation,
     lcm_timestep,
@@ -20,7 +21,6 @@ from backend.sampling.discretisation import (
     scaled_linear_betas,
     zero_terminal_snr,
 )
-from backend.sampling.names import resolve_hires_names, resolve_names, sampler_named, schedule_named
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import (
     SCHEDULES,
@@ -35,8 +35,8 @@ from backend.sampling.schedules import (
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/schedules.json").read_text())
 EXTRAS = json.loads((ROOT / "tests/golden/extras.json").read_text())
-MODEL = NoiseSchedule.from_betas()
-EXACT = NoiseSchedule.from_betas(rounded=False)
+MODEL = NoiseTable.from_betas()
+EXACT = NoiseTable.from_betas(rounded=False)
 ALL = pytest.mark.parametrize("row", SCHEDULES.values(), ids=list(SCHEDULES))
 OPTION_NAMES = {
     "rho": "rho",
@@ -75,8 +75,8 @@ def test_timesteps_and_sigmas_are_inverse(t):
 
 
 def test_other_beta_tables_work():
-    linear = NoiseSchedule.from_betas(np.linspace(1e-4, 0.02, 400))
-    zero_snr = NoiseSchedule.from_alphas_cumprod(zero_terminal_snr(scaled_linear_alphas()), rounded=False)
+    linear = NoiseTable.from_betas(np.linspace(1e-4, 0.02, 400))
+    zero_snr = NoiseTable.from_alphas_cumprod(zero_terminal_snr(scaled_linear_alphas()), rounded=False)
     assert zero_snr.sigma_max == pytest.approx(4518.7, rel=1e-3)
     for model in (linear, zero_snr):
         for row in SCHEDULES.values():
@@ -90,7 +90,7 @@ def test_other_beta_tables_work():
 @pytest.mark.parametrize("sigmas", [[], [0.0, 1.0], [2.0, 1.0], [1.0, math.inf]])
 def test_broken_tables_are_refused(sigmas):
     with pytest.raises(ValueError, match="sigmas:"):
-        NoiseSchedule(np.array(sigmas))
+        NoiseTable(np.array(sigmas))
 
 
 @pytest.mark.parametrize(

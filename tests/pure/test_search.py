@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from backend.errors import NotFound
-from backend.request import Request
+from backend.request.request import Request
 from backend.store.database import MIGRATIONS, Database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.errors import EaselError, InvalidRequest, NotAllowed, NotFound
-from backend.image.styles import apply_styles, extract_styles
-from backend.store.styles import Style, Styles, read, written
+from backend.prompt.styles import apply_styles, extract_styles
+from backend.prompt_library.styles_csv import Style, Styles, read, written
 
 WINDOWS = b'\xef\xbb\xbfname,prompt,negative_prompt\r\nOil,"oil painting, ""thick"" paint",photo\r\nFrame,"a {prompt},\r\nin a frame",\r\n'
 nasty = st.text(st.characters(exclude_characters="\x00\r", exclude_categories=["Cs", "Cc"]) | st.sampled_from(" ,\"'\n;#{}\t"), max_size=30)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from backend.catalog.upscalers import UpscalerCatalog, describe
 from backend.errors import InvalidRequest, NotFound
 from backend.image import infotext
-from backend.image.afterwards import done, extras_request
+from backend.image.postprocessing import done, extras_request
 from backend.messages import FACE_DETECTOR
-from backend.request import EXTRAS, FIELDS, Request
-from backend.upscalers import UpscalerCatalog, describe
+from backend.request.request import EXTRAS, FIELDS, Request
 from tests.pure.test_catalog import write
 
 PICTURE = "0" * 64

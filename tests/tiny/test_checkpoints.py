@@ -22,18 +22,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog import Catalog, checkpoint_hash
+from backend.catalog.checkpoints import Catalog, checkpoint_hash
+from backend.catalog.families import LOADABLE
 from backend.errors import CheckpointError, EaselError
-from backend.families import LOADABLE
 from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
-from backend.request import EMPHASIS
-from backend.worker.checkpoints import sd1, vae
-from backend.worker.checkpoints.base import Model, apply_emphasis
-from backend.worker.checkpoints.loader import FAMILIES, load
-from backend.worker.checkpoints.memory import Memory, out_of_memory
-from backend.worker.checkpoints.vae import Tiles
+from backend.request.request import EMPHASIS
 from backend.worker.device import place
+from backend.worker.models import sd1, vae
+from backend.worker.models.base import Model, apply_emphasis
+from backend.worker.models.loader import FAMILIES, load
+from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.vae import Tiles
 from tests.tiny import ldm
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -485,7 +485,7 @@ def test_idle_models_of_a_card_wait_in_main_memory(monkeypatch: pytest.MonkeyPat
     names = {name: Checkpoint(name, name, f"/nowhere/{name}", "sd1", True) for name in "abcd"}
     loads: list[str] = []
     memory = Memory(card, 250, load=lambda checkpoint, placement: loads.append(checkpoint.key) or OnACard(checkpoint))
-    monkeypatch.setattr("backend.worker.checkpoints.memory._ram_budget", lambda: 150)
+    monkeypatch.setattr("backend.worker.models.memory._ram_budget", lambda: 150)
     models = {name: memory.get(names[name]) for name in "abc"}
     assert [models[name].device.type for name in "abc"] == ["cpu", "cuda", "cuda"]
     assert memory.get(names["a"]) is models["a"] and memory.loaded == ("b", "c", "a") and loads == ["a", "b", "c"]

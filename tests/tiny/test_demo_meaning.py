@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Picture, Run
-from backend.request import Request
+from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
 from backend.settings import HOME
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
+from backend.worker.models.memory import Memory
 from tests.tiny.test_engine import Studio
 from training.captions import caption
 from training.checker import judge, look

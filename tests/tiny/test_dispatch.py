@@ -14,7 +14,7 @@ import pytest
 
 from backend import Backend
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
-from backend.store.pictures import Pictures
+from backend.store.picture_files import Pictures
 from tests.tiny import fake_worker
 from tests.tiny.house import Guest, open_house, submit, until
 
@@ -289,8 +289,8 @@ def test_a_cancelled_job_stays_cancelled_when_its_worker_dies(house):
 
 
 def test_a_worker_that_never_starts_is_given_up_with_a_notice_and_jobs_wait(tmp_path, monkeypatch):
-    monkeypatch.setattr("backend.line.BACK_OFF", (0.0,))
-    monkeypatch.setattr("backend.line.MAX_FALSE_STARTS", 2)
+    monkeypatch.setattr("backend.dispatch.supervisor.BACK_OFF", (0.0,))
+    monkeypatch.setattr("backend.dispatch.supervisor.MAX_FALSE_STARTS", 2)
     monkeypatch.setenv("EASEL_FAKE", "refuse")
     backend = open_house(tmp_path)
     house = Guest(backend, "ann")
@@ -329,7 +329,7 @@ def test_a_full_disk_fails_the_job_and_retry_makes_what_is_missing(house, monkey
 
 
 def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch):
-    monkeypatch.setattr("backend.recorder.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("backend.dispatch.recorder.RETRY_SECONDS", 0.05)
     finish, refusals = house.backend._jobs.finish, []
 
     def refuse(*arguments: object) -> object:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-import backend.worker.engine as engines
-from backend.catalog import Catalog
+import backend.worker.engine.engine as engines
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Cancelled, Done, Failed, Loading, Picture, Preview, Progress, Run, Skipped
-from backend.request import Request
+from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
-from backend.worker.engine import Engine
+from backend.worker.engine.engine import Engine
+from backend.worker.models.memory import Memory
 from tests.tiny.ldm import save_folder, tiny
 
 BASE = Request(prompt="a (cat:1.2) [dog:bird:0.5] AND fish:0.6", negative_prompt="bad", steps=3, width=64, height=64,

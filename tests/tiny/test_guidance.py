@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance import CFGDenoiser, Conditioning, Row, Strength, guided
-from backend.worker.masking import Blend
+from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Row, Strength, guided
+from backend.worker.guidance.mask_hooks import Blend
 
 EXTRAS = json.loads((Path(__file__).parents[1] / "golden" / "extras.json").read_text())
 

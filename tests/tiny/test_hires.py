@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from backend.messages import Done, Failed, Picture, Progress, Run, UpscalerFile
-from backend.request import FIELDS, Request
-from backend.sampling.discretisation import NoiseSchedule
-from backend.worker.hires import LATENT_MODES, Target
-from backend.worker.plan import plan
-from backend.worker.upscaling import BUILT_IN
+from backend.request.request import FIELDS, Request
+from backend.sampling.noise_table import NoiseTable
+from backend.worker.draw.hires_target import LATENT_MODES, Target
+from backend.worker.draw.plan import plan
+from backend.worker.pixels.upscaling import BUILT_IN
 from tests.tiny import upscalers
 from tests.tiny.test_engine import BASE, Studio, house
 
@@ -22,7 +22,7 @@ __all__ = ["house"]
 EXTRAS = json.loads((Path(__file__).parent.parent / "golden" / "extras.json").read_text("utf-8"))
 TARGETS = [record for record in EXTRAS["hires_target"] if not record["use_old_hires_fix_width_height"]]
 HIRES = BASE.replace(prompt="a cat", enable_hr=True, denoising_strength=0.5, sampler="Euler")
-MODEL = NoiseSchedule.from_betas()
+MODEL = NoiseTable.from_betas()
 
 
 def drawn(house, *requests: Request, policy: str = "solo") -> Studio:

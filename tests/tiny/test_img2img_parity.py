@@ -7,19 +7,19 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.prompt.chunks import chunk
-from backend.request import Request
+from backend.request.request import Request
 from backend.settings import HOME
-from backend.worker.checkpoints.base import Model
-from backend.worker.checkpoints.memory import Memory
-from backend.worker.denoiser import denoise
 from backend.worker.device import place
-from backend.worker.pipeline import draw
-from backend.worker.plan import plan
-from backend.worker.score import canvas_of
-from backend.worker.source import Source
-from backend.worker.work import Decode, Encode, Look
+from backend.worker.draw.init_image import Source
+from backend.worker.draw.pipeline import draw
+from backend.worker.draw.plan import plan
+from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText
+from backend.worker.engine.compose import canvas_of
+from backend.worker.guidance.preconditioning import denoise
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
 from training.drawing import draw as drawn
 from training.scenes import Scene, Thing
 
@@ -41,10 +41,10 @@ def easels(model: Model, request: Request, source: Source | None) -> torch.Tenso
     canvas = canvas_of(request, model, source)
     program = draw(plan(request, model.schedule), canvas, lambda noisy, denoised: None, source)
     work = program.send(None)
-    while not isinstance(work, Decode):
-        if isinstance(work, Encode):
+    while not isinstance(work, DecodeLatent):
+        if isinstance(work, EncodeText):
             work = program.send([encoded(model, text) for text in work.texts])
-        elif isinstance(work, Look):
+        elif isinstance(work, EncodePicture):
             work = program.send(model.encode(work.pixels[None])[0])
         else:
             work = program.send(denoise(model, work))

@@ -15,15 +15,15 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
-from backend.catalog import Catalog
-from backend.request import Request
-from backend.worker.checkpoints.base import Model
-from backend.worker.checkpoints.memory import Memory
+from backend.catalog.checkpoints import Catalog
+from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.source import Source
+from backend.worker.draw.init_image import Source
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_img2img_parity import INIT, STEPS, easels, encoded, pipeline_of
-from tests.tiny.test_source import MASK, picture, png
+from tests.tiny.test_init_image import MASK, picture, png
 
 HALF = Request(prompt="a red star", init_image=INIT, mask=MASK, mask_blur=0, steps=STEPS, seed=5, variation_seed=1, width=64,
                height=64, sampler="Euler", schedule="Uniform", cfg_scale=5)

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from backend.errors import InvalidRequest
-from backend.extent import Margins, drawn, settled
-from backend.request import INPAINT_AREAS, MASKED_CONTENT, OUTPAINT, Request
-from backend.worker import source
-from backend.worker.outpaint import grown, grown_mask
+from backend.request.output_size import Margins, drawn, settled
+from backend.request.request import INPAINT_AREAS, MASKED_CONTENT, OUTPAINT, Request
+from backend.worker.draw import init_image as source
+from backend.worker.draw.outpaint import grown, grown_mask
 from tests.tiny.house import open_house
 from tests.tiny.test_engine import house
-from tests.tiny.test_source import FROM, INIT, MASK, draw, picture, png
+from tests.tiny.test_init_image import FROM, INIT, MASK, draw, picture, png
 
 __all__ = ["house"]
 GROW = FROM.replace(steps=2, denoising_strength=1.0, mask_blur=3)

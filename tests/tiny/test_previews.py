@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Failed, Picture, Preview
-from backend.request import PREVIEWS
-from backend.worker.checkpoints.memory import Memory
+from backend.request.request import PREVIEWS
 from backend.worker.device import place
-from backend.worker.preview import FULL
+from backend.worker.models.memory import Memory
+from backend.worker.pixels.preview import FULL
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_engine import BASE, Studio
 
@@ -26,7 +26,7 @@ def house(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch):
-    monkeypatch.setattr("backend.worker.engine.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("backend.worker.engine.engine.PREVIEW_SECONDS", 0.0)
 
 
 def drawn(house, **values):

@@ -4,9 +4,9 @@ import multiprocessing
 
 import pytest
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Cancel, Cancelled, Done, Picture, Progress, Ready, Refused, Run, Stop
-from backend.request import Request
+from backend.request.request import Request
 from backend.worker.process import main
 from tests.tiny.ldm import save_folder, tiny
 

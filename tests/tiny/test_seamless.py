@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Picture
 from backend.settings import HOME
-from backend.worker.checkpoints.memory import Memory
 from backend.worker.device import place
-from backend.worker.seamless import seamless
+from backend.worker.models.memory import Memory
+from backend.worker.models.seamless import seamless
 from tests.tiny.test_engine import BASE, Studio, house
-from tests.tiny.test_source import FROM, INIT, MASK, draw, drawn, picture, spot
+from tests.tiny.test_init_image import FROM, INIT, MASK, draw, drawn, picture, spot
 
 __all__ = ["house"]
 TILED = BASE.replace(prompt="a cat", tiling=True, steps=2)

@@ -136,6 +136,6 @@ def test_a_grid_that_cannot_be_made_is_a_note_and_no_failure(guest, monkeypatch)
     def failing(*_, **__):
         raise OSError("no room")
 
-    monkeypatch.setattr("backend.store.pictures.grid", failing)
+    monkeypatch.setattr("backend.store.picture_files.grid", failing)
     job = finished(guest, save_grid=True, batch_count=2)
     assert job.state == "done" and any("grid could not be saved" in note for note in job.notes)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.request import INPAINT_AREAS
+from backend.request.request import INPAINT_AREAS
 from backend.sampling.protocol import Noisy
 from backend.sampling.samplers import SAMPLERS
-from backend.worker import source
-from backend.worker.masking import SoftBlend
+from backend.worker.draw import init_image as source
+from backend.worker.guidance.mask_hooks import SoftBlend
 from tests.tiny.test_engine import house
-from tests.tiny.test_source import FROM, INIT, INPAINT, MASK, draw, picture, png, spot
+from tests.tiny.test_init_image import FROM, INIT, INPAINT, MASK, draw, picture, png, spot
 
 __all__ = ["house"]
 SOFT = INPAINT.replace(soft_inpainting=True)

@@ -7,17 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog import Catalog
+from backend.catalog.checkpoints import Catalog
 from backend.messages import Failed, Picture
 from backend.settings import HOME
-from backend.worker.checkpoints import footprint
-from backend.worker.checkpoints.base import Model
-from backend.worker.checkpoints.memory import Memory
-from backend.worker.checkpoints.vae import Tiles
 from backend.worker.device import place
-from backend.worker.seamless import seamless
+from backend.worker.models import vae_memory as footprint
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
+from backend.worker.models.seamless import seamless
+from backend.worker.models.vae import Tiles
 from tests.tiny.test_engine import BASE, Studio, house
-from tests.tiny.test_source import FROM, INIT, draw, drawn, picture
+from tests.tiny.test_init_image import FROM, INIT, draw, drawn, picture
 
 __all__ = ["house"]
 

@@ -14,11 +14,11 @@ from spandrel.architectures.GFPGAN import GFPGAN
 
 from backend.errors import CheckpointError, OutOfMemory
 from backend.messages import UpscalerFile
-from backend.worker.checkpoints.memory import Upscalers
-from backend.worker.checkpoints.upscaler import Upscaler, load
 from backend.worker.device import place
-from backend.worker.tiles import blended, spans
-from backend.worker.upscaling import Enlarge, Expect, Inspect, enlarged, planned
+from backend.worker.models.memory import Upscalers
+from backend.worker.models.upscaler import Upscaler, load
+from backend.worker.pixels.tiles import blended, spans
+from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, enlarged, planned
 from tests.tiny import upscalers
 
 PLACE = place("cpu", exact=True)

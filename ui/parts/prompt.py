@@ -39,7 +39,9 @@ def _counting(backend: Backend, name: str) -> Callable[..., str]:
     def count(text: str | None, checkpoint: str | None, steps: Any, styles: list[str] | None, asked: gr.Request) -> str:
         texts = dict.fromkeys(BOXES, "") | {name: text or ""}
         try:
-            both = backend.promptbook.apply(styles or [], *texts.values(), owner(asked)) if styles else texts.values()
+            both = texts.values()
+            if styles:
+                both = backend.prompt_library.apply(styles, *both, owner(asked))
             return _counter(*backend.count_tokens([*both][BOXES.index(name)], checkpoint or "", int(steps or 1)))
         except (EaselError, ValueError, OverflowError):
             return ""  # a checkpoint or a style that is gone, half a number: the field itself will say so

@@ -39,6 +39,6 @@ def place_dialogs() -> None:
 
 def _names(backend: Backend) -> Callable[[gr.Request], Any]:
     def names(request: gr.Request) -> Any:
-        return gr.update(choices=[style.name for style in backend.promptbook.styles(owner(request))])
+        return gr.update(choices=[style.name for style in backend.prompt_library.styles(owner(request))])
 
     return names

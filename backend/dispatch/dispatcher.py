@@ -1,0 +1,127 @@
+"""The front's side of the workers: one line per device, and the news of what they do."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from backend.catalog.upscalers import UpscalerCatalog
+from backend.dispatch.event_feed import EventFeed
+from backend.dispatch.progress import LiveJobs
+from backend.dispatch.recorder import Recorder
+from backend.dispatch.supervisor import ROOM, Catalogue, Services, Supervisor
+from backend.dispatch.worker_handle import Handle
+from backend.settings import Policy
+from backend.store.history import History
+from backend.store.jobs import Change, Jobs, Lease
+from backend.store.picture_files import Pictures
+from backend.store.records import Image, Live, Status
+from backend.store.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Runs the queue on the workers. Thread-safe; nothing here waits for a worker but `close`."""
+
+    def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalogue: Catalogue,
+                 uploads: Uploads, upscalers: UpscalerCatalog) -> None:
+        self.live = LiveJobs(self._progress)
+        self.feed = EventFeed(self._queue_event, self._status_event)
+        self._jobs, self._history, self._pictures = jobs, history, pictures
+        self._services = Services(jobs=jobs, live=self.live, catalogue=catalogue, uploads=uploads,
+                                  upscalers=upscalers, changed=self.feed.touch, notice=self.notice)
+        self._supervisors: list[Supervisor] = []
+        self._notices: list[str] = []       # for as long as the house runs
+        self._troubles: dict[str, str] = {}     # by source, for as long as they last
+        self._lock = threading.Lock()
+
+    def start(self, workers: dict[str, Callable[[], Handle]], policy: Policy) -> None:
+        """Start one line for each device name; the function starts its worker, again after each loss."""
+        for name, new_worker in workers.items():
+            recorder = Recorder(self._jobs, self._history, self._pictures, self)
+            self._supervisors.append(Supervisor(name, ROOM[policy], new_worker, recorder, self._services))
+        for line in self._supervisors:
+            line.start()
+
+    def queued(self) -> None:
+        """There are new jobs."""
+        self.feed.touch()
+        for line in self._supervisors:
+            line.poke()
+
+    def cancel(self, job: str, index: int | None = None) -> None:
+        """Tell whichever worker has the job."""
+        any(line.cancel(job, index) for line in self._supervisors)
+
+    def restart(self) -> None:
+        """Give failed workers another try."""
+        for line in self._supervisors:
+            line.restart()
+
+    def status(self) -> Status:
+        with self._lock:
+            notices = (*self._notices, *self._troubles.values())
+        return Status(workers=tuple(line.worker for line in self._supervisors), notices=notices)
+
+    def add_notice(self, text: str) -> None:
+        """Tell everybody, until the house is started anew."""
+        log.warning("%s", text)
+        with self._lock:
+            self._notices.append(text)
+        self.feed.touch()
+
+    def close(self) -> None:
+        """Stop the workers; their running jobs wait again."""
+        closing = [threading.Thread(target=line.close) for line in self._supervisors]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+        self.feed.close()
+
+    # ---- what the recorders and lines tell ----
+
+    def job_changed(self, change: Change) -> None:
+        if change.state != "running":
+            self.live.end(change.job)
+            self.feed.ended(change.owner, change.job)
+        problems = [{"field": problem.field, "message": problem.message} for problem in change.problems]
+        self.feed.publish(change.owner, {"type": "job", "id": change.job, "state": change.state, "problems": problems,
+                                        "notes": list(change.notes)})
+        self.queued() if change.state == "queued" else self.feed.touch()
+
+    def picture_saved(self, owner: str, image: Image) -> None:
+        self.feed.publish(owner, {"type": "image", "job": image.job, "image": {
+            "id": image.id, "index": image.index, "url": image.url, "width": image.width, "height": image.height,
+            "seed": image.seed}})
+        self.feed.touch()
+
+    def picture_refused(self, lease: Lease) -> None:
+        self.cancel(lease.job)
+
+    def notice(self, source: str, text: str) -> None:
+        with self._lock:
+            if text == self._troubles.get(source, ""):
+                return
+            self._troubles.pop(source, "")
+            if text:
+                self._troubles[source] = text
+        self.feed.touch()
+
+    # ---- what the hub asks ----
+
+    def _progress(self, owner: str, live: Live) -> None:
+        told = {name: value for name, value in dataclasses.asdict(live).items() if name not in ("done", "count")}
+        self.feed.progress(owner, {"type": "progress", **told})
+
+    def _queue_event(self, owner: str) -> dict[str, Any]:
+        return {"type": "queue", "jobs": [dataclasses.asdict(line) for line in self._jobs.glance(owner)]}
+
+    def _status_event(self) -> dict[str, Any]:
+        status = self.status()
+        return {"type": "status", "workers": [dataclasses.asdict(worker) for worker in status.workers],
+                "notices": list(status.notices)}

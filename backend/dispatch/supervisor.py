@@ -1,0 +1,331 @@
+"""One device: its worker process, the jobs in its hands, and the threads between them and the queue.
+
+The reader follows the worker's events and replaces a worker that has ended; the feeder leases jobs and sends commands;
+the recorder writes down results. Each waits for one thing only, so none holds up another.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from backend.catalog.upscalers import UpscalerCatalog
+from backend.dispatch.progress import LiveJobs
+from backend.dispatch.recorder import Lost, Recorder, Started
+from backend.dispatch.worker_handle import Handle
+from backend.errors import EaselError, StorageError, WorkerLost
+from backend.messages import (
+    Cancel,
+    Cancelled,
+    Checkpoint,
+    Command,
+    Done,
+    Event,
+    Failed,
+    Loading,
+    Picture,
+    Preview,
+    Progress,
+    Ready,
+    Refused,
+    Run,
+    Skipped,
+    Stop,
+)
+from backend.request.request import EXTRAS
+from backend.store.jobs import Jobs, Lease
+from backend.store.records import Worker, WorkerState
+from backend.store.uploads import Uploads
+
+ROOM = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
+BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
+POLL_SECONDS = 0.2
+RETRY_SECONDS = 2.0                 # after the database has refused
+STOP_SECONDS = 5.0                  # a worker that has not stopped by then is killed
+MAX_FALSE_STARTS = 5                # workers in a row that ended before they were ready
+
+log = logging.getLogger(__name__)
+
+
+class Catalogue(Protocol):
+    """What a line asks the catalogue."""
+
+    def find(self, name_or_hash: str) -> Checkpoint: ...
+
+    def remember_hash(self, key: str, sha256: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What all lines share. `changed` is called when a worker's state is another; `notice(source, text)` tells of a
+    trouble, and with an empty text that it is over."""
+
+    jobs: Jobs
+    live: LiveJobs
+    catalogue: Catalogue
+    uploads: Uploads
+    upscalers: UpscalerCatalog
+    changed: Callable[[], None]
+    notice: Callable[[str, str], None]
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A job in the worker's hands."""
+
+    lease: Lease
+    started: bool
+
+
+class Supervisor:
+    """Keeps one worker alive and busy from `start` until `close`."""
+
+    def __init__(self, name: str, room: int, new_worker: Callable[[], Handle], recorder: Recorder,
+                 services: Services) -> None:
+        self._room, self._new_worker, self._recorder, self._services = room, new_worker, recorder, services
+        self._worker = Worker(name=name, state="starting")
+        self._handle: Handle | None = None
+        self._flights: dict[str, _Flight] = {}      # in the order in which they were sent
+        self._outbox: deque[Command] = deque()
+        self._ready = self._poked = self._closing = False
+        self._failures = self._false_starts = 0     # lives without a result; without even a Ready
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=target, name=f"{name}-{target.__name__.strip('_')}", daemon=True)
+                         for target in (self._read, self._feed)]
+
+    @property
+    def worker(self) -> Worker:
+        return self._worker
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def poke(self) -> None:
+        """There may be jobs to lease."""
+        with self._changed:
+            self._poked = True
+            self._changed.notify_all()
+
+    def cancel(self, job: str, index: int | None = None) -> bool:
+        """Tell the worker to stop a job, or one picture of it; False when the job is not in its hands."""
+        with self._changed:
+            if job not in self._flights:
+                return False
+            self._outbox.append(Cancel(job, index))
+            self._changed.notify_all()
+            return True
+
+    def restart(self) -> None:
+        """Try again after the worker has failed to start too often."""
+        with self._changed:
+            self._failures = self._false_starts = 0
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop the worker, record what it had finished, and give its jobs back to the queue unharmed."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._recorder.hurry()
+        for thread in self._threads:
+            thread.join()
+        self._recorder.close()
+        try:
+            self._services.jobs.release([flight.lease.token for flight in self._flights.values()])
+        except StorageError as error:
+            log.error("%s The next start takes the running jobs back.", error)
+        self._show("stopped")
+
+    # ---- the reader ----
+
+    def _read(self) -> None:
+        while not self._closing:
+            why = self._life()
+            if self._closing:
+                return
+            self._lost(why)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, BACK_OFF[min(self._failures, len(BACK_OFF)) - 1])
+                self._changed.wait_for(lambda: self._closing or self._false_starts < MAX_FALSE_STARTS)
+
+    def _life(self) -> str:
+        """One worker from its start to its end, and why it ended."""
+        handle = None
+        try:
+            handle = self._handle = self._new_worker()
+            while not self._closing:
+                if event := handle.receive(POLL_SECONDS):
+                    self._hear(event)
+            return self._farewell(handle)
+        except WorkerLost as lost:
+            return str(lost)
+        except Exception as error:  # a border: an event that cannot be understood costs this worker, not the device
+            log.exception("the line of %s", self._worker.name)
+            if handle:
+                handle.kill()
+            return f"{type(error).__name__}: {error}"
+
+    def _farewell(self, handle: Handle) -> str:
+        handle.send(Stop())
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            event = handle.receive(POLL_SECONDS)
+            if isinstance(event, Picture | Skipped | Done):     # what fails now fails because it is being stopped
+                self._hear(event)
+        handle.kill()
+        return "it did not stop when asked"
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Ready():
+                self._false_starts = 0
+                self._services.notice(self._worker.name, "")
+                self._show("ready", device=event.device, dtype=event.dtype)
+                self.poke()
+            case Refused():
+                self._false_starts = MAX_FALSE_STARTS
+                raise WorkerLost(event.message)
+            case Loading():
+                self._loading(event)
+            case Progress() | Preview() | Picture() | Skipped():
+                self._drawing(event)
+            case Done() | Failed() | Cancelled():
+                self._over(event)
+
+    def _loading(self, event: Loading) -> None:
+        self._show("ready" if event.done else "loading", checkpoint=event.checkpoint)
+        text = "" if event.done else f"loading {event.checkpoint}\u2026"
+        with self._changed:
+            jobs = [job for job, flight in self._flights.items() if flight.lease.request.checkpoint == event.checkpoint]
+        self._services.live.message(jobs, text)
+        if event.sha256:
+            self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
+
+    def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
+        with self._changed:
+            flight = self._flights.get(event.job)
+        if flight is None:
+            return
+        self._begun(flight)
+        match event:
+            case Progress():
+                self._services.live.step(event.job, event.index, event.step, event.steps)
+            case Preview():
+                self._services.live.show(event.job, event.index, event.jpeg)
+            case _:
+                self._failures = 0
+                self._services.live.picture_over(event.job, event.index)
+                self._recorder.put((flight.lease, event))
+
+    def _over(self, event: Done | Failed | Cancelled) -> None:
+        with self._changed:
+            flight = self._flights.pop(event.job, None)
+            head = next(iter(self._flights.values()), None)
+        if flight is None:
+            return
+        self._failures = 0
+        self._recorder.put((flight.lease, event))
+        if head:
+            self._begun(head)
+        self.poke()
+
+    def _begun(self, flight: _Flight) -> None:
+        if not flight.started:
+            flight.started = True
+            self._recorder.put((flight.lease, Started(flight.lease.job)))
+
+    def _lost(self, why: str) -> None:
+        with self._changed:
+            flights, ready = list(self._flights.values()), self._ready
+            self._flights.clear()
+            self._outbox.clear()
+            self._handle, self._ready = None, False
+        log.error("worker %s lost: %s", self._worker.name, why)
+        self._failures += 1
+        self._false_starts += not ready
+        for flight in flights:
+            self._services.live.end(flight.lease.job)
+        if flights:
+            self._recorder.put(Lost(tuple(flight.lease.token for flight in flights), why))
+        failed = self._false_starts >= MAX_FALSE_STARTS
+        self._show("failed" if failed else "restarting", message=why, checkpoint="")
+        if failed:
+            self._services.notice(self._worker.name, f"The worker for {self._worker.name} does not start: {why}. "
+                               "Jobs wait; the reason is in the log.")
+
+    def _show(self, state: WorkerState, **facts: str) -> None:
+        with self._changed:
+            self._ready = state in ("ready", "loading")
+            self._worker = replace(self._worker, state=state, **{"message": "", **facts})
+        self._services.changed()
+
+    # ---- the feeder ----
+
+    def _feed(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._ready and (self._outbox or self._wants()))
+                if self._closing:
+                    return
+            try:
+                self._serve()
+                self._services.notice("queue", "")
+            except Exception as error:      # a border: a fault in one round must not leave the device idle for good
+                log.exception("the line of %s", self._worker.name)
+                self._services.notice("queue", f"{error} Jobs wait until it is mended.")
+                self._rest()
+
+    def _wants(self) -> bool:
+        return self._poked and len(self._flights) < self._room
+
+    def _rest(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
+            self._poked = True
+
+    def _serve(self) -> None:
+        """One round: send what waits, and fill the worker's hands."""
+        with self._changed:     # held while leasing, so that a cancel finds a job either in the queue or in flight
+            if not self._ready or self._handle is None:
+                return
+            handle, commands = self._handle, list(self._outbox)
+            self._outbox.clear()
+            leases = self._lease() if self._wants() else []
+        for command in commands:
+            handle.send(command)
+        for lease in leases:
+            self._send(handle, lease)
+
+    def _lease(self) -> list[Lease]:
+        idle = not self._flights
+        leases = self._services.jobs.lease(self._worker.name, self._room - len(self._flights), list(self._flights))
+        self._poked = False
+        for number, lease in enumerate(leases):
+            self._flights[lease.job] = _Flight(lease, started=idle and not number)
+            self._services.live.begin(lease.job, lease.owner, lease.request.count, lease.indices)
+        return leases
+
+    def _send(self, handle: Handle, lease: Lease) -> None:
+        draws = lease.request.process != EXTRAS
+        try:
+            checkpoint = self._services.catalogue.find(lease.request.checkpoint) if draws else None
+        except EaselError as error:
+            self._over(Failed(lease.job, error.about("checkpoint")))
+            return
+        try:
+            pictures = self._services.uploads.of(lease.request, lease.owner)
+            upscalers = self._services.upscalers.of(lease.request)
+        except EaselError as error:
+            self._over(Failed(lease.job, error.problems))
+            return
+        if not lease.indices:       # its worker died between the last picture and the word that it was the last
+            self._over(Done(lease.job))
+            return
+        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures, upscalers))
+        self._services.changed()

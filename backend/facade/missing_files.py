@@ -1,0 +1,65 @@
+"""What a picture of any program was made with that is not here, or that Easel cannot use: a sentence for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from backend.image.infotext import Reading
+from backend.image.infotext_entries import entries
+from backend.image.save import Saved
+from backend.prompt.grammar import networks
+
+LORAS = ("lora", "lyco")        # AUTOMATIC1111 reads both alike
+CALLED = {"lora": "LoRA", "embedding": "embedding"}
+WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "
+            "there are no settings to take over. The picture itself can be sent on.")
+Names = Callable[[str], Iterable[str]]      # of a kind's files in the models folders, without their endings
+
+
+def missing(saved: Saved, found: Reading, values: Mapping[str, Any], names: Names) -> Iterator[str]:
+    """`found` is what the text says, `values` what of it a request here can have."""
+    if not saved.infotext:
+        yield from [WORKFLOW] if saved.workflow else []
+        return
+    known = found.values.get("checkpoint")
+    if known and "checkpoint" not in values:
+        yield _absent("checkpoint", found.model or known, known if found.model else "")
+    said = entries(saved.infotext)
+    yield from _files("lora", {**_loras(values), **hashes(said.get("Lora hashes", ""))}, names)
+    yield from _files("embedding", hashes(said.get("TI hashes", "")), names)
+    used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in LORAS]
+    for kind, name in dict.fromkeys(used):
+        yield f"The {kind} {name} was used; Easel cannot load such networks yet."
+    if found.dropped:
+        yield f"Not understood: {', '.join(found.dropped)}."
+
+
+def hashes(text: str) -> dict[str, str]:
+    """Name -> hash, from the way AUTOMATIC1111 lists them: `add_detail: 7c6bad76eb54, other: 0123456789ab`."""
+    pairs = (part.rpartition(":") for part in text.split(","))
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+def _networks(values: Mapping[str, Any]) -> list[Any]:
+    texts = (values.get(name, "") for name in ("prompt", "hr_prompt"))
+    return [one for text in texts for one in networks(text)[1] if one.positional]
+
+
+def _loras(values: Mapping[str, Any]) -> dict[str, str]:
+    return {one.positional[0]: "" for one in _networks(values) if one.kind in LORAS}
+
+
+def _files(kind: str, used: Mapping[str, str], names: Names) -> Iterator[str]:
+    here = {name.casefold() for name in names(kind)} if used else set()
+    for name, digest in used.items():
+        called = CALLED[kind]
+        if name.casefold() in here:
+            yield f"The {called} {name} was used; Easel cannot load {called}s yet."
+        else:
+            yield _absent(called, name, digest)
+
+
+def _absent(what: str, name: str, digest: str) -> str:
+    known = f" [{digest}]" if digest and digest != name else ""
+    return f"The {what} {name}{known} is not in the models folders."

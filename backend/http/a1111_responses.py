@@ -1,0 +1,177 @@
+"""AUTOMATIC1111's JSON out: finished jobs, progress, and the lists of models, samplers and schedulers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from backend import Backend, Image, Job, Live
+from backend.errors import EaselError
+from backend.image import infotext
+from backend.image.save import Saved
+from backend.messages import Checkpoint
+from backend.request.field import Field
+from backend.request.request import FIELDS
+from backend.sampling.sampler_row import SamplerRow
+from backend.sampling.schedules import ScheduleRow
+from backend.version import VERSION
+
+# Schedules computed from the network's own levels.
+ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
+
+
+def drawn(backend: Backend, job: Job, send_images: bool) -> dict[str, Any]:
+    """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
+    images = sorted(job.images, key=lambda image: image.index)
+    files = [backend.image_file(image.id, job.owner).read_bytes() for image in images] if send_images else []
+    return {
+        "images": [base64.b64encode(file).decode("ascii") for file in files],
+        "parameters": parameters(job),
+        "info": json.dumps(info(job, images, *_model(backend, job))),
+    }
+
+
+def parameters(job: Job) -> dict[str, Any]:
+    """The request by AUTOMATIC1111's names, random seeds already drawn."""
+    values = job.request.to_json()
+    plain = {
+        field.api_name: _as_theirs(field, values[field.name])
+        for field in FIELDS.values() if _is_told(field) and not job.request.idle(field)
+    }
+    overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
+    return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
+
+
+def _is_told(field: Field) -> bool:
+    return not field.override and not field.internal and field.kind != "picture"
+
+
+def _as_theirs(field: Field, value: Any) -> Any:
+    return field.choices.index(value) if field.api_index else value
+
+
+def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dict[str, Any]:
+    """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists."""
+    request, first = job.request, job.request.of_image(0)
+    each = [image.request for image in images]
+    return {
+        "prompt": first.prompt,
+        "all_prompts": [values["prompt"] for values in each],
+        "negative_prompt": first.negative_prompt,
+        "all_negative_prompts": [values["negative_prompt"] for values in each],
+        "seed": request.seed,
+        "all_seeds": [values["seed"] for values in each],
+        "subseed": request.variation_seed,
+        "all_subseeds": [values["variation_seed"] for values in each],
+        "subseed_strength": request.variation_strength,
+        "seed_resize_from_w": request.seed_resize_from_w,
+        "seed_resize_from_h": request.seed_resize_from_h,
+        "width": request.width,
+        "height": request.height,
+        "sampler_name": request.sampler,
+        "cfg_scale": request.cfg_scale,
+        "steps": request.steps,
+        "batch_size": request.batch_size,
+        "clip_skip": request.clip_skip,
+        "sd_model_name": model_name,
+        "sd_model_hash": model_hash,
+        "sd_vae_name": None,
+        "sd_vae_hash": None,
+        "restore_faces": False,
+        "face_restoration_model": None,
+        "denoising_strength": request.denoising_strength if request.init_image else None,
+        "extra_generation_params": {"Schedule type": request.schedule},
+        "styles": list(request.styles),
+        "is_using_inpainting_conditioning": False,
+        "index_of_first_image": 0,
+        "infotexts": [image.infotext for image in images],
+        "job_timestamp": _timestamp(job),
+        "version": f"Easel {VERSION}",
+    }
+
+
+def progress(job: Job | None, live: Live | None, preview: bytes | None) -> dict[str, Any]:
+    """The answer to a progress call; zeros when nothing runs."""
+    return {
+        "progress": live.fraction if live else 0.0,
+        "eta_relative": (live.eta or 0.0) if live else 0.0,
+        "state": {
+            "skipped": False,
+            "interrupted": False,
+            "stopping_generation": False,
+            "job": job.id if job else "",
+            "job_count": job.request.count if job else 0,
+            "job_timestamp": _timestamp(job),
+            "job_no": live.done if live else 0,
+            "sampling_step": live.step if live else 0,
+            "sampling_steps": live.steps if live else 0,
+        },
+        "current_image": base64.b64encode(preview).decode("ascii") if preview else None,
+        "textinfo": (live.message or None) if live else None,
+    }
+
+
+def model(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A row of /sd-models. `filename` is the bare name: where models lie is the server's business."""
+    return {
+        "title": checkpoint.title,
+        "model_name": checkpoint.key,
+        "hash": checkpoint.short_hash or None,
+        "sha256": checkpoint.sha256 or None,
+        "filename": Path(checkpoint.path).name,
+        "config": None,
+    }
+
+
+def png_info(saved: Saved, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
+    text = saved.infotext
+    if not text:
+        return {"info": "", "items": {}, "parameters": {}}
+    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}
+
+
+def upscaler(name: str, scale: int = 0) -> dict[str, Any]:
+    """A row of /upscalers; AUTOMATIC1111 says 4 where it does not know. Where files lie is the server's business."""
+    return {"name": name, "model_name": None, "model_path": None, "model_url": None, "scale": scale or 4}
+
+
+def sampler(row: SamplerRow, schedules: dict[str, ScheduleRow]) -> dict[str, Any]:
+    """A row of /samplers; option values are text, as in AUTOMATIC1111."""
+    marks = {
+        "uses_ensd": row.uses_ensd,
+        "second_order": row.second_order,
+        "brownian_noise": row.brownian,
+        "discard_next_to_last_sigma": row.discard_next_to_last_sigma,
+    }
+    default = {} if row.schedule == "Uniform" else {"scheduler": schedules[row.schedule].name}
+    options = default | {name: "True" for name, mark in marks.items() if mark}
+    return {"name": row.label, "aliases": list(row.aliases), "options": options}
+
+
+def scheduler(row: ScheduleRow) -> dict[str, Any]:
+    """A row of /schedulers."""
+    return {
+        "name": row.name,
+        "label": row.label,
+        "aliases": list(row.aliases) or None,
+        "default_rho": -1 if row.default_rho is None else row.default_rho,
+        "need_inner_model": row.name in ON_MODEL_LEVELS,
+    }
+
+
+def _model(backend: Backend, job: Job) -> tuple[str, str]:
+    """Name and hash of the job's checkpoint; it may have been taken away while the job ran."""
+    try:
+        checkpoint = backend.checkpoint(job.request.checkpoint)
+    except EaselError:
+        return job.request.checkpoint, ""
+    return checkpoint.key, checkpoint.short_hash
+
+
+def _timestamp(job: Job | None) -> str:
+    moment = (job.started or job.created) if job else None
+    return moment.strftime("%Y%m%d%H%M%S") if moment else "0"

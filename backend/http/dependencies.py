@@ -1,0 +1,34 @@
+"""What a route asks for: the front door, the caller's name, the bell that rings on changes, the caller's options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from backend import Backend
+from backend.http.a1111_requests import Options
+from backend.http.async_watch import Changes
+
+
+async def _backend(connection: HTTPConnection) -> Backend:
+    return connection.app.state.backend
+
+
+async def _changes(connection: HTTPConnection) -> Changes:
+    return connection.app.state.changes
+
+
+async def _options(connection: HTTPConnection) -> Options:
+    return connection.app.state.options
+
+
+async def _owner(connection: HTTPConnection) -> str:
+    return connection.state.user  # the guard has put it there
+
+
+FrontDoor = Annotated[Backend, Depends(_backend)]
+Bells = Annotated[Changes, Depends(_changes)]
+ClientOptions = Annotated[Options, Depends(_options)]
+Owner = Annotated[str, Depends(_owner)]

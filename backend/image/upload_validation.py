@@ -1,0 +1,130 @@
+"""Pictures that people send: any file that claims to be one becomes plain RGB pixels, or a clear refusal."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from backend.errors import UserError
+from backend.image.save import BROKEN
+from backend.request.request import MAX_PIXELS
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+KEPT = ("PNG", "JPEG", "WEBP")      # what may be kept as it came, because it can be served and told apart for sure
+MAX_BYTES = 128 * 2**20
+Colour = tuple[int, int, int, int]
+WHITE: Colour = (255, 255, 255, 255)
+BLACK: Colour = (0, 0, 0, 255)
+
+
+def picture(data: bytes) -> Image.Image:
+    """RGB, upright; transparent parts white, of an animation the first frame, 16 bits brought to 8.
+
+    Raises UserError saying what is wrong: no picture, damaged, too large.
+    """
+    return _read(data, WHITE, "picture")
+
+
+def mask(data: bytes) -> Image.Image:
+    """The same as grey levels: white marks, black does not; transparent parts do not."""
+    return _read(data, BLACK, "mask").convert("L")
+
+
+def paint(data: bytes) -> Image.Image:
+    """RGBA as it stands: colours with what they let through. Raises UserError."""
+    with _opened(data) as image:
+        try:
+            return image.convert("RGBA")
+        except BROKEN:
+            raise UserError("What is painted has not arrived whole.") from None
+
+
+def check(data: bytes) -> None:
+    """Raises UserError unless the file decodes whole as a PNG, JPEG or WebP of a size that Easel reads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+        with _opened(data, KEPT) as image:
+            try:
+                image.load()
+            except BROKEN:
+                raise UserError("This picture's file is damaged or cut off.") from None
+
+
+def from_base64(text: object) -> bytes:
+    """The bytes in base64 text, with or without a `data:` head. Raises UserError."""
+    if not isinstance(text, str):
+        raise UserError("must be a picture in base64")
+    body = text.partition(",")[2] if text.startswith("data:") else text
+    if len(body) > MAX_BYTES * 4 // 3 + 4:
+        raise UserError(f"is larger than {MAX_BYTES // 2**20} MiB")
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise UserError("is not valid base64") from None
+
+
+def png(image: Image.Image) -> bytes:
+    """Lossless and without metadata; equal pixels give equal bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _read(data: bytes, ground: Colour, what: str) -> Image.Image:
+    """RGB, upright, transparent parts in the colour `ground`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+        with _opened(data) as image:
+            try:
+                return _flat(_upright(image), ground)
+            except BROKEN:
+                raise UserError(f"This {what}'s file is damaged or cut off.") from None
+
+
+def _opened(data: bytes, formats: Sequence[str] = FORMATS) -> Image.Image:
+    if not data:
+        raise UserError("The file is empty.")
+    if len(data) > MAX_BYTES:
+        raise UserError(f"The file is larger than {MAX_BYTES // 2**20} MiB.")
+    try:
+        image = Image.open(io.BytesIO(data), formats=formats)
+    except Image.DecompressionBombError:
+        raise UserError(_too_large()) from None
+    except BROKEN:
+        raise UserError("This file is not a picture that Easel can read; PNG, JPEG and WebP are.") from None
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise UserError(_too_large(image.width, image.height))
+    return image
+
+
+def _too_large(*size: int) -> str:
+    of = f" of {size[0]:,} x {size[1]:,} pixels" if size else ""
+    return f"The picture{of} is too large; at most {MAX_PIXELS // 10**6} megapixels are read."
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.seek(0)
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+def _flat(image: Image.Image, ground: Colour) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, ground), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey levels of 16 or more bits; Pillow's own conversion would cut instead of scale."""
+    levels = np.asarray(image).astype(np.float64)
+    top = 65535.0 if levels.max(initial=0) > 255 else 255.0
+    return Image.fromarray((np.nan_to_num(levels) / top * 255).clip(0, 255).round().astype(np.uint8))

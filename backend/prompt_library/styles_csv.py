@@ -1,0 +1,196 @@
+"""Saved styles: AUTOMATIC1111's `styles.csv`, read and written.
+
+`data/styles.csv` is everybody's. Where people log in each has a file more, `data/styles/<name>.csv`, which takes what
+they save, and of two styles of one name their own counts. Both may be edited by hand while Easel runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
+from backend.image.save import write_atomically
+from backend.prompt_library.text_files import Watched, decoded
+from backend.request.field import clean
+from backend.request.request import FIELDS
+from backend.store.picture_files import LOCAL
+
+COLUMNS = ("name", "prompt", "negative_prompt")
+OLD_PROMPT = "text"             # what the column of prompts was called before there were negative ones
+MAX_NAME = 200
+COMMENT = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """A piece of prompt with a name; `shared` ones the owner cannot change."""
+
+    name: str
+    prompt: str = ""
+    negative_prompt: str = ""
+    shared: bool = False
+
+    def as_theirs(self) -> dict[str, str]:
+        """AUTOMATIC1111's three keys."""
+        return {column: getattr(self, column) for column in COLUMNS}
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A CSV file as it is: all columns and all rows, also those that are no styles."""
+
+    header: tuple[str, ...] = COLUMNS
+    rows: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def is_readable(self) -> bool:
+        return self._place("name") is not None
+
+    def styles(self) -> Iterator[Style]:
+        """Rows that are styles, in their order: those with a name that does not begin with #."""
+        for row in self.rows:
+            name, prompt, negative = (self._cell(row, column) for column in COLUMNS)
+            if name and not name.startswith(COMMENT):
+                yield Style(name, prompt, negative)
+
+    def changed(self, style: Style, was: str) -> Sheet:
+        """With the style in the row of the one called `was`, or in a new one; no other row of its name is left."""
+        wide = self._with_all_columns()
+        gone = {style.name, was} - {""}
+        names = [wide._cell(row, "name") for row in wide.rows]
+        place = names.index(was) if was in gone and was in names else len(names)
+        before, former, after = wide.rows[:place], wide.rows[place:place + 1], wide.rows[place + 1:]
+        others = [tuple(row for row in rows if wide._cell(row, "name") not in gone) for rows in (before, after)]
+        return Sheet(wide.header, (*others[0], wide._filled(former[0] if former else (), style), *others[1]))
+
+    def _filled(self, row: tuple[str, ...], style: Style) -> tuple[str, ...]:
+        cells = [*row, *[""] * (len(self.header) - len(row))]
+        for column in COLUMNS:
+            cells[self._place(column) or 0] = getattr(style, column)
+        return tuple(cells)
+
+    def without(self, name: str) -> Sheet:
+        return Sheet(self.header, tuple(row for row in self.rows if self._cell(row, "name") != name))
+
+    def _with_all_columns(self) -> Sheet:
+        place = self._place("prompt")
+        header = [*self.header]
+        if place is not None:
+            header[place] = "prompt"
+        known = [column.strip().casefold() for column in header]
+        return Sheet((*header, *(column for column in COLUMNS if column not in known)), self.rows)
+
+    def _place(self, column: str) -> int | None:
+        known = [title.strip().casefold() for title in self.header]
+        found = [title for title in (column, *([OLD_PROMPT] if column == "prompt" else [])) if title in known]
+        return known.index(found[0]) if found else None
+
+    def _cell(self, row: tuple[str, ...], column: str) -> str:
+        place = self._place(column)
+        return row[place].replace("\r\n", "\n") if place is not None and place < len(row) else ""
+
+
+def read(data: bytes) -> Sheet:
+    """The file, also an empty one. One that is no CSV, or has no column of names, is not `is_readable`."""
+    try:
+        rows = [tuple(row) for row in csv.reader(io.StringIO(decoded(data), newline=""), skipinitialspace=True) if row]
+    except csv.Error:
+        return UNREADABLE
+    return Sheet(rows[0], tuple(rows[1:])) if rows else Sheet()
+
+
+def written(sheet: Sheet) -> bytes:
+    """As AUTOMATIC1111 writes it, except that all texts are quoted: it would drop spaces at their beginning."""
+    text = io.StringIO(newline="")
+    plain, quoted = csv.writer(text), csv.writer(text, quoting=csv.QUOTE_ALL)
+    plain.writerow(sheet.header)
+    quoted.writerows(sheet.rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+UNREADABLE = Sheet(())
+
+
+class Styles:
+    """The style files of a data folder. Thread-safe."""
+
+    def __init__(self, data: Path) -> None:
+        self._shared, self._folder = data / "styles.csv", data / "styles"
+        self._sheets: Watched[Sheet] = Watched(read, Sheet())
+        self._lock = threading.Lock()
+
+    def of(self, owner: str) -> list[Style]:
+        """Everybody's and the owner's own, by name in the order of the files."""
+        own = self._file(owner)
+        mine = {style.name: style for style in self._sheets.of(own).styles()}
+        if own == self._shared:
+            return list(mine.values())
+        everybodys = (replace(style, shared=True) for style in self._sheets.of(self._shared).styles())
+        return list(({style.name: style for style in everybodys} | mine).values())
+
+    def keep(self, style: Style, owner: str, was: str = "") -> None:
+        """Save a style as the owner's; `was` is the name it had. InvalidRequest, NotFound, NotAllowed, StorageError."""
+        style = _checked(style)
+        with self._lock:
+            if was and was not in {known.name for known in self.of(owner)}:
+                raise NotFound(f"There is no style '{shown(was)}' any more.")
+            if style.name != was and style.name in {known.name for known in self._writable(owner).styles()}:
+                raise InvalidRequest(f"'{style.name}' is the name of another style already", field="name")
+            self._write(owner, self._writable(owner).changed(style, was))
+
+    def drop(self, name: str, owner: str) -> None:
+        """Delete one of the owner's own. NotFound, NotAllowed for everybody's, StorageError."""
+        with self._lock:
+            known = {style.name: style for style in self.of(owner)}
+            if name not in known:
+                raise NotFound(f"There is no style '{shown(name)}'.")
+            if known[name].shared:
+                raise NotAllowed("This style is everybody's; it can only be changed in data/styles.csv.")
+            self._write(owner, self._writable(owner).without(name))
+
+    def _writable(self, owner: str) -> Sheet:
+        try:
+            sheet = read(self._file(owner).read_bytes())
+        except FileNotFoundError:
+            return Sheet()
+        except OSError as error:
+            raise NotAllowed(f"The file of styles cannot be read: {error.strerror}.") from error
+        if not sheet.is_readable:
+            raise NotAllowed("The file of styles needs a first line that says name,prompt,negative_prompt. "
+                             "Repair or remove it first, so that nothing is lost.")
+        return sheet
+
+    def _write(self, owner: str, sheet: Sheet) -> None:
+        try:
+            write_atomically(self._file(owner), written(sheet))
+        except StorageError as error:
+            raise StorageError("The styles could not be saved: the disk is full, or data/ is read-only.") from error
+
+    def _file(self, owner: str) -> Path:
+        if owner == LOCAL:
+            return self._shared
+        return self._folder / f"{quote(owner, safe='').replace('.', '%2E')}.csv"
+
+
+def shown(name: str) -> str:
+    """A name as an error may say it."""
+    return name[:80].encode("utf-8", "replace").decode("utf-8")
+
+
+def _checked(style: Style) -> Style:
+    texts = {}
+    for column in COLUMNS:
+        try:
+            texts[column] = clean(FIELDS["prompt"], getattr(style, column))
+        except ValueError as error:
+            raise InvalidRequest(str(error), field=column) from error
+    name = texts["name"].strip()
+    if not name or len(name) > MAX_NAME or name.startswith(COMMENT) or "\n" in name:
+        raise InvalidRequest(f"must be one line of 1 to {MAX_NAME} characters that does not begin with #", field="name")
+    return Style(**texts | {"name": name})

@@ -1,0 +1,150 @@
+"""From what was typed to what is drawn: styles are merged into the prompts, wildcards and variants filled in.
+
+A job keeps both: `prompt` as typed, and in `prompts` and its sisters one text per picture (or one for all of them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from random import Random
+
+from backend.errors import InvalidRequest, Problem
+from backend.prompt.expansion import LOTS, Expansion, Lookup
+from backend.prompt.styles import apply_styles
+from backend.prompt.variants import Parts, VariantError, is_plain, parse
+from backend.prompt_library.styles_csv import Style, shown
+from backend.request.field import MAX_PROMPT
+from backend.request.request import EXTRAS, RESOLVED, Request
+
+MAX_PICTURES = 1_000        # that one job may make when its pictures have prompts of their own
+MAX_LETTERS = 5_000_000     # in all these prompts together: they are kept with the job
+SECOND_PASS = {"hr_prompt": "prompt", "hr_negative_prompt": "negative_prompt"}
+TEMPLATES = {"prompt": "template", "negative_prompt": "negative_template"}
+
+
+def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Request:
+    """The request with the texts of its pictures; itself where there is nothing to merge or to fill in.
+
+    Its seeds must be drawn: each picture's choices come from its own. InvalidRequest names unknown styles and
+    wildcards, wildcards that contain themselves, and too many pictures.
+    """
+    if request.prompts or request.process == EXTRAS:
+        return request
+    texts = _styled(request, _chosen(request, styles))
+    expanded = request.prompt_expansion != "Off"
+    parts = {name: _parse(name, text) if expanded else (text,) for name, text in texts.items()}
+    varied = [name for name, found in parts.items() if not is_plain(found)]
+    if not request.styles and not varied:
+        return request
+    if not varied:
+        return _with_texts(request, [texts])
+    templates = {TEMPLATES[name]: texts[name] for name in varied if name in TEMPLATES}
+    return _with_texts(request, _expanded(request, parts, varied, Expansion(lookup))).replace(**templates)
+
+
+def styled(prompt: str, negative: str, styles: Iterable[Style]) -> tuple[str, str]:
+    """Both prompts with the styles merged in, in their order."""
+    chosen = list(styles)
+    return (apply_styles((style.prompt for style in chosen), prompt),
+            apply_styles((style.negative_prompt for style in chosen), negative))
+
+
+def named(names: Iterable[str], styles: Iterable[Style]) -> list[Style]:
+    """The styles of these names, in that order. InvalidRequest names those that are not there."""
+    known = {style.name: style for style in styles}
+    wanted = list(names)
+    unknown = [name for name in dict.fromkeys(wanted) if name not in known]
+    if unknown:
+        raise InvalidRequest(f"There is no style called {', '.join(map(shown, unknown[:5]))}.", field="styles")
+    return [known[name] for name in wanted]
+
+
+def _chosen(request: Request, styles: Iterable[Style]) -> list[Style]:
+    return named(request.styles, styles) if request.styles else []
+
+
+def _styled(request: Request, chosen: list[Style]) -> dict[str, str]:
+    """The texts that are drawn from, by field; those of the second pass only where they are texts of its own."""
+    texts = {}
+    for prompt, negative in (("prompt", "negative_prompt"), ("hr_prompt", "hr_negative_prompt")):
+        texts[prompt], texts[negative] = styled(getattr(request, prompt), getattr(request, negative), chosen)
+    for name in SECOND_PASS:
+        if not request.enable_hr or not getattr(request, name) or _repeats(request, name):
+            del texts[name]
+    return texts
+
+
+def _repeats(request: Request, name: str) -> bool:
+    """Whether a text of the second pass says what that of the first does, so that it must become the same."""
+    return getattr(request, name) == getattr(request, SECOND_PASS[name])
+
+
+def _parse(name: str, text: str) -> Parts:
+    try:
+        return parse(text)
+    except VariantError as error:
+        raise InvalidRequest(str(error), field=name) from error
+
+
+def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
+              expansion: Expansion) -> list[dict[str, str]]:
+    """The texts of each picture. `varied` are the fields with something to fill in."""
+    each = {name: _count(name, found, expansion) for name, found in parts.items()}
+    combinatorial = request.prompt_expansion == "Combinatorial"
+    count = request.chains
+    for number in each.values() if combinatorial else ():
+        count = min(LOTS, count * number)
+    if count > MAX_PICTURES:
+        raise InvalidRequest(problems=[_too_many(count, varied[0] if combinatorial else "batch_count")])
+    try:
+        return _every(request, parts, expansion) if combinatorial else _drawn(request, parts, expansion)
+    except (VariantError, RecursionError) as error:
+        raise InvalidRequest(_sentence(error), field=varied[0]) from error
+
+
+def _count(name: str, parts: Parts, expansion: Expansion) -> int:
+    try:
+        return expansion.count(parts)
+    except (VariantError, RecursionError) as error:
+        raise InvalidRequest(_sentence(error), field=name) from error
+
+
+def _sentence(error: VariantError | RecursionError) -> str:
+    return str(error) if isinstance(error, VariantError) else "is nested too deep"
+
+
+def _too_many(count: int, field: str) -> Problem:
+    number = f"{count:,}" if count < LOTS else f"more than {LOTS:,}"
+    return Problem(f"would make {number} pictures; with wildcards and variants one job makes at most "
+                   f"{MAX_PICTURES:,}", field)
+
+
+def _drawn(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -> list[dict[str, str]]:
+    """One draw per picture. Both passes draw alike, so that equal texts become equal ones."""
+    seeds = [request.of_image(chain * request.rounds).seed for chain in range(request.chains)]
+    return [
+        {name: expansion.draw(found, Random(f"{SECOND_PASS.get(name, name)} {seed}")) for name, found in parts.items()}
+        for seed in seeds
+    ]
+
+
+def _every(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -> list[dict[str, str]]:
+    """Every combination, and all of them once more for each picture of the batch."""
+    combinations = product(*(list(expansion.every(found)) for found in parts.values()))
+    return [dict(zip(parts, texts, strict=True)) for texts in combinations] * request.chains
+
+
+def _with_texts(request: Request, pictures: list[dict[str, str]]) -> Request:
+    _check_lengths(pictures)
+    lists = {RESOLVED[name]: tuple(texts[name] for texts in pictures) for name in pictures[0]}
+    following = {RESOLVED[name]: ("",) for name in SECOND_PASS if request.enable_hr and _repeats(request, name)}
+    return request.replace(**following, **lists)
+
+
+def _check_lengths(pictures: list[dict[str, str]]) -> None:
+    too_long = [name for texts in pictures for name, text in texts.items() if len(text) > MAX_PROMPT]
+    if too_long:
+        raise InvalidRequest(f"becomes longer than {MAX_PROMPT:,} characters", field=too_long[0])
+    if sum(len(text) for texts in pictures for text in texts.values()) > MAX_LETTERS:
+        raise InvalidRequest("makes texts too long to be kept for so many pictures", field="prompt")

@@ -1,0 +1,1 @@
+"""WHAT: the frozen request, the table of its fields, the size that follows from it, and what a person prefers."""

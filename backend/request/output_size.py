@@ -1,0 +1,76 @@
+"""How large a picture gets that is made from another one: outpainting adds to its sides, SD upscale multiplies it.
+
+Arithmetic only; read by the front when a job is submitted and by the worker when it draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.errors import InvalidRequest
+from backend.request.request import DRAW, FIELDS, MAX_PIXELS, NO_UPSCALER, OUTPAINT, Request
+
+Size = tuple[int, int]          # width, height
+CELL = 8                        # sides of what is drawn are multiples of it
+LEAST, MOST = int(FIELDS["width"].minimum or 0), int(FIELDS["width"].maximum or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Pixels that outpainting adds at each side."""
+
+    left: int
+    right: int
+    up: int
+    down: int
+
+    @classmethod
+    def of(cls, request: Request) -> Margins | None:
+        """Those of a request; None when it adds nothing."""
+        sides = cls(*(getattr(request, name) for name in OUTPAINT))
+        starts = request.init_image and request.process == DRAW
+        return sides if starts and any((sides.left, sides.right, sides.up, sides.down)) else None
+
+    def around(self, size: Size) -> Size:
+        """The size of a picture with these margins."""
+        return size[0] + self.left + self.right, size[1] + self.up + self.down
+
+
+def settled(request: Request, size: Size) -> Request:
+    """The request with the width and height that it draws, when it starts from a picture of `size`.
+
+    With outpainting these are the grown picture's, in whole cells; with "Only masked" they stay those of the part that
+    is drawn. Raises InvalidRequest naming the field that makes the result too large.
+    """
+    if margins := Margins.of(request):
+        grown = margins.around(size)
+        _check(grown, max(OUTPAINT, key=lambda name: getattr(request, name)))
+        if request.inpaint_area == "Whole picture":
+            width, height = drawn(grown)
+            return request.replace(width=width, height=height)
+    if upscales(request):
+        _check(upscaled(request, size), "sd_upscale_factor")
+    return request
+
+
+def drawn(size: Size) -> Size:
+    """The size in whole cells that holds a picture of `size`, and is large enough to draw."""
+    width, height = (max(-(-side // CELL) * CELL, LEAST) for side in size)
+    return width, height
+
+
+def upscales(request: Request) -> bool:
+    """Whether the picture is drawn again in tiles."""
+    return request.sd_upscale != NO_UPSCALER and bool(request.init_image) and request.process == DRAW
+
+
+def upscaled(request: Request, size: Size) -> Size:
+    """The size of SD upscale's result from a picture of `size`."""
+    width, height = (max(round(side * request.sd_upscale_factor), 1) for side in size)
+    return width, height
+
+
+def _check(size: Size, field: str) -> None:
+    if max(size) > MOST or size[0] * size[1] > MAX_PIXELS:
+        sides = f"{size[0]:,} x {size[1]:,}"
+        raise InvalidRequest(f"makes the picture {sides} pixels; {MOST:,} a side are the most", field=field)

@@ -1,0 +1,121 @@
+"""What a person may prefer: settings copied into each job, what a tab starts with, and how the page looks.
+
+    values of the settings       {"image_format": "webp", "preview_every": 1}
+    what a tab starts with       {"defaults.txt2img": {"steps": 30}}
+    the look                     {"theme": "dark", "language": "de"}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.errors import InvalidRequest, Problem
+from backend.image import file_names as naming
+from backend.request.field import Field, clean
+from backend.request.request import FIELDS, Request
+
+GROUPS = ("files", "preview")
+SETTINGS: dict[str, Field] = {name: field for name, field in FIELDS.items() if field.group in GROUPS}
+TABS = ("txt2img", "img2img")
+DEFAULTS = tuple(f"defaults.{tab}" for tab in TABS)
+THEMES = ("system", "light", "dark")
+BROWSER = "browser"             # the language that the browser asks for, if there is a file for it
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,8})?|browser")
+
+EXAMPLE = {"prompt": "a lighthouse at dusk, oil painting", "seed": 1234567890, "checkpoint": "demo", "batch_count": 2}
+
+# What a tab does not start with: pictures, the checkpoint that all tabs share, what to draw, and settings.
+_OWN = ("checkpoint", "prompt")
+STARTS: dict[str, Field] = {
+    name: field for name, field in FIELDS.items()
+    if field.kind != "picture" and not field.internal and name not in (*_OWN, *SETTINGS)
+}
+
+
+def changed(chosen: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is chosen after untrusted `values` came to it; None takes a choice away.
+
+    Raises InvalidRequest naming every wrong one.
+    """
+    problems: list[Problem] = []
+    found = {str(name): _value(str(name), value, problems) for name, value in values.items()}
+    after = {name: value for name, value in {**chosen, **found}.items() if value is not None}
+    problems = problems or _patterns(after)
+    if problems:
+        raise InvalidRequest(problems=problems)
+    return after
+
+
+def readable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of stored values that this Easel understands."""
+    found = {}
+    for name, value in values.items():
+        problems: list[Problem] = []
+        kept = _value(name, value, problems)
+        if not problems or name in DEFAULTS:
+            found[name] = kept
+    return {name: value for name, value in found.items() if value not in (None, {})}
+
+
+def settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are copied into a job."""
+    return {name: value for name, value in values.items() if name in SETTINGS and value is not None}
+
+
+def example(values: Mapping[str, Any], owner: str) -> str:
+    """The name that a picture gets with these settings."""
+    request = Request(**{**EXAMPLE, **settings(values)})
+    subject = naming.Subject(request=request, job="example", created=datetime.now(UTC), index=0, owner=owner,
+                             model_hash="6ce0161689")
+    return str(naming.path(subject))
+
+
+def _patterns(values: Mapping[str, Any]) -> list[Problem]:
+    return naming.problems(Request(**{name: value for name, value in settings(values).items() if "pattern" in name}))
+
+
+def _value(name: str, value: Any, problems: list[Problem]) -> Any:
+    """The clean value; None and a problem where it is wrong."""
+    if value is None:
+        return None
+    if name in DEFAULTS:
+        return _start(name, value, problems)
+    try:
+        return _look(name, value) if name not in SETTINGS else clean(SETTINGS[name], value)
+    except ValueError as error:
+        problems.append(Problem(str(error), name))
+        return None
+
+
+def _look(name: str, value: Any) -> str:
+    if name == "theme":
+        if value in THEMES:
+            return value
+        raise ValueError(f"must be one of: {', '.join(THEMES)}")
+    if name == "language":
+        if isinstance(value, str) and _LANGUAGE.fullmatch(value):
+            return value
+        raise ValueError("must be a language's code, such as de")
+    raise ValueError("is not a preference that Easel knows")
+
+
+def _start(name: str, values: Any, problems: list[Problem]) -> dict[str, Any] | None:
+    if not isinstance(values, Mapping):
+        problems.append(Problem("must be an object of field names and values", name))
+        return None
+    return dict(_starts(name, values, problems))
+
+
+def _starts(name: str, values: Mapping[str, Any], problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        try:
+            if key not in STARTS:
+                raise ValueError("is not a field that a tab can start with")
+            kept = clean(STARTS[key], value)
+        except ValueError as error:
+            problems.append(Problem(str(error), f"{name}.{key}"))
+        else:
+            yield key, list(kept) if isinstance(kept, tuple) else kept

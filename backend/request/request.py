@@ -1,0 +1,387 @@
+"""WHAT: the frozen request, and the field table that the whole house reads.
+
+A parameter is one line of `Request`: its type, its default and its `param(...)` metadata. The page's components, the
+HTTP schema, the infotext writer and reader and the XYZ axes are made from this table; no other list of parameters exists.
+This file is read by both processes and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import InvalidRequest, Problem
+from backend.request.field import Field, clean, param
+from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named, split_suffix
+from backend.sampling.samplers import SAMPLERS
+from backend.sampling.schedules import SCHEDULES
+
+MAX_SEED = 2**32 - 1
+MAX_PIXELS = 8192 * 8192
+
+EMPHASIS = ("Original", "No norm", "Ignore", "None")
+SEED_SOURCES = ("CPU", "GPU", "NV")
+IMAGE_FORMATS = ("png", "jpg", "webp")
+NO_UPSCALER = "None"
+PIXEL_UPSCALERS = ("Lanczos", "Nearest")        # those that need no file
+LATENT_UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
+                    "Latent (nearest-exact)")
+RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
+MASK_MODES = ("Inpaint masked", "Inpaint not masked")
+MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
+INPAINT_AREAS = ("Whole picture", "Only masked")
+OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")
+MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpainting one
+STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
+EXPANSIONS = ("Random", "Combinatorial", "Off")
+PREVIEWS = ("Approx cheap", "Full")
+RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
+            "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
+DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the user asked for: plain JSON values, validated by `parse`, frozen from then on."""
+
+    prompt: str = param("", "Prompt", "text", "prompt", infotext="Prompt", xyz="Prompt S/R",
+                        help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, {a|b} picks one, AND combines.")
+    negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt", xyz="Negative prompt S/R",
+                                 help="What to keep out of the picture.")
+    styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")
+    prompt_expansion: str = param("Random", "Wildcards and variants", "choice", "styles", choices=EXPANSIONS, api="prompt_expansion",
+                                  help="__colour__ and {a|b|c}: one at random for each picture, every combination once, or left as they stand.")
+    checkpoint: str = param("", "Checkpoint", "checkpoint", "prompt", override="sd_model_checkpoint", infotext="Model",
+                            infotext_always=True, xyz="Checkpoint name", xyz_cost="checkpoint",
+                            help="The model that draws: a name or a hash from the list.")
+    sampler: str = param("DPM++ 2M", "Sampling method", "choice", "sampling", choices=tuple(SAMPLERS), resolve=lambda name: sampler_named(name).label,
+                         infotext="Sampler", infotext_always=True, api="sampler_name", xyz="Sampler")
+    schedule: str = param("Automatic", "Schedule type", "choice", "sampling", choices=tuple(SCHEDULES), resolve=lambda name: schedule_named(name).label,
+                          infotext="Schedule type", infotext_always=True, api="scheduler", xyz="Schedule type",
+                          help="How the noise levels are spaced. Automatic takes the sampler's own.")
+    steps: int = param(20, "Sampling steps", "int", "sampling", minimum=1, maximum=1000, slider_maximum=150, step=1,
+                       infotext="Steps", infotext_always=True, xyz="Steps")
+    width: int = param(512, "Width", "int", "size", minimum=64, maximum=8192, slider_maximum=2048, step=8,
+                       infotext="Size", infotext_always=True, xyz="Width", help="Pixels; a multiple of 8.")
+    height: int = param(512, "Height", "int", "size", minimum=64, maximum=8192, slider_maximum=2048, step=8,
+                        infotext="Size", infotext_always=True, xyz="Height", help="Pixels; a multiple of 8.")
+    batch_count: int = param(1, "Batch count", "int", "batch", minimum=1, maximum=1000, slider_maximum=100, step=1, api="n_iter",
+                             help="How many batches to make, one after another.")
+    batch_size: int = param(1, "Batch size", "int", "batch", minimum=1, maximum=64, slider_maximum=16, step=1,
+                            help="How many pictures to draw side by side; needs memory, not the result.")
+    cfg_scale: float = param(7.0, "CFG scale", "float", "guidance", minimum=-999, maximum=999, slider_minimum=1, slider_maximum=30, step=0.5,
+                             infotext="CFG scale", infotext_always=True, xyz="CFG scale",
+                             help="How strictly to follow the prompt. 1 switches the negative prompt off and halves the work.")
+    cfg_rescale: float = param(0.0, "CFG rescale", "float", "guidance", minimum=0, maximum=1, step=0.05,
+                               infotext="CFG rescale", xyz="CFG rescale",
+                               help="Pulls the contrast of strongly guided pictures back to normal (Lin et al. 2023); 0 is off.")
+    seed: int = param(-1, "Seed", "seed", "seed", minimum=-1, maximum=MAX_SEED, infotext="Seed", infotext_always=True, xyz="Seed",
+                      help="The same seed and settings give the same picture. -1 draws a new one.")
+    variation_seed: int = param(-1, "Variation seed", "seed", "seed_extra", minimum=-1, maximum=MAX_SEED, api="subseed",
+                                infotext="Variation seed", needs=("variation_strength",), xyz="Var. seed", help="A second seed to blend in.")
+    variation_strength: float = param(0.0, "Variation strength", "float", "seed_extra", minimum=0, maximum=1, step=0.01,
+                                      api="subseed_strength", infotext="Variation seed strength", xyz="Var. strength",
+                                      help="0 is the seed alone, 1 the variation seed alone.")
+    seed_resize_from_w: int = param(0, "Resize seed from width", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
+                                    step=8, infotext="Seed resize from",
+                                    help="Keep the composition that this seed has at another size; 0 is off.")
+    seed_resize_from_h: int = param(0, "Resize seed from height", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
+                                    step=8, infotext="Seed resize from")
+    clip_skip: int = param(1, "Clip skip", "int", "advanced", minimum=1, maximum=12, step=1, override="CLIP_stop_at_last_layers",
+                           infotext="Clip skip", xyz="Clip skip", xyz_cost="image",
+                           help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
+    emphasis: str = param("Original", "Emphasis mode", "choice", "advanced", choices=EMPHASIS, override="emphasis",
+                          infotext="Emphasis", xyz="Emphasis", xyz_cost="image", help="How (word:1.2) weights are applied.")
+    eta: float | None = param(None, "Eta", "float", "advanced", minimum=0, maximum=1, step=0.01, infotext="Eta", xyz="Eta",
+                              help="Share of fresh noise of ancestral, SDE and DDIM samplers; empty takes the sampler's own.")
+    s_churn: float = param(0.0, "Sigma churn", "float", "advanced", minimum=0, maximum=100, step=0.01, infotext="Sigma churn",
+                           xyz="Sigma Churn", help="Noise added back each step by Euler, Heun, DPM2 and HeunPP2.")
+    s_tmin: float = param(0.0, "Sigma tmin", "float", "advanced", minimum=0, maximum=1000, slider_maximum=10, step=0.01,
+                          infotext="Sigma tmin", xyz="Sigma min", help="Churn only above this noise level.")
+    s_tmax: float = param(0.0, "Sigma tmax", "float", "advanced", minimum=0, maximum=1000, step=0.01, infotext="Sigma tmax",
+                          xyz="Sigma max", help="Churn only below this noise level; 0 is no limit.")
+    s_noise: float = param(1.0, "Sigma noise", "float", "advanced", minimum=0, maximum=2, step=0.001, infotext="Sigma noise",
+                           xyz="Sigma noise", help="Strength of the noise that samplers add.")
+    s_min_uncond: float = param(0.0, "Negative guidance minimum sigma", "float", "advanced", minimum=0, maximum=15, step=0.01,
+                                infotext="NGMS", help="Leave the negative prompt out on every other step below this noise level: faster.")
+    sigma_min: float = param(0.0, "Schedule min sigma", "float", "advanced", minimum=0, maximum=1000, step=0.001,
+                             override="sigma_min", infotext="Schedule min sigma", xyz="Schedule min sigma", help="0 takes the model's.")
+    sigma_max: float = param(0.0, "Schedule max sigma", "float", "advanced", minimum=0, maximum=1000, step=0.01,
+                             override="sigma_max", infotext="Schedule max sigma", xyz="Schedule max sigma", help="0 takes the model's.")
+    rho: float = param(0.0, "Schedule rho", "float", "advanced", minimum=0, maximum=100, step=0.1, override="rho",
+                       infotext="Schedule rho", xyz="Schedule rho", help="Curve of the Karras and polyexponential schedules; 0 takes their own.")
+    beta_alpha: float = param(0.6, "Beta schedule alpha", "float", "advanced", minimum=0.01, maximum=10, step=0.01,
+                              override="beta_dist_alpha", infotext="Beta schedule alpha", xyz="Beta schedule alpha")
+    beta_beta: float = param(0.6, "Beta schedule beta", "float", "advanced", minimum=0.01, maximum=10, step=0.01,
+                             override="beta_dist_beta", infotext="Beta schedule beta", xyz="Beta schedule beta")
+    discard_next_to_last: bool = param(False, "Discard next-to-last sigma", "bool", "advanced",
+                                       override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma")
+    ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-MAX_SEED, maximum=MAX_SEED, step=1,
+                      override="eta_noise_seed_delta", infotext="ENSD", help="Added to the seed for all noise after the first.")
+    seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=SEED_SOURCES, override="randn_source",
+                             infotext="RNG", infotext_always=True,
+                             help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
+    old_timelines: bool = param(False, "Old prompt editing timelines", "bool", "advanced", override="use_old_scheduling",
+                                infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
+    tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
+                         help="A picture whose edges fit together, for patterns and textures.")
+    image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
+                              help="PNG keeps every pixel. How a picture was made is written into all three.")
+    image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
+                               help="100 is the best and the largest; PNG has none.")
+    webp_lossless: bool = param(False, "Lossless WebP", "bool", "files", override="webp_lossless", help="Keeps every pixel, in larger files.")
+    folder_pattern: str = param("[date]", "Folder of pictures", "text", "files", override="directories_filename_pattern",
+                                help="Below the outputs folder. [date], [model_name], [prompt_words], ... are filled in; / makes folders within folders.")
+    name_pattern: str = param("[time]-[job]-[number]-[seed]", "File name of pictures", "text", "files", override="samples_filename_pattern",
+                              help="[seed], [prompt_words], [steps], ... are filled in. Two pictures never get the same name.")
+    save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save",
+                            help="Beside the pictures of a job, all of them in one.")
+    preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
+                               override="show_progress_every_n_steps", help="0 shows none.")
+    preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",
+                                help="Approx cheap costs nothing; Full decodes the latent, which takes time.")
+    init_image: str = param("", "Image", "picture", "img2img", help="The picture to start from.")
+    denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01,
+                                      needs=("init_image", "enable_hr"), infotext="Denoising strength", infotext_always=True, xyz="Denoising",
+                                      help="How much may change: 0 keeps the picture, 1 keeps next to nothing of it.")
+    resize_mode: str = param("Just resize", "Resize mode", "choice", "img2img", choices=RESIZE_MODES, api_index=True, needs=("init_image",),
+                             infotext="Resize mode", help="How a picture of other proportions is brought to width and height.")
+    color_correction: bool = param(False, "Colour correction", "bool", "img2img_extra", override="img2img_color_correction", needs=("init_image",),
+                                   infotext="Color correction", help="Give the result the colours of the picture it started from.")
+    initial_noise_multiplier: float = param(1.0, "Initial noise multiplier", "float", "img2img_extra", minimum=0, maximum=1.5, step=0.001,
+                                            override="initial_noise_multiplier", needs=("init_image",), infotext="Noise multiplier",
+                                            xyz="Initial noise multiplier", help="Below 1 the picture changes less and gets smoother.")
+    extra_noise: float = param(0.0, "Extra noise", "float", "img2img_extra", minimum=0, maximum=1, step=0.01, needs=("init_image", "enable_hr"),
+                               override="img2img_extra_noise", infotext="Extra noise", xyz="Extra noise",
+                               help="Noise that the sampler does not expect: it becomes detail.")
+    fix_steps: bool = param(False, "Do exactly the steps asked for", "bool", "img2img_extra", override="img2img_fix_steps", needs=("init_image",),
+                            infotext="Img2img fix steps", help="Otherwise a lower strength makes fewer steps.")
+    image_cfg_scale: float = param(1.5, "Image CFG scale", "float", "img2img_extra", minimum=0, maximum=24, slider_maximum=3, step=0.05,
+                                   needs=("init_image",), infotext="Image CFG scale", xyz="Image CFG Scale",
+                                   help="For models that edit pictures by words (InstructPix2Pix): how closely to keep to the picture.")
+    loopback_loops: int = param(1, "Loops", "int", "loopback", minimum=1, maximum=32, step=1, needs=("init_image",), infotext="Loopback loops",
+                                help="Each round starts from the picture of the round before.")
+    final_denoising_strength: float = param(0.5, "Final denoising strength", "float", "loopback", minimum=0, maximum=1, step=0.01,
+                                            needs=("loopback_loops",), infotext="Final denoising strength", help="Of the last round.")
+    denoising_curve: str = param("Linear", "Denoising strength curve", "choice", "loopback", choices=STRENGTH_CURVES, needs=("loopback_loops",),
+                                 infotext="Denoising curve", help="Aggressive changes most of the way early, Lazy late.")
+    sd_upscale: str = param(NO_UPSCALER, "SD upscale with", "upscaler", "sd_upscale", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("init_image",),
+                            infotext="SD upscale upscaler", help="Enlarge the picture, then draw it again tile by tile, each of width x height.")
+    sd_upscale_factor: float = param(2.0, "Scale factor", "float", "sd_upscale", minimum=1, maximum=8, slider_maximum=4, step=0.05,
+                                     needs=("sd_upscale",), infotext="SD upscale factor")
+    sd_upscale_overlap: int = param(64, "Tile overlap", "int", "sd_upscale", minimum=0, maximum=256, step=16, needs=("sd_upscale",),
+                                    infotext="SD upscale overlap", help="Pixels that neighbouring tiles share, so that no seam shows.")
+    enable_hr: bool = param(False, "Hires. fix", "bool", "hires", help="Draw the picture small first, then once more at its full size.")
+    hr_upscaler: str = param("Latent", "Upscaler", "upscaler", "hires", choices=(*LATENT_UPSCALERS, *PIXEL_UPSCALERS), needs=("enable_hr",), infotext="Hires upscaler",
+                             infotext_always=True, xyz="Hires upscaler",
+                             help="Latent ones need a denoising strength above 0.5; the others keep more of the first picture.")
+    hr_scale: float = param(2.0, "Upscale by", "float", "hires", minimum=1, maximum=8, slider_maximum=4, step=0.05, needs=("enable_hr",),
+                            infotext="Hires upscale", infotext_always=True, xyz="Hires upscale")
+    hr_resize_x: int = param(0, "Resize width to", "int", "hires", minimum=0, maximum=8192, slider_maximum=2048, step=8, needs=("enable_hr",),
+                             infotext="Hires resize", help="0 goes by the factor, or by the height.")
+    hr_resize_y: int = param(0, "Resize height to", "int", "hires", minimum=0, maximum=8192, slider_maximum=2048, step=8, needs=("enable_hr",),
+                             infotext="Hires resize", help="0 goes by the factor, or by the width.")
+    hr_second_pass_steps: int = param(0, "Hires steps", "int", "hires", minimum=0, maximum=1000, slider_maximum=150, step=1,
+                                      needs=("enable_hr",), infotext="Hires steps", xyz="Hires steps", help="0 makes as many as the first pass.")
+    hr_sampler: str = param(SAME_SAMPLER, "Hires sampling method", "choice", "hires", choices=(SAME_SAMPLER, *SAMPLERS), api="hr_sampler_name",
+                            resolve=lambda name: sampler_named(split_suffix(name, SCHEDULES["Automatic"])[0]).label, needs=("enable_hr",),
+                            infotext="Hires sampler", xyz="Hires sampler")
+    hr_schedule: str = param(SAME_SCHEDULER, "Hires schedule type", "choice", "hires", choices=(SAME_SCHEDULER, *SCHEDULES), api="hr_scheduler",
+                             resolve=lambda name: schedule_named(name).label, needs=("enable_hr",), infotext="Hires schedule type")
+    hr_prompt: str = param("", "Hires prompt", "text", "hires", needs=("enable_hr",), infotext="Hires prompt",
+                           help="For the second pass; empty takes that of the first.")
+    hr_negative_prompt: str = param("", "Hires negative prompt", "text", "hires", needs=("enable_hr",), infotext="Hires negative prompt",
+                                    help="For the second pass; empty takes that of the first.")
+    hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
+                          needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
+    mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
+    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=MASKING,
+                           help="Pixels over which the mask's edge is softened.")
+    mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
+                           needs=MASKING, infotext="Mask mode")
+    masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
+                                needs=MASKING, infotext="Masked content",
+                                help="What lies under the mask at the start: neighbouring colours, the picture, noise or nothing.")
+    inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=INPAINT_AREAS, api="inpaint_full_res", api_index=True,
+                              needs=MASKING, infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
+    masked_padding: int = param(32, "Only masked padding", "int", "inpaint", minimum=0, maximum=1024, slider_maximum=256, step=4,
+                                api="inpaint_full_res_padding", needs=MASKING, infotext="Masked area padding",
+                                help="Pixels around the masked part that are drawn with it, so that it fits in.")
+    soft_inpainting: bool = param(False, "Soft inpainting", "bool", "inpaint", needs=MASKING, infotext="Soft inpainting enabled",
+                                  help="Grey parts of the mask change less instead of later being mixed (differential diffusion).")
+    outpaint_left: int = param(0, "Outpaint left", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                               infotext="Outpaint left", help="Pixels to add at this side.")
+    outpaint_right: int = param(0, "Outpaint right", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                                infotext="Outpaint right", help="Pixels to add at this side.")
+    outpaint_up: int = param(0, "Outpaint up", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                             infotext="Outpaint up", help="Pixels to add at this side.")
+    outpaint_down: int = param(0, "Outpaint down", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
+                               infotext="Outpaint down", help="Pixels to add at this side.")
+    upscaler_1: str = param(NO_UPSCALER, "Upscaler 1", "upscaler", "extras", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("process",),
+                            infotext="Postprocess upscaler")
+    upscaler_2: str = param(NO_UPSCALER, "Upscaler 2", "upscaler", "extras", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("process",),
+                            infotext="Postprocess upscaler 2", help="Blended over the first.")
+    upscaler_2_visibility: float = param(0.0, "Upscaler 2 visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                         api="extras_upscaler_2_visibility", infotext="Postprocess upscaler 2 visibility")
+    upscale_by: float = param(4.0, "Scale by", "float", "extras", minimum=0.1, maximum=16, slider_minimum=1, slider_maximum=8, step=0.05,
+                              needs=("process",), api="upscaling_resize", infotext="Postprocess upscale by")
+    upscale_to_width: int = param(0, "Scale to width", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
+                                  api="upscaling_resize_w", infotext="Postprocess upscale to", help="0 goes by the factor, or by the height.")
+    upscale_to_height: int = param(0, "Scale to height", "int", "extras", minimum=0, maximum=16384, slider_maximum=4096, step=8, needs=("process",),
+                                   api="upscaling_resize_h", infotext="Postprocess upscale to", help="0 goes by the factor, or by the width.")
+    upscale_crop: bool = param(True, "Crop to fit", "bool", "extras", needs=("process",), api="upscaling_crop", infotext="Postprocess crop",
+                               help="When both sides are given: cut what stands over. Otherwise the picture is only made large enough.")
+    gfpgan_visibility: float = param(0.0, "GFPGAN visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                     infotext="GFPGAN visibility", help="Restores faces; 0 is off.")
+    codeformer_visibility: float = param(0.0, "CodeFormer visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                         infotext="CodeFormer visibility", help="Restores faces; 0 is off.")
+    codeformer_weight: float = param(0.0, "CodeFormer weight", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
+                                     infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
+    upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
+                                infotext="Postprocess upscale first")
+    loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
+                                infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
+    process: str = param(DRAW, "Process", "choice", "hidden", choices=PROCESSES, internal=True)
+    source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
+    output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
+    output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
+    prompts: tuple[str, ...] = param((), "Prompts as resolved", "texts", "hidden", internal=True)     # one for each picture, one for all, or none
+    negative_prompts: tuple[str, ...] = param((), "Negative prompts as resolved", "texts", "hidden", internal=True)
+    hr_prompts: tuple[str, ...] = param((), "Hires prompts as resolved", "texts", "hidden", internal=True)
+    hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
+    template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
+    negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Request:
+        """A request from untrusted values by field name; missing ones come from `defaults`, then from the table.
+
+        Raises InvalidRequest naming every wrong or unknown field.
+        """
+        values = _split_sampler(values)
+        problems = [Problem("is not a setting that Easel knows", name) for name in values if name not in FIELDS]
+        found: dict[str, Any] = {}
+        for field in FIELDS.values():
+            value = values.get(field.name, (defaults or {}).get(field.name, field.default))
+            try:
+                found[field.name] = clean(field, value)
+            except ValueError as error:
+                problems.append(Problem(str(error), field.name))
+        problems += [] if problems else _together(found)
+        if problems:
+            raise InvalidRequest(problems=problems)
+        return cls(**found)
+
+    def with_seeds(self) -> Request:
+        """The same request with random seeds drawn: from here on, the pictures are a function of the request."""
+        return self.replace(
+            seed=secrets.randbelow(MAX_SEED) if self.seed < 0 else self.seed,
+            variation_seed=secrets.randbelow(MAX_SEED) if self.variation_seed < 0 else self.variation_seed,
+        )
+
+    def of_image(self, index: int) -> Request:
+        """The request that makes only picture `index` (0 to count-1) of this one, alone.
+
+        Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111. With
+        loopback the pictures are the rounds of one chain after the other; a round keeps the seed of its chain's first.
+        """
+        chain, number = divmod(index, self.rounds)
+        step = {"variation_seed": self.variation_seed + chain} if self.variation_strength else {"seed": self.seed + chain * self.rounds}
+        alone = self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()})
+        alone = alone.replace(loopback_round=number + 1) if self.rounds > 1 else alone
+        return alone._resolved(chain) if self.prompts else alone
+
+    @property
+    def loops(self) -> bool:
+        """Whether the rounds of loopback are drawn."""
+        return self.loopback_loops > 1 and bool(self.init_image) and self.process == DRAW
+
+    @property
+    def rounds(self) -> int:
+        """How many pictures a chain delivers: with loopback one for each round."""
+        return self.loopback_loops if self.loops and not self.loopback_round else 1
+
+    @property
+    def chains(self) -> int:
+        """How many pictures are drawn from the start, each with a prompt of its own."""
+        return len(self.prompts) if len(self.prompts) > 1 else self.batch_count * self.batch_size
+
+    @property
+    def count(self) -> int:
+        """How many pictures this request makes."""
+        return self.chains * self.rounds
+
+    def _resolved(self, index: int) -> Request:
+        """With the texts of chain `index` in the place of what was typed."""
+        lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
+        texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
+        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
+
+    def idle(self, field: Field) -> bool:
+        """Whether the field changes nothing in this request, because nothing that it needs is switched on."""
+        return bool(field.needs) and not any(self._acts(FIELDS[name]) for name in field.needs)
+
+    def _acts(self, field: Field) -> bool:
+        return getattr(self, field.name) != field.default and not self.idle(field)
+
+    def replace(self, **changes: Any) -> Request:
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in FIELDS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _table() -> dict[str, Field]:
+    return {f.name: Field(name=f.name, default=f.default, **f.metadata) for f in dataclasses.fields(Request)}
+
+
+FIELDS: dict[str, Field] = _table()
+
+
+def _split_sampler(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """AUTOMATIC1111 before 1.9 wrote the schedule into the sampler's name: "DPM++ 2M Karras"."""
+    sampler = values.get("sampler")
+    if not isinstance(sampler, str) or sampler in SAMPLERS:
+        return values
+    name, schedule = split_suffix(sampler, SCHEDULES["Automatic"])
+    if name == sampler:
+        return values
+    named = values.get("schedule", "Automatic")
+    return {**values, "sampler": name, "schedule": schedule.label if named == "Automatic" else named}
+
+
+def _together(found: Mapping[str, Any]) -> list[Problem]:
+    """What single fields cannot see."""
+    problems = []
+    if found["width"] * found["height"] > MAX_PIXELS:
+        problems.append(Problem(f"together with the height it makes more than {MAX_PIXELS // 2**20} megapixels", "width"))
+    if found["sigma_min"] and found["sigma_max"] and found["sigma_min"] >= found["sigma_max"]:
+        problems.append(Problem("must be below the schedule's max sigma", "sigma_min"))
+    if found["enable_hr"] and found["init_image"]:
+        problems.append(Problem("is for pictures from nothing; it cannot be used with a picture to start from", "enable_hr"))
+    if found["mask"] and not found["init_image"]:
+        problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
+    problems += _tiles(found) if found["init_image"] and found["process"] == DRAW else []
+    if found["process"] == EXTRAS and not found["init_image"]:
+        problems.append(Problem("is missing: choose a picture first", "init_image"))
+    if len(found["prompts"]) != len(found["negative_prompts"]):
+        problems.append(Problem("must be as many as the prompts", "negative_prompts"))
+    return problems
+
+
+def _tiles(found: Mapping[str, Any]) -> list[Problem]:
+    """What SD upscale cannot do."""
+    if found["sd_upscale"] == NO_UPSCALER:
+        return []
+    problems = []
+    if found["sd_upscale_overlap"] >= min(found["width"], found["height"]):
+        problems.append(Problem("must be less than the width and the height of a tile", "sd_upscale_overlap"))
+    if any(found[name] for name in MASKING):
+        problems.append(Problem("draws the whole picture; it cannot be used with a mask or outpainting", "sd_upscale"))
+    if found["loopback_loops"] > 1:
+        problems.append(Problem("cannot be used with loopback; set the loops to 1", "sd_upscale"))
+    return problems

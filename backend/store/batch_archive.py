@@ -1,0 +1,52 @@
+"""The pictures of a batch, found again by its folder and packed into one archive."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from pathlib import PurePosixPath
+from typing import IO
+
+from sqlalchemy import select
+
+from backend.errors import NotFound, StorageError
+from backend.store.database import Database
+from backend.store.history import SHOWN
+from backend.store.picture_files import Pictures
+from backend.store.tables import ImageRow, JobRow
+
+
+class BatchArchive:
+    """Every method sees one owner's pictures only."""
+
+    def __init__(self, database: Database, pictures: Pictures) -> None:
+        self._database, self._pictures = database, pictures
+
+    def paths(self, folder: str, owner: str) -> list[str]:
+        """Below the outputs folder, in the order of saving."""
+        query = select(ImageRow.path).join(JobRow, JobRow.id == ImageRow.job).order_by(ImageRow.number)
+        theirs = JobRow.request["output_folder"].as_string() == folder
+        query = query.where(ImageRow.owner == owner, *SHOWN, theirs)
+        with self._database.read() as session:
+            return list(session.scalars(query))
+
+    def archive(self, folder: str, owner: str) -> IO[bytes]:
+        """A ZIP of the batch, open at its start, gone when it is closed. Files that somebody has moved are left out.
+
+        Raises NotFound when there is none of them, StorageError when the disk is full.
+        """
+        found = [self._pictures.outputs / path for path in self.paths(folder, owner)] if folder else []
+        files = [file for file in found if os.path.isfile(file)]
+        if not files:
+            raise NotFound("There are no pictures of such a batch.")
+        archive = tempfile.TemporaryFile(prefix="easel-batch-")     # noqa: SIM115 - the caller closes it
+        try:
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as made:     # pictures are compressed already
+                for file in files:
+                    made.write(file, PurePosixPath(file.name))
+        except OSError as error:
+            archive.close()
+            raise StorageError(f"The archive could not be made: {os.strerror(error.errno or 0)}.") from error
+        archive.seek(0)
+        return archive

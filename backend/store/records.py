@@ -1,0 +1,125 @@
+"""What the house sees of a job, a picture and a worker: frozen values, read from the store or the live state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from backend.errors import Problem
+from backend.request.request import Request
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
+ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+
+WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One saved picture."""
+
+    id: str                         # cannot be guessed; its address is made of it
+    job: str
+    index: int                      # 0 to the job's count - 1
+    width: int
+    height: int
+    seed: int
+    infotext: str
+    format: str                     # "png", "jpg" or "webp"
+    created: datetime               # UTC
+    request: dict[str, Any] = field(repr=False)     # the values that make this picture again, alone
+    name: str                       # the file's name without its folder
+    starred: bool = False
+    binned: bool = False            # in the bin: shown there only
+    model: str = ""                 # the checkpoint's name and the sampler's label as the infotext tells them
+    sampler: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"/easel/image/{self.id}"
+
+    @property
+    def thumb(self) -> str:
+        return f"{self.url}/thumb"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as it stands."""
+
+    id: str
+    owner: str
+    state: State
+    request: Request
+    position: int | None            # 0 = running; 1, 2, ... = waiting, everyone's jobs counted; None = ended
+    created: datetime               # UTC, as are the other two
+    started: datetime | None
+    ended: datetime | None
+    attempts: int                   # how often a worker died over it
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    images: tuple[Image, ...] = ()
+
+    @property
+    def is_ended(self) -> bool:
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """A waiting or running job in one line of the queue."""
+
+    id: str
+    state: State
+    position: int
+    prompt: str                     # its beginning
+    count: int                      # pictures in all
+    done: int                       # pictures saved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How far a running job has come."""
+
+    job: str
+    index: int = 0                  # the picture in work
+    done: int = 0                   # pictures finished
+    count: int = 1
+    step: int = 0
+    steps: int = 0
+    fraction: float = 0.0           # 0 to 1, of the whole job
+    eta: float | None = None        # seconds; None until it can be measured
+    preview: int = 0                # counts up with every preview; 0 = none yet
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One device's worker process, for the status line."""
+
+    name: str
+    state: WorkerState
+    device: str = ""
+    dtype: str = ""
+    checkpoint: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The house as a whole: its workers, and what the people should know (a rescued database, a full disk)."""
+
+    workers: tuple[Worker, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a picture file says of how it was made: the text, values by field name, a sentence per missing thing."""
+
+    infotext: str
+    values: Mapping[str, Any]
+    missing: tuple[str, ...] = ()

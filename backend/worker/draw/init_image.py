@@ -1,0 +1,271 @@
+"""The picture and the mask that a job starts from: brought to the size that is drawn, and put together again after.
+
+All of it is plain pixels; the pipeline does the latents. Resizing, masks and pasting follow AUTOMATIC1111 1.10, so that
+the same settings change the same pixels: where the blurred mask is black, the result is the input, exactly.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps
+
+from backend.request.output_size import Margins, upscales
+from backend.request.request import Request
+from backend.worker.draw.outpaint import grown, grown_mask, padded
+from backend.worker.models.base import GREY
+from backend.worker.models.base import LATENT_SCALE as CELL
+
+Pixels = NDArray[np.uint8]
+FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
+LANCZOS = Image.Resampling.LANCZOS
+
+Box = tuple[int, int, int, int]                                 # left, top, right, bottom in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stays of the input: `picture` (H, W, 3) shows where `mask` (H, W) is 0.
+
+    `size` (height, width) is drawn: of the part `box`, or of the picture, then continued right and below if need be.
+    """
+
+    picture: Pixels
+    mask: Pixels
+    size: tuple[int, int]
+    box: Box | None = None
+
+    def part(self) -> Pixels:
+        """What is drawn, as it is in the picture."""
+        if not self.box:
+            return padded(self.picture, *self.size)
+        part = Image.fromarray(self.picture).crop(self.box)
+        return np.asarray(fitted(part, self.size[1], self.size[0], "Resize and fill"))
+
+    def around(self, drawn: Pixels) -> Pixels:
+        """The drawn part in its place, blended by the mask: where that is 0, the input bit for bit."""
+        height, width = self.mask.shape
+        if self.box:
+            left, top, right, bottom = self.box
+            part = fitted(Image.fromarray(drawn), right - left, bottom - top, "Crop and resize")
+            whole = self.picture.copy()
+            whole[top:bottom, left:right] = np.asarray(part)
+            drawn = whole
+        share = self.mask[..., None].astype(np.uint32)
+        mixed = (drawn[:height, :width] * share + self.picture * (255 - share) + 127) // 255
+        return mixed.astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`pixels` (H, W, 3) to encode; `mask` (H, W) in 0..255 at the same size, or None; `frame` for the end, or None.
+
+    `colours`: the picture whose colours the result gets. `soft`: the mask's grey levels count. `given`: this is what
+    the job started from, and not a later round of it.
+    """
+
+    pixels: Pixels
+    mask: Pixels | None = None
+    frame: Frame | None = None
+    colours: Pixels | None = None
+    soft: bool = False
+    given: bool = True
+
+    @classmethod
+    def prepare(cls, request: Request, files: Mapping[str, bytes]) -> Self | None:
+        """The source of a request from its PNG files by id; None when it starts from nothing."""
+        if not request.init_image:
+            return None
+        picture = Image.open(io.BytesIO(files[request.init_image])).convert("RGB")
+        if upscales(request):
+            return cls(np.asarray(picture))
+        mask = _mask(request, files, picture.size)
+        if margins := Margins.of(request):
+            picture = grown(picture, margins)
+        if mask is None:
+            source = cls(_working_size(request, picture))
+        elif request.inpaint_area == "Only masked":
+            source = cls._part(request, picture, mask)
+        elif margins:
+            source = cls._grown(request, picture, mask)
+        else:
+            source = cls._whole(request, picture, mask)
+        colours = source.pixels if request.color_correction else None
+        return replace(source, colours=colours, soft=request.soft_inpainting)
+
+    @classmethod
+    def _whole(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
+        pixels = _working_size(request, picture)
+        height, width = pixels.shape[:2]
+        mask = fitted(mask, width, height, _pixel_mode(request))
+        shown = fitted(picture, request.width, request.height, _pixel_mode(request))
+        firm = _firm(fitted(mask, request.width, request.height, "Just resize"))
+        frame = Frame(np.asarray(shown), firm, (request.height, request.width))
+        return cls(_content(request, pixels, mask), np.asarray(mask), frame)
+
+    @classmethod
+    def _grown(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
+        frame = Frame(np.asarray(picture), _firm(mask), (request.height, request.width))
+        around = padded(np.asarray(mask), *frame.size)
+        return cls(_content(request, frame.part(), Image.fromarray(around)), around, frame)
+
+    @classmethod
+    def _part(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
+        box = drawn_box(mask, request.masked_padding, request.width / request.height)
+        small = fitted(mask.crop(box), request.width, request.height, "Resize and fill")
+        levels = _firm(mask) if request.soft_inpainting else np.asarray(mask)
+        frame = Frame(np.asarray(picture), levels, (request.height, request.width), box)
+        return cls(_content(request, frame.part(), small), np.asarray(small), frame)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the picture is drawn."""
+        return self.frame is None or self.frame.box is None
+
+    @property
+    def latent_mask(self) -> NDArray[np.float32] | None:
+        """(H/8, W/8), 1 where cells are drawn anew and 0 where they stay; between them only in soft inpainting."""
+        if self.mask is None:
+            return None
+        height, width = self.mask.shape
+        small = Image.fromarray(self.mask).resize((width // CELL, height // CELL), Image.Resampling.BICUBIC)
+        levels = np.asarray(small, dtype=np.float32) / 255
+        return levels if self.soft else np.around(levels)
+
+    @property
+    def hidden(self) -> NDArray[np.float32]:
+        """The pixels with grey under the mask: what an inpainting network is shown."""
+        assert self.mask is not None
+        return np.where(self.mask[..., None] >= 128, np.float32(GREY), self.pixels)
+
+    def finished(self, drawn: Pixels) -> Pixels:
+        """The picture to save from what was drawn (H, W, 3)."""
+        if self.colours is not None:
+            drawn = recoloured(drawn, self.colours)
+        return self.frame.around(drawn) if self.frame else drawn
+
+    def again(self, picture: Pixels) -> Self:
+        """The source of the next round, from the finished picture of this one under the same mask."""
+        if self.frame is None or self.mask is None:
+            return replace(self, pixels=picture, given=False)
+        frame = replace(self.frame, picture=picture)
+        pixels = frame.part()
+        mask = fitted(Image.fromarray(self.mask), pixels.shape[1], pixels.shape[0], "Just resize")
+        return replace(self, pixels=pixels, mask=np.asarray(mask), frame=frame, given=False)
+
+
+def fitted(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
+    """An image at exactly `width` x `height`, in one of the pixel modes of request.RESIZE_MODES."""
+    if image.size == (width, height):
+        return image
+    if mode == "Just resize":
+        return image.resize((width, height), LANCZOS)
+    larger = width / height > image.width / image.height
+    if (mode == "Crop and resize") == larger:
+        size = width, max(image.height * width // image.width, 1)
+    else:
+        size = max(image.width * height // image.height, 1), height
+    resized = np.asarray(image.resize(size, LANCZOS))
+    return Image.fromarray(_centred(_centred(resized, height, 0), width, 1))
+
+
+def drawn_box(mask: Image.Image, padding: int, proportion: float) -> Box:
+    """The marked part with `padding` pixels around, widened to width / height = `proportion` as the picture allows.
+
+    All of it when nothing is marked.
+    """
+    left, top, right, bottom = mask.getbbox() or (0, 0, *mask.size)
+    left, right = max(left - padding, 0), min(right + padding, mask.width)
+    top, bottom = max(top - padding, 0), min(bottom + padding, mask.height)
+    if (right - left) / (bottom - top) < proportion:
+        left, right = _widened(left, right, round((bottom - top) * proportion), mask.width)
+    else:
+        top, bottom = _widened(top, bottom, round((right - left) / proportion), mask.height)
+    return left, top, right, bottom
+
+
+def recoloured(drawn: Pixels, model: Pixels) -> Pixels:
+    """`drawn` with the distribution of colours of `model` and its own light (in CIE Lab)."""
+    from skimage.color import lab2rgb, rgb2lab
+    from skimage.exposure import match_histograms
+
+    own = rgb2lab(drawn)
+    matched = match_histograms(own, rgb2lab(model), channel_axis=2)
+    matched[..., 0] = own[..., 0]
+    return (lab2rgb(matched) * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def surroundings(picture: Pixels, mask: Image.Image) -> Pixels:
+    """`picture` with what is under the mask replaced by the colours around it, blurred more the farther in."""
+    seen = Image.new("RGBa", mask.size)
+    seen.paste(Image.fromarray(picture).convert("RGBA").convert("RGBa"), mask=ImageOps.invert(mask))
+    filled = Image.new("RGBA", mask.size)
+    for radius, times in FILL_RADII:
+        layer = seen.filter(ImageFilter.GaussianBlur(radius)).convert("RGBA")
+        for _ in range(times):
+            filled.alpha_composite(layer)
+    return np.asarray(filled.convert("RGB"))
+
+
+def _mask(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image | None:
+    """Blurred grey levels of the picture's size, 255 to draw anew; None without a mask.
+
+    With outpainting, of the grown picture's size and with its new sides.
+    """
+    mask = _marked(request, files, size) if request.mask else None
+    if margins := Margins.of(request):
+        return grown_mask(mask, size, margins, request.mask_blur)
+    return mask.filter(ImageFilter.GaussianBlur(request.mask_blur)) if mask and request.mask_blur else mask
+
+
+def _marked(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image:
+    """The mask that was sent at the picture's size, 255 to draw anew: black and white, or with soft inpainting grey."""
+    mask = Image.open(io.BytesIO(files[request.mask])).convert("L")
+    mask = mask if mask.size == size else mask.resize(size, LANCZOS)
+    if not request.soft_inpainting:
+        mask = mask.point(lambda level: 255 if level >= 128 else 0)
+    return ImageOps.invert(mask) if request.mask_mode == "Inpaint not masked" else mask
+
+
+def _firm(mask: Image.Image) -> Pixels:
+    """Levels for putting together what was mixed before: twice as high, so that only the outer edge is mixed again."""
+    return (np.asarray(mask).astype(np.uint16) * 2).clip(0, 255).astype(np.uint8)
+
+
+def _pixel_mode(request: Request) -> str:
+    return "Just resize" if "latent" in request.resize_mode else request.resize_mode
+
+
+def _working_size(request: Request, picture: Image.Image) -> Pixels:
+    """What is encoded: the size asked for, or with the latent mode the picture's own, in whole cells."""
+    if "latent" in request.resize_mode:
+        size = (max(side // CELL, 1) * CELL for side in picture.size)
+        return np.asarray(fitted(picture, *size, "Just resize"))
+    return np.asarray(fitted(picture, request.width, request.height, request.resize_mode))
+
+
+def _content(request: Request, pixels: Pixels, mask: Image.Image) -> Pixels:
+    return surroundings(pixels, mask) if request.masked_content == "fill" else pixels
+
+
+def _centred(pixels: Pixels, length: int, axis: int) -> Pixels:
+    """Cut at both ends of an axis, or continued by the outermost line, to `length`."""
+    missing = length - pixels.shape[axis]
+    if missing <= 0:
+        return pixels.take(range(-missing // 2, -missing // 2 + length), axis)
+    around = [(0, 0)] * pixels.ndim
+    around[axis] = (missing // 2, missing - missing // 2)
+    return np.pad(pixels, around, mode="edge")
+
+
+def _widened(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
+    """A span around the same middle, `length` long, moved inside 0..limit; the whole of it when that is shorter."""
+    if length >= limit:
+        return 0, limit
+    start = min(max(low - (length - (high - low)) // 2, 0), limit - length)
+    return start, start + length

@@ -1,0 +1,194 @@
+"""HOW: a request and a loaded model's noise schedule become a plan. Pure: no tensors, no device, no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import InvalidRequest
+from backend.prompt.grammar import networks, split_and
+from backend.prompt.timeline import timeline
+from backend.request.request import Request
+from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
+from backend.sampling.noise_table import NoiseTable
+from backend.sampling.samplers import SAMPLERS, SamplerRow
+from backend.sampling.schedules import (
+    Img2ImgSteps,
+    ScheduleSettings,
+    img2img_start,
+    img2img_steps,
+    resolve_sigmas,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A prompt part: its weight under AND and its text over the denoiser's calls."""
+
+    schedule: tuple[tuple[int, str], ...]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pass:
+    """One way down the noise levels."""
+
+    sampler: SamplerRow
+    sigmas: NDArray[np.float64]          # descending, as the sampler takes them
+    noise_sigma: float                   # the level to which the start is noised
+    noise_range: tuple[float, float]     # lowest above 0 and highest sigma of the whole schedule
+    options: dict[str, Any]              # the sampler's keyword arguments
+    parts: tuple[Part, ...]
+    negative: Part
+    scale: float                         # of guidance
+    calls: int                           # expected denoiser calls of one picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """One request, resolved. `request` keeps the values that need no resolving; seeds in it are drawn."""
+
+    request: Request
+    first: Pass
+    second: Pass | None = None           # of hires fix; at denoising strength 0 it only enlarges
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        return (self.first, self.second) if self.second else (self.first,)
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text that must be encoded, each once."""
+        schedules = [part.schedule for each in self.passes for part in (*each.parts, each.negative)]
+        return list(dict.fromkeys(text for schedule in schedules for _, text in schedule))
+
+    @property
+    def calls(self) -> int:
+        """Expected denoiser calls of one picture."""
+        return sum(each.calls for each in self.passes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """What tells one pass from another."""
+
+    sampler: SamplerRow
+    schedule: str
+    steps: int
+    cut: Img2ImgSteps
+    from_picture: bool
+    prompt: str
+    negative_prompt: str
+    cfg_scale: float
+    after: int | None = None             # denoiser calls that the first pass plans for, in the second
+
+
+def plan(request: Request, model: NoiseTable) -> Plan:
+    """The plan of a request on a model with this noise schedule. Raises InvalidRequest naming the field."""
+    extra = [network for text in _prompts(request) for network in networks(text)[1]]
+    return Plan(
+        request=request,
+        first=_pass(request, model, _first(request)),
+        second=_pass(request, model, _second(request)) if request.enable_hr and request.denoising_strength else None,
+        notes=tuple(dict.fromkeys(
+            f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
+            for network in extra if network.positional)),
+    )
+
+
+def _prompts(request: Request) -> tuple[str, ...]:
+    return (request.prompt, request.hr_prompt) if request.enable_hr else (request.prompt,)
+
+
+def _first(request: Request) -> _Aim:
+    return _Aim(
+        sampler=SAMPLERS[request.sampler], schedule=request.schedule, steps=request.steps, cut=_cut(request),
+        from_picture=bool(request.init_image), prompt=request.prompt, negative_prompt=request.negative_prompt,
+        cfg_scale=request.cfg_scale,
+    )
+
+
+def _second(request: Request) -> _Aim:
+    """Hires fix's own settings, and those of the first pass where they are left open."""
+    first, steps = _first(request), request.hr_second_pass_steps or request.steps
+    return _Aim(
+        sampler=first.sampler if request.hr_sampler == SAME_SAMPLER else SAMPLERS[request.hr_sampler],
+        schedule=first.schedule if request.hr_schedule == SAME_SCHEDULER else request.hr_schedule,
+        steps=steps,
+        cut=img2img_steps(steps, request.denoising_strength, fixed=True),
+        from_picture=True,
+        prompt=request.hr_prompt or request.prompt,
+        negative_prompt=request.hr_negative_prompt or request.negative_prompt,
+        cfg_scale=request.hr_cfg or request.cfg_scale,
+        after=_span(first.sampler, request.steps),
+    )
+
+
+def _cut(request: Request) -> Img2ImgSteps:
+    """Which of how many steps are made: all, or from a picture as many as its denoising strength asks for."""
+    if not request.init_image:
+        return Img2ImgSteps(request.steps, request.steps - 1, 0)
+    fixed = request.fix_steps and request.denoising_strength > 0
+    return img2img_steps(request.steps, request.denoising_strength, fixed=fixed)
+
+
+def _pass(request: Request, model: NoiseTable, aim: _Aim) -> Pass:
+    row = aim.sampler
+    whole = _sigmas(request, model, aim)
+    noise_sigma, sigmas = img2img_start(row, whole, aim.cut) if aim.from_picture else (float(whole[0]), whole)
+    positive = whole[whole > 0]
+    return Pass(
+        sampler=row,
+        sigmas=sigmas,
+        noise_sigma=noise_sigma,
+        noise_range=(float(positive.min()), float(positive.max())),
+        options=_options(request, model, aim),
+        parts=tuple(Part(_timeline(text, request, aim), weight)
+                    for text, weight in split_and(networks(aim.prompt)[0])),
+        negative=Part(_timeline(aim.negative_prompt, request, aim)),
+        scale=aim.cfg_scale / row.cfg_divisor,
+        calls=row.calls(aim.cut.t_enc + 1),
+    )
+
+
+def _span(row: SamplerRow, steps: int) -> int:
+    """Denoiser calls over which a timeline is spread."""
+    return steps * (2 if row.second_order else 1)
+
+
+def _timeline(text: str, request: Request, aim: _Aim) -> tuple[tuple[int, str], ...]:
+    span = _span(aim.sampler, aim.steps)
+    first, second = (span, None) if aim.after is None else (aim.after, span)
+    return tuple(timeline(text, first, second, old=request.old_timelines))
+
+
+def _sigmas(request: Request, model: NoiseTable, aim: _Aim) -> NDArray[np.float64]:
+    settings = ScheduleSettings(
+        rho=request.rho or None,
+        sigma_min=request.sigma_min or None,
+        sigma_max=request.sigma_max or None,
+        discard_next_to_last=request.discard_next_to_last,
+        beta_alpha=request.beta_alpha,
+        beta_beta=request.beta_beta,
+    )
+    try:
+        return resolve_sigmas(aim.sampler, aim.schedule, aim.cut.steps, model, settings)
+    except ValueError as error:
+        raise InvalidRequest(str(error), field="sigma_min" if "sigma" in str(error) else "schedule") from error
+
+
+def _options(request: Request, model: NoiseTable, aim: _Aim) -> dict[str, Any]:
+    """What the model decides, and the user's settings that this sampler listens to."""
+    wanted = {
+        "eta": request.eta,
+        "s_churn": request.s_churn,
+        "s_tmin": request.s_tmin,
+        "s_tmax": request.s_tmax or None,
+        "s_noise": request.s_noise,
+    }
+    heard = {name: value for name, value in wanted.items() if value is not None and name in aim.sampler.ui_options}
+    return {**aim.sampler.network_options(model, img2img=aim.from_picture), **heard}

@@ -1,0 +1,1 @@
+"""Many pictures, one network call."""

@@ -1,0 +1,355 @@
+"""Many pictures, one network call.
+
+The engine holds the running programs (`pipeline.draw`, one per picture), gathers their pending rows by batch key, makes
+one network call for a group and hands each program its answers. New jobs join and cancelled ones leave between two
+calls. It is driven by one thread, one `step()` at a time, inside `torch.inference_mode()`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from backend.errors import EaselError, OutOfMemory, Problem
+from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
+from backend.sampling.protocol import Noisy
+from backend.settings import Policy
+from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
+from backend.worker.engine.compose import compose
+from backend.worker.engine.program import Program, Task
+from backend.worker.engine.row_counts import BUCKETS, RowCurve
+from backend.worker.guidance.cfg_denoiser import Row
+from backend.worker.guidance.preconditioning import denoise
+from backend.worker.models.base import Model
+from backend.worker.models.codec import Codec
+from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.pixels.faces import Find, Restore
+from backend.worker.pixels.networks import PixelNetworks, PixelWork
+from backend.worker.pixels.preview import jpeg, preview
+from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
+
+log = logging.getLogger(__name__)
+
+FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
+PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
+DECODED_TOGETHER = 4
+
+Slot = tuple[Program, int]      # a program and the position of one of its rows
+
+
+class Engine:
+    """See the module. `emit` receives every event."""
+
+    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
+        self.memory = memory
+        self.policy = policy
+        self.emit = emit
+        self.tasks: dict[str, Task] = {}
+        self.programs: list[Program] = []
+        self.pixel_networks = PixelNetworks(memory)
+        self.curves: dict[tuple, RowCurve] = {}
+        self.codec = Codec(memory)
+        self.calls_on_checkpoint = 0
+
+    # ---- what the process calls ----
+
+    def add(self, run: Run) -> None:
+        """Take a job in; its first picture starts at the next step that has room."""
+        self.tasks[run.job] = task = Task(run, deque(run.indices))
+        self._finish_if_empty(task)
+
+    def cancel(self, job: str, index: int | None = None) -> None:
+        """Stop a job, or leave out one of its pictures; unknown ones were over already."""
+        task = self.tasks.get(job)
+        if task is None:
+            return
+        if index is None:
+            self._drop(task)
+            self.emit(Cancelled(job))
+        elif index in task.drawing or index in task.waiting:
+            for skipped in self._leave_out(task, index):
+                self.emit(Skipped(job, skipped))
+            self._finish_if_empty(task)
+
+    def step(self) -> bool:
+        """One piece of work: start pictures there is room for, then one text encoding, decoding or network call.
+
+        Returns False when there is nothing to do.
+        """
+        self._admit()
+        for program in self.programs:
+            if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | Find | Restore):
+                self._encode(program, program.work)
+                return True
+        ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
+        if ready:
+            self._decode(ready)
+        elif self.programs and isinstance(self.programs[0].work, Enlarge):
+            self._enlarge(self.programs[0], self.programs[0].work)
+        elif self.programs:
+            self._call(self._pack())
+        return bool(self.programs or self.tasks)
+
+    # ---- who draws ----
+
+    def _admit(self) -> None:
+        if self.policy == "solo":
+            task = next(iter(self.tasks.values()), None)
+            while task and not self.programs and task.run.job in self.tasks:
+                for _ in range(task.run.request.batch_size):
+                    if task.waiting:
+                        self._start(task)
+            return
+        while task := self._next_packed():
+            self._start(task)
+
+    def _next_packed(self) -> Task | None:
+        """The waiting job with the fewest pictures in work, on the loaded checkpoint while that is fair."""
+        waiting = [task for task in self.tasks.values() if task.waiting]
+        if not waiting:
+            return None
+        if not self.programs:
+            return waiting[0]
+        edits = [task for task in waiting if task.edits]
+        if edits and not any(program.task.edits for program in self.programs):
+            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
+        waiting = [task for task in waiting if not task.edits]
+        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
+        if current is None:
+            return waiting[0] if waiting else None
+        same = [task for task in waiting if task.run.checkpoint.key == current]
+        others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
+        rows = sum(len(program.rows) or 2 for program in self.programs)
+        if others_starve or rows >= BUCKETS[-1]:
+            return None
+        return min(same, key=lambda task: len(task.drawing), default=None)
+
+    def _start(self, task: Task) -> None:
+        indices = task.take()
+        with self._border(task):
+            program = compose(task, indices, None if task.edits else self._model(task), self._heard)
+            self.programs.append(program)
+            self._advance(program, None)
+
+    def _model(self, task: Task) -> Model:
+        checkpoint = task.run.checkpoint
+        if checkpoint.key in self.memory:
+            return self.memory.get(checkpoint)
+        self.calls_on_checkpoint = 0
+        self.emit(Loading(checkpoint.key))
+        model = self.memory.get(checkpoint)
+        self.emit(Loading(checkpoint.key, done=True, sha256=model.sha256))
+        return model
+
+    # ---- what they ask for ----
+
+    def _encode(self, program: Program, work: EncodeText | EncodePicture | Expect | PixelWork) -> None:
+        with self._border(program.task, program):
+            self._advance(program, self._prepared(program, work))
+
+    def _prepared(self, program: Program, work: EncodeText | EncodePicture | Expect | PixelWork) -> Any:
+        match work:
+            case EncodeText():
+                request = program.task.run.request
+                return [self.codec.text(program.model, request, text) for text in work.texts]
+            case EncodePicture():
+                latent, note = self.codec.look(program.model, work)
+                program.note(note)
+                return latent
+            case Expect():
+                program.expected += work.tiles
+                return None
+        return self.pixel_networks.answer(program.task.run, work)
+
+    def _enlarge(self, program: Program, work: Enlarge) -> None:
+        """One tile; then it is the others' turn."""
+        self.programs.append(self.programs.pop(self.programs.index(program)))
+        with self._border(program.task, program):
+            pixels = self.pixel_networks.answer(program.task.run, work)
+            if pixels is not None:
+                self._step_done(program)
+            self._advance(program, pixels)
+
+    def _decode(self, ready: list[Program]) -> None:
+        first = ready[0]
+        batch = [p for p in ready if p.model is first.model and p.work.kind == first.work.kind][:DECODED_TOGETHER]
+        with self._shared_border(batch, self._decode):
+            decoded, note = self.codec.decode(first.model, [program.work for program in batch])
+            for program, pixels in zip(batch, decoded, strict=True):
+                program.note(note)
+                self._advance(program, pixels)
+
+    def _pack(self) -> list[Slot]:
+        """The rows of the next call: all that share the key of the program that waited longest."""
+        slots = [(p, i) for p in self.programs for i, answer in enumerate(p.answers) if answer is None]
+        key = slots[0][0].key(slots[0][0].work[slots[0][1]])
+        return [(p, i) for p, i in slots if p.key(p.work[i]) == key]
+
+    def _call(self, slots: list[Slot]) -> None:
+        program, position = slots[0]
+        curve = self.curves.setdefault((*program.model.identity, *program.key(program.work[position])), RowCurve())
+        size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
+        slots = slots[:size]
+        rows = [p.work[i] for p, i in slots]
+        padding = [rows[-1]] * (size - len(rows))
+        self.calls_on_checkpoint += 1
+        with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
+            started = time.perf_counter()
+            answers = self._evaluated(program.model, rows + padding, curve)
+            curve.record(size, time.perf_counter() - started)
+            self._hand_back(slots, answers)
+
+    def _hand_back(self, slots: list[Slot], answers: Sequence[Tensor]) -> None:
+        for (program, position), answer in zip(slots, answers, strict=False):
+            program.answers[position] = answer
+        for program in dict.fromkeys(program for program, _ in slots):
+            if all(answer is not None for answer in program.answers):
+                self.programs.remove(program)
+                self.programs.append(program)
+                self._advance(program, program.answers)
+
+    def _call_alone(self, programs: list[Program]) -> None:
+        slots = [(programs[0], i) for i in range(len(programs[0].work))]
+        answers = [denoise(programs[0].model, [programs[0].work[i]])[0] for _, i in slots]
+        self._hand_back(slots, answers)
+
+    def _evaluated(self, model: Model, rows: list[Row], curve: RowCurve) -> list[Tensor]:
+        try:
+            return denoise(model, rows)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if len(rows) == 1:
+                raise OutOfMemory("needs more memory than there is; choose a smaller size", field="width") from error
+        self.memory.free_cache()
+        half = len(rows) // 2
+        curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
+        return self._evaluated(model, rows[:half], curve) + self._evaluated(model, rows[half:], curve)
+
+    # ---- how they go on, end and fail ----
+
+    def _advance(self, program: Program, answer: Any) -> None:
+        with self._border(program.task, program):
+            try:
+                work = program.drawing.send(answer)
+                while isinstance(work, Finished):
+                    self._deliver(program, work.pixels)
+                    if not program.due:
+                        return          # the rounds after this one were skipped
+                    work = program.drawing.send(None)
+                program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
+            except StopIteration as end:
+                self._deliver(program, end.value)
+
+    def _deliver(self, program: Program, pixels: np.ndarray) -> None:
+        task, due, notes = program.task, program.due[0], tuple(program.notes)
+        if not program.next():
+            self._close(program)
+        task.drawing.discard(due.index)
+        self.emit(Picture(
+            job=task.run.job, index=due.index,
+            width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
+            facts=program.facts, notes=(*due.notes, *notes),
+        ))
+        self._finish_if_empty(task)
+
+    def _leave_out(self, task: Task, index: int) -> list[int]:
+        """Draw neither this picture nor those that would be made from it; which ones these are."""
+        if index in task.waiting:
+            task.waiting.remove(index)
+            return [index]
+        (program,) = (program for program in self.programs if program.task is task and program.draws(index))
+        out = [due for due in program.due if due.index >= index]
+        program.due = deque(due for due in program.due if due.index < index)
+        task.drawing.difference_update(due.index for due in out)
+        if not program.due:
+            self._close(program)
+        return [due.index for due in out]
+
+    def _close(self, program: Program) -> None:
+        program.drawing.close()
+        self.programs.remove(program)
+
+    def _finish_if_empty(self, task: Task) -> None:
+        if not task.waiting and not task.drawing:
+            self._drop(task)
+            self.emit(Done(task.run.job))
+
+    def _drop(self, task: Task) -> None:
+        for program in [program for program in self.programs if program.task is task]:
+            self._close(program)
+        task.waiting.clear()
+        task.drawing.clear()
+        self.tasks.pop(task.run.job, None)
+
+    def _fail(self, task: Task, error: Exception) -> None:
+        if task.run.job not in self.tasks:
+            return
+        self._drop(task)
+        detail = "".join(traceback.format_exception(error))
+        log.error("job %s failed\n%s", task.run.job, detail)
+        problems = error.problems if isinstance(error, EaselError) else (Problem(_sentence(error)),)
+        self.emit(Failed(task.run.job, problems, detail))
+
+    @contextmanager
+    def _border(self, task: Task, program: Program | None = None) -> Iterator[None]:
+        """Whatever goes wrong inside fails this job only."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the border of one job
+            self._fail(task, self._noted(program, error) if program else error)
+
+    @contextmanager
+    def _shared_border(self, programs: list[Program], alone: Callable[[list[Program]], None]) -> Iterator[None]:
+        """Work of several pictures went wrong: a single one is the culprit, else each is tried alone, once."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the border of the jobs that share the work
+            if len(programs) == 1:
+                self._fail(programs[0].task, self._noted(programs[0], error))
+                return
+            for program in [program for program in programs if program in self.programs]:
+                with self._border(program.task, program):
+                    alone([program])
+
+    @staticmethod
+    def _noted(program: Program, error: Exception) -> Exception:
+        job = program.task.run.job
+        error.add_note(f"job {job}, picture {program.index}, call {program.call}, sigma {program.sigma:g}")
+        return error
+
+    def _heard(self, program: Program, noisy: Noisy, denoised: Tensor) -> None:
+        """A picture has made one denoiser call more."""
+        program.sigma = noisy.sigma
+        self._step_done(program)
+        every = program.task.run.request.preview_every
+        if every and program.call % every == 0 and program.call < program.expected:
+            self._preview(program, denoised)
+
+    def _step_done(self, program: Program) -> None:
+        program.call += 1
+        program.expected = max(program.expected, program.call)
+        self.emit(Progress(program.task.run.job, program.index, program.call, program.expected))
+
+    def _preview(self, program: Program, denoised: Tensor) -> None:
+        """Send a preview unless the picture's last one is still fresh."""
+        now = time.monotonic()
+        if now < program.previewed + PREVIEW_SECONDS:
+            return
+        program.previewed = now
+        pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
+        if small:
+            self.memory.free_cache()
+        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:500]

@@ -1,0 +1,103 @@
+"""What the engine holds: a job in its hands, and the pictures that one program draws."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from backend.messages import Run
+from backend.request.request import EXTRAS
+from backend.worker.draw.init_image import Pixels, Source
+from backend.worker.draw.work_items import Drawing, Work
+from backend.worker.guidance.cfg_denoiser import Row
+from backend.worker.models.base import Model
+from backend.worker.pixels.networks import PixelWork
+from backend.worker.pixels.postprocess import Editing
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A job: which of its pictures wait, which are being drawn, and what they start from."""
+
+    run: Run
+    waiting: deque[int]
+    source: Source | None = None
+    larger: Pixels | None = None                    # the source enlarged, for SD upscale
+    drawing: set[int] = field(default_factory=set)
+
+    @property
+    def edits(self) -> bool:
+        """Whether the job works on a finished picture, without a checkpoint."""
+        return self.run.request.process == EXTRAS
+
+    def take(self) -> list[int]:
+        """The pictures of the next program: one, or with loopback those rounds of one chain that are missing."""
+        rounds = self.run.request.rounds
+        chain = self.waiting[0] // rounds
+        taken = sorted(index for index in self.waiting if index // rounds == chain)
+        self.waiting = deque(index for index in self.waiting if index not in taken)
+        self.drawing.update(taken)
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A picture that a program will deliver, after so many denoiser calls."""
+
+    index: int
+    calls: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A generator at work, what it waits for, and which pictures of its job it has still to deliver."""
+
+    task: Task
+    model: Model | None             # None for one that works on a finished picture
+    due: deque[Due]
+    drawing: Drawing | Editing
+    work: Work | PixelWork | None = None
+    answers: list[Tensor | None] = field(default_factory=list)
+    call: int = 0                   # network calls made and tiles enlarged since the last picture
+    expected: int = 0               # how many there will be until the next
+    sigma: float = 0.0
+    previewed: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.expected = self.due[0].calls
+
+    @property
+    def index(self) -> int:
+        """The picture that is being drawn."""
+        return self.due[0].index
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows that it waits for, if it does."""
+        return self.work if isinstance(self.work, list) else ()
+
+    def key(self, row: Row) -> tuple:
+        """Rows with one key fit into one call: those of one kind on one checkpoint."""
+        return self.task.run.checkpoint.key, *row.kind
+
+    def draws(self, index: int) -> bool:
+        """Whether it will deliver this picture of its job."""
+        return any(due.index == index for due in self.due)
+
+    def note(self, text: str) -> None:
+        """Something that the person should know, told once with the next picture; "" is nothing."""
+        if text and text not in self.notes:
+            self.notes.append(text)
+
+    def next(self) -> bool:
+        """The picture that was drawn is delivered; whether there is another."""
+        self.due.popleft()
+        self.call, self.notes = 0, []
+        self.expected = self.due[0].calls if self.due else 0
+        return bool(self.due)

@@ -1,0 +1,121 @@
+"""Words and pictures to tensors, and latents back to pictures: what is done between the network's calls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.errors import OutOfMemory
+from backend.prompt.chunks import chunk
+from backend.request.request import Request
+from backend.worker.draw.work_items import DecodeLatent, EncodePicture
+from backend.worker.models.base import LATENT_SCALE, Model
+from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.seamless import seamless
+from backend.worker.models.vae import TILES, Tiles
+from backend.worker.models.vae_memory import fitting
+
+TEXT_BYTES = 256 * 2**20        # of encoded prompts held for reuse
+LOOK_BYTES = 256 * 2**20        # of encoded pictures held for reuse
+TOO_LARGE = "in tiles: the whole picture needs more memory than is free"
+SHORT = "in tiles: memory was short"
+SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
+
+Result = TypeVar("Result")
+
+
+class Codec:
+    """Uses a model's text encoder and VAE; keeps what may be asked for again. Notes are for the person, "" for none."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._texts, self._looks = _Kept(TEXT_BYTES), _Kept(LOOK_BYTES)
+
+    def text(self, model: Model, request: Request, text: str) -> Tensor:
+        """The encoded prompt (T, D) under the request's clip skip and emphasis."""
+        key = (*model.identity, text, request.clip_skip, request.emphasis)
+
+        def encode() -> Tensor:
+            chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
+            return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
+
+        return self._texts.get(key, encode)
+
+    def look(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
+        """The latent (C, H/8, W/8) of a picture: encoded once for all that ask; and a note."""
+        notes = [""]
+
+        def encode() -> Tensor:
+            latent, notes[0] = self._encoded(model, work)
+            return latent
+
+        if not work.kept:
+            return encode(), notes[0]
+        key = (*model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
+        return self._looks.get(key, encode), notes[0]
+
+    def _encoded(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
+        pixels, note = work.pixels[None], TOO_LARGE
+        with seamless(model.vae, work.tiling):
+            if fitting(model.vae, "encode", work.pixels.shape[:2]):
+                try:
+                    return model.encode(pixels)[0], ""
+                except (RuntimeError, MemoryError) as error:
+                    note = self._short(error)
+            tiled = self._tiled(partial(model.encode_tiled, pixels, wrap=work.tiling))[0]
+        return tiled, f"encoded {note}"
+
+    def decode(self, model: Model, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
+        """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
+        latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
+        rows, columns = (side * LATENT_SCALE for side in latents.shape[-2:])
+        with seamless(model.vae, works[0].tiling):
+            if together := fitting(model.vae, "decode", (rows, columns)):
+                try:
+                    return [pixels for some in latents.split(together) for pixels in model.decode(some)], ""
+                except (RuntimeError, MemoryError) as error:
+                    note = self._short(error)
+            run = partial(model.decode_tiled, wrap=works[0].tiling)
+            tiled = [self._tiled(partial(run, latent[None]))[0] for latent in latents]
+        return tiled, f"decoded {note}"
+
+    def _tiled(self, run: Callable[[Tiles], Result]) -> Result:
+        """What `run` gives in the largest tiles for which there is memory. Raises OutOfMemory when there are none."""
+        for tiles in SMALLER:
+            try:
+                return run(tiles)
+            except (RuntimeError, MemoryError) as error:
+                self._short(error)
+        raise OutOfMemory("needs more memory than there is, even in tiles; choose a smaller size", field="width")
+
+    def _short(self, error: Exception) -> str:
+        """The note that memory was short; any other error goes on."""
+        if not out_of_memory(error):
+            raise error
+        self._memory.free_cache()
+        return SHORT
+
+
+class _Kept:
+    """Tensors by key, those used longest ago leaving first when they take more than `limit` bytes together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._bytes = limit, 0
+        self._held: OrderedDict[tuple, Tensor] = OrderedDict()
+
+    def get(self, key: tuple, make: Callable[[], Tensor]) -> Tensor:
+        """What is held under the key, else what `make` gives."""
+        if key not in self._held:
+            self._held[key] = made = make()
+            self._bytes += made.nbytes
+            while self._bytes > self._limit and len(self._held) > 1:
+                self._bytes -= self._held.popitem(last=False)[1].nbytes
+        self._held.move_to_end(key)
+        return self._held[key]

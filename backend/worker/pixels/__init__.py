@@ -1,0 +1,1 @@
+"""Work on finished pixels: upscalers, faces, tiles, previews."""

@@ -1,0 +1,107 @@
+"""Faces in a picture: cut out upright at the size that restorers know, and put back without a visible edge.
+
+The five points are the eyes, the nose and the corners of the mouth; the template is that of the FFHQ data set, which
+GFPGAN, RestoreFormer and CodeFormer were trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.worker.pixels.tiles import Pixels
+
+FACE = 512                      # side of an aligned face in pixels
+TEMPLATE = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043],
+                     [313.08905, 371.15118]])
+EDGE = 48                       # pixels of an aligned face over which it gives way to the picture
+SMALLEST = 5.0                  # distance of the eyes in pixels below which nothing can be made of a face
+
+Points = NDArray[np.float64]    # (5, 2): x, y in pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Find:
+    """Work item: look for faces in pixels, uint8 (H, W, 3). Answered by the five `Points` of each."""
+
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restore:
+    """Work item: make an aligned face (512, 512, 3) clean with the restorer `kind`. Answered by the same shape."""
+
+    kind: str
+    face: Pixels
+    weight: float
+
+
+Restoring = Generator[Find | Restore, Any, tuple[Pixels, int]]
+
+
+def restored(pixels: Pixels, kind: str, weight: float = 0.5) -> Restoring:
+    """The picture (H, W, 3) with every face that was found made clean, and how many there were."""
+    found = [points for points in (yield Find(pixels)) if math.dist(points[0], points[1]) >= SMALLEST]
+    result = pixels.copy()
+    for points in found:
+        turn = alignment(points)
+        clean = yield Restore(kind, aligned(pixels, turn), weight)
+        paste(result, clean, turn)
+    return result, len(found)
+
+
+def alignment(points: Points) -> Points:
+    """(2, 3): the similarity that brings the picture's points closest to the template (Umeyama 1991)."""
+    middle, template = points.mean(0), TEMPLATE.mean(0)
+    off, wanted = points - middle, TEMPLATE - template
+    left, stretch, right = np.linalg.svd(wanted.T @ off)
+    sign = np.array([1.0, np.sign(np.linalg.det(left @ right))])
+    scale = (stretch * sign).sum() / (off**2).sum()
+    turn = scale * (left * sign) @ right
+    return np.column_stack([turn, template - turn @ middle])
+
+
+def aligned(pixels: Pixels, turn: Points) -> Pixels:
+    """The face (512, 512, 3), upright; grey where the picture ends."""
+    return _warped(Image.fromarray(pixels), inverse(turn), (FACE, FACE), (135, 133, 132))
+
+
+def paste(picture: Pixels, face: Pixels, turn: Points) -> None:
+    """Lay an aligned face back into the picture, in place; its edge is feathered."""
+    height, width = picture.shape[:2]
+    corners = np.array([[0, 0, 1], [FACE, 0, 1], [0, FACE, 1], [FACE, FACE, 1]]) @ inverse(turn).T
+    left, top = np.maximum(np.floor(corners.min(0)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(corners.max(0)), (width, height)).astype(int)
+    if left >= right or top >= bottom:
+        return
+    moved, size = turn.copy(), (int(right - left), int(bottom - top))
+    moved[:, 2] += turn[:, :2] @ (left, top)
+    drawn = _warped(Image.fromarray(face), moved, size, (0, 0, 0)).astype(np.float32)
+    share = _warped(Image.fromarray(_mask()), moved, size, 0).astype(np.float32)[..., None] / 255
+    part = picture[top:bottom, left:right]
+    part[:] = np.rint(part + (drawn - part) * share)
+
+
+def inverse(turn: Points) -> Points:
+    """(2, 3): the way back."""
+    back = np.linalg.inv(turn[:, :2])
+    return np.column_stack([back, -back @ turn[:, 2]])
+
+
+def _mask() -> Pixels:
+    """(512, 512): 255 inside, falling to 0 at the edge."""
+    inwards = np.minimum(np.arange(FACE) + 0.5, FACE - np.arange(FACE) - 0.5) / EDGE
+    ramp = np.clip(inwards, 0, 1)
+    return np.rint(np.minimum.outer(ramp, ramp) * 255).astype(np.uint8)
+
+
+def _warped(image: Image.Image, turn: Points, size: tuple[int, int], ground: Any) -> Pixels:
+    """What lies at `turn` of each pixel of the result."""
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, tuple(turn.ravel()), Image.Resampling.BICUBIC,
+                                      fillcolor=ground))

@@ -1,0 +1,112 @@
+"""Extras: a finished picture enlarged and its faces made clean, as AUTOMATIC1111's tab of that name does.
+
+A program like `pipeline.draw`, without a checkpoint: what needs a network is yielded as a work item.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from backend.errors import InvalidRequest
+from backend.request.request import NO_UPSCALER, Request
+from backend.worker.pixels.faces import Find, Restore, restored
+from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Plan, Size, planned
+
+MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back
+RESTORERS = (("GFPGAN", "gfpgan_visibility"), ("CodeFormer", "codeformer_visibility"))
+NO_FACES = "No faces were found; the picture's own stay as they are."
+NOTHING = "Nothing was chosen to be done, so the picture is as it was."
+
+Editing = Generator[Inspect | Expect | Enlarge | Find | Restore, Any, Pixels]
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The size to scale to, and the size that is cut out of its middle."""
+
+    size: Size
+    crop: Size
+
+    @classmethod
+    def of(cls, request: Request, size: Size) -> Self:
+        """By the factor; or to a size, of which one side may be 0. InvalidRequest when it is too large or nothing."""
+        (width, height), x, y = size, request.upscale_to_width, request.upscale_to_height
+        by = max(x / width, y / height) or request.upscale_by
+        scaled = max(round(width * by), x), max(round(height * by), y)
+        if scaled[0] * scaled[1] > MAX_PIXELS:
+            raise InvalidRequest(f"makes {scaled[0]:,} x {scaled[1]:,} pixels of this picture; at most "
+                                 f"{MAX_PIXELS // 10**6} megapixels are made",
+                                 field="upscale_to_width" if x else "upscale_to_height" if y else "upscale_by")
+        scaled = max(scaled[0], 1), max(scaled[1], 1)
+        return cls(scaled, (x, y) if x and y and request.upscale_crop else scaled)
+
+    def cut(self, pixels: Pixels) -> Pixels:
+        """The middle of the scaled pixels (H, W, 3)."""
+        left, top = ((whole - kept) // 2 for whole, kept in zip(self.size, self.crop, strict=True))
+        return pixels[top:top + self.crop[1], left:left + self.crop[0]]
+
+
+def edit(request: Request, file: bytes, note: Note) -> Editing:
+    """The finished picture from the PNG that the request names; `note` takes what the person should know."""
+    pixels = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+    size = pixels.shape[1], pixels.shape[0]
+    goal = Goal.of(request, size) if request.upscaler_1 != NO_UPSCALER else Goal(size, size)
+    plans = yield from _plans(request, size, goal)
+    restorers = [(kind, getattr(request, field)) for kind, field in RESTORERS if getattr(request, field)]
+    yield Expect(sum(plan.tiles for plan, _ in plans))
+    if not plans and not restorers:
+        note(NOTHING)
+    if request.upscale_first:
+        pixels = goal.cut((yield from _enlarged(pixels, plans)))
+        return (yield from _restored(pixels, restorers, request, note))
+    pixels = yield from _restored(pixels, restorers, request, note)
+    return goal.cut((yield from _enlarged(pixels, plans)))
+
+
+def _plans(request: Request, size: Size, goal: Goal) -> Generator[Inspect, Any, list[tuple[Plan, float]]]:
+    """What each upscaler has to do, with its share of the result; a second one without a first does nothing."""
+    if request.upscaler_1 == NO_UPSCALER:
+        return []
+    second = request.upscaler_2_visibility if request.upscaler_2 != NO_UPSCALER else 0.0
+    shares = [(request.upscaler_1, 1 - second), (request.upscaler_2, second)]
+    plans = []
+    for name, share in shares:
+        if share:
+            plan = yield from planned(name, size, goal.size)
+            plans.append((plan, share))
+    return plans
+
+
+def _enlarged(pixels: Pixels, plans: list[tuple[Plan, float]]) -> Editing:
+    results = []
+    for plan, _ in plans:
+        result = yield from plan.run(pixels)
+        results.append(result)
+    if len(results) == 2:
+        return _mixed(*results, plans[1][1])
+    return results[0] if results else pixels
+
+
+def _restored(pixels: Pixels, restorers: list[tuple[str, float]], request: Request, note: Note) -> Editing:
+    for kind, visibility in restorers:
+        clean, found = yield from restored(pixels, kind, request.codeformer_weight)
+        if not found:
+            note(NO_FACES)
+            return pixels
+        pixels = _mixed(pixels, clean, visibility)
+    return pixels
+
+
+def _mixed(first: Pixels, second: Pixels, share: float) -> Pixels:
+    """The second laid over the first; at 1 the second alone."""
+    if share >= 1:
+        return second
+    return np.asarray(Image.blend(Image.fromarray(first), Image.fromarray(second), share))

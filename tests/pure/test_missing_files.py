@@ -1,0 +1,78 @@
+"""What PNG Info says of things that are not here: by name, and by hash where the picture tells it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import pytest
+from PIL import ExifTags, Image, PngImagePlugin
+
+from backend.facade.missing_files import WORKFLOW, hashes, missing
+from backend.image import infotext, save
+
+LINE = "Steps: 9, Sampler: Euler a, CFG scale: 3, Seed: 12, Size: 128x64"
+
+
+def told(text: str, here: Iterable[str] = (), **values: object) -> list[str]:
+    found = infotext.read(text)
+    kept = {name: value for name, value in found.values.items() if name != "checkpoint"} | values
+    return list(missing(save.Saved(text, None, "png", 8, 8), found, kept, lambda kind: here))
+
+
+def test_a_lora_is_named_by_its_hash() -> None:
+    text = f'a tree <lora:leaves:0.8> <lora:bark:1>\n{LINE}, Lora hashes: "leaves: 7c6bad76eb54, hidden: 0123456789ab"'
+    assert told(text) == [
+        "The LoRA leaves [7c6bad76eb54] is not in the models folders.",
+        "The LoRA bark is not in the models folders.",
+        "The LoRA hidden [0123456789ab] is not in the models folders.",
+    ]
+    assert told(text, here=["Leaves"])[0] == "The LoRA leaves was used; Easel cannot load LoRAs yet."
+
+
+def test_embeddings_and_other_networks() -> None:
+    text = f'a <hypernet:old:1>\nNegative prompt: EasyNegative\n{LINE}, TI hashes: "EasyNegative: c74b4e810b03"'
+    assert told(text) == ["The embedding EasyNegative [c74b4e810b03] is not in the models folders.",
+                          "The hypernet old was used; Easel cannot load such networks yet."]
+
+
+@pytest.mark.parametrize(("model", "name"), [
+    ("Model hash: 0123456789, Model: absent", "absent [0123456789]"), ("Model hash: 0123456789", "0123456789"), ("Model: absent", "absent"),
+])
+def test_the_checkpoint(model: str, name: str) -> None:
+    assert told(f"a tree\n{LINE}, {model}") == [f"The checkpoint {name} is not in the models folders."]
+    assert told(f"a tree\n{LINE}, {model}", checkpoint="absent") == []
+
+
+@pytest.mark.parametrize("text", ["", ":", ",", "a", "a:", ": b", "x" * 10_000, ",:" * 10_000])
+def test_any_text_of_hashes_is_read(text: str) -> None:
+    assert "" not in hashes(text)
+
+
+def comfy(kind: str, **also: str) -> bytes:
+    out, text = io.BytesIO(), '{"3": {"class_type": "KSampler"}}'
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        for key, value in {"prompt": text, "workflow": text, **also}.items():
+            info.add_text(key, value)
+        Image.new("RGB", (8, 8)).save(out, "PNG", pnginfo=info)
+    else:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Model] = f"prompt:{text}"
+        Image.new("RGB", (8, 8)).save(out, kind, exif=exif)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_workflow_alone_is_told(kind: str) -> None:
+    saved = save.read(comfy(kind))
+    assert saved.workflow and list(missing(saved, infotext.read(""), {}, lambda kind: ())) == [WORKFLOW]
+
+
+def test_comfyuis_text_is_read_where_it_has_one() -> None:
+    saved = save.read(comfy("PNG", parameters=f"a tree\n{LINE}"))
+    assert infotext.read(saved.infotext).values["steps"] == 9
+    plain = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(plain, "PNG")
+    saved = save.read(plain.getvalue())
+    assert not saved.workflow and list(missing(saved, infotext.read(""), {}, lambda kind: ())) == []

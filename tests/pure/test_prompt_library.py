@@ -1,0 +1,249 @@
+"""From what was typed to the pictures' prompts, and what helps with the typing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from backend import Backend, InvalidRequest, Request, Settings
+from backend.image import infotext
+from backend.prompt_library.library import PromptLibrary
+from backend.prompt_library.styles_csv import Style
+from backend.store.database import Database
+from backend.store.jobs import Jobs
+from backend.store.used_prompts import UsedPrompts
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "easel.db")
+
+
+@pytest.fixture
+def book(tmp_path: Path, database: Database) -> PromptLibrary:
+    write(tmp_path / "wildcards" / "colour.txt", "# of all kinds\nred\n\ngreen\nblue\n")
+    write(tmp_path / "wildcards" / "Animals" / "cats.txt", "lion\n{big|small} tiger\n")
+    write(tmp_path / "wildcards" / "windows.txt", "\ufeffone\r\ntwo\r\n")
+    write(tmp_path / "models" / "wildcards" / "size.txt", "large\n")
+    write(tmp_path / "models" / "wildcards" / "colour.txt", "never\n")
+    book = PromptLibrary(tmp_path, [tmp_path / "models"], UsedPrompts(database))
+    book.save_style(Style("Oil", "{prompt}, oil on {canvas|wood}", "photo"))
+    book.save_style(Style("Plain", "flat", ""))
+    return book
+
+
+def request(prompt: str = "a cat", **more: object) -> Request:
+    return Request.parse({"prompt": prompt, "seed": 7, "variation_seed": 1, **more})
+
+
+def prompts(found: Request) -> list[str]:
+    return [found.of_image(index).prompt for index in range(found.count)]
+
+
+def complain(book: PromptLibrary, asked: Request) -> str:
+    with pytest.raises(InvalidRequest) as error:
+        book.resolved(asked)
+    return str(error.value)
+
+
+def test_a_plain_prompt_is_the_same_request(book: PromptLibrary) -> None:
+    asked = request(" [a|b] (c:1.2) <lora:x:1>  {d} { \\{e|f\\} AND g", negative_prompt="{", batch_count=3)
+    assert book.resolved(asked) is asked
+
+
+def test_each_picture_draws_from_its_own_seed(book: PromptLibrary) -> None:
+    found = book.resolved(request("a __colour__ {cat|dog}", negative_prompt="{x|y}", batch_count=3, batch_size=8))
+    assert found.count == 24 and found.prompt == "a __colour__ {cat|dog}"
+    assert len(set(prompts(found))) == 6
+    alone = found.of_image(5)
+    again = book.resolved(request("a __colour__ {cat|dog}", negative_prompt="{x|y}", batch_count=1).replace(seed=alone.seed)).of_image(0)
+    assert (again.prompt, again.negative_prompt) == (alone.prompt, alone.negative_prompt)
+    assert alone.template == "a __colour__ {cat|dog}" and alone.negative_template == "{x|y}"
+    assert (alone.styles, alone.prompts, alone.count) == ((), (), 1)
+
+
+def test_what_a_picture_was_drawn_from_can_be_asked_again(book: PromptLibrary) -> None:
+    one = book.resolved(request("{a|b} \\{c|d\\} __colour__")).of_image(0)
+    assert book.resolved(one) is one
+    assert infotext.read(infotext.write(one)).values["template"] == "{a|b} \\{c|d\\} __colour__"
+
+
+def test_every_combination_once_for_each_of_the_batch(book: PromptLibrary) -> None:
+    found = book.resolved(request("{a|b} __colour__", negative_prompt="{x|y}", prompt_expansion="Combinatorial", batch_count=2))
+    both = [(found.of_image(i).prompt, found.of_image(i).negative_prompt) for i in range(found.count)]
+    assert len(both) == 24 and both[:12] == both[12:] and len(set(both)) == 12
+    assert len({found.of_image(i).seed for i in range(24)}) == 24
+
+
+def test_off_leaves_all_as_it_stands(book: PromptLibrary) -> None:
+    asked = request("{a|b} __unknown__", prompt_expansion="Off")
+    assert book.resolved(asked) is asked
+
+
+def test_styles_are_merged_into_all_prompts(book: PromptLibrary) -> None:
+    found = book.resolved(request("a cat", styles=["Plain", "Oil"], negative_prompt="dog", enable_hr=True, hr_prompt="a lion", batch_count=4))
+    first = found.of_image(0)
+    assert first.prompt in ("a cat, flat, oil on canvas", "a cat, flat, oil on wood")
+    assert first.negative_prompt == "dog, photo"
+    assert first.hr_prompt == first.prompt.replace("cat", "lion") and first.hr_negative_prompt == ""
+    assert first.template == "a cat, flat, oil on {canvas|wood}"
+    assert len(set(prompts(found))) == 2
+
+
+def test_styles_alone_make_one_text_for_any_number_of_pictures(book: PromptLibrary) -> None:
+    found = book.resolved(request("a cat", styles=["Plain"], batch_count=1000, batch_size=64))
+    assert found.prompts == ("a cat, flat",) and found.count == 64_000
+    assert found.of_image(63_999).prompt == "a cat, flat" and found.of_image(0).template == ""
+
+
+def test_both_passes_draw_alike(book: PromptLibrary) -> None:
+    text = "{a|b|c|d|e|f} __colour__"
+    found = book.resolved(request(text, enable_hr=True, hr_prompt=text, batch_count=9))
+    assert [found.of_image(i).hr_prompt for i in range(9)] == [""] * 9
+    found = book.resolved(request(text, enable_hr=True, hr_prompt=f"{text} sharp", batch_count=9))
+    assert [found.of_image(i).hr_prompt for i in range(9)] == [f"{text} sharp" for text in prompts(found)]
+
+
+@pytest.mark.parametrize(("asked", "field", "word"), [
+    (request("__nothing__"), "prompt", "__nothing__"),
+    (request(negative_prompt="__nothing__"), "negative_prompt", "__nothing__"),
+    (request(enable_hr=True, hr_prompt="__nothing__"), "hr_prompt", "__nothing__"),
+    (request("__../../easel__"), "prompt", "is not there"),
+    (request("__/etc/passwd__"), "prompt", "is not there"),
+    (request(styles=["Oil", "Gone", "None"]), "styles", "Gone, None"),
+    (request("{1|2|3|4|5|6|7|8|9|0}" * 4, prompt_expansion="Combinatorial", batch_size=2), "prompt", "20,000"),
+    (request("{1|2}" * 60, prompt_expansion="Combinatorial"), "prompt", "more than 1,000,000,000,000"),
+    (request("{a|b}", batch_count=1000, batch_size=2), "batch_count", "2,000"),
+    (request("{a|" * 60 + "}" * 60), "prompt", "deep"),
+])  # fmt: skip
+def test_what_cannot_be_resolved_names_its_field(book: PromptLibrary, asked: Request, field: str, word: str) -> None:
+    sentence = complain(book, asked)
+    assert sentence.startswith(f"{field}: ") and word in sentence
+
+
+def test_wildcard_files_as_people_have_them(book: PromptLibrary, tmp_path: Path) -> None:
+    def all_of(text: str) -> list[str]:
+        return prompts(book.resolved(request(text, prompt_expansion="Combinatorial")))
+
+    assert all_of("__windows__") == ["one", "two"]
+    assert all_of("__COLOUR__") == ["red", "green", "blue"]         # the data folder's comes before the models'
+    assert all_of("__size__ __animals/*__") == ["large lion", "large big tiger", "large small tiger"]
+    assert all_of("{2$$__colour__}")[:3] == ["red, green", "red, blue", "green, red"]
+    write(tmp_path / "wildcards" / "colour.txt", "pink\n")
+    assert all_of("__colour__ x") == ["pink x"]
+    write(tmp_path / "wildcards" / "loop.txt", "a\n__other__\n")
+    write(tmp_path / "wildcards" / "other.txt", "__loop__\n")
+    assert "__loop__ -> __other__ -> __loop__" in complain(book, request("__loop__"))
+    write(tmp_path / "wildcards" / "empty.txt", "# nothing\n\n")
+    assert "no lines" in complain(book, request("__empty__"))
+
+
+def test_long_wildcard_files_are_quick(book: PromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "many.txt", "\n".join(f"{i % 7}::word {i}" for i in range(100_000)))
+    book.resolved(request("__many__"))
+    started = time.perf_counter()
+    found = book.resolved(request("a __many__ and {3$$__many__}", batch_count=500))
+    assert len(set(prompts(found))) == 500
+    assert time.perf_counter() - started < 5
+
+
+def test_texts_that_grow_too_long(book: PromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "long.txt", "word " * 10_000)
+    assert "longer than" in complain(book, request("__long__ __long__ __long__ {a|b}"))
+    assert "too long to be kept" in complain(book, request("__long__ {a|b}", batch_count=1000))
+
+
+def test_pictures_settings_name_their_styles_again(book: PromptLibrary) -> None:
+    made = book.resolved(request("a cat", styles=["Plain"], negative_prompt="dog", steps=9)).of_image(0)
+    text = infotext.write(made)
+    for exact in (None, __import__("json").dumps(made.to_json())):
+        values = infotext.read(text, exact, book.as_theirs()).values
+        assert (values["prompt"], values["negative_prompt"], values["styles"], values["steps"]) == ("a cat", "dog", ("Plain",), 9)
+        assert infotext.read(text, exact, [{"name": "Other", "prompt": "z"}]).values["prompt"] == "a cat, flat"
+    assert infotext.read("a cat, flat", styles=book.as_theirs()).values == {"prompt": "a cat, flat", "negative_prompt": ""}
+
+
+# ---- prompts used before ----
+
+
+def test_used_prompts(book: PromptLibrary, database: Database) -> None:
+    jobs = Jobs(database)
+    for prompt, negative, owner in (("a cat", "", "ann"), ("a dog", "blurry", "ann"), ("Ein ÄFFCHEN", "", "ann"), ("a cat", "", "ann"), ("a bird", "", "bob"), ("", "", "ann")):
+        jobs.add(request(prompt, negative_prompt=negative), owner)
+    assert [used.prompt for used in book.used("ann")] == ["a cat", "Ein ÄFFCHEN", "a dog"]
+    assert [used.prompt for used in book.used("ann", limit=2)] == ["a cat", "Ein ÄFFCHEN"]
+    assert [used.prompt for used in book.used("ann", "BLUR dog")] == ["a dog"]
+    assert [used.prompt for used in book.used("ann", "äff")] == ["Ein ÄFFCHEN"]
+    assert book.used("ann", "%") == [] and book.used("eve") == []
+
+
+# ---- what may be typed next ----
+
+
+def names(book: PromptLibrary, text: str, kind: str = "word") -> list[str]:
+    return [one.name for one in book.complete(text, kind)[1]]  # type: ignore[arg-type]
+
+
+def test_files_of_networks(book: PromptLibrary, tmp_path: Path) -> None:
+    for name in ("loras/Detail.safetensors", "Lora/style/anime.ckpt", "loras/notes.txt", "embeddings/EasyNegative.pt"):
+        write(tmp_path / "models" / name, "")
+    assert names(book, "", "lora") == ["anime", "Detail"]
+    assert [one.insert for one in book.complete("det", "lora")[1]] == ["<lora:Detail:1>"]
+    assert names(book, "easy") == ["EasyNegative"]
+    assert names(book, "", "wildcard") == ["Animals/cats", "colour", "size", "windows"]
+    assert [one.insert for one in book.complete("cats", "wildcard")[1]] == ["__Animals/cats__"]
+    assert [(one.kind, one.insert) for one in book.complete("oi", "word")[1]] == [("style", "")]
+    assert names(book, "") == names(book, "  ") == []
+
+
+def test_tags(book: PromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "tags.csv", 'name,category,count,aliases\n1girl,0,6000000,"1girls,sole_female"\nlong_hair,0,4000000,\nhairband,0,500000,/hb\n'
+                                 'hair,0,90,\nsaber_(fate),4,30000,"artoria,アルトリア"\n^_^,0,9000,\nbroken\n"unclosed')
+    write(tmp_path / "tags" / "own.csv", "hairy thing,0,7\nlong_hair,0,1\n")
+    assert names(book, "hair") == ["hairband", "hair", "hairy thing", "long hair"]
+    assert names(book, "long h") == names(book, "LONG_H") == ["long hair"]
+    assert [(one.name, one.note, one.count) for one in book.complete("sole", "word")[1]] == [("1girl", "sole female", 6_000_000)]
+    assert [one.insert for one in book.complete("artoria", "word")[1]] == ["saber \\(fate\\)"]
+    assert names(book, "アル") == ["saber (fate)"]
+    assert book.complete("a girl with long h", "word")[0] == "long h"
+    assert names(book, "1girl long h") == ["long hair"]
+    assert book.complete("nothing of this", "word") == ("", [])
+    assert [one.insert for one in book.complete("^_", "word")[1]] == ["^_^"]
+    write(tmp_path / "tags.csv", "hairpin,0,5\n")
+    assert names(book, "hairp") == ["hairpin"]
+
+
+def test_many_tags_are_searched_in_no_time(book: PromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "tags.csv", "\n".join(f'tag{i:06x}_of_{i * 7919 % 99991:05x},0,{2_000_000 // (i + 1)},"alias{i}_a,other{i}"' for i in range(150_000)))
+    book.complete("tag", "word")
+    for text in ("ta", "tag0249ef", "of_1", "zzz", "alias149999", "other", "no such words here", "of"):
+        times = []
+        for _ in range(3):
+            started = time.thread_time()
+            book.complete(text, "word")
+            times.append(time.thread_time() - started)
+        assert min(times) < 0.05, text
+
+
+# ---- through the front door ----
+
+
+def test_submitted_requests_are_resolved(tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "colour.txt", "red\n")
+    backend = Backend(Settings(data=tmp_path), start_workers=False)
+    try:
+        job = backend.submit({"prompt": "a __colour__ {cat|dog}", "checkpoint": "demo", "batch_count": 4}, "ann")
+        assert len(job.request.prompts) == job.request.count == 4
+        write(tmp_path / "wildcards" / "colour.txt", "blue\n")
+        kept = backend.job(job.id, "ann").request
+        assert all(kept.of_image(i).prompt in ("a red cat", "a red dog") for i in range(4))
+        assert [used.prompt for used in backend.prompt_library.used("ann")] == ["a __colour__ {cat|dog}"]
+    finally:
+        backend.close()

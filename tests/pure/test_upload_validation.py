@@ -1,0 +1,124 @@
+"""Whatever people send: a picture comes out upright in RGB, or a clear refusal; never anything else."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.errors import NotFound, UserError
+from backend.image import upload_validation as incoming
+from backend.store.uploads import Uploads
+
+RNG = np.random.default_rng(1)
+COLOURS = Image.fromarray(RNG.integers(0, 255, (40, 30, 3), dtype=np.uint8))
+
+
+def file(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def rotated() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    return file(COLOURS, "JPEG", exif=exif)
+
+
+def animated() -> bytes:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    return file(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+def test_pixels_survive() -> None:
+    assert np.array_equal(incoming.picture(file(COLOURS)), COLOURS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
+def test_other_formats(kind: str) -> None:
+    image = incoming.picture(file(COLOURS, kind))
+    assert (image.mode, image.size) == ("RGB", (30, 40))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    kind = "TIFF" if mode in ("CMYK", "I", "F") else "PNG"
+    levels = np.linspace(0, 65535, 256).reshape(16, 16)
+    plain = {"I;16": levels.astype(np.uint16), "I": levels.astype(np.int32), "F": (levels / 257).astype(np.float32)}
+    image = Image.fromarray(plain[mode]) if mode in plain else COLOURS.convert("RGB").convert(mode)
+    found = np.asarray(incoming.picture(file(image, kind)))
+    assert found.shape == (*image.size[::-1], 3)
+    if mode in plain:
+        assert found[0, 0, 0] == 0 and found[-1, -1, 0] == 255 and abs(int(found[8, 0, 0]) - 128) <= 1
+
+
+def test_transparent_parts_are_white_in_a_picture_and_black_in_a_mask() -> None:
+    clear = file(Image.new("RGBA", (8, 8), (255, 0, 0, 0)))
+    assert incoming.picture(clear).getpixel((0, 0)) == (255, 255, 255)
+    assert incoming.mask(clear).getpixel((0, 0)) == 0
+    assert incoming.mask(file(Image.new("RGBA", (8, 8), "white"))).getpixel((0, 0)) == 255
+
+
+def test_a_turned_photograph_is_upright() -> None:
+    assert incoming.picture(rotated()).size == (40, 30)
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    assert incoming.picture(animated()).getpixel((0, 0)) == (255, 0, 0)
+
+
+def bomb() -> bytes:
+    """A PNG whose head promises 30,000 x 30,000 pixels."""
+    data = bytearray(file(Image.new("L", (1, 1))))
+    data[16:24] = (30_000).to_bytes(4) * 2
+    import zlib
+
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("data, words", [
+    (b"", "empty"),
+    (b"just text", "not a picture"),
+    (file(COLOURS)[:200], "damaged"),
+    (file(COLOURS, "JPEG")[:-300], "damaged"),
+    (bomb(), "too large"),
+])
+def test_what_is_no_picture_is_refused_in_words(data: bytes, words: str) -> None:
+    for read in (incoming.picture, incoming.mask):
+        with pytest.raises(UserError, match=words):
+            read(data)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_odd_sizes_are_pictures(size: tuple[int, int]) -> None:
+    assert incoming.picture(file(Image.new("RGB", size))).size == size
+
+
+def test_base64_with_and_without_a_head() -> None:
+    text = base64.b64encode(b"abc").decode()
+    assert incoming.from_base64(text) == incoming.from_base64(f"data:image/png;base64,{text}") == b"abc"
+    for wrong in (None, 5, "not base64!", "\u00e9"):
+        with pytest.raises(UserError):
+            incoming.from_base64(wrong)
+
+
+def test_an_upload_is_stored_once_and_belongs_to_its_owner(tmp_path) -> None:
+    uploads = Uploads(tmp_path)
+    first, again = uploads.add(file(COLOURS), "ann"), uploads.add(file(COLOURS, "BMP"), "ann")
+    assert first == again and (first.width, first.height) == (30, 40)
+    assert np.array_equal(Image.open(uploads.file(first.id, "ann")), COLOURS)
+    for owner in ("bob", "../ann", ".."):
+        with pytest.raises(NotFound):
+            uploads.file(first.id, owner)
+    assert len(list(tmp_path.rglob("*.png"))) == 1
+
+
+def test_nothing_that_was_hidden_in_the_file_is_kept(tmp_path) -> None:
+    uploads = Uploads(tmp_path)
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    stored = uploads.file(uploads.add(file(COLOURS, "PNG", exif=exif) + b"<script>", "ann").id, "ann").read_bytes()
+    assert b"where I live" not in stored and b"<script>" not in stored
