@@ -12,11 +12,13 @@ from backend.catalog.checkpoints import Catalog
 from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Epsilon
 from backend.settings import HOME
 from backend.worker.device import Placement, place
-from backend.worker.models import sd1, vae
+from backend.worker.models import clip, sd1
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.preview_colours import preview_factors
 
 FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True, sha256="0" * 64)
 
@@ -36,12 +38,12 @@ def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
     unet = UNet2DConditionModel.from_config(sd1.UNET)
     unet.to(placement.device, placement.unet, memory_format=torch.channels_last)
     autoencoder = AutoencoderKL.from_config(sd1.VAE).to(placement.device, placement.vae)
-    text = CLIPTextModel(CLIPTextConfig(**sd1.TEXT, bos_token_id=49406, eos_token_id=49407))
+    text = CLIPTextModel(CLIPTextConfig(**clip.CLIP_L, bos_token_id=49406, eos_token_id=49407))
     text.to(placement.device, placement.text)
     for network in (unet, autoencoder, text):
         network.eval().requires_grad_(False)
     return sd1.SD1(
-        checkpoint=checkpoint, placement=placement, unet=unet, vae=autoencoder, text_encoder=text,
-        tokenizer=Tokenizer.clip(), schedule=NoiseTable.from_betas(), prediction="epsilon",
-        preview_factors=vae.preview_factors(autoencoder),
+        checkpoint=checkpoint, placement=placement, denoiser=unet, vae=autoencoder, text_encoders=(text,),
+        tokenizer=Tokenizer.clip(), parametrisation=Epsilon(NoiseTable.from_betas()),
+        preview_factors=preview_factors(autoencoder, sd1.COLOURS),
     )

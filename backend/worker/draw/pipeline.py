@@ -39,8 +39,8 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
     request = plan.request
     texts = yield from _conditioned(request, plan.first, canvas)
     noise = _image_noise(request, canvas)
-    start = yield from (
-        from_picture(plan, canvas, noise.initial(), source) if source else from_noise(plan.first, canvas, noise.initial()))
+    unit = noise.initial()
+    start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
     latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
     if request.enable_hr:
@@ -75,7 +75,7 @@ def _conditioned(request: Request, path: Pass, canvas: Canvas) -> Generator[Enco
     asked = dict.fromkeys((wording.text, read[role]) for role, part in parts for _, wording in part.timeline)
     encoded = dict(zip(asked, (yield EncodeText(canvas.model, tuple(asked))), strict=True))
     *made, negative = (
-        Conditioning(tuple((end, Said(encoded[wording.text, read[role]])) for end, wording in part.timeline), part.weight)
+        Conditioning(tuple((end, Said(encoded[text.text, read[role]])) for end, text in part.timeline), part.weight)
         for role, part in parts)
     return _Texts(tuple(made), negative)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,9 +141,9 @@ def _pass(request: Request, model: NoiseTable, aim: _Aim) -> Pass:
         noise_sigma=noise_sigma,
         noise_range=(float(positive.min()), float(positive.max())),
         options=_options(request, model, aim),
-        parts=tuple(PromptPart(tuple((end, Wording.of(entry)) for end, entry in _timeline(text, request, aim)), weight)
+        parts=tuple(PromptPart(_timeline(text, request, aim, Wording.of), weight)
                     for text, weight in split_and(aim.prompt)),
-        negative=PromptPart(tuple((end, Wording(entry)) for end, entry in _timeline(aim.negative_prompt, request, aim))),
+        negative=PromptPart(_timeline(aim.negative_prompt, request, aim, Wording)),
         scale=aim.cfg_scale / row.cfg_divisor,
         calls=row.calls(aim.cut.t_enc + 1),
     )
@@ -154,10 +154,13 @@ def _span(row: SamplerRow, steps: int) -> int:
     return steps * (2 if row.second_order else 1)
 
 
-def _timeline(text: str, request: Request, aim: _Aim) -> list[tuple[int, str]]:
+def _timeline(
+    text: str, request: Request, aim: _Aim, worded: Callable[[str], Wording]
+) -> tuple[tuple[int, Wording], ...]:
     span = _span(aim.sampler, aim.steps)
     first, second = (span, None) if aim.after is None else (aim.after, span)
-    return timeline(text, first, second, old=request.old_timelines)
+    entries = timeline(text, first, second, old=request.old_timelines)
+    return tuple((end, worded(entry)) for end, entry in entries)
 
 
 def _sigmas(request: Request, model: NoiseTable, aim: _Aim) -> NDArray[np.float64]:

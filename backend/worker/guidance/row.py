@@ -18,7 +18,7 @@ Watched = dict[str, Tensor]
 
 
 class Adapter(Protocol):
-    """Something loaded that changes a network while it is attached. Two rows use the same one if it is the same object."""
+    """Something loaded that changes a network while it is attached. Rows use the same one if it is the same object."""
 
     def attach(
         self, model: Model, rows: Sequence[Row], uses: Sequence[Use]
@@ -77,7 +77,8 @@ class Row:
         shown = 0 if self.channels is None else len(self.channels)
         uses = tuple(use.structure for use in self.uses)
         grouped = self.group.size if self.group else 0
-        return (self.model.identity, tuple(self.x.shape), self.encoded.kind, shown, self.tiling, uses, self.watch, grouped)
+        shapes = tuple(self.x.shape), self.encoded.kind, shown
+        return self.model.identity, shapes, self.tiling, uses, self.watch, grouped
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import vae
-from backend.worker.models.encoded import Encoded, Role, TextSettings
+from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.vae import TILES, Tiles
 from backend.worker.pixels.tiles import Pixels
@@ -74,11 +74,11 @@ class Model(ABC):
         """Make the networks on the placement's device. Raises CheckpointError naming missing tensors."""
 
     def text_settings(self, request: Request, role: Role, size: tuple[int, int]) -> TextSettings:
-        """How the texts of a request are read when (height, width) pixels are drawn: only what this family listens to."""
+        """How a request's texts are read when (height, width) pixels are drawn: only what this family listens to."""
         return TextSettings(request.clip_skip, request.emphasis)
 
     @abstractmethod
-    def encode_text(self, text: str, settings: TextSettings = TextSettings()) -> Encoded:
+    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
         """Embed one text of a prompt: no AND, no timeline, no networks in it. Float32 on `device`."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Model(ABC):
         """
 
     def decode(self, latent: Tensor) -> Pixels:
-        """Latents (B, C, h, w) -> pixels (B, H, W, 3), uint8 RGB, H = `latent_scale` * h. Raises EaselError when the latent is not finite."""
+        """Latents (B, C, h, w) -> pixels (B, H, W, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
         return vae.decode(self.vae, latent)
 
     def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:

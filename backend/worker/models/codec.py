@@ -123,7 +123,7 @@ class Codec:
 
 
 class _Kept(Generic[Held]):
-    """Tensors or encodings by key, those used longest ago leaving first when they take more than `limit` bytes together."""
+    """Tensors or encodings by key, those used longest ago leaving first when they take more than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._bytes = limit, 0

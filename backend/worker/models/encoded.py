@@ -27,6 +27,9 @@ class TextSettings:
     size: tuple[int, int] = (0, 0)
 
 
+PLAIN = TextSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word of the text, and which of the encoding's vectors stand for it, counted over all chunks."""

@@ -37,7 +37,7 @@ def scale(vae: nn.Module) -> int:
 
 
 def decode(vae: nn.Module, latent: Tensor) -> Pixels:
-    """Latents (B, C, h, w) -> pixels (B, scale * h, scale * w, 3). Where half precision overflows, the VAE goes on in float32."""
+    """Latents (B, C, h, w) -> pixels (B, H, W, 3). Where half precision overflows, the VAE goes on in float32."""
     return _to_pixels(_decode_finite(vae, latent))
 
 
@@ -63,12 +63,12 @@ def encode_tiled(vae: nn.Module, pixels: Pixels, tiles: Tiles, wrap: bool = Fals
     for top, left in tiles.places(rows, columns):
         y, x = top * cell, left * cell
         part = image[:, :, y : y + side, x : x + side].to(vae.device)
-        mixed.add(encode_image(vae, part.float() / 127.5 - 1, None).cpu(), top, left)
+        mixed.add(encode_image(vae, part.float() / 127.5 - 1).cpu(), top, left)
     return _cut(mixed.whole(), around).to(vae.device)
 
 
 def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
-    """Pixels (B, H, W, 3) -> latents (B, C, H / scale, W / scale): the distribution's mean, or with `noise` a sample."""
+    """Pixels (B, H, W, 3) -> latents (B, C, h, w): the distribution's mean, or with `noise` a sample."""
     image = torch.tensor(pixels, device=vae.device).permute(0, 3, 1, 2)
     return encode_image(vae, image.float() / 127.5 - 1, noise)
 
@@ -90,7 +90,7 @@ def decode_image(vae: nn.Module, latent: Tensor) -> Tensor:
     return vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
 
 
-def encode_image(vae: nn.Module, image: Tensor, noise: Tensor | None) -> Tensor:
+def encode_image(vae: nn.Module, image: Tensor, noise: Tensor | None = None) -> Tensor:
     """Image (B, 3, H, W) in [-1, 1] -> scaled latent: the distribution's mean, or with `noise` a sample."""
     distribution = vae.encode(image.to(vae.dtype)).latent_dist
     latent = distribution.mean.float()
