@@ -23,6 +23,7 @@ from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, P
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
+from backend.worker.engine.admission import Admission
 from backend.worker.engine.compose import compose
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
@@ -39,7 +40,6 @@ from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)
 
-FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
 PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
 
@@ -58,7 +58,7 @@ class Engine:
         self.pixel_networks = PixelNetworks(memory)
         self.curves: dict[tuple, RowCurve] = {}
         self.codec = Codec(memory)
-        self.calls_on_checkpoint = 0
+        self.admission = Admission()
         self.current_work = CurrentWork()
 
     # ---- what the process calls ----
@@ -114,29 +114,8 @@ class Engine:
                     if task.waiting:
                         self._start(task)
             return
-        while task := self._next_packed():
+        while task := self.admission.next(self.tasks.values(), self.programs):
             self._start(task)
-
-    def _next_packed(self) -> Task | None:
-        """The waiting job with the fewest pictures in work, on the loaded checkpoint while that is fair."""
-        waiting = [task for task in self.tasks.values() if task.waiting]
-        if not waiting:
-            return None
-        if not self.programs:
-            return waiting[0]
-        edits = [task for task in waiting if task.edits]
-        if edits and not any(program.task.edits for program in self.programs):
-            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
-        waiting = [task for task in waiting if not task.edits]
-        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
-        if current is None:
-            return waiting[0] if waiting else None
-        same = [task for task in waiting if task.run.checkpoint.key == current]
-        others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
-        rows = sum(len(program.rows) or 2 for program in self.programs)
-        if others_starve or rows >= BUCKETS[-1]:
-            return None
-        return min(same, key=lambda task: len(task.drawing), default=None)
 
     def _start(self, task: Task) -> None:
         indices = task.take()
@@ -149,7 +128,6 @@ class Engine:
         checkpoint = task.run.checkpoint
         if checkpoint.key in self.memory:
             return self.memory.get(checkpoint)
-        self.calls_on_checkpoint = 0
         self.emit(Loading(checkpoint.key))
         with self.current_work.doing("loading", [task.run.job]):
             model = self.memory.get(checkpoint)
@@ -213,7 +191,7 @@ class Engine:
         slots = slots[:size]
         rows = [p.work[i] for p, i in slots]
         padding = [rows[-1]] * (size - len(rows))
-        self.calls_on_checkpoint += 1
+        self.admission.called()
         with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
             started = time.perf_counter()
             with self.current_work.doing("denoising", jobs_of(p for p, _ in slots)):
