@@ -9,6 +9,7 @@ import torch
 
 import backend.worker.engine.admission as admission
 import backend.worker.engine.engine as engines
+from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.catalog.checkpoints import Catalog
 from backend.messages import Cancelled, Done, Failed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.request.request import Request
@@ -33,13 +34,21 @@ def house(tmp_path_factory):
     return Memory(place("cpu", exact=True)), checkpoints
 
 
+@pytest.fixture
+def counts(monkeypatch):
+    """The rows of each network call."""
+    original, counts = engines.denoise, []
+    monkeypatch.setattr(engines, "denoise", lambda model, rows: counts.append(len(rows)) or original(model, rows))
+    return counts
+
+
 class Studio:
     """An engine with its events, driven to the end."""
 
-    def __init__(self, house, policy="packed"):
+    def __init__(self, house, policy="packed", limits=NO_LIMITS):
         self.memory, self.checkpoints = house
         self.events = []
-        self.engine = Engine(self.memory, policy, self.events.append)
+        self.engine = Engine(self.memory, policy, self.events.append, limits)
 
     def add(self, job, request=BASE, checkpoint="first"):
         self.engine.add(Run(job, "local", request, self.checkpoints[checkpoint], tuple(range(request.count))))
@@ -217,6 +226,14 @@ def test_a_single_row_that_does_not_fit_names_the_size(house, monkeypatch):
     assert studio.of(Failed)[0].problems[0].field == "width"
 
 
+def test_what_cannot_fit_fails_before_it_is_tried_and_others_are_drawn(house, counts):
+    studio = Studio(house, limits=DeviceLimits(memory=2**20))
+    studio.add("huge", BASE.replace(width=2048, height=2048))
+    assert [(e.job, e.problems[0].field) for e in studio.of(Failed)] == [("huge", "width")] and not counts
+    studio.add("small")
+    assert studio.run().of(Done, "small")
+
+
 def test_decoding_goes_on_in_tiles_when_memory_is_short(house, monkeypatch):
     model = house[0].get(house[1]["first"])
 
@@ -249,14 +266,6 @@ def test_two_checkpoints_take_turns_without_starving(house, policy, monkeypatch)
 def drawn_order(studio):
     """The jobs of the finished pictures, in their order."""
     return [e.job for e in studio.of(Picture)]
-
-
-@pytest.fixture
-def counts(monkeypatch):
-    """The rows of each network call."""
-    original, counts = engines.denoise, []
-    monkeypatch.setattr(engines, "denoise", lambda model, rows: counts.append(len(rows)) or original(model, rows))
-    return counts
 
 
 @pytest.mark.parametrize(("cap", "place"), [(4, 16), (400, 40)])

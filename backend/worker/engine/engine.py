@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, OutOfMemory, Problem
 from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
 from backend.worker.engine.admission import Admission
-from backend.worker.engine.compose import compose
+from backend.worker.engine.compose import compose, refuse_impossible
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
 from backend.worker.engine.row_counts import BUCKETS, RowCurve
@@ -49,10 +50,13 @@ Slot = tuple[Program, int]      # a program and the position of one of its rows
 class Engine:
     """See the module. `emit` receives every event."""
 
-    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, memory: Memory, policy: Policy, emit: Callable[[Event], None], limits: DeviceLimits = NO_LIMITS
+    ) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
+        self.limits = limits
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.pixel_networks = PixelNetworks(memory)
@@ -66,7 +70,9 @@ class Engine:
     def add(self, run: Run) -> None:
         """Take a job in; its first picture starts at the next step that has room."""
         self.tasks[run.job] = task = Task(run, deque(run.indices))
-        self._finish_if_empty(task)
+        with self._border(task):
+            refuse_impossible(run, self.limits)
+            self._finish_if_empty(task)
 
     def cancel(self, job: str, index: int | None = None) -> None:
         """Stop a job, or leave out one of its pictures; unknown ones were over already."""
