@@ -19,7 +19,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.catalog.headers",
+    ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.catalog.headers",
      "backend.catalog.model_files", "backend.prompt_library.text_files"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.request",
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.request",
               "backend.prompt", "backend.messages", "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",

@@ -37,7 +37,7 @@ from backend.messages import (
     Skipped,
     Stop,
 )
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.store.jobs import Jobs, Lease
 from backend.store.records import Worker, WorkerState
 from backend.store.uploads import Uploads

@@ -27,7 +27,8 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.prompt_library.library import PromptLibrary
 from backend.request.output_size import settled
 from backend.request.preferences import changed, example, settings
-from backend.request.request import EXTRAS, FIELDS, Request
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS
 from backend.settings import Settings
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Lock
