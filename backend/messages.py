@@ -6,6 +6,7 @@ Commands go to the worker, events come back. A worker that runs elsewhere (a Ray
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from backend.errors import Problem
 from backend.request.request import Request
@@ -94,6 +95,26 @@ class Refused:
     message: str
 
 
+Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "decoding", "upscaling"]
+"""What a worker can be in the middle of. "preparing" is all between the calls of networks, "encoding" is of words and
+pictures, "upscaling" of all networks on pixels; "idle" waits for commands."""
+
+ALIVE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Sent every `ALIVE_SECONDS` once the worker is ready, by a thread that no call on the device holds up.
+
+    The worker has been in the middle of one `activity` for `seconds`, for `jobs`. A worker that is busy says so with
+    growing seconds; one that is stopped or hangs says nothing. It is left out while other events wait to be read.
+    """
+
+    activity: Activity
+    jobs: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Loading:
     """A checkpoint is being read; `done` when it is in memory. Carries its hash for the catalogue."""
@@ -167,4 +188,4 @@ class Failed:
 
 
 Command = Run | Cancel | Stop
-Event = Ready | Refused | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
+Event = Ready | Refused | Alive | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

@@ -1,7 +1,7 @@
 """The process around the engine: commands in, events out, one device.
 
-Three threads: the main one drives the engine, one reads commands, one writes events, so that neither a slow pipe nor a
-long network call holds up the other. When the front process is gone the worker ends itself.
+Four threads: the main one drives the engine, one reads commands, one writes events, so that neither a slow pipe nor a
+long network call holds up the other; one gives signs of life. When the front process is gone the worker ends itself.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import os
 import queue
 import signal
 import threading
+import time
 from multiprocessing.connection import Connection
 
 import torch
 
 from backend.errors import EaselError
-from backend.messages import Cancel, Command, Event, Ready, Refused, Run, Stop
+from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Stop
 from backend.settings import Policy
 from backend.worker.device import place
+from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
 from backend.worker.models.memory import Memory
 
@@ -42,6 +44,7 @@ def main(connection: Connection, device: str, policy: Policy) -> None:
     writer.start()
     engine = Engine(Memory(placement), policy, events.put)
     events.put(Ready(placement.name, placement.dtype))
+    threading.Thread(target=_give_signs, args=(engine.current_work, events), daemon=True, name="alive").start()
     with torch.inference_mode():
         _serve(engine, commands)
     events.put(None)
@@ -75,6 +78,13 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             commands.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
+
+
+def _give_signs(current: CurrentWork, events: queue.Queue[Event | None]) -> None:
+    while True:
+        time.sleep(ALIVE_SECONDS)
+        if events.empty():          # an event that waits is as good a sign
+            events.put(current.alive())
 
 
 def _write(connection: Connection, events: queue.Queue[Event | None]) -> None:
