@@ -75,6 +75,9 @@ class Table(Mapping[str, Row], Generic[Row]):
         """The rows by another name; those for which it is empty are left out."""
         return _View(self.derived(lambda table: {name_of(row): row for row in table.values() if name_of(row)}))
 
+    __eq__ = object.__eq__      # a table is itself, whatever rows it has
+    __hash__ = object.__hash__
+
     def __getitem__(self, name: str) -> Row:
         return self._rows[name]
 

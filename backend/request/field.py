@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backend.request.record import Record
+from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "upscaler", "picture",
                "records"]
@@ -43,7 +44,7 @@ class Field:
     slider_minimum: float | None = None   # the page's slider starts here, typed numbers may go down to `minimum`
     slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
     choices: Sequence[str] = ()
-    record: Mapping[str, Field] | None = dataclasses.field(default=None, hash=False)     # of kind "records": the fields of one
+    record: Table[Field] | None = None    # of kind "records": the fields of one
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
