@@ -24,6 +24,7 @@ from typing import Any
 from backend.catalog import families
 from backend.catalog.headers import read_shapes
 from backend.catalog.model_files import clean_name, is_model
+from backend.catalog.regular_files import open_regular, read_config
 from backend.errors import CheckpointError, InvalidRequest, NotFound
 from backend.messages import Checkpoint
 from backend.request.request import FIELDS, Request
@@ -216,7 +217,7 @@ def side_car(path: Path) -> dict[str, Any]:
     """What the JSON file beside a model says; {} when there is none or it is broken."""
     file = path / SIDE_CAR if path.is_dir() else path.with_suffix(".json")
     try:
-        return families.read_config(file) if file.is_file() else {}
+        return read_config(file) if os.path.lexists(file) else {}
     except CheckpointError as error:
         log.warning("%s is ignored: %s", file, error)
         return {}
@@ -309,7 +310,7 @@ def _example_prompts(path: Path) -> tuple[str, ...]:
 
 def _file_hash(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

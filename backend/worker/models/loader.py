@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from backend.catalog.checkpoints import checkpoint_hash, side_car
-from backend.catalog.families import read_config, why_not
+from backend.catalog.families import why_not
 from backend.catalog.headers import read_shapes
+from backend.catalog.regular_files import MAX_CONFIG, open_regular, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
@@ -144,6 +145,7 @@ def _unpickle(path: Path) -> Any:
 
 def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
     try:
+        open_regular(path).close()      # a named pipe would be waited for
         return read(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path.name} holds more than tensors and could run code; {_CONVERT}") from error
@@ -174,6 +176,7 @@ def _noise_levels(stored: Mapping[str, Any]) -> NoiseTable:
 def _yaml_says_v(path: Path) -> bool:
     """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`."""
     try:
-        return bool(_V_IN_YAML.search(path.with_suffix(".yaml").read_text("utf-8", "replace")))
+        text = read_regular(path.with_suffix(".yaml"), MAX_CONFIG).decode("utf-8", "replace")
+        return bool(_V_IN_YAML.search(text))
     except OSError:
         return False
