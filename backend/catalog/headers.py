@@ -97,7 +97,7 @@ def _pickled(file: BinaryIO) -> Shapes:
     try:
         loaded = _from_zip(file) if zipfile.is_zipfile(file) else _from_stream(file)
     except _BROKEN_ZIP as error:
-        raise CheckpointError("the file is cut off or is no PyTorch checkpoint") from error
+        raise CheckpointError("the file is broken or cut off, or is no PyTorch checkpoint") from error
     inner = _unwrapped(loaded) if isinstance(loaded, dict) else None
     if not isinstance(inner, dict):
         raise CheckpointError("the file holds no table of tensors")

@@ -176,11 +176,16 @@ class _Interpreter:
 
 
 def _filled(table: Any, flat: list[Any]) -> Any:
-    """The table with keys and values that follow each other in `flat`; only text is a key, only a table is filled."""
-    if isinstance(table, dict):
-        for key, value in zip(flat[::2], flat[1::2], strict=False):
-            if isinstance(key, str):
+    """The table with keys and values that follow each other in `flat`; only text is a key, only a table is filled.
+
+    Raises BrokenPickle for tuples in a tuple as key: to hash them takes a real unpickler exponential time.
+    """
+    for key, value in zip(flat[::2], flat[1::2], strict=False):
+        if isinstance(key, str):
+            if isinstance(table, dict):
                 table[key] = value
+        elif isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+            raise BrokenPickle("a key of nested tuples")
     return table
 
 

@@ -70,6 +70,14 @@ def test_pickles_that_grow_stay_small_and_quick(tmp_path: Path, content: bytes) 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10      # kilobytes
 
 
+def test_a_key_of_nested_tuples_is_refused_before_a_real_unpickler_hashes_it(tmp_path: Path) -> None:
+    """Whoever unpickles later trusts that the header was read before."""
+    for content in (NESTED, b"\x80\x02})" + b"q\1h\1\x86" * 60 + b"K\x01s."):
+        (tmp_path / "x.ckpt").write_bytes(zipped(content))
+        with pytest.raises(CheckpointError):
+            read_shapes(tmp_path / "x.ckpt")
+
+
 def test_zips_that_grow_stay_small_and_quick(tmp_path: Path) -> None:
     read(tmp_path, "bomb.ckpt", zipped(b"\0" * (300 << 20), zipfile.ZIP_DEFLATED))
     read(tmp_path, "lzma.ckpt", zipped(pickle.dumps({}), zipfile.ZIP_LZMA))
