@@ -82,10 +82,14 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16"."""
+    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16".
+
+    `notices` are what people should know of how it started: extensions that were left out.
+    """
 
     device: str
     dtype: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
