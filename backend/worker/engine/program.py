@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backend.messages import Run
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Work
 from backend.worker.guidance.row import Answer, Row
