@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def worker_pid(house: Guest) -> int:
-    return until(lambda: house.backend._dispatcher._lines[0]._handle).pid
+    return until(lambda: house.backend._dispatcher._supervisors[0]._handle).pid
 
 
 def running(house: Guest, job: str) -> bool:
@@ -396,7 +396,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
             "    house = open_house(Path(sys.argv[1]))\n"
             "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
             "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
-            "    print(house._dispatcher._lines[0]._handle.pid, flush=True); time.sleep(60)\n")
+            "    print(house._dispatcher._supervisors[0]._handle.pid, flush=True); time.sleep(60)\n")
     script = tmp_path / "front.py"
     script.write_text(code)
     root = str(Path(fake_worker.__file__).parents[2])
