@@ -15,13 +15,14 @@ from backend.request.field import Field
 from backend.request.preferences import STARTS
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.records import Image, Job, Live, State, Status, Worker
+from backend.store.records import Image, Job, JobLine, Live, Overview, State, Status, Worker
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
 
 __all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
-           "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "UserError", "Worker"]
+           "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings", "State", "Status",
+           "UserError", "Worker"]
 
 
 def __getattr__(name: str) -> Any:
