@@ -6,6 +6,7 @@ Commands go to the worker, events come back. A worker that runs elsewhere (a Ray
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from backend.errors import Problem
 from backend.request.request import Request
@@ -81,10 +82,14 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16"."""
+    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16".
+
+    `notices` are what people should know of how it started: extensions that were left out.
+    """
 
     device: str
     dtype: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,26 @@ class Refused:
     """The worker cannot work here, and another try would not help: no such device. It ends after saying so."""
 
     message: str
+
+
+Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "decoding", "upscaling"]
+"""What a worker can be in the middle of. "preparing" is all between the calls of networks, "encoding" is of words and
+pictures, "upscaling" of all networks on pixels; "idle" waits for commands."""
+
+ALIVE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Sent every `ALIVE_SECONDS` once the worker is ready, by a thread that no call on the device holds up.
+
+    The worker has been in the middle of one `activity` for `seconds`, for `jobs`. A worker that is busy says so with
+    growing seconds; one that is stopped or hangs says nothing. It is left out while other events wait to be read.
+    """
+
+    activity: Activity
+    jobs: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +192,4 @@ class Failed:
 
 
 Command = Run | Cancel | Stop
-Event = Ready | Refused | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
+Event = Ready | Refused | Alive | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

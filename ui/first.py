@@ -60,8 +60,8 @@ class _Insertion:
 def block() -> str:
     """The caller's preferences, the languages there are, and the script that heeds them."""
     known = json.dumps(languages(), ensure_ascii=False).replace("<", "\\u003c")
-    script = (HERE / "assets" / "first.js").read_text("utf-8")
-    style = (HERE / "assets" / "first.css").read_text("utf-8")
+    script = (HERE / "first.js").read_text("utf-8")
+    style = (HERE / "first.css").read_text("utf-8")
     return (f'<style>{style}</style><script src="/easel/preferences.js"></script>'
             f"<script>window.easelLanguages = {known};\n{script}</script>")
 

@@ -9,13 +9,20 @@ import gradio as gr
 
 from ui.fields import described
 
-ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("core.js", "form.js", "prompt.js", "complete.js", "styles.js", "used.js", "live.js", "lightbox.js",
-           "hires.js", "results.js", "queue.js", "editor.js", "picture.js", "batch.js", "extras.js", "info.js",
-           "history_search.js", "history_grid.js", "history_selection.js", "history_deeds.js", "details.js",
-           "compare.js", "import.js", "history.js", "translate.js", "settings.js", "page.js")
-STYLES = ("page.css", "prompts.css", "results.css", "picture.css", "batch.css", "extras.css", "info.css",
-          "history.css", "details.css", "compare.css", "settings.css")
+HERE = Path(__file__).parent
+SCRIPTS = (
+    "scripts/core.js", "scripts/form.js", "parts/prompt.js", "parts/complete.js", "parts/styles.js",
+    "parts/used.js", "scripts/live.js", "parts/lightbox.js", "tabs/txt2img/hires.js", "parts/results.js",
+    "parts/queue.js", "parts/editor.js", "parts/picture.js", "tabs/img2img/batch.js", "tabs/extras/extras.js",
+    "tabs/png_info/png_info.js", "tabs/history/search.js", "tabs/history/grid.js", "tabs/history/selection.js",
+    "tabs/history/actions.js", "tabs/history/details.js", "tabs/history/compare.js", "tabs/history/import.js",
+    "tabs/history/history.js", "scripts/translate.js", "tabs/settings/settings.js", "scripts/page.js",
+)
+STYLES = (
+    "page.css", "parts/prompts.css", "parts/results.css", "parts/picture.css", "tabs/img2img/batch.css",
+    "tabs/extras/extras.css", "tabs/png_info/png_info.css", "tabs/history/history.css",
+    "tabs/history/details.css", "tabs/history/compare.css", "tabs/settings/settings.css",
+)
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
@@ -63,7 +70,7 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    return "\n".join((ASSETS / name).read_text("utf-8") for name in STYLES)
+    return "\n".join((HERE / name).read_text("utf-8") for name in STYLES)
 
 
 def head() -> str:
@@ -72,10 +79,5 @@ def head() -> str:
     return "\n".join([
         '<meta name="color-scheme" content="light dark">',
         f'<script type="application/json" id="easel-fields">{table}</script>',
-        *(f"<script>\n{(ASSETS / name).read_text('utf-8')}\n//# sourceURL=easel/{name}\n</script>" for name in SCRIPTS),
+        *(f"<script>\n{(HERE / name).read_text('utf-8')}\n//# sourceURL=easel/{name}\n</script>" for name in SCRIPTS),
     ])
-
-
-def fragment(name: str) -> str:
-    """A piece of static HTML that the scripts fill."""
-    return (ASSETS / name).read_text("utf-8")

@@ -27,7 +27,8 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.prompt_library.library import PromptLibrary
 from backend.request.output_size import settled
 from backend.request.preferences import changed, example, settings
-from backend.request.request import EXTRAS, FIELDS, Request
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS
 from backend.settings import Settings
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Lock
@@ -93,6 +94,10 @@ class Backend:
         self._started = True
         workers = {device: partial(self._new_worker, device) for device in self.settings.device.split(",")}
         self._dispatcher.start(workers, self.settings.policy)
+
+    def tell(self, text: str) -> None:
+        """A notice for everybody, until this Easel ends."""
+        self._dispatcher.add_notice(text)
 
     def restart_workers(self) -> None:
         """Give workers that have failed to start another try."""
@@ -328,7 +333,7 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy)
+        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.extensions)
 
     def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
         """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""

@@ -1,7 +1,7 @@
 """The process around the engine: commands in, events out, one device.
 
-Three threads: the main one drives the engine, one reads commands, one writes events, so that neither a slow pipe nor a
-long network call holds up the other. When the front process is gone the worker ends itself.
+Four threads: the main one drives the engine, one reads commands, one writes events, so that neither a slow pipe nor a
+long network call holds up the other; one gives signs of life. When the front process is gone the worker ends itself.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import os
 import queue
 import signal
 import threading
+import time
 from multiprocessing.connection import Connection
 
 import torch
 
 from backend.errors import EaselError
-from backend.messages import Cancel, Command, Event, Ready, Refused, Run, Stop
+from backend.house import sentences
+from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Stop
 from backend.settings import Policy
 from backend.worker.device import place
+from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
+from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
 
 MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
@@ -27,9 +31,10 @@ MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
 log = logging.getLogger(__name__)
 
 
-def main(connection: Connection, device: str, policy: Policy) -> None:
+def main(connection: Connection, device: str, policy: Policy, extensions: tuple[str, ...] = ()) -> None:
     """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
+    troubles = WorkerHouse().open(extensions)
     try:
         placement = place(device)
     except EaselError as error:
@@ -41,7 +46,8 @@ def main(connection: Connection, device: str, policy: Policy) -> None:
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
     engine = Engine(Memory(placement), policy, events.put)
-    events.put(Ready(placement.name, placement.dtype))
+    events.put(Ready(placement.name, placement.dtype, sentences(troubles)))
+    threading.Thread(target=_give_signs, args=(engine.current_work, events), daemon=True, name="alive").start()
     with torch.inference_mode():
         _serve(engine, commands)
     events.put(None)
@@ -75,6 +81,13 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             commands.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
+
+
+def _give_signs(current: CurrentWork, events: queue.Queue[Event | None]) -> None:
+    while True:
+        time.sleep(ALIVE_SECONDS)
+        if events.empty():          # an event that waits is as good a sign
+            events.put(current.alive())
 
 
 def _write(connection: Connection, events: queue.Queue[Event | None]) -> None:

@@ -73,7 +73,7 @@ def shown() -> tuple[str, ...]:
     page = ui.build(Door(Settings(data=Path(tempfile.mkdtemp(prefix="easel-languages-")))))
     found = [text for component in page.get_config_file()["components"] for text in told_by(component)]
     found += [text for field in FIELDS.values() if not field.internal for text in (field.label, field.help)]
-    for file in (HOME / "ui" / "assets").glob("*.html"):
+    for file in (HOME / "ui").rglob("*.html"):
         found += texts_of(file.read_text("utf-8"))
     plain = dict.fromkeys(" ".join(text.split()) for text in found)
     return tuple(text for text in plain if re.search(r"[A-Za-z]{2}", text) and text not in NAMES and text not in languages().values())

@@ -29,7 +29,7 @@ from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
 from backend.request.request import EMPHASIS
 from backend.worker.device import place
-from backend.worker.models import sd1, vae
+from backend.worker.models import clip, ldm_layout, sd1, vae
 from backend.worker.models.base import Model, apply_emphasis
 from backend.worker.models.loader import FAMILIES, load
 from backend.worker.models.memory import Memory, out_of_memory
@@ -259,15 +259,15 @@ def test_real_sizes_give_the_published_config_and_key_list() -> None:
     with torch.device("meta"):
         networks = ldm.Networks(
             UNet2DConditionModel.from_config(sd1.UNET), AutoencoderKL.from_config(sd1.VAE),
-            CLIPTextModel(CLIPTextConfig(**sd1.TEXT)),
+            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
         )
     depth, stages = 2, 4
     unet = {ldm.unet_name(k, depth, networks.unet): v for k, v in networks.unet.state_dict().items()}
     first_stage = {ldm.vae_name(k, stages): v for k, v in networks.vae.state_dict().items()}
     assert (len(unet), len(first_stage), len(networks.text.state_dict())) == (686, 248, 196)
-    assert sd1.unet_config(unet) == sd1.UNET
-    assert sd1.vae_config(first_stage) == sd1.VAE
-    assert sd1.text_config(networks.text.state_dict()) == sd1.TEXT
+    assert ldm_layout.unet_config(unet, sd1.UNET) == sd1.UNET
+    assert ldm_layout.vae_config(first_stage, sd1.VAE) == sd1.VAE
+    assert clip.text_config(networks.text.state_dict()) == clip.CLIP_L
     assert sum(p.numel() for p in networks.unet.parameters()) == 859_520_964
 
 
@@ -275,7 +275,7 @@ def test_real_sizes_are_converted_without_loss() -> None:
     with torch.device("meta"):
         networks = ldm.Networks(
             UNet2DConditionModel.from_config(sd1.UNET), AutoencoderKL.from_config(sd1.VAE),
-            CLIPTextModel(CLIPTextConfig(**sd1.TEXT)),
+            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
         )
         parts = sd1.SD1.split(ldm.layout(networks))
     for part, network in (("unet", networks.unet), ("vae", networks.vae)):

@@ -1,12 +1,20 @@
 """The worker as a process of its own: what it says, and that it goes when it should."""
 
 import multiprocessing
+import os
+import signal
+import threading
+import time
 
 import pytest
+import torch
 
+import backend.worker.engine.engine as engines
 from backend.catalog.checkpoints import Catalog
-from backend.messages import Cancel, Cancelled, Done, Picture, Progress, Ready, Refused, Run, Stop
+from backend.messages import ALIVE_SECONDS, Alive, Cancel, Cancelled, Done, Picture, Progress, Ready, Refused, Run, Stop
 from backend.request.request import Request
+from backend.worker.device import place
+from backend.worker.models.memory import Memory
 from backend.worker.process import main
 from tests.tiny.ldm import save_folder, tiny
 
@@ -67,6 +75,47 @@ def test_it_goes_when_the_front_is_gone_even_in_the_middle_of_a_job(worker, chec
     worker.connection.close()
     worker.process.join(PATIENCE)
     assert worker.process.exitcode == 0
+
+
+def test_it_says_what_it_does_and_nothing_once_it_is_stopped(worker, checkpoint):
+    assert isinstance(worker.hear(), Ready)
+    assert worker.until(Alive).activity == "idle"
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    while worker.connection.poll(ALIVE_SECONDS):
+        worker.connection.recv()
+    assert not worker.connection.poll(3 * ALIVE_SECONDS)
+    os.kill(worker.process.pid, signal.SIGCONT)
+    worker.until(Alive)
+
+
+def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
+    begun, over = threading.Event(), threading.Event()
+    original = engines.denoise
+
+    def denoise(model, rows):
+        begun.set()
+        assert over.wait(PATIENCE)
+        return original(model, rows)
+
+    monkeypatch.setattr(engines, "denoise", denoise)
+    engine = engines.Engine(Memory(place("cpu", exact=True)), "packed", [].append)
+    for job in ("one", "two"):
+        engine.add(Run(job, "local", REQUEST, checkpoint, (0,)))
+
+    def drive():
+        with torch.inference_mode():
+            while engine.step():
+                pass
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    assert begun.wait(PATIENCE)
+    time.sleep(0.05)
+    told = engine.current_work.alive()
+    over.set()
+    thread.join(PATIENCE)
+    assert (told.activity, set(told.jobs)) == ("denoising", {"one", "two"}) and told.seconds >= 0.05
+    assert (engine.current_work.alive().activity, engine.current_work.alive().jobs) == ("idle", ())
 
 
 def test_a_device_that_does_not_exist_is_refused_with_a_sentence():

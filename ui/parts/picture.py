@@ -14,7 +14,7 @@ import gradio as gr
 
 from backend import Backend, InvalidRequest, NotFound, Problem
 from ui.fields import Form
-from ui.theme import fragment
+from ui.fragment import fragment
 
 PLAIN, SKETCH, INPAINT, INPAINT_SKETCH = MODES = ("img2img", "Sketch", "Inpaint", "Inpaint sketch")
 MODE, PAINT = ASIDE = ("editor_mode", "paint")      # kept by the form like fields, and turned into fields at Generate
@@ -32,10 +32,10 @@ def place(form: Form) -> None:
     with gr.Column(elem_id=f"{form.tab}_init_image", elem_classes=["start"]):
         mode = gr.Radio(list(MODES), value=PLAIN, label="What the brush does", elem_id=f"{form.tab}_{MODE}",
                         elem_classes=["modes"])
-        gr.HTML(fragment("picture.html"), js_on_load=None, apply_default_css=False)
+        gr.HTML(fragment(__file__, "picture.html"), js_on_load=None, apply_default_css=False)
         editor = _editor(form)
     with gr.Accordion("Upload a mask", open=False, elem_id=f"{form.tab}_mask_fold"):
-        gr.HTML(fragment("mask.html"), elem_id=f"{form.tab}_mask", elem_classes=["field"], js_on_load=None,
+        gr.HTML(fragment(__file__, "mask.html"), elem_id=f"{form.tab}_mask", elem_classes=["field"], js_on_load=None,
                 apply_default_css=False)
     form.place("init_image")
     form.place("mask")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ui.theme import fragment
+from ui.fragment import fragment
 
 
 def place(tab: str) -> None:
     with gr.Column(elem_classes=["results-column"], min_width=300, scale=6):
-        gr.HTML(fragment("results.html"), elem_id=f"{tab}_results", js_on_load=None, apply_default_css=False)
+        gr.HTML(fragment(__file__, "results.html"), elem_id=f"{tab}_results", js_on_load=None, apply_default_css=False)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from backend import Backend
 from ui.fields import Form
-from ui.theme import fragment
+from ui.fragment import fragment
 from ui.visitor import owner
 
 
@@ -34,7 +34,7 @@ def wire(form: Form, backend: Backend, page: gr.Blocks) -> None:
 
 def place_dialogs() -> None:
     """Once for all tabs."""
-    gr.HTML(fragment("prompts.html"), elem_id="prompt_dialogs", js_on_load=None, apply_default_css=False)
+    gr.HTML(fragment(__file__, "prompts.html"), elem_id="prompt_dialogs", js_on_load=None, apply_default_css=False)
 
 
 def _names(backend: Backend) -> Callable[[gr.Request], Any]:

@@ -24,7 +24,8 @@ from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
 from backend.worker.engine.compose import compose
-from backend.worker.engine.program import Program, Task
+from backend.worker.engine.current_work import CurrentWork
+from backend.worker.engine.program import Program, Task, jobs_of
 from backend.worker.engine.row_counts import BUCKETS, RowCurve
 from backend.worker.guidance.cfg_denoiser import Row
 from backend.worker.guidance.preconditioning import denoise
@@ -58,6 +59,7 @@ class Engine:
         self.curves: dict[tuple, RowCurve] = {}
         self.codec = Codec(memory)
         self.calls_on_checkpoint = 0
+        self.current_work = CurrentWork()
 
     # ---- what the process calls ----
 
@@ -84,11 +86,16 @@ class Engine:
 
         Returns False when there is nothing to do.
         """
-        self._admit()
+        with self.current_work.doing("preparing", list(self.tasks)):
+            self._admit()
+            self._work()
+        return bool(self.programs or self.tasks)
+
+    def _work(self) -> None:
         for program in self.programs:
             if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | Find | Restore):
                 self._encode(program, program.work)
-                return True
+                return
         ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
         if ready:
             self._decode(ready)
@@ -96,7 +103,6 @@ class Engine:
             self._enlarge(self.programs[0], self.programs[0].work)
         elif self.programs:
             self._call(self._pack())
-        return bool(self.programs or self.tasks)
 
     # ---- who draws ----
 
@@ -145,7 +151,8 @@ class Engine:
             return self.memory.get(checkpoint)
         self.calls_on_checkpoint = 0
         self.emit(Loading(checkpoint.key))
-        model = self.memory.get(checkpoint)
+        with self.current_work.doing("loading", [task.run.job]):
+            model = self.memory.get(checkpoint)
         self.emit(Loading(checkpoint.key, done=True, sha256=model.sha256))
         return model
 
@@ -156,24 +163,29 @@ class Engine:
             self._advance(program, self._prepared(program, work))
 
     def _prepared(self, program: Program, work: EncodeText | EncodePicture | Expect | PixelWork) -> Any:
+        jobs = jobs_of([program])
         match work:
             case EncodeText():
                 request = program.task.run.request
-                return [self.codec.text(program.model, request, text) for text in work.texts]
+                with self.current_work.doing("encoding", jobs):
+                    return [self.codec.text(program.model, request, text) for text in work.texts]
             case EncodePicture():
-                latent, note = self.codec.look(program.model, work)
+                with self.current_work.doing("encoding", jobs):
+                    latent, note = self.codec.look(program.model, work)
                 program.note(note)
                 return latent
             case Expect():
                 program.expected += work.tiles
                 return None
-        return self.pixel_networks.answer(program.task.run, work)
+        with self.current_work.doing("upscaling", jobs):
+            return self.pixel_networks.answer(program.task.run, work)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
-            pixels = self.pixel_networks.answer(program.task.run, work)
+            with self.current_work.doing("upscaling", jobs_of([program])):
+                pixels = self.pixel_networks.answer(program.task.run, work)
             if pixels is not None:
                 self._step_done(program)
             self._advance(program, pixels)
@@ -182,7 +194,8 @@ class Engine:
         first = ready[0]
         batch = [p for p in ready if p.model is first.model and p.work.kind == first.work.kind][:DECODED_TOGETHER]
         with self._shared_border(batch, self._decode):
-            decoded, note = self.codec.decode(first.model, [program.work for program in batch])
+            with self.current_work.doing("decoding", jobs_of(batch)):
+                decoded, note = self.codec.decode(first.model, [program.work for program in batch])
             for program, pixels in zip(batch, decoded, strict=True):
                 program.note(note)
                 self._advance(program, pixels)
@@ -203,7 +216,8 @@ class Engine:
         self.calls_on_checkpoint += 1
         with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
             started = time.perf_counter()
-            answers = self._evaluated(program.model, rows + padding, curve)
+            with self.current_work.doing("denoising", jobs_of(p for p, _ in slots)):
+                answers = self._evaluated(program.model, rows + padding, curve)
             curve.record(size, time.perf_counter() - started)
             self._hand_back(slots, answers)
 
@@ -218,7 +232,8 @@ class Engine:
 
     def _call_alone(self, programs: list[Program]) -> None:
         slots = [(programs[0], i) for i in range(len(programs[0].work))]
-        answers = [denoise(programs[0].model, [programs[0].work[i]])[0] for _, i in slots]
+        with self.current_work.doing("denoising", jobs_of(programs)):
+            answers = [denoise(programs[0].model, [programs[0].work[i]])[0] for _, i in slots]
         self._hand_back(slots, answers)
 
     def _evaluated(self, model: Model, rows: list[Row], curve: RowCurve) -> list[Tensor]:
@@ -345,7 +360,8 @@ class Engine:
         if now < program.previewed + PREVIEW_SECONDS:
             return
         program.previewed = now
-        pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
+        with self.current_work.doing("decoding", jobs_of([program])):
+            pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
         if small:
             self.memory.free_cache()
         self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))

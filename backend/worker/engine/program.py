@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from backend.messages import Run
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Pixels, Source
 from backend.worker.draw.work_items import Drawing, Work
 from backend.worker.guidance.cfg_denoiser import Row
@@ -101,3 +101,8 @@ class Program:
         self.call, self.notes = 0, []
         self.expected = self.due[0].calls if self.due else 0
         return bool(self.due)
+
+
+def jobs_of(programs: Iterable[Program]) -> list[str]:
+    """The jobs whose pictures these are, each once."""
+    return list(dict.fromkeys(program.task.run.job for program in programs))

@@ -12,8 +12,8 @@ from gradio.components import Component
 from backend import NAME_WORDS, Backend
 from ui.fields import Form
 from ui.first import languages
+from ui.fragment import fragment
 from ui.parts import checkpoint_bar
-from ui.theme import fragment
 
 NAME = "settings"
 TITLE = "Settings"
@@ -36,9 +36,9 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         with gr.Column():
             _look(form)
             with _panel("Defaults"):
-                _html(fragment("defaults.html"))
+                _html(fragment(__file__, "defaults.html"))
             with _panel("About this Easel"):
-                _html(fragment("about.html"))
+                _html(fragment(__file__, "about.html"))
     _wire(form, page)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ui.theme import fragment
+from ui.fragment import fragment
 
 
 def place(tab: str) -> None:
     with gr.Accordion("Batch: many files, or a folder", open=False, elem_id=f"{tab}_batch_fold"):
-        gr.HTML(fragment("batch.html"), elem_id=f"{tab}_batch", js_on_load=None, apply_default_css=False)
+        gr.HTML(fragment(__file__, "batch.html"), elem_id=f"{tab}_batch", js_on_load=None, apply_default_css=False)

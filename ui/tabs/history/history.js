@@ -13,7 +13,7 @@
       this.search = new easel.HistorySearch(find(".history-search", root), () => this.reload());
       this.grid = new easel.HistoryGrid(find(".shots", root), this);
       this.selection = new easel.HistorySelection(root, this.grid);
-      this.deeds = new easel.HistoryDeeds(this, root);
+      this.actions = new easel.HistoryActions(this, root);
       this.details = new easel.Details(find(".details", root), this);
       this.compare = new easel.Compare(find(".compare", around));
       this.importer = new easel.Importer(find(".import", root), taken => this.imported(taken));
@@ -143,7 +143,7 @@
 
     open(row) { this.details.open(row); }
     all() { this.selection.all(); }
-    star(row) { this.deeds.toggle([row]); }
+    star(row) { this.actions.toggle([row]); }
     picked(row, event) { return this.selection.click(row, event); }
 
     moved(row, stretching, from) {
@@ -153,7 +153,7 @@
 
     key(key, row) {
       const rows = this.selection.ids.size ? this.selection.rows() : [row];
-      const keys = { s: () => this.deeds.toggle(rows), x: () => this.selection.toggle(row), Delete: () => { if (!this.binned) this.deeds.bin(rows); } };
+      const keys = { s: () => this.actions.toggle(rows), x: () => this.selection.toggle(row), Delete: () => { if (!this.binned) this.actions.bin(rows); } };
       const act = keys[key.length === 1 ? key.toLowerCase() : key];
       act?.();
       return Boolean(act);
@@ -165,14 +165,14 @@
       const { history, chosen } = event.target.closest("[data-history], [data-chosen]")?.dataset ?? {};
       const rows = this.selection.rows();
       const acts = {
-        clear: () => this.search.clear(), again: () => this.again(), select: () => this.selection.hold(true), empty: () => this.deeds.askFirst(),
+        clear: () => this.search.clear(), again: () => this.again(), select: () => this.selection.hold(true), empty: () => this.actions.askFirst(),
         import: () => this.importer.show(this.importer.box.hidden),
       };
-      const deeds = {
-        star: () => this.deeds.toggle(rows), compare: () => this.compare.open(rows), download: () => this.deeds.download(rows),
-        bin: () => this.deeds.bin(rows), restore: () => this.deeds.restore(rows), all: () => this.selection.all(), done: () => this.selection.hold(false),
+      const actions = {
+        star: () => this.actions.toggle(rows), compare: () => this.compare.open(rows), download: () => this.actions.download(rows),
+        bin: () => this.actions.bin(rows), restore: () => this.actions.restore(rows), all: () => this.selection.all(), done: () => this.selection.hold(false),
       };
-      (acts[history] ?? deeds[chosen])?.();
+      (acts[history] ?? actions[chosen])?.();
     }
 
     escape(event) {

@@ -133,15 +133,15 @@
       const { row, history } = this;
       const acts = {
         newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => this.lightbox.open(row),
-        star: () => history.deeds.toggle([row]), bin: () => history.deeds.bin([row]), restore: () => history.deeds.restore([row]),
-        copy: () => history.deeds.tried(async () => easel.copy((await this.told(row)).infotext)),
+        star: () => history.actions.toggle([row]), bin: () => history.actions.bin([row]), restore: () => history.actions.restore([row]),
+        copy: () => history.actions.tried(async () => easel.copy((await this.told(row)).infotext)),
       };
       acts[name]?.();
     }
 
     send(name) {
       const { row, history } = this;
-      history.deeds.tried(async () => {
+      history.actions.tried(async () => {
         const told = await this.told(row);
         if (this.box.matches(":modal")) this.close();
         await SENDS[name](row, told);

@@ -49,7 +49,7 @@
     }
   }
 
-  class HistoryDeeds {
+  class HistoryActions {
     constructor(history, root) {
       this.history = history;
       this.leaving = new Set();     // ids on their way into the bin
@@ -136,5 +136,5 @@
     }
   }
 
-  easel.HistoryDeeds = HistoryDeeds;
+  easel.HistoryActions = HistoryActions;
 })();

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from backend import Backend
+from ui.fragment import fragment
 from ui.parts import checkpoint_bar
-from ui.theme import fragment
 
 NAME = "png_info"
 TITLE = "PNG Info"
@@ -14,4 +14,4 @@ TITLE = "PNG Info"
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     """The browser sends the picture to `/easel/settings` and shows the answer; no form of its own."""
-    gr.HTML(fragment("info.html"), elem_id=NAME, js_on_load=None, apply_default_css=False)
+    gr.HTML(fragment(__file__, "png_info.html"), elem_id=NAME, js_on_load=None, apply_default_css=False)

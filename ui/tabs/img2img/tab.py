@@ -6,7 +6,8 @@ import gradio as gr
 
 from backend import Backend
 from ui.fields import Form
-from ui.parts import batch, checkpoint_bar, picture, workbench
+from ui.parts import checkpoint_bar, picture, workbench
+from ui.tabs.img2img import batch
 
 NAME = TITLE = "img2img"
 OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from backend import Backend
+from ui.fragment import fragment
 from ui.parts import checkpoint_bar
-from ui.theme import fragment
 
 NAME = "history"
 TITLE = "History"
@@ -14,4 +14,4 @@ TITLE = "History"
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     """The scripts ask `/easel/history` and fill the page; no form of its own."""
-    gr.HTML(fragment("history.html"), elem_id=NAME, js_on_load=None, apply_default_css=False)
+    gr.HTML(fragment(__file__, "history.html"), elem_id=NAME, js_on_load=None, apply_default_css=False)

@@ -6,8 +6,8 @@ import gradio as gr
 
 from backend import Backend
 from ui.fields import Form
+from ui.fragment import fragment
 from ui.parts import actions, checkpoint_bar, results, workbench
-from ui.theme import fragment
 
 NAME = "extras"
 TITLE = "Extras"
@@ -21,8 +21,8 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     form = Form(NAME, STARTS)
     with gr.Row(elem_id=f"{NAME}_top", elem_classes=["top"]):
         with gr.Column(elem_classes=["prompts"], min_width=200):
-            gr.HTML(fragment("extras.html"), elem_id=f"{NAME}_init_image", elem_classes=["sources"], js_on_load=None,
-                    apply_default_css=False)
+            gr.HTML(fragment(__file__, "extras.html"), elem_id=f"{NAME}_init_image", elem_classes=["sources"],
+                    js_on_load=None, apply_default_css=False)
         with gr.Column(elem_classes=["actions"], elem_id=f"{NAME}_actions", min_width=120, scale=0):
             generate = actions.buttons(form, backend)
     with gr.Row(elem_id=f"{NAME}_body", elem_classes=["body"]):

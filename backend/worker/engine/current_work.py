@@ -1,0 +1,30 @@
+"""What the engine is doing at the moment: written by its own thread, read by the one that tells the front."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from backend.messages import Activity, Alive
+
+
+class CurrentWork:
+    """One value, replaced as a whole, so that another thread never reads half of a change."""
+
+    def __init__(self) -> None:
+        self._now: tuple[Activity, tuple[str, ...], float] = ("idle", (), time.monotonic())
+
+    @contextmanager
+    def doing(self, activity: Activity, jobs: Sequence[str]) -> Iterator[None]:
+        """One call on the device for these jobs. Inside another one it stands in its place until it is over."""
+        before, self._now = self._now, (activity, tuple(jobs), time.monotonic())
+        try:
+            yield
+        finally:
+            self._now = before[0], before[1], time.monotonic()
+
+    def alive(self) -> Alive:
+        """The sign of life that says it."""
+        activity, jobs, since = self._now
+        return Alive(activity, jobs, time.monotonic() - since)

@@ -1,0 +1,1 @@
+"""The Extras tab: finished pictures enlarged and mended."""

@@ -1,0 +1,1 @@
+"""The img2img tab: pictures from a picture."""

@@ -1,0 +1,1 @@
+"""The txt2img tab: pictures from words."""
