@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from backend.facade.backend import Backend
 
 __all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
-           "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings", "State", "Status", "Table",
-           "UserError", "Worker", "record_place"]
+           "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings", "State", "Status",
+           "Table", "UserError", "Worker", "record_place"]
 
 
 def __getattr__(name: str) -> Any:

@@ -68,7 +68,7 @@ async def _everyone(url: str, server: psutil.Process) -> tuple[Seen, dict[str, A
         people = [(f"user{number}", PASSWORD) for number in range(PEOPLE)]
         streams = [asyncio.create_task(_page(client, person, seen, stop)) for person in people]
         started = time.perf_counter()
-        await asyncio.gather(*(_fill(client, person) for person in people))
+        await asyncio.gather(*(_fill(client, person, seen) for person in people))
         filled = time.perf_counter() - started
         seconds = _cpu(server)
         end = time.perf_counter() + SECONDS
@@ -96,9 +96,9 @@ async def _page(client: httpx.AsyncClient, person: tuple[str, str], seen: Seen, 
     seen.stream_bytes.append(size)
 
 
-async def _fill(client: httpx.AsyncClient, person: tuple[str, str]) -> None:
+async def _fill(client: httpx.AsyncClient, person: tuple[str, str], seen: Seen) -> None:
     for number in range(AT_ONCE):
-        await client.post("/easel/jobs", json={**JOB, "seed": number}, auth=person)
+        await _timed(client, "POST", "/easel/jobs", person, [], seen, json={**JOB, "seed": number})
 
 
 async def _person(client: httpx.AsyncClient, person: tuple[str, str], end: float, seen: Seen) -> None:
@@ -114,9 +114,12 @@ async def _person(client: httpx.AsyncClient, person: tuple[str, str], end: float
 async def _timed(client: httpx.AsyncClient, method: str, path: str, person: tuple[str, str], into: list[float],
                  seen: Seen, **body: Any) -> None:
     started = time.perf_counter()
-    answer = await client.request(method, path, auth=person, **body)
+    try:
+        answer = await client.request(method, path, auth=person, **body)
+        seen.errors += answer.status_code != 200
+    except httpx.HTTPError:
+        seen.errors += 1
     into.append(time.perf_counter() - started)
-    seen.errors += answer.status_code != 200
 
 
 async def _cancel_all(client: httpx.AsyncClient, person: tuple[str, str], seen: Seen) -> None:

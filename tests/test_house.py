@@ -47,7 +47,8 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
-    "backend/dispatch/supervisor.py": "one round of a device's line: the device does not stay idle for good",
+    "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
+    "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",
     "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
 }
