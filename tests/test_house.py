@@ -20,6 +20,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.catalog.headers",
+     "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
      "backend.catalog.model_files", "backend.prompt_library.text_files"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
