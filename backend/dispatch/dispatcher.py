@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from backend.catalog.upscalers import UpscalerCatalog
+from backend.dispatch.admission import Admission
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
 from backend.dispatch.supervisor import ROOM, Catalogue, Services, Supervisor
 from backend.dispatch.worker_handle import Handle
+from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
@@ -37,6 +39,7 @@ class Dispatcher:
         self._services = Services(jobs=jobs, live=self.live, catalogue=catalogue, uploads=uploads,
                                   upscalers=upscalers, changed=self.feed.touch, notice=self.notice)
         self._supervisors: list[Supervisor] = []
+        self._admission = Admission()
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
         self._lock = threading.Lock()
@@ -48,6 +51,12 @@ class Dispatcher:
             self._supervisors.append(Supervisor(name, ROOM[policy], new_worker, recorder, self._services))
         for supervisor in self._supervisors:
             supervisor.start()
+
+    def check(self, request: Request) -> None:
+        """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
+        if self._supervisors:
+            checkpoint = self._services.catalogue.find(request.checkpoint)
+            self._admission.check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
 
     def queued(self, owner: str) -> None:
         """The owner has new jobs."""

@@ -222,7 +222,7 @@ class Supervisor:
                 self._false_starts = 0
                 self._services.notice(self._worker.name, "")
                 self._services.notice(f"extensions of {self._worker.name}", " ".join(event.notices))
-                self._show("ready", device=event.device, dtype=event.dtype)
+                self._show("ready", device=event.device, dtype=event.dtype, memory=event.memory, speed=event.speed)
                 self.poke()
             case Refused():
                 self._false_starts = MAX_FALSE_STARTS
@@ -297,7 +297,7 @@ class Supervisor:
             self._services.notice(self._worker.name, f"The worker for {self._worker.name} does not start: {end.why}. "
                                   "Jobs wait; it is tried again every few minutes, and the reason is in the log.")
 
-    def _show(self, state: WorkerState, **facts: str) -> None:
+    def _show(self, state: WorkerState, **facts: str | float) -> None:
         with self._changed:
             self._ready = state in ("ready", "loading")
             self._worker = replace(self._worker, state=state, **{"message": "", **facts})

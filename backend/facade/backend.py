@@ -131,6 +131,7 @@ class Backend:
         if problems:
             raise InvalidRequest(problems=problems)
         request = request if edits else self.prompt_library.resolved(self._settled(request, owner), owner)
+        self._dispatcher.check(request)
         job = self._jobs.add(request, owner)
         self._dispatcher.queued(owner)
         return self._jobs.get(job, owner)

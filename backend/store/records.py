@@ -127,6 +127,8 @@ class Worker:
     state: WorkerState
     device: str = ""
     dtype: str = ""
+    memory: int = 0                 # of the device, bytes; 0 where it is not known
+    speed: float = 0.0              # operations per second at best; likewise
     checkpoint: str = ""
     message: str = ""
 
