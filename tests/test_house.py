@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.messages", "backend.image", "backend.request.preferences"),
     ("backend.house", "backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
-    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle",
+    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog",
      "backend.dispatch.recorder", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
