@@ -24,6 +24,7 @@ from backend.messages import (
     Cancelled,
     Done,
     Failed,
+    Hashed,
     Loading,
     Picture,
     Preview,
@@ -98,7 +99,8 @@ class Fake:
             orders.reach("load")
             if self.loaded != run.checkpoint.key:
                 self.connection.send(Loading(run.checkpoint.key))
-                self.connection.send(Loading(run.checkpoint.key, done=True, sha256="ab" * 32))
+                self.connection.send(Loading(run.checkpoint.key, done=True))
+                self.connection.send(Hashed(run.checkpoint.key, "ab" * 32))
                 self.loaded = run.checkpoint.key
             orders.reach("start")
             for index in run.indices:
