@@ -21,7 +21,7 @@ from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, OutOfMemory, Problem
-from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
+from backend.messages import Cancelled, Done, Event, Failed, Hashed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import EncodeText, Finished
@@ -34,7 +34,7 @@ from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import Find, Restore
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
 from backend.worker.pixels.preview import jpeg, preview
@@ -128,6 +128,8 @@ class Engine:
         indices = task.take()
         with self._border(task):
             program = compose(task, indices, None if task.edits else self._model(task), self._heard)
+            if program.model:
+                self.memory.pin(program.model, program)
             self.programs.append(program)
             self._advance(program, None)
 
@@ -138,7 +140,9 @@ class Engine:
         self.emit(Loading(checkpoint.key))
         with self.current_work.doing("loading", [task.run.job]):
             model = self.memory.get(checkpoint)
-        self.emit(Loading(checkpoint.key, done=True, sha256=model.sha256))
+        self.emit(Loading(checkpoint.key, done=True))
+        if model.background_hash:
+            model.background_hash.tell(lambda sha256: self.emit(Hashed(checkpoint.key, sha256)))
         return model
 
     # ---- what they ask for ----
@@ -162,14 +166,14 @@ class Engine:
                 program.expected += work.tiles
                 return None
         with self.current_work.doing("upscaling", jobs):
-            return self.pixel_networks.answer(program.task.run, work)
+            return self.pixel_networks.answer(program.task.run, work, program)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
             with self.current_work.doing("upscaling", jobs_of([program])):
-                pixels = self.pixel_networks.answer(program.task.run, work)
+                pixels = self.pixel_networks.answer(program.task.run, work, program)
             if pixels is not None:
                 self._step_done(program)
             self._advance(program, pixels)
@@ -223,13 +227,10 @@ class Engine:
     def _evaluated(self, rows: list[Row], curve: RowCurve) -> list[Answer]:
         half = whole(rows, len(rows) // 2)
         try:
-            return denoise(rows)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
+            return self.memory.attempt(lambda: denoise(rows))
+        except OutOfMemory:
             if half == len(rows):
-                raise OutOfMemory("needs more memory than there is; choose a smaller size", field="width") from error
-        self.memory.free_cache()
+                raise
         curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
         return self._evaluated(rows[:half], curve) + self._evaluated(rows[half:], curve)
 
@@ -257,6 +258,8 @@ class Engine:
             return None, end.value
 
     def _deliver(self, program: Program, pixels: np.ndarray) -> None:
+        with self.current_work.doing("loading", jobs_of([program])):    # the hash may still be read
+            facts = program.facts
         task, due, notes = program.task, program.due[0], tuple(program.notes)
         if not program.next():
             self._close(program)
@@ -264,7 +267,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts=program.facts, notes=(*due.notes, *notes),
+            facts=facts, notes=(*due.notes, *notes),
         ))
         self._finish_if_empty(task)
 
@@ -283,6 +286,7 @@ class Engine:
 
     def _close(self, program: Program) -> None:
         program.drawing.close()
+        self.memory.unpin(program)
         self.programs.remove(program)
 
     def _finish_if_empty(self, task: Task) -> None:
