@@ -40,14 +40,14 @@ def sizes_expected() -> Iterator[None]:
         yield
     except KeyError as error:
         raise CheckpointError(f"the model lacks {error.args[0]}; the file is incomplete") from error
-    except (IndexError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (IndexError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError("the model has tensors of an unexpected size") from error
 
 
-def unet_part(tensors: Mapping[str, Tensor], published: Config) -> Part:
+def unet_part(tensors: Mapping[str, Tensor], config_of: Callable[[Mapping[str, Tensor]], Config]) -> Part:
     """The UNet of a whole file, in diffusers' names. Raises KeyError with the name of a missing tensor."""
     unet = section(tensors, UNET_PREFIX, "UNet")
-    return _converted(unet, unet_config(unet, published), convert_ldm_unet_checkpoint, UNET_PREFIX)
+    return _converted(unet, config_of(unet), convert_ldm_unet_checkpoint, UNET_PREFIX)
 
 
 def vae_part(tensors: Mapping[str, Tensor], published: Config) -> Part:
