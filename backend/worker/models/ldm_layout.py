@@ -91,12 +91,23 @@ def vae_config(tensors: Mapping[str, Tensor], published: Config) -> Config:
     }
 
 
+def unet_and_vae(components: Components, placement: Placement) -> tuple[nn.Module, nn.Module]:
+    """Both networks on the placement's device. Raises CheckpointError naming missing tensors."""
+    unet, vae = components["unet"], components["vae"]
+    return (
+        assemble(lambda: UNet2DConditionModel.from_config(dict(unet.config)), unet.tensors, placement.unet,
+                 placement.device),
+        assemble(lambda: AutoencoderKL.from_config(dict(vae.config)), _new_attention_names(vae.tensors), placement.vae,
+                 placement.device),
+    )
+
+
 def count(names: Mapping[str, object], pattern: str) -> int:
     """How many numbered modules there are: one more than the highest number that the pattern's group finds."""
     return 1 + max((int(found[1]) for name in names if (found := re.match(pattern, name))), default=-1)
 
 
-def new_attention_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _new_attention_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """VAE tensors with the attention names that diffusers has used since 2023."""
     renamed = {}
     for name, tensor in tensors.items():

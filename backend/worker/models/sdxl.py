@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
@@ -22,7 +21,6 @@ from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import clip, ldm_layout
-from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Components, Model, apply_emphasis
 from backend.worker.models.encoded import Encoded, Role, TextSettings
 from backend.worker.models.narrow_weights import compute_in
@@ -119,13 +117,7 @@ class SDXL(Model):
         device = placement.device
         if "text_encoder_2" not in components:
             raise CheckpointError("the folder has no text_encoder_2")
-        unet, vae = (
-            assemble(lambda: kind.from_config(dict(component.config)), component.tensors, dtype, device)
-            for kind, component, dtype in (
-                (UNet2DConditionModel, components["unet"], placement.unet),
-                (AutoencoderKL, components["vae"], placement.vae),
-            )
-        )
+        unet, vae = ldm_layout.unet_and_vae(components, placement)
         encoder = clip.text_encoder(components["text_encoder"], placement.text, device)
         encoder_2 = clip.projecting_text_encoder(components["text_encoder_2"], None, device)
         return cls(

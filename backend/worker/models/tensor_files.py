@@ -66,7 +66,7 @@ def read_table(path: Path) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A file: its names in the order in which they lie in it, the way to each tensor, and the bytes to read at a time."""
+    """A file: its names in the order in which they lie in it, the way to each, and how many bytes to read at a time."""
 
     names: Sequence[str]
     tensor: Callable[[str], Tensor]
