@@ -19,8 +19,9 @@ from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
 from backend.worker.models.assemble import assemble
-from backend.worker.models.base import Part
+from backend.worker.models.base import Component
 from backend.worker.models.ldm_layout import count
+from backend.worker.models.narrow_weights import compute_in
 
 Config = dict[str, Any]
 
@@ -112,17 +113,22 @@ def plain_text_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
 
 
-def text_encoder(part: Part, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def text_encoder(component: Component, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """CLIP's text encoder without a projection. Raises CheckpointError naming missing tensors."""
-    tensors = plain_text_names(part.tensors)
-    return assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(dict(part.config))), tensors, dtype, device)
+    tensors = plain_text_names(component.tensors)
+    return assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(dict(component.config))), tensors, dtype, device)
 
 
-def projecting_text_encoder(part: Part, dtype: torch.dtype, device: torch.device) -> nn.Module:
-    """A text encoder with the projection that pools a text. Raises CheckpointError naming missing tensors."""
-    return assemble(
-        lambda: CLIPTextModelWithProjection(CLIPTextConfig.from_dict(dict(part.config))), part.tensors, dtype, device
+def projecting_text_encoder(component: Component, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """A text encoder with the projection that pools a text; stored as its tensors are, computing in `dtype`.
+
+    Raises CheckpointError naming missing tensors.
+    """
+    config = component.config
+    encoder = assemble(
+        lambda: CLIPTextModelWithProjection(CLIPTextConfig.from_dict(dict(config))), component.tensors, None, device
     )
+    return compute_in(encoder, dtype)
 
 
 def tokenizer(checkpoint: Checkpoint, encoder: nn.Module) -> Tokenizer:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from backend.errors import OutOfMemory
-from backend.prompt.chunks import chunk
-from backend.request.request import Request
-from backend.worker.draw.work_items import DecodeLatent, EncodePicture
-from backend.worker.models.base import LATENT_SCALE, Model
+from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae import TILES, Tiles
@@ -29,6 +28,32 @@ SHORT = "in tiles: memory was short"
 SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
 
 Result = TypeVar("Result")
+Held = TypeVar("Held", Tensor, Encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodePicture:
+    """Encode pixels (H, W, 3), uint8 or float of the same range. Answered by a latent (C, h, w).
+
+    `kept`: others may ask for the same pixels. `tiling`: their opposite edges are neighbours.
+    """
+
+    pixels: np.ndarray
+    kept: bool = True
+    tiling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLatent:
+    """Decode a latent (C, h, w). Answered by RGB pixels, uint8 (H, W, 3)."""
+
+    latent: Tensor
+    tiling: bool = False
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], bool]:
+        """Latents of one kind can be decoded together."""
+        return tuple(self.latent.shape), self.tiling
 
 
 class Codec:
@@ -36,20 +61,14 @@ class Codec:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._texts, self._looks = _Kept(TEXT_BYTES), _Kept(LOOK_BYTES)
+        self._texts, self._looks = _Kept[Encoded](TEXT_BYTES), _Kept[Tensor](LOOK_BYTES)
 
-    def text(self, model: Model, request: Request, text: str) -> Tensor:
-        """The encoded prompt (T, D) under the request's clip skip and emphasis."""
-        key = (*model.identity, text, request.clip_skip, request.emphasis)
-
-        def encode() -> Tensor:
-            chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
-            return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
-
-        return self._texts.get(key, encode)
+    def text(self, model: Model, text: str, settings: TextSettings) -> Encoded:
+        """The encoded text of a prompt."""
+        return self._texts.get((model.identity, text, settings), lambda: model.encode_text(text, settings))
 
     def look(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
-        """The latent (C, H/8, W/8) of a picture: encoded once for all that ask; and a note."""
+        """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""
         notes = [""]
 
         def encode() -> Tensor:
@@ -58,7 +77,7 @@ class Codec:
 
         if not work.kept:
             return encode(), notes[0]
-        key = (*model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
+        key = (model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
         return self._looks.get(key, encode), notes[0]
 
     def _encoded(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
@@ -75,7 +94,7 @@ class Codec:
     def decode(self, model: Model, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
         """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
         latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
-        rows, columns = (side * LATENT_SCALE for side in latents.shape[-2:])
+        rows, columns = (side * model.latent_scale for side in latents.shape[-2:])
         with seamless(model.vae, works[0].tiling):
             if together := fitting(model.vae, "decode", (rows, columns)):
                 try:
@@ -103,14 +122,14 @@ class Codec:
         return SHORT
 
 
-class _Kept:
-    """Tensors by key, those used longest ago leaving first when they take more than `limit` bytes together."""
+class _Kept(Generic[Held]):
+    """Tensors or encodings by key, those used longest ago leaving first when they take more than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._bytes = limit, 0
-        self._held: OrderedDict[tuple, Tensor] = OrderedDict()
+        self._held: OrderedDict[tuple, Held] = OrderedDict()
 
-    def get(self, key: tuple, make: Callable[[], Tensor]) -> Tensor:
+    def get(self, key: tuple, make: Callable[[], Held]) -> Held:
         """What is held under the key, else what `make` gives."""
         if key not in self._held:
             self._held[key] = made = make()

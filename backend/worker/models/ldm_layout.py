@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.errors import CheckpointError
-from backend.worker.models.base import Part
+from backend.worker.device import Placement
+from backend.worker.models.assemble import assemble
+from backend.worker.models.base import Component, Components
 
 Config = dict[str, Any]
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
+PREFIXES = {UNET_PREFIX: "unet", VAE_PREFIX: "vae"}
+"""Of tensors' names, with the component that they belong to."""
 
 _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
@@ -44,13 +49,13 @@ def sizes_expected() -> Iterator[None]:
         raise CheckpointError("the model has tensors of an unexpected size") from error
 
 
-def unet_part(tensors: Mapping[str, Tensor], config_of: Callable[[Mapping[str, Tensor]], Config]) -> Part:
+def unet_component(tensors: Mapping[str, Tensor], config_of: Callable[[Mapping[str, Tensor]], Config]) -> Component:
     """The UNet of a whole file, in diffusers' names. Raises KeyError with the name of a missing tensor."""
     unet = section(tensors, UNET_PREFIX, "UNet")
     return _converted(unet, config_of(unet), convert_ldm_unet_checkpoint, UNET_PREFIX)
 
 
-def vae_part(tensors: Mapping[str, Tensor], published: Config) -> Part:
+def vae_component(tensors: Mapping[str, Tensor], published: Config) -> Component:
     """The VAE of a whole file, in diffusers' names. Raises KeyError with the name of a missing tensor."""
     vae = section(tensors, VAE_PREFIX, "VAE")
     return _converted(vae, vae_config(vae, published), convert_ldm_vae_checkpoint, VAE_PREFIX)
@@ -121,5 +126,5 @@ def _converted(
     config: Config,
     convert: Callable[[dict[str, Tensor], Config], dict[str, Tensor]],
     prefix: str,
-) -> Part:
-    return Part(config, convert({prefix + name: tensor for name, tensor in tensors.items()}, config))
+) -> Component:
+    return Component(config, convert({prefix + name: tensor for name, tensor in tensors.items()}, config))

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.prompt.chunks import Chunk, chunk, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
@@ -23,8 +22,8 @@ from backend.worker.device import Placement
 from backend.worker.models import clip, ldm_layout
 from backend.worker.models.base import Component, Components, Model, apply_emphasis
 from backend.worker.models.encoded import Encoded, Role, TextSettings
-from backend.worker.models.narrow_weights import compute_in
 from backend.worker.models.preview_colours import Published, preview_factors
+from backend.worker.models.tensor_files import Format
 
 Config = dict[str, Any]
 
@@ -89,7 +88,16 @@ class SDXLTextSettings(TextSettings):
 class SDXL(Model):
     """A Stable Diffusion XL checkpoint. `Encoded.pooled` holds the pooled text and, behind it, the six sizes."""
 
+    prefixes: ClassVar[Mapping[str, str]] = ldm_layout.PREFIXES | {
+        TEXT_PREFIX: "text_encoder", TEXT_2_PREFIX: "text_encoder_2",
+    }
+
     tokenizer: Tokenizer
+
+    @classmethod
+    def formats(cls, placement: Placement) -> dict[str, Format]:
+        """See `Model.formats`. The second text encoder, most of a gigabyte, stays as narrow as its file."""
+        return super().formats(placement) | {"text_encoder_2": Format(placement.device, placement.text, narrow=True)}
 
     @classmethod
     def split(cls, tensors: Mapping[str, Tensor]) -> Components:
@@ -103,8 +111,8 @@ class SDXL(Model):
                 return sdxl_unet_config(unet, config_2["projection_dim"])
 
             return {
-                "unet": ldm_layout.unet_part(tensors, unet_config),
-                "vae": ldm_layout.vae_part(tensors, VAE),
+                "unet": ldm_layout.unet_component(tensors, unet_config),
+                "vae": ldm_layout.vae_component(tensors, VAE),
                 "text_encoder": Component(clip.text_config(text), text),
                 "text_encoder_2": Component(config_2, clip.open_clip_names(text_2)),
             }
@@ -113,16 +121,14 @@ class SDXL(Model):
     def build(
         cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
     ) -> Self:
-        """See `Model.build`. The second text encoder stays as narrow as its file, and computes in the text's format."""
+        """See `Model.build`. The second text encoder computes in the text's format, in whatever it is kept."""
         device = placement.device
-        if "text_encoder_2" not in components:
-            raise CheckpointError("the folder has no text_encoder_2")
         unet, vae = ldm_layout.unet_and_vae(components, placement)
         encoder = clip.text_encoder(components["text_encoder"], placement.text, device)
-        encoder_2 = clip.projecting_text_encoder(components["text_encoder_2"], None, device)
+        encoder_2 = clip.projecting_text_encoder(components["text_encoder_2"], placement.text, device)
         return cls(
             checkpoint=checkpoint, placement=placement,
-            text_encoders=(encoder, compute_in(encoder_2, placement.text)), denoiser=unet, vae=vae,
+            text_encoders=(encoder, encoder_2), denoiser=unet, vae=vae,
             parametrisation=parametrisation, tokenizer=clip.tokenizer(checkpoint, encoder),
             preview_factors=preview_factors(vae, COLOURS),
         )

@@ -30,17 +30,21 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Where a tensor goes and in which number format; `narrow` keeps the file's where that takes fewer bytes."""
+    """Where a tensor goes and in which number format: None keeps the file's, `narrow` where that takes fewer bytes."""
 
     device: torch.device
-    dtype: torch.dtype
+    dtype: torch.dtype | None
     narrow: bool = False
 
     def brought(self, tensor: Tensor) -> Tensor:
         """A copy that does not hang on the file; convolution kernels have the channels last, see `assemble`."""
         order = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
-        kept = not tensor.is_floating_point() or self.narrow and tensor.dtype.itemsize < self.dtype.itemsize
-        return tensor.to(self.device, tensor.dtype if kept else self.dtype, copy=True, memory_format=order)
+        return tensor.to(self.device, self._dtype(tensor), copy=True, memory_format=order)
+
+    def _dtype(self, tensor: Tensor) -> torch.dtype:
+        if self.dtype is None or not tensor.is_floating_point():
+            return tensor.dtype
+        return tensor.dtype if self.narrow and tensor.dtype.itemsize < self.dtype.itemsize else self.dtype
 
 
 Formats = Callable[[str], Format | None]
@@ -49,6 +53,7 @@ Formats = Callable[[str], Format | None]
 
 def read_tensors(path: Path, formats: Formats) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .ckpt file that `formats` asks for. Raises CheckpointError."""
+    read_shapes(path)           # refuses what is cut off and would crash the process when it is mapped
     waiting = [(name, wanted) for name in _opened(path).names if (wanted := formats(name))]
     read: dict[str, Tensor] = {}
     while waiting:
@@ -58,8 +63,7 @@ def read_tensors(path: Path, formats: Formats) -> dict[str, Tensor]:
 
 def read_table(path: Path) -> Mapping[str, Any]:
     """All that a .safetensors file or a pickle of tensors holds, with tables in tables. Raises CheckpointError."""
-    if _is_safetensors(path):
-        read_shapes(path)
+    read_shapes(path)
     loaded = _reading(path, load_file if _is_safetensors(path) else _unpickle)
     return loaded if isinstance(loaded, Mapping) else {}
 
@@ -87,7 +91,6 @@ def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[
 
 def _opened(path: Path) -> _Opened:
     if _is_safetensors(path):
-        read_shapes(path)                       # a cut-off file would crash the process when it is mapped
         file = _reading(path, lambda path: safe_open(path, "pt"))
         return _Opened(file.offset_keys(), file.get_tensor)
     loaded = _reading(path, _unpickle)
