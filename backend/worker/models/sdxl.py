@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.messages import Checkpoint
-from backend.prompt.chunks import Chunk, chunk, pad_after_end
+from backend.prompt.chunks import CHUNK_LENGTH, Chunk, chunk, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
@@ -84,6 +84,9 @@ class SDXLTextSettings(TextSettings):
     zeroes_empty: bool = True
 
 
+PLAIN = SDXLTextSettings()
+
+
 @dataclass(eq=False, kw_only=True)
 class SDXL(Model):
     """A Stable Diffusion XL checkpoint. `Encoded.pooled` holds the pooled text and, behind it, the six sizes."""
@@ -141,19 +144,31 @@ class SDXL(Model):
             zeroes_empty=request.sdxl_zero_negative,
         )
 
-    def encode_text(self, text: str, settings: TextSettings = SDXLTextSettings()) -> Encoded:
+    def encode_text(self, text: str, settings: SDXLTextSettings = PLAIN) -> Encoded:
         """See `Model.encode_text`: tokens (77n, 768 + 1280) of n chunks, pooled (1280 + 6,) of the first of them."""
-        settings = settings if isinstance(settings, SDXLTextSettings) else SDXLTextSettings(**vars(settings))
         chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis)
+        if text == "" and settings.role == "uncond" and settings.zeroes_empty:
+            tokens, pooled = self._nothing(len(chunks))
+        else:
+            tokens, pooled = self._read(chunks, settings)
+        sizes = torch.tensor([*settings.size, *settings.crop, *settings.size], device=self.device)
+        return Encoded(tokens, torch.cat([pooled, sizes.float()]))
+
+    def _nothing(self, chunks: int) -> tuple[Tensor, Tensor]:
+        """Zeros as long as the encoding of so many chunks: tokens and pooled."""
+        encoder, encoder_2 = self.text_encoders
+        width = encoder.config.hidden_size + encoder_2.config.hidden_size
+        length = chunks * (CHUNK_LENGTH + 2)
+        return (torch.zeros(length, width, device=self.device),
+                torch.zeros(encoder_2.config.projection_dim, device=self.device))
+
+    def _read(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> tuple[Tensor, Tensor]:
+        """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis."""
         multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
         narrow = self._clip_l(chunks, settings)
         wide, pooled = self._open_clip(chunks)
         halves = [apply_emphasis(z.float(), multipliers, settings.emphasis) for z in (narrow, wide)]
-        tokens, pooled = torch.cat(halves, dim=-1).flatten(0, 1), pooled[0].float()                     # (77n, C), (P,)
-        if settings.zeroes_empty and settings.role == "uncond" and text == "":
-            tokens, pooled = torch.zeros_like(tokens), torch.zeros_like(pooled)
-        sizes = torch.tensor([*settings.size, *settings.crop, *settings.size], device=self.device)
-        return Encoded(tokens, torch.cat([pooled, sizes.float()]))
+        return torch.cat(halves, dim=-1).flatten(0, 1), pooled[0].float()
 
     def _clip_l(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> Tensor:
         """(n, 77, C): the last layer but one, or with `skips_clip_l` the one that clip skip counts to. Never normed."""
