@@ -63,7 +63,7 @@ def encode_tiled(vae: nn.Module, pixels: Pixels, tiles: Tiles, wrap: bool = Fals
     for top, left in tiles.places(rows, columns):
         y, x = top * cell, left * cell
         part = image[:, :, y : y + side, x : x + side].to(vae.device)
-        mixed.add(encode_image(vae, part.float() / 127.5 - 1, None).cpu(), top, left)
+        mixed.add(encode_image(vae, part.float() / 127.5 - 1).cpu(), top, left)
     return _cut(mixed.whole(), around).to(vae.device)
 
 
