@@ -22,7 +22,8 @@ def write_sdxl(file: Path) -> Path:
     with torch.device("meta"):
         networks = ldm.Networks(
             UNet2DConditionModel.from_config(sdxl.UNET), AutoencoderKL.from_config(sdxl.VAE),
-            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)), CLIPTextModelWithProjection(CLIPTextConfig(**clip.OPEN_CLIP_BIG_G)),
+            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
+            CLIPTextModelWithProjection(CLIPTextConfig(**clip.OPEN_CLIP_BIG_G)),
         )
         tensors = {name: tensor for name, tensor in ldm.layout(networks).items() if tensor.is_floating_point()}
     file.parent.mkdir(parents=True, exist_ok=True)

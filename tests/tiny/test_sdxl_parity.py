@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ from backend.worker.draw.init_image import Source
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded
 from backend.worker.models.memory import Memory
-from backend.worker.models.sdxl import SDXL, SIZES
-from tests.tiny.ldm import layout, save_folder, tiny_sdxl
+from backend.worker.models.sdxl import SIZES
+from tests.tiny.ldm import save_folder, tiny_sdxl
 from tests.tiny.test_img2img_parity import INIT, STEPS, easels
 from tests.tiny.test_init_image import MASK, picture, png
 
@@ -143,7 +142,7 @@ def test_inpainting_equals_diffusers(models: dict[str, Model], key: str, strengt
     source = Source.prepare(request, {INIT: png(picture(64, 64)), MASK: png(marked())}, model.latent_scale)
     pipeline, latent = pipeline_of(StableDiffusionXLInpaintPipeline, model), model.encode(source.pixels[None])
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(request.seed))
-    cells = torch.from_numpy(source.latent_mask)
+    cells = torch.from_numpy(source.latent_mask(model.latent_scale))
 
     def held(pipe: Any, step: int, timestep: Any, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         kept = latent + noise * pipe.scheduler.sigmas[pipe.scheduler.step_index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -141,3 +142,9 @@ def tokenizer(checkpoint: Checkpoint, encoder: nn.Module) -> Tokenizer:
     if max(found.start, found.end) >= encoder.config.vocab_size:
         raise CheckpointError("its text encoder knows fewer words than its tokenizer")
     return found
+
+
+def open_clip_tokenizer(clip: Tokenizer) -> Tokenizer:
+    """OpenCLIP's for an encoder of CLIP's own words; for others, the same words with OpenCLIP's padding."""
+    own = Tokenizer.open_clip()
+    return own if clip.end == own.end else replace(clip, pad=0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.messages import Checkpoint
-from backend.prompt.chunks import CHUNK_LENGTH, Chunk, chunk, pad_after_end
+from backend.prompt.chunks import CHUNK_LENGTH, Chunk, chunk, equally_many, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
@@ -96,6 +96,7 @@ class SDXL(Model):
     }
 
     tokenizer: Tokenizer
+    tokenizer_2: Tokenizer
 
     @classmethod
     def formats(cls, placement: Placement) -> dict[str, Format]:
@@ -129,10 +130,10 @@ class SDXL(Model):
         unet, vae = ldm_layout.unet_and_vae(components, placement)
         encoder = clip.text_encoder(components["text_encoder"], placement.text, device)
         encoder_2 = clip.projecting_text_encoder(components["text_encoder_2"], placement.text, device)
+        tokenizer = clip.tokenizer(checkpoint, encoder)
         return cls(
-            checkpoint=checkpoint, placement=placement,
-            text_encoders=(encoder, encoder_2), denoiser=unet, vae=vae,
-            parametrisation=parametrisation, tokenizer=clip.tokenizer(checkpoint, encoder),
+            checkpoint=checkpoint, placement=placement, text_encoders=(encoder, encoder_2), denoiser=unet, vae=vae,
+            parametrisation=parametrisation, tokenizer=tokenizer, tokenizer_2=clip.open_clip_tokenizer(tokenizer),
             preview_factors=preview_factors(vae, COLOURS),
         )
 
@@ -146,46 +147,48 @@ class SDXL(Model):
 
     def encode_text(self, text: str, settings: SDXLTextSettings = PLAIN) -> Encoded:
         """See `Model.encode_text`: tokens (77n, 768 + 1280) of n chunks, pooled (1280 + 6,) of the first of them."""
-        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis)
-        if text == "" and settings.role == "uncond" and settings.zeroes_empty:
-            tokens, pooled = self._nothing(len(chunks))
-        else:
-            tokens, pooled = self._read(chunks, settings)
+        nothing = text == "" and settings.role == "uncond" and settings.zeroes_empty
+        tokens, pooled = self._nothing() if nothing else self._read(text, settings)
         sizes = torch.tensor([*settings.size, *settings.crop, *settings.size], device=self.device)
         return Encoded(tokens, torch.cat([pooled, sizes.float()]))
 
-    def _nothing(self, chunks: int) -> tuple[Tensor, Tensor]:
-        """Zeros as long as the encoding of so many chunks: tokens and pooled."""
-        encoder, encoder_2 = self.text_encoders
-        width = encoder.config.hidden_size + encoder_2.config.hidden_size
-        length = chunks * (CHUNK_LENGTH + 2)
-        return (torch.zeros(length, width, device=self.device),
-                torch.zeros(encoder_2.config.projection_dim, device=self.device))
+    def _nothing(self) -> tuple[Tensor, Tensor]:
+        """Zeros as long as the encoding of one chunk: tokens and pooled."""
+        configs = [encoder.config for encoder in self.text_encoders]
+        width = sum(config.hidden_size for config in configs)
+        return (torch.zeros(CHUNK_LENGTH + 2, width, device=self.device),
+                torch.zeros(configs[1].projection_dim, device=self.device))
 
-    def _read(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> tuple[Tensor, Tensor]:
+    def _read(self, text: str, settings: SDXLTextSettings) -> tuple[Tensor, Tensor]:
         """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis."""
-        multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
+        tokenizers = (self.tokenizer, self.tokenizer_2)
+        chunks, chunks_2 = equally_many([chunk(text, each, emphasis=settings.emphasis) for each in tokenizers])
         narrow = self._clip_l(chunks, settings)
-        wide, pooled = self._open_clip(chunks)
-        halves = [apply_emphasis(z.float(), multipliers, settings.emphasis) for z in (narrow, wide)]
+        wide, pooled = self._open_clip(chunks_2)
+        halves = [
+            apply_emphasis(z.float(), self._tensor([chunk.multipliers for chunk in read]), settings.emphasis)
+            for z, read in ((narrow, chunks), (wide, chunks_2))
+        ]
         return torch.cat(halves, dim=-1).flatten(0, 1), pooled[0].float()
 
     def _clip_l(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> Tensor:
         """(n, 77, C): the last layer but one, or with `skips_clip_l` the one that clip skip counts to. Never normed."""
-        encoder = self.text_encoders[0]
-        tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.device)                   # (n, 77)
-        states = encoder(input_ids=tokens, output_hidden_states=True).hidden_states
+        tokens = self._tensor([chunk.tokens for chunk in chunks])                                       # (n, 77)
+        states = self.text_encoders[0](input_ids=tokens, output_hidden_states=True).hidden_states
         skip = settings.clip_skip if settings.skips_clip_l else 2
         return states[-min(skip, len(states))]
 
     def _open_clip(self, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         """(n, 77, C) of the last layer but one, and (n, P): the projected vector of each chunk's first end token."""
-        padding = replace(self.tokenizer, pad=0)
-        tokens = torch.tensor([pad_after_end(chunk.tokens, padding) for chunk in chunks], device=self.device)
-        output = self.text_encoders[1](input_ids=tokens, output_hidden_states=True)
-        ends = (tokens == self.tokenizer.end).int().argmax(dim=-1)
+        encoder, tokenizer = self.text_encoders[1], self.tokenizer_2
+        tokens = self._tensor([pad_after_end(chunk.tokens, tokenizer) for chunk in chunks])             # (n, 77)
+        output = encoder(input_ids=tokens, output_hidden_states=True)
+        ends = (tokens == tokenizer.end).int().argmax(dim=-1)
         at_end = output.last_hidden_state[torch.arange(len(tokens), device=self.device), ends]
-        return output.hidden_states[-2], self.text_encoders[1].text_projection(at_end)
+        return output.hidden_states[-2], encoder.text_projection(at_end)
+
+    def _tensor(self, values: Sequence[Sequence[float]]) -> Tensor:
+        return torch.tensor(values, device=self.device)
 
     @property
     def sees_masks(self) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,7 +55,8 @@ Formats = Callable[[str], Format | None]
 def read_tensors(path: Path, formats: Formats) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .ckpt file that `formats` asks for. Raises CheckpointError."""
     read_shapes(path)           # refuses what is cut off and would crash the process when it is mapped
-    waiting = [(name, wanted) for name in _opened(path).names if (wanted := formats(name))]
+    with _opened(path) as opened:
+        waiting = [(name, wanted) for name in opened.names if (wanted := formats(name))]
     read: dict[str, Tensor] = {}
     while waiting:
         waiting = waiting[_read_portion(path, waiting, read) :]
@@ -79,26 +81,30 @@ class _Opened:
 
 def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[str, Tensor]) -> int:
     """Add to `read` the first of what is waited for, one portion; how many these are."""
-    opened, mapped = _opened(path), 0
-    for number, (name, wanted) in enumerate(waiting):
-        if mapped > opened.portion:
-            return number
-        stored = _reading(path, lambda _, name=name: opened.tensor(name))
-        mapped += stored.nbytes
-        read[name] = wanted.brought(stored)
+    mapped = 0
+    with _opened(path) as opened:
+        for number, (name, wanted) in enumerate(waiting):
+            if mapped > opened.portion:
+                return number
+            stored = _reading(path, lambda _, name=name: opened.tensor(name))
+            mapped += stored.nbytes
+            read[name] = wanted.brought(stored)
     return len(waiting)
 
 
-def _opened(path: Path) -> _Opened:
+@contextmanager
+def _opened(path: Path) -> Iterator[_Opened]:
+    """The mapping ends with the context; tensors that are left of it keep it."""
     if _is_safetensors(path):
-        file = _reading(path, lambda path: safe_open(path, "pt"))
-        return _Opened(file.offset_keys(), file.get_tensor)
+        with _reading(path, lambda path: safe_open(path, "pt")) as file:
+            yield _Opened(file.offset_keys(), file.get_tensor)
+        return
     loaded = _reading(path, _unpickle)
     inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
     tensors = {name: value for name, value in inner.items() if isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError("the file holds no tensors")
-    return _Opened(list(tensors), tensors.__getitem__, PORTION if is_zipfile(path) else math.inf)
+    yield _Opened(list(tensors), tensors.__getitem__, PORTION if is_zipfile(path) else math.inf)
 
 
 def _is_safetensors(path: Path) -> bool:
