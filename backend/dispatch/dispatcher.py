@@ -18,8 +18,8 @@ from backend.settings import Policy
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
-from backend.store.records import Image, Live, Status
 from backend.store.uploads import Uploads
+from backend.store.views import Image, Live, Status
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
-from backend import Backend
+from backend import Door
 from backend.http.async_watch import Changes
-from backend.http.dependencies import Bells, FrontDoor, Owner
+from backend.http.dependencies import Bells, FrontDoor
 
 HEARTBEAT = 15.0    # seconds; proxies drop streams that stay silent longer
 router = APIRouter()
@@ -20,18 +20,18 @@ router = APIRouter()
 
 @router.get("/easel/events")
 async def events(
-    backend: FrontDoor, changes: Bells, owner: Owner, cursor: int = 0, last_event_id: Annotated[str, Header()] = ""
+    door: FrontDoor, changes: Bells, cursor: int = 0, last_event_id: Annotated[str, Header()] = ""
 ) -> StreamingResponse:
     """A stream that starts after `cursor` (0: with the state of now), or where a broken connection ended."""
     start = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else max(cursor, 0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(backend, changes, owner, start), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_stream(door, changes, start), media_type="text/event-stream", headers=headers)
 
 
-async def _stream(backend: Backend, changes: Changes, owner: str, cursor: int) -> AsyncIterator[str]:
+async def _stream(door: Door, changes: Changes, cursor: int) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
-    async for _ in changes.ticks(owner, HEARTBEAT):
-        cursor, news = await to_thread.run_sync(backend.watch, owner, cursor, 0.0)
+    async for _ in changes.ticks(door, HEARTBEAT):
+        cursor, news = await to_thread.run_sync(door.watch, cursor, 0.0)
         yield _frames(news, cursor) if news else ": here\n\n"
 
 

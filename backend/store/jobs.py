@@ -23,9 +23,9 @@ from backend.request.request import Request
 from backend.store.database import Database
 from backend.store.fair_scheduler import Waiting, running_order
 from backend.store.history import images_of, last_place, new_id, stored_request
-from backend.store.records import ENDED, Glance, Image, Job, State
 from backend.store.tables import ImageRow, JobRow, now
 from backend.store.uploads import FIELDS_OF_PICTURES
+from backend.store.views import ENDED, Glance, Image, Job, State
 
 MAX_ATTEMPTS = 2                # the second worker that dies over a job is the last
 GLANCE_PROMPT = 200             # characters

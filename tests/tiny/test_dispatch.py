@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from backend import Backend
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
+from tests.guest import Guest
 from tests.tiny import fake_worker
-from tests.tiny.house import Guest, open_house, submit, until
+from tests.tiny.house import open_house, submit, until
 
 # Where a worker is killed, and the seed of that test's job, which tells its files apart.
 PLACES = {"load": 100, "start": 200, "step:1": 300, "step:3": 400, "picture:0": 500, "step:5": 600, "picture:1": 700, "done": 800}
@@ -32,7 +32,7 @@ def light_start() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """One house for most tests, because each start of a process takes its time."""
     backend = open_house(tmp_path_factory.mktemp("house"))
     yield backend
@@ -40,12 +40,12 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def house(backend: Backend) -> Guest:
+def house(backend: Guest) -> Guest:
     return Guest(backend, secrets.token_hex(4))
 
 
 @pytest.fixture
-def other(backend: Backend) -> Guest:
+def other(backend: Guest) -> Guest:
     return Guest(backend, secrets.token_hex(4))
 
 
@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def worker_pid(house: Guest) -> int:
-    return until(lambda: house.backend._dispatcher._lines[0]._handle).pid
+    return until(lambda: house._components.dispatcher._lines[0]._handle).pid
 
 
 def running(house: Guest, job: str) -> bool:
@@ -75,7 +75,7 @@ def test_a_job_from_submit_to_picture(house):
         assert path.name == image.name and "hello" in image.infotext and "abababab" in image.infotext
         assert house.backend.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
     assert house.images()[0].index == 1
-    assert house.backend._catalog.hashes == {"demo": "ab" * 32}
+    assert house._components.catalog.hashes == {"demo": "ab" * 32}
     assert house.backend.status().workers[0].device == "fake"
 
 
@@ -229,7 +229,7 @@ def test_owners_do_not_see_each_other(house, other):
         with pytest.raises(NotFound):
             call(image.id)
     assert other.jobs() == other.images() == other.queue() == []
-    assert not any(house.owner in str(event) or job.id in str(event) for event in other.watch(cursor=0)[1])
+    assert not any(house.user.id in str(event) or job.id in str(event) for event in other.watch(cursor=0)[1])
 
 
 # ---- crashes ----
@@ -257,7 +257,7 @@ def test_killed_at_any_moment_the_job_ends_done_once_with_the_same_pictures(hous
     after = house.wait(later.id)
     assert (after.state, after.attempts) == ("done", 0) and after.started >= done.started
     outputs = house.backend.settings.outputs
-    mine = {name: data for name, data in files(outputs / "users" / house.owner).items() if name in undisturbed}
+    mine = {name: data for name, data in files(outputs / "users" / house.user.name).items() if name in undisturbed}
     assert len(mine) == 2 and all(data == undisturbed[name] for name, data in mine.items())
     assert not list(outputs.rglob("*.easel-tmp"))
 
@@ -330,7 +330,7 @@ def test_a_full_disk_fails_the_job_and_retry_makes_what_is_missing(house, monkey
 
 def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch):
     monkeypatch.setattr("backend.dispatch.recorder.RETRY_SECONDS", 0.05)
-    finish, refusals = house.backend._jobs.finish, []
+    finish, refusals = house._components.jobs.finish, []
 
     def refuse(*arguments: object) -> object:
         if len(refusals) < 3:
@@ -338,7 +338,7 @@ def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch)
             raise StorageError("The database could not be written: disk full.")
         return finish(*arguments)
 
-    monkeypatch.setattr(house.backend._jobs, "finish", refuse)
+    monkeypatch.setattr(house._components.jobs, "finish", refuse)
     job = house.submit()
     assert house.wait(job.id).state == "done"
     assert "disk full" in refusals[-1][0]
@@ -375,7 +375,7 @@ def test_a_service_manager_that_ends_all_processes_costs_no_attempt(tmp_path):
     house = open_house(tmp_path)
     job = submit(house, "slow=0.2", batch_count=2)
     until(lambda: house.live(job.id) and house.live(job.id).step)
-    os.kill(worker_pid(Guest(house, "local")), signal.SIGTERM)
+    os.kill(worker_pid(house), signal.SIGTERM)
     time.sleep(0.5)
     assert house.job(job.id).attempts == 0
     house.close()
@@ -396,7 +396,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
             "    house = open_house(Path(sys.argv[1]))\n"
             "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
             "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
-            "    print(house._dispatcher._lines[0]._handle.pid, flush=True); time.sleep(60)\n")
+            "    print(house._components.dispatcher._lines[0]._handle.pid, flush=True); time.sleep(60)\n")
     script = tmp_path / "front.py"
     script.write_text(code)
     root = str(Path(fake_worker.__file__).parents[2])
@@ -416,13 +416,14 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
 
 def test_pictures_come_back_after_the_database_is_lost(tmp_path):
     house = open_house(tmp_path)
-    job = submit(house, "a red circle", batch_count=2, owner="ann")
-    before = house.wait(job.id, "ann", timeout=30).images
+    ann = Guest(house, "ann")
+    before = ann.wait(submit(ann, "a red circle", batch_count=2).id).images
     house.close()
     (tmp_path / "data" / "easel.db").write_bytes(b"\0" * 5000)
     house = open_house(tmp_path)
-    until(lambda: len(house.images("ann")) == 2)
+    ann = Guest(house, "ann")
+    until(lambda: len(ann.images()) == 2)
     until(lambda: len(house.status().notices) == 2)
     assert "easel.db.broken-" in house.status().notices[0] and "2 pictures" in house.status().notices[1]
-    assert {image.infotext for image in house.images("ann")} == {image.infotext for image in before}
+    assert {image.infotext for image in ann.images()} == {image.infotext for image in before}
     house.close()
