@@ -17,17 +17,19 @@ from backend.image.file_names import WORDS as NAME_WORDS
 from backend.messages import Checkpoint
 from backend.request.field import Field
 from backend.request.preferences import STARTS
+from backend.request.record import place as record_place
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.views import LOCAL, Image, Job, Live, State, Status, User, Worker
+from backend.table import Table
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
     from backend.facade.door import Door
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "Door", "EaselError", "Field", "Image",
-           "InvalidRequest", "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "User",
-           "UserError", "Worker"]
+           "InvalidRequest", "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "Table",
+           "User", "UserError", "Worker", "record_place"]
 
 
 def __getattr__(name: str) -> Any:

@@ -82,10 +82,17 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16"."""
+    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16".
+
+    `notices` are what people should know of how it started: extensions that were left out. `memory` in bytes and
+    `speed` in operations per second are the device's own; 0 where they are not known.
+    """
 
     device: str
     dtype: str
+    notices: tuple[str, ...] = ()
+    memory: int = 0
+    speed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

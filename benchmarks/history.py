@@ -96,5 +96,5 @@ def _image(dice: random.Random, vocabulary: list[str], number: int) -> dict[str,
             f"CFG scale: 7, Seed: {seed}, Size: 512x512, Model: model {number % 7}")
     model, sampler = labels(text)
     return {"id": f"i{number}", "job": f"j{number}", "index": 0, "owner": LOCAL.id, "path": f"{number}.png",
-            "width": 512, "height": 512, "seed": seed, "infotext": text, "format": "png", "model": model, "sampler": sampler,
-            "created": START + timedelta(minutes=number), "starred": number % 50 == 0}
+            "width": 512, "height": 512, "seed": seed, "infotext": text, "format": "png", "model": model,
+            "sampler": sampler, "created": START + timedelta(minutes=number), "starred": number % 50 == 0}

@@ -14,7 +14,7 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
 from backend.settings import HOME
 from backend.worker.device import Placement, place
-from backend.worker.models import sd1, vae
+from backend.worker.models import clip, sd1, vae
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 
@@ -36,7 +36,7 @@ def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
     unet = UNet2DConditionModel.from_config(sd1.UNET)
     unet.to(placement.device, placement.unet, memory_format=torch.channels_last)
     autoencoder = AutoencoderKL.from_config(sd1.VAE).to(placement.device, placement.vae)
-    text = CLIPTextModel(CLIPTextConfig(**sd1.TEXT, bos_token_id=49406, eos_token_id=49407))
+    text = CLIPTextModel(CLIPTextConfig(**clip.CLIP_L, bos_token_id=49406, eos_token_id=49407))
     text.to(placement.device, placement.text)
     for network in (unet, autoencoder, text):
         network.eval().requires_grad_(False)

@@ -21,7 +21,8 @@ import torch
 from PIL import Image
 
 from backend.messages import Event, Failed, Picture, Run, UpscalerFile
-from backend.request.request import EXTRAS, Request
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine

@@ -37,7 +37,7 @@ from backend.messages import (
     Skipped,
     Stop,
 )
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
 from backend.store.views import Worker, WorkerState
@@ -186,6 +186,7 @@ class Supervisor:
             case Ready():
                 self._false_starts = 0
                 self._services.notice(self._worker.name, "")
+                self._services.notice(f"extensions of {self._worker.name}", " ".join(event.notices))
                 self._show("ready", device=event.device, dtype=event.dtype)
                 self.poke()
             case Refused():

@@ -31,12 +31,12 @@ class Handle(Protocol):
 
 
 class ProcessHandle:
-    """A worker process on this machine. `module` has main(connection, device, policy)."""
+    """A worker process on this machine. `module` has main(connection, device, policy, extensions)."""
 
-    def __init__(self, module: str, device: str, policy: str) -> None:
+    def __init__(self, module: str, device: str, policy: str, extensions: tuple[str, ...] = ()) -> None:
         context = multiprocessing.get_context("spawn")     # no threads, locks or open files of the front in the worker
         self._connection, theirs = context.Pipe()
-        arguments = (module, theirs, device, policy)
+        arguments = (module, theirs, device, policy, extensions)
         self._sending = threading.Lock()
         self._process = context.Process(target=run_worker, args=arguments, daemon=True, name=f"easel-{device}")
         self._process.start()
@@ -83,11 +83,11 @@ class ProcessHandle:
         return "it was killed, perhaps because memory ran out" if name == "SIGKILL" else f"it was ended by {name}"
 
 
-def run_worker(module: str, connection: Connection, device: str, policy: str) -> None:
+def run_worker(module: str, connection: Connection, device: str, policy: str, extensions: tuple[str, ...]) -> None:
     """The first thing that a worker process runs. Ctrl+C and the system's "stop" are for the front."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _wait_for_the_front)
-    importlib.import_module(module).main(connection, device, policy)
+    importlib.import_module(module).main(connection, device, policy, extensions)
 
 
 def _wait_for_the_front(number: int, frame: FrameType | None) -> None:

@@ -55,6 +55,10 @@ class Backend:
         workers = {device: partial(self._new_worker, device) for device in self.settings.device.split(",")}
         self._components.dispatcher.start(workers, self.settings.policy)
 
+    def tell(self, text: str) -> None:
+        """A notice for everybody, until this Easel ends."""
+        self._components.dispatcher.add_notice(text)
+
     def restart_workers(self) -> None:
         """Give workers that have failed to start another try."""
         self._components.dispatcher.restart()
@@ -114,7 +118,7 @@ class Backend:
         return self._components.dispatcher.status()
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy)
+        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.extensions)
 
 
 def _opened(settings: Settings, catalog: Catalog | None) -> tuple[Components, Rescue | None]:

@@ -13,7 +13,8 @@ from backend.image.postprocessing import extras_request
 from backend.messages import Checkpoint
 from backend.request.output_size import settled
 from backend.request.preferences import settings
-from backend.request.request import EXTRAS, Request
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
 from backend.store.views import User
 
 

@@ -21,10 +21,11 @@ from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.postprocessing import done
-from backend.request.field import MAX_PROMPT, clean
-from backend.request.request import EXTRAS, FIELDS, PIXEL_UPSCALERS
+from backend.request.field import MAX_PROMPT, Field, clean
+from backend.request.request import FIELDS, PIXEL_UPSCALERS
+from backend.request.rules import EXTRAS
 
-BY_NAME = {field.api_name: field for field in FIELDS.values() if field.group == "extras"}
+BY_NAME: Mapping[str, Field] = FIELDS.by(lambda field: field.api_name if field.group == "extras" else "")
 READ_HERE = ("resize_mode", "show_extras_results", "image", "imageList")
 FACTOR = 2.0                # AUTOMATIC1111's API upscales by this where a client says nothing, its page by 4
 SIDE = 512                  # and to this

@@ -15,7 +15,8 @@ from backend.prompt.styles import apply_styles
 from backend.prompt.variants import Parts, VariantError, is_plain, parse
 from backend.prompt_library.styles_csv import Style, shown
 from backend.request.field import MAX_PROMPT
-from backend.request.request import EXTRAS, RESOLVED, Request
+from backend.request.request import RESOLVED, Request
+from backend.request.rules import EXTRAS
 
 MAX_PICTURES = 1_000        # that one job may make when its pictures have prompts of their own
 MAX_LETTERS = 5_000_000     # in all these prompts together: they are kept with the job

@@ -37,7 +37,7 @@ from backend.messages import (
 STEPS = 3
 
 
-def main(connection: Connection, device: str, policy: str) -> None:
+def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...] = ()) -> None:
     if os.environ.get("EASEL_FAKE") == "refuse":
         sys.exit(3)
     Fake(connection).run()

@@ -22,14 +22,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog.checkpoints import Catalog, checkpoint_hash
+from backend.catalog.checkpoints import Catalog
 from backend.catalog.families import LOADABLE
+from backend.catalog.fingerprints import sha256_of
 from backend.errors import CheckpointError, EaselError
 from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
 from backend.request.request import EMPHASIS
 from backend.worker.device import place
-from backend.worker.models import sd1, vae
+from backend.worker.models import clip, ldm_layout, sd1, vae
 from backend.worker.models.base import Model, apply_emphasis
 from backend.worker.models.loader import FAMILIES, load
 from backend.worker.models.memory import Memory, out_of_memory
@@ -106,7 +107,7 @@ def test_half_precision_file_is_loaded_in_the_asked_format(tmp_path: Path, netwo
 def test_networks_are_frozen_and_know_their_hash(model: Model) -> None:
     assert not any(network.training for network in model.networks())
     assert not any(p.requires_grad for network in model.networks() for p in network.parameters())
-    assert model.sha256 == model.checkpoint.sha256 == checkpoint_hash(model.checkpoint.path)
+    assert model.sha256 == model.checkpoint.sha256 == sha256_of(model.checkpoint.path)
 
 
 def test_every_loadable_family_has_a_class() -> None:
@@ -259,15 +260,15 @@ def test_real_sizes_give_the_published_config_and_key_list() -> None:
     with torch.device("meta"):
         networks = ldm.Networks(
             UNet2DConditionModel.from_config(sd1.UNET), AutoencoderKL.from_config(sd1.VAE),
-            CLIPTextModel(CLIPTextConfig(**sd1.TEXT)),
+            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
         )
     depth, stages = 2, 4
     unet = {ldm.unet_name(k, depth, networks.unet): v for k, v in networks.unet.state_dict().items()}
     first_stage = {ldm.vae_name(k, stages): v for k, v in networks.vae.state_dict().items()}
     assert (len(unet), len(first_stage), len(networks.text.state_dict())) == (686, 248, 196)
-    assert sd1.unet_config(unet) == sd1.UNET
-    assert sd1.vae_config(first_stage) == sd1.VAE
-    assert sd1.text_config(networks.text.state_dict()) == sd1.TEXT
+    assert ldm_layout.unet_config(unet, sd1.UNET) == sd1.UNET
+    assert ldm_layout.vae_config(first_stage, sd1.VAE) == sd1.VAE
+    assert clip.text_config(networks.text.state_dict()) == clip.CLIP_L
     assert sum(p.numel() for p in networks.unet.parameters()) == 859_520_964
 
 
@@ -275,7 +276,7 @@ def test_real_sizes_are_converted_without_loss() -> None:
     with torch.device("meta"):
         networks = ldm.Networks(
             UNet2DConditionModel.from_config(sd1.UNET), AutoencoderKL.from_config(sd1.VAE),
-            CLIPTextModel(CLIPTextConfig(**sd1.TEXT)),
+            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
         )
         parts = sd1.SD1.split(ldm.layout(networks))
     for part, network in (("unet", networks.unet), ("vae", networks.vae)):

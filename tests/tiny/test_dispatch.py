@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def worker_pid(house: Guest) -> int:
-    return until(lambda: house._components.dispatcher._lines[0]._handle).pid
+    return until(lambda: house._components.dispatcher._supervisors[0]._handle).pid
 
 
 def running(house: Guest, job: str) -> bool:
@@ -73,7 +73,7 @@ def test_a_job_from_submit_to_picture(house):
     for image in done.images:
         path = house.image_file(image.id)
         assert path.name == image.name and "hello" in image.infotext and "abababab" in image.infotext
-        assert house.backend.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
+        assert house.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
     assert house.images()[0].index == 1
     assert house._components.catalog.hashes == {"demo": "ab" * 32}
     assert house.backend.status().workers[0].device == "fake"
@@ -123,10 +123,10 @@ def test_the_pages_hear_of_everything_in_order(house):
 def test_preview_and_progress_while_it_runs_and_nothing_after(house):
     job = house.submit("slow=0.1", batch_count=2)
     until(lambda: house.preview(job.id))
-    live = house.backend.live(job.id)
+    live = house.live(job.id)
     assert live.count == 2 and 0 <= live.fraction < 1 and live.steps == fake_worker.STEPS
     house.wait(job.id)
-    assert house.backend.live(job.id) is None and house.preview(job.id) is None
+    assert house.live(job.id) is None and house.preview(job.id) is None
 
 
 def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
@@ -141,7 +141,7 @@ def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
 
 def test_the_next_job_is_with_the_worker_before_the_first_has_ended(house):
     first, second = house.submit("slow=0.1"), house.submit()
-    until(lambda: house.backend.live(second.id))
+    until(lambda: house.live(second.id))
     assert house.job(first.id).state == "running"
     assert (house.job(second.id).state, house.job(second.id).position) == ("queued", 1)
     assert house.wait(second.id).state == "done"
@@ -153,7 +153,7 @@ def test_packed_hands_out_several_jobs(tmp_path):
     jobs = [house.submit("slow=0.02") for _ in range(5)]
     assert house.queue()[4].position == 5
     backend.start_workers()
-    until(lambda: all(backend.live(job.id) for job in jobs))
+    until(lambda: all(house.live(job.id) for job in jobs))
     for job in jobs:
         assert house.wait(job.id).state == "done"
     backend.close()
@@ -185,7 +185,7 @@ def test_cancel_a_running_job_keeps_its_pictures_and_retry_makes_the_rest(house)
 
 def test_cancel_and_retry_of_a_job_leased_ahead_while_the_worker_still_has_it(house):
     first, ahead = house.submit("slow=0.1"), house.submit()
-    until(lambda: house.backend.live(ahead.id))
+    until(lambda: house.live(ahead.id))
     house.cancel(ahead.id)
     assert house.job(ahead.id).state == "cancelled"
     house.retry(ahead.id)
@@ -213,7 +213,7 @@ def test_cancel_all_clears_only_the_owners_queue(house, other):
 
 def test_skip_leaves_out_one_picture_for_good(house):
     job = house.submit("slow=0.1", batch_count=3)
-    until(lambda: (live := house.backend.live(job.id)) and live.step)
+    until(lambda: (live := house.live(job.id)) and live.step)
     house.skip()
     done = house.wait(job.id)
     assert done.state == "done" and [image.index for image in done.images] == [1, 2]
@@ -396,7 +396,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
             "    house = open_house(Path(sys.argv[1]))\n"
             "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
             "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
-            "    print(house._components.dispatcher._lines[0]._handle.pid, flush=True); time.sleep(60)\n")
+            "    print(house._components.dispatcher._supervisors[0]._handle.pid, flush=True); time.sleep(60)\n")
     script = tmp_path / "front.py"
     script.write_text(code)
     root = str(Path(fake_worker.__file__).parents[2])

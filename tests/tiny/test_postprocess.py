@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 
 from backend.catalog.checkpoints import Catalog
 from backend.messages import FACE_DETECTOR, Cancelled, Done, Failed, Loading, Picture, Progress, Run, UpscalerFile
-from backend.request.request import EXTRAS, Request
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
 from backend.worker.models.face_detector import load as load_detector

@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, OutOfMemory, Problem
 from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
-from backend.worker.engine.compose import compose
+from backend.worker.engine.admission import Admission
+from backend.worker.engine.compose import compose, refuse_impossible
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
 from backend.worker.engine.row_counts import BUCKETS, RowCurve
@@ -39,7 +41,6 @@ from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)
 
-FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
 PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
 
@@ -49,16 +50,19 @@ Slot = tuple[Program, int]      # a program and the position of one of its rows
 class Engine:
     """See the module. `emit` receives every event."""
 
-    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, memory: Memory, policy: Policy, emit: Callable[[Event], None], limits: DeviceLimits = NO_LIMITS
+    ) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
+        self.limits = limits
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.pixel_networks = PixelNetworks(memory)
         self.curves: dict[tuple, RowCurve] = {}
         self.codec = Codec(memory)
-        self.calls_on_checkpoint = 0
+        self.admission = Admission()
         self.current_work = CurrentWork()
 
     # ---- what the process calls ----
@@ -66,7 +70,9 @@ class Engine:
     def add(self, run: Run) -> None:
         """Take a job in; its first picture starts at the next step that has room."""
         self.tasks[run.job] = task = Task(run, deque(run.indices))
-        self._finish_if_empty(task)
+        with self._border(task):
+            refuse_impossible(run, self.limits)
+            self._finish_if_empty(task)
 
     def cancel(self, job: str, index: int | None = None) -> None:
         """Stop a job, or leave out one of its pictures; unknown ones were over already."""
@@ -114,29 +120,8 @@ class Engine:
                     if task.waiting:
                         self._start(task)
             return
-        while task := self._next_packed():
+        while task := self.admission.next(self.tasks.values(), self.programs):
             self._start(task)
-
-    def _next_packed(self) -> Task | None:
-        """The waiting job with the fewest pictures in work, on the loaded checkpoint while that is fair."""
-        waiting = [task for task in self.tasks.values() if task.waiting]
-        if not waiting:
-            return None
-        if not self.programs:
-            return waiting[0]
-        edits = [task for task in waiting if task.edits]
-        if edits and not any(program.task.edits for program in self.programs):
-            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
-        waiting = [task for task in waiting if not task.edits]
-        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
-        if current is None:
-            return waiting[0] if waiting else None
-        same = [task for task in waiting if task.run.checkpoint.key == current]
-        others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
-        rows = sum(len(program.rows) or 2 for program in self.programs)
-        if others_starve or rows >= BUCKETS[-1]:
-            return None
-        return min(same, key=lambda task: len(task.drawing), default=None)
 
     def _start(self, task: Task) -> None:
         indices = task.take()
@@ -149,7 +134,6 @@ class Engine:
         checkpoint = task.run.checkpoint
         if checkpoint.key in self.memory:
             return self.memory.get(checkpoint)
-        self.calls_on_checkpoint = 0
         self.emit(Loading(checkpoint.key))
         with self.current_work.doing("loading", [task.run.job]):
             model = self.memory.get(checkpoint)
@@ -213,7 +197,7 @@ class Engine:
         slots = slots[:size]
         rows = [p.work[i] for p, i in slots]
         padding = [rows[-1]] * (size - len(rows))
-        self.calls_on_checkpoint += 1
+        self.admission.called()
         with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
             started = time.perf_counter()
             with self.current_work.doing("denoising", jobs_of(p for p, _ in slots)):

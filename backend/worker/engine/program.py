@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from backend.messages import Run
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Pixels, Source
 from backend.worker.draw.work_items import Drawing, Work
 from backend.worker.guidance.cfg_denoiser import Row

@@ -18,9 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from backend.catalog.checkpoints import checkpoint_hash, side_car
-from backend.catalog.families import read_config, why_not
+from backend.catalog.checkpoints import side_car
+from backend.catalog.families import why_not
+from backend.catalog.fingerprints import sha256_of
 from backend.catalog.headers import read_shapes
+from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
@@ -50,7 +52,7 @@ def load(checkpoint: Checkpoint, placement: Placement) -> Model:
             raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
         parts, training = _read(checkpoint, family)
         model = family.build(checkpoint, parts, training, placement)
-        model.checkpoint = replace(checkpoint, sha256=checkpoint.sha256 or checkpoint_hash(checkpoint.path))
+        model.checkpoint = replace(checkpoint, sha256=checkpoint.sha256 or sha256_of(checkpoint.path))
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
@@ -70,7 +72,6 @@ def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Parts, Training]
 def read_file(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .ckpt file, on the CPU, in the file's number formats. Raises CheckpointError."""
     if path.suffix.lower() == ".safetensors":
-        read_shapes(path)                       # a cut-off file would crash the process when it is mapped
         return _reading(path, load_file)
     loaded = _reading(path, _unpickle)
     inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
@@ -144,6 +145,7 @@ def _unpickle(path: Path) -> Any:
 
 def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
     try:
+        read_shapes(path)       # refuses what would be waited for, take exponential time, or crash when it is mapped
         return read(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path.name} holds more than tensors and could run code; {_CONVERT}") from error
@@ -174,6 +176,7 @@ def _noise_levels(stored: Mapping[str, Any]) -> NoiseTable:
 def _yaml_says_v(path: Path) -> bool:
     """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`."""
     try:
-        return bool(_V_IN_YAML.search(path.with_suffix(".yaml").read_text("utf-8", "replace")))
+        text = read_regular(path.with_suffix(".yaml"), MAX_CONFIG).decode("utf-8", "replace")
+        return bool(_V_IN_YAML.search(text))
     except OSError:
         return False

@@ -12,7 +12,7 @@ from typing import Protocol
 import psutil
 import torch
 
-from backend.catalog.checkpoints import fingerprint
+from backend.catalog.fingerprints import Fingerprint, fingerprint
 from backend.messages import Checkpoint, UpscalerFile
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
@@ -24,8 +24,6 @@ RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
 
 UPSCALER_BYTES = 1 << 30        # for upscalers, beside the checkpoints' budget; the one in use always stays
-
-Fingerprint = tuple[int, int]
 
 
 class Tool(Protocol):

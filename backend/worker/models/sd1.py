@@ -6,24 +6,17 @@ what a file's shapes say overrides the published configuration.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from torch import Tensor
 
-from backend.catalog.checkpoints import tokenizer_folder
-from backend.errors import CheckpointError
 from backend.messages import Checkpoint
-from backend.prompt.tokenizer import Tokenizer
 from backend.worker.device import Placement
-from backend.worker.models import vae
+from backend.worker.models import clip, ldm_layout, vae
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import GREY, LATENT_SCALE, Model, Part, Parts, Training, apply_emphasis
 
@@ -54,22 +47,7 @@ VAE: Config = {
     "norm_num_groups": 32,
     "scaling_factor": 0.18215,
 }
-TEXT: Config = {
-    "vocab_size": 49408,
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "max_position_embeddings": 77,
-    "hidden_act": "quick_gelu",
-    "projection_dim": 768,
-}
-HEAD_WIDTH = 64                     # of every CLIP text encoder
-UNET_PREFIX = "model.diffusion_model."
-VAE_PREFIX = "first_stage_model."
 TEXT_PREFIX = "cond_stage_model.transformer."
-
-_OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
 class SD1(Model):
@@ -80,19 +58,13 @@ class SD1(Model):
     @classmethod
     def split(cls, tensors: Mapping[str, Tensor]) -> Parts:
         """See `Model.split`. Sizes are read off the tensors."""
-        unet = _below(tensors, UNET_PREFIX, "UNet")
-        first_stage = _below(tensors, VAE_PREFIX, "VAE")
-        text = _below(tensors, TEXT_PREFIX, "text encoder")
-        try:
+        with ldm_layout.sizes_expected():
+            text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
             return {
-                "unet": _convert(unet, unet_config, convert_ldm_unet_checkpoint, UNET_PREFIX),
-                "vae": _convert(first_stage, vae_config, convert_ldm_vae_checkpoint, VAE_PREFIX),
-                "text_encoder": Part(text_config(plain_text_names(text)), text),
+                "unet": ldm_layout.unet_part(tensors, UNET),
+                "vae": ldm_layout.vae_part(tensors, VAE),
+                "text_encoder": Part(clip.text_config(clip.plain_text_names(text)), text),
             }
-        except KeyError as error:
-            raise CheckpointError(f"the model lacks {error.args[0]}; the file is incomplete") from error
-        except (IndexError, ValueError, AttributeError, ZeroDivisionError) as error:
-            raise CheckpointError("the model has tensors of an unexpected size") from error
 
     @classmethod
     def build(cls, checkpoint: Checkpoint, parts: Parts, training: Training, placement: Placement) -> Self:
@@ -102,17 +74,13 @@ class SD1(Model):
             name: assemble(lambda n=name: kinds[n].from_config(dict(parts[n].config)), tensors, dtype, device)
             for name, tensors, dtype in (
                 ("unet", parts["unet"].tensors, placement.unet),
-                ("vae", _new_attention(parts["vae"].tensors), placement.vae),
+                ("vae", ldm_layout.new_attention_names(parts["vae"].tensors), placement.vae),
             )
         }
-        text = parts["text_encoder"]
-        encoder = assemble(
-            lambda: CLIPTextModel(CLIPTextConfig.from_dict(dict(text.config))), plain_text_names(text.tensors),
-            placement.text, device,
-        )
+        encoder = clip.text_encoder(parts["text_encoder"], placement.text, device)
         return cls(
             checkpoint=checkpoint, placement=placement, **networks, text_encoder=encoder,
-            tokenizer=_tokenizer(checkpoint, encoder), schedule=training.schedule, prediction=training.prediction,
+            tokenizer=clip.tokenizer(checkpoint, encoder), schedule=training.schedule, prediction=training.prediction,
             preview_factors=vae.preview_factors(networks["vae"]),
         )
 
@@ -161,99 +129,3 @@ class SD1(Model):
         grey = np.full((1, rows * LATENT_SCALE, columns * LATENT_SCALE, 3), GREY, np.float32)
         masked = self.encode(grey).to(x)
         return torch.cat([torch.ones_like(masked[:, :1]), masked], dim=1).expand(len(x), -1, -1, -1)
-
-
-def unet_config(tensors: Mapping[str, Tensor]) -> Config:
-    """The UNet's config from its tensors in LDM names. Raises KeyError with the name of a missing one."""
-    count = _count(tensors, r"input_blocks\.(\d{1,3})\.")
-    down = [i for i in range(count) if f"input_blocks.{i}.0.op.weight" in tensors]
-    stride = down[0] if down else count                                 # resnets of a block and its downsampler
-    starts = range(1, count, stride)
-    widths = tuple(tensors[f"input_blocks.{i}.0.out_layers.3.weight"].shape[0] for i in starts)
-    key = "input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
-    crossed = [key.format(i) in tensors for i in starts]
-    return UNET | {
-        "in_channels": tensors["input_blocks.0.0.weight"].shape[1],
-        "out_channels": tensors["out.2.weight"].shape[0],
-        "layers_per_block": stride - 1,
-        "block_out_channels": widths,
-        "down_block_types": tuple("CrossAttnDownBlock2D" if cross else "DownBlock2D" for cross in crossed),
-        "up_block_types": tuple("CrossAttnUpBlock2D" if cross else "UpBlock2D" for cross in reversed(crossed)),
-        "cross_attention_dim": tensors[key.format(starts[crossed.index(True)] if any(crossed) else 1)].shape[1],
-        "norm_num_groups": math.gcd(UNET["norm_num_groups"], *widths),
-    }
-
-
-def vae_config(tensors: Mapping[str, Tensor]) -> Config:
-    """The VAE's config from its tensors in LDM names. Raises KeyError with the name of a missing one."""
-    count = _count(tensors, r"encoder\.down\.(\d)\.")
-    widths = tuple(tensors[f"encoder.down.{i}.block.0.conv2.weight"].shape[0] for i in range(count))
-    return VAE | {
-        "latent_channels": tensors["post_quant_conv.weight"].shape[0],
-        "layers_per_block": _count(tensors, r"encoder\.down\.0\.block\.(\d{1,3})\."),
-        "block_out_channels": widths,
-        "down_block_types": ("DownEncoderBlock2D",) * count,
-        "up_block_types": ("UpDecoderBlock2D",) * count,
-        "norm_num_groups": math.gcd(VAE["norm_num_groups"], *widths),
-    }
-
-
-def text_config(tensors: Mapping[str, Tensor]) -> Config:
-    """The CLIP text encoder's config from its tensors. Raises KeyError with the name of a missing one."""
-    vocabulary, width = tensors["embeddings.token_embedding.weight"].shape
-    return TEXT | {
-        "vocab_size": vocabulary,
-        "hidden_size": width,
-        "intermediate_size": tensors["encoder.layers.0.mlp.fc1.weight"].shape[0],
-        "num_hidden_layers": _count(tensors, r"encoder\.layers\.(\d{1,3})\."),
-        "num_attention_heads": max(1, width // HEAD_WIDTH),
-        "max_position_embeddings": tensors["embeddings.position_embedding.weight"].shape[0],
-        "projection_dim": width,
-    }
-
-
-def plain_text_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """CLIP's tensors as transformers 5 names them; older files say `text_model.` before each."""
-    return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str, part: str) -> dict[str, Tensor]:
-    below = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    if not below:
-        raise CheckpointError(f"the file has no {part} (no tensors named {prefix}*)")
-    return below
-
-
-def _convert(
-    tensors: dict[str, Tensor],
-    config_of: Callable[[Mapping[str, Tensor]], Config],
-    convert: Callable[[dict[str, Tensor], Config], dict[str, Tensor]],
-    prefix: str,
-) -> Part:
-    config = config_of(tensors)
-    return Part(config, convert({prefix + name: tensor for name, tensor in tensors.items()}, config))
-
-
-def _count(names: Mapping[str, object], pattern: str) -> int:
-    """How many numbered modules there are: one more than the highest number."""
-    return 1 + max((int(found[1]) for name in names if (found := re.match(pattern, name))), default=-1)
-
-
-def _new_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """VAE tensors with the attention names that diffusers has used since 2023."""
-    renamed = {}
-    for name, tensor in tensors.items():
-        old = next((part for part in _OLD_ATTENTION if part in name), "")
-        renamed[name.replace(old, _OLD_ATTENTION[old]) if old else name] = tensor
-    return renamed
-
-
-def _tokenizer(checkpoint: Checkpoint, encoder: nn.Module) -> Tokenizer:
-    folder = tokenizer_folder(checkpoint)
-    try:
-        tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"its tokenizer cannot be read: {error}") from error
-    if max(tokenizer.start, tokenizer.end) >= encoder.config.vocab_size:
-        raise CheckpointError("its text encoder knows fewer words than its tokenizer")
-    return tokenizer
