@@ -20,7 +20,7 @@ from backend.request.preferences import STARTS
 from backend.request.record import place as record_place
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.views import LOCAL, Image, Job, Live, State, Status, User, Worker
+from backend.store.views import LOCAL, Image, Job, JobLine, Live, Overview, State, Status, User, Worker
 from backend.table import Table
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from backend.facade.door import Door
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "Door", "EaselError", "Field", "Image",
-           "InvalidRequest", "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "Table",
-           "User", "UserError", "Worker", "record_place"]
+           "InvalidRequest", "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings",
+           "State", "Status", "Table", "User", "UserError", "Worker", "record_place"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ class Handle(Protocol):
         """The next event, None after `timeout` seconds without one; WorkerLost, saying why, once the worker is gone."""
 
     def kill(self) -> None:
-        """End the worker now; returns when it is gone."""
+        """End the worker now; what it has still said can be received afterwards."""
 
 
 class ProcessHandle:
@@ -63,7 +63,7 @@ class ProcessHandle:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.join(END_SECONDS)     # one that hangs inside a driver does not even end then
 
     def _after_end(self) -> None:
         """The process has ended, and what it still said has been read."""

@@ -114,6 +114,10 @@ class Backend:
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
+    def is_pending(self, job_id: str) -> bool:
+        """Whether the job, anybody's, waits or runs; never waits for the database."""
+        return self._components.jobs.is_pending(job_id)
+
     def status(self) -> Status:
         return self._components.dispatcher.status()
 

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from backend.errors import UserError
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
-from backend.store.jobs import Change
 from backend.store.painted_layers import Layer
 from backend.store.uploads import Upload
-from backend.store.views import ENDED, Image, Job, Live, State, Told, User
+from backend.store.views import ENDED, Image, Job, JobLine, Live, Overview, State, Told, User
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
@@ -43,8 +41,10 @@ class Door:
         What is missing takes the user's settings, then the checkpoint's defaults; random seeds are drawn, styles
         merged and wildcards filled in now.
         """
-        job = self._parts.jobs.add(Submission(self._parts, self.user).request(values), self._owner)
-        self._parts.dispatcher.queued()
+        request = Submission(self._parts, self.user).request(values)
+        self._parts.dispatcher.check(request)
+        job = self._parts.jobs.add(request, self._owner)
+        self._parts.dispatcher.queued(self._owner)
         return self.job(job)
 
     def cancel(self, job_id: str) -> None:
@@ -54,15 +54,16 @@ class Door:
         """
         change = self._parts.jobs.cancel(job_id, self._owner)
         self._parts.dispatcher.cancel(job_id)
-        self._tell(change)
+        if change:
+            self._parts.dispatcher.job_changed(change)
 
     def interrupt(self) -> None:
         """Cancel what is running; waiting jobs stay."""
-        self._cancel_each("running")
+        self._cancel_all("running")
 
     def cancel_all(self) -> None:
         """Cancel all that waits or runs."""
-        self._cancel_each("queued", "running")
+        self._cancel_all("queued", "running")
 
     def skip(self) -> None:
         """Leave out the picture that is being drawn, in each running job, and go on with the next."""
@@ -74,7 +75,7 @@ class Door:
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
         self._parts.jobs.retry(job_id, self._owner)
-        self._parts.dispatcher.queued()
+        self._parts.dispatcher.queued(self._owner)
         return self.job(job_id)
 
     def job(self, job_id: str) -> Job:
@@ -87,6 +88,14 @@ class Door:
     def queue(self) -> list[Job]:
         """Running and waiting jobs in running order."""
         return self._parts.jobs.queue(self._owner)
+
+    def overview(self, start: int = 0, limit: int | None = None) -> Overview:
+        """`queue` without what only a closer look needs, `limit` jobs of it after the first `start`."""
+        return self._parts.jobs.overview(self._owner, start, limit)
+
+    def job_lines(self, limit: int = 50) -> list[JobLine]:
+        """`jobs` without the pictures."""
+        return self._parts.jobs.lines(self._owner, limit)
 
     def live(self, job_id: str) -> Live | None:
         """How far a job has come; None unless a worker has it."""
@@ -182,13 +191,9 @@ class Door:
 
     # ---- inside ----
 
-    def _cancel_each(self, *states: State) -> None:
-        for job in self._parts.jobs.pending(self._owner, *states):
-            try:
-                self.cancel(job)
-            except UserError:
-                continue        # it has ended in this moment
-
-    def _tell(self, change: Change | None) -> None:
-        if change:
-            self._parts.dispatcher.job_changed(change)
+    def _cancel_all(self, *states: State) -> None:
+        over, running = self._parts.jobs.cancel_all(self._owner, *states)
+        for job in running:
+            self._parts.dispatcher.cancel(job)
+        if over:
+            self._parts.dispatcher.cleared(self._owner, over)

@@ -12,7 +12,7 @@ from backend import Door
 from backend.errors import InvalidRequest, UserError
 from backend.http import a1111_responses as answers
 from backend.http.a1111_requests import read_img2img, read_options, read_payload, write_options
-from backend.http.dependencies import Bells, ClientOptions, FrontDoor
+from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import save
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/txt2img")
 async def txt2img(
-    request: Request, door: FrontDoor, changes: Bells, options: ClientOptions, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
     values = await to_thread.run_sync(read_payload, payload, options.of(door), door)
@@ -36,7 +36,7 @@ async def txt2img(
 
 @router.post("/img2img")
 async def img2img(
-    request: Request, door: FrontDoor, changes: Bells, options: ClientOptions, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
 ) -> Response:
     """The same from a picture, and with a mask only where that is white."""
     values = await to_thread.run_sync(read_img2img, payload, options.of(door), door)
@@ -130,7 +130,7 @@ def latent_upscale_modes() -> list[dict[str, str]]:
 
 
 async def _drawn(
-    request: Request, door: Door, changes: Bells, values: dict[str, Any], payload: dict[str, Any]
+    request: Request, door: Door, changes: Watch, values: dict[str, Any], payload: dict[str, Any]
 ) -> Response:
     queued = await to_thread.run_sync(door.submit, values)
     over = await ended(request, door, changes, [queued])

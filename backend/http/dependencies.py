@@ -1,4 +1,4 @@
-"""What a route asks for: the caller's front door, the bell that rings on changes, the caller's options."""
+"""What a route asks for: the caller's front door, the changes to wait for, the caller's options."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ async def _options(connection: HTTPConnection) -> Options:
 
 EntireBackend = Annotated[Backend, Depends(_backend)]
 FrontDoor = Annotated[Door, Depends(_door)]
-Bells = Annotated[Changes, Depends(_changes)]
+Watch = Annotated[Changes, Depends(_changes)]
 ClientOptions = Annotated[Options, Depends(_options)]

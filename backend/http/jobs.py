@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from backend import FIELDS, Job
+from backend import FIELDS, Job, JobLine
 from backend.errors import InvalidRequest, Problem
 from backend.http.dependencies import EntireBackend, FrontDoor
 
@@ -28,7 +28,21 @@ def health(request: Request, backend: EntireBackend) -> dict[str, Any]:
 @router.get("/jobs")
 def jobs(door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> dict[str, Any]:
     """The caller's jobs in all states, newest first."""
-    return {"jobs": [summary(job) for job in door.jobs(limit=limit)]}
+    return {"jobs": [_line(job) for job in door.job_lines(limit=limit)]}
+
+
+@router.get("/queue")
+def queue(door: FrontDoor, start: Annotated[int, Query(ge=0)] = 0,
+          limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+    """The caller's running and waiting jobs in running order, as a queue event names the first of them."""
+    return dataclasses.asdict(door.overview(start, limit))
+
+
+@router.post("/workers/restart")
+def restart_workers(backend: EntireBackend) -> dict[str, bool]:
+    """Gives workers that have failed to start another try."""
+    backend.restart_workers()
+    return {"ok": True}
 
 
 @router.post("/jobs")
@@ -76,19 +90,8 @@ def skip(door: FrontDoor) -> dict[str, bool]:
     return {"ok": True}
 
 
-def summary(job: Job) -> dict[str, Any]:
-    """What a list shows of a job."""
-    return {
-        "id": job.id,
-        "state": job.state,
-        "position": job.position,
-        "prompt": job.request.prompt,
-        "count": job.request.count,
-        "done": len(job.images),
-        "created": job.created.isoformat() if job.created else None,
-        "problems": [{"field": problem.field, "message": problem.message} for problem in job.problems],
-        "notes": list(job.notes),
-    }
+def _line(job: JobLine) -> dict[str, Any]:
+    return {**dataclasses.asdict(job), "created": job.created.isoformat()}
 
 
 async def _values(request: Request) -> dict[str, Any]:
