@@ -29,6 +29,7 @@ from backend.messages import (
     Done,
     Event,
     Failed,
+    Hashed,
     Loading,
     Picture,
     Preview,
@@ -229,6 +230,8 @@ class Supervisor:
                 raise WorkerLost(event.message)
             case Loading():
                 self._loading(event)
+            case Hashed():
+                self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
             case Progress() | Preview() | Picture() | Skipped():
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
@@ -242,8 +245,6 @@ class Supervisor:
         with self._changed:
             jobs = [job for job, flight in self._flights.items() if flight.lease.request.checkpoint == event.checkpoint]
         self._services.live.message(jobs, text)
-        if event.sha256:
-            self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
 
     def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
         with self._changed:

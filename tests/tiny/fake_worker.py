@@ -27,6 +27,7 @@ from backend.messages import (
     Cancelled,
     Done,
     Failed,
+    Hashed,
     Loading,
     Picture,
     Preview,
@@ -112,7 +113,8 @@ class Fake:
             orders.reach("load")
             if self.loaded != run.checkpoint.key:
                 self.say(Loading(run.checkpoint.key))
-                self.say(Loading(run.checkpoint.key, done=True, sha256="ab" * 32))
+                self.say(Loading(run.checkpoint.key, done=True))
+                self.say(Hashed(run.checkpoint.key, "ab" * 32))
                 self.loaded = run.checkpoint.key
             orders.reach("start")
             for index in run.indices:
