@@ -348,7 +348,7 @@ def test_a_cancel_that_is_not_obeyed_ends_the_worker_and_harms_nobody_else(tmp_p
 def test_a_cancel_of_a_job_that_waits_in_the_workers_hands_ends_nobody(house, monkeypatch):
     monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.2)
     busy, ahead = house.submit("deaf slow=0.15", batch_count=2), house.submit()
-    until(lambda: house.backend.live(ahead.id))
+    until(lambda: house.live(ahead.id))
     pid = worker_pid(house)
     house.cancel(ahead.id)
     assert house.wait(busy.id).state == "done" and house.wait(ahead.id).state == "cancelled"
@@ -368,7 +368,7 @@ def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
 
 @pytest.mark.parametrize("part", ["catalogue", "uploads", "upscalers", "live"])
 def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypatch, part):
-    services = house.backend._dispatcher._supervisors[0]._services
+    services = house._components.dispatcher._supervisors[0]._services
     whole, method = getattr(services, part), {"catalogue": "find", "live": "begin"}.get(part, "of")
     call = getattr(whole, method)
 
