@@ -5,14 +5,13 @@ The rules are those of AUTOMATIC1111's sd_models_config and of diffusers' single
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backend.catalog.headers import Shapes
-from backend.errors import CheckpointError
+from backend.catalog.regular_files import read_config
 
 UNKNOWN = "unknown"
 NO_CHECKPOINT = ""
@@ -165,20 +164,6 @@ def why_not(family: str) -> str:
     if family in FAMILIES:
         return f"this is a {FAMILIES[family].label} model; Easel draws with Stable Diffusion 1 and XL models so far"
     return "its tensors are of no family that Easel knows"
-
-
-def read_config(path: Path, limit: int = 1 << 20) -> dict[str, Any]:
-    """A JSON object from a file of at most `limit` bytes. Raises CheckpointError naming the file."""
-    try:
-        with path.open("rb") as file:
-            value = json.loads(file.read(limit + 1)[:limit])
-    except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} is not valid JSON") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path.name} holds no JSON object")
-    return value
 
 
 def _has(names: Mapping[str, object], pattern: str) -> bool:

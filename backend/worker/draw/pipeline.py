@@ -24,6 +24,7 @@ from backend.worker.draw.initial_latent import Start, from_noise, from_picture, 
 from backend.worker.draw.plan import Pass, Plan
 from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, Work
 from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
+from backend.worker.guidance.hook_table import hooks_for
 from backend.worker.guidance.hooks import Seamless
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer, Row
@@ -88,7 +89,7 @@ def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts:
         "parametrisation": Consistency.of(own) if path.sampler.lcm else own,
         "parts": texts.parts,
         "negative": texts.negative,
-        "hooks": [*start.hooks, Seamless()] if canvas.tiling else start.hooks,
+        "hooks": [*start.hooks, *([Seamless()] if canvas.tiling else []), *hooks_for(request)],
         "strength": Strength(
             scale=path.scale,
             rescale=request.cfg_rescale,

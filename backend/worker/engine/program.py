@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backend.messages import Run
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Work
 from backend.worker.guidance.row import Answer, Row
@@ -51,7 +51,7 @@ class Due:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Program:
     """A generator at work, what it waits for, and which pictures of its job it has still to deliver."""
 
@@ -66,7 +66,6 @@ class Program:
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.expected = self.due[0].calls
@@ -75,6 +74,12 @@ class Program:
     def index(self) -> int:
         """The picture that is being drawn."""
         return self.due[0].index
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Infotext keys that only the worker knows. Waits for the hash of a checkpoint that was read just now."""
+        sha256 = self.model.sha256 if self.model else ""
+        return {"Model hash": sha256[:10]} if sha256 else {}
 
     @property
     def rows(self) -> Sequence[Row]:

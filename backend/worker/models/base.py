@@ -7,7 +7,7 @@ and what its networks take. The programs call the methods below and never ask wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -21,7 +21,9 @@ from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import vae
+from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
+from backend.worker.models.moving import move, tensors
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.tensor_files import Format
 from backend.worker.models.vae import TILES, Tiles
@@ -59,6 +61,7 @@ class Model(ABC):
     vae: nn.Module
     parametrisation: Parametrisation
     preview_factors: Tensor     # (C + 1, 3): latent channels to RGB in 0..1, the last row an offset
+    background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
     """Which load of this process it is: a file that is read again is another model."""
 
@@ -147,8 +150,8 @@ class Model(ABC):
 
     @property
     def sha256(self) -> str:
-        """Of the checkpoint's file or folder, hexadecimal."""
-        return self.checkpoint.sha256
+        """Of the checkpoint's file or folder, hexadecimal; waits for it. "" when it cannot be known any more."""
+        return self.checkpoint.sha256 or (self.background_hash.wait() if self.background_hash else "")
 
     @property
     def device(self) -> torch.device:
@@ -163,25 +166,17 @@ class Model(ABC):
     @property
     def bytes(self) -> int:
         """Memory that the networks take."""
-        return sum(tensor.nbytes for network in self.networks() for tensor in _tensors(network))
+        return sum(tensor.nbytes for network in self.networks() for tensor in tensors(network))
 
     def networks(self) -> tuple[nn.Module, ...]:
         """Every module that `to` moves."""
         return self.denoiser, self.vae, *self.text_encoders
 
     def to(self, device: torch.device) -> Self:
-        """Move all networks, number formats unchanged."""
-        if device == self.device:
-            return self
-        for network in self.networks():
-            network.to(device)
+        """Move all networks, number formats unchanged. Where memory runs out all are back where they were."""
+        move(self.networks(), device)
         self.preview_factors = self.preview_factors.to(device)
         return self
-
-
-def _tensors(network: nn.Module) -> Iterator[Tensor]:
-    yield from network.parameters()
-    yield from network.buffers()
 
 
 def apply_emphasis(z: Tensor, multipliers: Tensor, mode: str) -> Tensor:

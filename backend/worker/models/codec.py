@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from torch import Tensor
 from backend.errors import OutOfMemory
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, TextSettings
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae import TILES, Tiles
-from backend.worker.models.vae_memory import fitting
+from backend.worker.models.vae_memory import Direction, fitting
+
+log = logging.getLogger(__name__)
 
 TEXT_BYTES = 256 * 2**20        # of encoded prompts held for reuse
 LOOK_BYTES = 256 * 2**20        # of encoded pictures held for reuse
@@ -28,7 +30,6 @@ SHORT = "in tiles: memory was short"
 SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
 
 Result = TypeVar("Result")
-Held = TypeVar("Held", Tensor, Encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ class Codec:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._texts, self._looks = _Kept[Encoded](TEXT_BYTES), _Kept[Tensor](LOOK_BYTES)
+        self._texts, self._looks = memory.cache(TEXT_BYTES), memory.cache(LOOK_BYTES)
 
     def text(self, model: Model, text: str, settings: TextSettings) -> Encoded:
         """The encoded text of a prompt."""
-        return self._texts.get((model.identity, text, settings), lambda: model.encode_text(text, settings))
+        encode = partial(self._memory.attempt, partial(model.encode_text, text, settings))
+        return self._texts.get((model.identity, text, settings), encode)
 
     def look(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
         """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""
@@ -83,11 +85,11 @@ class Codec:
     def _encoded(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
         pixels, note = work.pixels[None], TOO_LARGE
         with seamless(model.vae, work.tiling):
-            if fitting(model.vae, "encode", work.pixels.shape[:2]):
+            if self._together(model, "encode", work.pixels.shape[:2]):
                 try:
-                    return model.encode(pixels)[0], ""
-                except (RuntimeError, MemoryError) as error:
-                    note = self._short(error)
+                    return self._memory.attempt(lambda: model.encode(pixels)[0]), ""
+                except OutOfMemory:
+                    note = SHORT
             tiled = self._tiled(partial(model.encode_tiled, pixels, wrap=work.tiling))[0]
         return tiled, f"encoded {note}"
 
@@ -96,11 +98,12 @@ class Codec:
         latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
         rows, columns = (side * model.latent_scale for side in latents.shape[-2:])
         with seamless(model.vae, works[0].tiling):
-            if together := fitting(model.vae, "decode", (rows, columns)):
+            if together := self._together(model, "decode", (rows, columns)):
+                parts = latents.split(together)
                 try:
-                    return [pixels for some in latents.split(together) for pixels in model.decode(some)], ""
-                except (RuntimeError, MemoryError) as error:
-                    note = self._short(error)
+                    return self._memory.attempt(lambda: [pixels for some in parts for pixels in model.decode(some)]), ""
+                except OutOfMemory:
+                    note = SHORT
             run = partial(model.decode_tiled, wrap=works[0].tiling)
             tiled = [self._tiled(partial(run, latent[None]))[0] for latent in latents]
         return tiled, f"decoded {note}"
@@ -109,32 +112,12 @@ class Codec:
         """What `run` gives in the largest tiles for which there is memory. Raises OutOfMemory when there are none."""
         for tiles in SMALLER:
             try:
-                return run(tiles)
-            except (RuntimeError, MemoryError) as error:
-                self._short(error)
+                return self._memory.attempt(partial(run, tiles))
+            except OutOfMemory:
+                log.warning("memory is too short for tiles of %d cells", tiles.side)
         raise OutOfMemory("needs more memory than there is, even in tiles; choose a smaller size", field="width")
 
-    def _short(self, error: Exception) -> str:
-        """The note that memory was short; any other error goes on."""
-        if not out_of_memory(error):
-            raise error
-        self._memory.free_cache()
-        return SHORT
-
-
-class _Kept(Generic[Held]):
-    """Tensors or encodings by key, those used longest ago leaving first when they take more than `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._held: OrderedDict[tuple, Held] = OrderedDict()
-
-    def get(self, key: tuple, make: Callable[[], Held]) -> Held:
-        """What is held under the key, else what `make` gives."""
-        if key not in self._held:
-            self._held[key] = made = make()
-            self._bytes += made.nbytes
-            while self._bytes > self._limit and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].nbytes
-        self._held.move_to_end(key)
-        return self._held[key]
+    def _together(self, model: Model, direction: Direction, size: tuple[int, int]) -> int:
+        """How many pictures the VAE takes at once, after idle networks have left if not even one fits beside them."""
+        fits = fitting(model.vae, direction, size)
+        return fits or (fitting(model.vae, direction, size) if self._memory.free_idle() else 0)

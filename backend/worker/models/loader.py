@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.catalog.checkpoints import checkpoint_hash, side_car
-from backend.catalog.families import read_config, why_not
+from backend.catalog.checkpoints import side_car
+from backend.catalog.families import why_not
+from backend.catalog.fingerprints import fingerprint
+from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
 from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
+from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Component, Components, Model
 from backend.worker.models.sd1 import SD1
 from backend.worker.models.sdxl import SDXL
@@ -38,21 +40,23 @@ _AS_STORED = Format(torch.device("cpu"), None)
 
 
 def load(checkpoint: Checkpoint, placement: Placement) -> Model:
-    """Read a checkpoint and put it onto the placement's device; its hash is computed if it is not known.
+    """Read a checkpoint and put it onto the placement's device. A hash that is not known is computed beside its use.
 
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
     or of a family Easel cannot load.
     """
     family = FAMILIES.get(checkpoint.family)
+    loaded = fingerprint(checkpoint.path)
     try:
         if family is None:
             raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
         components, parametrisation = _read(checkpoint, family, placement)
         model = family.build(checkpoint, components, parametrisation, placement)
-        model.checkpoint = replace(checkpoint, sha256=checkpoint.sha256 or checkpoint_hash(checkpoint.path))
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
+    if not checkpoint.sha256:
+        model.background_hash = BackgroundHash(checkpoint.path, loaded)
     return model
 
 
@@ -142,6 +146,7 @@ def _noise_levels(stored: Mapping[str, Any]) -> NoiseTable:
 def _yaml_says_v(path: Path) -> bool:
     """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`."""
     try:
-        return bool(_V_IN_YAML.search(path.with_suffix(".yaml").read_text("utf-8", "replace")))
+        text = read_regular(path.with_suffix(".yaml"), MAX_CONFIG).decode("utf-8", "replace")
+        return bool(_V_IN_YAML.search(text))
     except OSError:
         return False

@@ -7,7 +7,7 @@ AUTOMATIC1111 reads them: both encoders see the same chunks, each gives its last
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
