@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backend.catalog import families
+from backend.catalog import distilled, families
 from backend.catalog.fingerprints import Fingerprint, fingerprint, sha256_of
 from backend.catalog.headers import read_shapes
 from backend.catalog.model_files import clean_name, is_model
@@ -258,10 +258,11 @@ def _title(name: str, sha256: str) -> str:
 
 
 def _defaults(path: Path, family: str) -> dict[str, Any]:
-    """Field values that suit the model: its family's size, then what its side-car says, as far as that is valid."""
+    """Field values that suit the model: its family's, its method's, then its side-car's as far as they are valid."""
     stored = side_car(path)
     stored = stored["defaults"] if isinstance(stored.get("defaults"), dict) else stored
-    values: dict[str, Any] = {"width": 512, "height": 512} if family.startswith("sd1") else {}
+    values: dict[str, Any] = families.defaults(family)
+    values |= distilled.defaults(path.stem) if values else {}
     for name in stored.keys() & FIELDS.keys() - {"checkpoint"}:
         try:
             values[name] = getattr(Request.parse({name: stored[name]}), name)

@@ -8,34 +8,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from backend.catalog.headers import Shapes
 from backend.catalog.regular_files import read_config
 
-LOADABLE = ("sd1", "sd1-inpaint", "sd1-edit")
-"""Families that the worker can load."""
-
 UNKNOWN = "unknown"
 NO_CHECKPOINT = ""
 
-LABELS = {
-    "sd1": "Stable Diffusion 1",
-    "sd1-inpaint": "Stable Diffusion 1 inpainting",
-    "sd1-edit": "InstructPix2Pix",
-    "sd2": "Stable Diffusion 2",
-    "sd2-inpaint": "Stable Diffusion 2 inpainting",
-    "sd2-depth": "Stable Diffusion 2 depth",
-    "sd2-unclip": "Stable unCLIP 2",
-    "sdxl": "Stable Diffusion XL",
-    "sdxl-inpaint": "Stable Diffusion XL inpainting",
-    "sdxl-refiner": "Stable Diffusion XL refiner",
-    "playground": "Playground 2.5",
-    "sd3": "Stable Diffusion 3",
-    "flux": "Flux",
-    "chroma": "Chroma",
-    "upscaler": "Stable Diffusion x4 upscaler",
-    "alt": "AltDiffusion",
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kind of networks. `side`: pixels of the pictures that they learnt from, 0 for a family that is not loaded."""
+
+    label: str
+    side: int = 0
+
+
+FAMILIES = {
+    "sd1": Family("Stable Diffusion 1", 512),
+    "sd1-inpaint": Family("Stable Diffusion 1 inpainting", 512),
+    "sd1-edit": Family("InstructPix2Pix", 512),
+    "sd2": Family("Stable Diffusion 2"),
+    "sd2-inpaint": Family("Stable Diffusion 2 inpainting"),
+    "sd2-depth": Family("Stable Diffusion 2 depth"),
+    "sd2-unclip": Family("Stable unCLIP 2"),
+    "sdxl": Family("Stable Diffusion XL", 1024),
+    "sdxl-inpaint": Family("Stable Diffusion XL inpainting", 1024),
+    "sdxl-edit": Family("InstructPix2Pix for Stable Diffusion XL"),
+    "sdxl-refiner": Family("Stable Diffusion XL refiner"),
+    "playground": Family("Playground 2.5"),
+    "sd3": Family("Stable Diffusion 3"),
+    "flux": Family("Flux"),
+    "chroma": Family("Chroma"),
+    "upscaler": Family("Stable Diffusion x4 upscaler"),
+    "alt": Family("AltDiffusion"),
 }
+LOADABLE = tuple(name for name, family in FAMILIES.items() if family.side)
+"""Families that the worker can load."""
 
 _UNET = "model.diffusion_model."
 _FIRST = _UNET + "input_blocks.0.0.weight"
@@ -80,6 +90,7 @@ RULES = (
     *(Rule(NO_CHECKPOINT, name) for name in _ADAPTERS),
     Rule("playground", "edm_mean"),
     Rule("sdxl-inpaint", _FIRST, 1, 9, also=_XL),
+    Rule("sdxl-edit", _FIRST, 1, 8, also=_XL),
     Rule("sdxl", _XL),
     Rule("sdxl", "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias"),
     Rule("sdxl-refiner", "conditioner.embedders.0.model.ln_final.weight"),
@@ -101,14 +112,14 @@ RULES = (
 )
 
 _PIPELINES = {
-    "StableDiffusionXLImg2ImgPipeline": "sdxl-refiner",
     "StableDiffusionInstructPix2PixPipeline": "sd1-edit",
     "StableDiffusionDepth2ImgPipeline": "sd2-depth",
     "StableDiffusionUpscalePipeline": "upscaler",
     "StableUnCLIPImg2ImgPipeline": "sd2-unclip",
-    "StableDiffusionXLInpaintPipeline": "sdxl-inpaint",
 }
-_PIPELINE_STARTS = {"StableDiffusionXL": "sdxl", "StableDiffusion3": "sd3", "Flux": "flux", "Chroma": "chroma"}
+# In this order; "" where the UNet's config tells the rest
+_PIPELINE_STARTS = {"StableDiffusionXL": "", "StableDiffusion3": "sd3", "Flux": "flux", "Chroma": "chroma",
+                    "StableDiffusion": ""}
 
 
 def detect(shapes: Shapes) -> str:
@@ -118,26 +129,40 @@ def detect(shapes: Shapes) -> str:
 
 def detect_folder(folder: Path) -> str:
     """The family of a diffusers folder, from its model_index.json and UNet config. Raises CheckpointError."""
-    pipeline = str(read_config(folder / "model_index.json").get("_class_name", ""))
+    index = read_config(folder / "model_index.json")
+    pipeline = str(index.get("_class_name", ""))
     if pipeline in _PIPELINES:
         return _PIPELINES[pipeline]
-    for start, family in _PIPELINE_STARTS.items():
-        if pipeline.startswith(start):
-            return family
-    if not pipeline.startswith("StableDiffusion"):
+    start = next((start for start in _PIPELINE_STARTS if pipeline.startswith(start)), "")
+    if not start:
         return UNKNOWN
-    unet = read_config(folder / "unet" / "config.json")
-    version = "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
-    channels = unet.get("in_channels", 4)
-    return version + ({9: "-inpaint", 8: "-edit"}.get(channels, "") if isinstance(channels, int) else "")
+    if start == "StableDiffusionXL" and "EDM" in str(index.get("scheduler", "")):
+        return "playground"
+    if start == "StableDiffusionXL" and not (folder / "text_encoder").is_dir():
+        return "sdxl-refiner"
+    return _PIPELINE_STARTS[start] or _by_unet(start, read_config(folder / "unet" / "config.json"))
+
+
+def _by_unet(pipeline: str, config: Mapping[str, Any]) -> str:
+    """The family of a folder whose pipeline does not tell enough."""
+    version = "sd2" if config.get("cross_attention_dim") == 1024 else "sd1"
+    channels = config.get("in_channels", 4)
+    suffix = {9: "-inpaint", 8: "-edit"}.get(channels, "") if isinstance(channels, int) else ""
+    return ("sdxl" if pipeline == "StableDiffusionXL" else version) + suffix
+
+
+def defaults(family: str) -> dict[str, int]:
+    """Field values that suit a family: the size of the pictures that it learnt from."""
+    side = FAMILIES[family].side if family in FAMILIES else 0
+    return {"width": side, "height": side} if side else {}
 
 
 def why_not(family: str) -> str:
     """Why a family cannot be used, as a sentence; "" when it can."""
     if family in LOADABLE:
         return ""
-    if family in LABELS:
-        return f"this is a {LABELS[family]} model; Easel draws with Stable Diffusion 1 models so far"
+    if family in FAMILIES:
+        return f"this is a {FAMILIES[family].label} model; Easel draws with Stable Diffusion 1 and XL models so far"
     return "its tensors are of no family that Easel knows"
 
 

@@ -4,7 +4,7 @@ Any length is allowed: the text is cut into chunks of 75 tokens, each encoded on
 `sd_hijack_clip`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -215,6 +215,18 @@ def pad_after_end(tokens: list[int], tokenizer: Tokenizer) -> list[int]:
         return tokens
     length = tokens.index(tokenizer.end) + 1
     return tokens[:length] + [tokenizer.pad] * (len(tokens) - length)
+
+
+def equally_many(read: Sequence[Chunks]) -> list[list[Chunk]]:
+    """The chunks of one text as several tokenizers read it, with empty ones behind where there are fewer."""
+    most = max(len(chunks) for chunks in read)
+    return [[*chunks, *[_empty(chunks[0])] * (most - len(chunks))] for chunks in read]
+
+
+def _empty(like: Chunk) -> Chunk:
+    """A chunk without words, for the tokenizer of another one."""
+    start, end = like.tokens[0], like.tokens[-1]
+    return Chunk([start, *[end] * (CHUNK_LENGTH + 1)], [1.0] * (CHUNK_LENGTH + 2))
 
 
 def token_count(text: str, tokenizer: Any) -> tuple[int, int]:

@@ -251,10 +251,13 @@ def found_problem(models: Path, key: str) -> str:
     return next(c.problem for c in Catalog((models,), models / "data").scan() if c.key == key)
 
 
-def test_other_families_say_so(tmp_path: Path) -> None:
-    tensors = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2, 4, 1, 1),
-               "conditioner.embedders.1.model.ln_final.weight": torch.zeros(2)}
-    assert "Stable Diffusion XL" in refused(one_file(tmp_path, tensors))
+@pytest.mark.parametrize(("name", "label"), [
+    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
+    ("conditioner.embedders.0.model.ln_final.weight", "Stable Diffusion XL refiner"),
+])
+def test_other_families_say_so(tmp_path: Path, name: str, label: str) -> None:
+    message = refused(one_file(tmp_path, {name: torch.zeros(2)}))
+    assert label in message and "draws with Stable Diffusion 1 and XL models" in message
 
 
 # ---- what the shapes and side-cars say ----

@@ -16,7 +16,7 @@ from torch import Tensor
 from backend.errors import CheckpointError
 from backend.messages import UpscalerFile
 from backend.worker.device import Placement
-from backend.worker.models.loader import read_table
+from backend.worker.models.tensor_files import read_table
 from backend.worker.pixels.tiles import Pixels
 from backend.worker.pixels.upscaling import Traits
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,8 +14,11 @@ from backend.errors import EaselError
 from backend.worker.pixels.feather import Mixed, starts
 from backend.worker.pixels.tiles import Pixels
 
+log = logging.getLogger(__name__)
+
 GREY = 127.5
 """The level halfway between black and white: 0 for a VAE. Inpainting networks see it where they are to paint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
@@ -38,7 +42,7 @@ def scale(vae: nn.Module) -> int:
 
 def decode(vae: nn.Module, latent: Tensor) -> Pixels:
     """Latents (B, C, h, w) -> pixels (B, H, W, 3). Where half precision overflows, the VAE goes on in float32."""
-    return _to_pixels(_decode_finite(vae, latent))
+    return _to_pixels(_finite(decode_image(vae, latent)))
 
 
 def decode_tiled(vae: nn.Module, latent: Tensor, tiles: Tiles, wrap: bool = False) -> Pixels:
@@ -49,7 +53,7 @@ def decode_tiled(vae: nn.Module, latent: Tensor, tiles: Tiles, wrap: bool = Fals
     mixed = Mixed((len(latent), 3, rows, columns), tiles.overlap * cell)
     for top, left in tiles.places(*latent.shape[-2:]):
         part = latent[:, :, top : top + tiles.side, left : left + tiles.side]
-        mixed.add(_decode_finite(vae, part).cpu(), top * cell, left * cell)
+        mixed.add(_finite(decode_image(vae, part)).cpu(), top * cell, left * cell)
     return _to_pixels(_cut(mixed.whole(), around * cell))
 
 
@@ -73,30 +77,38 @@ def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tenso
     return encode_image(vae, image.float() / 127.5 - 1, noise)
 
 
-def _decode_finite(vae: nn.Module, latent: Tensor) -> Tensor:
-    image = decode_image(vae, latent)
-    if not torch.isfinite(image).all() and vae.dtype != torch.float32:
-        vae.float()
-        image = decode_image(vae, latent)
-    if not torch.isfinite(image).all():
-        raise EaselError("the picture has no finite colours: the model or the settings are numerically unstable")
-    return image
-
-
 def decode_image(vae: nn.Module, latent: Tensor) -> Tensor:
     """Scaled latent (B, C, h, w) -> image (B, 3, H, W), [-1, 1] where the latent is one of a picture."""
     shift = vae.config.get("shift_factor") or 0.0
     unscaled = latent.to(vae.device).float() / vae.config.scaling_factor + shift
-    return vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
+    return _wide_enough(vae, unscaled, lambda: vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float())
 
 
 def encode_image(vae: nn.Module, image: Tensor, noise: Tensor | None = None) -> Tensor:
     """Image (B, 3, H, W) in [-1, 1] -> scaled latent: the distribution's mean, or with `noise` a sample."""
-    distribution = vae.encode(image.to(vae.dtype)).latent_dist
-    latent = distribution.mean.float()
-    if noise is not None:
-        latent = latent + distribution.std.float() * noise.to(latent.device)
-    return (latent - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+
+    def run() -> Tensor:
+        distribution = vae.encode(image.to(vae.dtype)).latent_dist
+        mean = distribution.mean.float()
+        return mean if noise is None else mean + distribution.std.float() * noise.to(mean.device)
+
+    return (_wide_enough(vae, image, run) - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+
+
+def _wide_enough(vae: nn.Module, given: Tensor, run: Callable[[], Tensor]) -> Tensor:
+    """What `run` makes of what is `given`; where half precision is too narrow for it, the VAE stays in float32."""
+    result = run()
+    if vae.dtype == torch.float32 or torch.isfinite(result).all() or not torch.isfinite(given).all():
+        return result
+    log.info("the VAE's numbers outgrow %s; it goes on in float32", vae.dtype)
+    vae.float()
+    return run()
+
+
+def _finite(image: Tensor) -> Tensor:
+    if not torch.isfinite(image).all():
+        raise EaselError("the picture has no finite colours: the model or the settings are numerically unstable")
+    return image
 
 
 def _to_pixels(image: Tensor) -> Pixels:
