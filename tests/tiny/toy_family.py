@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from backend.catalog.families import Family, TensorRule, square
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Flow, Parametrisation
@@ -22,8 +23,13 @@ from backend.worker.device import Placement
 from backend.worker.models.base import Component, Components, Model
 from backend.worker.models.encoded import PLAIN, Encoded, TextSettings
 from backend.worker.models.preview_colours import preview_factors
+from backend.worker.models.tensor_files import Format
 
 WIDTH, CHANNELS = 8, 3
+FAMILY = Family(
+    "toy", "Toy", (TensorRule("toy.denoiser.first.weight", 1, CHANNELS),), loader=f"{__name__}:Toy",
+    defaults=square(32) | {"steps": 4},
+)
 
 
 class Denoiser(nn.Module):
@@ -53,11 +59,16 @@ def vae() -> AutoencoderKL:
 class Toy(Model):
     """See the module."""
 
+    prefixes: ClassVar[dict[str, str]] = {f"toy.{name}.": name for name in ("denoiser", "vae", "letters")}
+
+    @classmethod
+    def formats(cls, placement: Placement) -> dict[str, Format]:
+        return dict.fromkeys(cls.prefixes.values(), Format(placement.device, torch.float32))
+
     @classmethod
     def split(cls, tensors: Mapping[str, Tensor]) -> Components:
-        names = ("denoiser", "vae", "letters")
-        return {name: Component({}, {key.removeprefix(f"toy.{name}."): tensor for key, tensor in tensors.items()
-                                     if key.startswith(f"toy.{name}.")}) for name in names}
+        return {name: Component({}, {key.removeprefix(prefix): tensor for key, tensor in tensors.items()
+                                     if key.startswith(prefix)}) for prefix, name in cls.prefixes.items()}
 
     @classmethod
     def build(
@@ -93,8 +104,6 @@ def save(file: Path, seed: int = 0) -> Path:
 
 def loaded(folder: Path, placement: Placement, seed: int = 0) -> Toy:
     """One in memory, past the loader."""
-    from safetensors.torch import load_file
-
     file = save(folder / "toy.safetensors", seed)
     checkpoint = Checkpoint("toy", "toy", str(file), "toy", True, sha256="0" * 64)
     return Toy.build(checkpoint, Toy.split(load_file(file)), Flow(NoiseTable.flow()), placement)
