@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image.file_names import WORDS as NAME_WORDS
-from backend.messages import Checkpoint
 from backend.request.field import Field
 from backend.request.preferences import STARTS
 from backend.request.record import place as record_place
@@ -22,9 +22,9 @@ from backend.table import Table
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
 
-__all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
-           "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "Table", "UserError",
-           "Worker", "record_place"]
+__all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "EaselError", "Field", "Image", "InvalidRequest",
+           "Job", "Live", "ModelFile", "NotFound", "Problem", "Request", "Settings", "State", "Status", "Table",
+           "UserError", "Worker", "record_place"]
 
 
 def __getattr__(name: str) -> Any:

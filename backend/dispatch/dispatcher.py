@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from backend.catalog.upscalers import UpscalerCatalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
-from backend.dispatch.supervisor import ROOM, Catalogue, Services, Supervisor
+from backend.dispatch.supervisor import ROOM, Services, Supervisor
 from backend.dispatch.worker_handle import Handle
 from backend.settings import Policy
 from backend.store.history import History
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Runs the queue on the workers. Thread-safe; nothing here waits for a worker but `close`."""
 
-    def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalogue: Catalogue,
-                 uploads: Uploads, upscalers: UpscalerCatalog) -> None:
+    def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalog: ModelCatalog,
+                 uploads: Uploads) -> None:
         self.live = LiveJobs(self._progress)
         self.feed = EventFeed(self._queue_event, self._status_event)
         self._jobs, self._history, self._pictures = jobs, history, pictures
-        self._services = Services(jobs=jobs, live=self.live, catalogue=catalogue, uploads=uploads,
-                                  upscalers=upscalers, changed=self.feed.touch, notice=self.notice)
+        self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
+                                  changed=self.feed.touch, notice=self.notice)
         self._supervisors: list[Supervisor] = []
         self._notices: list[str] = []       # for as long as the house runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last

@@ -12,9 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from backend.catalog.upscalers import UpscalerCatalog
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT
+from backend.catalog.needed_files import files_of
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Lost, Recorder, Started
 from backend.dispatch.worker_handle import Handle
@@ -22,7 +23,6 @@ from backend.errors import EaselError, StorageError, WorkerLost
 from backend.messages import (
     Cancel,
     Cancelled,
-    Checkpoint,
     Command,
     Done,
     Event,
@@ -37,7 +37,6 @@ from backend.messages import (
     Skipped,
     Stop,
 )
-from backend.request.rules import EXTRAS
 from backend.store.jobs import Jobs, Lease
 from backend.store.records import Worker, WorkerState
 from backend.store.uploads import Uploads
@@ -52,14 +51,6 @@ MAX_FALSE_STARTS = 5                # workers in a row that ended before they we
 log = logging.getLogger(__name__)
 
 
-class Catalogue(Protocol):
-    """What a line asks the catalogue."""
-
-    def find(self, name_or_hash: str) -> Checkpoint: ...
-
-    def remember_hash(self, key: str, sha256: str) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What all lines share. `changed` is called when a worker's state is another; `notice(source, text)` tells of a
@@ -67,9 +58,8 @@ class Services:
 
     jobs: Jobs
     live: LiveJobs
-    catalogue: Catalogue
+    catalog: ModelCatalog
     uploads: Uploads
-    upscalers: UpscalerCatalog
     changed: Callable[[], None]
     notice: Callable[[str, str], None]
 
@@ -206,7 +196,7 @@ class Supervisor:
             jobs = [job for job, flight in self._flights.items() if flight.lease.request.checkpoint == event.checkpoint]
         self._services.live.message(jobs, text)
         if event.sha256:
-            self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
+            self._services.catalog.remember_hash(CHECKPOINT, event.checkpoint, event.sha256)
 
     def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
         with self._changed:
@@ -313,20 +303,14 @@ class Supervisor:
         return leases
 
     def _send(self, handle: Handle, lease: Lease) -> None:
-        draws = lease.request.process != EXTRAS
         try:
-            checkpoint = self._services.catalogue.find(lease.request.checkpoint) if draws else None
-        except EaselError as error:
-            self._over(Failed(lease.job, error.about("checkpoint")))
-            return
-        try:
+            files = files_of(lease.request, self._services.catalog)
             pictures = self._services.uploads.of(lease.request, lease.owner)
-            upscalers = self._services.upscalers.of(lease.request)
         except EaselError as error:
             self._over(Failed(lease.job, error.problems))
             return
         if not lease.indices:       # its worker died between the last picture and the word that it was the last
             self._over(Done(lease.job))
             return
-        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures, upscalers))
+        handle.send(Run(lease.job, lease.owner, lease.request, lease.indices, files, pictures))
         self._services.changed()

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from backend.catalog.checkpoints import Catalog
-from backend.catalog.upscalers import UpscalerCatalog
+from backend.catalog import needed_files
+from backend.catalog.checkpoints import tokenizer_folder
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
@@ -21,7 +23,6 @@ from backend.image import file_names as naming
 from backend.image import infotext as infotexts
 from backend.image.postprocessing import extras_request
 from backend.image.save import read as read_picture
-from backend.messages import Checkpoint, UpscalerFile
 from backend.prompt import chunks
 from backend.prompt.tokenizer import Tokenizer
 from backend.prompt_library.library import PromptLibrary
@@ -34,6 +35,7 @@ from backend.store.batch_archive import BatchArchive
 from backend.store.database import Lock
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs
+from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.picture_files import LOCAL, Pictures
 from backend.store.preferences import Preferences
@@ -54,7 +56,7 @@ class Backend:
     done with pictures that are there, and `promptbook`, styles, wildcards and what else helps with writing prompts.
     """
 
-    def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
+    def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: ModelCatalog | None = None,
                  worker: str = WORKER) -> None:
         """Opens the data folder; StorageError when it cannot be written or another Easel works in it.
 
@@ -69,15 +71,13 @@ class Backend:
             self._lock.release()
             raise
         self._jobs, self._history = Jobs(self._database), History(self._database)
-        self.prompt_library = PromptLibrary(settings.data, settings.models, UsedPrompts(self._database))
+        self._catalog = catalog or ModelCatalog(settings.models, ModelHashes(self._database, settings.data))
+        self.prompt_library = PromptLibrary(settings.data, self._catalog, UsedPrompts(self._database))
         self._preferences = Preferences(self._database)
         self._pictures = Pictures(settings.outputs)
         self.gallery = Gallery(self._database, self._history, self._pictures)
-        self._catalog = catalog or Catalog(settings.models, settings.data)
         self._uploads = Uploads(settings.data / "inputs")
-        self._upscalers = UpscalerCatalog(settings.models)
-        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads,
-                                      self._upscalers)
+        self._dispatcher = Dispatcher(self._jobs, self._history, self._pictures, self._catalog, self._uploads)
         if self._jobs.release():
             self._pictures.sweep()
         if rescue or not known and settings.outputs.exists():
@@ -125,7 +125,7 @@ class Backend:
         request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
         problems += naming.problems(request) + self._uploads.check(request, owner)
         try:
-            request = self._upscalers.resolved(request).with_seeds()
+            request = needed_files.resolved(request, self._catalog).with_seeds()
         except InvalidRequest as error:
             problems += error.problems
         if problems:
@@ -255,32 +255,32 @@ class Backend:
 
     # ---- catalogue ----
 
-    def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
+    def checkpoints(self, refresh: bool = False) -> list[ModelFile]:
         """All that the models folders are known to hold; looks again when asked to `refresh`, or the first time."""
-        return self._catalog.scan() if refresh else self._catalog.listed()
+        return list(self._catalog.scan() if refresh else self._catalog.listed())
 
-    def checkpoint(self, name_or_hash: str = "") -> Checkpoint:
+    def checkpoint(self, name_or_hash: str = "") -> ModelFile:
         """By key, file name, title or hash (6 digits or more); "" is the default one. NotFound, CheckpointError."""
-        return self._catalog.find(name_or_hash)
+        return self._catalog.find(CHECKPOINT, name_or_hash)
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         """A value for every field that suits this checkpoint."""
-        chosen = self._catalog.find(checkpoint)
+        chosen = self._catalog.find(CHECKPOINT, checkpoint)
         return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
 
-    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+    def upscalers(self, refresh: bool = False) -> list[ModelFile]:
         """The files in the models folders that enlarge pictures; those that need no file are not among them."""
         if refresh:
-            self._upscalers.scan()
-        return self._upscalers.usable()
+            self._catalog.scan(UPSCALER)
+        return list(self._catalog.usable(UPSCALER))
 
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""
-        return self._upscalers.restorers()
+        return needed_files.restorers_there(self._catalog)
 
     def count_tokens(self, text: str, checkpoint: str = "", steps: int = 20) -> tuple[int, int]:
         """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75)."""
-        folder = self._catalog.tokenizer_folder(self._catalog.find(checkpoint))
+        folder = tokenizer_folder(self._catalog.find(CHECKPOINT, checkpoint))
         tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         return chunks.count(text, tokenizer, steps)
 
@@ -299,7 +299,7 @@ class Backend:
         saved = read_picture(file)
         found = infotexts.read(saved.infotext, saved.request_json, self.prompt_library.as_theirs(owner))
         values = self._with_own_checkpoint(found) if saved.infotext else {}
-        absent = (*missing(saved, found, values, self.prompt_library.files), *self._upscalers.missing(values))
+        absent = (*missing(saved, found, values, self._catalog), *needed_files.missing_upscalers(values, self._catalog))
         return Told(saved.infotext, values, absent)
 
     def status(self) -> Status:
@@ -315,7 +315,7 @@ class Backend:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}
         for name in filter(None, (found.values.get("checkpoint"), found.model)):
             try:
-                return {**values, "checkpoint": self._catalog.find(name).key}
+                return {**values, "checkpoint": self._catalog.find(CHECKPOINT, name).key}
             except (NotFound, CheckpointError):
                 continue
         return values
@@ -337,12 +337,12 @@ class Backend:
         text = values.get("source_text")
         return extras_request(values, self.infotext(text) if isinstance(text, str) else {})
 
-    def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
+    def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> ModelFile | None:
         name = values.get("checkpoint", "")
         if not isinstance(name, str):
             return None         # Request.parse says so
         try:
-            checkpoint = self._catalog.find(name)
+            checkpoint = self._catalog.find(CHECKPOINT, name)
         except (NotFound, CheckpointError) as error:
             problems += error.about("checkpoint")
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt_library.autocomplete import Kind, Suggestion, Suggestions
 from backend.prompt_library.styles_csv import Style, Styles
 from backend.prompt_library.templating import named, resolve, styled
@@ -17,15 +18,10 @@ from backend.store.used_prompts import UsedPrompt, UsedPrompts
 class PromptLibrary:
     """What the front door offers of it. Thread-safe; files edited by hand are noticed at the next question."""
 
-    def __init__(self, data: Path, models: Iterable[Path], used: UsedPrompts) -> None:
-        models = tuple(models)
+    def __init__(self, data: Path, catalog: ModelCatalog, used: UsedPrompts) -> None:
         self._styles, self._used = Styles(data), used
-        self._wildcards = Wildcards((data, *models))
-        self._suggestions = Suggestions(data, models, self._wildcards)
-
-    def files(self, kind: str) -> list[str]:
-        """What the models folders hold of a kind of network, "lora" or "embedding", by the files' names."""
-        return self._suggestions.names(kind)
+        self._wildcards = Wildcards((data, *catalog.models))
+        self._suggestions = Suggestions(data, catalog, self._wildcards)
 
     def styles(self, owner: str = LOCAL) -> list[Style]:
         """Everybody's styles and the owner's own."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend import Backend, InvalidRequest, Request, Settings
+from backend.catalog.model_catalog import ModelCatalog
 from backend.image import infotext
 from backend.prompt_library.library import PromptLibrary
 from backend.prompt_library.styles_csv import Style
@@ -33,7 +34,7 @@ def book(tmp_path: Path, database: Database) -> PromptLibrary:
     write(tmp_path / "wildcards" / "windows.txt", "\ufeffone\r\ntwo\r\n")
     write(tmp_path / "models" / "wildcards" / "size.txt", "large\n")
     write(tmp_path / "models" / "wildcards" / "colour.txt", "never\n")
-    book = PromptLibrary(tmp_path, [tmp_path / "models"], UsedPrompts(database))
+    book = PromptLibrary(tmp_path, ModelCatalog([tmp_path / "models"]), UsedPrompts(database))
     book.save_style(Style("Oil", "{prompt}, oil on {canvas|wood}", "photo"))
     book.save_style(Style("Plain", "flat", ""))
     return book

@@ -159,7 +159,7 @@ class Upscalers:
     @property
     def loaded(self) -> tuple[str, ...]:
         """Names of the upscalers in memory, the least recently used first."""
-        return tuple(held.file.name for held in self._held.values())
+        return tuple(held.file.key for held in self._held.values())
 
     def clear(self) -> None:
         """Let go of all."""

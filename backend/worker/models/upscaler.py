@@ -117,7 +117,7 @@ def load(file: UpscalerFile, placement: Placement) -> Upscaler:
         network = _built(_tensors(Path(file.path)))
         network.to(placement.device, _format(network, placement)).eval()
     except CheckpointError as error:
-        raise CheckpointError(f"{file.name} cannot be loaded: {error.problems[0].message}") from error
+        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     network.model.requires_grad_(False)
     if network.architecture.id in CONVOLUTIONS:
         network.model.to(memory_format=torch.channels_last)

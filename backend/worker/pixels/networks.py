@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.catalog.model_file import FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey
+from backend.catalog.needed_files import needed
 from backend.errors import CheckpointError
-from backend.messages import FACE_DETECTOR, Run
+from backend.messages import Run
 from backend.worker.models import face_detector as detector
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Memory, out_of_memory
@@ -28,27 +30,26 @@ class PixelNetworks:
         try:
             return self._answer(run, work)
         except CheckpointError as error:
-            raise CheckpointError(str(error), field=run.upscalers[_file_of(work)].field) from error
+            raise CheckpointError(str(error), field=_field(run, work)) from error
 
     def _answer(self, run: Run, work: PixelWork) -> Any:
         match work:
             case Inspect():
-                return self._traits(self._upscaler(run, work.upscaler))
+                return self._traits(self._network(run, work))
             case Enlarge():
-                return self._tile(self._upscaler(run, work.upscaler), work.tile)
+                return self._tile(self._network(run, work), work.tile)
             case Find():
-                file = run.upscalers[FACE_DETECTOR]
-                return self._memory.upscalers.get(file, detector.load).faces(work.pixels)
+                return self._memory.upscalers.get(run.files[_file_of(work)], detector.load).faces(work.pixels)
             case Restore():
-                return self._upscaler(run, work.kind).restore(work.face, work.weight)
+                return self._network(run, work).restore(work.face, work.weight)
 
-    def _upscaler(self, run: Run, name: str) -> Upscaler:
-        return self._memory.upscalers.get(run.upscalers[name], upscaler.load)
+    def _network(self, run: Run, work: PixelWork) -> Upscaler:
+        return self._memory.upscalers.get(run.files[_file_of(work)], upscaler.load)
 
     @staticmethod
     def _traits(found: Upscaler) -> Traits:
         if found.restores_faces:
-            raise CheckpointError(f"{found.file.name} makes faces clean; it cannot enlarge a whole picture")
+            raise CheckpointError(f"{found.file.key} makes faces clean; it cannot enlarge a whole picture")
         return found.traits
 
     def _tile(self, found: Upscaler, tile: Pixels) -> Pixels | None:
@@ -61,10 +62,15 @@ class PixelNetworks:
             return None
 
 
-def _file_of(work: PixelWork) -> str:
+def _file_of(work: PixelWork) -> FileKey:
     match work:
         case Inspect() | Enlarge():
-            return work.upscaler
+            return UPSCALER, work.upscaler
         case Restore():
-            return work.kind
-    return FACE_DETECTOR
+            return FACE_RESTORER, work.kind
+    return FACE_DETECTOR, ""
+
+
+def _field(run: Run, work: PixelWork) -> str:
+    """The field of the request that asks for the file."""
+    return next((one.field for one in needed(run.request) if one.key == _file_of(work)), "")
