@@ -12,7 +12,7 @@ from backend.catalog.model_file import CHECKPOINT, FileKey, ModelFile
 from backend.errors import Problem
 from backend.request.request import Request
 
-Checkpoint = UpscalerFile = ModelFile
+Checkpoint = ModelFile
 
 # ---- commands ----
 
@@ -95,11 +95,18 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A checkpoint is being read; `done` when it is in memory. Carries its hash for the catalogue."""
+    """A checkpoint is being read; `done` when it is in memory."""
 
     checkpoint: str
     done: bool = False
-    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """The hash of a checkpoint that was loaded without one has become known, for the catalogue."""
+
+    checkpoint: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +173,4 @@ class Failed:
 
 
 Command = Run | Cancel | Stop
-Event = Ready | Refused | Alive | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
+Event = Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

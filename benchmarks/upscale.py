@@ -50,7 +50,7 @@ def enlarge(device: str, side: int, scale: int, features: int, layers: int) -> d
     memory = Memory(place(device))
     with tempfile.TemporaryDirectory() as folder:
         file = _network(Path(folder) / "random.pth", scale, features, layers)
-        memory.upscalers.get(file, upscaler.load)
+        memory.fetch(file.kind, file.key, file.path, lambda: upscaler.load(file, memory.placement))
         run = Run("job", "local", _request(scale), (0,), {(UPSCALER, file.key): file}, {PICTURE: _picture(side)})
         process = psutil.Process()
         before, started = process.memory_info().rss, time.perf_counter()

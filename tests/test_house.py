@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.messages", "backend.image", "backend.request.preferences"),
     ("backend.house", "backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
-    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle",
+    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog",
      "backend.dispatch.recorder", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
@@ -48,7 +48,8 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
-    "backend/dispatch/supervisor.py": "one round of a device's line: the device does not stay idle for good",
+    "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
+    "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",
     "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
 }

@@ -8,6 +8,7 @@ from typing import Any
 from backend.errors import Problem
 
 MAX_PIXELS = 8192 * 8192
+MAX_PICTURES = 1_000                            # of one job; AUTOMATIC1111's page goes to 100 batches of 8
 NO_UPSCALER = "None"
 OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")
 MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpainting one
@@ -27,12 +28,26 @@ def together(found: Mapping[str, Any]) -> list[Problem]:
                                 "enable_hr"))
     if found["mask"] and not found["init_image"]:
         problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
+    problems += _too_many(found)
     problems += _sd_upscale(found) if found["init_image"] and found["process"] == DRAW else []
     if found["process"] == EXTRAS and not found["init_image"]:
         problems.append(Problem("is missing: choose a picture first", "init_image"))
     if len(found["prompts"]) != len(found["negative_prompts"]):
         problems.append(Problem("must be as many as the prompts", "negative_prompts"))
     return problems
+
+
+def _too_many(found: Mapping[str, Any]) -> list[Problem]:
+    """More pictures than one job may make; those of combinations are counted when the texts are known."""
+    chains = max(found["batch_count"] * found["batch_size"], len(found["prompts"]))
+    loops = found["loopback_loops"] if found["init_image"] and found["process"] == DRAW else 1
+    count = chains * (1 if found["loopback_round"] else loops)
+    if count <= MAX_PICTURES:
+        return []
+    field = "batch_count" if chains > MAX_PICTURES else "loopback_loops"
+    beside = "the batch size" if chains > MAX_PICTURES else "the batch"
+    sentence = f"together with {beside} it makes {count:,} pictures; one job makes at most {MAX_PICTURES:,}"
+    return [Problem(sentence, field)]
 
 
 def _sd_upscale(found: Mapping[str, Any]) -> list[Problem]:

@@ -72,7 +72,7 @@ def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model,
         drawing = _redrawn(task, planned[0], canvas, heard)
     else:
         drawing = draw_rounds(steps, canvas, heard, task.source)
-    program = Program(task, model, _due(steps, indices), drawing, facts={"Model hash": model.sha256[:10]})
+    program = Program(task, model, _due(steps, indices), drawing)
     program.note(NOT_SEAMLESS if request.tiling and not canvas.tiling else "")
     return program
 

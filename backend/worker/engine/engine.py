@@ -20,7 +20,7 @@ from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, OutOfMemory, Problem
-from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
+from backend.messages import Cancelled, Done, Event, Failed, Hashed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
@@ -33,7 +33,7 @@ from backend.worker.guidance.cfg_denoiser import Row
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import Find, Restore
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
 from backend.worker.pixels.preview import jpeg, preview
@@ -127,6 +127,8 @@ class Engine:
         indices = task.take()
         with self._border(task):
             program = compose(task, indices, None if task.edits else self._model(task), self._heard)
+            if program.model:
+                self.memory.pin(program.model, program)
             self.programs.append(program)
             self._advance(program, None)
 
@@ -137,7 +139,9 @@ class Engine:
         self.emit(Loading(checkpoint.key))
         with self.current_work.doing("loading", [task.run.job]):
             model = self.memory.get(checkpoint)
-        self.emit(Loading(checkpoint.key, done=True, sha256=model.sha256))
+        self.emit(Loading(checkpoint.key, done=True))
+        if model.background_hash:
+            model.background_hash.tell(lambda sha256: self.emit(Hashed(checkpoint.key, sha256)))
         return model
 
     # ---- what they ask for ----
@@ -162,14 +166,14 @@ class Engine:
                 program.expected += work.tiles
                 return None
         with self.current_work.doing("upscaling", jobs):
-            return self.pixel_networks.answer(program.task.run, work)
+            return self.pixel_networks.answer(program.task.run, work, program)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
             with self.current_work.doing("upscaling", jobs_of([program])):
-                pixels = self.pixel_networks.answer(program.task.run, work)
+                pixels = self.pixel_networks.answer(program.task.run, work, program)
             if pixels is not None:
                 self._step_done(program)
             self._advance(program, pixels)
@@ -192,7 +196,7 @@ class Engine:
 
     def _call(self, slots: list[Slot]) -> None:
         program, position = slots[0]
-        curve = self.curves.setdefault((*program.model.identity, *program.key(program.work[position])), RowCurve())
+        curve = self.curves.setdefault((program.model.identity, *program.key(program.work[position])), RowCurve())
         size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
         slots = slots[:size]
         rows = [p.work[i] for p, i in slots]
@@ -222,13 +226,10 @@ class Engine:
 
     def _evaluated(self, model: Model, rows: list[Row], curve: RowCurve) -> list[Tensor]:
         try:
-            return denoise(model, rows)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
+            return self.memory.attempt(lambda: denoise(model, rows))
+        except OutOfMemory:
             if len(rows) == 1:
-                raise OutOfMemory("needs more memory than there is; choose a smaller size", field="width") from error
-        self.memory.free_cache()
+                raise
         half = len(rows) // 2
         curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
         return self._evaluated(model, rows[:half], curve) + self._evaluated(model, rows[half:], curve)
@@ -249,6 +250,8 @@ class Engine:
                 self._deliver(program, end.value)
 
     def _deliver(self, program: Program, pixels: np.ndarray) -> None:
+        with self.current_work.doing("loading", jobs_of([program])):    # the hash may still be read
+            facts = program.facts
         task, due, notes = program.task, program.due[0], tuple(program.notes)
         if not program.next():
             self._close(program)
@@ -256,7 +259,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts=program.facts, notes=(*due.notes, *notes),
+            facts=facts, notes=(*due.notes, *notes),
         ))
         self._finish_if_empty(task)
 
@@ -275,6 +278,7 @@ class Engine:
 
     def _close(self, program: Program) -> None:
         program.drawing.close()
+        self.memory.unpin(program)
         self.programs.remove(program)
 
     def _finish_if_empty(self, task: Task) -> None:

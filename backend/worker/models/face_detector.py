@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import UpscalerFile
 from backend.worker.device import Placement
 from backend.worker.pixels.faces import Points
 from backend.worker.pixels.tiles import Pixels
@@ -31,10 +32,18 @@ Numbers = NDArray[np.float64]
 class Detector:
     """A detector in memory."""
 
-    file: UpscalerFile
+    file: ModelFile
     session: InferenceSession
     side: int
     bytes: int
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def to(self, device: torch.device) -> Self:
+        """It stays: onnxruntime runs it on the CPU."""
+        return self
 
     def faces(self, pixels: Pixels) -> list[Points]:
         """The five points of each face in pixels (H, W, 3), the surest first."""
@@ -66,7 +75,7 @@ class Detector:
         return scores[sure], boxes, middle[:, None] + points.reshape(-1, 5, 2)[sure] * stride
 
 
-def load(file: UpscalerFile, placement: Placement) -> Detector:
+def load(file: ModelFile, placement: Placement) -> Detector:
     """Read a detector; it runs on the CPU. CheckpointError when the file is none."""
     import onnxruntime
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,13 +19,14 @@ from torch import Tensor
 
 from backend.catalog.checkpoints import side_car
 from backend.catalog.families import why_not
-from backend.catalog.fingerprints import sha256_of
+from backend.catalog.fingerprints import fingerprint
 from backend.catalog.headers import read_shapes
 from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
 from backend.worker.device import Placement
+from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Model, Part, Parts, Prediction, Training
 from backend.worker.models.sd1 import SD1
 
@@ -41,21 +41,23 @@ Loaded = TypeVar("Loaded")
 
 
 def load(checkpoint: Checkpoint, placement: Placement) -> Model:
-    """Read a checkpoint and put it onto the placement's device; its hash is computed if it is not known.
+    """Read a checkpoint and put it onto the placement's device. A hash that is not known is computed beside its use.
 
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
     or of a family Easel cannot load.
     """
     family = FAMILIES.get(checkpoint.family)
+    loaded = fingerprint(checkpoint.path)
     try:
         if family is None:
             raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
         parts, training = _read(checkpoint, family)
         model = family.build(checkpoint, parts, training, placement)
-        model.checkpoint = replace(checkpoint, sha256=checkpoint.sha256 or sha256_of(checkpoint.path))
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
+    if not checkpoint.sha256:
+        model.background_hash = BackgroundHash(checkpoint.path, loaded)
     return model
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import UpscalerFile
 from backend.worker.device import Placement
 from backend.worker.models.loader import read_table
 from backend.worker.pixels.tiles import Pixels
@@ -50,9 +50,27 @@ WHOLE = Reach(512, 4096, 1 << 40)           # what must see everything at once
 class Upscaler:
     """A network in memory, in eval mode. Owned by `Memory`; others hold it for one call."""
 
-    file: UpscalerFile
+    file: ModelFile
     network: ImageModelDescriptor
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the network takes."""
+        return sum(tensor.nbytes for tensor in (*self.network.model.parameters(), *self.network.model.buffers()))
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    def to(self, device: torch.device) -> Self:
+        """Move the network, its number format unchanged. Where memory runs out it is back where it was."""
+        before = self.device
+        try:
+            self.network.to(device)
+        except (RuntimeError, MemoryError):
+            self.network.to(before)
+            raise
+        return self
 
     @property
     def traits(self) -> Traits:
@@ -111,7 +129,7 @@ class Upscaler:
         return WIDE if advice == "DISCOURAGED" else WHOLE
 
 
-def load(file: UpscalerFile, placement: Placement) -> Upscaler:
+def load(file: ModelFile, placement: Placement) -> Upscaler:
     """Read a file of any architecture that spandrel and spandrel_extra_arches know. CheckpointError names the file."""
     try:
         network = _built(_tensors(Path(file.path)))
@@ -121,8 +139,7 @@ def load(file: UpscalerFile, placement: Placement) -> Upscaler:
     network.model.requires_grad_(False)
     if network.architecture.id in CONVOLUTIONS:
         network.model.to(memory_format=torch.channels_last)
-    tensors = (*network.model.parameters(), *network.model.buffers())
-    return Upscaler(file, network, sum(tensor.nbytes for tensor in tensors))
+    return Upscaler(file, network)
 
 
 def _tensors(path: Path) -> dict[str, Any]:
