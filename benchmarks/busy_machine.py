@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.worker_handle import ProcessHandle
 from backend.messages import Checkpoint, Done, Event, Failed, Ready, Refused, Run

@@ -228,11 +228,11 @@ def test_twenty_switches_stay_within_the_budget(tmp_path):
     memory = Memory(PLACE, budget_bytes=int(each * 2.5))
 
     def fetch(file: ModelFile) -> Upscaler:
-        return memory.fetch("upscaler", file.name, file.path, lambda: load(file, PLACE))
+        return memory.fetch("upscaler", file.key, file.path, lambda: load(file, PLACE))
 
     for turn in range(20):
         fetch(files[turn % 4])
-        assert len(memory.loaded) <= 3 and memory.loaded[-1] == files[turn % 4].name
+        assert len(memory.loaded) <= 3 and memory.loaded[-1] == files[turn % 4].key
     assert fetch(files[3]) is fetch(files[3])
     upscalers.save(upscalers.compact(2), Path(files[3].path))
     assert fetch(files[3]).traits.scale == 2, "a changed file is read again"
