@@ -10,11 +10,13 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Epsilon
 from backend.settings import HOME
 from backend.worker.device import Placement, place
-from backend.worker.models import clip, sd1, vae
+from backend.worker.models import clip, sd1
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.preview_colours import preview_factors
 
 FULL = ModelFile(CHECKPOINT, "sd1-random", path="", family="sd1", sha256="0" * 64)
 
@@ -39,7 +41,7 @@ def _random_networks(checkpoint: ModelFile, placement: Placement) -> Model:
     for network in (unet, autoencoder, text):
         network.eval().requires_grad_(False)
     return sd1.SD1(
-        checkpoint=checkpoint, placement=placement, unet=unet, vae=autoencoder, text_encoder=text,
-        tokenizer=Tokenizer.clip(), schedule=NoiseTable.from_betas(), prediction="epsilon",
-        preview_factors=vae.preview_factors(autoencoder),
+        checkpoint=checkpoint, placement=placement, denoiser=unet, vae=autoencoder, text_encoders=(text,),
+        tokenizer=Tokenizer.clip(), parametrisation=Epsilon(NoiseTable.from_betas()),
+        preview_factors=preview_factors(autoencoder, sd1.COLOURS),
     )
