@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from backend.request.request import Request
 from backend.store.history import stored_request
 from backend.store.job_states import problems_of
-from backend.store.records import Image, Job, JobLine
 from backend.store.tables import ImageRow, JobRow
+from backend.store.views import Image, Job, JobLine
 
 GLANCE_PROMPT = 120             # characters
 GLANCED = ("prompt", "prompts", "batch_count", "batch_size", "init_image", "process", "loopback_loops",

@@ -1,0 +1,57 @@
+"""What stands behind the front door, wired together once for a data folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.catalog.model_catalog import ModelCatalog
+from backend.dispatch.dispatcher import Dispatcher
+from backend.facade.gallery import Gallery
+from backend.prompt_library.library import PromptLibrary
+from backend.settings import Settings
+from backend.store.batch_archive import BatchArchive
+from backend.store.database import Database
+from backend.store.history import History
+from backend.store.jobs import Jobs
+from backend.store.model_hashes import ModelHashes
+from backend.store.painted_layers import PaintedLayers
+from backend.store.picture_files import Pictures
+from backend.store.preferences import Preferences
+from backend.store.uploads import Uploads
+from backend.store.used_prompts import UsedPrompts
+from backend.store.users import Users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Everybody's: what takes an `owner` is given a user's id by `Door`."""
+
+    settings: Settings
+    database: Database
+    users: Users
+    jobs: Jobs
+    history: History
+    preferences: Preferences
+    pictures: Pictures
+    archives: BatchArchive
+    uploads: Uploads
+    layers: PaintedLayers
+    gallery: Gallery
+    prompt_library: PromptLibrary
+    catalog: ModelCatalog
+    dispatcher: Dispatcher
+
+
+def assembled(settings: Settings, database: Database, catalog: ModelCatalog | None = None) -> Components:
+    """Everything over one open database; workers are not started. StorageError."""
+    users = Users(database)
+    jobs, history, preferences = Jobs(database), History(database), Preferences(database)
+    pictures = Pictures(settings.outputs, users.of)
+    uploads = Uploads(settings.data / "inputs", users.of)
+    catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
+    return Components(
+        settings=settings, database=database, users=users, jobs=jobs, history=history, preferences=preferences,
+        pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
+        gallery=Gallery(database, history, pictures),
+        prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
+        catalog=catalog, dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))
