@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 import gradio as gr
@@ -14,6 +15,7 @@ from ui.parts.checkpoint_bar import Bar
 class Tab(Protocol):
     """A module: its name (ids begin with it), the title that is shown, and what it puts on the page."""
 
+    __file__: str
     NAME: str
     TITLE: str
 
@@ -36,6 +38,10 @@ class Tabs:
 
     def freeze(self) -> None:
         self._frozen = True
+
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """Each tab's name, and where its scripts and styles lie."""
+        yield from ((tab.NAME, Path(tab.__file__).parent) for tab in self)
 
     def __iter__(self) -> Iterator[Tab]:
         return iter(self._tabs.values())
