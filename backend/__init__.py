@@ -13,15 +13,18 @@ from backend.image.file_names import WORDS as NAME_WORDS
 from backend.messages import Checkpoint
 from backend.request.field import Field
 from backend.request.preferences import STARTS
+from backend.request.record import place as record_place
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.records import Image, Job, Live, State, Status, Worker
+from backend.store.records import Image, Job, JobLine, Live, Overview, State, Status, Worker
+from backend.table import Table
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
 
 __all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
-           "Job", "Live", "NotFound", "Problem", "Request", "Settings", "State", "Status", "UserError", "Worker"]
+           "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings", "State", "Status",
+           "Table", "UserError", "Worker", "record_place"]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,8 +67,12 @@ def collect(tabs: Tabs) -> Assets:
 def _files(tabs: Tabs) -> Iterator[tuple[str, Path]]:
     for folder in SHARED:
         yield from ((file.relative_to(HERE).as_posix(), file) for file in _inside(HERE / folder))
-    for name, folder in tabs.folders():
+    for name, folder in _folders(tabs):
         yield from ((f"tabs/{name}/{file.relative_to(folder).as_posix()}", file) for file in _inside(folder))
+
+
+def _folders(tabs: Tabs) -> Iterator[tuple[str, Path]]:
+    yield from ((tab.NAME, Path(tab.__file__).parent) for tab in tabs.values())
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -82,7 +86,7 @@ def _fields() -> bytes:
 
 def _tab_scripts(tabs: Tabs, files: dict[str, bytes]) -> bytes:
     """A tab's script is the one that bears its name; it imports what else is in the folder."""
-    own = [f"tabs/{name}/{name}.js" for name, _ in tabs.folders()]
+    own = [f"tabs/{name}/{name}.js" for name, _ in _folders(tabs)]
     return "".join(f'import "../{path}";\n' for path in own if path in files).encode()
 
 

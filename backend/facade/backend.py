@@ -14,7 +14,7 @@ from backend.catalog.checkpoints import Catalog
 from backend.catalog.upscalers import UpscalerCatalog
 from backend.dispatch.dispatcher import Dispatcher
 from backend.dispatch.worker_handle import Handle, ProcessHandle
-from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.errors import CheckpointError, EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.gallery import Gallery
 from backend.facade.missing_files import missing
 from backend.image import file_names as naming
@@ -27,7 +27,8 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.prompt_library.library import PromptLibrary
 from backend.request.output_size import settled
 from backend.request.preferences import changed, example, settings
-from backend.request.request import EXTRAS, FIELDS, Request
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS
 from backend.settings import Settings
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Lock
@@ -36,7 +37,7 @@ from backend.store.jobs import Change, Jobs
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.picture_files import LOCAL, Pictures
 from backend.store.preferences import Preferences
-from backend.store.records import ENDED, Image, Job, Live, State, Status, Told
+from backend.store.records import ENDED, Image, Job, JobLine, Live, Overview, State, Status, Told
 from backend.store.rescue import Rescue, open_database
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompts
@@ -94,6 +95,10 @@ class Backend:
         workers = {device: partial(self._new_worker, device) for device in self.settings.device.split(",")}
         self._dispatcher.start(workers, self.settings.policy)
 
+    def tell(self, text: str) -> None:
+        """A notice for everybody, until this Easel ends."""
+        self._dispatcher.add_notice(text)
+
     def restart_workers(self) -> None:
         """Give workers that have failed to start another try."""
         self._dispatcher.restart()
@@ -126,8 +131,9 @@ class Backend:
         if problems:
             raise InvalidRequest(problems=problems)
         request = request if edits else self.prompt_library.resolved(self._settled(request, owner), owner)
+        self._dispatcher.check(request)
         job = self._jobs.add(request, owner)
-        self._dispatcher.queued()
+        self._dispatcher.queued(owner)
         return self._jobs.get(job, owner)
 
     def cancel(self, job_id: str, owner: str = LOCAL) -> None:
@@ -141,11 +147,11 @@ class Backend:
 
     def interrupt(self, owner: str = LOCAL) -> None:
         """Cancel what the owner has running; waiting jobs stay."""
-        self._cancel_each(owner, "running")
+        self._cancel_all(owner, "running")
 
     def cancel_all(self, owner: str = LOCAL) -> None:
         """Cancel all that the owner has waiting or running."""
-        self._cancel_each(owner, "queued", "running")
+        self._cancel_all(owner, "queued", "running")
 
     def skip(self, owner: str = LOCAL) -> None:
         """Leave out the picture that is being drawn, in each running job of the owner, and go on with the next."""
@@ -156,7 +162,7 @@ class Backend:
     def retry(self, job_id: str, owner: str = LOCAL) -> Job:
         """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
         self._jobs.retry(job_id, owner)
-        self._dispatcher.queued()
+        self._dispatcher.queued(owner)
         return self._jobs.get(job_id, owner)
 
     def job(self, job_id: str, owner: str = LOCAL) -> Job:
@@ -169,6 +175,18 @@ class Backend:
     def queue(self, owner: str = LOCAL) -> list[Job]:
         """The owner's running and waiting jobs in running order."""
         return self._jobs.queue(owner)
+
+    def overview(self, owner: str = LOCAL, start: int = 0, limit: int | None = None) -> Overview:
+        """`queue` without what only a closer look needs, `limit` jobs of it after the first `start`."""
+        return self._jobs.overview(owner, start, limit)
+
+    def job_lines(self, owner: str = LOCAL, limit: int = 50) -> list[JobLine]:
+        """`jobs` without the pictures."""
+        return self._jobs.lines(owner, limit)
+
+    def is_pending(self, job_id: str) -> bool:
+        """Whether the job, anybody's, waits or runs; never waits for the database."""
+        return self._jobs.is_pending(job_id)
 
     def live(self, job_id: str) -> Live | None:
         """How far a job has come; None unless a worker has it."""
@@ -316,7 +334,7 @@ class Backend:
         return values
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy)
+        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.extensions)
 
     def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
         """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""
@@ -345,12 +363,12 @@ class Backend:
             problems.append(Problem(checkpoint.problem, "checkpoint"))
         return checkpoint
 
-    def _cancel_each(self, owner: str, *states: State) -> None:
-        for job in self._jobs.pending(owner, *states):
-            try:
-                self.cancel(job, owner)
-            except UserError:
-                continue        # it has ended in this moment
+    def _cancel_all(self, owner: str, *states: State) -> None:
+        over, running = self._jobs.cancel_all(owner, *states)
+        for job in running:
+            self._dispatcher.cancel(job)
+        if over:
+            self._dispatcher.cleared(owner, over)
 
     def _tell(self, change: Change | None) -> None:
         if change:

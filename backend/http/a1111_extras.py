@@ -15,16 +15,17 @@ from starlette.responses import Response
 from backend import Backend, Job
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http import a1111_responses as answers
-from backend.http.dependencies import Bells, ClientOptions, FrontDoor, Owner
+from backend.http.dependencies import ClientOptions, FrontDoor, Owner, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.postprocessing import done
-from backend.request.field import MAX_PROMPT, clean
-from backend.request.request import EXTRAS, FIELDS, PIXEL_UPSCALERS
+from backend.request.field import MAX_PROMPT, Field, clean
+from backend.request.request import FIELDS, PIXEL_UPSCALERS
+from backend.request.rules import EXTRAS
 
-BY_NAME = {field.api_name: field for field in FIELDS.values() if field.group == "extras"}
+BY_NAME: Mapping[str, Field] = FIELDS.by(lambda field: field.api_name if field.group == "extras" else "")
 READ_HERE = ("resize_mode", "show_extras_results", "image", "imageList")
 FACTOR = 2.0                # AUTOMATIC1111's API upscales by this where a client says nothing, its page by 4
 SIDE = 512                  # and to this
@@ -36,7 +37,7 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/extra-single-image")
 async def extra_single_image(
-    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Watch, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
     values = {**options.of(owner), **read_extras(payload)}
@@ -50,7 +51,7 @@ async def extra_single_image(
 
 @router.post("/extra-batch-images")
 async def extra_batch_images(
-    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Watch, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
     values = {**options.of(owner), **read_extras(payload)}

@@ -20,11 +20,21 @@ from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
 _OF_PICTURES = ("img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale")
-IMG2IMG: dict[str, Field] = {field.api_name: field for field in FIELDS.values()
-                             if field.kind != "picture" and field.group != "extras" and not field.internal}
-TXT2IMG = {name: field for name, field in IMG2IMG.items()
-           if field.group not in _OF_PICTURES or "enable_hr" in field.needs}
-BY_OVERRIDE: dict[str, Field] = {field.override: field for field in FIELDS.values() if field.override}
+
+
+def _img2img_name(field: Field) -> str:
+    """AUTOMATIC1111's name of a field in img2img's JSON, "" for one that is not there."""
+    told = field.kind != "picture" and field.group != "extras" and not field.internal
+    return field.api_name if told else ""
+
+
+def _txt2img_name(field: Field) -> str:
+    return _img2img_name(field) if field.group not in _OF_PICTURES or "enable_hr" in field.needs else ""
+
+
+IMG2IMG: Mapping[str, Field] = FIELDS.by(_img2img_name)
+TXT2IMG: Mapping[str, Field] = FIELDS.by(_txt2img_name)
+BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
 READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
 PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_images")
 

@@ -12,7 +12,7 @@ from backend import Backend
 from backend.errors import InvalidRequest, UserError
 from backend.http import a1111_responses as answers
 from backend.http.a1111_requests import read_img2img, read_options, read_payload, write_options
-from backend.http.dependencies import Bells, ClientOptions, FrontDoor, Owner
+from backend.http.dependencies import ClientOptions, FrontDoor, Owner, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import save
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/txt2img")
 async def txt2img(
-    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Watch, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
     values = await to_thread.run_sync(read_payload, payload, options.of(owner), backend, owner)
@@ -36,7 +36,7 @@ async def txt2img(
 
 @router.post("/img2img")
 async def img2img(
-    request: Request, backend: FrontDoor, changes: Bells, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+    request: Request, backend: FrontDoor, changes: Watch, options: ClientOptions, owner: Owner, payload: dict[str, Any]
 ) -> Response:
     """The same from a picture, and with a mask only where that is white."""
     values = await to_thread.run_sync(read_img2img, payload, options.of(owner), backend, owner)
@@ -130,7 +130,7 @@ def latent_upscale_modes(_: Owner) -> list[dict[str, str]]:
 
 
 async def _drawn(
-    request: Request, backend: Backend, changes: Bells, owner: str, values: dict[str, Any], payload: dict[str, Any]
+    request: Request, backend: Backend, changes: Watch, owner: str, values: dict[str, Any], payload: dict[str, Any]
 ) -> Response:
     queued = await to_thread.run_sync(backend.submit, values, owner)
     over = await ended(request, backend, changes, [queued])

@@ -1,4 +1,4 @@
-"""What a route asks for: the front door, the caller's name, the bell that rings on changes, the caller's options."""
+"""What a route asks for: the front door, the caller's name, the changes to wait for, the caller's options."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ async def _owner(connection: HTTPConnection) -> str:
 
 
 FrontDoor = Annotated[Backend, Depends(_backend)]
-Bells = Annotated[Changes, Depends(_changes)]
+Watch = Annotated[Changes, Depends(_changes)]
 ClientOptions = Annotated[Options, Depends(_options)]
 Owner = Annotated[str, Depends(_owner)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from backend import FIELDS, Job
+from backend import FIELDS, Job, JobLine
 from backend.errors import InvalidRequest, Problem
 from backend.http.dependencies import FrontDoor, Owner
 
@@ -28,7 +28,21 @@ def health(request: Request, backend: FrontDoor) -> dict[str, Any]:
 @router.get("/jobs")
 def jobs(backend: FrontDoor, owner: Owner, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> dict[str, Any]:
     """The caller's jobs in all states, newest first."""
-    return {"jobs": [summary(job) for job in backend.jobs(owner, limit=limit)]}
+    return {"jobs": [_line(job) for job in backend.job_lines(owner, limit=limit)]}
+
+
+@router.get("/queue")
+def queue(backend: FrontDoor, owner: Owner, start: Annotated[int, Query(ge=0)] = 0,
+          limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+    """The caller's running and waiting jobs in running order, as a queue event names the first of them."""
+    return dataclasses.asdict(backend.overview(owner, start, limit))
+
+
+@router.post("/workers/restart")
+def restart_workers(backend: FrontDoor, _: Owner) -> dict[str, bool]:
+    """Gives workers that have failed to start another try."""
+    backend.restart_workers()
+    return {"ok": True}
 
 
 @router.post("/jobs")
@@ -76,19 +90,8 @@ def skip(backend: FrontDoor, owner: Owner) -> dict[str, bool]:
     return {"ok": True}
 
 
-def summary(job: Job) -> dict[str, Any]:
-    """What a list shows of a job."""
-    return {
-        "id": job.id,
-        "state": job.state,
-        "position": job.position,
-        "prompt": job.request.prompt,
-        "count": job.request.count,
-        "done": len(job.images),
-        "created": job.created.isoformat() if job.created else None,
-        "problems": [{"field": problem.field, "message": problem.message} for problem in job.problems],
-        "notes": list(job.notes),
-    }
+def _line(job: JobLine) -> dict[str, Any]:
+    return {**dataclasses.asdict(job), "created": job.created.isoformat()}
 
 
 async def _values(request: Request) -> dict[str, Any]:

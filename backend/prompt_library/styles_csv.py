@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from backend.catalog.regular_files import read_regular
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.image.save import write_atomically
-from backend.prompt_library.text_files import Watched, decoded
+from backend.prompt_library.text_files import MAX_BYTES, Watched, decoded
 from backend.request.field import clean
 from backend.request.request import FIELDS
 from backend.store.picture_files import LOCAL
@@ -25,6 +26,8 @@ COLUMNS = ("name", "prompt", "negative_prompt")
 OLD_PROMPT = "text"             # what the column of prompts was called before there were negative ones
 MAX_NAME = 200
 COMMENT = "#"
+MAX_LINES = 50_000          # of one file
+MAX_COMMAS = 100_000        # in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,12 @@ class Sheet:
 
 
 def read(data: bytes) -> Sheet:
-    """The file, also an empty one. One that is no CSV, or has no column of names, is not `is_readable`."""
+    """The file, also an empty one. One that is no CSV, is too long, or has no names, is not `is_readable`."""
+    text = decoded(data)
+    if text.count("\n") > MAX_LINES or any(line.count(",") > MAX_COMMAS for line in text.splitlines()):
+        return UNREADABLE
     try:
-        rows = [tuple(row) for row in csv.reader(io.StringIO(decoded(data), newline=""), skipinitialspace=True) if row]
+        rows = [tuple(row) for row in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) if row]
     except csv.Error:
         return UNREADABLE
     return Sheet(rows[0], tuple(rows[1:])) if rows else Sheet()
@@ -122,16 +128,16 @@ class Styles:
 
     def __init__(self, data: Path) -> None:
         self._shared, self._folder = data / "styles.csv", data / "styles"
-        self._sheets: Watched[Sheet] = Watched(read, Sheet())
+        self._kept: Watched[tuple[Style, ...]] = Watched(lambda data: tuple(read(data).styles()), ())
         self._lock = threading.Lock()
 
     def of(self, owner: str) -> list[Style]:
         """Everybody's and the owner's own, by name in the order of the files."""
         own = self._file(owner)
-        mine = {style.name: style for style in self._sheets.of(own).styles()}
+        mine = {style.name: style for style in self._kept.of(own)}
         if own == self._shared:
             return list(mine.values())
-        everybodys = (replace(style, shared=True) for style in self._sheets.of(self._shared).styles())
+        everybodys = (replace(style, shared=True) for style in self._kept.of(self._shared))
         return list(({style.name: style for style in everybodys} | mine).values())
 
     def keep(self, style: Style, owner: str, was: str = "") -> None:
@@ -156,14 +162,14 @@ class Styles:
 
     def _writable(self, owner: str) -> Sheet:
         try:
-            sheet = read(self._file(owner).read_bytes())
+            sheet = read(read_regular(self._file(owner), MAX_BYTES))
         except FileNotFoundError:
             return Sheet()
         except OSError as error:
             raise NotAllowed(f"The file of styles cannot be read: {error.strerror}.") from error
         if not sheet.is_readable:
-            raise NotAllowed("The file of styles needs a first line that says name,prompt,negative_prompt. "
-                             "Repair or remove it first, so that nothing is lost.")
+            raise NotAllowed("The file of styles needs a first line that says name,prompt,negative_prompt, and at most "
+                             f"{MAX_LINES:,} lines. Repair or remove it first, so that nothing is lost.")
         return sheet
 
     def _write(self, owner: str, sheet: Sheet) -> None:

@@ -81,6 +81,29 @@ class Glance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """An owner's queue: its first jobs, and how many there are in all."""
+
+    jobs: tuple[Glance, ...]
+    total: int                      # waiting, running, and held by a worker that has not begun them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLine:
+    """A job in a list of all states."""
+
+    id: str
+    state: State
+    position: int | None            # as in `Job`
+    prompt: str
+    count: int
+    done: int
+    created: datetime
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """How far a running job has come."""
 
@@ -104,6 +127,8 @@ class Worker:
     state: WorkerState
     device: str = ""
     dtype: str = ""
+    memory: int = 0                 # of the device, bytes; 0 where it is not known
+    speed: float = 0.0              # operations per second at best; likewise
     checkpoint: str = ""
     message: str = ""
 

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 from backend.image.infotext_entries import labels
 from backend.store.records import STATES
 
-REVISION = "0003"       # the newest file in migrations/versions; a test compares
+REVISION = "0004"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -88,6 +88,7 @@ class JobRow(Base):
     started: Mapped[datetime | None]
     ended: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)                # worker deaths while it ran
+    died_at: Mapped[int | None]                                     # how many pictures it had at the last of them
     cancelling: Mapped[bool] = mapped_column(default=False)         # asked for; outlives the worker that should obey
     skipped: Mapped[list[Any]] = mapped_column(default=list)        # indices left out on request
     problems: Mapped[list[Any]] = mapped_column(default=list)       # {"field", "message"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,11 +14,11 @@ from PIL import Image
 from backend.errors import NotFound, Problem, StorageError
 from backend.image import upload_validation as incoming
 from backend.image.save import write_atomically
-from backend.request.field import PICTURE_ID
+from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
 
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
-FIELDS_OF_PICTURES = tuple(name for name, field in FIELDS.items() if field.kind == "picture")
+FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture")
 GONE = "is no longer there; choose the picture again"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from backend import Image, Job, Live, Status
+from backend import Image, Job, JobLine, Live, Overview, Status
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint, UpscalerFile
 from backend.prompt_library.library import PromptLibrary
@@ -23,6 +23,7 @@ from backend.request import preferences
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.painted_layers import Layer, PaintedLayers
+from backend.store.records import Glance
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
 
@@ -73,6 +74,22 @@ class Door:
 
     def jobs(self, owner: str, limit: int = 50) -> list[Job]:
         return [job for job in reversed(self.all.values()) if job.owner == owner][:limit]
+
+    def job_lines(self, owner: str, limit: int = 50) -> list[JobLine]:
+        return [JobLine(id=job.id, state=job.state, position=job.position, prompt=job.request.prompt, count=job.request.count,
+                        done=len(job.images), created=job.created, problems=job.problems, notes=job.notes)
+                for job in self.jobs(owner, limit)]
+
+    def overview(self, owner: str, start: int = 0, limit: int | None = None) -> Overview:
+        jobs = [Glance(id=job.id, state=job.state, position=0, prompt=job.request.prompt, count=job.request.count, done=0)
+                for job in self.queue(owner)]
+        return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
+
+    def is_pending(self, job_id: str) -> bool:
+        return self.all[job_id].state in ("queued", "running")
+
+    def restart_workers(self) -> None:
+        self.calls.append("restart_workers")
 
     def queue(self, owner: str) -> list[Job]:
         return [job for job in self.all.values() if job.owner == owner and job.state in ("queued", "running")]

@@ -10,11 +10,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import ui
+from backend import Table
 from backend.http.guard import Guard
 from backend.settings import Settings
 from tests.pure.door import Door
 from ui import assets
 from ui.assets import ENTRY, STYLE, Assets
+from ui.tabs.table import Tabs
 
 IMPORT = re.compile(r"""^\s*(?:import|export)\s+(?:([^'";]+?)\s+from\s+)?["']([^"']+)["']""", re.M)
 EXPORT = re.compile(r"^export (?:async )?(?:function|class|const|let) (\w+)", re.M)
@@ -23,9 +25,13 @@ WORKER = "scripts/stream_worker.js"        # started by its address, a world of 
 FACE = "scripts/easel.js"
 
 
+def own_tabs() -> Tabs:
+    return ui.fill(Table("tabs", key="NAME"))
+
+
 @pytest.fixture(scope="module")
 def page() -> Assets:
-    return assets.collect(ui.own_tabs())
+    return assets.collect(own_tabs())
 
 
 def scripts(page: Assets) -> dict[str, str]:
@@ -181,18 +187,8 @@ class Extra:
 def test_a_tab_of_an_extension_brings_its_scripts_and_styles(tmp_path):
     (tmp_path / "plots.js").write_text('import { say } from "easel";\nsay("here");\n', "utf-8")
     (tmp_path / "plots.css").write_text(".plots { color: red; }", "utf-8")
-    tabs = ui.own_tabs()
+    tabs = own_tabs()
     tabs.add(Extra(tmp_path))
     found = assets.collect(tabs).files
     assert b'"../tabs/plots/plots.js"' in found["scripts/tab_scripts.js"] and "tabs/plots/plots.js" in found
     assert b".plots { color: red; }" in found[STYLE]
-
-
-def test_a_second_tab_of_a_name_and_one_too_late_are_refused(tmp_path):
-    tabs = ui.own_tabs()
-    tabs.add(Extra(tmp_path))
-    with pytest.raises(ValueError, match="already"):
-        tabs.add(Extra(tmp_path))
-    tabs.freeze()
-    with pytest.raises(ValueError, match="too late"):
-        tabs.add(Extra(tmp_path))

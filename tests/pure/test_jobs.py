@@ -229,7 +229,8 @@ def test_after_a_restart_running_jobs_wait_without_blame(jobs, database):
     leases = jobs.lease("gpu", 3)
     jobs.start(cancelling, leases[2].token)
     jobs.cancel(cancelling, "local")
-    states = {change.job: change.state for change in Jobs(database).release()}
+    jobs = Jobs(database)
+    states = {change.job: change.state for change in jobs.release()}
     assert states == {job: "queued", ahead: "queued", cancelling: "cancelled"}
     assert jobs.get(job, "local").attempts == 0
     assert [lease.job for lease in jobs.lease("gpu", 3)] == [job, ahead]
@@ -285,10 +286,11 @@ def test_a_glance_at_the_queue(jobs, history):
     job, later = add(jobs, prompt="x" * 500, batch_count=3), add(jobs)
     (lease,) = jobs.lease("gpu", 1)
     history.add(job, lease.token, picture(0))
-    first, second = jobs.glance("local")
+    assert jobs.overview("local").total == 2
+    first, second = jobs.overview("local").jobs
     assert (first.id, first.state, first.position, first.count, first.done) == (job, "running", 0, 3, 1)
     assert (second.id, second.state, second.position) == (later, "queued", 1)
-    assert len(first.prompt) == 200
+    assert len(first.prompt) == 120
 
 
 def test_recent_is_newest_first_in_all_states(jobs):

@@ -22,8 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog.checkpoints import Catalog, checkpoint_hash
+from backend.catalog.checkpoints import Catalog
 from backend.catalog.families import LOADABLE
+from backend.catalog.fingerprints import sha256_of
 from backend.errors import CheckpointError, EaselError
 from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
@@ -106,7 +107,7 @@ def test_half_precision_file_is_loaded_in_the_asked_format(tmp_path: Path, netwo
 def test_networks_are_frozen_and_know_their_hash(model: Model) -> None:
     assert not any(network.training for network in model.networks())
     assert not any(p.requires_grad for network in model.networks() for p in network.parameters())
-    assert model.sha256 == model.checkpoint.sha256 == checkpoint_hash(model.checkpoint.path)
+    assert model.sha256 == sha256_of(model.checkpoint.path)
 
 
 def test_every_loadable_family_has_a_class() -> None:
@@ -480,12 +481,12 @@ class OnACard:
         return self
 
 
-def test_idle_models_of_a_card_wait_in_main_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_models_of_a_card_wait_in_main_memory() -> None:
     card = replace(FLOAT32, device=torch.device("cuda"))
     names = {name: Checkpoint(name, name, f"/nowhere/{name}", "sd1", True) for name in "abcd"}
     loads: list[str] = []
-    memory = Memory(card, 250, load=lambda checkpoint, placement: loads.append(checkpoint.key) or OnACard(checkpoint))
-    monkeypatch.setattr("backend.worker.models.memory._ram_budget", lambda: 150)
+    memory = Memory(card, 250, load=lambda checkpoint, placement: loads.append(checkpoint.key) or OnACard(checkpoint),
+                    ram_bytes=150)
     models = {name: memory.get(names[name]) for name in "abc"}
     assert [models[name].device.type for name in "abc"] == ["cpu", "cuda", "cuda"]
     assert memory.get(names["a"]) is models["a"] and memory.loaded == ("b", "c", "a") and loads == ["a", "b", "c"]

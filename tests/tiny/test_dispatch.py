@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def worker_pid(house: Guest) -> int:
-    return until(lambda: house.backend._dispatcher._lines[0]._handle).pid
+    return until(lambda: house.backend._dispatcher._supervisors[0]._handle).pid
 
 
 def running(house: Guest, job: str) -> bool:
@@ -105,7 +105,7 @@ def test_two_submits_at_once_both_land(house):
 
 def test_the_pages_hear_of_everything_in_order(house):
     cursor, _ = house.watch(cursor=0)
-    job = house.submit("slow=0.02", batch_count=2)
+    job = house.submit("slow=0.1", batch_count=2)
     heard = []
     while not any(event["type"] == "job" and event["state"] == "done" for event in heard):
         cursor, events = house.watch(cursor=cursor, timeout=10)
@@ -306,6 +306,99 @@ def test_a_worker_that_never_starts_is_given_up_with_a_notice_and_jobs_wait(tmp_
     backend.close()
 
 
+def test_a_job_goes_on_through_deaths_at_different_pictures(house):
+    """Deaths are counted per picture without progress: a long job outlives two of them."""
+    job = house.submit("die_at=picture:3,step:30,picture:12", batch_count=16)
+    done = house.wait(job.id)
+    assert (done.state, done.attempts, len(done.images)) == ("done", 3, 16)
+
+
+def test_two_deaths_at_the_same_picture_put_the_job_aside_and_keep_its_pictures(house):
+    job = house.submit("die_at=step:7 always", batch_count=4)
+    failed = house.wait(job.id)
+    assert (failed.state, failed.attempts, [image.index for image in failed.images]) == ("failed", 2, [0, 1])
+    assert "same picture" in failed.problems[0].message
+
+
+def test_a_stopped_worker_is_noticed_and_replaced(house, monkeypatch):
+    monkeypatch.setattr("backend.dispatch.watchdog.SILENT_SECONDS", 0.7)
+    job, later = house.submit("stop_at=step:5", batch_count=3), house.submit()
+    pid = until(lambda: running(house, job.id) and worker_pid(house))
+    done = house.wait(job.id)
+    assert (done.state, done.attempts, len(done.images)) == ("done", 1, 3)
+    assert house.wait(later.id).state == "done"
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_cancel_that_is_not_obeyed_ends_the_worker_and_harms_nobody_else(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.5)
+    backend = open_house(tmp_path, policy="packed", start_workers=False)
+    ann, bob = Guest(backend, "ann"), Guest(backend, "bob")
+    stubborn, other = ann.submit("deaf slow=0.2", batch_count=100), bob.submit("slow=0.01", batch_count=2)
+    backend.start_workers()
+    until(lambda: len(ann.job(stubborn.id).images) == 1)
+    ann.cancel(stubborn.id)
+    cancelled = ann.wait(stubborn.id)
+    assert cancelled.state == "cancelled" and 1 <= len(cancelled.images) < 100
+    done = bob.wait(other.id)
+    assert (done.state, done.attempts) == ("done", 0)
+    backend.close()
+
+
+def test_a_cancel_of_a_job_that_waits_in_the_workers_hands_ends_nobody(house, monkeypatch):
+    monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.2)
+    busy, ahead = house.submit("deaf slow=0.15", batch_count=2), house.submit()
+    until(lambda: house.backend.live(ahead.id))
+    pid = worker_pid(house)
+    house.cancel(ahead.id)
+    assert house.wait(busy.id).state == "done" and house.wait(ahead.id).state == "cancelled"
+    assert worker_pid(house) == pid
+
+
+def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
+    backend = open_house(tmp_path)
+    house = Guest(backend, "ann")
+    job = house.submit("stop_at=step:1", prompt_expansion="Off")
+    until(lambda: running(house, job.id))
+    until(lambda: "T" in Path(f"/proc/{worker_pid(house)}/stat").read_text().split()[2])
+    began = time.monotonic()
+    backend.close()
+    assert time.monotonic() - began < 9
+
+
+@pytest.mark.parametrize("part", ["catalogue", "uploads", "upscalers", "live"])
+def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypatch, part):
+    services = house.backend._dispatcher._supervisors[0]._services
+    whole, method = getattr(services, part), {"catalogue": "find", "live": "begin"}.get(part, "of")
+    call = getattr(whole, method)
+
+    odd_once = [ZeroDivisionError("something odd")]
+
+    def odd(*arguments: object) -> object:
+        if threading.current_thread().name.endswith("-feed") and odd_once:
+            raise odd_once.pop()
+        return call(*arguments)
+
+    monkeypatch.setattr(whole, method, odd)
+    first, second, third = (house.submit() for _ in range(3))
+    assert house.wait(first.id).state == "failed" and "something odd" in house.job(first.id).problems[0].message
+    assert [house.wait(job.id).state for job in (second, third)] == ["done"] * 2
+
+
+def test_a_failed_worker_is_tried_again_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.dispatch.supervisor.BACK_OFF", (0.0,))
+    monkeypatch.setattr("backend.dispatch.supervisor.MAX_FALSE_STARTS", 1)
+    monkeypatch.setattr("backend.dispatch.supervisor.RETRY_FAILED_SECONDS", 0.5)
+    monkeypatch.setenv("EASEL_FAKE", "refuse")
+    backend = open_house(tmp_path)
+    house = Guest(backend, "ann")
+    job = house.submit()
+    until(lambda: backend.status().workers[0].state == "failed")
+    monkeypatch.delenv("EASEL_FAKE")
+    assert house.wait(job.id).state == "done" and backend.status().notices == ()
+    backend.close()
+
+
 # ---- the disk ----
 
 
@@ -396,7 +489,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
             "    house = open_house(Path(sys.argv[1]))\n"
             "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
             "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
-            "    print(house._dispatcher._lines[0]._handle.pid, flush=True); time.sleep(60)\n")
+            "    print(house._dispatcher._supervisors[0]._handle.pid, flush=True); time.sleep(60)\n")
     script = tmp_path / "front.py"
     script.write_text(code)
     root = str(Path(fake_worker.__file__).parents[2])

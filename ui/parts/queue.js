@@ -8,7 +8,7 @@ import { note, say } from "./notices.js";
 
 const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
 const roots = [], mine = new Map();
-let jobs = [], ended = [], live = null;
+let jobs = [], total = 0, ended = [], live = null;    // an event names the first jobs of `total`
 
 const running = () => jobs.find(job => job.state === "running");
 
@@ -44,11 +44,11 @@ function renderProgress(root) {
 }
 
 function renderQueue(root) {
-  const rows = [...jobs.map(waiting), ...failed().map(finished)];
-  const waits = jobs.filter(job => job.state === "queued").length;
+  const rows = [...jobs.map(waiting), ...others(), ...failed().map(finished)];
+  const waits = total - jobs.filter(job => job.state === "running").length;
   find(".queue", root).hidden = !rows.length;
   find(".queue-count", root).textContent = waits ? `${waits} waiting` : "";
-  find(".queue-clear", root).hidden = jobs.length < 2;
+  find(".queue-clear", root).hidden = total < 2;
   const focused = document.activeElement?.dataset?.row;
   find(".queue ol", root).replaceChildren(...rows);
   if (focused) find(`[data-row="${CSS.escape(focused)}"]`, root)?.focus({ preventScroll: true });
@@ -64,6 +64,11 @@ function waiting(job) {
   return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, place),
     make("span", { class: "job-prompt", title: title(job) }, title(job)), make("span", { class: "job-count" }, count),
     button("Cancel", job, "cancel", () => act(job, "cancel")));
+}
+
+function others() {
+  const more = total - jobs.length;
+  return more > 0 ? [make("li", { class: "job queued" }, make("span", { class: "job-prompt" }, `${more} more wait behind these`))] : [];
 }
 
 function finished(job) {
@@ -117,7 +122,8 @@ export function start(root) {
 on("connected", refresh);
 on("submitted", job => { remember(job); say("Added to the queue."); });
 on("live", event => {
-  if (event.type === "queue") { jobs = event.jobs; roots.forEach(renderQueue); }
+  if (event.type === "queue") { jobs = event.jobs; total = event.total ?? jobs.length; roots.forEach(renderQueue); }
+  if (event.type === "cleared") { say("Cancelled."); refresh(); }
   if (event.type === "progress") live = event;
   if (event.type === "job") changed(event);
   if (["queue", "progress", "job"].includes(event.type)) render();

@@ -23,6 +23,7 @@ from backend.worker.draw.initial_latent import Start, from_picture, noised
 from backend.worker.draw.plan import Part, Pass, Plan
 from backend.worker.draw.work_items import Canvas, DecodeLatent, Drawing, EncodePicture, EncodeText, Work
 from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Row, Strength, guided
+from backend.worker.guidance.hook_table import hooks_for
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.models.seamless import Seamless
 from backend.worker.pixels.upscaling import enlarged
@@ -68,7 +69,7 @@ class _Guide:
             prediction=self.canvas.prediction,
         )
         parts, negative = [self._conditioning(part) for part in path.parts], self._conditioning(path.negative)
-        hooks = [*start.hooks, Seamless()] if self.canvas.tiling else start.hooks
+        hooks = [*start.hooks, *([Seamless()] if self.canvas.tiling else []), *hooks_for(self.request)]
         if start.picture is None:
             return CFGDenoiser(parts, negative, strength, hooks)
         return Pix2PixDenoiser(parts, negative, strength, hooks, picture=start.picture,

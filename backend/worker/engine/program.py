@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from backend.messages import Run
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Pixels, Source
 from backend.worker.draw.work_items import Drawing, Work
 from backend.worker.guidance.cfg_denoiser import Row
@@ -52,7 +52,7 @@ class Due:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Program:
     """A generator at work, what it waits for, and which pictures of its job it has still to deliver."""
 
@@ -67,7 +67,6 @@ class Program:
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.expected = self.due[0].calls
@@ -76,6 +75,12 @@ class Program:
     def index(self) -> int:
         """The picture that is being drawn."""
         return self.due[0].index
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Infotext keys that only the worker knows. Waits for the hash of a checkpoint that was read just now."""
+        sha256 = self.model.sha256 if self.model else ""
+        return {"Model hash": sha256[:10]} if sha256 else {}
 
     @property
     def rows(self) -> Sequence[Row]:

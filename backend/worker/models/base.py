@@ -7,8 +7,10 @@ text. The pipeline calls the methods below and never asks which family it has.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -20,11 +22,15 @@ from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable
 from backend.worker.device import Placement
 from backend.worker.models import vae
+from backend.worker.models.background_hash import BackgroundHash
+from backend.worker.models.moving import move, tensors
 from backend.worker.models.vae import TILES, Tiles
 
 if TYPE_CHECKING:
     from backend.prompt.chunks import Chunk
     from backend.prompt.tokenizer import Tokenizer
+
+_LOADS = count(1)
 
 Prediction = Literal["epsilon", "v"]
 Pixels = NDArray[np.uint8]
@@ -72,6 +78,9 @@ class Model(ABC):
     schedule: NoiseTable
     prediction: Prediction
     preview_factors: Tensor     # (C + 1, 3): latent channels to RGB in 0..1, the last row an offset
+    background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
+    identity: int = field(init=False, default_factory=partial(next, _LOADS))
+    """Which load of this process it is: a file that is read again is another model."""
 
     @classmethod
     @abstractmethod
@@ -144,14 +153,9 @@ class Model(ABC):
         return self.vae.config.latent_channels
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What keeps results of two models apart: the key in the catalogue and the hash."""
-        return self.checkpoint.key, self.sha256
-
-    @property
     def sha256(self) -> str:
-        """Of the checkpoint's file or folder, hexadecimal."""
-        return self.checkpoint.sha256
+        """Of the checkpoint's file or folder, hexadecimal; waits for it. "" when it cannot be known any more."""
+        return self.checkpoint.sha256 or (self.background_hash.wait() if self.background_hash else "")
 
     @property
     def device(self) -> torch.device:
@@ -166,25 +170,17 @@ class Model(ABC):
     @property
     def bytes(self) -> int:
         """Memory that the networks take."""
-        return sum(tensor.nbytes for network in self.networks() for tensor in _tensors(network))
+        return sum(tensor.nbytes for network in self.networks() for tensor in tensors(network))
 
     def networks(self) -> tuple[nn.Module, ...]:
         """Every module that `to` moves."""
         return self.unet, self.vae, self.text_encoder
 
     def to(self, device: torch.device) -> Self:
-        """Move all networks, number formats unchanged."""
-        if device == self.device:
-            return self
-        for network in self.networks():
-            network.to(device)
+        """Move all networks, number formats unchanged. Where memory runs out all are back where they were."""
+        move(self.networks(), device)
         self.preview_factors = self.preview_factors.to(device)
         return self
-
-
-def _tensors(network: nn.Module) -> Iterator[Tensor]:
-    yield from network.parameters()
-    yield from network.buffers()
 
 
 def apply_emphasis(z: Tensor, multipliers: Tensor, mode: str) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,13 +17,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from backend.catalog.checkpoints import checkpoint_hash, side_car
-from backend.catalog.families import read_config, why_not
+from backend.catalog.checkpoints import side_car
+from backend.catalog.families import why_not
+from backend.catalog.fingerprints import fingerprint
 from backend.catalog.headers import read_shapes
+from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
 from backend.worker.device import Placement
+from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Model, Part, Parts, Prediction, Training
 from backend.worker.models.sd1 import SD1
 
@@ -39,21 +41,23 @@ Loaded = TypeVar("Loaded")
 
 
 def load(checkpoint: Checkpoint, placement: Placement) -> Model:
-    """Read a checkpoint and put it onto the placement's device; its hash is computed if it is not known.
+    """Read a checkpoint and put it onto the placement's device. A hash that is not known is computed beside its use.
 
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
     or of a family Easel cannot load.
     """
     family = FAMILIES.get(checkpoint.family)
+    loaded = fingerprint(checkpoint.path)
     try:
         if family is None:
             raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
         parts, training = _read(checkpoint, family)
         model = family.build(checkpoint, parts, training, placement)
-        model.checkpoint = replace(checkpoint, sha256=checkpoint.sha256 or checkpoint_hash(checkpoint.path))
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
+    if not checkpoint.sha256:
+        model.background_hash = BackgroundHash(checkpoint.path, loaded)
     return model
 
 
@@ -70,7 +74,6 @@ def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Parts, Training]
 def read_file(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .ckpt file, on the CPU, in the file's number formats. Raises CheckpointError."""
     if path.suffix.lower() == ".safetensors":
-        read_shapes(path)                       # a cut-off file would crash the process when it is mapped
         return _reading(path, load_file)
     loaded = _reading(path, _unpickle)
     inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
@@ -144,6 +147,7 @@ def _unpickle(path: Path) -> Any:
 
 def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
     try:
+        read_shapes(path)       # refuses what would be waited for, take exponential time, or crash when it is mapped
         return read(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path.name} holds more than tensors and could run code; {_CONVERT}") from error
@@ -174,6 +178,7 @@ def _noise_levels(stored: Mapping[str, Any]) -> NoiseTable:
 def _yaml_says_v(path: Path) -> bool:
     """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`."""
     try:
-        return bool(_V_IN_YAML.search(path.with_suffix(".yaml").read_text("utf-8", "replace")))
+        text = read_regular(path.with_suffix(".yaml"), MAX_CONFIG).decode("utf-8", "replace")
+        return bool(_V_IN_YAML.search(text))
     except OSError:
         return False
