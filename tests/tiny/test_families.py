@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.catalog.checkpoints import Catalog
 from backend.catalog.families import FAMILIES
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import Checkpoint, Failed, Picture, Preview, Run
+from backend.messages import Failed, Picture, Preview, Run
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.models.loader import load
@@ -33,16 +34,16 @@ def toy() -> Iterator[None]:
     FAMILIES.restore(before)
 
 
-def listed(folder: Path) -> Checkpoint:
+def listed(folder: Path) -> ModelFile:
     toy_family.save(folder / "checkpoints" / "toy.safetensors")
-    (checkpoint,) = Catalog((folder,), folder / "data").scan()
+    (checkpoint,) = ModelCatalog((folder,)).scan()
     return checkpoint
 
 
-def drawn(checkpoint: Checkpoint, request: Request) -> Studio:
+def drawn(checkpoint: ModelFile, request: Request) -> Studio:
     studio = Studio((Memory(PLACE), {"toy": checkpoint}))
     files = {INIT: png(picture(40, 24)), MASK: png(picture(40, 24).convert("L"))}
-    studio.engine.add(Run("mine", "local", request, checkpoint, tuple(range(request.count)), files))
+    studio.engine.add(Run("mine", "local", request, tuple(range(request.count)), {("checkpoint", ""): checkpoint}, files))
     studio.run()
     assert not studio.of(Failed), studio.of(Failed)
     return studio

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from backend.catalog.families import Family, TensorRule, square
-from backend.messages import Checkpoint
+from backend.catalog.model_file import ModelFile
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Flow, Parametrisation
 from backend.worker.device import Placement
@@ -72,7 +72,7 @@ class Toy(Model):
 
     @classmethod
     def build(
-        cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
+        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
     ) -> Self:
         networks = {"denoiser": Denoiser(), "vae": vae(), "letters": nn.Embedding(256, WIDTH)}
         for name, network in networks.items():
@@ -105,5 +105,5 @@ def save(file: Path, seed: int = 0) -> Path:
 def loaded(folder: Path, placement: Placement, seed: int = 0) -> Toy:
     """One in memory, past the loader."""
     file = save(folder / "toy.safetensors", seed)
-    checkpoint = Checkpoint("toy", "toy", str(file), "toy", True, sha256="0" * 64)
+    checkpoint = ModelFile("checkpoint", "toy", str(file), family="toy", sha256="0" * 64)
     return Toy.build(checkpoint, Toy.split(load_file(file)), Flow(NoiseTable.flow()), placement)
