@@ -68,7 +68,7 @@ def test_it_is_detected_listed_and_loaded(toy: None, tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes", [
     {}, {"prompt": "a AND b", "cfg_scale": 5.0, "tiling": True}, {"enable_hr": True, "hr_upscaler": "Latent"},
     {"enable_hr": True, "hr_upscaler": "Lanczos", "seed_resize_from_w": 24, "seed_resize_from_h": 24},
-    START, {**START, "mask": MASK, "resize_mode": "Just resize (latent upscale)"}, {**START, "sd_upscale": "Lanczos"},
+    START, {**START, "mask": MASK, "resize_mode": "Just resize (latent upscale)"}, {**START, "sd_upscale": "Lanczos", "sd_upscale_overlap": 16},
 ], ids=str)
 def test_it_draws(toy: None, tmp_path: Path, changes: dict[str, object]) -> None:
     request = Request(prompt="a", negative_prompt="b", steps=3, width=40, height=24, seed=1, variation_seed=1,

@@ -18,6 +18,7 @@ from diffusers import (
 from PIL import Image
 from transformers import CLIPTokenizer
 
+from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
 from backend.worker.device import place
