@@ -43,6 +43,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
+FRONT_ONLY = {"gradio", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "argon2"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.
@@ -178,6 +179,15 @@ def test_the_front_process_is_free_of_torch() -> None:
               f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))")
     ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+def test_a_worker_needs_neither_the_page_nor_the_database() -> None:
+    """It runs where only torch and what reads and draws is installed."""
+    script = ("import sys\n"
+              f"sys.modules.update(dict.fromkeys({sorted(FRONT_ONLY)!r}))\n"
+              "import backend.worker.process")
+    ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=280)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_no_with_around_a_yield_where_generators_are_programs() -> None:
