@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from backend import Backend, UserError
+from backend import Backend, Door, UserError
 from ui.fields import Form
-from ui.visitor import owner
+from ui.visitor import door
 
-Complete = Callable[[Backend, str, dict[str, Any]], dict[str, Any]]     # owner, values -> values; may raise UserError
+Complete = Callable[[Door, dict[str, Any]], dict[str, Any]]     # values -> values; may raise UserError
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -30,8 +30,8 @@ def buttons(form: Form, backend: Backend) -> gr.Button:
     with gr.Row(elem_classes=["stops"]):
         interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
         skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
-    interrupt.click(_for_owner(backend.interrupt), trigger_mode="multiple", **QUIET)
-    skip.click(_for_owner(backend.skip), trigger_mode="multiple", **QUIET)
+    interrupt.click(_acting(backend, lambda door: door.interrupt()), trigger_mode="multiple", **QUIET)
+    skip.click(_acting(backend, lambda door: door.skip()), trigger_mode="multiple", **QUIET)
     return generate
 
 
@@ -52,7 +52,7 @@ def _tools(form: Form, backend: Backend) -> None:
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
-        return backend.infotext(text or "", owner(request))
+        return door(backend, request).infotext(text or "")
 
     return read
 
@@ -68,7 +68,7 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
         fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
 
 
-def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, Any]:
+def as_it_is(door: Door, values: dict[str, Any]) -> dict[str, Any]:
     """The `Complete` of a tab whose form has all that a request needs."""
     return values
 
@@ -76,15 +76,16 @@ def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, 
 def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str, Any]]:
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
-            return {"job": backend.submit(complete(backend, owner(request), values), owner(request)).id}
+            theirs = door(backend, request)
+            return {"job": theirs.submit(complete(theirs, values)).id}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 
     return submit
 
 
-def _for_owner(verb: Callable[[str], None]) -> Callable[[gr.Request], None]:
+def _acting(backend: Backend, verb: Callable[[Door], None]) -> Callable[[gr.Request], None]:
     def act(request: gr.Request) -> None:
-        verb(owner(request))
+        verb(door(backend, request))
 
     return act

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from backend import Backend, InvalidRequest, NotFound, Problem
+from backend import Door, InvalidRequest, NotFound, Problem
 from ui.fields import Form
 from ui.fragment import fragment
 
@@ -49,7 +49,7 @@ def before(form: Form) -> str:
     return f"(...values) => easel.picture.complete({form.names}, values)"
 
 
-def complete(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, Any]:
+def complete(door: Door, values: dict[str, Any]) -> dict[str, Any]:
     """Picture and mask as the mode has them. InvalidRequest without a picture."""
     values = dict(values)
     mode, paint = (values.pop(name) or "" for name in ASIDE)
@@ -59,7 +59,7 @@ def complete(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, 
         values["mask"] = ""
     if paint and mode in (SKETCH, INPAINT_SKETCH):
         try:
-            values["init_image"], mask = backend.sketch(values["init_image"], paint, owner)
+            values["init_image"], mask = door.sketch(values["init_image"], paint)
         except NotFound:
             raise InvalidRequest(problems=[GONE]) from None
         values["mask"] = mask if mode == INPAINT_SKETCH else ""

@@ -10,7 +10,7 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
-from ui.visitor import owner
+from ui.visitor import door
 
 
 def place(form: Form) -> None:
@@ -39,6 +39,6 @@ def place_dialogs() -> None:
 
 def _names(backend: Backend) -> Callable[[gr.Request], Any]:
     def names(request: gr.Request) -> Any:
-        return gr.update(choices=[style.name for style in backend.prompt_library.styles(owner(request))])
+        return gr.update(choices=[style.name for style in door(backend, request).prompt_library.styles()])
 
     return names
