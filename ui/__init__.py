@@ -48,6 +48,7 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     app.mount("/easel/languages", StaticFiles(directory=first.LANGUAGES), name="languages")
+    app.mount("/easel/scripts/painter", StaticFiles(directory=theme.HERE / "parts" / "painter"), name="painter")
     app.add_middleware(first.First, path=path)
     return gr.mount_gradio_app(
         app, build(backend, tabs), path=path, theme=theme.theme(), css=theme.css(), head=theme.head(),

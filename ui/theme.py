@@ -19,8 +19,8 @@ SCRIPTS = (
     "tabs/history/history.js", "scripts/translate.js", "tabs/settings/settings.js", "scripts/page.js",
 )
 STYLES = (
-    "page.css", "parts/prompts.css", "parts/results.css", "parts/picture.css", "tabs/img2img/batch.css",
-    "tabs/extras/extras.css", "tabs/png_info/png_info.css", "tabs/history/history.css",
+    "page.css", "parts/prompts.css", "parts/results.css", "parts/picture.css", "parts/painter/painter.css",
+    "tabs/img2img/batch.css", "tabs/extras/extras.css", "tabs/png_info/png_info.css", "tabs/history/history.css",
     "tabs/history/details.css", "tabs/history/compare.css", "tabs/settings/settings.css",
 )
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")

@@ -1,7 +1,7 @@
 // The picture to start from: chosen, dropped, pasted, sent here or begun empty; its size; and what happens to it.
 (() => {
   const { find, sendFile, on, say } = easel;
-  const { PLAIN, SKETCH, INPAINT, BOTH, mode, made } = easel.editor;
+  const { PLAIN, SKETCH, INPAINT, BOTH, held, mode, made } = easel.editor;
   const TAB = "img2img", LARGEST = 64 * 2 ** 20, ROOMY = 1024 * 1024;
   const SAYS = {
     [PLAIN]: () => "The whole picture changes.",
@@ -12,7 +12,6 @@
   const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
   const form = () => easel.form(TAB);
   const box = () => find(`#${TAB}_init_image`);
-  const held = name => form().values[name] || "";
   const SIDES = ["left", "right", "up", "down"];
   const sizes = new Map();
   let arriving = null;    // a picture on its way to the server
@@ -118,7 +117,7 @@
     clear.textContent = CLEARS[made()] ?? "";
     const grows = [PLAIN, INPAINT].includes(mode()) && !over && ACTING.outpaint(form().values);
     find(".start-mode", place).textContent = grows ? "The picture grows at its sides and stays as it is." : SAYS[mode()](over);
-    find(".image-container", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
+    find(".painter-stage", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
     if (!picture) return;
     const own = await measured(picture).catch(() => gone(picture));
     if (!own) return;
@@ -153,7 +152,8 @@
     const newest = ["init_image", "mask", "paint", "editor_mode", ...(arriving ? ["width", "height"] : [])];
     await arriving;
     await easel.editor.settled();
-    return names.map((name, i) => newest.includes(name) && name in form().values ? form().values[name] : values[i]);
+    const known = { ...form().values, ...form().pending };
+    return names.map((name, i) => newest.includes(name) && name in known ? known[name] : values[i]);
   }
 
   // ---- wiring, when the tab is opened for the first time ----
@@ -189,11 +189,11 @@
   });
   const look = () => { describe(); mark(); };
   on("form", one => { if (one.tab === TAB) look(); });
-  for (const part of ["init_image .start-acts", "init_image .image-container", "sd_upscale_fold", "outcome .outcome"]) easel.appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
+  for (const part of ["init_image .start-acts", "init_image .painter-stage", "sd_upscale_fold", "outcome .outcome"]) easel.appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
   // Settings that name a mask are those of inpainting; what was painted belongs to the picture before.
   on("reused", ({ form: one, request }) => {
     if (one.tab === TAB && "mask" in request) one.apply({ paint: "", editor_mode: request.mask ? INPAINT : PLAIN });
   });
 
-  easel.picture = { shown: easel.editor.value, complete, size, send, upload, measured, multiple };
+  easel.picture = { complete, size, send, upload, measured, multiple };
 })();

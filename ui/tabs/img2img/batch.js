@@ -50,7 +50,7 @@
   }
 
   async function paintedMask() {
-    const id = easel.editor.made() === "mask" && form().values.mask;
+    const id = easel.editor.made() === "mask" && easel.editor.held("mask");
     return id ? { id, size: (await easel.picture.measured(id)).join() } : null;
   }
 
