@@ -74,10 +74,12 @@ export class Tools {
     for (const button of root.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === this.tool);
     for (const button of root.querySelectorAll("[data-colour]")) button.setAttribute("aria-pressed", button.dataset.colour === choices.colour);
     slider.value = toSlider(size);
+    slider.style.setProperty("--share", toSlider(size) / STEPS);
     slider.setAttribute("aria-valuetext", `${size} px`);
     this.part("size-said").textContent = `${size} px`;
     this.part("colour").value = choices.colour;
     this.part("opacity").value = choices.opacity;
+    this.part("opacity").style.setProperty("--share", choices.opacity / 100);
     this.part("opacity-said").textContent = `${choices.opacity} %`;
     this.part("soft").checked = choices.soft;
     this.changed();
