@@ -187,7 +187,7 @@ export class Painter {
     this.pointer = pointer;
     if (!this.view) return;
     const ring = this.part("ring"), drawing = this.paints && !this.gestures.holding && STROKES.includes(this.tools.tool);
-    this.stage.dataset.tool = !this.paints || this.gestures.holding ? "move" : this.tools.tool;
+    this.stage.dataset.cursor = !this.paints || this.gestures.holding ? "move" : this.tools.tool;
     this.part("scale").textContent = `${Math.round(100 * this.view.scale)} %`;
     ring.hidden = !pointer || !drawing;
     if (ring.hidden) return;
