@@ -7,13 +7,17 @@ export const parts = one => [...new Uint8Array(new Uint32Array([one]).buffer)];
 
 // What stands in a rectangle of the layer after the ink { colour, opacity, erases } has come where the coverage says.
 export function inked(layer, coverage, area, { colour, opacity = 1, erases = false }) {
-  const words = layer.read(area), data = bytes(words), full = erases ? 0 : word(colour), across = area.right - area.left;
-  for (let i = 0; i < words.length; i++) {
-    const share = opacity * coverage[(area.top + Math.floor(i / across)) * layer.width + area.left + i % across];
-    if (!share) continue;
-    if (share >= 255) words[i] = full;
-    else if (erases) erase(data, 4 * i, share / 255);
-    else cover(data, 4 * i, colour, share / 255);
+  const words = layer.read(area), data = bytes(words), full = erases ? 0 : word(colour);
+  let i = 0;
+  for (let y = area.top; y < area.bottom; y++) {
+    const end = y * layer.width + area.right;
+    for (let at = y * layer.width + area.left; at < end; at++, i++) {
+      const share = opacity * coverage[at];
+      if (!share) continue;
+      if (share >= 255) words[i] = full;
+      else if (erases) erase(data, 4 * i, share / 255);
+      else cover(data, 4 * i, colour, share / 255);
+    }
   }
   return words;
 }

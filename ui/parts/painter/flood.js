@@ -37,6 +37,9 @@ function neighbours(from, to, alike, seen, waiting) {
 
 // Whether a pixel's colour is near that of the pixel `at`.
 export function nearColour(words, at) {
-  const wanted = words[at];
-  return i => words[i] === wanted || [0, 8, 16].every(bits => Math.abs((words[i] >> bits & 255) - (wanted >> bits & 255)) <= NEAR);
+  const [red, green, blue] = [0, 8, 16].map(bits => words[at] >> bits & 255);
+  return i => {
+    const one = words[i];
+    return Math.abs((one & 255) - red) <= NEAR && Math.abs((one >> 8 & 255) - green) <= NEAR && Math.abs((one >> 16 & 255) - blue) <= NEAR;
+  };
 }

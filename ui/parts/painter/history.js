@@ -52,9 +52,16 @@ export class History {
   }
 }
 
-const equal = (a, b) => a.every((word, i) => word === b[i]);
+function equal(a, b) {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
 
 // A tile of one colour, an empty one most of all, is kept as one number.
-const packed = words => words.every(word => word === words[0]) ? words[0] : words;
+function packed(words) {
+  for (let i = 1; i < words.length; i++) if (words[i] !== words[0]) return words;
+  return words[0];
+}
+
 const unpacked = (kept, { left, top, right, bottom }) => typeof kept === "number" ? new Uint32Array((right - left) * (bottom - top)).fill(kept) : kept;
 const weight = step => [...step.values()].reduce((sum, kept) => sum + (kept.byteLength ?? 8), 0);

@@ -46,10 +46,12 @@ export class Layer {
 
   // The smallest rectangle with all paint in it, or null.
   bounds() {
-    const { words, width, height } = this, found = words.findIndex(Boolean);
-    if (found < 0) return null;
-    const top = Math.floor(found / width), bottom = Math.floor(words.findLastIndex(Boolean) / width) + 1;
-    let left = width, right = 0;
+    const { words, width } = this;
+    let first = 0, last = words.length - 1, left = width, right = 0;
+    while (first <= last && !words[first]) first++;
+    if (first > last) return null;
+    while (!words[last]) last--;
+    const top = Math.floor(first / width), bottom = Math.floor(last / width) + 1;
     for (let y = top; y < bottom; y++) {
       const start = y * width;
       for (let x = 0; x < left; x++) if (words[start + x]) left = x;
