@@ -12,11 +12,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.flags import Refusal, import_folder, parser, settings_from
-from backend.settings import Settings
+from backend.settings import HOME, Settings, extension_packages
 
 if TYPE_CHECKING:
     from backend import Backend
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         flags = parser().parse_args(arguments)
-        settings = settings_from(flags, os.environ)
+        settings = replace(settings_from(flags, os.environ), extensions=extension_packages(HOME / "extensions"))
         pictures = import_folder(flags, settings)
         with bound(settings) as listener:
             serve(settings, listener, pictures)
@@ -66,11 +67,15 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data / "uploads"))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
     import ui
-    from backend import Backend
+    from backend import Backend, http
     from backend.errors import StorageError
-    from backend.http import create_app
+    from backend.house import House, sentences
     from backend.http.server import Server
 
+    house = House()
+    ui.fill(house.tabs)
+    http.fill(house.routers)
+    troubles = house.open(settings.extensions)
     try:
         backend = Backend(settings, start_workers=False)
     except StorageError as error:
@@ -78,8 +83,10 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     try:
         if pictures:
             take_in(backend, pictures)
-        app = create_app(backend)
-        ui.mount(app, backend, path="/")
+        for sentence in sentences(troubles):
+            backend.tell(sentence)
+        app = http.create_app(backend, house.routers)
+        ui.mount(app, backend, path="/", tabs=house.tabs)
         gc.freeze()
         gc.enable()
         Server(app, backend).run(sockets=[listener])
@@ -89,10 +96,11 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
 
 def take_in(backend: Backend, folder: Path) -> None:
     """Copy a folder's pictures into the history and tell how it goes. Raises Refusal when the disk is full."""
+    from backend import LOCAL
     from backend.errors import StorageError
     gc.enable()     # this may take a while
     try:
-        for tally in backend.gallery.take_in_folder(folder):
+        for tally in backend.as_(LOCAL).gallery.take_in_folder(folder):
             if tally.done % REPORT_EVERY == 0 or tally.done == tally.total:
                 print(f"Import of {folder}: {tally}", flush=True)
     except StorageError as error:

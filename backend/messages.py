@@ -82,10 +82,17 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16"."""
+    """The worker is up. `device` for people ("NVIDIA H200", "CPU, 2 threads"), `dtype` like "float16".
+
+    `notices` are what people should know of how it started: extensions that were left out. `memory` in bytes and
+    `speed` in operations per second are the device's own; 0 where they are not known.
+    """
 
     device: str
     dtype: str
+    notices: tuple[str, ...] = ()
+    memory: int = 0
+    speed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +124,18 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A checkpoint is being read; `done` when it is in memory. Carries its hash for the catalogue."""
+    """A checkpoint is being read; `done` when it is in memory."""
 
     checkpoint: str
     done: bool = False
-    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """The hash of a checkpoint that was loaded without one has become known, for the catalogue."""
+
+    checkpoint: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +202,4 @@ class Failed:
 
 
 Command = Run | Cancel | Stop
-Event = Ready | Refused | Alive | Loading | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
+Event = Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

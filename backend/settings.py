@@ -22,6 +22,7 @@ class Settings:
     device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
     policy: Policy = "solo"
     users: dict[str, str] = field(default_factory=dict, repr=False)
+    extensions: tuple[str, ...] = ()          # packages that register with each process
 
     @property
     def outputs(self) -> Path:
@@ -34,3 +35,9 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
+
+
+def extension_packages(folder: Path) -> tuple[str, ...]:
+    """The packages in a folder of extensions: each sub-folder with an `extension.py`, by name."""
+    found = sorted(file.parent.name for file in folder.glob("*/extension.py"))
+    return tuple(f"{folder.name}.{name}" for name in found if name.isidentifier())

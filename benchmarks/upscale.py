@@ -21,7 +21,8 @@ import torch
 from PIL import Image
 
 from backend.messages import Event, Failed, Picture, Run, UpscalerFile
-from backend.request.request import EXTRAS, Request
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
@@ -48,7 +49,7 @@ def enlarge(device: str, side: int, scale: int, features: int, layers: int) -> d
     memory = Memory(place(device))
     with tempfile.TemporaryDirectory() as folder:
         file = _network(Path(folder) / "random.pth", scale, features, layers)
-        memory.upscalers.get(file, upscaler.load)
+        memory.fetch("upscaler", file.name, file.path, lambda: upscaler.load(file, memory.placement))
         run = Run("job", "local", _request(scale), None, (0,), {PICTURE: _picture(side)}, {file.name: file})
         process = psutil.Process()
         before, started = process.memory_info().rss, time.perf_counter()

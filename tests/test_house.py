@@ -19,13 +19,14 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.catalog.headers",
+    ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.catalog.headers",
+     "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
      "backend.catalog.model_files", "backend.prompt_library.text_files"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
-    ("backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",
+    ("backend.house", "backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
-    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle",
+    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog",
      "backend.dispatch.recorder", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
@@ -36,8 +37,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
-WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.sampling", "backend.request",
-              "backend.prompt", "backend.messages", "backend.catalog", *WORKER)
+WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.request",
+              "backend.prompt", "backend.messages", "backend.house",
+              "backend.catalog", *WORKER)
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
@@ -46,7 +48,9 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
-    "backend/dispatch/supervisor.py": "one round of a device's line: the device does not stay idle for good",
+    "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
+    "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
+    "backend/house.py": "one extension: the others and Easel itself start",
     "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
 }
 
@@ -221,3 +225,31 @@ def test_everything_imported_is_pinned() -> None:
     }
     assert wanted <= pinned("requirements.txt")
     pinned("requirements-dev.txt")
+
+
+def test_nobody_is_an_owner_by_default() -> None:
+    """Whose things are meant is always said: a forgotten argument must not give somebody else's."""
+    wrong = [
+        f"{module}.{function.name}"
+        for module, file in modules().items()
+        for function in ast.walk(tree(file)) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for name, default in defaults(function) if name in ("owner", "user") and default is not None and ast.unparse(default) != "None"
+    ]
+    assert not wrong
+
+
+def defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, ast.expr | None]]:
+    named = [*function.args.posonlyargs, *function.args.args]
+    yield from zip([arg.arg for arg in reversed(named)], [*reversed(function.args.defaults)] + [None] * len(named), strict=False)
+    yield from ((arg.arg, default) for arg, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True))
+
+
+def test_routes_and_pages_go_through_a_users_own_door() -> None:
+    """Only the front door passes ids of users on; what stands before it holds a door that is bound to one."""
+    wrong = [
+        f"{module}, line {node.lineno}"
+        for module, file in modules().items() if within(module, ("ui", "backend.http"))
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.arg) and node.arg == "owner" or isinstance(node, ast.Attribute) and node.attr == "_components"
+    ]
+    assert not wrong

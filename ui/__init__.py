@@ -6,8 +6,8 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from backend import Backend
-from ui import first, theme
+from backend import Backend, Table
+from ui import assets, first, theme
 from ui.parts import checkpoint_bar, notices, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
@@ -20,24 +20,22 @@ from ui.tabs.txt2img import tab as txt2img
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
 
 
-def own_tabs() -> Tabs:
-    """Easel's own, to which extensions may add theirs before the page is built."""
-    tabs = Tabs()
+def fill(tabs: Tabs) -> Tabs:
+    """Easel's own tabs, to which extensions add theirs before the page is built."""
     for tab in (txt2img, img2img, extras, png_info, history, settings):
         tabs.add(tab)
     return tabs
 
 
 def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
-    """The page with these tabs, which are frozen by it; without any, with Easel's own."""
-    tabs = tabs or own_tabs()
-    tabs.freeze()
+    """The page with these tabs; without any, with Easel's own."""
+    tabs = tabs or fill(Table("tabs", key="NAME"))
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as page:
         bar = checkpoint_bar.place(backend)
         notices.place()
         styles.place_dialogs()
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
-            for tab in tabs:
+            for tab in tabs.values():
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
                     tab.place(backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
@@ -47,10 +45,12 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
 
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
+    tabs = tabs or fill(Table("tabs", key="NAME"))
+    files = assets.collect(tabs)
+    app.include_router(assets.route(files))
     app.mount("/easel/languages", StaticFiles(directory=first.LANGUAGES), name="languages")
-    app.mount("/easel/scripts/painter", StaticFiles(directory=theme.HERE / "parts" / "painter"), name="painter")
-    app.add_middleware(first.First, path=path)
+    app.add_middleware(first.First, path=path, head=files.head())
     return gr.mount_gradio_app(
-        app, build(backend, tabs), path=path, theme=theme.theme(), css=theme.css(), head=theme.head(),
-        footer_links=[], run_history=False, show_error=False, ssr_mode=False,
+        app, build(backend, tabs), path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,
+        ssr_mode=False,
     )

@@ -6,13 +6,13 @@ row of the table appears on the page without a change here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from backend import FIELDS, STARTS, Field
+from backend import FIELDS, STARTS, Field, record_place
 
 EXPLAINED = ("seed_extra", "advanced", "files", "preview")     # groups whose help is read, not only a tooltip
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
@@ -33,7 +33,21 @@ class Form:
         if field.help and field.group in EXPLAINED:
             look.setdefault("info", field.help)
         value = self.values.get(name, field.default)
+        if field.kind == "records":
+            return self._records(field, value)
         return self.adopt(name, _KINDS[field.kind](field, value, look))
+
+    def _records(self, field: Field, values: Sequence[Mapping[str, Any]]) -> Component:
+        """As many folds as there may be records, each with the components of one."""
+        for index in range(int(field.maximum or 1)):
+            with gr.Accordion(f"{field.label} {index + 1}", open=False) as fold:
+                for name, inner in (field.record or {}).items():
+                    at = record_place(field.name, index, name)
+                    held = values[index] if index < len(values) else {}
+                    look = {"label": inner.label, "elem_id": f"{self.tab}_{field.name}_{index}_{name}",
+                            "elem_classes": ["field", f"field-{inner.kind}"]}
+                    self.adopt(at, _KINDS[inner.kind](inner, held.get(name, inner.default), look))
+        return fold
 
     def adopt(self, name: str, component: Component) -> Component:
         """A component that stands elsewhere on the page and belongs to this form too."""
@@ -103,9 +117,17 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 
 def described() -> dict[str, dict[str, Any]]:
     """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it."""
-    return {field.name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
-                         "start": field.name in STARTS, "internal": field.internal}
-            for field in FIELDS.values()}
+    rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
+    return {name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
+                   "start": name in STARTS, "internal": field.internal}
+            for name, field in rows.items()}
+
+
+def _of_records() -> Iterator[tuple[str, Field]]:
+    """The fields of every record that a form has components for, by the name of its place."""
+    for field in FIELDS.values():
+        for index in range(int(field.maximum or 1) if field.kind == "records" else 0):
+            yield from ((record_place(field.name, index, name), inner) for name, inner in (field.record or {}).items())
 
 
 def _slider(field: Field) -> dict[str, float] | None:

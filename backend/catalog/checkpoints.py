@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalog import families
+from backend.catalog.fingerprints import Fingerprint, fingerprint, sha256_of
 from backend.catalog.headers import read_shapes
 from backend.catalog.model_files import clean_name, is_model
+from backend.catalog.regular_files import read_config, read_regular
 from backend.errors import CheckpointError, InvalidRequest, NotFound
 from backend.messages import Checkpoint
 from backend.request.request import FIELDS, Request
@@ -36,10 +37,7 @@ ENDINGS = (".safetensors", ".ckpt")
 INDEX = "model_index.json"
 SIDE_CAR = "easel.json"
 MIN_HASH = 6                # hexadecimal digits that a request must give
-_BLOCK = 1 << 20
 _TITLE_HASH = re.compile(r"\s*\[([0-9a-fA-F]+)\]$")
-
-Fingerprint = tuple[int, int]       # size in bytes, time of the last change in ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class Catalog:
         """Its SHA-256, hexadecimal, from the cache or by reading it all. Raises CheckpointError when that fails."""
         sha256 = self.hashes.of(checkpoint.path)
         if not sha256:
-            sha256 = checkpoint_hash(checkpoint.path)
+            sha256 = sha256_of(checkpoint.path)
             self.hashes.remember(checkpoint.path, sha256)
         return sha256
 
@@ -161,7 +159,7 @@ class Hashes:
     def of(self, path: Path | str, mark: Fingerprint | None = None) -> str:
         """The hash of a file or folder as it is now, "" if it is not known."""
         size, changed, sha256 = self._known.get(str(path), (0, 0, ""))
-        return sha256 if sha256 and (mark or fingerprint(path)) == (size, changed) else ""
+        return sha256 if sha256 and (mark or fingerprint(path) or (0, 0))[:2] == (size, changed) else ""
 
     def remember(self, path: Path | str, sha256: str) -> None:
         """Keep a hash; what cannot be written to the disk is remembered until the end of the process."""
@@ -169,41 +167,11 @@ class Hashes:
         if mark is None:
             return
         with self._lock:
-            self._known[str(path)] = (*mark, sha256)
+            self._known[str(path)] = (mark.size, mark.changed, sha256)
             try:
                 _write_whole(self.file, json.dumps(self._known, indent=1))
             except OSError as error:
                 log.warning("hashes are not saved: %s", error)
-
-
-def fingerprint(path: Path | str) -> Fingerprint | None:
-    """Size and time of a file, or of all weights of a diffusers folder; None when there is nothing."""
-    try:
-        stats = [file.stat() for file in weight_files(Path(path))]
-    except OSError:
-        return None
-    return (sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)) if stats else None
-
-
-def weight_files(path: Path) -> list[Path]:
-    """A single file itself; the weights in the sub-folders of a diffusers folder, sorted."""
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.glob("*/*") if file.suffix in (".safetensors", ".bin"))
-
-
-def checkpoint_hash(path: Path | str) -> str:
-    """SHA-256 of a file, which AUTOMATIC1111 shows 10 digits of; of a folder, over its weight files' hashes.
-
-    Raises CheckpointError when something cannot be read.
-    """
-    path = Path(path)
-    try:
-        if not path.is_dir():
-            return _file_hash(path)
-        return hashlib.sha256("".join(_file_hash(file) for file in weight_files(path)).encode()).hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}", field="checkpoint") from error
 
 
 def tokenizer_folder(checkpoint: Checkpoint) -> Path | None:
@@ -216,7 +184,7 @@ def side_car(path: Path) -> dict[str, Any]:
     """What the JSON file beside a model says; {} when there is none or it is broken."""
     file = path / SIDE_CAR if path.is_dir() else path.with_suffix(".json")
     try:
-        return families.read_config(file) if file.is_file() else {}
+        return read_config(file) if os.path.lexists(file) else {}
     except CheckpointError as error:
         log.warning("%s is ignored: %s", file, error)
         return {}
@@ -307,19 +275,11 @@ def _example_prompts(path: Path) -> tuple[str, ...]:
     return tuple(text for text in stored if isinstance(text, str))[:12] if isinstance(stored, list) else ()
 
 
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _read_hashes(file: Path) -> dict[str, tuple[int, int, str]]:
     try:
-        entries = json.loads(file.read_text("utf-8"))
+        entries = json.loads(read_regular(file, 8 << 20))
         return {str(path): (int(size), int(changed), str(sha)) for path, (size, changed, sha) in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

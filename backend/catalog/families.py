@@ -5,14 +5,12 @@ The rules are those of AUTOMATIC1111's sd_models_config and of diffusers' single
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from backend.catalog.headers import Shapes
-from backend.errors import CheckpointError
+from backend.catalog.regular_files import read_config
 
 LOADABLE = ("sd1", "sd1-inpaint", "sd1-edit")
 """Families that the worker can load."""
@@ -130,7 +128,8 @@ def detect_folder(folder: Path) -> str:
         return UNKNOWN
     unet = read_config(folder / "unet" / "config.json")
     version = "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
-    return version + {9: "-inpaint", 8: "-edit"}.get(unet.get("in_channels", 4), "")
+    channels = unet.get("in_channels", 4)
+    return version + ({9: "-inpaint", 8: "-edit"}.get(channels, "") if isinstance(channels, int) else "")
 
 
 def why_not(family: str) -> str:
@@ -140,20 +139,6 @@ def why_not(family: str) -> str:
     if family in LABELS:
         return f"this is a {LABELS[family]} model; Easel draws with Stable Diffusion 1 models so far"
     return "its tensors are of no family that Easel knows"
-
-
-def read_config(path: Path, limit: int = 1 << 20) -> dict[str, Any]:
-    """A JSON object from a file of at most `limit` bytes. Raises CheckpointError naming the file."""
-    try:
-        with path.open("rb") as file:
-            value = json.loads(file.read(limit + 1)[:limit])
-    except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} is not valid JSON") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path.name} holds no JSON object")
-    return value
 
 
 def _has(names: Mapping[str, object], pattern: str) -> bool:

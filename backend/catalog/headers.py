@@ -1,70 +1,107 @@
 """The names and shapes of the tensors in a model file, read without torch and without running anything in the file.
 
-safetensors: 8 bytes of length (little endian), then JSON. `.ckpt`: a pickle, read by an unpickler that replaces every
-function and class by an inert stand-in.
+safetensors: 8 bytes of length (little endian), then JSON. Else a pickle as torch writes it: in a zip, or bare before
+torch 1.6. Every file is taken for hostile: what is read and what is made of it is bounded.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import pickle
 import zipfile
-from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Self
+from typing import Any, BinaryIO
 
+from backend.catalog.pickled_shapes import MAX_SIDES, MAX_SIZE, Shape, read_pickle
+from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
 
 Shapes = dict[str, tuple[int, ...]]
 
-MAX_HEADER = 64 << 20
+MAX_HEADER = 16 << 20       # bytes of JSON or of pickle
+MAX_BRACKETS = 1_000_000    # objects and lists in a header: small ones take a hundred times their text in memory
+MAX_ENTRIES = 200_000       # of the tables in a pickle
+MAX_NAME = 1_000            # characters of a tensor's name
+MAX_DIRECTORY = 8 << 20     # bytes of a zip read apart from the pickle: its list of entries
+MAX_METADATA = 1 << 20      # characters of one metadata value that is kept
+_SUFFIX = ".safetensors"
 _LEGACY_PREFACE = 3         # torch before 1.6 wrote magic number, protocol and system as pickles of their own
 _WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params-ema", "params")
-_BROKEN_PICKLE = (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, TypeError, KeyError, IndexError,
-                  AttributeError, RecursionError, OverflowError, MemoryError, NotImplementedError, RuntimeError)
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_BROKEN_ZIP = (zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, NotImplementedError, RuntimeError,
+               OverflowError)
 
 
-def read_shapes(path: Path) -> Shapes:
-    """Tensor name -> shape. Raises CheckpointError, as a sentence, when the file is unreadable, cut off or no model."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file tells before its weights. `metadata` is there in safetensors files only."""
+
+    shapes: Shapes
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_header(path: Path) -> Header:
+    """Raises CheckpointError, as a sentence, when the file is unreadable, cut off or no model."""
     try:
-        return _safetensors(path) if path.suffix.lower() == ".safetensors" else _pickled(path)
+        with open_regular(path) as file:
+            return _safetensors(file) if path.suffix.lower() == _SUFFIX else Header(_pickled(file))
     except OSError as error:
         raise CheckpointError(f"the file cannot be read: {error.strerror or error}") from error
 
 
-def _safetensors(path: Path) -> Shapes:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(MAX_HEADER, size - 8):
-            raise CheckpointError("the file is cut off or is no safetensors file: its header is longer than the file"
-                                  if length <= MAX_HEADER else "the file is no safetensors file")
-        text = file.read(length)
+def read_shapes(path: Path) -> Shapes:
+    """Tensor name -> shape. Raises CheckpointError as `read_header` does."""
+    return read_header(path).shapes
+
+
+def _safetensors(file: BinaryIO) -> Header:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(MAX_HEADER, size - 8):
+        raise CheckpointError("the file is cut off or is no safetensors file: its header is longer than the file"
+                              if length <= MAX_HEADER else "the file is no safetensors file")
+    text = file.read(length)
     try:
+        if text.count(b"{") + text.count(b"[") > MAX_BRACKETS:
+            raise ValueError("more lists than tensors could have")
         entries = json.loads(text)
-        tensors = {name: entry for name, entry in entries.items() if name != "__metadata__"}
-        shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in tensors.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        metadata = entries.pop("__metadata__", None)
+        shapes = {name: _shape(entry["shape"]) for name, entry in entries.items()}
+        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise CheckpointError("the file's safetensors header is broken") from error
     if end > size - 8 - length:
-        raise CheckpointError(f"the file is cut off: {size:,} of {end + 8 + length:,} bytes are there; copy it again")
-    return shapes
+        raise CheckpointError(f"the file is cut off: {size:,} of {end + 8 + length:,} bytes are there; copy it again"
+                              if end < MAX_SIZE else "the file's safetensors header is broken")
+    return Header(shapes, _texts(metadata))
 
 
-def _pickled(path: Path) -> Shapes:
+def _shape(sides: Any) -> tuple[int, ...]:
+    """Sides of a tensor from JSON. Raises ValueError for what are none."""
+    if not isinstance(sides, list) or len(sides) > MAX_SIDES or not all(type(n) is int for n in sides):
+        raise ValueError("no shape")
+    if not all(0 <= n < MAX_SIZE for n in sides):
+        raise ValueError("no size of a tensor")
+    return tuple(sides)
+
+
+def _texts(metadata: Any) -> dict[str, str]:
+    values = metadata.items() if isinstance(metadata, dict) else ()
+    return {name: value for name, value in values if isinstance(value, str) and len(value) <= MAX_METADATA}
+
+
+def _pickled(file: BinaryIO) -> Shapes:
     try:
-        if zipfile.is_zipfile(path):
-            loaded = _from_zip(path)
-        else:
-            with path.open("rb") as file:
-                loaded = _from_stream(file)
-    except _BROKEN_PICKLE as error:
-        raise CheckpointError("the file is cut off or is no PyTorch checkpoint") from error
+        loaded = _from_zip(file) if zipfile.is_zipfile(file) else _from_stream(file)
+    except _BROKEN_ZIP as error:
+        raise CheckpointError("the file is broken or cut off, or is no PyTorch checkpoint") from error
     inner = _unwrapped(loaded) if isinstance(loaded, dict) else None
     if not isinstance(inner, dict):
         raise CheckpointError("the file holds no table of tensors")
-    return {name: value.shape for name, value in inner.items() if isinstance(name, str) and isinstance(value, _Shape)}
+    return dict(_tensors(inner))
 
 
 def _unwrapped(loaded: dict[Any, Any]) -> Any:
@@ -73,66 +110,54 @@ def _unwrapped(loaded: dict[Any, Any]) -> Any:
     return next(inner, loaded.get("state_dict", loaded))
 
 
-def _from_zip(path: Path) -> Any:
-    with zipfile.ZipFile(path) as archive:
+def _tensors(table: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Tensors of a table, and of tables in it by `name.of.both`: some files keep one table for each network."""
+    seen = 0
+    for name, value in table.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        seen += len(inner)
+        if seen > MAX_ENTRIES:
+            raise CheckpointError("the file holds more tensors than any model")
+        for part, shape in inner.items() if len(name) <= MAX_NAME else ():
+            if isinstance(shape, Shape) and len(part) <= MAX_NAME:
+                yield f"{name}.{part}" if part else name, tuple(shape)
+
+
+def _from_zip(file: BinaryIO) -> Any:
+    with zipfile.ZipFile(_Metered(file, MAX_DIRECTORY + MAX_HEADER)) as archive:
         entry = next((item for item in archive.infolist() if item.filename.endswith("data.pkl")), None)
-        if entry is None or entry.file_size > MAX_HEADER:
-            raise pickle.UnpicklingError("no table of contents of a sensible size")
-        with archive.open(entry) as file:
-            return _Inert(file).load()
+        if entry is None or entry.file_size > MAX_HEADER or entry.compress_type not in _PACKINGS:
+            raise ValueError("no table of contents of a sensible size")
+        with archive.open(entry) as packed:
+            return read_pickle(packed.read(MAX_HEADER))
 
 
 def _from_stream(file: BinaryIO) -> Any:
-    for _ in range(_LEGACY_PREFACE):
-        _Inert(file).load()
-    return _Inert(file).load()
+    file.seek(0)
+    return read_pickle(file.read(MAX_HEADER), skipped=_LEGACY_PREFACE)
 
 
-class _Shape:
-    """What is left of a tensor."""
+class _Metered(io.RawIOBase):
+    """A file that gives out a number of bytes and no more. Raises ValueError when more are asked for."""
 
-    def __init__(self, *arguments: Any) -> None:
-        self.shape = tuple(int(n) for n in arguments[2])    # storage, offset, size, stride, ...
+    def __init__(self, file: BinaryIO, budget: int) -> None:
+        self._file, self._budget = file, budget
 
+    def readable(self) -> bool:
+        return True
 
-class _Nothing:
-    """Stands for every class and function that a pickle names: can be made, called and filled; does nothing."""
+    def seekable(self) -> bool:
+        return True
 
-    def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        return object.__new__(cls)
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        pass
+    def tell(self) -> int:
+        return self._file.tell()
 
-    def __call__(self, *arguments: Any, **named: Any) -> _Nothing:
-        return _Nothing()
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def append(self, value: Any) -> None:
-        pass
-
-
-def _parameter(tensor: Any, *rest: Any) -> Any:
-    return tensor
-
-
-class _Inert(pickle.Unpickler):
-    """Unpickles tables of tensors to tables of shapes. No name in the file ever reaches a real function or class."""
-
-    _ALLOWED: ClassVar = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _Shape,
-        ("torch._utils", "_rebuild_tensor"): _Shape,
-        ("torch._utils", "_rebuild_parameter"): _parameter,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        return self._ALLOWED.get((module, name), _Nothing)
-
-    def persistent_load(self, pid: Any) -> None:
-        return None
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size if 0 <= size <= self._budget else self._budget + 1)
+        self._budget -= len(content)
+        if self._budget < 0:
+            raise ValueError("the list of entries is too long")
+        return content

@@ -18,7 +18,8 @@ from backend.catalog.headers import Shapes, read_shapes
 from backend.catalog.model_files import clean_name, files_below
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.messages import FACE_DETECTOR, UpscalerFile
-from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
+from backend.request.request import FIELDS, PIXEL_UPSCALERS, Request
+from backend.request.rules import NO_UPSCALER
 
 FOLDERS = ("upscalers", "ESRGAN", "RealESRGAN", "SwinIR", "DAT", "HAT", "ScuNET")
 FACE_FOLDERS = ("GFPGAN", "Codeformer")

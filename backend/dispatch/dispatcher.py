@@ -1,25 +1,29 @@
-"""The front's side of the workers: one line per device, and the news of what they do."""
+"""The front's side of the workers: one supervisor per device, and the events that tell the pages what they do."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from backend.catalog.upscalers import UpscalerCatalog
+from backend.dispatch.admission import Admission
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
 from backend.dispatch.supervisor import ROOM, Catalogue, Services, Supervisor
 from backend.dispatch.worker_handle import Handle
+from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
-from backend.store.records import Image, Live, Status
 from backend.store.uploads import Uploads
+from backend.store.views import Image, Live, Status
+
+SHOWN_JOBS = 12                 # of an owner's queue that an event names; pages ask for more
 
 log = logging.getLogger(__name__)
 
@@ -35,40 +39,55 @@ class Dispatcher:
         self._services = Services(jobs=jobs, live=self.live, catalogue=catalogue, uploads=uploads,
                                   upscalers=upscalers, changed=self.feed.touch, notice=self.notice)
         self._supervisors: list[Supervisor] = []
-        self._notices: list[str] = []       # for as long as the house runs
+        self._admission = Admission()
+        self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
         self._lock = threading.Lock()
 
     def start(self, workers: dict[str, Callable[[], Handle]], policy: Policy) -> None:
-        """Start one line for each device name; the function starts its worker, again after each loss."""
+        """Start a supervisor for each device name; the function starts its worker, again after each loss."""
         for name, new_worker in workers.items():
             recorder = Recorder(self._jobs, self._history, self._pictures, self)
             self._supervisors.append(Supervisor(name, ROOM[policy], new_worker, recorder, self._services))
-        for line in self._supervisors:
-            line.start()
+        for supervisor in self._supervisors:
+            supervisor.start()
 
-    def queued(self) -> None:
-        """There are new jobs."""
-        self.feed.touch()
-        for line in self._supervisors:
-            line.poke()
+    def check(self, request: Request) -> None:
+        """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
+        if self._supervisors:
+            checkpoint = self._services.catalogue.find(request.checkpoint)
+            self._admission.check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
 
-    def cancel(self, job: str, index: int | None = None) -> None:
-        """Tell whichever worker has the job."""
-        any(line.cancel(job, index) for line in self._supervisors)
+    def queued(self, owner: str) -> None:
+        """The owner has new jobs."""
+        self.feed.touch(owner)
+        for supervisor in self._supervisors:
+            supervisor.poke()
+
+    def cleared(self, owner: str, jobs: Collection[str]) -> None:
+        """These waiting jobs of the owner were cancelled; a worker may have leased some of them ahead."""
+        for job in jobs:
+            if self.cancel(job):
+                self._forget(owner, job)
+        self.feed.publish(owner, {"type": "cleared", "count": len(jobs)})
+        self.feed.touch(owner)
+
+    def cancel(self, job: str, index: int | None = None) -> bool:
+        """Tell whichever worker has the job; False when none has."""
+        return any(supervisor.cancel(job, index) for supervisor in self._supervisors)
 
     def restart(self) -> None:
         """Give failed workers another try."""
-        for line in self._supervisors:
-            line.restart()
+        for supervisor in self._supervisors:
+            supervisor.restart()
 
     def status(self) -> Status:
         with self._lock:
             notices = (*self._notices, *self._troubles.values())
-        return Status(workers=tuple(line.worker for line in self._supervisors), notices=notices)
+        return Status(workers=tuple(supervisor.worker for supervisor in self._supervisors), notices=notices)
 
     def add_notice(self, text: str) -> None:
-        """Tell everybody, until the house is started anew."""
+        """Tell everybody, until Easel is started anew."""
         log.warning("%s", text)
         with self._lock:
             self._notices.append(text)
@@ -76,29 +95,28 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop the workers; their running jobs wait again."""
-        closing = [threading.Thread(target=line.close) for line in self._supervisors]
+        closing = [threading.Thread(target=supervisor.close) for supervisor in self._supervisors]
         for thread in closing:
             thread.start()
         for thread in closing:
             thread.join()
         self.feed.close()
 
-    # ---- what the recorders and lines tell ----
+    # ---- what the recorders and supervisors tell ----
 
     def job_changed(self, change: Change) -> None:
         if change.state != "running":
-            self.live.end(change.job)
-            self.feed.ended(change.owner, change.job)
+            self._forget(change.owner, change.job)
         problems = [{"field": problem.field, "message": problem.message} for problem in change.problems]
         self.feed.publish(change.owner, {"type": "job", "id": change.job, "state": change.state, "problems": problems,
                                         "notes": list(change.notes)})
-        self.queued() if change.state == "queued" else self.feed.touch()
+        self.queued(change.owner) if change.state == "queued" else self.feed.touch(change.owner)
 
     def picture_saved(self, owner: str, image: Image) -> None:
         self.feed.publish(owner, {"type": "image", "job": image.job, "image": {
             "id": image.id, "index": image.index, "url": image.url, "width": image.width, "height": image.height,
             "seed": image.seed}})
-        self.feed.touch()
+        self.feed.touch(owner)
 
     def picture_refused(self, lease: Lease) -> None:
         self.cancel(lease.job)
@@ -112,14 +130,20 @@ class Dispatcher:
                 self._troubles[source] = text
         self.feed.touch()
 
-    # ---- what the hub asks ----
+    def _forget(self, owner: str, job: str) -> None:
+        """No worker is at the job any more."""
+        self.live.end(job)
+        self.feed.ended(owner, job)
+
+    # ---- what the feed asks ----
 
     def _progress(self, owner: str, live: Live) -> None:
         told = {name: value for name, value in dataclasses.asdict(live).items() if name not in ("done", "count")}
         self.feed.progress(owner, {"type": "progress", **told})
 
     def _queue_event(self, owner: str) -> dict[str, Any]:
-        return {"type": "queue", "jobs": [dataclasses.asdict(line) for line in self._jobs.glance(owner)]}
+        queue = self._jobs.overview(owner, limit=SHOWN_JOBS)
+        return {"type": "queue", "jobs": [dataclasses.asdict(job) for job in queue.jobs], "total": queue.total}
 
     def _status_event(self) -> dict[str, Any]:
         status = self.status()

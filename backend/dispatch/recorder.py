@@ -1,7 +1,7 @@
 """Writes down what a worker has achieved: pictures to files, rows to the database, news to the pages.
 
 One thread per worker, apart from the one that reads its events, because compressing a picture takes long. Events of a
-job are recorded in the order in which they came. The line is short: a disk that cannot keep up slows the worker down
+job are recorded in the order in which they came. Few may wait: a disk that cannot keep up slows the worker down
 instead of filling the memory.
 """
 
@@ -21,9 +21,9 @@ from backend.messages import Cancelled, Done, Failed, Picture, Skipped
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
-from backend.store.records import Image
+from backend.store.views import Image
 
-LINE = 8                        # events that may wait; a picture is megabytes
+MAX_WAITING = 8                 # events; a picture is megabytes
 RETRY_SECONDS = 2.0             # between two attempts to write to a database that refuses
 NO_GRID = "The grid could not be saved; the log says why."
 
@@ -39,10 +39,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker ended with these leases in its hands."""
+    """The worker ended with these leases in its hands. `blames`: what it was drawing may have been the cause."""
 
     leases: tuple[str, ...]
     why: str
+    blames: bool
 
 
 Outcome = Started | Picture | Skipped | Done | Failed | Cancelled
@@ -68,13 +69,13 @@ class Recorder:
 
     def __init__(self, jobs: Jobs, history: History, pictures: Pictures, listener: Listener) -> None:
         self._jobs, self._history, self._pictures, self._listener = jobs, history, pictures, listener
-        self._line: queue.Queue[Entry | None] = queue.Queue(LINE)
+        self._waiting: queue.Queue[Entry | None] = queue.Queue(MAX_WAITING)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
     def put(self, entry: Entry) -> None:
-        self._line.put(entry)
+        self._waiting.put(entry)
 
     def hurry(self) -> None:
         """From now on try every write only once."""
@@ -83,11 +84,11 @@ class Recorder:
     def close(self) -> None:
         """Record what waits and end."""
         self._closing.set()
-        self._line.put(None)
+        self._waiting.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        while (entry := self._line.get()) is not None:
+        while (entry := self._waiting.get()) is not None:
             if isinstance(entry, Lost):
                 self._lost(entry)
             else:
@@ -150,7 +151,10 @@ class Recorder:
         self._change(lambda: [self._jobs.finish(lease.job, lease.token, "failed", problems)])
 
     def _lost(self, entry: Lost) -> None:
-        problem = Problem(f"The worker process ended twice while it drew this ({entry.why}). "
+        if not entry.blames:
+            self._change(lambda: self._jobs.release(entry.leases))
+            return
+        problem = Problem(f"The worker process ended twice while it drew the same picture of this job ({entry.why}). "
                           "Try smaller sizes or fewer pictures at once; the details are in the log.")
         self._change(lambda: self._jobs.lose(entry.leases, problem))
 

@@ -1,7 +1,7 @@
 """One device: its worker process, the jobs in its hands, and the threads between them and the queue.
 
-The reader follows the worker's events and replaces a worker that has ended; the feeder leases jobs and sends commands;
-the recorder writes down results. Each waits for one thing only, so none holds up another.
+The reader follows the worker's events and replaces a worker that has ended or has to be ended; the feeder leases jobs
+and sends commands; the recorder writes down results. Each waits for one thing only, so none holds up another.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Protocol
 from backend.catalog.upscalers import UpscalerCatalog
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Lost, Recorder, Started
+from backend.dispatch.watchdog import Verdict, Watchdog
 from backend.dispatch.worker_handle import Handle
-from backend.errors import EaselError, StorageError, WorkerLost
+from backend.errors import EaselError, Problem, StorageError, WorkerLost
 from backend.messages import (
+    Alive,
     Cancel,
     Cancelled,
     Checkpoint,
@@ -27,6 +29,7 @@ from backend.messages import (
     Done,
     Event,
     Failed,
+    Hashed,
     Loading,
     Picture,
     Preview,
@@ -37,15 +40,16 @@ from backend.messages import (
     Skipped,
     Stop,
 )
-from backend.request.request import EXTRAS
+from backend.request.rules import EXTRAS
 from backend.store.jobs import Jobs, Lease
-from backend.store.records import Worker, WorkerState
 from backend.store.uploads import Uploads
+from backend.store.views import Worker, WorkerState
 
 ROOM = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 2.0                 # after the database has refused
+RETRY_FAILED_SECONDS = 300.0        # between two tries of a worker that has failed to start too often
 STOP_SECONDS = 5.0                  # a worker that has not stopped by then is killed
 MAX_FALSE_STARTS = 5                # workers in a row that ended before they were ready
 
@@ -53,7 +57,7 @@ log = logging.getLogger(__name__)
 
 
 class Catalogue(Protocol):
-    """What a line asks the catalogue."""
+    """What a supervisor asks the catalogue."""
 
     def find(self, name_or_hash: str) -> Checkpoint: ...
 
@@ -62,8 +66,8 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What all lines share. `changed` is called when a worker's state is another; `notice(source, text)` tells of a
-    trouble, and with an empty text that it is over."""
+    """What all supervisors share. `changed` is called when a worker's state is another; `notice(source, text)` tells of
+    a trouble, and with an empty text that it is over."""
 
     jobs: Jobs
     live: LiveJobs
@@ -90,6 +94,7 @@ class Supervisor:
         self._room, self._new_worker, self._recorder, self._services = room, new_worker, recorder, services
         self._worker = Worker(name=name, state="starting")
         self._handle: Handle | None = None
+        self._watchdog = Watchdog()
         self._flights: dict[str, _Flight] = {}      # in the order in which they were sent
         self._outbox: deque[Command] = deque()
         self._ready = self._poked = self._closing = False
@@ -118,6 +123,8 @@ class Supervisor:
             if job not in self._flights:
                 return False
             self._outbox.append(Cancel(job, index))
+            if index is None and self._flights[job].started:
+                self._watchdog.cancel(job)
             self._changed.notify_all()
             return True
 
@@ -126,6 +133,8 @@ class Supervisor:
         with self._changed:
             self._failures = self._false_starts = 0
             self._changed.notify_all()
+        if self._worker.state == "failed":
+            self._show("restarting")
 
     def close(self) -> None:
         """Stop the worker, record what it had finished, and give its jobs back to the queue unharmed."""
@@ -146,33 +155,60 @@ class Supervisor:
 
     def _read(self) -> None:
         while not self._closing:
-            why = self._life()
+            end = self._life()
             if self._closing:
                 return
-            self._lost(why)
+            self._lost(end)
             with self._changed:
-                self._changed.wait_for(lambda: self._closing, BACK_OFF[min(self._failures, len(BACK_OFF)) - 1])
-                self._changed.wait_for(lambda: self._closing or self._false_starts < MAX_FALSE_STARTS)
+                pause = BACK_OFF[min(self._failures, len(BACK_OFF)) - 1]
+                self._changed.wait_for(lambda: self._closing or not self._failures, pause)
+                self._changed.wait_for(lambda: self._closing or self._false_starts < MAX_FALSE_STARTS,
+                                       RETRY_FAILED_SECONDS)
 
-    def _life(self) -> str:
+    def _life(self) -> Verdict:
         """One worker from its start to its end, and why it ended."""
         handle = None
         try:
+            with self._changed:
+                self._watchdog = Watchdog()
             handle = self._handle = self._new_worker()
             while not self._closing:
-                if event := handle.receive(POLL_SECONDS):
-                    self._hear(event)
-            return self._farewell(handle)
+                if verdict := self._look(handle):
+                    return self._end(handle, verdict)
+            return Verdict(self._farewell(handle), blames=False)
         except WorkerLost as lost:
-            return str(lost)
+            return Verdict(str(lost), blames=True)
         except Exception as error:  # a border: an event that cannot be understood costs this worker, not the device
-            log.exception("the line of %s", self._worker.name)
+            log.exception("the supervisor of %s", self._worker.name)
             if handle:
                 handle.kill()
-            return f"{type(error).__name__}: {error}"
+            return Verdict(f"{type(error).__name__}: {error}", blames=True)
+
+    def _look(self, handle: Handle) -> Verdict | None:
+        """Deal with the next event; or, when there is none, see whether the worker has to be ended."""
+        event = handle.receive(POLL_SECONDS)
+        if event:
+            self._hear(event)
+        with self._changed:
+            if event:
+                self._watchdog.hear(event)
+            return self._watchdog.verdict()
+
+    def _end(self, handle: Handle, verdict: Verdict) -> Verdict:
+        """Kill the worker, and keep what it had finished."""
+        handle.kill()
+        deadline = time.monotonic() + STOP_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                event = handle.receive(POLL_SECONDS)
+                if isinstance(event, Picture | Skipped | Done | Cancelled):
+                    self._hear(event)
+        except WorkerLost:
+            log.info("worker %s has ended", self._worker.name)
+        return verdict
 
     def _farewell(self, handle: Handle) -> str:
-        handle.send(Stop())
+        threading.Thread(target=handle.send, args=(Stop(),), daemon=True).start()    # a stopped worker reads nothing
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
             event = handle.receive(POLL_SECONDS)
@@ -186,17 +222,22 @@ class Supervisor:
             case Ready():
                 self._false_starts = 0
                 self._services.notice(self._worker.name, "")
-                self._show("ready", device=event.device, dtype=event.dtype)
+                self._services.notice(f"extensions of {self._worker.name}", " ".join(event.notices))
+                self._show("ready", device=event.device, dtype=event.dtype, memory=event.memory, speed=event.speed)
                 self.poke()
             case Refused():
                 self._false_starts = MAX_FALSE_STARTS
                 raise WorkerLost(event.message)
             case Loading():
                 self._loading(event)
+            case Hashed():
+                self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
             case Progress() | Preview() | Picture() | Skipped():
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
                 self._over(event)
+            case Alive():
+                return          # that it came is all that counts
 
     def _loading(self, event: Loading) -> None:
         self._show("ready" if event.done else "loading", checkpoint=event.checkpoint)
@@ -204,8 +245,6 @@ class Supervisor:
         with self._changed:
             jobs = [job for job, flight in self._flights.items() if flight.lease.request.checkpoint == event.checkpoint]
         self._services.live.message(jobs, text)
-        if event.sha256:
-            self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
 
     def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
         with self._changed:
@@ -240,26 +279,26 @@ class Supervisor:
             flight.started = True
             self._recorder.put((flight.lease, Started(flight.lease.job)))
 
-    def _lost(self, why: str) -> None:
+    def _lost(self, end: Verdict) -> None:
         with self._changed:
             flights, ready = list(self._flights.values()), self._ready
             self._flights.clear()
             self._outbox.clear()
             self._handle, self._ready = None, False
-        log.error("worker %s lost: %s", self._worker.name, why)
-        self._failures += 1
+        log.error("worker %s lost: %s", self._worker.name, end.why)
+        self._failures += end.blames
         self._false_starts += not ready
         for flight in flights:
             self._services.live.end(flight.lease.job)
         if flights:
-            self._recorder.put(Lost(tuple(flight.lease.token for flight in flights), why))
+            self._recorder.put(Lost(tuple(flight.lease.token for flight in flights), end.why, end.blames))
         failed = self._false_starts >= MAX_FALSE_STARTS
-        self._show("failed" if failed else "restarting", message=why, checkpoint="")
+        self._show("failed" if failed else "restarting", message=end.why, checkpoint="")
         if failed:
-            self._services.notice(self._worker.name, f"The worker for {self._worker.name} does not start: {why}. "
-                               "Jobs wait; the reason is in the log.")
+            self._services.notice(self._worker.name, f"The worker for {self._worker.name} does not start: {end.why}. "
+                                  "Jobs wait; it is tried again every few minutes, and the reason is in the log.")
 
-    def _show(self, state: WorkerState, **facts: str) -> None:
+    def _show(self, state: WorkerState, **facts: str | float) -> None:
         with self._changed:
             self._ready = state in ("ready", "loading")
             self._worker = replace(self._worker, state=state, **{"message": "", **facts})
@@ -277,7 +316,7 @@ class Supervisor:
                 self._serve()
                 self._services.notice("queue", "")
             except Exception as error:      # a border: a fault in one round must not leave the device idle for good
-                log.exception("the line of %s", self._worker.name)
+                log.exception("the supervisor of %s", self._worker.name)
                 self._services.notice("queue", f"{error} Jobs wait until it is mended.")
                 self._rest()
 
@@ -308,10 +347,18 @@ class Supervisor:
         self._poked = False
         for number, lease in enumerate(leases):
             self._flights[lease.job] = _Flight(lease, started=idle and not number)
-            self._services.live.begin(lease.job, lease.owner, lease.request.count, lease.indices)
         return leases
 
     def _send(self, handle: Handle, lease: Lease) -> None:
+        """Send a leased job, or let it fail; whatever happens to one, the others are sent."""
+        try:
+            self._services.live.begin(lease.job, lease.owner, lease.request.count, lease.indices)
+            self._hand_over(handle, lease)
+        except Exception as error:      # a border: a job that was not sent must not stay in flight
+            log.exception("job %s could not be sent to a worker", lease.job)
+            self._over(Failed(lease.job, (Problem(f"The job could not be sent to a worker: {error}"),)))
+
+    def _hand_over(self, handle: Handle, lease: Lease) -> None:
         draws = lease.request.process != EXTRAS
         try:
             checkpoint = self._services.catalogue.find(lease.request.checkpoint) if draws else None

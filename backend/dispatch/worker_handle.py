@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import signal
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Protocol
 
 from backend.errors import WorkerLost
 from backend.messages import Command, Event
+
+WAITING: Mapping[str, str] = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
+"""How the worker's threads wait for each other at the end of each operation: asleep, so that a machine with other work
+does not spend its time on their waiting. benchmarks/busy_machine.py measures it."""
 
 END_SECONDS = 5.0               # from closing its connection to the end of the process
 GRACE_SECONDS = 10.0            # from SIGTERM to the end of a worker that its front does not stop
@@ -27,16 +33,22 @@ class Handle(Protocol):
         """The next event, None after `timeout` seconds without one; WorkerLost, saying why, once the worker is gone."""
 
     def kill(self) -> None:
-        """End the worker now; returns when it is gone."""
+        """End the worker now; what it has still said can be received afterwards."""
 
 
 class ProcessHandle:
-    """A worker process on this machine. `module` has main(connection, device, policy)."""
+    """A worker process on this machine. `module` has main(connection, device, policy, extensions).
 
-    def __init__(self, module: str, device: str, policy: str) -> None:
+    `environment` is set in the worker alone, before it loads any library; what the system has set already stays.
+    """
+
+    def __init__(
+        self, module: str, device: str, policy: str, extensions: tuple[str, ...] = (),
+        environment: Mapping[str, str] = WAITING,
+    ) -> None:
         context = multiprocessing.get_context("spawn")     # no threads, locks or open files of the front in the worker
         self._connection, theirs = context.Pipe()
-        arguments = (module, theirs, device, policy)
+        arguments = (module, theirs, device, policy, extensions, dict(environment))
         self._sending = threading.Lock()
         self._process = context.Process(target=run_worker, args=arguments, daemon=True, name=f"easel-{device}")
         self._process.start()
@@ -63,7 +75,7 @@ class ProcessHandle:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.join(END_SECONDS)     # one that hangs inside a driver does not even end then
 
     def _after_end(self) -> None:
         """The process has ended, and what it still said has been read."""
@@ -83,11 +95,16 @@ class ProcessHandle:
         return "it was killed, perhaps because memory ran out" if name == "SIGKILL" else f"it was ended by {name}"
 
 
-def run_worker(module: str, connection: Connection, device: str, policy: str) -> None:
+def run_worker(
+    module: str, connection: Connection, device: str, policy: str, extensions: tuple[str, ...],
+    environment: Mapping[str, str],
+) -> None:
     """The first thing that a worker process runs. Ctrl+C and the system's "stop" are for the front."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _wait_for_the_front)
-    importlib.import_module(module).main(connection, device, policy)
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)
+    importlib.import_module(module).main(connection, device, policy, extensions)
 
 
 def _wait_for_the_front(number: int, frame: FrameType | None) -> None:

@@ -15,9 +15,11 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from dataclasses import dataclass
 
-from backend import Backend
+from fastapi import APIRouter, FastAPI
+
+from backend import Backend, Table
 from backend.http import a1111_extras as extras
 from backend.http import a1111_routes as api
 from backend.http import errors, events, files, history, jobs, preferences, prompts
@@ -26,15 +28,34 @@ from backend.http.async_watch import Changes
 from backend.http.guard import Guard
 
 
-def create_app(backend: Backend) -> FastAPI:
-    """The whole door as one application. The page is mounted into it afterwards, so that the guard covers it too."""
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Some routes by a name; see `backend.house`."""
+
+    name: str
+    router: APIRouter
+
+
+def fill(routers: Table[Routes]) -> Table[Routes]:
+    """Easel's own routes, to which extensions add theirs before the application is made."""
+    for part in (api, extras, events, jobs, files, history, preferences, prompts):
+        routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
+    return routers
+
+
+def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAPI:
+    """The whole door as one application, with these routes; without any, with Easel's own.
+
+    The page is mounted into it afterwards, so that the guard covers it too.
+    """
     # Scripts post JSON without saying so; that a web page's request without a type is its own, the guard sees to.
     app = FastAPI(title="Easel", docs_url=None, redoc_url=None, strict_content_type=False)
     app.state.backend = backend
-    app.state.changes = Changes(backend)
+    app.state.changes = Changes()
     app.state.options = Options()
     errors.register(app)
-    for part in (api, extras, events, jobs, files, history, preferences, prompts):
-        app.include_router(part.router)
-    app.add_middleware(Guard, settings=backend.settings)
+    for routes in (routers or fill(Table("routers"))).values():
+        app.include_router(routes.router)
+    users = {name: backend.user(name) for name in backend.settings.users}
+    app.add_middleware(Guard, settings=backend.settings, users=users)
     return app

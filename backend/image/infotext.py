@@ -15,19 +15,22 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from backend.errors import InvalidRequest
+from backend.image import infotext_records
 from backend.image.infotext_compatibility import IMPLIED, add_defaults, add_history, parse_version
 from backend.image.postprocessing import done
 from backend.prompt.styles import extract_styles
 from backend.prompt.variants import varies
 from backend.request.field import Field
-from backend.request.request import EXTRAS, FIELDS, RESOLVED, Request
+from backend.request.record import plain
+from backend.request.request import FIELDS, RESOLVED, Request
+from backend.request.rules import EXTRAS
 from backend.sampling.names import sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
+from backend.table import Table
 from backend.version import VERSION
 
 NEGATIVE = "Negative prompt:"
@@ -240,17 +243,23 @@ def _by_field(params: Mapping[str, Any]) -> dict[str, Any]:
     for key, fields in _keys().items():
         names = [key] if len(fields) == 1 else [f"{key}-{i}" for i in range(1, len(fields) + 1)]
         found |= {field.name: params.get(name) for field, name in zip(fields, names, strict=True)}
-    return found
+    return found | infotext_records.told(params, _inner_pairs)
 
 
-@cache
-def _keys() -> dict[str, list[Field]]:
-    """Infotext key -> its fields, in table order; two fields share a key that is written `NxM`."""
+def _inner_pairs(text: str) -> Iterator[tuple[str, str]]:
+    return ((key, unquote(value)) for key, value in _pairs(text))
+
+
+def _by_key(table: Table[Field]) -> dict[str, list[Field]]:
     keys: dict[str, list[Field]] = {}
-    for field in FIELDS.values():
-        if field.infotext:
+    for field in table.values():
+        if field.infotext and field.kind != "records":
             keys.setdefault(field.infotext, []).append(field)
     return keys
+
+
+_keys = FIELDS.derived(_by_key)
+"""Infotext key -> its fields, in table order; two fields share a key that is written `NxM`."""
 
 
 def _valid(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -330,7 +339,7 @@ def _with_afterwards(request: Request, facts: Mapping[str, Any]) -> str:
 def _compose(request: Request, facts: Mapping[str, Any], lost: Mapping[str, Any] | None = None) -> str:
     entries = _entries(request) | {key: _number(value) for key, value in facts.items() if value is not None}
     if lost:
-        entries[EXACT] = json.dumps(lost, ensure_ascii=False)
+        entries[EXACT] = json.dumps({name: plain(value) for name, value in lost.items()}, ensure_ascii=False)
     ordered = {key: entries[key] for key in ORDER if key in entries} | entries
     ordered["Version"] = f"Easel {VERSION}"
     line = ", ".join(_pair(key, value) for key, value in ordered.items() if value)
@@ -340,7 +349,8 @@ def _compose(request: Request, facts: Mapping[str, Any], lost: Mapping[str, Any]
 
 def _pair(key: str, value: Any) -> str:
     """AUTOMATIC1111 writes a key that equals its value alone; a field of the table would be lost that way."""
-    return key if key == value and key not in _keys() else f"{key}: {quote(str(value))}"
+    alone = key == value and key not in _keys() and not infotext_records.is_record_key(key)
+    return key if alone else f"{key}: {quote(str(value))}"
 
 
 def _entries(request: Request) -> dict[str, str]:
@@ -352,7 +362,8 @@ def _entries(request: Request) -> dict[str, str]:
         changed = values != [field.default for field in fields]
         if key not in _PROMPTS and not request.idle(fields[0]) and (always or changed):
             found[key] = "x".join(map(_number, values))
-    return found | {"Schedule type": _schedule(request.sampler, request.schedule)}
+    found |= {"Schedule type": _schedule(request.sampler, request.schedule)}
+    return found | infotext_records.written(request, lambda key, value: _pair(key, _number(value)))
 
 
 def _number(value: Any) -> str:
@@ -363,7 +374,7 @@ def _number(value: Any) -> str:
 def _lost(request: Request) -> dict[str, Any]:
     """Fields that the plain text would not give back as they are."""
     plain = to_values(parse(_compose(request, {}))).values
-    fields = [field for fields in _keys().values() for field in fields if not request.idle(field)]
+    fields = [field for field in FIELDS.values() if field.infotext and not request.idle(field)]
     exact = {field.name: getattr(request, field.name) for field in fields}
     return {name: value for name, value in exact.items() if plain.get(name, FIELDS[name].default) != value}
 

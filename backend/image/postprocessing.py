@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.errors import InvalidRequest
-from backend.request.request import EXTRAS, FIELDS, NO_UPSCALER, Request
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS, NO_UPSCALER
 
 OWN = ("extras", "output", "files", "hidden")           # groups that say what is done now
 DRAWN = ("prompt", "sampling", "size", "guidance", "seed", "seed_extra", "advanced")

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from backend.errors import UserError
 from backend.image.save import BROKEN
-from backend.request.request import MAX_PIXELS
+from backend.request.rules import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 KEPT = ("PNG", "JPEG", "WEBP")      # what may be kept as it came, because it can be served and told apart for sure

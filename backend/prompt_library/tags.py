@@ -13,10 +13,13 @@ import io
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 
 from backend.prompt_library.text_files import Watched, decoded
+
+MAX_LINES = 500_000         # of one file that are read
+MAX_LETTERS = 20_000        # of one line
 
 _LINE, _ALIAS, _WORD = "\n", "\t", "_"      # before a name, before an alias, before a later word of either
 
@@ -85,7 +88,9 @@ class _Index:
 
 
 def _rows(text: str) -> Iterator[tuple[str, str, str, str]]:
-    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    """The tags of the first MAX_LINES lines; a line that is too long for a tag is passed over."""
+    lines = (line for line in islice(io.StringIO(text, newline=""), MAX_LINES) if len(line) <= MAX_LETTERS)
+    rows = csv.reader(lines, skipinitialspace=True)
     while True:
         try:
             row = next(rows, None)

@@ -15,9 +15,9 @@ from backend.prompt.styles import apply_styles
 from backend.prompt.variants import Parts, VariantError, is_plain, parse
 from backend.prompt_library.styles_csv import Style, shown
 from backend.request.field import MAX_PROMPT
-from backend.request.request import EXTRAS, RESOLVED, Request
+from backend.request.request import RESOLVED, Request
+from backend.request.rules import EXTRAS, MAX_PICTURES
 
-MAX_PICTURES = 1_000        # that one job may make when its pictures have prompts of their own
 MAX_LETTERS = 5_000_000     # in all these prompts together: they are kept with the job
 SECOND_PASS = {"hr_prompt": "prompt", "hr_negative_prompt": "negative_prompt"}
 TEMPLATES = {"prompt": "template", "negative_prompt": "negative_template"}
@@ -95,6 +95,7 @@ def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
     count = request.chains
     for number in each.values() if combinatorial else ():
         count = min(LOTS, count * number)
+    count *= request.rounds
     if count > MAX_PICTURES:
         raise InvalidRequest(problems=[_too_many(count, varied[0] if combinatorial else "batch_count")])
     try:

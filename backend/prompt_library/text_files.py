@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from backend.catalog.fingerprints import Fingerprint
+from backend.catalog.regular_files import read_regular
+
+MAX_BYTES = 16 << 20        # of one file; the largest lists of tags that people pass on have 10 million
+
 T = TypeVar("T")
-Mark = tuple[int, int, int]         # time of the last change in ns, size, inode: another file under the name is another
+log = logging.getLogger(__name__)
 
 
 def decoded(data: bytes) -> str:
@@ -22,23 +28,38 @@ def decoded(data: bytes) -> str:
 
 
 class Watched(Generic[T]):
-    """What `read` makes of files, kept until a file changes. Thread-safe."""
+    """What `parse` makes of files, kept until a file changes. Thread-safe."""
 
-    def __init__(self, read: Callable[[bytes], T], absent: T) -> None:
-        self._read, self._absent = read, absent
-        self._kept: dict[Path, tuple[Mark, T]] = {}
+    def __init__(self, parse: Callable[[bytes], T], absent: T) -> None:
+        self._parse, self._absent = parse, absent
+        self._kept: dict[Path, tuple[Fingerprint, T | OSError]] = {}
         self._lock = threading.Lock()
 
     def of(self, path: Path) -> T:
-        """What the file says now; `absent` when there is none or it cannot be read."""
+        """What the file says at present; `absent` when there is none or it cannot be read."""
+        try:
+            return self.read(path)
+        except OSError:
+            return self._absent
+
+    def read(self, path: Path) -> T:
+        """The same, but raises OSError: nothing there, no regular file, or more than MAX_BYTES in it."""
         with self._lock:
             try:
-                stat = path.stat()
-                mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-                kept = self._kept.get(path)
-                if kept is None or kept[0] != mark:
-                    kept = self._kept[path] = (mark, self._read(path.read_bytes()))
+                mark = Fingerprint.of(path.stat())
             except OSError:
                 self._kept.pop(path, None)
-                return self._absent
-            return kept[1]
+                raise
+            kept = self._kept.get(path)
+            if kept is None or kept[0] != mark:
+                kept = self._kept[path] = (mark, self._fresh(path))
+        if isinstance(kept[1], OSError):
+            raise OSError(kept[1].errno, kept[1].strerror)
+        return kept[1]
+
+    def _fresh(self, path: Path) -> T | OSError:
+        try:
+            return self._parse(read_regular(path, MAX_BYTES))
+        except OSError as error:
+            log.warning("%s is left out: %s", path, error.strerror or error)
+            return error

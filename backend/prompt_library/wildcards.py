@@ -9,10 +9,12 @@ from pathlib import Path
 
 from backend.prompt.variants import Option, Options, VariantError, parse_line
 from backend.prompt_library.text_files import Watched, decoded
+from backend.request.field import MAX_PROMPT
 
 FOLDER = "wildcards"
 ENDING = ".txt"
 TOLD = 8                    # names that an error lists
+MAX_LINES = 200_000         # of one file
 
 
 class Wildcards:
@@ -20,7 +22,7 @@ class Wildcards:
 
     def __init__(self, places: Iterable[Path]) -> None:
         self._folders = tuple(place / FOLDER for place in places)
-        self._files: Watched[Options] = Watched(_options, Options(()))
+        self._files: Watched[Options | VariantError] = Watched(_parsed, Options(()))
 
     def names(self) -> list[str]:
         """What may stand between the underscores, sorted."""
@@ -39,8 +41,18 @@ class Wildcards:
             raise VariantError(f"uses the wildcard __{name}__, which is not there: "
                                + (f"there is {some}" if known else f"put {name}{ENDING} into the folder data/{FOLDER}"))
         if len(found) == 1:
-            return self._files.of(found[0])
-        return Options(tuple(option for path in found for option in self._files.of(path).items))
+            return self._options(found[0])
+        return Options(tuple(option for path in found for option in self._options(path).items))
+
+    def _options(self, path: Path) -> Options:
+        try:
+            options = self._files.read(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise VariantError(f"uses the wildcard file {path.name}, which cannot be read: {reason}") from error
+        if isinstance(options, VariantError):
+            raise VariantError(f"uses the wildcard file {path.name}: {options}")
+        return options
 
     def _look(self) -> dict[str, Path]:
         """Names and files, as they lie on the disk now."""
@@ -55,10 +67,18 @@ class Wildcards:
         return found
 
 
-def _options(data: bytes) -> Options:
-    """One option per line; blank lines and those that begin with # are none. Raises VariantError."""
-    lines = (line.strip() for line in decoded(data).splitlines())
-    return Options(tuple(_option(line) for line in lines if line and not line.startswith("#")))
+def _parsed(data: bytes) -> Options | VariantError:
+    """One option per line; blank lines and those that begin with # are none. The error is kept like a result."""
+    stripped = (line.strip() for line in decoded(data).splitlines())
+    lines = [line for line in stripped if line and not line.startswith("#")]
+    if len(lines) > MAX_LINES:
+        return VariantError(f"it has {len(lines):,} lines; at most {MAX_LINES:,} are read")
+    if any(len(line) > MAX_PROMPT for line in lines):
+        return VariantError(f"it has a line of more than {MAX_PROMPT:,} characters")
+    try:
+        return Options(tuple(_option(line) for line in lines))
+    except VariantError as error:
+        return error
 
 
 def _option(line: str) -> Option:

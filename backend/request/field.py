@@ -8,11 +8,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "upscaler", "picture"]
+from backend.request.record import Record
+from backend.table import Table
+
+Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "upscaler", "picture",
+               "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
@@ -39,7 +43,8 @@ class Field:
     step: float | None = None             # slider step of the page; also "must be a multiple of" for sizes
     slider_minimum: float | None = None   # the page's slider starts here, typed numbers may go down to `minimum`
     slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
-    choices: tuple[str, ...] = ()
+    choices: Sequence[str] = ()
+    record: Table[Field] | None = None    # of kind "records": the fields of one
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
@@ -77,7 +82,39 @@ def clean(field: Field, value: Any) -> Any:
         return _boolean(value)
     if field.kind == "picture":
         return _picture(value)
+    if field.kind == "records":
+        return _records(field, value)
     return _number(field, value)
+
+
+class WrongRecord(ValueError):
+    """A value of a record is wrong; `within` says which: "[0].weight"."""
+
+    def __init__(self, message: str, within: str) -> None:
+        super().__init__(message)
+        self.within = within
+
+
+def _records(field: Field, value: Any) -> tuple[Record, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(record, Mapping) for record in value):
+        raise ValueError("must be a list of objects")
+    if field.maximum is not None and len(value) > field.maximum:
+        raise ValueError(f"has {len(value)} entries; there are at most {field.maximum:g}")
+    return tuple(Record(_record(field, index, record)) for index, record in enumerate(value))
+
+
+def _record(field: Field, index: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    table = field.record or {}
+    unknown = next((str(name) for name in values if name not in table), None)
+    if unknown is not None:
+        raise WrongRecord("is not a setting that Easel knows", f"[{index}].{unknown[:60]}")
+    found = {}
+    for name, inner in table.items():
+        try:
+            found[name] = clean(inner, values.get(name, inner.default))
+        except ValueError as error:
+            raise WrongRecord(str(error), f"[{index}].{name}{getattr(error, 'within', '')}") from None
+    return found
 
 
 def _text(value: Any) -> str:

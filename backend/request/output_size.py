@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backend.errors import InvalidRequest
-from backend.request.request import DRAW, FIELDS, MAX_PIXELS, NO_UPSCALER, OUTPAINT, Request
+from backend.request.request import Request
+from backend.request.rules import DRAW, MAX_PIXELS, NO_UPSCALER, OUTPAINT
 
 Size = tuple[int, int]          # width, height
 CELL = 8                        # sides of what is drawn are multiples of it
-LEAST, MOST = int(FIELDS["width"].minimum or 0), int(FIELDS["width"].maximum or 0)
+LEAST, MOST = 64, 8192          # pixels of a side: the bounds of the fields `width` and `height`
 
 
 @dataclass(frozen=True, slots=True)

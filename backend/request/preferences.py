@@ -18,7 +18,7 @@ from backend.request.field import Field, clean
 from backend.request.request import FIELDS, Request
 
 GROUPS = ("files", "preview")
-SETTINGS: dict[str, Field] = {name: field for name, field in FIELDS.items() if field.group in GROUPS}
+SETTINGS: Mapping[str, Field] = FIELDS.where(lambda field: field.group in GROUPS)
 TABS = ("txt2img", "img2img")
 DEFAULTS = tuple(f"defaults.{tab}" for tab in TABS)
 THEMES = ("system", "light", "dark")
@@ -29,10 +29,9 @@ EXAMPLE = {"prompt": "a lighthouse at dusk, oil painting", "seed": 1234567890, "
 
 # What a tab does not start with: pictures, the checkpoint that all tabs share, what to draw, and settings.
 _OWN = ("checkpoint", "prompt")
-STARTS: dict[str, Field] = {
-    name: field for name, field in FIELDS.items()
-    if field.kind != "picture" and not field.internal and name not in (*_OWN, *SETTINGS)
-}
+STARTS: Mapping[str, Field] = FIELDS.where(
+    lambda field: field.kind != "picture" and not field.internal and field.name not in (*_OWN, *SETTINGS)
+)
 
 
 def changed(chosen: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,10 +64,10 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in SETTINGS and value is not None}
 
 
-def example(values: Mapping[str, Any], owner: str) -> str:
+def example(values: Mapping[str, Any], user: str) -> str:
     """The name that a picture gets with these settings."""
     request = Request(**{**EXAMPLE, **settings(values)})
-    subject = naming.Subject(request=request, job="example", created=datetime.now(UTC), index=0, owner=owner,
+    subject = naming.Subject(request=request, job="example", created=datetime.now(UTC), index=0, user=user,
                              model_hash="6ce0161689")
     return str(naming.path(subject))
 

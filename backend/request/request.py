@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.request.field import Field, clean, param
+from backend.request.record import gathered, plain
+from backend.request.rules import DRAW, MASKING, NO_UPSCALER, PROCESSES, together
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named, split_suffix
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
+from backend.table import Names, Table
 
 MAX_SEED = 2**32 - 1
-MAX_PIXELS = 8192 * 8192
 
 EMPHASIS = ("Original", "No norm", "Ignore", "None")
 SEED_SOURCES = ("CPU", "GPU", "NV")
 IMAGE_FORMATS = ("png", "jpg", "webp")
-NO_UPSCALER = "None"
 PIXEL_UPSCALERS = ("Lanczos", "Nearest")        # those that need no file
 LATENT_UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
                     "Latent (nearest-exact)")
@@ -33,14 +34,11 @@ RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resiz
 MASK_MODES = ("Inpaint masked", "Inpaint not masked")
 MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
 INPAINT_AREAS = ("Whole picture", "Only masked")
-OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")
-MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpainting one
 STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
 EXPANSIONS = ("Random", "Combinatorial", "Off")
 PREVIEWS = ("Approx cheap", "Full")
 RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
             "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
-DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,9 +55,9 @@ class Request:
     checkpoint: str = param("", "Checkpoint", "checkpoint", "prompt", override="sd_model_checkpoint", infotext="Model",
                             infotext_always=True, xyz="Checkpoint name", xyz_cost="checkpoint",
                             help="The model that draws: a name or a hash from the list.")
-    sampler: str = param("DPM++ 2M", "Sampling method", "choice", "sampling", choices=tuple(SAMPLERS), resolve=lambda name: sampler_named(name).label,
+    sampler: str = param("DPM++ 2M", "Sampling method", "choice", "sampling", choices=Names(SAMPLERS), resolve=lambda name: sampler_named(name).label,
                          infotext="Sampler", infotext_always=True, api="sampler_name", xyz="Sampler")
-    schedule: str = param("Automatic", "Schedule type", "choice", "sampling", choices=tuple(SCHEDULES), resolve=lambda name: schedule_named(name).label,
+    schedule: str = param("Automatic", "Schedule type", "choice", "sampling", choices=Names(SCHEDULES), resolve=lambda name: schedule_named(name).label,
                           infotext="Schedule type", infotext_always=True, api="scheduler", xyz="Schedule type",
                           help="How the noise levels are spaced. Automatic takes the sampler's own.")
     steps: int = param(20, "Sampling steps", "int", "sampling", minimum=1, maximum=1000, slider_maximum=150, step=1,
@@ -186,10 +184,10 @@ class Request:
                              infotext="Hires resize", help="0 goes by the factor, or by the width.")
     hr_second_pass_steps: int = param(0, "Hires steps", "int", "hires", minimum=0, maximum=1000, slider_maximum=150, step=1,
                                       needs=("enable_hr",), infotext="Hires steps", xyz="Hires steps", help="0 makes as many as the first pass.")
-    hr_sampler: str = param(SAME_SAMPLER, "Hires sampling method", "choice", "hires", choices=(SAME_SAMPLER, *SAMPLERS), api="hr_sampler_name",
+    hr_sampler: str = param(SAME_SAMPLER, "Hires sampling method", "choice", "hires", choices=Names(SAMPLERS, (SAME_SAMPLER,)), api="hr_sampler_name",
                             resolve=lambda name: sampler_named(split_suffix(name, SCHEDULES["Automatic"])[0]).label, needs=("enable_hr",),
                             infotext="Hires sampler", xyz="Hires sampler")
-    hr_schedule: str = param(SAME_SCHEDULER, "Hires schedule type", "choice", "hires", choices=(SAME_SCHEDULER, *SCHEDULES), api="hr_scheduler",
+    hr_schedule: str = param(SAME_SCHEDULER, "Hires schedule type", "choice", "hires", choices=Names(SCHEDULES, (SAME_SCHEDULER,)), api="hr_scheduler",
                              resolve=lambda name: schedule_named(name).label, needs=("enable_hr",), infotext="Hires schedule type")
     hr_prompt: str = param("", "Hires prompt", "text", "hires", needs=("enable_hr",), infotext="Hires prompt",
                            help="For the second pass; empty takes that of the first.")
@@ -254,6 +252,7 @@ class Request:
     hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
     template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
     negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
+    added: tuple[tuple[str, Any], ...] = ()     # (name, value) of the fields that extensions have added to the table
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Request:
@@ -261,7 +260,7 @@ class Request:
 
         Raises InvalidRequest naming every wrong or unknown field.
         """
-        values = _split_sampler(values)
+        values = gathered(_split_sampler(values))
         problems = [Problem("is not a setting that Easel knows", name) for name in values if name not in FIELDS]
         found: dict[str, Any] = {}
         for field in FIELDS.values():
@@ -269,11 +268,24 @@ class Request:
             try:
                 found[field.name] = clean(field, value)
             except ValueError as error:
-                problems.append(Problem(str(error), field.name))
-        problems += [] if problems else _together(found)
+                problems.append(Problem(str(error), field.name + getattr(error, "within", "")))
+        problems += [] if problems else together(found)
         if problems:
             raise InvalidRequest(problems=problems)
-        return cls(**found)
+        return cls.of(found)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Request:
+        """A request from values that are clean, by field name; missing ones take the table's default."""
+        own = {name: value for name, value in values.items() if name in _CORE}
+        added = sorted((name, value) for name, value in values.items() if name not in _CORE)
+        return cls(**own, added=tuple(added))
+
+    def __getattr__(self, name: str) -> Any:
+        """The value of a field that an extension has added."""
+        if name.startswith("_") or name == "added" or name not in FIELDS:
+            raise AttributeError(name)
+        return dict(self.added).get(name, FIELDS[name].default)
 
     def with_seeds(self) -> Request:
         """The same request with random seeds drawn: from here on, the pictures are a function of the request."""
@@ -328,18 +340,25 @@ class Request:
         return getattr(self, field.name) != field.default and not self.idle(field)
 
     def replace(self, **changes: Any) -> Request:
-        return dataclasses.replace(self, **changes)
+        return Request.of({**self.values(), **changes})
+
+    def values(self) -> dict[str, Any]:
+        """Every value by field name."""
+        return {name: getattr(self, name) for name in FIELDS} | dict(self.added)
 
     def to_json(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in FIELDS}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        """The same as JSON has it: lists for tuples, objects for records."""
+        return {name: plain(value) for name, value in self.values().items()}
 
 
-def _table() -> dict[str, Field]:
-    return {f.name: Field(name=f.name, default=f.default, **f.metadata) for f in dataclasses.fields(Request)}
+def _core() -> Iterator[Field]:
+    own = (f for f in dataclasses.fields(Request) if f.metadata)
+    return (Field(name=f.name, default=f.default, **f.metadata) for f in own)
 
 
-FIELDS: dict[str, Field] = _table()
+_CORE = frozenset(f.name for f in dataclasses.fields(Request) if f.metadata)
+FIELDS: Table[Field] = Table("fields", _core())
+"""Every parameter: those of `Request`, then those that extensions add while the process starts."""
 
 
 def _split_sampler(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -352,36 +371,3 @@ def _split_sampler(values: Mapping[str, Any]) -> Mapping[str, Any]:
         return values
     named = values.get("schedule", "Automatic")
     return {**values, "sampler": name, "schedule": schedule.label if named == "Automatic" else named}
-
-
-def _together(found: Mapping[str, Any]) -> list[Problem]:
-    """What single fields cannot see."""
-    problems = []
-    if found["width"] * found["height"] > MAX_PIXELS:
-        problems.append(Problem(f"together with the height it makes more than {MAX_PIXELS // 2**20} megapixels", "width"))
-    if found["sigma_min"] and found["sigma_max"] and found["sigma_min"] >= found["sigma_max"]:
-        problems.append(Problem("must be below the schedule's max sigma", "sigma_min"))
-    if found["enable_hr"] and found["init_image"]:
-        problems.append(Problem("is for pictures from nothing; it cannot be used with a picture to start from", "enable_hr"))
-    if found["mask"] and not found["init_image"]:
-        problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
-    problems += _tiles(found) if found["init_image"] and found["process"] == DRAW else []
-    if found["process"] == EXTRAS and not found["init_image"]:
-        problems.append(Problem("is missing: choose a picture first", "init_image"))
-    if len(found["prompts"]) != len(found["negative_prompts"]):
-        problems.append(Problem("must be as many as the prompts", "negative_prompts"))
-    return problems
-
-
-def _tiles(found: Mapping[str, Any]) -> list[Problem]:
-    """What SD upscale cannot do."""
-    if found["sd_upscale"] == NO_UPSCALER:
-        return []
-    problems = []
-    if found["sd_upscale_overlap"] >= min(found["width"], found["height"]):
-        problems.append(Problem("must be less than the width and the height of a tile", "sd_upscale_overlap"))
-    if any(found[name] for name in MASKING):
-        problems.append(Problem("draws the whole picture; it cannot be used with a mask or outpainting", "sd_upscale"))
-    if found["loopback_loops"] > 1:
-        problems.append(Problem("cannot be used with loopback; set the loops to 1", "sd_upscale"))
-    return problems

@@ -55,7 +55,7 @@ def resolve_names(sampler: str | None, schedule: str | None, *, convert_automati
     Unknown or differently-cased samplers become DPM++ 2M, unknown schedules Automatic. With ``convert_automatic``
     a schedule that is the sampler's own default becomes Automatic.
     """
-    known = {row.name: row for row in SCHEDULES.values()} | SCHEDULES
+    known = {row.name: row for row in SCHEDULES.values()} | dict(SCHEDULES)
     name, found = split_suffix(sampler or DEFAULT_SAMPLER, known.get(schedule or "", SCHEDULES["Automatic"]))
     row = SAMPLERS.get(name, SAMPLERS[DEFAULT_SAMPLER])
     if convert_automatic and row.schedule == found.label and found.label != "Uniform":

@@ -28,6 +28,7 @@ from backend.sampling.coefficients import (
 from backend.sampling.protocol import Noise, Noisy, Sampler, pairs
 from backend.sampling.sampler_row import SamplerRow, two_per_step
 from backend.sampling.schedules import ddim_timesteps
+from backend.table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -682,4 +683,4 @@ _ROWS = (
     SamplerRow("DEIS", deis, ("deis",)),
     SamplerRow("DDPM", ddpm, ("ddpm",), uses_noise=True),
 )
-SAMPLERS: dict[str, SamplerRow] = {row.label: row for row in _ROWS}
+SAMPLERS: Table[SamplerRow] = Table("samplers", _ROWS, key="label")

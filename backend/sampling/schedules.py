@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from backend.sampling.noise_table import Floats, NoiseTable, lcm_discretisation
+from backend.table import Table
 
 if TYPE_CHECKING:
     from backend.sampling.sampler_row import SamplerRow
@@ -202,7 +203,7 @@ _ROWS = (
     ScheduleRow("Align Your Steps 11", "align_your_steps_11", ALIGN_YOUR_STEPS),
     ScheduleRow("Align Your Steps 32", "align_your_steps_32", ALIGN_YOUR_STEPS_32),
 )
-SCHEDULES: dict[str, ScheduleRow] = {row.label: row for row in _ROWS}
+SCHEDULES: Table[ScheduleRow] = Table("schedules", _ROWS, key="label")
 
 
 @dataclass(frozen=True)

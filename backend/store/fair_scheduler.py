@@ -1,10 +1,14 @@
-"""Whose job is next: everyone in turn, each one's own jobs in their order."""
+"""Whose job is next: everyone in turn, each one's own jobs in their order.
+
+The order is never sorted as a whole: a change costs a search in its owner's list, a position one look at every owner.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -18,30 +22,123 @@ class Waiting:
     attempts: int = 0
 
 
-def running_order(waiting: Iterable[Waiting], in_flight: Mapping[str, int],
-                  last_turn: Mapping[str, int]) -> list[Waiting]:
-    """All waiting jobs in the order in which they will start.
+class FairQueue:
+    """The jobs that wait and those that a worker holds. Not thread-safe.
 
     The owner with the fewest jobs in flight comes first; among equals the one whose last turn is longest ago, then the
-    oldest job. `in_flight` counts jobs by owner, `last_turn` is any number that grows with time (absent = never).
+    one whose next job is the oldest.
     """
-    lines: dict[str, deque[Waiting]] = defaultdict(deque)
-    for job in sorted(waiting, key=lambda job: job.place):
-        lines[job.owner].append(job)
-    taken, turns = Counter(in_flight), dict(last_turn)
-    now = max(turns.values(), default=0)
 
-    def rank(owner: str) -> tuple[int, int, int, str]:
-        return taken[owner], turns.get(owner, -1), lines[owner][0].place, owner
+    def __init__(self) -> None:
+        self._known: dict[str, Waiting] = {}
+        self._waiting: dict[str, list[tuple[int, str]]] = {}    # owner -> (place, id), sorted; no empty lists
+        self._ahead: list[tuple[int, str]] = []                 # held by a worker that has not begun them, sorted
+        self._running: set[str] = set()
+        self._taken: Counter[str] = Counter()                   # owner -> jobs in flight
+        self._turns: dict[str, int] = {}                        # owner -> when the last turn was; absent = never
+        self._clock = 0
 
-    heap = [rank(owner) for owner in lines]
-    heapq.heapify(heap)
-    order = []
-    while heap:
-        owner = heapq.heappop(heap)[-1]
-        order.append(lines[owner].popleft())
-        now += 1
-        taken[owner], turns[owner] = taken[owner] + 1, now
-        if lines[owner]:
-            heapq.heappush(heap, rank(owner))
-    return order
+    def wait(self, job: Waiting) -> None:
+        """The job waits, at its place among its owner's."""
+        self.drop(job.id)
+        self._known[job.id] = job
+        insort(self._waiting.setdefault(job.owner, []), (job.place, job.id))
+
+    def fly(self, job: Waiting, running: bool) -> None:
+        """A worker holds the job; `running`: it has begun it."""
+        self.drop(job.id)
+        self._known[job.id] = job
+        self._taken[job.owner] += 1
+        self._running.add(job.id) if running else insort(self._ahead, (job.place, job.id))
+
+    def turn(self, owner: str) -> None:
+        """The owner has just been served."""
+        self._clock += 1
+        self._turns[owner] = self._clock
+
+    def drop(self, job: str) -> None:
+        """The job has ended, or was never here."""
+        known = self._known.pop(job, None)
+        if known is None:
+            return
+        entry = known.place, known.id
+        own = self._waiting.get(known.owner, [])
+        if _remove(own, entry):
+            if not own:
+                del self._waiting[known.owner]
+            return
+        self._taken[known.owner] -= 1
+        self._running.discard(job)
+        _remove(self._ahead, entry)
+
+    def attempts(self, job: str) -> int:
+        """How often a worker died over the job; 0 for an unknown one."""
+        return self._known[job].attempts if job in self._known else 0
+
+    def upcoming(self) -> Iterator[Waiting]:
+        """The waiting jobs in the order in which they will start. Cheap to begin; nothing may change meanwhile."""
+        heads = dict.fromkeys(self._waiting, 0)
+        heap = [(self._taken[owner], *self._rank(owner)) for owner in heads]
+        heapq.heapify(heap)
+        clock = self._clock
+        while heap:
+            taken, *_, owner = heapq.heappop(heap)
+            own, clock = self._waiting[owner], clock + 1
+            yield self._known[own[heads[owner]][1]]
+            heads[owner] += 1
+            if heads[owner] < len(own):
+                heapq.heappush(heap, (taken + 1, clock, own[heads[owner]][0], owner))
+
+    def counts(self, owner: str) -> tuple[int, int]:
+        """How many of the owner's jobs are in flight, and how many wait."""
+        return self._taken[owner], len(self._waiting.get(owner, ()))
+
+    def of(self, owner: str, start: int = 0, limit: int | None = None) -> list[tuple[str, int]]:
+        """(id, position) of the owner's jobs in running order, `limit` of them after the first `start`.
+
+        Position 0 is running; 1, 2, ... wait, everyone's jobs counted.
+        """
+        flying = [(job, 0) for job in self._running if self._known[job].owner == owner]
+        flying += [(job, at) for at, (_, job) in enumerate(self._ahead, 1) if self._known[job].owner == owner]
+        own = self._waiting.get(owner, ())
+        end = len(flying) + len(own) if limit is None else min(start + limit, len(flying) + len(own))
+        waiting = range(max(start, len(flying)) - len(flying), end - len(flying))
+        return flying[start:end] + [(own[index][1], self._position(owner, index)) for index in waiting]
+
+    def position(self, job: str) -> int | None:
+        """As in `of`; None for a job that neither waits nor is in flight."""
+        known = self._known.get(job)
+        if known is None or job in self._running:
+            return None if known is None else 0
+        entry = known.place, known.id
+        at = bisect_left(self._ahead, entry)
+        if at < len(self._ahead) and self._ahead[at] == entry:
+            return at + 1
+        return self._position(known.owner, bisect_left(self._waiting[known.owner], entry))
+
+    def _rank(self, owner: str) -> tuple[int, int, str]:
+        """Who comes first among owners with as many jobs in flight."""
+        return self._turns.get(owner, -1), self._waiting[owner][0][0], owner
+
+    def _position(self, owner: str, index: int) -> int:
+        """Of the owner's waiting job number `index`.
+
+        Serving goes in rounds: in round r everybody is served who then has r jobs in flight. An owner with more jobs in
+        flight now joins a later round, and goes ahead of those who were served in the round before.
+        """
+        own = self._taken[owner] + index
+        rank = (-self._taken[owner], *self._rank(owner))
+        before = 0
+        for other, jobs in self._waiting.items():
+            rounds = own - self._taken[other]
+            before += min(max(rounds, 0), len(jobs))
+            before += 0 <= rounds < len(jobs) and (-self._taken[other], *self._rank(other)) < rank
+        return len(self._ahead) + before + 1
+
+
+def _remove(entries: list[tuple[int, str]], entry: tuple[int, str]) -> bool:
+    at = bisect_left(entries, entry)
+    found = at < len(entries) and entries[at] == entry
+    if found:
+        del entries[at]
+    return found

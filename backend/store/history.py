@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
+from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
-from backend.store.records import Image
 from backend.store.tables import ImageRow, JobRow
+from backend.store.views import Image
 
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")
 SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin
@@ -44,8 +45,7 @@ def new_id() -> str:
 
 def stored_request(values: Mapping[str, Any]) -> Request:
     """A request from its row. Fields of other versions are left out, missing ones take the table's default."""
-    known = {name: value for name, value in values.items() if name in FIELDS}
-    return Request(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+    return Request.of({name: frozen(value) for name, value in values.items() if name in FIELDS})
 
 
 def last_place(session: Session) -> int:

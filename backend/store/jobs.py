@@ -4,32 +4,39 @@
 
 A job is handed to a worker under a *lease*, a token that no other hand-over will ever have. What a worker says about a
 job counts only while the row still carries that token, so a late word of a dead worker changes nothing.
+
+The rows are the truth. Whose turn it is, is kept in memory beside them, so that nothing that happens often is linear in
+what waits.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, String, select, type_coerce, update
+from sqlalchemy.orm import Session, defer
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
+from backend.store import job_states as states
 from backend.store.database import Database
-from backend.store.fair_scheduler import Waiting, running_order
+from backend.store.fair_scheduler import FairQueue, Waiting
 from backend.store.history import images_of, last_place, new_id, stored_request
-from backend.store.records import ENDED, Glance, Image, Job, State
+from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
+from backend.store.job_states import Change
 from backend.store.tables import ImageRow, JobRow, now
 from backend.store.uploads import FIELDS_OF_PICTURES
+from backend.store.views import ENDED, Glance, Job, JobLine, Overview, State
 
-MAX_ATTEMPTS = 2                # the second worker that dies over a job is the last
-GLANCE_PROMPT = 200             # characters
 PENDING = ("queued", "running")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,35 +51,39 @@ class Lease:
     indices: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A job whose state has just changed."""
-
-    job: str
-    owner: str
-    state: State
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 class Jobs:
-    """Rows of jobs. Thread-safe. Reading methods with an `owner` raise NotFound for someone else's job."""
+    """Rows of jobs. Thread-safe. Reading methods with an `owner` raise NotFound for someone else's job.
+
+    One `Jobs` per database: it knows the queue by heart.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turns: dict[str, int] = {}        # owner -> when the last turn was; a restart may forget it
-        self._clock = 0
-        self._lease_lock = threading.Lock()
+        self._queue = FairQueue()
+        self._glances: dict[str, tuple[str, int]] = {}      # of pending jobs: the beginning of the prompt, the count
+        self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
+        self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
+        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.state, JobRow.lease)
+        with database.read() as session:
+            for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
+                self._place(Waiting(*row[:4]), row.state, row.lease)
 
     # ---- the owner's side ----
 
     def add(self, request: Request, owner: str) -> str:
         """Queue a request whose seeds are drawn; the new job's id."""
-        with self._database.write() as session:
-            row = JobRow(id=new_id(), owner=owner, place=last_place(session) + 1, request=request.to_json(),
-                         checkpoint=request.checkpoint)
-            session.add(row)
-            return row.id
+        return self.add_all([request], owner)[0].id
+
+    def add_all(self, requests: Sequence[Request], owner: str) -> list[Job]:
+        """Queue several requests in their order, all or none; the new jobs."""
+        with self._change() as (session, rows):
+            place = last_place(session)
+            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(),
+                            checkpoint=request.checkpoint) for number, request in enumerate(requests, 1)]
+            session.add_all(rows)
+        with self._memory:
+            self._glances |= {row.id: glance_of(request) for row, request in zip(rows, requests, strict=True)}
+        return [view_of(row, request, self._position(row), ()) for row, request in zip(rows, requests, strict=True)]
 
     def get(self, job: str, owner: str) -> Job:
         with self._database.read() as session:
@@ -81,9 +92,14 @@ class Jobs:
     def recent(self, owner: str, limit: int = 50) -> list[Job]:
         """All states, newest first; not those that stand for a file that was found, which ended as they began."""
         with self._database.read() as session:
-            query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
-            query = query.order_by(JobRow.created.desc(), JobRow.place.desc())
-            return self._views(session, session.scalars(query.limit(limit)).all())
+            return self._views(session, session.scalars(_newest(owner, limit)).all())
+
+    def lines(self, owner: str, limit: int = 50) -> list[JobLine]:
+        """`recent` without the pictures."""
+        with self._database.read() as session:
+            rows = session.scalars(_newest(owner, limit)).all()
+            done = done_of(session, [row.id for row in rows])
+        return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
 
     def queue(self, owner: str) -> list[Job]:
         """The owner's running and waiting jobs in running order."""
@@ -92,33 +108,66 @@ class Jobs:
             jobs = self._views(session, session.scalars(query).all())
         return sorted(jobs, key=lambda job: job.position or 0)
 
-    def glance(self, owner: str) -> list[Glance]:
-        """`queue` without what only a closer look needs: cheap enough to ask after every change."""
-        made = select(func.count()).where(ImageRow.job == JobRow.id, ImageRow.index >= 0).scalar_subquery()
-        query = select(JobRow, made).where(JobRow.owner == owner, JobRow.state.in_(PENDING))
+    def overview(self, owner: str, start: int = 0, limit: int | None = None) -> Overview:
+        """The owner's pending jobs in running order, `limit` of them after the first `start`, and how many there are.
+
+        Cheap enough to ask after every change: at most two statements, over the jobs that are shown.
+        """
+        with self._memory:
+            shown = self._queue.of(owner, start, limit)
+            flying, waiting = self._queue.counts(owner)
+        ids = [job for job, _ in shown]
         with self._database.read() as session:
-            rows = session.execute(query).all()
-            positions = self._positions(session) if rows else {}
-            found = [_glance(row, positions.get(row.id, 0), done) for row, done in rows]
-        return sorted(found, key=lambda glance: glance.position)
+            known = self._known_glances(session, ids)
+            done = done_of(session, ids)
+        jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
+                       count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
+        return Overview(jobs=tuple(jobs), total=flying + waiting)
 
     def state(self, job: str, owner: str) -> State:
         with self._database.read() as session:
-            return _owned(session, job, owner).state
+            state = session.scalar(select(JobRow.state).where(JobRow.id == job, JobRow.owner == owner))
+        if state is None:
+            raise NotFound("There is no such job.")
+        return state
+
+    def is_pending(self, job: str) -> bool:
+        """Whether the job waits or runs, without a look into the database."""
+        with self._memory:
+            return self._queue.position(job) is not None
 
     def cancel(self, job: str, owner: str) -> Change | None:
         """Cancel a waiting job at once, or note the wish for a running one (None: its worker has to be told).
 
         NotAllowed when it has ended.
         """
-        with self._database.write() as session:
+        with self._change() as (session, rows):
             row = _owned(session, job, owner)
             if row.state in ENDED:
                 raise NotAllowed(f"The job is {row.state}; there is nothing to cancel.")
             if row.state == "queued":
-                return _end(row, "cancelled")
+                rows.append(row)
+                return states.end(row, "cancelled")
             row.cancelling = True
             return None
+
+    def cancel_all(self, owner: str, *states: State) -> tuple[list[str], list[str]]:
+        """Cancel the owner's jobs in these states, in one transaction.
+
+        The ids of waiting ones, which are cancelled at once, and of running ones, whose worker has to be told.
+        """
+        ended = {"state": "cancelled", "ended": now(), "worker": None, "lease": None, "problems": []}
+        with self._changing:
+            with self._database.write() as session:
+                theirs = update(JobRow).where(JobRow.owner == owner).returning(JobRow.id)
+                waiting = theirs.where(JobRow.state == "queued").values(**ended)
+                running = theirs.where(JobRow.state == "running").values(cancelling=True)
+                over = list(session.scalars(waiting)) if "queued" in states else []
+                told = list(session.scalars(running)) if "running" in states else []
+            with self._memory:
+                for job in over:
+                    self._forget(job)
+        return over, told
 
     def pictures(self) -> set[str]:
         """Ids of the uploads that any job names."""
@@ -134,13 +183,14 @@ class Jobs:
 
     def retry(self, job: str, owner: str) -> None:
         """Queue a failed or cancelled job again, at the end; pictures that it has are kept. NotAllowed otherwise."""
-        with self._database.write() as session:
+        with self._change() as (session, rows):
             row = _owned(session, job, owner)
             if row.state not in ("failed", "cancelled"):
                 raise NotAllowed(f"The job is {row.state}; only a failed or cancelled one can be tried again.")
-            row.state, row.place, row.attempts = "queued", last_place(session) + 1, 0
+            row.state, row.place, row.attempts, row.died_at = "queued", last_place(session) + 1, 0, None
             row.started = row.ended = None
             row.problems, row.skipped, row.cancelling = [], [], False
+            rows.append(row)
 
     # ---- the worker's side ----
 
@@ -150,23 +200,26 @@ class Jobs:
         The first runs at once if there is nothing held; the others are leased ahead and stay queued until `start`.
         A job over which a worker died is handed out alone, so that no neighbour dies with it.
         """
-        with self._lease_lock, self._database.write() as session:
-            chosen = self._choose(session, room, held)
-            leases = []
-            for row in chosen:
-                self._clock += 1
-                self._turns[row.owner] = self._clock
-                row.worker, row.lease = worker, secrets.token_hex(8)
-                leases.append(_lease_of(session, row))
-            if chosen and not held:
-                _start(chosen[0])
-            return leases
+        with self._changing:
+            while chosen := self._choose(room, held):
+                try:
+                    if leases := self._lease(worker, chosen, held):
+                        return leases
+                except UNREADABLE:
+                    log.exception("one of the jobs %s cannot be read", chosen)
+                    if len(chosen) == 1:
+                        self._set_aside(chosen[0])
+                    room = 1        # the others are not held up by it
+        return []
 
     def start(self, job: str, lease: str) -> Change | None:
         """The worker has begun: queued -> running. None when it runs already or the lease is over."""
-        with self._database.write() as session:
+        with self._change() as (session, rows):
             row = _held(session, job, lease)
-            return _start(row) if row and row.state == "queued" else None
+            if row is None or row.state != "queued":
+                return None
+            rows.append(row)
+            return states.start(row)
 
     def skip(self, job: str, lease: str, index: int) -> None:
         """Picture `index` was left out on request and will not be made later."""
@@ -184,74 +237,133 @@ class Jobs:
 
     def finish(self, job: str, lease: str, state: State, problems: Iterable[Problem] = ()) -> Change | None:
         """The job has ended; None when the lease is over."""
-        with self._database.write() as session:
+        with self._change() as (session, rows):
             row = _held(session, job, lease)
-            return _end(row, state, problems) if row else None
+            if row is None:
+                return None
+            rows.append(row)
+            return states.end(row, state, problems)
 
     def lose(self, leases: Collection[str], problem: Problem) -> list[Change]:
-        """Their worker died. Running jobs go back to their old place, or fail with `problem` the second time."""
-        with self._database.write() as session:
-            rows = session.scalars(select(JobRow).where(JobRow.lease.in_(leases))).all()
-            return [_lose(row, problem) for row in rows]
+        """Their worker died. Running jobs go back to their old place.
+
+        The second time that one made no picture since the death before, it fails with `problem`.
+        """
+        with self._change() as (session, rows):
+            rows += session.scalars(_without_request().where(JobRow.lease.in_(leases)))
+            made = _made(session, rows)
+            return [states.lose(row, len(made[row.id]), problem) for row in rows]
 
     def release(self, leases: Collection[str] | None = None) -> list[Change]:
-        """Take jobs back unharmed because the house stops or has started anew; None takes every lease back."""
-        query = select(JobRow).where(JobRow.state.in_(PENDING))
+        """Take jobs back unharmed because their worker was ended on purpose; None takes every lease back."""
+        query = _without_request().where(JobRow.state.in_(PENDING))
         if leases is not None:
             query = query.where(JobRow.lease.in_(leases))
-        with self._database.write() as session:
-            return [_requeue(row) for row in session.scalars(query) if row.lease or row.state == "running"]
+        with self._change() as (session, rows):
+            rows += [row for row in session.scalars(query) if row.lease or row.state == "running"]
+            return [states.requeue(row) for row in rows]
 
     def is_held(self, job: str, lease: str) -> bool:
         with self._database.read() as session:
-            return _held(session, job, lease) is not None
+            return session.scalar(select(JobRow.id).where(JobRow.id == job, JobRow.lease == lease)) is not None
 
     # ---- inside ----
 
-    def _choose(self, session: Session, room: int, held: Collection[str]) -> list[JobRow]:
-        busy = session.execute(select(JobRow.id, JobRow.attempts).where(JobRow.id.in_(held))).all()
-        order = [job for job in self._order(session) if job.id not in held]
-        if not order or room < 1 or any(attempts for _, attempts in busy):
-            return []
-        if order[0].attempts:
-            order = [] if held else order[:1]
-        innocent = next((i for i, job in enumerate(order) if i and job.attempts), room)
-        return [session.get_one(JobRow, job.id) for job in order[:min(room, innocent)]]
+    @contextmanager
+    def _change(self) -> Iterator[tuple[Session, list[JobRow]]]:
+        """One transaction. The rows that are put into the list change their place in the queue when it is committed."""
+        rows: list[JobRow] = []
+        with self._changing:
+            with self._database.write() as session:
+                yield session, rows
+            with self._memory:
+                for row in rows:
+                    self._place(Waiting(row.id, row.owner, row.place, row.attempts), row.state, row.lease)
 
-    def _order(self, session: Session) -> list[Waiting]:
-        """Everyone's waiting jobs that no worker holds, in running order."""
-        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts)
-        waiting = session.execute(select(*columns).where(JobRow.state == "queued", JobRow.lease.is_(None)))
-        flying = session.scalars(select(JobRow.owner).where(JobRow.state.in_(PENDING), JobRow.lease.is_not(None)))
-        return running_order([Waiting(*row) for row in waiting], Counter(flying), self._turns)
+    def _place(self, job: Waiting, state: State, lease: str | None) -> None:
+        if state in ENDED:
+            self._forget(job.id)
+        elif lease or state == "running":
+            self._queue.fly(job, running=state == "running")
+        else:
+            self._queue.wait(job)
 
-    def _positions(self, session: Session) -> dict[str, int]:
-        ahead = select(JobRow.id).where(JobRow.state == "queued", JobRow.lease.is_not(None)).order_by(JobRow.place)
-        line = [*session.scalars(ahead), *(job.id for job in self._order(session))]
-        return {job: position for position, job in enumerate(line, 1)}
+    def _forget(self, job: str) -> None:
+        self._queue.drop(job)
+        self._glances.pop(job, None)
+
+    def _choose(self, room: int, held: Collection[str]) -> list[str]:
+        """Ids of the next jobs to lease."""
+        with self._memory:
+            chosen: list[str] = []
+            if any(map(self._queue.attempts, held)):
+                return chosen
+            for job in self._queue.upcoming():
+                alone = job.attempts and (held or chosen)
+                if len(chosen) >= room or alone:
+                    break
+                chosen.append(job.id)
+                if job.attempts:
+                    break
+            return chosen
+
+    def _lease(self, worker: str, chosen: Sequence[str], held: Collection[str]) -> list[Lease]:
+        with self._change() as (session, rows):
+            query = select(JobRow).where(JobRow.id.in_(chosen), JobRow.state == "queued", JobRow.lease.is_(None))
+            rows += sorted(session.scalars(query), key=lambda row: chosen.index(row.id))
+            made = _made(session, rows)
+            for row in rows:
+                row.worker, row.lease = worker, secrets.token_hex(8)
+            leases = [_lease_of(row, made[row.id]) for row in rows]
+            if rows and not held:
+                states.start(rows[0])
+        with self._memory:
+            for row in rows:
+                self._queue.turn(row.owner)
+            for job in {*chosen} - {row.id for row in rows}:    # somebody else has changed the row
+                self._forget(job)
+        return leases
+
+    def _set_aside(self, job: str) -> None:
+        problems = [{"field": "", "message": "The job's entry in the database is damaged; it cannot be drawn."}]
+        values = {"state": "failed", "ended": now(), "worker": None, "lease": None, "problems": problems}
+        with self._database.write() as session:
+            session.execute(update(JobRow).where(JobRow.id == job).values(**values))
+        with self._memory:
+            self._forget(job)
+
+    def _position(self, row: JobRow) -> int | None:
+        with self._memory:
+            position = self._queue.position(row.id)
+        return None if row.state in ENDED else position or int(row.state == "queued")
+
+    def _known_glances(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
+        with self._memory:
+            known = {job: self._glances[job] for job in ids if job in self._glances}
+        unknown = [job for job in ids if job not in known]
+        if unknown:
+            columns = JobRow.id, type_coerce(JobRow.request, String)
+            rows = session.execute(select(*columns).where(JobRow.id.in_(unknown)))
+            found = {job: stored_glance(request) for job, request in rows}
+            with self._memory:
+                self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
+            known |= found
+        return known
 
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
-        positions = self._positions(session) if any(row.state == "queued" for row in rows) else {}
         requests = {row.id: stored_request(row.request) for row in rows}
         images = images_of(session, requests)
-        return [_view(row, requests[row.id], positions.get(row.id, 0), images[row.id]) for row in rows]
+        return [view_of(row, requests[row.id], self._position(row), images[row.id]) for row in rows]
 
 
-def _view(row: JobRow, request: Request, position: int, images: Sequence[Image]) -> Job:
-    return Job(id=row.id, owner=row.owner, state=row.state, request=request,
-               position=None if row.state in ENDED else position, created=row.created, started=row.started,
-               ended=row.ended, attempts=row.attempts, problems=_problems(row), notes=tuple(row.notes),
-               images=tuple(images))
+def _newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
+    query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
+    return query.order_by(JobRow.created.desc(), JobRow.place.desc()).limit(limit)
 
 
-def _glance(row: JobRow, position: int, done: int) -> Glance:
-    request = stored_request(row.request)
-    return Glance(id=row.id, state=row.state, position=position, prompt=request.prompt[:GLANCE_PROMPT],
-                  count=request.count, done=done)
-
-
-def _problems(row: JobRow) -> tuple[Problem, ...]:
-    return tuple(Problem(**problem) for problem in row.problems)
+def _without_request() -> Select[tuple[JobRow]]:
+    """Rows for a change of state: a request may carry a thousand prompts."""
+    return select(JobRow).options(defer(JobRow.request))
 
 
 def _owned(session: Session, job: str, owner: str) -> JobRow:
@@ -262,40 +374,19 @@ def _owned(session: Session, job: str, owner: str) -> JobRow:
 
 
 def _held(session: Session, job: str, lease: str) -> JobRow | None:
-    return session.scalar(select(JobRow).where(JobRow.id == job, JobRow.lease == lease))
+    return session.scalar(_without_request().where(JobRow.id == job, JobRow.lease == lease))
 
 
-def _lease_of(session: Session, row: JobRow) -> Lease:
+def _made(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
+    """Job -> the indices of its pictures that are saved or left out on request."""
+    made = {row.id: set(row.skipped) for row in rows}
+    query = select(ImageRow.job, ImageRow.index).where(ImageRow.job.in_(made), ImageRow.index >= 0)
+    for job, index in session.execute(query):
+        made[job].add(index)
+    return made
+
+
+def _lease_of(row: JobRow, made: Collection[int]) -> Lease:
     request = stored_request(row.request)
-    made = set(session.scalars(select(ImageRow.index).where(ImageRow.job == row.id))) | set(row.skipped)
     left = tuple(index for index in range(request.count) if index not in made)
     return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left)
-
-
-def _change(row: JobRow) -> Change:
-    return Change(row.id, row.owner, row.state, _problems(row), tuple(row.notes))
-
-
-def _start(row: JobRow) -> Change:
-    row.state, row.started = "running", row.started or now()
-    return _change(row)
-
-
-def _end(row: JobRow, state: State, problems: Iterable[Problem] = ()) -> Change:
-    row.state, row.ended, row.worker, row.lease, row.cancelling = state, now(), None, None, False
-    row.problems = [{"field": problem.field, "message": problem.message} for problem in problems]
-    return _change(row)
-
-
-def _requeue(row: JobRow) -> Change:
-    if row.cancelling:
-        return _end(row, "cancelled")
-    row.state, row.started, row.worker, row.lease = "queued", None, None, None
-    return _change(row)
-
-
-def _lose(row: JobRow, problem: Problem) -> Change:
-    row.attempts += row.state == "running"
-    if row.state == "running" and row.attempts >= MAX_ATTEMPTS and not row.cancelling:
-        return _end(row, "failed", [problem])
-    return _requeue(row)

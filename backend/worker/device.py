@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
+import psutil
 import torch
 
+from backend.catalog.call_estimate import DeviceLimits
 from backend.errors import EaselError
 
 EXACT = "EASEL_FLOAT32"
 """Environment variable: any value but "" and "0" keeps every network in float32, for results without rounding."""
+
+CPU_MATRIX, CARD_MATRIX = 1024, 8192        # sides of what is multiplied to learn a device's speed
+TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,22 @@ def place(device: str = "auto", *, exact: bool | None = None) -> Placement:
         return Placement(chosen, torch.float16, torch.float16, torch.float16)
     unet = torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
     return Placement(chosen, unet, torch.float32, torch.float32)
+
+
+def limits(placement: Placement) -> DeviceLimits:
+    """The device's whole memory, and its speed in the UNet's number format: the best of a few multiplications."""
+    card = placement.device.type == "cuda"
+    memory = torch.cuda.mem_get_info(placement.device)[1] if card else psutil.virtual_memory().total
+    side = CARD_MATRIX if card else CPU_MATRIX
+    matrix = torch.ones(side, side, device=placement.device, dtype=placement.unet)
+    seconds = min(_seconds_to_square(matrix) for _ in range(TRIES))
+    return DeviceLimits(memory, 2 * side**3 / seconds, placement.dtype)
+
+
+def _seconds_to_square(matrix: torch.Tensor) -> float:
+    started = time.perf_counter()
+    (matrix @ matrix)[0, 0].item()          # waits for the device
+    return time.perf_counter() - started
 
 
 def _device(name: str) -> torch.device:

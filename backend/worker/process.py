@@ -17,11 +17,13 @@ from multiprocessing.connection import Connection
 import torch
 
 from backend.errors import EaselError
+from backend.house import sentences
 from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Stop
 from backend.settings import Policy
-from backend.worker.device import place
+from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
+from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
 
 MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
@@ -29,9 +31,10 @@ MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
 log = logging.getLogger(__name__)
 
 
-def main(connection: Connection, device: str, policy: Policy) -> None:
+def main(connection: Connection, device: str, policy: Policy, extensions: tuple[str, ...] = ()) -> None:
     """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
+    troubles = WorkerHouse().open(extensions)
     try:
         placement = place(device)
     except EaselError as error:
@@ -42,8 +45,9 @@ def main(connection: Connection, device: str, policy: Policy) -> None:
     threading.Thread(target=_read, args=(connection, commands), daemon=True, name="commands").start()
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
-    engine = Engine(Memory(placement), policy, events.put)
-    events.put(Ready(placement.name, placement.dtype))
+    device_limits = limits(placement)
+    engine = Engine(Memory(placement), policy, events.put, device_limits)
+    events.put(Ready(placement.name, placement.dtype, sentences(troubles), device_limits.memory, device_limits.speed))
     threading.Thread(target=_give_signs, args=(engine.current_work, events), daemon=True, name="alive").start()
     with torch.inference_mode():
         _serve(engine, commands)

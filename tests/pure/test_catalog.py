@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog.checkpoints import Catalog, checkpoint_hash, fingerprint
+from backend.catalog.checkpoints import Catalog
 from backend.catalog.families import LABELS, LOADABLE, RULES, detect
+from backend.catalog.fingerprints import fingerprint, sha256_of
 from backend.catalog.headers import read_shapes
 from backend.errors import CheckpointError, NotFound
 
@@ -304,17 +305,17 @@ def test_hash_of_a_file_is_its_sha256(catalog: Catalog, models: Path) -> None:
 
 def test_hash_of_a_folder_depends_on_its_weights_only(catalog: Catalog, models: Path) -> None:
     folder = write_folder(models / "demo")
-    before = checkpoint_hash(folder)
+    before = sha256_of(folder)
     (folder / "easel.json").write_text("{}")
-    assert checkpoint_hash(folder) == before
+    assert sha256_of(folder) == before
     write(folder / "vae" / "diffusion_pytorch_model.safetensors", {"x": (1,)})
-    assert checkpoint_hash(folder) != before
+    assert sha256_of(folder) != before
 
 
 def test_hashes_are_kept_until_the_file_changes(catalog: Catalog, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(models / "checkpoints" / "x.safetensors")
     sha256 = catalog.hash(catalog.find("x"))
-    monkeypatch.setattr("backend.catalog.checkpoints.checkpoint_hash", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("backend.catalog.checkpoints.sha256_of", lambda path: pytest.fail("read again"))
     later = Catalog((models,), tmp_path / "data")
     assert later.hash(later.find("x")) == sha256 == later.scan()[0].sha256
     write(file, fill=b"1")
@@ -341,7 +342,7 @@ def test_the_list_knows_new_hashes_and_what_was_found_by_name(catalog: Catalog, 
     assert [checkpoint.key for checkpoint in catalog.listed()] == ["x", "y"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2]}', "\x00"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2]}', "\x00", '{"a": [1e999, 1, ""]}', "[" * 100_000])
 def test_broken_hash_file_is_started_anew(models: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "hashes.json").write_text(content)
@@ -412,5 +413,5 @@ def test_catalogue_does_without_torch() -> None:
 def test_shapes_and_fingerprint(tmp_path: Path) -> None:
     file = write(tmp_path / "x.safetensors", {"a": (2, 3), "b": ()})
     assert read_shapes(file) == {"a": (2, 3), "b": ()}
-    assert fingerprint(file) == (file.stat().st_size, file.stat().st_mtime_ns)
+    assert fingerprint(file) == (file.stat().st_size, file.stat().st_mtime_ns, file.stat().st_ino)
     assert fingerprint(tmp_path / "nothing") is None

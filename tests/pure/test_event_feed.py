@@ -6,18 +6,23 @@ from typing import Any
 
 import pytest
 
-from backend.dispatch.event_feed import MAX_NEWS, EventFeed
+from backend.dispatch.event_feed import MAX_NEWS, OTHERS_SECONDS, OWN_SECONDS, EventFeed
+from backend.errors import StorageError
 
 
 class Stage:
-    """A queue and a status for the hub to ask."""
+    """A queue, a status and a clock for the feed to ask."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, list[str]] = {}
         self.notices: list[str] = []
-        self.feed = EventFeed(self.queue, lambda: {"type": "status", "notices": list(self.notices)})
+        self.now, self.asked, self.broken = 0.0, 0, False
+        self.feed = EventFeed(self.queue, lambda: {"type": "status", "notices": list(self.notices)}, clock=lambda: self.now)
 
     def queue(self, owner: str) -> dict[str, Any]:
+        self.asked += 1
+        if self.broken:
+            raise StorageError("the database cannot be read")
         return {"type": "queue", "jobs": self.jobs.get(owner, [])}
 
 
@@ -52,18 +57,88 @@ def test_a_slow_watcher_gets_only_the_newest_progress_and_queue(stage):
     for step in range(50):
         stage.feed.progress("ann", {"type": "progress", "job": "1", "step": step})
         stage.jobs["ann"] = [str(step)]
-        stage.feed.touch()
+        stage.feed.touch("ann")
+    stage.now += OWN_SECONDS
     _, events = stage.feed.watch("ann", cursor, 0)
     assert [event.get("step", event.get("jobs")) for event in events] == [49, ["49"]]
 
 
 def test_an_unchanged_queue_is_not_told_again(stage):
     cursor, _ = stage.feed.watch("ann", 0, 0)
-    stage.feed.touch()
+    stage.now += OWN_SECONDS
+    stage.feed.touch("ann")
     assert stage.feed.watch("ann", cursor, 0) == (cursor, [])
     stage.notices.append("the disk is full")
     stage.feed.touch()
+    stage.now += OWN_SECONDS
     assert kinds(stage.feed.watch("ann", cursor, 0)[1]) == ["status"]
+
+
+def looks_at_the_queue(stage: Stage, whose: str, seconds: float) -> int:
+    """How often ann's queue is asked for while jobs of `whose` change a hundred times a second."""
+    cursor, _ = stage.feed.watch("ann", 0, 0)
+    before = stage.asked
+    for _ in range(int(seconds * 100)):
+        stage.now += 0.01
+        stage.feed.touch(whose)
+        cursor, _ = stage.feed.watch("ann", cursor, 0)
+    return stage.asked - before
+
+
+def test_however_often_the_queue_changes_it_is_told_a_few_times_a_second(stage):
+    assert 35 <= looks_at_the_queue(stage, "ann", 10) <= 10 / OWN_SECONDS
+
+
+def test_other_peoples_jobs_are_told_less_often(stage):
+    assert 4 <= looks_at_the_queue(stage, "bob", 10) <= 10 / OTHERS_SECONDS
+
+
+def test_after_a_quiet_time_a_change_is_told_at_once(stage):
+    cursor, _ = stage.feed.watch("ann", 0, 0)
+    stage.now += OTHERS_SECONDS
+    stage.jobs["ann"] = ["1"]
+    stage.feed.touch("bob")
+    assert kinds(stage.feed.watch("ann", cursor, 0)[1]) == ["queue"]
+
+
+def test_a_waiting_watcher_gets_a_held_back_change_when_it_is_due():
+    feed = EventFeed(lambda owner: {"type": "queue", "at": time.monotonic()}, lambda: {"type": "status"})
+    cursor, _ = feed.watch("ann", 0, 0)
+    feed.touch("ann")
+    began = time.monotonic()
+    assert kinds(feed.watch("ann", cursor, 5)[1]) == ["queue"]
+    assert OWN_SECONDS * 0.5 < time.monotonic() - began < 2
+
+
+def test_a_page_that_opens_gets_the_state_of_now_however_recently_it_was_told(stage):
+    stage.feed.watch("ann", 0, 0)
+    stage.jobs["ann"] = ["new"]
+    stage.feed.touch("ann")
+    _, events = stage.feed.watch("ann", 0, 0)
+    assert [event["jobs"] for event in events if event["type"] == "queue"] == [["new"]]
+
+
+def test_what_could_not_be_read_is_told_when_it_can(stage):
+    cursor, _ = stage.feed.watch("ann", 0, 0)
+    stage.now += OWN_SECONDS
+    stage.broken, stage.jobs["ann"] = True, ["1"]
+    stage.feed.touch("ann")
+    with pytest.raises(StorageError):
+        stage.feed.watch("ann", cursor, 0)
+    stage.broken = False
+    stage.now += OWN_SECONDS
+    assert kinds(stage.feed.watch("ann", cursor, 0)[1]) == ["queue"]
+
+
+def test_one_stream_serves_a_page_that_joins_later(stage):
+    """The page asks for the present, then takes what is newer from a stream that began earlier."""
+    early, _ = stage.feed.watch("ann", 0, 0)
+    stage.feed.publish("ann", {"type": "image", "number": 1})
+    joined, present = stage.feed.watch("ann", 0, 0)
+    stage.feed.publish("ann", {"type": "image", "number": 2})
+    _, streamed = stage.feed.watch("ann", early, 0)
+    assert sorted(kinds(present)) == ["queue", "status"]
+    assert [event["number"] for event in streamed if event["cursor"] > joined] == [2]
 
 
 def test_owners_see_only_their_own(stage):

@@ -12,7 +12,8 @@ from backend.image import infotext
 from backend.image.infotext_compatibility import parse_version
 from backend.prompt.styles import extract
 from backend.request.field import MAX_PROMPT, Field
-from backend.request.request import FIELDS, MAX_SEED, OUTPAINT, Request
+from backend.request.request import FIELDS, MAX_SEED, Request
+from backend.request.rules import OUTPAINT
 from backend.version import VERSION
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
@@ -14,6 +15,7 @@ from backend.store.database import Database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
 from backend.store.uploads import Uploads
+from tests.guest import user_of
 
 LOST = Problem("the worker ended")
 
@@ -229,7 +231,8 @@ def test_after_a_restart_running_jobs_wait_without_blame(jobs, database):
     leases = jobs.lease("gpu", 3)
     jobs.start(cancelling, leases[2].token)
     jobs.cancel(cancelling, "local")
-    states = {change.job: change.state for change in Jobs(database).release()}
+    jobs = Jobs(database)
+    states = {change.job: change.state for change in jobs.release()}
     assert states == {job: "queued", ahead: "queued", cancelling: "cancelled"}
     assert jobs.get(job, "local").attempts == 0
     assert [lease.job for lease in jobs.lease("gpu", 3)] == [job, ahead]
@@ -285,10 +288,11 @@ def test_a_glance_at_the_queue(jobs, history):
     job, later = add(jobs, prompt="x" * 500, batch_count=3), add(jobs)
     (lease,) = jobs.lease("gpu", 1)
     history.add(job, lease.token, picture(0))
-    first, second = jobs.glance("local")
+    assert jobs.overview("local").total == 2
+    first, second = jobs.overview("local").jobs
     assert (first.id, first.state, first.position, first.count, first.done) == (job, "running", 0, 3, 1)
     assert (second.id, second.state, second.position) == (later, "queued", 1)
-    assert len(first.prompt) == 200
+    assert len(first.prompt) == 120
 
 
 def test_recent_is_newest_first_in_all_states(jobs):
@@ -299,7 +303,7 @@ def test_recent_is_newest_first_in_all_states(jobs):
 
 
 def test_uploads_that_no_job_names_are_deleted_when_they_are_old(jobs, tmp_path):
-    uploads = Uploads(tmp_path / "inputs")
+    uploads = Uploads(tmp_path / "inputs", user_of)
     named, old, new, again = (uploads.keep(Image.new("RGB", (8, 8), (shade, 0, 0)), "local").id for shade in range(4))
     add(jobs, init_image=named)
     for name in (named, old, again):
@@ -309,3 +313,20 @@ def test_uploads_that_no_job_names_are_deleted_when_they_are_old(jobs, tmp_path)
     assert all(uploads.file(name, "local") for name in (named, new, again))
     with pytest.raises(NotFound):
         uploads.file(old, "local")
+
+
+@pytest.mark.parametrize("damage", ["no json", "[1, 2]", '{"steps": 20', "7"])
+def test_a_damaged_row_does_not_hold_up_the_others(jobs, database, damage):
+    first, broken, last = add(jobs), add(jobs), add(jobs)
+    with database.write() as session:
+        session.execute(text("UPDATE jobs SET request = :damage WHERE id = :id"), {"damage": damage, "id": broken})
+    assert [job.id for job in Jobs(database).overview("local").jobs] == [first, broken, last]
+    leased = [lease.job for _ in range(3) for lease in jobs.lease("gpu", 3)]
+    assert leased == [first, last]
+    assert jobs.state(broken, "local") == "failed"
+
+
+def test_a_row_that_somebody_else_has_ended_does_not_hold_up_the_others(jobs, database):
+    gone, next_one = add(jobs), add(jobs)
+    Jobs(database).cancel(gone, "local")
+    assert [lease.job for lease in jobs.lease("gpu", 1)] == [next_one]

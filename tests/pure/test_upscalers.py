@@ -14,7 +14,8 @@ from backend.errors import InvalidRequest, NotFound
 from backend.image import infotext
 from backend.image.postprocessing import done, extras_request
 from backend.messages import FACE_DETECTOR
-from backend.request.request import EXTRAS, FIELDS, Request
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS
 from tests.pure.test_catalog import write
 
 PICTURE = "0" * 64

@@ -1,7 +1,9 @@
 """A worker without a model: draws plain colours, and obeys orders hidden in the prompt. Speaks `backend.messages`.
 
-Orders are words of the prompt, each acts on the first attempt only unless it ends in `always`:
-    die_at=load | start | step:N | picture:N | done     kill this process there (SIGKILL), N counts from 0
+Orders are words of the prompt, each acts on the first attempt only unless there is the word `always`:
+    die_at=load | start | step:N | picture:N | done     kill this process there (SIGKILL), N counts from 0; or several, with commas
+    stop_at=...     the same places: stop this process there (SIGSTOP), as a hanging driver would
+    deaf            do not hear commands while drawing this
     fail=N          report an error at picture N
     slow=SECONDS    wait before each step
     refuse          (as EASEL_FAKE=refuse in the environment) end before Ready
@@ -20,10 +22,12 @@ from pathlib import Path
 
 from backend.errors import Problem
 from backend.messages import (
+    Alive,
     Cancel,
     Cancelled,
     Done,
     Failed,
+    Hashed,
     Loading,
     Picture,
     Preview,
@@ -37,7 +41,7 @@ from backend.messages import (
 STEPS = 3
 
 
-def main(connection: Connection, device: str, policy: str) -> None:
+def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...] = ()) -> None:
     if os.environ.get("EASEL_FAKE") == "refuse":
         sys.exit(3)
     Fake(connection).run()
@@ -54,6 +58,7 @@ class Fake:
         self.waiting: list[Run] = []
         self.cancelled: set[tuple[str, int | None]] = set()
         self.loaded = ""
+        self.sending = threading.Lock()
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self) -> None:
@@ -63,8 +68,18 @@ class Fake:
             except (EOFError, OSError):
                 os._exit(0)
 
+    def say(self, event: object) -> None:
+        with self.sending:
+            self.connection.send(event)
+
+    def give_signs(self) -> None:
+        while True:
+            self.say(Alive("idle"))
+            time.sleep(0.1)
+
     def run(self) -> None:
-        self.connection.send(Ready("fake", "float32"))
+        self.say(Ready("fake", "float32"))
+        threading.Thread(target=self.give_signs, daemon=True).start()
         while self.obey(block=not self.waiting):
             while self.waiting:
                 self.draw(self.waiting.pop(0))
@@ -88,7 +103,7 @@ class Fake:
         waiting = next((run for run in self.waiting if run.job == command.job), None)
         if waiting and command.index is None:
             self.waiting.remove(waiting)
-            self.connection.send(Cancelled(command.job))
+            self.say(Cancelled(command.job))
         self.cancelled.add((command.job, command.index))
 
     def draw(self, run: Run) -> None:
@@ -97,37 +112,39 @@ class Fake:
         try:
             orders.reach("load")
             if self.loaded != run.checkpoint.key:
-                self.connection.send(Loading(run.checkpoint.key))
-                self.connection.send(Loading(run.checkpoint.key, done=True, sha256="ab" * 32))
+                self.say(Loading(run.checkpoint.key))
+                self.say(Loading(run.checkpoint.key, done=True))
+                self.say(Hashed(run.checkpoint.key, "ab" * 32))
                 self.loaded = run.checkpoint.key
             orders.reach("start")
             for index in run.indices:
                 self.picture(run, index, orders)
             orders.reach("done")
-            self.connection.send(Done(run.job))
+            self.say(Done(run.job))
         except Ended:
             pass
 
     def picture(self, run: Run, index: int, orders: Orders) -> None:
         for step in range(1, STEPS + 1):
             time.sleep(orders.slow)
-            self.obey()
+            if not orders.deaf:
+                self.obey()
             if (run.job, None) in self.cancelled:
-                self.connection.send(Cancelled(run.job))
+                self.say(Cancelled(run.job))
                 raise Ended
             if (run.job, index) in self.cancelled:
-                self.connection.send(Skipped(run.job, index))
+                self.say(Skipped(run.job, index))
                 return
             orders.reach(f"step:{index * STEPS + step}")
-            self.connection.send(Progress(run.job, index, step, STEPS))
-            self.connection.send(Preview(run.job, index, b"\xff\xd8" + bytes([step])))
+            self.say(Progress(run.job, index, step, STEPS))
+            self.say(Preview(run.job, index, b"\xff\xd8" + bytes([step])))
         if orders.fails(index):
-            self.connection.send(Failed(run.job, (Problem("too wild", "prompt"),), "Traceback of a fake"))
+            self.say(Failed(run.job, (Problem("too wild", "prompt"),), "Traceback of a fake"))
             raise Ended
         width, height = run.request.width, run.request.height
         colour = run.request.of_image(index).seed.to_bytes(4, "big")[1:]
         facts = {"Model hash": "abababab"}
-        self.connection.send(Picture(run.job, index, width, height, colour * (width * height), facts))
+        self.say(Picture(run.job, index, width, height, colour * (width * height), facts))
         orders.reach(f"picture:{index}")
 
 
@@ -137,19 +154,23 @@ class Orders:
     def __init__(self, run: Run) -> None:
         words = dict(word.partition("=")[::2] for word in run.request.prompt.split())
         self.always = "always" in words
-        self.die_at, self.fail_at, self.slow = words.get("die_at"), words.get("fail"), float(words.get("slow", 0))
+        self.die_at, self.stop_at = (words.get(order, "").split(",") for order in ("die_at", "stop_at"))
+        self.fail_at, self.slow, self.deaf = words.get("fail"), float(words.get("slow", 0)), "deaf" in words
         self.memory = Path(run.checkpoint.path).with_name(f"{run.job}.once")
 
-    def once(self) -> bool:
-        if self.always or not self.memory.exists():
-            self.memory.touch()
+    def once(self, place: str) -> bool:
+        """Whether it is the first time; an empty file says that all has been done."""
+        before = self.memory.read_text().split() if self.memory.exists() else None
+        if self.always or before is None or before and place not in before:
+            self.memory.write_text(" ".join([*(before or ()), place]))
             return True
         return False
 
     def reach(self, place: str) -> None:
-        if self.die_at == place and self.once():
-            time.sleep(0.05)        # what was sent is on its way
-            os.kill(os.getpid(), signal.SIGKILL)
+        for order, number in ((self.die_at, signal.SIGKILL), (self.stop_at, signal.SIGSTOP)):
+            if place in order and self.once(place):
+                time.sleep(0.05)        # what was sent is on its way
+                os.kill(os.getpid(), number)
 
     def fails(self, index: int) -> bool:
-        return self.fail_at == str(index) and self.once()
+        return self.fail_at == str(index) and self.once(f"fail:{index}")

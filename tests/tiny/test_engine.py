@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+import backend.worker.engine.admission as admission
 import backend.worker.engine.engine as engines
+from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.catalog.checkpoints import Catalog
 from backend.messages import Cancelled, Done, Failed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.request.request import Request
@@ -32,13 +34,21 @@ def house(tmp_path_factory):
     return Memory(place("cpu", exact=True)), checkpoints
 
 
+@pytest.fixture
+def counts(monkeypatch):
+    """The rows of each network call."""
+    original, counts = engines.denoise, []
+    monkeypatch.setattr(engines, "denoise", lambda rows: counts.append(len(rows)) or original(rows))
+    return counts
+
+
 class Studio:
     """An engine with its events, driven to the end."""
 
-    def __init__(self, house, policy="packed"):
+    def __init__(self, house, policy="packed", limits=NO_LIMITS):
         self.memory, self.checkpoints = house
         self.events = []
-        self.engine = Engine(self.memory, policy, self.events.append)
+        self.engine = Engine(self.memory, policy, self.events.append, limits)
 
     def add(self, job, request=BASE, checkpoint="first"):
         self.engine.add(Run(job, "local", request, self.checkpoints[checkpoint], tuple(range(request.count))))
@@ -151,10 +161,10 @@ def test_an_error_fails_its_own_job_only(house, monkeypatch):
     model = house[0].get(house[1]["first"])
     original = type(model).encode_text
 
-    def encode(self, chunks, *rest):
-        if len(chunks) > 1:
+    def encode(self, text, *rest):
+        if len(text) > 500:
             raise ValueError("cannot read this")
-        return original(self, chunks, *rest)
+        return original(self, text, *rest)
 
     monkeypatch.setattr(type(model), "encode_text", encode)
     studio = Studio(house)
@@ -170,10 +180,10 @@ def test_an_error_fails_its_own_job_only(house, monkeypatch):
 def test_a_culprit_in_a_shared_call_is_found(house, monkeypatch):
     original = engines.denoise
 
-    def denoise(model, rows):
+    def denoise(rows):
         if any(row.x.isnan().any() for row in rows):
             raise RuntimeError("poisoned row")
-        return original(model, rows)
+        return original(rows)
 
     monkeypatch.setattr(engines, "denoise", denoise)
     studio = Studio(house)
@@ -191,11 +201,11 @@ def test_a_culprit_in_a_shared_call_is_found(house, monkeypatch):
 def test_out_of_memory_splits_the_rows(house, monkeypatch):
     original, counts = engines.denoise, []
 
-    def denoise(model, rows):
+    def denoise(rows):
         counts.append(len(rows))
         if len(rows) > 2:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-        return original(model, rows)
+        return original(rows)
 
     monkeypatch.setattr(engines, "denoise", denoise)
     studio = Studio(house, "solo")
@@ -206,7 +216,7 @@ def test_out_of_memory_splits_the_rows(house, monkeypatch):
 
 
 def test_a_single_row_that_does_not_fit_names_the_size(house, monkeypatch):
-    def denoise(model, rows):
+    def denoise(rows):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(engines, "denoise", denoise)
@@ -214,6 +224,14 @@ def test_a_single_row_that_does_not_fit_names_the_size(house, monkeypatch):
     studio.add("mine")
     studio.run()
     assert studio.of(Failed)[0].problems[0].field == "width"
+
+
+def test_what_cannot_fit_fails_before_it_is_tried_and_others_are_drawn(house, counts):
+    studio = Studio(house, limits=DeviceLimits(memory=2**20))
+    studio.add("huge", BASE.replace(width=2048, height=2048))
+    assert [(e.job, e.problems[0].field) for e in studio.of(Failed)] == [("huge", "width")] and not counts
+    studio.add("small")
+    assert studio.run().of(Done, "small")
 
 
 def test_decoding_goes_on_in_tiles_when_memory_is_short(house, monkeypatch):
@@ -231,7 +249,7 @@ def test_decoding_goes_on_in_tiles_when_memory_is_short(house, monkeypatch):
 
 @pytest.mark.parametrize("policy", ["solo", "packed"])
 def test_two_checkpoints_take_turns_without_starving(house, policy, monkeypatch):
-    monkeypatch.setattr(engines, "FAIR_CALLS", 6)
+    monkeypatch.setattr(admission, "FAIR_CALLS", 6)
     memory, checkpoints = house
     memory.clear()
     studio = Studio((memory, checkpoints), policy)
@@ -245,9 +263,37 @@ def test_two_checkpoints_take_turns_without_starving(house, policy, monkeypatch)
     assert len(different) == 2
 
 
+def drawn_order(studio):
+    """The jobs of the finished pictures, in their order."""
+    return [e.job for e in studio.of(Picture)]
+
+
+@pytest.mark.parametrize(("cap", "place"), [(4, 16), (400, 40)])
+def test_a_long_job_lets_another_checkpoint_go_first_when_its_turn_is_over(house, monkeypatch, counts, cap, place):
+    """Pictures of three calls start eight at a time; the turn ends with those that are in work after `cap` calls."""
+    monkeypatch.setattr(admission, "FAIR_CALLS", cap)
+    studio = Studio(house)
+    studio.add("long", BASE.replace(prompt="a cat", batch_count=40))
+    studio.add("other", BASE.replace(prompt="a cat"), checkpoint="second")
+    studio.run()
+    assert drawn_order(studio).index("other") == place and len(drawn_order(studio)) == 41
+    assert sorted(counts) == [2] * 3 + [16] * 15, "only the single picture's calls are small"
+
+
+def test_three_checkpoints_take_turns(house, monkeypatch, tmp_path):
+    monkeypatch.setattr(admission, "FAIR_CALLS", 3)
+    save_folder(tiny(seed=2), tmp_path / "checkpoints" / "third")
+    third = Catalog((tmp_path,), tmp_path / "data").find("third")
+    studio = Studio((house[0], {**house[1], "third": third}))
+    for name in ("first", "second", "third"):
+        studio.add(name, BASE.replace(prompt="a cat", batch_count=24), checkpoint=name)
+    studio.run()
+    assert drawn_order(studio)[::8] == ["first", "second", "third"] * 3
+
+
 def test_packed_jobs_share_calls(house, monkeypatch):
     original, counts = engines.denoise, []
-    monkeypatch.setattr(engines, "denoise", lambda model, rows: counts.append(len(rows)) or original(model, rows))
+    monkeypatch.setattr(engines, "denoise", lambda rows: counts.append(len(rows)) or original(rows))
     studio = Studio(house)
     for i in range(8):
         studio.add(f"job {i}", BASE.replace(prompt="a cat", seed=i))

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 
 from backend.catalog.checkpoints import Catalog
 from backend.messages import FACE_DETECTOR, Cancelled, Done, Failed, Loading, Picture, Progress, Run, UpscalerFile
-from backend.request.request import EXTRAS, Request
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
 from backend.worker.models.face_detector import load as load_detector
@@ -288,7 +289,10 @@ def test_faces_are_found_at_their_place_and_once(tmp_path: Path) -> None:
 class Restorer:
     """In place of a network of 300 MB: paints the face's middle white."""
 
-    file, bytes = None, 0
+    bytes, device = 0, torch.device("cpu")
+
+    def to(self, device: torch.device) -> Restorer:
+        return self
 
     def restore(self, face: np.ndarray, weight: float) -> np.ndarray:
         image = Image.fromarray(face)

@@ -56,7 +56,8 @@ def worker():
 
 
 def test_it_draws_cancels_and_stops(worker, checkpoint):
-    assert isinstance(worker.hear(), Ready)
+    assert isinstance(ready := worker.hear(), Ready)
+    assert ready.memory > 2**29 and 1e8 < ready.speed < 1e15
     worker.connection.send(Run("one", "local", REQUEST, checkpoint, (0,)))
     assert len(worker.until(Picture).pixels) == 64 * 64 * 3
     assert worker.until(Done).job == "one"
@@ -92,10 +93,10 @@ def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
     begun, over = threading.Event(), threading.Event()
     original = engines.denoise
 
-    def denoise(model, rows):
+    def denoise(rows):
         begun.set()
         assert over.wait(PATIENCE)
-        return original(model, rows)
+        return original(rows)
 
     monkeypatch.setattr(engines, "denoise", denoise)
     engine = engines.Engine(Memory(place("cpu", exact=True)), "packed", [].append)

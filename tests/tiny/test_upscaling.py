@@ -15,7 +15,7 @@ from spandrel.architectures.GFPGAN import GFPGAN
 from backend.errors import CheckpointError, OutOfMemory
 from backend.messages import UpscalerFile
 from backend.worker.device import place
-from backend.worker.models.memory import Upscalers
+from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Upscaler, load
 from backend.worker.pixels.tiles import blended, spans
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, enlarged, planned
@@ -225,14 +225,18 @@ def test_a_trap_in_a_torch_file_does_not_go_off(tmp_path):
 def test_twenty_switches_stay_within_the_budget(tmp_path):
     files = [UpscalerFile(str(n), str(upscalers.save(upscalers.compact(), tmp_path / f"{n}.pth"))) for n in range(4)]
     each = Path(files[0].path).stat().st_size
-    shelf = Upscalers(PLACE, budget_bytes=int(each * 2.5))
+    memory = Memory(PLACE, budget_bytes=int(each * 2.5))
+
+    def fetch(file: UpscalerFile) -> Upscaler:
+        return memory.fetch("upscaler", file.name, file.path, lambda: load(file, PLACE))
+
     for turn in range(20):
-        shelf.get(files[turn % 4], load)
-        assert len(shelf.loaded) <= 3 and shelf.loaded[-1] == files[turn % 4].name
-    assert shelf.get(files[3], load) is shelf.get(files[3], load)
+        fetch(files[turn % 4])
+        assert len(memory.loaded) <= 3 and memory.loaded[-1] == files[turn % 4].name
+    assert fetch(files[3]) is fetch(files[3])
     upscalers.save(upscalers.compact(2), Path(files[3].path))
-    assert shelf.get(files[3], load).traits.scale == 2, "a changed file is read again"
-    assert shelf.loaded.count("3") == 1
+    assert fetch(files[3]).traits.scale == 2, "a changed file is read again"
+    assert memory.loaded.count("3") == 1
 
 
 def test_gfpgan_makes_the_same_face_twice(tmp_path):

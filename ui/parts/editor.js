@@ -1,102 +1,107 @@
 // The painter shows what the form names: a picture, and over it the mask or the paint. What is painted goes to the server
 // shortly after a stroke, and at the latest when Generate asks for it.
-(() => {
-  const { find, sendFile, on, stored, store, appeared } = easel;
-  const TAB = "img2img", PLAIN = "img2img", SKETCH = "Sketch", INPAINT = "Inpaint", BOTH = "Inpaint sketch";
-  const MAKES = { [SKETCH]: "paint", [INPAINT]: "mask", [BOTH]: "paint" };      // what the brush makes: a field of the form
-  const PAUSE = 300;                  // ms after a stroke; another one within them is sent together with it
-  const TOOLS = "easel.painter";
-  const NOTHING = { picture: "", layer: "", name: "" };
-  let painter = null, shown = NOTHING, coming = NOTHING;      // what the painter shows, and what it is going to show
-  let unsent = null, waiting = 0, work = Promise.resolve();
+import { appeared } from "../scripts/dom.js";
+import { on } from "../scripts/events.js";
+import { formOf } from "../scripts/form.js";
+import { sendFile } from "../scripts/http.js";
+import { store, stored } from "../scripts/storage.js";
+import { Painter } from "./painter/painter.js";
 
-  const form = () => easel.form(TAB);
-  const held = name => ({ ...form().values, ...form().pending })[name] || "";      // also what is still on its way into the fields
-  const mode = () => held("editor_mode") || PLAIN;
-  const made = () => MAKES[mode()] ?? "";
-  const same = (a, b) => a.picture === b.picture && a.layer === b.layer && a.name === b.name;
+export const PLAIN = "img2img", SKETCH = "Sketch", INPAINT = "Inpaint", BOTH = "Inpaint sketch";
+const TAB = "img2img";
+const MAKES = { [SKETCH]: "paint", [INPAINT]: "mask", [BOTH]: "paint" };      // what the brush makes: a field of the form
+const PAUSE = 300;                  // ms after a stroke; another one within them is sent together with it
+const TOOLS = "easel.painter";
+const NOTHING = { picture: "", layer: "", name: "" };
+let painter = null, shown = NOTHING, coming = NOTHING;      // what the painter shows, and what it is going to show
+let unsent = null, waiting = 0, work = Promise.resolve();
 
-  function named() {
-    const picture = held("init_image"), name = made();
-    return picture ? { picture, layer: name && held(name), name } : NOTHING;
+const form = () => formOf(TAB);
+export const held = name => ({ ...form().values, ...form().pending })[name] || "";      // also what is still on its way into the fields
+export const mode = () => held("editor_mode") || PLAIN;
+export const made = () => MAKES[mode()] ?? "";
+const same = (a, b) => a.picture === b.picture && a.layer === b.layer && a.name === b.name;
+
+function named() {
+  const picture = held("init_image"), name = made();
+  return picture ? { picture, layer: name && held(name), name } : NOTHING;
+}
+
+function address({ picture, layer, name }) {
+  if (!layer) return "";
+  return name === "mask" ? `/easel/upload/${layer}/layer.png?over=${picture}` : `/easel/upload/${layer}.png`;
+}
+
+// ---- the form's picture in the painter ----
+
+async function sync() {
+  const wanted = named();
+  if (!painter || same(wanted, coming)) return;
+  coming = wanted;
+  if (!wanted.picture) { shown = wanted; return; }
+  try {
+    await painter.show(`/easel/upload/${wanted.picture}.png`, address(wanted), wanted.name);
+    if (coming === wanted) shown = wanted;
+  } catch (error) {
+    if (error.name !== "EncodingError") throw error;        // that: no picture lies there any more, as picture.js tells
+    if (coming === wanted) coming = shown = NOTHING;
   }
+}
 
-  function address({ picture, layer, name }) {
-    if (!layer) return "";
-    return name === "mask" ? `/easel/upload/${layer}/layer.png?over=${picture}` : `/easel/upload/${layer}.png`;
+async function start() {
+  const place = await appeared(`#${TAB}_painter .painter-place`);
+  const memory = { read: () => stored(localStorage, TOOLS), write: tools => store(localStorage, TOOLS, tools) };
+  painter = new Painter(place, { memory, ended, leaving });
+  sync();
+}
+
+// ---- what is painted, on its way to the server ----
+
+function ended() {
+  unsent = shown;
+  clearTimeout(waiting);
+  waiting = setTimeout(send, PAUSE);
+}
+
+// The painter is about to show something else. Paint that was replaced from outside is not wanted any more.
+function leaving() {
+  if (unsent?.picture === coming.picture && unsent?.name === coming.name) unsent = null;
+  else send();
+}
+
+function send() {
+  painter?.finish();
+  clearTimeout(waiting);
+  if (!unsent) return;
+  const { picture, name } = unsent, cut = painter.cutOut();
+  unsent = null;
+  work = work.then(() => keep(picture, name, cut));
+}
+
+async function keep(picture, name, { left, top, png }) {
+  const former = held(name), where = new URLSearchParams({ left, top, former, mask: name === "mask" });
+  const current = () => held("init_image") === picture && held(name) === former;
+  if (!current()) return;
+  try {
+    const { id } = await sendFile(`/easel/upload/${picture}/paint?${where}`, await png);
+    if (current() && id !== former) taken(picture, name, id);
+  } catch (error) {
+    if (shown.picture === picture && shown.name === name) unsent ??= shown;     // goes with the next stroke, or with Generate
+    form().mark([{ field: "init_image", message: error.message }]);
   }
+}
 
-  // ---- the form's picture in the painter ----
+function taken(picture, name, id) {
+  if (shown.picture === picture && shown.name === name && same(shown, coming)) shown = coming = { picture, name, layer: id };
+  form().apply({ [name]: id });
+}
 
-  async function sync() {
-    const wanted = named();
-    if (!painter || same(wanted, coming)) return;
-    coming = wanted;
-    if (!wanted.picture) { shown = wanted; return; }
-    try {
-      await painter.show(`/easel/upload/${wanted.picture}.png`, address(wanted), wanted.name);
-      if (coming === wanted) shown = wanted;
-    } catch {       // the form tells of a picture that is gone; the next change of it is tried anew
-      if (coming === wanted) coming = shown = NOTHING;
-    }
-  }
+// All that is painted is on the server, and the form knows its id.
+export async function settled() {
+  send();
+  await work;
+}
 
-  async function start() {
-    const [place, { Painter }] = await Promise.all([appeared(`#${TAB}_painter .painter-place`), import("/easel/scripts/painter/painter.js")]);
-    const memory = { read: () => stored(localStorage, TOOLS), write: tools => store(localStorage, TOOLS, tools) };
-    painter = new Painter(place, { memory, ended, leaving });
-    sync();
-  }
-
-  // ---- what is painted, on its way to the server ----
-
-  function ended() {
-    unsent = shown;
-    clearTimeout(waiting);
-    waiting = setTimeout(send, PAUSE);
-  }
-
-  // The painter is about to show something else. Paint that was replaced from outside is not wanted any more.
-  function leaving() {
-    if (unsent?.picture === coming.picture && unsent?.name === coming.name) unsent = null;
-    else send();
-  }
-
-  function send() {
-    painter?.finish();
-    clearTimeout(waiting);
-    if (!unsent) return;
-    const { picture, name } = unsent, cut = painter.cutOut();
-    unsent = null;
-    work = work.then(() => keep(picture, name, cut));
-  }
-
-  async function keep(picture, name, { left, top, png }) {
-    const former = held(name), where = new URLSearchParams({ left, top, former, mask: name === "mask" });
-    const current = () => held("init_image") === picture && held(name) === former;
-    if (!current()) return;
-    try {
-      const { id } = await sendFile(`/easel/upload/${picture}/paint?${where}`, await png);
-      if (current() && id !== former) taken(picture, name, id);
-    } catch (error) {
-      if (shown.picture === picture && shown.name === name) unsent ??= shown;     // goes with the next stroke, or with Generate
-      form().mark([{ field: "init_image", message: error.message }]);
-    }
-  }
-
-  function taken(picture, name, id) {
-    if (shown.picture === picture && shown.name === name && same(shown, coming)) shown = coming = { picture, name, layer: id };
-    form().apply({ [name]: id });
-  }
-
-  async function settled() {
-    send();
-    await work;
-  }
-
-  on("form", one => { if (one.tab === TAB) sync(); });
-  document.addEventListener("visibilitychange", () => { if (document.hidden) send(); });
-  start();
-
-  easel.editor = { settled, held, mode, made, PLAIN, SKETCH, INPAINT, BOTH };
-})();
+on("form", one => { if (one.tab === TAB) sync(); });
+document.addEventListener("visibilitychange", () => { if (document.hidden) send(); });
+start();

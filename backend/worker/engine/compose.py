@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from torch import Tensor
 
+from backend.catalog.call_estimate import DeviceLimits, obstacle, read_estimate
+from backend.errors import CheckpointError, InvalidRequest
+from backend.messages import Run
 from backend.request.output_size import upscales
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
@@ -26,6 +30,18 @@ NOT_SEAMLESS = "tiling was left out: only a part of the picture is drawn at a ti
 OnCall = Callable[[Program, Noisy, Tensor], None]
 
 
+def refuse_impossible(run: Run, device: DeviceLimits) -> None:
+    """Raises InvalidRequest naming the field when not even one row of a job can be computed on the device."""
+    if run.checkpoint is None:
+        return
+    try:
+        estimate = read_estimate(Path(run.checkpoint.path))
+    except CheckpointError:
+        return          # the model may be in memory all the same; if it is not, loading it says what is wrong
+    if problem := obstacle(run.request, estimate, device):
+        raise InvalidRequest(problems=[problem])
+
+
 def compose(task: Task, indices: Sequence[int], model: Model | None, on_call: OnCall) -> Program:
     """The program that makes the pictures `indices` of a job, all of one chain. Raises InvalidRequest naming a field.
 
@@ -43,8 +59,8 @@ def _editing(task: Task, index: int, request: Request) -> Program:
 
 def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall) -> Program:
     if task.source is None:
-        task.source = Source.prepare(request, task.run.pictures)
-    planned = [plan(each, model.schedule) for each in rounds.requests(request)]
+        task.source = Source.prepare(request, task.run.pictures, model.latent_scale)
+    planned = [plan(each, model.parametrisation.table) for each in rounds.requests(request)]
     first = indices[-1] - len(planned) + 1
     steps = [Round(each, first + number in indices) for number, each in enumerate(planned)]
 
@@ -56,7 +72,7 @@ def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model,
         drawing = _redrawn(task, planned[0], canvas, heard)
     else:
         drawing = draw_rounds(steps, canvas, heard, task.source)
-    program = Program(task, model, _due(steps, indices), drawing, facts={"Model hash": model.sha256[:10]})
+    program = Program(task, model, _due(steps, indices), drawing)
     program.note(NOT_SEAMLESS if request.tiling and not canvas.tiling else "")
     return program
 
@@ -82,10 +98,7 @@ def _due(steps: Sequence[Round], indices: Sequence[int]) -> deque[Due]:
 def canvas_of(request: Request, model: Model, source: Source | None) -> Canvas:
     """Where the request is drawn by this model, from this source."""
     return Canvas(
+        model=model,
         shape=model.latent_shape(request.width, request.height),
-        device=model.device,
-        prediction=model.prediction,
-        sees_masks=model.sees_masks,
-        sees_pictures=model.sees_pictures,
         tiling=request.tiling and not upscales(request) and (source is None or source.whole),
     )

@@ -13,25 +13,28 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, OutOfMemory, Problem
-from backend.messages import Cancelled, Done, Event, Failed, Loading, Picture, Preview, Progress, Run, Skipped
+from backend.messages import Cancelled, Done, Event, Failed, Hashed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
-from backend.worker.engine.compose import compose
+from backend.worker.draw.work_items import EncodeText, Finished
+from backend.worker.engine.admission import Admission
+from backend.worker.engine.compose import compose, refuse_impossible
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
 from backend.worker.engine.row_counts import BUCKETS, RowCurve
-from backend.worker.guidance.cfg_denoiser import Row
 from backend.worker.guidance.preconditioning import denoise
+from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.base import Model
-from backend.worker.models.codec import Codec
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
+from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import Find, Restore
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
 from backend.worker.pixels.preview import jpeg, preview
@@ -39,7 +42,6 @@ from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)
 
-FAIR_CALLS = 400          # network calls on one checkpoint while jobs of another wait
 PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
 
@@ -49,16 +51,19 @@ Slot = tuple[Program, int]      # a program and the position of one of its rows
 class Engine:
     """See the module. `emit` receives every event."""
 
-    def __init__(self, memory: Memory, policy: Policy, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, memory: Memory, policy: Policy, emit: Callable[[Event], None], limits: DeviceLimits = NO_LIMITS
+    ) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
+        self.limits = limits
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.pixel_networks = PixelNetworks(memory)
         self.curves: dict[tuple, RowCurve] = {}
         self.codec = Codec(memory)
-        self.calls_on_checkpoint = 0
+        self.admission = Admission()
         self.current_work = CurrentWork()
 
     # ---- what the process calls ----
@@ -66,7 +71,9 @@ class Engine:
     def add(self, run: Run) -> None:
         """Take a job in; its first picture starts at the next step that has room."""
         self.tasks[run.job] = task = Task(run, deque(run.indices))
-        self._finish_if_empty(task)
+        with self._border(task):
+            refuse_impossible(run, self.limits)
+            self._finish_if_empty(task)
 
     def cancel(self, job: str, index: int | None = None) -> None:
         """Stop a job, or leave out one of its pictures; unknown ones were over already."""
@@ -114,34 +121,15 @@ class Engine:
                     if task.waiting:
                         self._start(task)
             return
-        while task := self._next_packed():
+        while task := self.admission.next(self.tasks.values(), self.programs):
             self._start(task)
-
-    def _next_packed(self) -> Task | None:
-        """The waiting job with the fewest pictures in work, on the loaded checkpoint while that is fair."""
-        waiting = [task for task in self.tasks.values() if task.waiting]
-        if not waiting:
-            return None
-        if not self.programs:
-            return waiting[0]
-        edits = [task for task in waiting if task.edits]
-        if edits and not any(program.task.edits for program in self.programs):
-            return edits[0]     # they need no checkpoint; one at a time, because such a picture may be large
-        waiting = [task for task in waiting if not task.edits]
-        current = next((p.task.run.checkpoint.key for p in self.programs if not p.task.edits), None)
-        if current is None:
-            return waiting[0] if waiting else None
-        same = [task for task in waiting if task.run.checkpoint.key == current]
-        others_starve = len(same) < len(waiting) and self.calls_on_checkpoint > FAIR_CALLS
-        rows = sum(len(program.rows) or 2 for program in self.programs)
-        if others_starve or rows >= BUCKETS[-1]:
-            return None
-        return min(same, key=lambda task: len(task.drawing), default=None)
 
     def _start(self, task: Task) -> None:
         indices = task.take()
         with self._border(task):
             program = compose(task, indices, None if task.edits else self._model(task), self._heard)
+            if program.model:
+                self.memory.pin(program.model, program)
             self.programs.append(program)
             self._advance(program, None)
 
@@ -149,11 +137,12 @@ class Engine:
         checkpoint = task.run.checkpoint
         if checkpoint.key in self.memory:
             return self.memory.get(checkpoint)
-        self.calls_on_checkpoint = 0
         self.emit(Loading(checkpoint.key))
         with self.current_work.doing("loading", [task.run.job]):
             model = self.memory.get(checkpoint)
-        self.emit(Loading(checkpoint.key, done=True, sha256=model.sha256))
+        self.emit(Loading(checkpoint.key, done=True))
+        if model.background_hash:
+            model.background_hash.tell(lambda sha256: self.emit(Hashed(checkpoint.key, sha256)))
         return model
 
     # ---- what they ask for ----
@@ -166,9 +155,8 @@ class Engine:
         jobs = jobs_of([program])
         match work:
             case EncodeText():
-                request = program.task.run.request
                 with self.current_work.doing("encoding", jobs):
-                    return [self.codec.text(program.model, request, text) for text in work.texts]
+                    return [self.codec.text(work.model, text, settings) for text, settings in work.texts]
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
                     latent, note = self.codec.look(program.model, work)
@@ -178,14 +166,14 @@ class Engine:
                 program.expected += work.tiles
                 return None
         with self.current_work.doing("upscaling", jobs):
-            return self.pixel_networks.answer(program.task.run, work)
+            return self.pixel_networks.answer(program.task.run, work, program)
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
             with self.current_work.doing("upscaling", jobs_of([program])):
-                pixels = self.pixel_networks.answer(program.task.run, work)
+                pixels = self.pixel_networks.answer(program.task.run, work, program)
             if pixels is not None:
                 self._step_done(program)
             self._advance(program, pixels)
@@ -203,25 +191,24 @@ class Engine:
     def _pack(self) -> list[Slot]:
         """The rows of the next call: all that share the key of the program that waited longest."""
         slots = [(p, i) for p in self.programs for i, answer in enumerate(p.answers) if answer is None]
-        key = slots[0][0].key(slots[0][0].work[slots[0][1]])
-        return [(p, i) for p, i in slots if p.key(p.work[i]) == key]
+        key = _row(slots[0]).key
+        return [slot for slot in slots if _row(slot).key == key]
 
     def _call(self, slots: list[Slot]) -> None:
-        program, position = slots[0]
-        curve = self.curves.setdefault((*program.model.identity, *program.key(program.work[position])), RowCurve())
+        curve = self.curves.setdefault(_row(slots[0]).key, RowCurve())
         size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
-        slots = slots[:size]
-        rows = [p.work[i] for p, i in slots]
-        padding = [rows[-1]] * (size - len(rows))
-        self.calls_on_checkpoint += 1
+        slots = slots[:whole([_row(slot) for slot in slots], size)]
+        rows = [_row(slot) for slot in slots]
+        padding = [replace(rows[-1], group=None)] * (size - len(rows))
+        self.admission.called()
         with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
             started = time.perf_counter()
             with self.current_work.doing("denoising", jobs_of(p for p, _ in slots)):
-                answers = self._evaluated(program.model, rows + padding, curve)
-            curve.record(size, time.perf_counter() - started)
+                answers = self._evaluated(rows + padding, curve)
+            curve.record(len(rows + padding), time.perf_counter() - started)
             self._hand_back(slots, answers)
 
-    def _hand_back(self, slots: list[Slot], answers: Sequence[Tensor]) -> None:
+    def _hand_back(self, slots: list[Slot], answers: Sequence[Answer]) -> None:
         for (program, position), answer in zip(slots, answers, strict=False):
             program.answers[position] = answer
         for program in dict.fromkeys(program for program, _ in slots):
@@ -231,40 +218,48 @@ class Engine:
                 self._advance(program, program.answers)
 
     def _call_alone(self, programs: list[Program]) -> None:
-        slots = [(programs[0], i) for i in range(len(programs[0].work))]
+        program, answers = programs[0], []
         with self.current_work.doing("denoising", jobs_of(programs)):
-            answers = [denoise(programs[0].model, [programs[0].work[i]])[0] for _, i in slots]
-        self._hand_back(slots, answers)
+            for length in units(program.work):
+                answers += denoise(program.work[len(answers) : len(answers) + length])
+        self._hand_back([(program, i) for i in range(len(answers))], answers)
 
-    def _evaluated(self, model: Model, rows: list[Row], curve: RowCurve) -> list[Tensor]:
+    def _evaluated(self, rows: list[Row], curve: RowCurve) -> list[Answer]:
+        half = whole(rows, len(rows) // 2)
         try:
-            return denoise(model, rows)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
+            return self.memory.attempt(lambda: denoise(rows))
+        except OutOfMemory:
+            if half == len(rows):
                 raise
-            if len(rows) == 1:
-                raise OutOfMemory("needs more memory than there is; choose a smaller size", field="width") from error
-        self.memory.free_cache()
-        half = len(rows) // 2
         curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
-        return self._evaluated(model, rows[:half], curve) + self._evaluated(model, rows[half:], curve)
+        return self._evaluated(rows[:half], curve) + self._evaluated(rows[half:], curve)
 
     # ---- how they go on, end and fail ----
 
     def _advance(self, program: Program, answer: Any) -> None:
         with self._border(program.task, program):
-            try:
-                work = program.drawing.send(answer)
-                while isinstance(work, Finished):
-                    self._deliver(program, work.pixels)
-                    if not program.due:
-                        return          # the rounds after this one were skipped
-                    work = program.drawing.send(None)
+            work, finished = self._sent(program, answer)
+            while isinstance(work, Finished):
+                self._deliver(program, work.pixels)
+                if not program.due:
+                    return          # the rounds after this one were skipped
+                work, finished = self._sent(program, None)
+            if finished is None:
                 program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
-            except StopIteration as end:
-                self._deliver(program, end.value)
+            else:
+                self._deliver(program, finished)
+
+    @staticmethod
+    def _sent(program: Program, answer: Any) -> tuple[Any, np.ndarray | None]:
+        """What a program asks for next, or its last picture. A StopIteration of anybody else is an error."""
+        try:
+            return program.drawing.send(answer), None
+        except StopIteration as end:
+            return None, end.value
 
     def _deliver(self, program: Program, pixels: np.ndarray) -> None:
+        with self.current_work.doing("loading", jobs_of([program])):    # the hash may still be read
+            facts = program.facts
         task, due, notes = program.task, program.due[0], tuple(program.notes)
         if not program.next():
             self._close(program)
@@ -272,7 +267,7 @@ class Engine:
         self.emit(Picture(
             job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts=program.facts, notes=(*due.notes, *notes),
+            facts=facts, notes=(*due.notes, *notes),
         ))
         self._finish_if_empty(task)
 
@@ -291,6 +286,7 @@ class Engine:
 
     def _close(self, program: Program) -> None:
         program.drawing.close()
+        self.memory.unpin(program)
         self.programs.remove(program)
 
     def _finish_if_empty(self, task: Task) -> None:
@@ -365,6 +361,10 @@ class Engine:
         if small:
             self.memory.free_cache()
         self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
+
+
+def _row(slot: Slot) -> Row:
+    return slot[0].work[slot[1]]
 
 
 def _sentence(error: Exception) -> str:

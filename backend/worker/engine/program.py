@@ -6,16 +6,15 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
 from backend.messages import Run
-from backend.request.request import EXTRAS
-from backend.worker.draw.init_image import Pixels, Source
+from backend.request.rules import EXTRAS
+from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Work
-from backend.worker.guidance.cfg_denoiser import Row
+from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.pixels.networks import PixelWork
 from backend.worker.pixels.postprocess import Editing
+from backend.worker.pixels.tiles import Pixels
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +51,7 @@ class Due:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Program:
     """A generator at work, what it waits for, and which pictures of its job it has still to deliver."""
 
@@ -61,13 +60,12 @@ class Program:
     due: deque[Due]
     drawing: Drawing | Editing
     work: Work | PixelWork | None = None
-    answers: list[Tensor | None] = field(default_factory=list)
+    answers: list[Answer | None] = field(default_factory=list)
     call: int = 0                   # network calls made and tiles enlarged since the last picture
     expected: int = 0               # how many there will be until the next
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.expected = self.due[0].calls
@@ -78,13 +76,15 @@ class Program:
         return self.due[0].index
 
     @property
+    def facts(self) -> dict[str, str]:
+        """Infotext keys that only the worker knows. Waits for the hash of a checkpoint that was read just now."""
+        sha256 = self.model.sha256 if self.model else ""
+        return {"Model hash": sha256[:10]} if sha256 else {}
+
+    @property
     def rows(self) -> Sequence[Row]:
         """The rows that it waits for, if it does."""
         return self.work if isinstance(self.work, list) else ()
-
-    def key(self, row: Row) -> tuple:
-        """Rows with one key fit into one call: those of one kind on one checkpoint."""
-        return self.task.run.checkpoint.key, *row.kind
 
     def draws(self, index: int) -> bool:
         """Whether it will deliver this picture of its job."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -13,14 +14,14 @@ import torch
 from torch import Tensor
 
 from backend.errors import OutOfMemory
-from backend.prompt.chunks import chunk
-from backend.request.request import Request
-from backend.worker.draw.work_items import DecodeLatent, EncodePicture
-from backend.worker.models.base import LATENT_SCALE, Model
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, TextSettings
+from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae import TILES, Tiles
-from backend.worker.models.vae_memory import fitting
+from backend.worker.models.vae_memory import Direction, fitting
+
+log = logging.getLogger(__name__)
 
 TEXT_BYTES = 256 * 2**20        # of encoded prompts held for reuse
 LOOK_BYTES = 256 * 2**20        # of encoded pictures held for reuse
@@ -31,25 +32,45 @@ SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class EncodePicture:
+    """Encode pixels (H, W, 3), uint8 or float of the same range. Answered by a latent (C, h, w).
+
+    `kept`: others may ask for the same pixels. `tiling`: their opposite edges are neighbours.
+    """
+
+    pixels: np.ndarray
+    kept: bool = True
+    tiling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLatent:
+    """Decode a latent (C, h, w). Answered by RGB pixels, uint8 (H, W, 3)."""
+
+    latent: Tensor
+    tiling: bool = False
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], bool]:
+        """Latents of one kind can be decoded together."""
+        return tuple(self.latent.shape), self.tiling
+
+
 class Codec:
     """Uses a model's text encoder and VAE; keeps what may be asked for again. Notes are for the person, "" for none."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._texts, self._looks = _Kept(TEXT_BYTES), _Kept(LOOK_BYTES)
+        self._texts, self._looks = memory.cache(TEXT_BYTES), memory.cache(LOOK_BYTES)
 
-    def text(self, model: Model, request: Request, text: str) -> Tensor:
-        """The encoded prompt (T, D) under the request's clip skip and emphasis."""
-        key = (*model.identity, text, request.clip_skip, request.emphasis)
-
-        def encode() -> Tensor:
-            chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
-            return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
-
-        return self._texts.get(key, encode)
+    def text(self, model: Model, text: str, settings: TextSettings) -> Encoded:
+        """The encoded text of a prompt."""
+        encode = partial(self._memory.attempt, partial(model.encode_text, text, settings))
+        return self._texts.get((model.identity, text, settings), encode)
 
     def look(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
-        """The latent (C, H/8, W/8) of a picture: encoded once for all that ask; and a note."""
+        """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""
         notes = [""]
 
         def encode() -> Tensor:
@@ -58,30 +79,31 @@ class Codec:
 
         if not work.kept:
             return encode(), notes[0]
-        key = (*model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
+        key = (model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
         return self._looks.get(key, encode), notes[0]
 
     def _encoded(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
         pixels, note = work.pixels[None], TOO_LARGE
         with seamless(model.vae, work.tiling):
-            if fitting(model.vae, "encode", work.pixels.shape[:2]):
+            if self._together(model, "encode", work.pixels.shape[:2]):
                 try:
-                    return model.encode(pixels)[0], ""
-                except (RuntimeError, MemoryError) as error:
-                    note = self._short(error)
+                    return self._memory.attempt(lambda: model.encode(pixels)[0]), ""
+                except OutOfMemory:
+                    note = SHORT
             tiled = self._tiled(partial(model.encode_tiled, pixels, wrap=work.tiling))[0]
         return tiled, f"encoded {note}"
 
     def decode(self, model: Model, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
         """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
         latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
-        rows, columns = (side * LATENT_SCALE for side in latents.shape[-2:])
+        rows, columns = (side * model.latent_scale for side in latents.shape[-2:])
         with seamless(model.vae, works[0].tiling):
-            if together := fitting(model.vae, "decode", (rows, columns)):
+            if together := self._together(model, "decode", (rows, columns)):
+                parts = latents.split(together)
                 try:
-                    return [pixels for some in latents.split(together) for pixels in model.decode(some)], ""
-                except (RuntimeError, MemoryError) as error:
-                    note = self._short(error)
+                    return self._memory.attempt(lambda: [pixels for some in parts for pixels in model.decode(some)]), ""
+                except OutOfMemory:
+                    note = SHORT
             run = partial(model.decode_tiled, wrap=works[0].tiling)
             tiled = [self._tiled(partial(run, latent[None]))[0] for latent in latents]
         return tiled, f"decoded {note}"
@@ -90,32 +112,12 @@ class Codec:
         """What `run` gives in the largest tiles for which there is memory. Raises OutOfMemory when there are none."""
         for tiles in SMALLER:
             try:
-                return run(tiles)
-            except (RuntimeError, MemoryError) as error:
-                self._short(error)
+                return self._memory.attempt(partial(run, tiles))
+            except OutOfMemory:
+                log.warning("memory is too short for tiles of %d cells", tiles.side)
         raise OutOfMemory("needs more memory than there is, even in tiles; choose a smaller size", field="width")
 
-    def _short(self, error: Exception) -> str:
-        """The note that memory was short; any other error goes on."""
-        if not out_of_memory(error):
-            raise error
-        self._memory.free_cache()
-        return SHORT
-
-
-class _Kept:
-    """Tensors by key, those used longest ago leaving first when they take more than `limit` bytes together."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._held: OrderedDict[tuple, Tensor] = OrderedDict()
-
-    def get(self, key: tuple, make: Callable[[], Tensor]) -> Tensor:
-        """What is held under the key, else what `make` gives."""
-        if key not in self._held:
-            self._held[key] = made = make()
-            self._bytes += made.nbytes
-            while self._bytes > self._limit and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].nbytes
-        self._held.move_to_end(key)
-        return self._held[key]
+    def _together(self, model: Model, direction: Direction, size: tuple[int, int]) -> int:
+        """How many pictures the VAE takes at once, after idle networks have left if not even one fits beside them."""
+        fits = fitting(model.vae, direction, size)
+        return fits or (fitting(model.vae, direction, size) if self._memory.free_idle() else 0)

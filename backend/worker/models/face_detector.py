@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -35,6 +36,14 @@ class Detector:
     session: InferenceSession
     side: int
     bytes: int
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def to(self, device: torch.device) -> Self:
+        """It stays: onnxruntime runs it on the CPU."""
+        return self
 
     def faces(self, pixels: Pixels) -> list[Points]:
         """The five points of each face in pixels (H, W, 3), the surest first."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,17 +17,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from backend.catalog.checkpoints import checkpoint_hash, side_car
-from backend.catalog.families import read_config, why_not
+from backend.catalog.checkpoints import side_car
+from backend.catalog.families import why_not
+from backend.catalog.fingerprints import fingerprint
 from backend.catalog.headers import read_shapes
+from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
+from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models.base import Model, Part, Parts, Prediction, Training
+from backend.worker.models.background_hash import BackgroundHash
+from backend.worker.models.base import Component, Components, Model
 from backend.worker.models.sd1 import SD1
 
-FAMILIES: dict[str, type[Model]] = {family: model for model in (SD1,) for family in model.families}
+FAMILIES: dict[str, type[Model]] = dict.fromkeys(("sd1", "sd1-inpaint", "sd1-edit"), SD1)
 
 _COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
@@ -39,38 +42,39 @@ Loaded = TypeVar("Loaded")
 
 
 def load(checkpoint: Checkpoint, placement: Placement) -> Model:
-    """Read a checkpoint and put it onto the placement's device; its hash is computed if it is not known.
+    """Read a checkpoint and put it onto the placement's device. A hash that is not known is computed beside its use.
 
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
     or of a family Easel cannot load.
     """
     family = FAMILIES.get(checkpoint.family)
+    loaded = fingerprint(checkpoint.path)
     try:
         if family is None:
             raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
-        parts, training = _read(checkpoint, family)
-        model = family.build(checkpoint, parts, training, placement)
-        model.checkpoint = replace(checkpoint, sha256=checkpoint.sha256 or checkpoint_hash(checkpoint.path))
+        components, parametrisation = _read(checkpoint, family)
+        model = family.build(checkpoint, components, parametrisation, placement)
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
+    if not checkpoint.sha256:
+        model.background_hash = BackgroundHash(checkpoint.path, loaded)
     return model
 
 
-def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Parts, Training]:
+def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Components, Parametrisation]:
     path = Path(checkpoint.path)
     if not path.exists():
         raise CheckpointError("it is no longer there")
     if path.is_dir():
-        return read_folder(path), folder_training(path)
+        return read_folder(path), folder_parametrisation(path)
     tensors = read_file(path)
-    return family.split(tensors), file_training(path, tensors)
+    return family.split(tensors), file_parametrisation(path, tensors)
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .ckpt file, on the CPU, in the file's number formats. Raises CheckpointError."""
     if path.suffix.lower() == ".safetensors":
-        read_shapes(path)                       # a cut-off file would crash the process when it is mapped
         return _reading(path, load_file)
     loaded = _reading(path, _unpickle)
     inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
@@ -88,39 +92,39 @@ def read_table(path: Path) -> Mapping[str, Any]:
     return loaded if isinstance(loaded, Mapping) else {}
 
 
-def read_folder(folder: Path) -> Parts:
+def read_folder(folder: Path) -> Components:
     """The networks of a diffusers folder. Raises CheckpointError naming a missing one."""
-    parts = {name: _read_part(folder / name) for name in _COMPONENTS if (folder / name).is_dir()}
-    missing = {"unet", "vae", "text_encoder"} - parts.keys()
+    components = {name: _read_component(folder / name) for name in _COMPONENTS if (folder / name).is_dir()}
+    missing = {"unet", "vae", "text_encoder"} - components.keys()
     if missing:
         raise CheckpointError(f"the folder has no {min(missing)}")
-    return parts
+    return components
 
 
-def folder_training(folder: Path) -> Training:
+def folder_parametrisation(folder: Path) -> Parametrisation:
     """What the scheduler config of a diffusers folder says; Stable Diffusion's values where it is silent."""
     file = folder / "scheduler" / "scheduler_config.json"
     stored = read_config(file) if file.is_file() else {}
-    prediction: Prediction = "v" if stored.get("prediction_type") == "v_prediction" else "epsilon"
-    return Training(prediction, _schedule(stored))
+    predicts = "v" if stored.get("prediction_type") == "v_prediction" else "epsilon"
+    return PARAMETRISATIONS[predicts](_noise_table(stored))
 
 
-def file_training(path: Path, tensors: Mapping[str, Tensor]) -> Training:
+def file_parametrisation(path: Path, tensors: Mapping[str, Tensor]) -> Parametrisation:
     """What marker tensors (`v_pred`, `ztsnr`), a .yaml or a .json beside the file say about it; epsilon by default."""
     stored = side_car(path)
     marked = "v_pred" in tensors or str(stored.get("prediction", "")).startswith("v") or _yaml_says_v(path)
     zero = "ztsnr" in tensors or bool(stored.get("zero_terminal_snr"))
-    return Training("v" if marked else "epsilon", _schedule({"rescale_betas_zero_snr": zero}))
+    return PARAMETRISATIONS["v" if marked else "epsilon"](_noise_table({"rescale_betas_zero_snr": zero}))
 
 
-def _read_part(folder: Path) -> Part:
+def _read_component(folder: Path) -> Component:
     files = next((found for stem in _WEIGHTS if (found := _variant(folder, stem))), [])
     if not files:
         raise CheckpointError(f"the folder has no weights for {folder.name}")
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors |= read_file(file)
-    return Part(read_config(folder / "config.json"), tensors)
+    return Component(read_config(folder / "config.json"), tensors)
 
 
 def _variant(folder: Path, stem: str) -> list[Path]:
@@ -144,6 +148,7 @@ def _unpickle(path: Path) -> Any:
 
 def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
     try:
+        read_shapes(path)       # refuses what would be waited for, take exponential time, or crash when it is mapped
         return read(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path.name} holds more than tensors and could run code; {_CONVERT}") from error
@@ -153,7 +158,7 @@ def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
         raise CheckpointError(f"{path.name} is broken or cut off; copy it again") from error
 
 
-def _schedule(stored: Mapping[str, Any]) -> NoiseTable:
+def _noise_table(stored: Mapping[str, Any]) -> NoiseTable:
     try:
         with np.errstate(divide="raise", invalid="raise"):
             return _noise_levels(stored)
@@ -174,6 +179,7 @@ def _noise_levels(stored: Mapping[str, Any]) -> NoiseTable:
 def _yaml_says_v(path: Path) -> bool:
     """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`."""
     try:
-        return bool(_V_IN_YAML.search(path.with_suffix(".yaml").read_text("utf-8", "replace")))
+        text = read_regular(path.with_suffix(".yaml"), MAX_CONFIG).decode("utf-8", "replace")
+        return bool(_V_IN_YAML.search(text))
     except OSError:
         return False

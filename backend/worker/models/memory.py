@@ -1,52 +1,71 @@
-"""The only owner of loaded networks."""
+"""The only owner of loaded networks, and the one budget that they and kept results share."""
 
 from __future__ import annotations
 
 import gc
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import psutil
 import torch
 
-from backend.catalog.checkpoints import fingerprint
-from backend.messages import Checkpoint, UpscalerFile
+from backend.catalog.checkpoints import Fingerprint, fingerprint
+from backend.errors import OutOfMemory, Problem
+from backend.messages import Checkpoint
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
 from backend.worker.models.loader import load
+from backend.worker.models.result_cache import ResultCache
 
 log = logging.getLogger(__name__)
 
 RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
+CHECKPOINT = "checkpoint"
+TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
-UPSCALER_BYTES = 1 << 30        # for upscalers, beside the checkpoints' budget; the one in use always stays
-
-Fingerprint = tuple[int, int]
-
-
-class Tool(Protocol):
-    """A network that works on pixels."""
-
-    file: UpscalerFile
-    bytes: int
+CPU = torch.device("cpu")
 
 
-@dataclass(slots=True)
+class Network(Protocol):
+    """What can be held: it knows its bytes and where it lies, and moves unless it can only be in one place."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def to(self, device: torch.device) -> Any: ...
+
+
+Loaded = TypeVar("Loaded", bound=Network)
+Result = TypeVar("Result")
+Key = tuple[str, str]       # kind and name
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
-    model: Model
+    network: Network
+    path: str
     mark: Fingerprint | None
-    bytes: int
+
+    @property
+    def is_current(self) -> bool:
+        """The file has not changed since it was read; one that was deleted has not."""
+        return fingerprint(self.path) in (self.mark, None)
 
 
 class Memory:
-    """Loaded checkpoints within a byte budget, the least recently used one leaving first.
+    """Loaded networks of every kind within a byte budget, the least recently used one leaving first.
 
-    `budget_bytes` bounds what lies on the placement's device; on a graphics card, idle checkpoints are moved to main
-    memory (at most half of it) before they are dropped. The checkpoint asked for last always stays. For one thread.
+    `budget_bytes` bounds what lies on the placement's device, results in caches included; on a graphics card, idle
+    networks are moved to main memory (`ram_bytes` of it) before they are dropped. What was asked for last and what is
+    pinned always stays. For one thread.
     """
 
     def __init__(
@@ -54,55 +73,121 @@ class Memory:
         placement: Placement,
         budget_bytes: int | None = None,
         load: Callable[[Checkpoint, Placement], Model] = load,
+        ram_bytes: int | None = None,
     ) -> None:
         self.placement = placement
         self.budget_bytes = _budget(placement) if budget_bytes is None else budget_bytes
+        self.ram_bytes = _ram_budget() if ram_bytes is None else ram_bytes
         self._load = load
-        self._held: OrderedDict[str, _Held] = OrderedDict()     # by checkpoint key, the latest last
-        self.upscalers = Upscalers(placement)
+        self._held: OrderedDict[Key, _Held] = OrderedDict()     # the latest last
+        self._pins: WeakKeyDictionary[Any, list[Network]] = WeakKeyDictionary()
+        self._caches: WeakSet[ResultCache[Any]] = WeakSet()
+
+    # ---- networks ----
 
     def get(self, checkpoint: Checkpoint) -> Model:
-        """The checkpoint in memory, on the device, read from its file if need be (again if the file has changed).
+        """The checkpoint in memory, on the device. Raises what `fetch` raises."""
+        key = CHECKPOINT, checkpoint.key
+        return self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))
 
-        Raises CheckpointError when the file is missing, broken or of a family Easel cannot load.
+    def fetch(self, kind: str, name: str, path: str, load: Callable[[], Loaded]) -> Loaded:
+        """A network on the device, read by `load` if need be (again if the file has changed or lies elsewhere).
+
+        Raises CheckpointError when the file is missing or broken, OutOfMemory when it does not fit.
         """
-        if checkpoint.key not in self or self._held[checkpoint.key].model.checkpoint.path != checkpoint.path:
-            self.drop(checkpoint.key)
-            mark = fingerprint(checkpoint.path)
+        problem = Problem(f"{name} needs more memory than there is", kind if kind == CHECKPOINT else "")
+        held = self._held.pop((kind, name), None)
+        if held is None or held.path != path or not held.is_current:
+            if held:
+                del held
+                self.free_cache()
+            mark = fingerprint(path)
             self._make_room(mark[0] if mark else 0)
-            model = self._load(checkpoint, self.placement)
-            held = _Held(model, mark, model.bytes)
-        else:
-            held = self._held.pop(checkpoint.key)
-        self._make_room(held.bytes)
-        self._held[checkpoint.key] = held
-        return held.model.to(self.placement.device)
+            held = _Held(self.attempt(load, problem), path, mark)
+        try:
+            self._make_room(held.network.bytes)
+            self.attempt(lambda: held.network.to(self.placement.device), problem)
+        finally:
+            self._held[kind, name] = held
+        return held.network
 
     def __contains__(self, key: str) -> bool:
-        """Whether `get` would answer without reading: held, and the file has not changed since (deleted is fine)."""
-        held = self._held.get(key)
-        return held is not None and fingerprint(held.model.checkpoint.path) in (held.mark, None)
+        """Whether `get` would answer without reading the checkpoint."""
+        held = self._held.get((CHECKPOINT, key))
+        return held is not None and held.is_current
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """Keys of the checkpoints in memory, the least recently used first."""
-        return tuple(self._held)
+        """Names of the networks in memory, the least recently used first."""
+        return tuple(name for _, name in self._held)
 
     @property
     def bytes(self) -> int:
         """What all loaded networks take, wherever they are."""
-        return sum(held.bytes for held in self._held.values())
+        return sum(network.bytes for network in self._networks())
 
-    def drop(self, key: str) -> None:
-        """Let go of one checkpoint; unknown keys are fine."""
-        if self._held.pop(key, None):
+    def pin(self, network: Network, user: object) -> None:
+        """Keep a network where it is until `unpin`, or for as long as `user` lives."""
+        pinned = self._pins.setdefault(user, [])
+        if not any(each is network for each in pinned):
+            pinned.append(network)
+
+    def unpin(self, user: object) -> None:
+        """`user` needs none of its networks any more."""
+        self._pins.pop(user, None)
+
+    def drop(self, name: str, kind: str = CHECKPOINT) -> None:
+        """Let go of one network; unknown names are fine."""
+        if self._held.pop((kind, name), None):
             self.free_cache()
 
     def clear(self) -> None:
         """Let go of everything."""
         self._held.clear()
-        self.upscalers.clear()
+        self._pins.clear()
+        self._clear_caches()
         self.free_cache()
+
+    # ---- results ----
+
+    def cache(self, most_bytes: int) -> ResultCache[Any]:
+        """An empty cache for results on the device: of at most so many bytes, and of what the budget leaves."""
+        cache: ResultCache[Any] = ResultCache(lambda: min(most_bytes, cache.bytes + self._left()))
+        self._caches.add(cache)
+        return cache
+
+    # ---- when memory is short ----
+
+    def attempt(self, call: Callable[[], Result], problem: Problem = TOO_LARGE) -> Result:
+        """What `call` gives. Where memory runs out it is tried again without caches and idle networks.
+
+        Raises OutOfMemory with the problem when that does not help, and what else `call` raises.
+        """
+        while True:
+            try:
+                return call()
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                short = error.with_traceback(None)      # its frames hold the tensors of the call
+            if not self.free_idle():
+                raise OutOfMemory(problems=[problem]) from short
+
+    def free_idle(self) -> bool:
+        """Let go of caches and of the networks on the device that nobody uses; if there are none, of those elsewhere.
+
+        Returns whether there was anything.
+        """
+        before = self._taken(self.placement.device.type)
+        self._clear_caches()
+        for key in self._idle_on(self.placement.device.type):
+            self._evict(key)
+        freed = self._taken(self.placement.device.type) < before
+        for key in [] if freed else self._idle_on(CPU.type):
+            freed = True
+            self.drop(key[1], key[0])
+        self.free_cache()
+        return freed
 
     def free_cache(self) -> None:
         """Give memory that nobody uses back to the system or the card."""
@@ -111,65 +196,49 @@ class Memory:
             torch.cuda.empty_cache()
 
     def _make_room(self, coming: int) -> None:
-        """Shelve or drop checkpoints, the oldest first, until `coming` more bytes fit on the device."""
-        for key in self._on(self.placement.device.type):
-            if self._bytes_on(self.placement.device.type) + coming <= self.budget_bytes:
-                break
-            if self.placement.device.type == "cpu":
-                self.drop(key)
-            else:
-                self._shelve(key)
+        """Until `coming` more bytes fit on the device: empty caches, then shelve or drop networks, the oldest first."""
+        for cache in self._caches:
+            cache.shrink(max(cache.bytes + self._left() - coming, 0))
+        for key in self._idle_on(self.placement.device.type):
+            if self._left() >= coming:
+                return
+            self._evict(key)
 
-    def _shelve(self, key: str) -> None:
-        """Move a checkpoint from the card to main memory, where older ones make room for it."""
+    def _evict(self, key: Key) -> None:
+        """Off the device: from a card to main memory, where older ones make room for it; or altogether."""
         held = self._held[key]
-        for older in self._on("cpu"):
-            if self._bytes_on("cpu") + held.bytes > _ram_budget():
-                self.drop(older)
-        if self._bytes_on("cpu") + held.bytes > _ram_budget():
-            self.drop(key)
-        else:
-            held.model.to(torch.device("cpu"))
-            self.free_cache()
+        if held.network.device.type == CPU.type:
+            self.drop(key[1], key[0])
+            return
+        for older in self._idle_on(CPU.type):
+            if self._taken(CPU.type) + held.network.bytes > self.ram_bytes:
+                self.drop(older[1], older[0])
+        if self._taken(CPU.type) + held.network.bytes > self.ram_bytes or not _moved(held.network, CPU):
+            self.drop(key[1], key[0])
+        self.free_cache()
 
-    def _on(self, kind: str) -> list[str]:
-        """Keys of what lies on a kind of device, the least recently used first."""
-        return [key for key, held in self._held.items() if held.model.device.type == kind]
+    def _clear_caches(self) -> None:
+        for cache in self._caches:
+            cache.shrink(0)
 
-    def _bytes_on(self, kind: str) -> int:
-        return sum(self._held[key].bytes for key in self._on(kind))
+    def _idle_on(self, device: str) -> list[Key]:
+        """Keys of the networks on a kind of device that nobody has pinned, the least recently used first."""
+        pinned = {id(network) for networks in self._pins.values() for network in networks}
+        return [key for key, held in self._held.items()
+                if held.network.device.type == device and id(held.network) not in pinned]
 
+    def _left(self) -> int:
+        """Bytes of the device's budget that nothing takes; below 0 when pinned networks need more."""
+        return self.budget_bytes - self._taken(self.placement.device.type)
 
-class Upscalers:
-    """Loaded upscalers and restorers within a small budget of their own, the least recently used one leaving first."""
+    def _taken(self, device: str) -> int:
+        results = sum(cache.bytes for cache in self._caches) if device == self.placement.device.type else 0
+        return results + sum(network.bytes for network in self._networks() if network.device.type == device)
 
-    def __init__(self, placement: Placement, budget_bytes: int = UPSCALER_BYTES) -> None:
-        self.placement, self.budget_bytes = placement, budget_bytes
-        self._held: OrderedDict[tuple[str, Fingerprint | None], Tool] = OrderedDict()
-
-    def get(self, file: UpscalerFile, load: Callable[[UpscalerFile, Placement], Tool]) -> Tool:
-        """What the file holds, read by `load` if need be (again if the file has changed). Raises CheckpointError."""
-        key = file.path, fingerprint(file.path)
-        if key not in self._held:
-            for known in [known for known in self._held if known[0] == file.path]:
-                del self._held[known]
-            self._make_room(key[1][0] if key[1] else 0)
-            self._held[key] = load(file, self.placement)
-        self._held.move_to_end(key)
-        return self._held[key]
-
-    @property
-    def loaded(self) -> tuple[str, ...]:
-        """Names of the upscalers in memory, the least recently used first."""
-        return tuple(held.file.name for held in self._held.values())
-
-    def clear(self) -> None:
-        """Let go of all."""
-        self._held.clear()
-
-    def _make_room(self, coming: int) -> None:
-        while self._held and sum(held.bytes for held in self._held.values()) + coming > self.budget_bytes:
-            self._held.popitem(last=False)
+    def _networks(self) -> Iterator[Network]:
+        """Each once; also those that are still used although their file has been replaced."""
+        pinned = (network for networks in self._pins.values() for network in networks)
+        yield from {id(each): each for each in (*(held.network for held in self._held.values()), *pinned)}.values()
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -178,6 +247,17 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
+def _moved(network: Network, device: torch.device) -> bool:
+    """Whether there was memory to move the network to the device; it stays where it is otherwise."""
+    try:
+        network.to(device)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 def _budget(placement: Placement) -> int:

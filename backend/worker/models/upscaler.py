@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import psutil
@@ -52,7 +52,25 @@ class Upscaler:
 
     file: UpscalerFile
     network: ImageModelDescriptor
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the network takes."""
+        return sum(tensor.nbytes for tensor in (*self.network.model.parameters(), *self.network.model.buffers()))
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    def to(self, device: torch.device) -> Self:
+        """Move the network, its number format unchanged. Where memory runs out it is back where it was."""
+        before = self.device
+        try:
+            self.network.to(device)
+        except (RuntimeError, MemoryError):
+            self.network.to(before)
+            raise
+        return self
 
     @property
     def traits(self) -> Traits:
@@ -121,8 +139,7 @@ def load(file: UpscalerFile, placement: Placement) -> Upscaler:
     network.model.requires_grad_(False)
     if network.architecture.id in CONVOLUTIONS:
         network.model.to(memory_format=torch.channels_last)
-    tensors = (*network.model.parameters(), *network.model.buffers())
-    return Upscaler(file, network, sum(tensor.nbytes for tensor in tensors))
+    return Upscaler(file, network)
 
 
 def _tensors(path: Path) -> dict[str, Any]:

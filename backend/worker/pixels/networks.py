@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from backend.errors import CheckpointError
-from backend.messages import FACE_DETECTOR, Run
+from backend.errors import CheckpointError, OutOfMemory
+from backend.messages import FACE_DETECTOR, Run, UpscalerFile
+from backend.worker.device import Placement
 from backend.worker.models import face_detector as detector
 from backend.worker.models import upscaler
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
 from backend.worker.pixels.faces import Find, Restore
 from backend.worker.pixels.tiles import Pixels
@@ -23,27 +25,36 @@ class PixelNetworks:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    def answer(self, run: Run, work: PixelWork) -> Any:
-        """What the work item's docstring promises. CheckpointError names the field that asked for the file."""
-        try:
-            return self._answer(run, work)
-        except CheckpointError as error:
-            raise CheckpointError(str(error), field=run.upscalers[_file_of(work)].field) from error
+    def answer(self, run: Run, work: PixelWork, user: object) -> Any:
+        """What the work item's docstring promises; the network stays in memory for as long as `user` works.
 
-    def _answer(self, run: Run, work: PixelWork) -> Any:
+        CheckpointError and OutOfMemory name the field that asked for the file.
+        """
+        file = run.upscalers[_file_of(work)]
+        try:
+            return self._answer(file, work, user)
+        except (CheckpointError, OutOfMemory) as error:
+            raise type(error)(problems=error.about(file.field)) from error
+
+    def _answer(self, file: UpscalerFile, work: PixelWork, user: object) -> Any:
+        if isinstance(work, Find):
+            found = self._loaded("face detector", file, detector.load, user)
+            return self._memory.attempt(lambda: found.faces(work.pixels))
+        network = self._loaded("upscaler", file, upscaler.load, user)
         match work:
             case Inspect():
-                return self._traits(self._upscaler(run, work.upscaler))
+                return self._traits(network)
             case Enlarge():
-                return self._tile(self._upscaler(run, work.upscaler), work.tile)
-            case Find():
-                file = run.upscalers[FACE_DETECTOR]
-                return self._memory.upscalers.get(file, detector.load).faces(work.pixels)
+                return self._tile(network, work.tile)
             case Restore():
-                return self._upscaler(run, work.kind).restore(work.face, work.weight)
+                return self._memory.attempt(lambda: network.restore(work.face, work.weight))
 
-    def _upscaler(self, run: Run, name: str) -> Upscaler:
-        return self._memory.upscalers.get(run.upscalers[name], upscaler.load)
+    def _loaded(
+        self, kind: str, file: UpscalerFile, load: Callable[[UpscalerFile, Placement], Loaded], user: object
+    ) -> Loaded:
+        network = self._memory.fetch(kind, file.name, file.path, lambda: load(file, self._memory.placement))
+        self._memory.pin(network, user)
+        return network
 
     @staticmethod
     def _traits(found: Upscaler) -> Traits:
@@ -53,11 +64,8 @@ class PixelNetworks:
 
     def _tile(self, found: Upscaler, tile: Pixels) -> Pixels | None:
         try:
-            return found.run(tile)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            self._memory.free_cache()
+            return self._memory.attempt(lambda: found.run(tile))
+        except OutOfMemory:
             return None
 
 

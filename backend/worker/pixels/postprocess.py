@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from backend.errors import InvalidRequest
-from backend.request.request import NO_UPSCALER, Request
+from backend.request.request import Request
+from backend.request.rules import NO_UPSCALER
 from backend.worker.pixels.faces import Find, Restore, restored
 from backend.worker.pixels.tiles import Pixels
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Plan, Size, planned

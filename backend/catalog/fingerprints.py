@@ -1,0 +1,66 @@
+"""What tells one state of a file from another without reading it, and the hash of what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from backend.catalog.regular_files import open_regular
+from backend.errors import CheckpointError
+
+WEIGHTS = (".safetensors", ".bin")      # in the sub-folders of a diffusers folder
+_BLOCK = 1 << 20
+
+
+class Fingerprint(NamedTuple):
+    """Size in bytes, time of the last change in ns, and inode: another file under the same name has another."""
+
+    size: int
+    changed: int
+    inode: int = 0
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Self:
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def fingerprint(path: Path | str) -> Fingerprint | None:
+    """Of a file, or of all weights of a diffusers folder together; None when there is nothing."""
+    try:
+        found = [Fingerprint.of(file.stat()) for file in weight_files(Path(path))]
+    except OSError:
+        return None
+    if len(found) == 1:
+        return found[0]
+    return Fingerprint(sum(one.size for one in found), max(one.changed for one in found)) if found else None
+
+
+def weight_files(path: Path) -> list[Path]:
+    """A single file itself; the weights in the sub-folders of a diffusers folder, sorted."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.glob("*/*") if file.suffix in WEIGHTS)
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a file, hexadecimal, of which AUTOMATIC1111 shows 10 digits; of a folder, over its weights' hashes.
+
+    Raises CheckpointError when something cannot be read.
+    """
+    path = Path(path)
+    try:
+        if not path.is_dir():
+            return _file_hash(path)
+        return hashlib.sha256("".join(_file_hash(file) for file in weight_files(path)).encode()).hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
+
+
+def _file_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

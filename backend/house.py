@@ -1,0 +1,77 @@
+"""The tables of one process: filled once while it starts, by the core and by extensions, then frozen.
+
+An extension is a package with two doors, each a module with one function `register(house)`:
+
+    extension.py    fields, samplers, schedules, model families, tabs, routes; imports no torch; read by both processes
+    worker.py       what works on the device: guidance hooks, loaders of families; read by the worker alone
+
+An extension that cannot be registered is left out as a whole, and Easel starts without it and says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from backend.request.field import Field
+from backend.request.request import FIELDS
+from backend.sampling.sampler_row import SamplerRow
+from backend.sampling.samplers import SAMPLERS
+from backend.sampling.schedules import SCHEDULES, ScheduleRow
+from backend.table import Table
+
+log = logging.getLogger(__name__)
+
+DOOR = "extension"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The tables that both processes read, and those of the page and of HTTP, which stay empty in a worker."""
+
+    DOORS: ClassVar[tuple[str, ...]] = (DOOR,)
+
+    fields: Table[Field] = FIELDS
+    samplers: Table[SamplerRow] = SAMPLERS
+    schedules: Table[ScheduleRow] = SCHEDULES
+    tabs: Table[Any] = field(default_factory=lambda: Table("tabs", key="NAME"))
+    routers: Table[Any] = field(default_factory=lambda: Table("routers"))
+
+    def open(self, extensions: Iterable[str] = ()) -> dict[str, str]:
+        """Let these packages register, then freeze every table; why each of them that failed was left out, by name.
+
+        A house that is open already stays as it is.
+        """
+        if self.fields.frozen:
+            return {}
+        troubles = {name: why for name in extensions if (why := self._registered(name))}
+        for table in self._tables():
+            table.freeze()
+        return troubles
+
+    def _registered(self, package: str) -> str:
+        """"" once all doors of an extension have registered; else why not, and nothing of it has stayed."""
+        before = [(table, table.rows()) for table in self._tables()]
+        try:
+            for door in self.DOORS:
+                if door == DOOR or importlib.util.find_spec(f"{package}.{door}"):
+                    importlib.import_module(f"{package}.{door}").register(self)
+        except Exception as error:  # a border: an extension's fault costs that extension
+            log.exception("the extension %s is left out", package)
+            for table, rows in before:
+                table.restore(rows)
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    def _tables(self) -> list[Table[Any]]:
+        return [getattr(self, each.name) for each in fields(self)]
+
+
+def sentences(troubles: Mapping[str, str]) -> tuple[str, ...]:
+    """What `House.open` gave, for people."""
+    names = {package.rpartition(".")[2]: why for package, why in troubles.items()}
+    return tuple(f"The extension {name} was left out: {why}." for name, why in names.items())

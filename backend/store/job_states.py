@@ -1,0 +1,56 @@
+"""Each change of a job's state, done to its row. Who does it also keeps the queue in memory in step: see `jobs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backend.errors import Problem
+from backend.store.tables import JobRow, now
+from backend.store.views import State
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A job whose state has just changed."""
+
+    job: str
+    owner: str
+    state: State
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def problems_of(row: JobRow) -> tuple[Problem, ...]:
+    return tuple(Problem(**problem) for problem in row.problems)
+
+
+def change_of(row: JobRow) -> Change:
+    return Change(row.id, row.owner, row.state, problems_of(row), tuple(row.notes))
+
+
+def start(row: JobRow) -> Change:
+    row.state, row.started = "running", row.started or now()
+    return change_of(row)
+
+
+def end(row: JobRow, state: State, problems: Iterable[Problem] = ()) -> Change:
+    row.state, row.ended, row.worker, row.lease, row.cancelling = state, now(), None, None, False
+    row.problems = [{"field": problem.field, "message": problem.message} for problem in problems]
+    return change_of(row)
+
+
+def requeue(row: JobRow) -> Change:
+    if row.cancelling:
+        return end(row, "cancelled")
+    row.state, row.started, row.worker, row.lease = "queued", None, None, None
+    return change_of(row)
+
+
+def lose(row: JobRow, made: int, problem: Problem) -> Change:
+    """`made` counts the pictures that the job has by now."""
+    if row.state != "running" or row.cancelling:
+        return requeue(row)
+    row.attempts += 1
+    stuck, row.died_at = row.died_at == made, made
+    return end(row, "failed", [problem]) if stuck else requeue(row)

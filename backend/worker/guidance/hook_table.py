@@ -1,0 +1,26 @@
+"""Hooks around guidance that extensions bring: each row is asked once per pass of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backend.request.request import Request
+from backend.table import Table
+from backend.worker.guidance.hooks import Hook
+
+
+@dataclass(frozen=True, slots=True)
+class HookRow:
+    """`make(request)` gives a new hook for one picture, or None where the request does not ask for it."""
+
+    name: str
+    make: Callable[[Request], Hook | None]
+
+
+HOOKS: Table[HookRow] = Table("guidance hooks")
+
+
+def hooks_for(request: Request) -> list[Hook]:
+    """The hooks that this request asks for, in the table's order."""
+    return [hook for row in HOOKS.values() if (hook := row.make(request)) is not None]

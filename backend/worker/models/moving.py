@@ -1,0 +1,30 @@
+"""Networks from one device to another, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def move(networks: Sequence[nn.Module], device: torch.device) -> None:
+    """Move what is not there yet, number formats unchanged. Where memory runs out all return to where they were."""
+    before = [(network, next(tensors(network)).device) for network in networks if not _lies_on(network, device)]
+    try:
+        for network, _ in before:
+            network.to(device)
+    except (RuntimeError, MemoryError):
+        for network, origin in before:
+            network.to(origin)
+        raise
+
+
+def tensors(network: nn.Module) -> Iterator[Tensor]:
+    """All parameters and buffers."""
+    yield from network.parameters()
+    yield from network.buffers()
+
+
+def _lies_on(network: nn.Module, device: torch.device) -> bool:
+    return all(tensor.device == device for tensor in tensors(network))

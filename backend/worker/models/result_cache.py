@@ -1,0 +1,44 @@
+"""Results that may be asked for again, kept while there is room for them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """Anything that knows its bytes, as tensors do."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Result = TypeVar("Result", bound=Sized)
+
+
+class ResultCache(Generic[Result]):
+    """Results by key, those used longest ago leaving first; `room()` bytes are what all of them may take together.
+
+    The latest one always stays.
+    """
+
+    def __init__(self, room: Callable[[], int]) -> None:
+        self._room = room
+        self._held: OrderedDict[Hashable, Result] = OrderedDict()
+        self.bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """What is held under the key, else what `make` gives."""
+        if key not in self._held:
+            made = make()
+            self.shrink(self._room() - made.nbytes)
+            self._held[key] = made
+            self.bytes += made.nbytes
+        self._held.move_to_end(key)
+        return self._held[key]
+
+    def shrink(self, room: int) -> None:
+        """Let go of the oldest until `room` bytes hold the rest."""
+        while self._held and self.bytes > room:
+            self.bytes -= self._held.popitem(last=False)[1].nbytes

@@ -1,0 +1,86 @@
+"""A demo picture from a worker process while other programs use the processor, by how the worker's threads wait.
+
+torch's threads meet at the end of each operation. By default they wait there by spinning, which takes the processor
+from the thread that is waited for as soon as something else runs, too. The candidates take turns, first on the machine
+as it is and then with one busy loop per processor beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backend.catalog.checkpoints import Catalog
+from backend.dispatch.worker_handle import ProcessHandle
+from backend.messages import Checkpoint, Done, Event, Failed, Ready, Refused, Run
+from backend.request.request import Request
+from backend.settings import HOME
+from benchmarks.timing import in_turns
+
+CANDIDATES: Mapping[str, Mapping[str, str]] = {
+    "as it is": {},
+    "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "GOMP_SPINCOUNT=0": {"GOMP_SPINCOUNT": "0"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
+}
+ROUNDS = 9
+PATIENCE = 300.0        # seconds
+REQUEST = Request(prompt="a red circle and a blue star, yellow background", width=128, height=128, steps=20, seed=1,
+                  variation_seed=1, cfg_scale=5.0)
+
+
+def measure(device: str) -> dict[str, Any]:
+    """Median seconds of a picture by candidate, quiet and beside busy loops; only a processor's threads are told."""
+    checkpoint = Catalog((HOME / "models",), Path(HOME / "data")).find("demo")
+    workers = {name: _Worker(environment) for name, environment in CANDIDATES.items()}
+    try:
+        contenders = {name: lambda worker=worker: worker.draw(checkpoint) for name, worker in workers.items()}
+        quiet = in_turns(contenders, ROUNDS)
+        with _busy_loops(os.cpu_count() or 1):
+            busy = in_turns(contenders, ROUNDS)
+    finally:
+        for worker in workers.values():
+            worker.handle.kill()
+    return {"processors": os.cpu_count(), "rounds": ROUNDS, "seconds": {
+        name: {"quiet": round(statistics.median(quiet[name]), 2), "busy": round(statistics.median(busy[name]), 2),
+               "busy, slowest": round(max(busy[name]), 2)}
+        for name in CANDIDATES}}
+
+
+class _Worker:
+    """A worker process of its own, that is ready."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.handle = ProcessHandle("backend.worker.process", "cpu", "solo", environment=environment)
+        self.jobs = 0
+        self._until(Ready)
+
+    def draw(self, checkpoint: Checkpoint) -> None:
+        """One picture, from the command to the last event."""
+        self.jobs += 1
+        self.handle.send(Run(str(self.jobs), "local", REQUEST, checkpoint, (0,)))
+        self._until(Done)
+
+    def _until(self, kind: type[Event]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not isinstance(event := self.handle.receive(1.0), kind):
+            if isinstance(event, Failed | Refused) or time.monotonic() > deadline:
+                raise RuntimeError(f"the worker gave {event}")
+
+
+@contextmanager
+def _busy_loops(count: int) -> Iterator[None]:
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()

@@ -1,0 +1,59 @@
+"""The server of the load benchmark: the real application over the fake worker, which measures its own event loop.
+
+    python -m benchmarks.load_server FOLDER PEOPLE
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+import sys
+import time
+from pathlib import Path
+
+BEAT = 0.01         # seconds between two looks at the clock
+
+
+def main(folder: Path, people: int) -> None:
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(folder / "uploads"))
+    import ui
+    from app import bound
+    from backend import Backend, Settings
+    from backend.http import create_app
+    from backend.http.server import Server
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))     # so that what was measured is written
+    users = {f"user{number}": "benchmark" for number in range(people)}
+    settings = Settings(data=folder / "data", port=0, users=users, device="cpu")
+    backend = Backend(settings, worker="tests.tiny.fake_worker", start_workers=False)
+    late: list[float] = []
+
+    class Measured(Server):
+        async def startup(self, sockets=None) -> None:
+            await super().startup(sockets)
+            self.beat = asyncio.create_task(_watch_the_clock(late))
+
+    try:
+        app = create_app(backend)
+        ui.mount(app, backend, path="/")
+        with bound(settings) as listener, contextlib.suppress(KeyboardInterrupt, SystemExit):
+            Measured(app, backend).run(sockets=[listener])
+    finally:
+        backend.close()
+        cuts = statistics.quantiles(late, n=100)
+        (folder / "server.json").write_text(json.dumps({"p50": round(cuts[49], 4), "p95": round(cuts[94], 4)}))
+
+
+async def _watch_the_clock(late: list[float]) -> None:
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(BEAT)
+        late.append(time.perf_counter() - before - BEAT)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,49 @@
+"""What no device can draw is refused before it is queued."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backend.dispatch import admission
+from backend.dispatch.admission import Admission
+from backend.errors import InvalidRequest
+from backend.messages import Checkpoint
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
+from backend.settings import HOME
+from backend.store.views import Worker
+
+(DEMO,) = (Checkpoint("demo", "demo", str(path), "sd1", path.is_file()) for path in (HOME / "models").iterdir() if path.name.startswith("demo"))
+SMALL = Worker(name="cpu", state="ready", device="CPU", dtype="float32", memory=2**30, speed=1e10)
+HUGE = Request(width=8192, height=8192)
+
+
+def test_a_picture_for_which_there_is_no_memory_names_its_width():
+    with pytest.raises(InvalidRequest, match="8,192 x 8,192 pixels need about .* GiB") as error:
+        Admission().check(HUGE, DEMO, [SMALL])
+    assert [problem.field for problem in error.value.problems] == ["width"]
+
+
+def test_what_fits_one_device_of_several_or_is_not_known_is_queued():
+    check = Admission().check
+    check(Request(width=512, height=512), DEMO, [SMALL])
+    check(HUGE, DEMO, [SMALL, replace(SMALL, memory=2**50, speed=1e30)])
+    check(HUGE, DEMO, [replace(SMALL, memory=0, speed=0.0)])
+    check(HUGE, replace(DEMO, path="/nowhere"), [SMALL])
+    check(HUGE.replace(process=EXTRAS), DEMO, [SMALL])
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    read: list[Path] = []
+    monkeypatch.setattr(admission, "read_estimate", lambda path: read.append(path) or admission.UNKNOWN)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"1")
+    checkpoint, check = replace(DEMO, path=str(file)), Admission().check
+    for _ in range(3):
+        check(HUGE, checkpoint, [SMALL])
+    assert len(read) == 1
+    os.utime(file, (1, 1))
+    check(HUGE, checkpoint, [SMALL])
+    assert len(read) == 2
