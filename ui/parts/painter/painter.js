@@ -5,7 +5,6 @@ import { Surface } from "./surface.js";
 import { MASK, PAINT, Tools } from "./tools.js";
 import { View } from "./view.js";
 
-export { MASK, PAINT };
 const LEAST = 0.05;         // share of the size that a pen draws with when it hardly touches
 const CLOSER = 1.25;
 const STROKES = ["brush", "eraser"];
