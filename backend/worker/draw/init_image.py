@@ -20,8 +20,8 @@ from backend.request.request import Request
 from backend.worker.draw.outpaint import grown, grown_mask, padded
 from backend.worker.models.base import GREY
 from backend.worker.models.base import LATENT_SCALE as CELL
+from backend.worker.pixels import Pixels
 
-Pixels = NDArray[np.uint8]
 FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
 LANCZOS = Image.Resampling.LANCZOS
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
 from backend.request.output_size import Margins
+from backend.worker.pixels import Pixels
 
-Pixels = NDArray[np.uint8]
 REACH = 2           # blur radii that the mask reaches into the old picture, so that it is full where that ends
 SHARE = 4           # but at most such a part of its side
 

@@ -126,7 +126,7 @@ class Engine:
     def _start(self, task: Task) -> None:
         indices = task.take()
         with self._border(task):
-            program = compose(task, indices, None if task.edits else self._model(task), self._heard)
+            program = compose(task, indices, None if task.postprocesses else self._model(task), self._heard)
             if program.model:
                 self.memory.pin(program.model, program)
             self.programs.append(program)

@@ -13,18 +13,17 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable
 from backend.worker.device import Placement
-from backend.worker.models import vae
+from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.moving import move, tensors
-from backend.worker.models.vae import TILES, Tiles
+from backend.worker.models.vae_tiles import TILES, Tiles
+from backend.worker.pixels import Pixels
 
 if TYPE_CHECKING:
     from backend.prompt.chunks import Chunk
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 _LOADS = count(1)
 
 Prediction = Literal["epsilon", "v"]
-Pixels = NDArray[np.uint8]
 LATENT_SCALE = vae.SCALE
 """Pixels per latent cell, in each direction."""
 GREY = 127.5
@@ -117,7 +115,7 @@ class Model(ABC):
 
     def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
         """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
-        return vae.decode_tiled(self.vae, latent, tiles, wrap)
+        return vae_tiles.decode_tiled(self.vae, latent, tiles, wrap)
 
     def encode(self, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
         """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of 8 -> latents (B, 4, H/8, W/8).
@@ -128,7 +126,7 @@ class Model(ABC):
 
     def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
         """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""
-        return vae.encode_tiled(self.vae, pixels, tiles, wrap)
+        return vae_tiles.encode_tiled(self.vae, pixels, tiles, wrap)
 
     def preview(self, latent: Tensor) -> Pixels:
         """A rough picture of latents (B, 4, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""

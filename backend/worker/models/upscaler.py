@@ -17,7 +17,7 @@ from backend.errors import CheckpointError
 from backend.messages import UpscalerFile
 from backend.worker.device import Placement
 from backend.worker.models.loader import read_table
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import Traits
 
 if TYPE_CHECKING:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backend.errors import EaselError
-from backend.worker.pixels.feather import Mixed, starts
+from backend.worker.pixels import Pixels
 
-Pixels = NDArray[np.uint8]
 SCALE = 8
 
 # "Decoding latents to RGB without upscaling", Kevin Turner 2022: what AUTOMATIC1111 calls "Approx cheap"
@@ -27,56 +20,20 @@ SD1_PREVIEW = (      # to RGB in [-1, 1]
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """Square tiles of `side` latent cells, of which neighbours share at least `overlap`."""
-
-    side: int = 64
-    overlap: int = 16
-
-    def places(self, rows: int, columns: int) -> Iterator[tuple[int, int]]:
-        """(top, left) of each tile."""
-        return product(starts(rows, self.side, self.overlap), starts(columns, self.side, self.overlap))
-
-
-TILES = Tiles()
+def scale(vae: nn.Module) -> int:
+    """Pixels per latent cell, in each direction: every stage but the last halves the picture."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
 def decode(vae: nn.Module, latent: Tensor) -> Pixels:
     """Latents (B, C, h, w) -> pixels (B, 8h, 8w, 3). Where half precision overflows, the VAE goes on in float32."""
-    return _to_pixels(_decode_finite(vae, latent))
-
-
-def decode_tiled(vae: nn.Module, latent: Tensor, tiles: Tiles, wrap: bool = False) -> Pixels:
-    """The same from tiles, blended. `wrap`: opposite edges are neighbours. Sums are kept on the CPU."""
-    around = tiles.overlap if wrap else 0
-    latent = _wrapped(latent, around)
-    rows, columns = (side * SCALE for side in latent.shape[-2:])
-    mixed = Mixed((len(latent), 3, rows, columns), tiles.overlap * SCALE)
-    for top, left in tiles.places(*latent.shape[-2:]):
-        part = latent[:, :, top : top + tiles.side, left : left + tiles.side]
-        mixed.add(_decode_finite(vae, part).cpu(), top * SCALE, left * SCALE)
-    return _to_pixels(_cut(mixed.whole(), around * SCALE))
-
-
-def encode_tiled(vae: nn.Module, pixels: Pixels, tiles: Tiles, wrap: bool = False) -> Tensor:
-    """The mean as `encode` gives it, from tiles of pixels, blended."""
-    around = tiles.overlap if wrap else 0
-    image = _wrapped(torch.tensor(pixels).permute(0, 3, 1, 2), around * SCALE)
-    rows, columns = (side // SCALE for side in image.shape[-2:])
-    mixed = Mixed((len(image), vae.config.latent_channels, rows, columns), tiles.overlap)
-    side = tiles.side * SCALE
-    for top, left in tiles.places(rows, columns):
-        y, x = top * SCALE, left * SCALE
-        part = image[:, :, y : y + side, x : x + side].to(vae.device)
-        mixed.add(_encode(vae, part.float() / 127.5 - 1, None).cpu(), top, left)
-    return _cut(mixed.whole(), around).to(vae.device)
+    return _to_pixels(decode_finite(vae, latent))
 
 
 def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
     """Pixels (B, H, W, 3) -> latents (B, C, H/8, W/8): the distribution's mean, or with `noise` a sample."""
     image = torch.tensor(pixels, device=vae.device).permute(0, 3, 1, 2)
-    return _encode(vae, image.float() / 127.5 - 1, noise)
+    return encode_image(vae, image.float() / 127.5 - 1, noise)
 
 
 def preview_factors(vae: nn.Module) -> Tensor:
@@ -98,23 +55,27 @@ def linear_rgb(factors: Tensor, latent: Tensor) -> Pixels:
     return (colours * 255).round().clamp(0, 255).byte().cpu().numpy()
 
 
-def _decode_finite(vae: nn.Module, latent: Tensor) -> Tensor:
-    image = _decode(vae, latent)
+def decode_finite(vae: nn.Module, latent: Tensor) -> Tensor:
+    """Scaled latent (B, C, h, w) -> image (B, 3, H, W), about [-1, 1]; in float32 from then on where half overflows.
+
+    Raises EaselError when it is not finite all the same.
+    """
+    image = decode_image(vae, latent)
     if not torch.isfinite(image).all() and vae.dtype != torch.float32:
         vae.float()
-        image = _decode(vae, latent)
+        image = decode_image(vae, latent)
     if not torch.isfinite(image).all():
         raise EaselError("the picture has no finite colours: the model or the settings are numerically unstable")
     return image
 
 
-def _decode(vae: nn.Module, latent: Tensor) -> Tensor:
+def decode_image(vae: nn.Module, latent: Tensor) -> Tensor:
     shift = vae.config.get("shift_factor") or 0.0
     unscaled = latent.to(vae.device).float() / vae.config.scaling_factor + shift
     return vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
 
 
-def _encode(vae: nn.Module, image: Tensor, noise: Tensor | None) -> Tensor:
+def encode_image(vae: nn.Module, image: Tensor, noise: Tensor | None = None) -> Tensor:
     """Image (B, 3, H, W) in [-1, 1] -> scaled latent."""
     distribution = vae.encode(image.to(vae.dtype)).latent_dist
     latent = distribution.mean.float()
@@ -132,16 +93,6 @@ def _quantize(image: Tensor) -> Pixels:
     return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).contiguous().cpu().numpy()
 
 
-def _wrapped(image: Tensor, around: int) -> Tensor:
-    """(B, C, h, w) with `around` cells of the opposite edge at each side."""
-    rows, columns = (torch.arange(-around, side + around) % side for side in image.shape[-2:])
-    return image[:, :, rows][:, :, :, columns] if around else image
-
-
-def _cut(image: Tensor, around: int) -> Tensor:
-    return image[..., around : image.shape[-2] - around, around : image.shape[-1] - around]
-
-
 @torch.no_grad()
 def _fit_preview(vae: nn.Module) -> Tensor:
     """Least squares from the codes of soft colour fields to what the VAE decodes them to, in [-1, 1]: (C + 1, 3).
@@ -152,8 +103,8 @@ def _fit_preview(vae: nn.Module) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     colours = torch.rand(fields, 3, knots, knots, generator=generator) * 2 - 1
     image = nn.functional.interpolate(colours, size=cells * SCALE, mode="bilinear").to(vae.device)
-    latent = _encode(vae, image, None)
-    seen = nn.functional.avg_pool2d(_decode(vae, latent).clamp(-1, 1), SCALE)
+    latent = encode_image(vae, image, None)
+    seen = nn.functional.avg_pool2d(decode_image(vae, latent).clamp(-1, 1), SCALE)
     known = _cells(nn.functional.pad(latent, (0, 0, 0, 0, 0, 1), value=1.0))            # (fields * cells^2, C + 1)
     return torch.linalg.lstsq(known, _cells(seen)).solution.float().nan_to_num()
 
