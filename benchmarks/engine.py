@@ -15,12 +15,12 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from backend.messages import Checkpoint, Event, Failed, Picture, Run
-from backend.prompt.chunks import chunk
 from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
 from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, stacked
 from backend.worker.models.memory import Memory
 from benchmarks import models
 from benchmarks.timing import in_turns, medians, ratio
@@ -49,10 +49,10 @@ def _request(side: int, steps: int) -> dict[str, Any]:
 def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: int) -> dict[str, Any]:
     """Median seconds a picture, and Easel's time as a multiple of the others'."""
     model = memory.get(checkpoint)
-    contexts = [model.encode_text(chunk(text, model.tokenizer)) for text in (PROMPT, NEGATIVE)]
+    texts = stacked([model.encode_text(text) for text in (PROMPT, NEGATIVE)])
     contenders = {
         "easel": lambda: draw(memory, checkpoint, request),
-        "bare": bare(model, request, torch.cat(contexts)),
+        "bare": bare(model, request, texts),
         "diffusers": diffusers_pipeline(model, request),
     }
     seconds = in_turns(contenders, rounds)
@@ -81,14 +81,14 @@ def draw(
     return [event for event in events if isinstance(event, Picture)]
 
 
-def bare(model: Model, request: Request, context: torch.Tensor) -> Callable[[], object]:
+def bare(model: Model, request: Request, texts: Encoded) -> Callable[[], object]:
     """The network calls of the steps, two rows each, and the decoding: the floor."""
     latent = torch.randn(1, *model.latent_shape(request.width, request.height), device=model.device)
     rows, times = latent.repeat(2, 1, 1, 1), torch.full((2,), 500.0, device=model.device)
 
     def run() -> object:
         for _ in range(request.steps):
-            model.predict(rows, times, context)
+            model.predict(rows, times, texts)
         return model.decode(latent)
 
     return run
@@ -104,7 +104,7 @@ def networks(model: Model) -> dict[str, Any]:
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1,
     )
     return {
-        "vae": model.vae, "text_encoder": deepcopy(model.text_encoder).to(model.dtype), "unet": model.unet,
+        "vae": model.vae, "text_encoder": deepcopy(model.text_encoders[0]).to(model.dtype), "unet": model.denoiser,
         "tokenizer": CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer"), "scheduler": scheduler,
         "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,
     }

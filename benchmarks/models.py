@@ -12,11 +12,13 @@ from backend.catalog.checkpoints import Catalog
 from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Epsilon
 from backend.settings import HOME
 from backend.worker.device import Placement, place
-from backend.worker.models import clip, sd1, vae
+from backend.worker.models import clip, sd1
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.preview_colours import preview_factors
 
 FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True, sha256="0" * 64)
 
@@ -41,7 +43,7 @@ def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
     for network in (unet, autoencoder, text):
         network.eval().requires_grad_(False)
     return sd1.SD1(
-        checkpoint=checkpoint, placement=placement, unet=unet, vae=autoencoder, text_encoder=text,
-        tokenizer=Tokenizer.clip(), schedule=NoiseTable.from_betas(), prediction="epsilon",
-        preview_factors=vae.preview_factors(autoencoder),
+        checkpoint=checkpoint, placement=placement, denoiser=unet, vae=autoencoder, text_encoders=(text,),
+        tokenizer=Tokenizer.clip(), parametrisation=Epsilon(NoiseTable.from_betas()),
+        preview_factors=preview_factors(autoencoder, sd1.COLOURS),
     )

@@ -1,8 +1,4 @@
-"""What changes for the caller: as server-sent events, or once as JSON.
-
-A stream names after each batch the cursor that it has reached, as the event's id. One stream serves many pages:
-a page that joins asks /easel/events/now for the present state and its cursor, and takes from the stream what is newer.
-"""
+"""GET /easel/events: everything that changes for the caller, as server-sent events."""
 
 from __future__ import annotations
 
@@ -35,13 +31,6 @@ async def events(
     start = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else max(cursor, 0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_stream(backend, changes, owner, start), media_type="text/event-stream", headers=headers)
-
-
-@router.get("/easel/events/now")
-def events_now(backend: FrontDoor, owner: Owner, cursor: int = 0) -> dict[str, Any]:
-    """What a stream from `cursor` on would tell at once, and the cursor after it."""
-    reached, told = backend.watch(owner, max(cursor, 0), 0.0)
-    return {"cursor": reached, "events": told}
 
 
 async def _stream(backend: Backend, changes: Changes, owner: str, cursor: int) -> AsyncIterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from backend.prompt.grammar import BREAK, networks, parse_weights, split_and
+from backend.prompt.grammar import BREAK, Wording, parse_weights, split_and
 from backend.prompt.timeline import timeline
 from backend.prompt.tokenizer import Tokenizer
 
@@ -191,6 +191,6 @@ def token_count(text: str, tokenizer: Any) -> tuple[int, int]:
 
 def count(text: str, tokenizer: Any, steps: int) -> tuple[int, int]:
     """The largest `token_count` of a whole prompt over its AND parts and its timeline of `steps` steps."""
-    parts = {part for part, _ in split_and(networks(text)[0])}
-    texts = {entry for part in parts for _, entry in timeline(part, steps)}
+    parts = {part for part, _ in split_and(text)}
+    texts = {Wording.of(entry).text for part in parts for _, entry in timeline(part, steps)}
     return max(token_count(entry, tokenizer) for entry in texts)

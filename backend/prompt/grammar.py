@@ -6,9 +6,10 @@ Broken syntax never fails: what cannot be read stays text. Meanings follow AUTOM
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Self
 
 import numpy as np
 
@@ -31,6 +32,20 @@ class Network:
     kind: str
     positional: tuple[str, ...]
     named: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a prompt part says at a moment: its text, and the networks that were named in it."""
+
+    text: str
+    networks: tuple[Network, ...] = ()
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Take every `<kind:arguments>` out of a text."""
+        rest, found = networks(text)
+        return cls(rest, tuple(found))
 
 
 def parse_weights(text: str) -> list[tuple[str, float]]:
@@ -88,16 +103,52 @@ def split_and(text: str) -> list[tuple[str, float]]:
     """Split a prompt at the word AND into parts and their weights (composable diffusion, Liu et al. 2022).
 
     A part may end in `:number`, its weight (default 1). As in AUTOMATIC1111 this holds for a prompt without AND too,
-    brackets are ignored, and a part keeps its leading white space but not its trailing one.
+    brackets are ignored, and a part keeps its leading white space but not its trailing one. Networks stay in their
+    part; nothing in them divides or weighs, and they may stand behind the weight.
     """
-    return [_part(part.rstrip()) for part in _AND.split(text)]
+    bare, named = _apart(text)
+    parts, start = [], 0
+    for cut in (*_AND.finditer(bare), None):
+        end = cut.start() if cut else len(bare)
+        count = sum(position <= end for position, _ in named)
+        head, weight = _weighed(bare[start:end].rstrip())
+        parts.append((_together(head, start, named[:count]), weight))
+        named = named[count:]
+        start = cut.end() if cut else end
+    return parts
 
 
-def _part(part: str) -> tuple[str, float]:
+def _weighed(part: str) -> tuple[str, float]:
     head, colon, tail = part.rpartition(":")
     if colon and _PART_WEIGHT.fullmatch(tail.lstrip()) and math.isfinite(float(tail)):
         return head.rstrip(), float(tail)
     return part, 1.0
+
+
+def _apart(text: str) -> tuple[str, list[tuple[int, str]]]:
+    """A text without its networks, and where in it each of them stood."""
+    pieces, named, length, seen = [], [], 0, 0
+    for match in found_networks(text):
+        pieces.append(text[seen : match.start()])
+        length += len(pieces[-1])
+        named.append((length, match[0]))
+        seen = match.end()
+    return "".join((*pieces, text[seen:])), named
+
+
+def _together(text: str, start: int, named: Sequence[tuple[int, str]]) -> str:
+    """Networks put back into the part of a bare text that begins at `start`; those behind its end at the end."""
+    pieces, seen = [], 0
+    for position, network in named:
+        at = min(max(position - start, 0), len(text))
+        pieces += text[seen:at], network
+        seen = at
+    return "".join((*pieces, text[seen:]))
+
+
+def found_networks(text: str) -> Iterator[re.Match[str]]:
+    """Every `<kind:arguments>` of a text, in reading order."""
+    return _NETWORK.finditer(text, 0, text.rfind(">") + 1)  # nothing can close behind it; looking takes quadratic time
 
 
 def networks(text: str) -> tuple[str, list[Network]]:
@@ -105,14 +156,8 @@ def networks(text: str) -> tuple[str, list[Network]]:
 
     They are found wherever they stand, also inside brackets. `name=value` arguments are named, the others positional.
     """
-    found: list[Network] = []
-
-    def take(match: re.Match[str]) -> str:
-        found.append(_network(match[1], match[2].split(":")))
-        return ""
-
-    end = text.rfind(">") + 1  # nothing can close behind it, and looking takes quadratic time
-    return _NETWORK.sub(take, text[:end]) + text[end:], found
+    found = [_network(match[1], match[2].split(":")) for match in found_networks(text)]
+    return _apart(text)[0], found
 
 
 def _network(kind: str, arguments: list[str]) -> Network:

@@ -16,6 +16,8 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import LarkError
 from lark.lexer import Lexer
 
+from backend.prompt.grammar import found_networks
+
 _GRAMMAR = """
     start: (_item | COLON | WHEN)*
     prompt: _item*
@@ -68,11 +70,22 @@ class _PairedLexer(Lexer):
         pass
 
     def lex(self, text: str) -> Iterator[Token]:
-        tokens = [Token(match.lastgroup, match[0]) for match in _TERMINALS.finditer(text)]
+        tokens = list(_terminals(text))
         paired = _paired(tokens)
         for index, token in enumerate(tokens):
             stray = token.type in ("OPEN", "OPEN_ROUND", *_PARTNER) and index not in paired
             yield Token("TEXT", token) if stray else token
+
+
+def _terminals(text: str) -> Iterator[Token]:
+    """The text in pieces; a `<kind:arguments>` is one piece of text, whatever it holds."""
+    seen = 0
+    for network in (*found_networks(text), None):
+        end = network.start() if network else len(text)
+        yield from (Token(match.lastgroup, match[0]) for match in _TERMINALS.finditer(text, seen, end))
+        if network:
+            yield Token("TEXT", network[0])
+            seen = network.end()
 
 
 def _paired(tokens: list[Token]) -> set[int]:

@@ -89,6 +89,7 @@ class ImageNoise:
 
     shape: (C, H, W) of the latent. Every result has that shape, on ``device`` in ``dtype``. The first draw is the
     initial noise, later draws are ancestral noise; all are functions of the spec and of how many came before.
+    cell: pixels per latent cell, in which the size to resize from is told.
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class ImageNoise:
         spec: NoiseSpec,
         shape: Shape,
         *,
+        cell: int = 8,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.spec = spec
         self.shape = tuple(shape)
+        self.cell = cell
         self.device = torch.device(device)
         self.dtype = dtype
         self._stream = self._fresh(spec.seed)
@@ -136,7 +139,7 @@ class ImageNoise:
     def _initial(self) -> Tensor:
         """Own noise, or noise of the size to resize from, mixed with the variation's, pasted onto the own noise."""
         spec, height, width = self.spec, *self.spec.resize_from
-        old = (self.shape[0], height // 8, width // 8) if height > 0 and width > 0 else self.shape
+        old = (self.shape[0], height // self.cell, width // self.cell) if height > 0 and width > 0 else self.shape
         noise = (self._stream if old == self.shape else self._fresh(spec.seed)).randn(old)
         if spec.subseed_strength != 0:
             noise = slerp(spec.subseed_strength, noise, self._fresh(spec.subseed).randn(old))

@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 ZERO_SNR_FLOOR = 4.8973451890853435e-08
 """Alpha bar put where a zero-terminal-SNR table would hold an exact 0, so that sigma stays finite (about 4519)."""
 
+NEARLY_NOISE = ((1 - ZERO_SNR_FLOOR) / ZERO_SNR_FLOOR) ** 0.5
+"""Its sigma."""
+
 
 def scaled_linear_betas(start: float = 0.00085, end: float = 0.012, steps: int = 1000) -> Floats:
     """The betas of Stable Diffusion: evenly spaced square roots (LDM, Rombach et al. 2022)."""
@@ -67,6 +70,15 @@ class NoiseTable:
         """From the variance added at each timestep; Stable Diffusion's betas when none are given."""
         betas = scaled_linear_betas() if betas is None else np.asarray(betas, np.float64)
         return cls.from_alphas_cumprod(np.cumprod(1 - betas), rounded=rounded)
+
+    @classmethod
+    def flow(cls, shift: float = 1.0, steps: int = 1000) -> NoiseTable:
+        """Of networks on straight paths: sigma = t / (1 - t) at t = 1/N ... 1, times `shift` (Esser et al. 2024).
+
+        Pure noise, t = 1, is put where a zero-terminal-SNR table has it: its sigma would be infinite.
+        """
+        t = np.arange(1, steps) / steps
+        return cls(np.append(np.minimum(shift * t / (1 - t), NEARLY_NOISE), NEARLY_NOISE))
 
     def __len__(self) -> int:
         return len(self.sigmas)

@@ -38,12 +38,13 @@ def pairs(sigmas: Sequence[float]) -> Iterator[tuple[float, float]]:
 
 def drive(sampler: Sampler, denoise: Callable[[Tensor, float], Tensor]) -> Tensor:
     """Run ``sampler`` to its end against ``denoise(x, sigma)`` and return the final latent."""
-    try:
-        noisy = next(sampler)
-        while True:
-            noisy = sampler.send(denoise(noisy.x, noisy.sigma))
-    except StopIteration as finished:
-        return finished.value
+    denoised = None
+    while True:
+        try:
+            noisy = sampler.send(denoised)
+        except StopIteration as finished:
+            return finished.value
+        denoised = denoise(noisy.x, noisy.sigma)
 
 
 def floats(values: Iterable[float]) -> list[float]:

@@ -11,6 +11,7 @@ what waits.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, String, select, type_coerce, update
 from sqlalchemy.orm import Session, defer
 
 from backend.errors import NotAllowed, NotFound, Problem
@@ -27,13 +28,15 @@ from backend.store import job_states as states
 from backend.store.database import Database
 from backend.store.fair_scheduler import FairQueue, Waiting
 from backend.store.history import images_of, last_place, new_id, stored_request
-from backend.store.job_states import Change, problems_of
-from backend.store.records import ENDED, Glance, Image, Job, JobLine, Overview, State
+from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
+from backend.store.job_states import Change
+from backend.store.records import ENDED, Glance, Job, JobLine, Overview, State
 from backend.store.tables import ImageRow, JobRow, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 
-GLANCE_PROMPT = 120             # characters
 PENDING = ("queued", "running")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +72,18 @@ class Jobs:
 
     def add(self, request: Request, owner: str) -> str:
         """Queue a request whose seeds are drawn; the new job's id."""
-        return self.add_all([request], owner)[0]
+        return self.add_all([request], owner)[0].id
 
-    def add_all(self, requests: Sequence[Request], owner: str) -> list[str]:
-        """Queue several requests in their order, all or none; the new jobs' ids."""
+    def add_all(self, requests: Sequence[Request], owner: str) -> list[Job]:
+        """Queue several requests in their order, all or none; the new jobs."""
         with self._change() as (session, rows):
             place = last_place(session)
             rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(),
                             checkpoint=request.checkpoint) for number, request in enumerate(requests, 1)]
             session.add_all(rows)
         with self._memory:
-            self._glances |= {row.id: _glance(request) for row, request in zip(rows, requests, strict=True)}
-        return [row.id for row in rows]
+            self._glances |= {row.id: glance_of(request) for row, request in zip(rows, requests, strict=True)}
+        return [view_of(row, request, self._position(row), ()) for row, request in zip(rows, requests, strict=True)]
 
     def get(self, job: str, owner: str) -> Job:
         with self._database.read() as session:
@@ -95,8 +98,8 @@ class Jobs:
         """`recent` without the pictures."""
         with self._database.read() as session:
             rows = session.scalars(_newest(owner, limit)).all()
-            done = _done(session, [row.id for row in rows])
-        return [self._line(row, done.get(row.id, 0)) for row in rows]
+            done = done_of(session, [row.id for row in rows])
+        return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
 
     def queue(self, owner: str) -> list[Job]:
         """The owner's running and waiting jobs in running order."""
@@ -116,7 +119,7 @@ class Jobs:
         ids = [job for job, _ in shown]
         with self._database.read() as session:
             known = self._known_glances(session, ids)
-            done = _done(session, ids)
+            done = done_of(session, ids)
         jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
                        count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
         return Overview(jobs=tuple(jobs), total=flying + waiting)
@@ -198,21 +201,16 @@ class Jobs:
         A job over which a worker died is handed out alone, so that no neighbour dies with it.
         """
         with self._changing:
-            chosen = self._choose(room, held)
-            if not chosen:
-                return []
-            with self._change() as (session, rows):
-                query = select(JobRow).where(JobRow.id.in_(chosen), JobRow.state == "queued", JobRow.lease.is_(None))
-                rows += sorted(session.scalars(query), key=lambda row: chosen.index(row.id))
-                made = _made(session, rows)
-                for row in rows:
-                    row.worker, row.lease = worker, secrets.token_hex(8)
-                if rows and not held:
-                    states.start(rows[0])
-            with self._memory:
-                for row in rows:
-                    self._queue.turn(row.owner)
-        return [_lease_of(row, made[row.id]) for row in rows]
+            while chosen := self._choose(room, held):
+                try:
+                    if leases := self._lease(worker, chosen, held):
+                        return leases
+                except UNREADABLE:
+                    log.exception("one of the jobs %s cannot be read", chosen)
+                    if len(chosen) == 1:
+                        self._set_aside(chosen[0])
+                    room = 1        # the others are not held up by it
+        return []
 
     def start(self, job: str, lease: str) -> Change | None:
         """The worker has begun: queued -> running. None when it runs already or the lease is over."""
@@ -309,6 +307,31 @@ class Jobs:
                     break
             return chosen
 
+    def _lease(self, worker: str, chosen: Sequence[str], held: Collection[str]) -> list[Lease]:
+        with self._change() as (session, rows):
+            query = select(JobRow).where(JobRow.id.in_(chosen), JobRow.state == "queued", JobRow.lease.is_(None))
+            rows += sorted(session.scalars(query), key=lambda row: chosen.index(row.id))
+            made = _made(session, rows)
+            for row in rows:
+                row.worker, row.lease = worker, secrets.token_hex(8)
+            leases = [_lease_of(row, made[row.id]) for row in rows]
+            if rows and not held:
+                states.start(rows[0])
+        with self._memory:
+            for row in rows:
+                self._queue.turn(row.owner)
+            for job in {*chosen} - {row.id for row in rows}:    # somebody else has changed the row
+                self._forget(job)
+        return leases
+
+    def _set_aside(self, job: str) -> None:
+        problems = [{"field": "", "message": "The job's entry in the database is damaged; it cannot be drawn."}]
+        values = {"state": "failed", "ended": now(), "worker": None, "lease": None, "problems": problems}
+        with self._database.write() as session:
+            session.execute(update(JobRow).where(JobRow.id == job).values(**values))
+        with self._memory:
+            self._forget(job)
+
     def _position(self, row: JobRow) -> int | None:
         with self._memory:
             position = self._queue.position(row.id)
@@ -319,32 +342,18 @@ class Jobs:
             known = {job: self._glances[job] for job in ids if job in self._glances}
         unknown = [job for job in ids if job not in known]
         if unknown:
-            rows = session.execute(select(JobRow.id, JobRow.request).where(JobRow.id.in_(unknown)))
-            found = {job: _glance(stored_request(request)) for job, request in rows}
+            columns = JobRow.id, type_coerce(JobRow.request, String)
+            rows = session.execute(select(*columns).where(JobRow.id.in_(unknown)))
+            found = {job: stored_glance(request) for job, request in rows}
             with self._memory:
                 self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
             known |= found
         return known
 
-    def _line(self, row: JobRow, done: int) -> JobLine:
-        request = stored_request(row.request)
-        return JobLine(id=row.id, state=row.state, position=self._position(row), prompt=request.prompt, done=done,
-                       count=request.count, created=row.created, problems=problems_of(row), notes=tuple(row.notes))
-
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
         requests = {row.id: stored_request(row.request) for row in rows}
         images = images_of(session, requests)
-        return [_view(row, requests[row.id], self._position(row), images[row.id]) for row in rows]
-
-
-def _view(row: JobRow, request: Request, position: int | None, images: Sequence[Image]) -> Job:
-    return Job(id=row.id, owner=row.owner, state=row.state, request=request, position=position, created=row.created,
-               started=row.started, ended=row.ended, attempts=row.attempts, problems=problems_of(row),
-               notes=tuple(row.notes), images=tuple(images))
-
-
-def _glance(request: Request) -> tuple[str, int]:
-    return request.prompt[:GLANCE_PROMPT], request.count
+        return [view_of(row, requests[row.id], self._position(row), images[row.id]) for row in rows]
 
 
 def _newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
@@ -366,14 +375,6 @@ def _owned(session: Session, job: str, owner: str) -> JobRow:
 
 def _held(session: Session, job: str, lease: str) -> JobRow | None:
     return session.scalar(_without_request().where(JobRow.id == job, JobRow.lease == lease))
-
-
-def _done(session: Session, jobs: Collection[str]) -> dict[str, int]:
-    """Job -> how many of its pictures are saved; none are left out."""
-    if not jobs:
-        return {}
-    query = select(ImageRow.job, func.count()).where(ImageRow.job.in_(jobs), ImageRow.index >= 0).group_by(ImageRow.job)
-    return dict(map(tuple, session.execute(query)))
 
 
 def _made(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:

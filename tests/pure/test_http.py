@@ -409,8 +409,17 @@ def test_jobs_are_listed_cancelled_and_tried_again(client: TestClient, door: Doo
     assert client.post(f"/easel/jobs/{job.id}/cancel").json() == {"id": job.id, "state": "cancelled"}
     assert client.post(f"/easel/jobs/{job.id}/cancel").status_code == 409
     assert client.post(f"/easel/jobs/{job.id}/retry").json() == {"id": job.id, "state": "queued"}
+    door.submit({"prompt": "a dog"})
+    assert client.get("/easel/queue?limit=1").json()["total"] == 2
+    (second,) = client.get("/easel/queue?start=1&limit=5").json()["jobs"]
+    assert (second["prompt"], second["state"]) == ("a dog", "running")
+    assert client.get("/easel/queue?limit=0").status_code == 422
     assert client.post("/easel/jobs/cancel").json() == {"ok": True}
     assert door.jobs("local")[0].state == "cancelled"
+
+
+def test_failed_workers_are_started_again_on_request(client: TestClient, door: Door) -> None:
+    assert client.post("/easel/workers/restart").json() == {"ok": True} and "restart_workers" in door.calls
 
 
 @pytest.mark.parametrize("error, status", [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
@@ -311,3 +312,20 @@ def test_uploads_that_no_job_names_are_deleted_when_they_are_old(jobs, tmp_path)
     assert all(uploads.file(name, "local") for name in (named, new, again))
     with pytest.raises(NotFound):
         uploads.file(old, "local")
+
+
+@pytest.mark.parametrize("damage", ["no json", "[1, 2]", '{"steps": 20', "7"])
+def test_a_damaged_row_does_not_hold_up_the_others(jobs, database, damage):
+    first, broken, last = add(jobs), add(jobs), add(jobs)
+    with database.write() as session:
+        session.execute(text("UPDATE jobs SET request = :damage WHERE id = :id"), {"damage": damage, "id": broken})
+    assert [job.id for job in Jobs(database).overview("local").jobs] == [first, broken, last]
+    leased = [lease.job for _ in range(3) for lease in jobs.lease("gpu", 3)]
+    assert leased == [first, last]
+    assert jobs.state(broken, "local") == "failed"
+
+
+def test_a_row_that_somebody_else_has_ended_does_not_hold_up_the_others(jobs, database):
+    gone, next_one = add(jobs), add(jobs)
+    Jobs(database).cancel(gone, "local")
+    assert [lease.job for lease in jobs.lease("gpu", 1)] == [next_one]

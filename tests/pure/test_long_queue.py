@@ -95,9 +95,9 @@ def test_after_a_restart_the_queue_is_the_same(house):
 
 def test_queueing_many_jobs_is_one_transaction(house):
     with house.counted(6):
-        ids = house.jobs.add_all([Request(seed=number, variation_seed=1) for number in range(400)], "ann")
-    assert [job.id for job in house.jobs.overview("ann").jobs] == ids
-    assert house.jobs.get(ids[399], "ann").position == 400
+        added = house.jobs.add_all([Request(seed=number, variation_seed=1) for number in range(400)], "ann")
+    assert [job.id for job in house.jobs.overview("ann").jobs] == [job.id for job in added]
+    assert house.jobs.get(added[399].id, "ann") == added[399] and added[399].position == 400
 
 
 def test_clearing_the_queue_is_one_transaction_and_one_event(house):
@@ -113,6 +113,19 @@ def test_clearing_the_queue_is_one_transaction_and_one_event(house):
     events = house.dispatcher.feed.watch("ann", 1, 0)[1]
     assert [event["count"] for event in events if event["type"] == "cleared"] == [299]
     assert not [event for event in events if event["type"] == "job"]
+
+
+def test_a_glance_counts_as_the_whole_request_does(house):
+    """Its shortened reading of a row must not miss a field that the count comes from."""
+    picture, texts = "0" * 64, tuple("abc")
+    requests = [
+        Request(prompt="x", batch_count=3, batch_size=2), Request(prompts=texts, negative_prompts=texts, batch_count=7),
+        Request(init_image=picture, loopback_loops=4, batch_count=2), Request(init_image=picture, loopback_loops=4, loopback_round=1),
+        Request(loopback_loops=4), Request(init_image=picture, loopback_loops=4, process="Extras"),
+    ]  # fmt: skip
+    house.jobs.add_all(requests, "ann")
+    assert [job.count for job in Jobs(house.database).overview("ann").jobs] == [request.count for request in requests]
+    assert [job.count for job in reversed(house.jobs.lines("ann"))] == [request.count for request in requests]
 
 
 def test_interrupting_leaves_what_waits(house):

@@ -8,19 +8,16 @@ from torch import Tensor
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance.cfg_denoiser import Hook, Row
 from backend.worker.guidance.hook_table import HookRow
+from backend.worker.guidance.hooks import Hook
 from backend.worker.house import WorkerHouse
 
 
 @dataclass
-class Push:
+class Push(Hook):
     """Moves every denoised latent."""
 
     by: float
-
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return rows
 
     def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
         return denoised + self.by

@@ -29,11 +29,14 @@ from backend.errors import CheckpointError, EaselError
 from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
 from backend.request.request import EMPHASIS
+from backend.sampling.parametrisation import Velocity
 from backend.worker.device import place
 from backend.worker.models import clip, ldm_layout, sd1, vae
 from backend.worker.models.base import Model, apply_emphasis
+from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.loader import FAMILIES, load
 from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.preview_colours import linear_rgb, preview_factors
 from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
@@ -74,7 +77,7 @@ def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x.sa
 
 
 def same(loaded: Model, networks: ldm.Networks) -> None:
-    for ours, theirs in ((loaded.unet, networks.unet), (loaded.vae, networks.vae), (loaded.text_encoder, networks.text)):
+    for ours, theirs in zip(loaded.networks(), (networks.unet, networks.vae, networks.text), strict=True):
         expected = theirs.state_dict()
         assert ours.state_dict().keys() == expected.keys()
         assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.state_dict().items())
@@ -84,7 +87,7 @@ def same(loaded: Model, networks: ldm.Networks) -> None:
 
 def test_single_file_equals_the_networks_it_was_made_of(model: Model, networks: ldm.Networks) -> None:
     same(model, networks)
-    assert model.unet.config.cross_attention_dim == 32 and model.vae.config.scaling_factor == 0.18215
+    assert model.denoiser.config.cross_attention_dim == 32 and model.vae.config.scaling_factor == 0.18215
 
 
 def test_folder_equals_the_networks_it_was_made_of(models: Path, networks: ldm.Networks) -> None:
@@ -101,7 +104,7 @@ def test_half_precision_file_is_loaded_in_the_asked_format(tmp_path: Path, netwo
     loaded = load(one_file(tmp_path, half), FLOAT32)
     assert {p.dtype for network in loaded.networks() for p in network.parameters()} == {torch.float32}
     expected = networks.unet.conv_in.weight.half().float()
-    assert torch.equal(loaded.unet.conv_in.weight, expected)
+    assert torch.equal(loaded.denoiser.conv_in.weight, expected)
 
 
 def test_networks_are_frozen_and_know_their_hash(model: Model) -> None:
@@ -293,8 +296,8 @@ def test_v_prediction(tmp_path: Path, networks: ldm.Networks, how: str) -> None:
     if how == "json":
         Path(checkpoint.path).with_suffix(".json").write_text(json.dumps({"prediction": "v", "zero_terminal_snr": True}))
     loaded = load(checkpoint, FLOAT32)
-    assert loaded.prediction == "v"
-    assert loaded.schedule.sigma_max == pytest.approx(14.6146 if how == "yaml" else 4518.6, rel=1e-3)
+    assert isinstance(loaded.parametrisation, Velocity)
+    assert loaded.parametrisation.table.sigma_max == pytest.approx(14.6146 if how == "yaml" else 4518.6, rel=1e-3)
 
 
 def test_inpainting_network_takes_nine_channels(tmp_path: Path) -> None:
@@ -303,8 +306,7 @@ def test_inpainting_network_takes_nine_channels(tmp_path: Path) -> None:
     loaded = load(checkpoint, FLOAT32)
     x, t, context = torch.randn(2, 4, 8, 8), torch.tensor([5.0, 9.5]), torch.randn(2, 77, 32)
     with torch.inference_mode():
-        assert loaded.predict(x, t, context).shape == (2, 4, 8, 8)
-        assert loaded.predict(x, t, context, channels=torch.zeros(2, 5, 8, 8)).shape == (2, 4, 8, 8)
+        assert loaded.predict(x, t, Encoded(context), channels=torch.zeros(2, 5, 8, 8)).shape == (2, 4, 8, 8)
 
 
 # ---- running ----
@@ -313,19 +315,20 @@ def test_inpainting_network_takes_nine_channels(tmp_path: Path) -> None:
 def test_prediction_is_the_unets(model: Model, networks: ldm.Networks) -> None:
     x, t, context = torch.randn(2, 4, 8, 8), torch.tensor([3.0, 700.25]), torch.randn(2, 77, 32)
     expected = networks.unet(x, t, context).sample
-    assert torch.allclose(model.predict(x, t, context), expected, atol=1e-5)
+    assert torch.allclose(model.predict(x, t, Encoded(context)), expected, atol=1e-5)
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("skip", [1, 2, 3, 12])
 def test_text_is_the_encoders(model: Model, networks: ldm.Networks, skip: int) -> None:
-    chunks = chunk("a (red:1.3) circle, " * 30, model.tokenizer)
+    text = "a (red:1.3) circle, " * 30
+    chunks = chunk(text, model.tokenizer)
     assert len(chunks) > 1
-    encoded = model.encode_text(chunks, skip, "Ignore")
-    assert encoded.shape == (1, 77 * len(chunks), 32) and encoded.dtype == torch.float32
+    encoded = model.encode_text(text, TextSettings(skip, "Ignore")).tokens
+    assert encoded.shape == (77 * len(chunks), 32) and encoded.dtype == torch.float32
     states = networks.text(torch.tensor([chunks[1].tokens]), output_hidden_states=True).hidden_states
     expected = networks.text.final_layer_norm(states[-min(skip, 3)])
-    assert torch.allclose(encoded[:, 77:154], expected, atol=1e-5)
+    assert torch.allclose(encoded[77:154], expected[0], atol=1e-5)
 
 
 def test_emphasis_as_in_automatic1111() -> None:
@@ -402,7 +405,7 @@ def test_preview_of_a_linear_vae_is_exact() -> None:
     mix = torch.tensor([[0.5, 0.1, 0.0], [0.0, 0.7, 0.2], [0.3, 0.0, 0.9], [0.1, 0.1, 0.1]])
 
     class Linear(nn.Module):
-        config = FrozenDict(block_out_channels=(8,), latent_channels=4, scaling_factor=0.5)
+        config = FrozenDict(block_out_channels=(8, 8, 8, 8), latent_channels=4, scaling_factor=0.5)
         device, dtype = torch.device("cpu"), torch.float32
 
         def encode(self, image: torch.Tensor) -> SimpleNamespace:
@@ -415,7 +418,7 @@ def test_preview_of_a_linear_vae_is_exact() -> None:
 
     colour = torch.tensor([-0.5, 0.25, 1.0])
     latent = ((mix @ colour + 0.25) * 0.5).view(1, 4, 1, 1)
-    rgb = vae.linear_rgb(vae.preview_factors(Linear()), latent).flatten()
+    rgb = linear_rgb(preview_factors(Linear()), latent).flatten()
     assert np.allclose(rgb, ((colour + 1) * 127.5).numpy(), atol=1)
 
 
@@ -423,8 +426,8 @@ def test_published_preview_factors_for_the_real_vae() -> None:
     with torch.device("meta"):
         network = AutoencoderKL.from_config(sd1.VAE)
     network.to_empty(device="cpu")
-    assert torch.allclose(vae.preview_factors(network)[0], torch.tensor([0.149, 0.1035, 0.104]))
-    assert torch.allclose(vae.preview_factors(network)[4], torch.tensor(0.5))
+    assert torch.allclose(preview_factors(network, sd1.COLOURS)[0], torch.tensor([0.149, 0.1035, 0.104]))
+    assert torch.allclose(preview_factors(network, sd1.COLOURS)[4], torch.tensor(0.5))
 
 
 # ---- memory ----
@@ -432,10 +435,10 @@ def test_published_preview_factors_for_the_real_vae() -> None:
 def test_switching_twenty_times_leaves_memory_where_it_was(tmp_path: Path) -> None:
     checkpoints = [one_file(tmp_path, ldm.layout(ldm.tiny(seed=n)), f"{name}.safetensors") for n, name in enumerate("ab")]
     memory = Memory(FLOAT32, budget_bytes=1)
-    ghosts = [weakref.ref(memory.get(checkpoints[turn % 2]).unet) for turn in range(2)]
+    ghosts = [weakref.ref(memory.get(checkpoints[turn % 2]).denoiser) for turn in range(2)]
     gc.collect()
     before = psutil.Process().memory_info().rss
-    ghosts += [weakref.ref(memory.get(checkpoints[turn % 2]).unet) for turn in range(20)]
+    ghosts += [weakref.ref(memory.get(checkpoints[turn % 2]).denoiser) for turn in range(20)]
     gc.collect()
     assert [ghost() is None for ghost in ghosts] == [True] * (len(ghosts) - 1) + [False]
     assert memory.loaded == ("b",)

@@ -38,7 +38,7 @@ def house(tmp_path_factory):
 def counts(monkeypatch):
     """The rows of each network call."""
     original, counts = engines.denoise, []
-    monkeypatch.setattr(engines, "denoise", lambda model, rows: counts.append(len(rows)) or original(model, rows))
+    monkeypatch.setattr(engines, "denoise", lambda rows: counts.append(len(rows)) or original(rows))
     return counts
 
 
@@ -161,10 +161,10 @@ def test_an_error_fails_its_own_job_only(house, monkeypatch):
     model = house[0].get(house[1]["first"])
     original = type(model).encode_text
 
-    def encode(self, chunks, *rest):
-        if len(chunks) > 1:
+    def encode(self, text, *rest):
+        if len(text) > 500:
             raise ValueError("cannot read this")
-        return original(self, chunks, *rest)
+        return original(self, text, *rest)
 
     monkeypatch.setattr(type(model), "encode_text", encode)
     studio = Studio(house)
@@ -180,10 +180,10 @@ def test_an_error_fails_its_own_job_only(house, monkeypatch):
 def test_a_culprit_in_a_shared_call_is_found(house, monkeypatch):
     original = engines.denoise
 
-    def denoise(model, rows):
+    def denoise(rows):
         if any(row.x.isnan().any() for row in rows):
             raise RuntimeError("poisoned row")
-        return original(model, rows)
+        return original(rows)
 
     monkeypatch.setattr(engines, "denoise", denoise)
     studio = Studio(house)
@@ -201,11 +201,11 @@ def test_a_culprit_in_a_shared_call_is_found(house, monkeypatch):
 def test_out_of_memory_splits_the_rows(house, monkeypatch):
     original, counts = engines.denoise, []
 
-    def denoise(model, rows):
+    def denoise(rows):
         counts.append(len(rows))
         if len(rows) > 2:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-        return original(model, rows)
+        return original(rows)
 
     monkeypatch.setattr(engines, "denoise", denoise)
     studio = Studio(house, "solo")
@@ -216,7 +216,7 @@ def test_out_of_memory_splits_the_rows(house, monkeypatch):
 
 
 def test_a_single_row_that_does_not_fit_names_the_size(house, monkeypatch):
-    def denoise(model, rows):
+    def denoise(rows):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(engines, "denoise", denoise)
@@ -293,7 +293,7 @@ def test_three_checkpoints_take_turns(house, monkeypatch, tmp_path):
 
 def test_packed_jobs_share_calls(house, monkeypatch):
     original, counts = engines.denoise, []
-    monkeypatch.setattr(engines, "denoise", lambda model, rows: counts.append(len(rows)) or original(model, rows))
+    monkeypatch.setattr(engines, "denoise", lambda rows: counts.append(len(rows)) or original(rows))
     studio = Studio(house)
     for i in range(8):
         studio.add(f"job {i}", BASE.replace(prompt="a cat", seed=i))

@@ -6,19 +6,37 @@ from pathlib import Path
 import pytest
 import torch
 
+from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import PARAMETRISATIONS, Epsilon
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Row, Strength, guided
+from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said, Strength, guided
+from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.mask_hooks import Blend
+from backend.worker.guidance.row import Answer, Row
+from backend.worker.models.encoded import Encoded
 
 EXTRAS = json.loads((Path(__file__).parents[1] / "golden" / "extras.json").read_text())
 
 
+MODEL = None        # guidance hands it on to the rows, and never looks at it
+EPSILON = Epsilon(NoiseTable.from_betas())
+
+
 def conditioning(value: float, weight: float = 1.0, length: int = 2) -> Conditioning:
-    return Conditioning(((20, "text"),), (torch.full((length, 3), value),), weight)
+    return said((20, torch.full((length, 3), value)), weight=weight)
 
 
-def guidance(*parts: Conditioning, **strength) -> CFGDenoiser:
-    return CFGDenoiser(parts or [conditioning(1)], conditioning(0), Strength(**strength))
+def said(*entries: tuple[int, torch.Tensor], weight: float = 1.0) -> Conditioning:
+    return Conditioning(tuple((end, Said(Encoded(tokens))) for end, tokens in entries), weight)
+
+
+def guidance(*parts: Conditioning, parametrisation=EPSILON, hooks=(), **strength) -> CFGDenoiser:
+    return CFGDenoiser(MODEL, parametrisation, parts or [conditioning(1)], conditioning(0), Strength(**strength), hooks)
+
+
+def combined(cfg: CFGDenoiser, answers, noisy=None) -> torch.Tensor:
+    noisy = noisy or NOISY
+    return cfg.combine(noisy, cfg.rows(noisy), [Answer(latent) for latent in answers])[0]
 
 
 NOISY = Noisy(torch.ones(1, 2, 2), 3.0, 0)
@@ -31,7 +49,7 @@ def test_combines_as_the_peer_does(record):
     for image, parts in enumerate(record["conds_list"]):
         cfg = guidance(*(conditioning(i, weight) for i, weight in parts), scale=record["cond_scale"], s_min_uncond=0)
         uncond = answers[len(answers) - record["batch"] + image]
-        results.append(cfg.combine(NOISY, [*(answers[i] for i, _ in parts), uncond])[0])
+        results.append(combined(cfg, [*(answers[i] for i, _ in parts), uncond]))
     expected = torch.tensor(record["result"], dtype=torch.float64)
     assert torch.allclose(torch.stack(results).flatten(), expected, rtol=0, atol=1e-9)
 
@@ -39,11 +57,11 @@ def test_combines_as_the_peer_does(record):
 @pytest.mark.parametrize("record", EXTRAS["stack_conds"], ids=str)
 def test_shorter_parts_repeat_their_last_vector(record):
     parts = [
-        Conditioning(((1, ""),), (torch.tensor([[100.0 * i + 2 * r, 100.0 * i + 2 * r + 1] for r in range(length)]),))
+        said((1, torch.tensor([[100.0 * i + 2 * r, 100.0 * i + 2 * r + 1] for r in range(length)])))
         for i, length in enumerate(record["lengths"])
     ]
-    rows = CFGDenoiser(parts, conditioning(0), Strength(scale=1 / len(parts))).rows(NOISY)
-    stacked = torch.stack([row.context for row in rows[: len(parts)]])
+    rows = guidance(*parts, scale=1 / len(parts)).rows(NOISY)
+    stacked = torch.stack([row.encoded.tokens for row in rows[: len(parts)]])
     assert list(stacked.shape) == record["result_shape"] and stacked.flatten().tolist() == record["result"]
 
 
@@ -62,45 +80,42 @@ def test_every_scale_is_linear_guidance(scale):
     cfg = guidance(scale=scale)
     cond, uncond = torch.full((1, 2, 2), 2.0), torch.full((1, 2, 2), 0.5)
     answers = [cond, uncond][: len(cfg.rows(NOISY))]
-    assert torch.allclose(cfg.combine(NOISY, answers)[0], uncond + scale * (cond - uncond))
+    assert torch.allclose(combined(cfg, answers), uncond + scale * (cond - uncond))
 
 
 def test_negative_guidance_minimum_sigma_leaves_out_every_other_call_below_it():
     cfg = guidance(scale=7.0, s_min_uncond=5.0)
     counts = []
     for sigma in (9.0, 9.0, 3.0, 3.0, 3.0, 3.0):
-        rows = cfg.rows(Noisy(NOISY.x, sigma, 0))
-        counts.append(len(rows))
-        cfg.combine(NOISY, [NOISY.x] * len(rows))
+        noisy = Noisy(NOISY.x, sigma, 0)
+        counts.append(len(cfg.rows(noisy)))
+        combined(cfg, [NOISY.x] * counts[-1], noisy)
     assert counts == [2, 2, 2, 1, 2, 1]
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("prediction", PARAMETRISATIONS)
 def test_full_rescale_restores_the_conditional_contrast(prediction):
     torch.manual_seed(0)
-    noisy = Noisy(torch.randn(4, 8, 8), 2.0, 0)
+    noisy, network = Noisy(torch.randn(4, 8, 8), 2.0, 0), PARAMETRISATIONS[prediction](NoiseTable.from_betas())
     cond, uncond = torch.randn(4, 8, 8), torch.randn(4, 8, 8)
-    cfg = guidance(scale=9.0, rescale=1.0, prediction=prediction)
-    rescaled = cfg.combine(noisy, [cond, uncond])[0]
-    assert torch.allclose(cfg._predicted(noisy, rescaled).std(), cfg._predicted(noisy, cond).std(), rtol=1e-4)
-    assert torch.allclose(cfg._from_predicted(noisy, cfg._predicted(noisy, cond)), cond, atol=1e-5)
+    rescaled = combined(guidance(scale=9.0, rescale=1.0, parametrisation=network), [cond, uncond], noisy)
+    contrasts = [float(network.predicted(noisy.x, latent, noisy.sigma).std()) for latent in (rescaled, cond)]
+    assert contrasts[0] == pytest.approx(contrasts[1], rel=1e-4)
 
 
 def test_timelines_change_the_context_at_the_call():
-    contexts = (torch.zeros(2, 3), torch.ones(2, 3))
-    cfg = CFGDenoiser([Conditioning(((2, "a"), (5, "b")), contexts)], conditioning(0), Strength(scale=2.0))
+    cfg = guidance(said((2, torch.zeros(2, 3)), (5, torch.ones(2, 3))), scale=2.0)
     seen = []
     for _ in range(5):
-        rows = cfg.rows(NOISY)
-        seen.append(float(rows[0].context[0, 0]))
-        cfg.combine(NOISY, [NOISY.x, NOISY.x])
+        seen.append(float(cfg.rows(NOISY)[0].encoded.tokens[0, 0]))
+        combined(cfg, [NOISY.x, NOISY.x])
     assert seen == [0, 0, 0, 1, 1]
 
 
 def test_blend_keeps_the_original_outside_the_mask():
     original, mask = torch.zeros(1, 2, 2), torch.tensor([[[1.0, 0.0], [0.5, 0.0]]])
-    cfg = CFGDenoiser([conditioning(1)], conditioning(0), Strength(scale=1.0), hooks=[Blend(original, mask)])
-    assert cfg.combine(NOISY, [torch.full((1, 2, 2), 4.0)])[0].tolist() == [[[4.0, 0.0], [2.0, 0.0]]]
+    cfg = guidance(scale=1.0, hooks=[Blend(original, mask)])
+    assert combined(cfg, [torch.full((1, 2, 2), 4.0)]).tolist() == [[[4.0, 0.0], [2.0, 0.0]]]
 
 
 def test_guided_yields_rows_and_returns_the_latent():
@@ -116,5 +131,20 @@ def test_guided_yields_rows_and_returns_the_latent():
     with pytest.raises(StopIteration) as end:
         while True:
             assert all(isinstance(row, Row) for row in rows)
-            rows = program.send([torch.zeros(1, 2, 2)])
+            rows = program.send([Answer(torch.zeros(1, 2, 2))])
     assert heard == [0, 1, 2] and torch.equal(end.value.value, torch.full((1, 2, 2), 0.125))
+
+
+def test_a_hook_that_raises_stop_iteration_does_not_end_the_sampling():
+    class Careless(Hook):
+        def denoised(self, noisy, denoised):
+            return next(iter(()))
+
+    def endless(x):
+        while True:
+            x = yield Noisy(x, 1.0, 0)
+
+    program = guided(endless(torch.ones(1, 2, 2)), guidance(scale=1.0, hooks=[Careless()]), lambda noisy, denoised: None)
+    next(program)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        program.send([Answer(torch.zeros(1, 2, 2))])

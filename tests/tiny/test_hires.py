@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from backend.messages import Done, Failed, Picture, Progress, Run, UpscalerFile
+from backend.prompt.grammar import Wording
 from backend.request.request import FIELDS, Request
 from backend.sampling.noise_table import NoiseTable
 from backend.worker.draw.hires_target import LATENT_MODES, Target
@@ -37,7 +38,7 @@ def drawn(house, *requests: Request, policy: str = "solo") -> Studio:
 @pytest.mark.parametrize("record", TARGETS, ids=lambda r: "{width}x{height} to {hr_resize_x}x{hr_resize_y}".format(**r))
 def test_target_golden(record):
     fields = {name: record[name] for name in ("width", "height", "hr_scale", "hr_resize_x", "hr_resize_y")}
-    target = Target.of(Request(enable_hr=True, **fields))
+    target = Target.of(Request(enable_hr=True, **fields), 8)
     assert [target.width, target.height] == record["upscale_to"]
     assert [target.cut_x, target.cut_y] == record["truncate_latent"]
     top, bottom, left, right = record["latent_crop_y0_y1_x0_x1"]
@@ -67,11 +68,11 @@ def test_the_second_pass_makes_the_steps_asked_for(house, changes, calls):
 
 def test_the_second_pass_has_prompts_and_guidance_of_its_own():
     planned = plan(HIRES.replace(prompt="[a:b:1.5]", hr_prompt="", negative_prompt="n", hr_negative_prompt="m", steps=10, hr_cfg=3.0), MODEL)
-    assert planned.first.parts[0].schedule == ((10, "a"),)
-    assert planned.second.parts[0].schedule == ((5, "a"), (10, "b"))
-    assert (planned.first.negative.schedule[0][1], planned.second.negative.schedule[0][1]) == ("n", "m")
+    assert planned.first.parts[0].timeline == ((10, Wording("a")),)
+    assert planned.second.parts[0].timeline == ((5, Wording("a")), (10, Wording("b")))
+    assert (planned.first.negative.timeline[0][1].text, planned.second.negative.timeline[0][1].text) == ("n", "m")
     assert (planned.first.scale, planned.second.scale) == (5.0, 3.0)
-    assert plan(HIRES.replace(hr_prompt="dog"), MODEL).second.parts[0].schedule[0][1] == "dog"
+    assert plan(HIRES.replace(hr_prompt="dog"), MODEL).second.parts[0].timeline[0][1].text == "dog"
 
 
 @pytest.mark.parametrize("record", [r for r in EXTRAS["img2img_steps"] if r["steps_argument"]], ids=str)

@@ -8,17 +8,17 @@ import torch
 from diffusers import DiffusionPipeline, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline
 
 from backend.catalog.checkpoints import Catalog
-from backend.prompt.chunks import chunk
 from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan
-from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText
+from backend.worker.draw.work_items import EncodeText
 from backend.worker.engine.compose import canvas_of
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
+from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
 from training.drawing import draw as drawn
 from training.scenes import Scene, Thing
@@ -33,21 +33,21 @@ def demo() -> Model:
 
 
 def encoded(model: Model, text: str) -> torch.Tensor:
-    return model.encode_text(chunk(text, model.tokenizer))[0]
+    return model.encode_text(text).tokens
 
 
 def easels(model: Model, request: Request, source: Source | None) -> torch.Tensor:
     """The latent that Easel would decode."""
     canvas = canvas_of(request, model, source)
-    program = draw(plan(request, model.schedule), canvas, lambda noisy, denoised: None, source)
+    program = draw(plan(request, model.parametrisation.table), canvas, lambda noisy, denoised: None, source)
     work = program.send(None)
     while not isinstance(work, DecodeLatent):
         if isinstance(work, EncodeText):
-            work = program.send([encoded(model, text) for text in work.texts])
+            work = program.send([work.model.encode_text(text, settings) for text, settings in work.texts])
         elif isinstance(work, EncodePicture):
             work = program.send(model.encode(work.pixels[None])[0])
         else:
-            work = program.send(denoise(model, work))
+            work = program.send(denoise(work))
     return work.latent
 
 
@@ -56,7 +56,7 @@ def pipeline_of(kind: type[DiffusionPipeline], model: Model) -> DiffusionPipelin
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", steps_offset=1)
     pipeline = kind(
-        vae=model.vae, text_encoder=model.text_encoder, tokenizer=None, unet=model.unet, scheduler=scheduler,
+        vae=model.vae, text_encoder=model.text_encoders[0], tokenizer=None, unet=model.denoiser, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

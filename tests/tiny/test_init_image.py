@@ -154,7 +154,7 @@ def test_fill_takes_the_colours_around():
 
 
 def test_nothing_to_start_from_is_no_source():
-    assert Source.prepare(BASE, {}) is None
+    assert Source.prepare(BASE, {}, 8) is None
 
 
 def test_inpainting_equals_the_peers_blend():

@@ -50,7 +50,7 @@ def diffusers_own(model: Model, source: Source, strength: float) -> torch.Tensor
     pipeline = pipeline_of(StableDiffusionInpaintPipeline, model)
     latent = model.encode(source.pixels[None])
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(HALF.seed))
-    cells = torch.from_numpy(source.latent_mask)
+    cells = torch.from_numpy(source.latent_mask(8))
 
     pipeline.scheduler.set_timesteps(STEPS)
     first = noise + latent / pipeline.scheduler.init_noise_sigma
@@ -75,10 +75,10 @@ def diffusers_own(model: Model, source: Source, strength: float) -> torch.Tensor
 def test_inpainting_equals_diffusers(models: dict[int, Model], channels: int, strength: float) -> None:
     model, request = models[channels], HALF.replace(denoising_strength=strength)
     assert model.sees_masks == (channels == 9)
-    source = Source.prepare(request, {INIT: png(picture(64, 64)), MASK: png(marked())})
+    source = Source.prepare(request, {INIT: png(picture(64, 64)), MASK: png(marked())}, 8)
     ours = easels(model, request, source)
     steps = int(min(strength, 0.999) * STEPS) + 1
     theirs = diffusers_own(model, source, min((steps + 0.5) / STEPS, 1.0))
     assert (ours - theirs).abs().max() < 1e-4
-    outside = torch.from_numpy(source.latent_mask) == 0
+    outside = torch.from_numpy(source.latent_mask(8)) == 0
     assert torch.allclose(ours[:, outside], model.encode(np.asarray(source.pixels)[None])[0][:, outside], atol=1e-6)

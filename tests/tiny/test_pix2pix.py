@@ -11,11 +11,15 @@ from PIL import Image
 from backend.catalog.checkpoints import Catalog
 from backend.messages import Done, Failed, Picture, Run
 from backend.request.request import Request
+from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Epsilon
 from backend.sampling.protocol import Noisy
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
-from backend.worker.guidance.cfg_denoiser import Conditioning, Strength
+from backend.worker.guidance.cfg_denoiser import Conditioning, Said, Strength
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
+from backend.worker.guidance.row import Answer
+from backend.worker.models.encoded import Encoded
 from backend.worker.models.memory import Memory
 from tests.tiny.ldm import save_single, tiny
 from tests.tiny.test_engine import BASE, Studio
@@ -62,11 +66,13 @@ def test_editing_equals_diffusers(house, words, picture_scale):
 
 
 def conditioning(value: float, weight: float = 1.0) -> Conditioning:
-    return Conditioning(((20, "text"),), (torch.full((2, 3), value),), weight)
+    return Conditioning(((20, Said(Encoded(torch.full((2, 3), value)))),), weight)
 
 
 def guide(*parts: Conditioning, words: float = 7.5, scale: float = 1.5, **more) -> Pix2PixDenoiser:
-    return Pix2PixDenoiser(parts or [conditioning(1)], conditioning(0), Strength(scale=words, **more), picture=torch.ones(4, 2, 2), picture_scale=scale)
+    network = Epsilon(NoiseTable.from_betas())
+    return Pix2PixDenoiser(None, network, parts or [conditioning(1)], conditioning(0), Strength(scale=words, **more),
+                           picture=torch.ones(4, 2, 2), picture_scale=scale)
 
 
 @pytest.mark.parametrize("words, scale, rows", [(7.5, 1.5, 3), (7.5, 1.0, 2), (1.5, 1.5, 2), (1.0, 1.0, 1), (1.0, 1.5, 3), (0.0, 0.0, 2)])
@@ -81,8 +87,8 @@ def test_combination_is_equation_3_with_and_parts(words, scale, keep):
     cfg = guide(conditioning(1, 0.5), conditioning(2, 0.5), words=words, scale=scale, keep_uncond=keep)
     kinds = {(1.0, 1.0): 3.0, (2.0, 1.0): 5.0, (0.0, 1.0): -2.0, (0.0, 0.0): 11.0}       # (words, picture) -> answer
     rows = cfg.rows(X)
-    answers = [torch.full((4, 2, 2), kinds[row.context[0, 0].item(), row.channels.mean().item()]) for row in rows]
-    denoised, uncond = cfg.combine(X, answers)
+    answers = [Answer(torch.full((4, 2, 2), kinds[row.encoded.tokens[0, 0].item(), row.channels.mean().item()])) for row in rows]
+    denoised, uncond = cfg.combine(X, rows, answers)
     expected = 11 + scale * (-2 - 11) + words * (0.5 * (3 + 2) + 0.5 * (5 + 2))
     assert torch.allclose(denoised, torch.tensor(expected)), (denoised, expected)
     assert not keep or uncond.mean() == 11

@@ -93,10 +93,10 @@ def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
     begun, over = threading.Event(), threading.Event()
     original = engines.denoise
 
-    def denoise(model, rows):
+    def denoise(rows):
         begun.set()
         assert over.wait(PATIENCE)
-        return original(model, rows)
+        return original(rows)
 
     monkeypatch.setattr(engines, "denoise", denoise)
     engine = engines.Engine(Memory(place("cpu", exact=True)), "packed", [].append)

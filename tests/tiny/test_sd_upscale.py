@@ -35,7 +35,7 @@ def test_a_single_tile_is_img2img_of_the_enlarged_picture(house):
 
 def test_tiles_share_calls_and_all_are_counted(house, monkeypatch):
     counts, original = [], engines.denoise
-    monkeypatch.setattr(engines, "denoise", lambda model, rows: counts.append(len(rows)) or original(model, rows))
+    monkeypatch.setattr(engines, "denoise", lambda rows: counts.append(len(rows)) or original(rows))
     studio = drawn(house, UP.replace(prompt="a cat"), {INIT: picture(72, 40)})       # 144 x 80: 3 x 2 tiles
     assert counts == [12] * 3
     calls = [(e.step, e.steps) for e in studio.of(Progress)]

@@ -13,6 +13,7 @@ from backend.catalog.checkpoints import Catalog
 from backend.messages import Picture
 from backend.settings import HOME
 from backend.worker.device import place
+from backend.worker.models.encoded import Encoded
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from tests.tiny.test_engine import BASE, Studio, house
@@ -33,9 +34,9 @@ def test_rolling_the_input_rolls_the_output(house):
     model = house[0].get(house[1]["first"])
     x, context = torch.randn(1, 4, 8, 8), torch.randn(1, 77, 32)
     pixels = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8)
-    with seamless(model.unet), seamless(model.vae):
+    with seamless(model.denoiser), seamless(model.vae):
         for run, given, step in (
-            (lambda x: model.predict(x, torch.tensor([500.0]), context), x, 2),
+            (lambda x: model.predict(x, torch.tensor([500.0]), Encoded(context)), x, 2),
             (lambda x: torch.from_numpy(model.decode(x)).permute(0, 3, 1, 2).float(), x, 8),
             (lambda x: model.encode(x.permute(0, 2, 3, 1).numpy()), torch.from_numpy(pixels).permute(0, 3, 1, 2), 1),
         ):
@@ -47,11 +48,11 @@ def test_rolling_the_input_rolls_the_output(house):
 @torch.inference_mode()
 def test_leaving_restores_everything(house):
     model = house[0].get(house[1]["first"])
-    before = list(padding(model.vae)), list(padding(model.unet)), model.decode(torch.ones(1, 4, 8, 8)).tobytes()
-    with pytest.raises(ZeroDivisionError), seamless(model.vae), seamless(model.unet):
-        assert list(padding(model.vae)) != before[0] and list(padding(model.unet)) != before[1]
+    before = list(padding(model.vae)), list(padding(model.denoiser)), model.decode(torch.ones(1, 4, 8, 8)).tobytes()
+    with pytest.raises(ZeroDivisionError), seamless(model.vae), seamless(model.denoiser):
+        assert list(padding(model.vae)) != before[0] and list(padding(model.denoiser)) != before[1]
         _ = 1 / 0
-    assert (list(padding(model.vae)), list(padding(model.unet)), model.decode(torch.ones(1, 4, 8, 8)).tobytes()) == before
+    assert (list(padding(model.vae)), list(padding(model.denoiser)), model.decode(torch.ones(1, 4, 8, 8)).tobytes()) == before
 
 
 @pytest.mark.parametrize("policy", ["solo", "packed"])

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from backend.request.request import Request
-from backend.worker.models.base import LATENT_SCALE as CELL
 
 # Label -> mode and antialias of torch's interpolate.
 LATENT_MODES: dict[str, tuple[str, bool]] = {
@@ -24,34 +23,38 @@ LATENT_MODES: dict[str, tuple[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`width` x `height` pixels to scale to, of which `cut_x` and `cut_y` latent cells are cut off afterwards."""
+    """`width` x `height` pixels to scale to, of which `cut_x` and `cut_y` latent cells are cut off afterwards.
+
+    `cell`: pixels per latent cell.
+    """
 
     width: int
     height: int
+    cell: int
     cut_x: int = 0
     cut_y: int = 0
 
     @classmethod
-    def of(cls, request: Request) -> Target:
+    def of(cls, request: Request, cell: int) -> Target:
         """By factor; or to a size, of which one side may be 0; two sides of other proportions cut what stands over."""
         x, y = request.hr_resize_x, request.hr_resize_y
         width, height = request.width, request.height
         if not x and not y:
-            return cls(int(width * request.hr_scale), int(height * request.hr_scale))
+            return cls(int(width * request.hr_scale), int(height * request.hr_scale), cell)
         if not y:
-            return cls(x, x * height // width)
+            return cls(x, x * height // width, cell)
         if not x:
-            return cls(y * width // height, y)
+            return cls(y * width // height, y, cell)
         if width / height < x / y:
-            scaled = cls(x, x * height // width)
+            scaled = x, x * height // width
         else:
-            scaled = cls(y * width // height, y)
-        return cls(scaled.width, scaled.height, (scaled.width - x) // CELL, (scaled.height - y) // CELL)
+            scaled = y * width // height, y
+        return cls(*scaled, cell, (scaled[0] - x) // cell, (scaled[1] - y) // cell)
 
     def latent(self, latent: Tensor, upscaler: str) -> Tensor:
         """The latent (C, h, w) scaled by one of LATENT_MODES and cut."""
         mode, antialias = LATENT_MODES[upscaler]
-        size = (self.height // CELL, self.width // CELL)
+        size = (self.height // self.cell, self.width // self.cell)
         scaled = interpolate(latent[None], size=size, mode=mode, antialias=antialias)[0]
         (top, bottom), (left, right) = _kept(size[0], self.cut_y), _kept(size[1], self.cut_x)
         return scaled[:, top:bottom, left:right]
@@ -59,13 +62,13 @@ class Target:
     @property
     def whole(self) -> tuple[int, int]:
         """Width and height in whole cells, in pixels, before anything is cut."""
-        return self.width // CELL * CELL, self.height // CELL * CELL
+        return self.width // self.cell * self.cell, self.height // self.cell * self.cell
 
     def cut(self, pixels: np.ndarray) -> np.ndarray:
         """Scaled pixels (H, W, 3) without what stands over, in whole cells."""
-        height, width = pixels.shape[:2]
-        (top, bottom), (left, right) = _kept(height // CELL, self.cut_y), _kept(width // CELL, self.cut_x)
-        return pixels[top * CELL : bottom * CELL, left * CELL : right * CELL]
+        cell, (height, width) = self.cell, pixels.shape[:2]
+        (top, bottom), (left, right) = _kept(height // cell, self.cut_y), _kept(width // cell, self.cut_x)
+        return pixels[top * cell : bottom * cell, left * cell : right * cell]
 
 
 def _kept(cells: int, cut: int) -> tuple[int, int]:

@@ -18,8 +18,7 @@ from PIL import Image, ImageFilter, ImageOps
 from backend.request.output_size import Margins, upscales
 from backend.request.request import Request
 from backend.worker.draw.outpaint import grown, grown_mask, padded
-from backend.worker.models.base import GREY
-from backend.worker.models.base import LATENT_SCALE as CELL
+from backend.worker.models.vae import GREY
 from backend.worker.pixels import Pixels
 
 FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
@@ -77,8 +76,11 @@ class Source:
     given: bool = True
 
     @classmethod
-    def prepare(cls, request: Request, files: Mapping[str, bytes]) -> Self | None:
-        """The source of a request from its PNG files by id; None when it starts from nothing."""
+    def prepare(cls, request: Request, files: Mapping[str, bytes], cell: int) -> Self | None:
+        """The source of a request from its PNG files by id; None when it starts from nothing.
+
+        `cell`: pixels per latent cell of the model that draws.
+        """
         if not request.init_image:
             return None
         picture = Image.open(io.BytesIO(files[request.init_image])).convert("RGB")
@@ -88,19 +90,18 @@ class Source:
         if margins := Margins.of(request):
             picture = grown(picture, margins)
         if mask is None:
-            source = cls(_working_size(request, picture))
+            source = cls(_working_size(request, picture, cell))
         elif request.inpaint_area == "Only masked":
             source = cls._part(request, picture, mask)
         elif margins:
             source = cls._grown(request, picture, mask)
         else:
-            source = cls._whole(request, picture, mask)
+            source = cls._whole(request, _working_size(request, picture, cell), picture, mask)
         colours = source.pixels if request.color_correction else None
         return replace(source, colours=colours, soft=request.soft_inpainting)
 
     @classmethod
-    def _whole(cls, request: Request, picture: Image.Image, mask: Image.Image) -> Self:
-        pixels = _working_size(request, picture)
+    def _whole(cls, request: Request, pixels: Pixels, picture: Image.Image, mask: Image.Image) -> Self:
         height, width = pixels.shape[:2]
         mask = fitted(mask, width, height, _pixel_mode(request))
         shown = fitted(picture, request.width, request.height, _pixel_mode(request))
@@ -127,13 +128,14 @@ class Source:
         """Whether all of the picture is drawn."""
         return self.frame is None or self.frame.box is None
 
-    @property
-    def latent_mask(self) -> NDArray[np.float32] | None:
-        """(H/8, W/8), 1 where cells are drawn anew and 0 where they stay; between them only in soft inpainting."""
-        if self.mask is None:
-            return None
+    def latent_mask(self, cell: int) -> NDArray[np.float32]:
+        """(H / cell, W / cell), 1 where cells are drawn anew, 0 where they stay; between them only in soft inpainting.
+
+        Only for a source with a mask.
+        """
+        assert self.mask is not None
         height, width = self.mask.shape
-        small = Image.fromarray(self.mask).resize((width // CELL, height // CELL), Image.Resampling.BICUBIC)
+        small = Image.fromarray(self.mask).resize((width // cell, height // cell), Image.Resampling.BICUBIC)
         levels = np.asarray(small, dtype=np.float32) / 255
         return levels if self.soft else np.around(levels)
 
@@ -241,10 +243,10 @@ def _pixel_mode(request: Request) -> str:
     return "Just resize" if "latent" in request.resize_mode else request.resize_mode
 
 
-def _working_size(request: Request, picture: Image.Image) -> Pixels:
+def _working_size(request: Request, picture: Image.Image, cell: int) -> Pixels:
     """What is encoded: the size asked for, or with the latent mode the picture's own, in whole cells."""
     if "latent" in request.resize_mode:
-        size = (max(side // CELL, 1) * CELL for side in picture.size)
+        size = (max(side // cell, 1) * cell for side in picture.size)
         return np.asarray(fitted(picture, *size, "Just resize"))
     return np.asarray(fitted(picture, request.width, request.height, request.resize_mode))
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.plan import Pass, Plan
-from backend.worker.draw.work_items import Canvas, EncodePicture
-from backend.worker.guidance.cfg_denoiser import Hook
-from backend.worker.guidance.mask_hooks import Blend, Shown, SoftBlend
+from backend.worker.draw.work_items import Canvas
+from backend.worker.guidance.hooks import Hook, Shown
+from backend.worker.guidance.mask_hooks import Blend, SoftBlend
+from backend.worker.models.codec import EncodePicture
+from backend.worker.models.vae import GREY
 
 
 @dataclass(slots=True)
@@ -30,6 +33,20 @@ class Start:
         return self.blend.kept(latent) if self.blend else latent
 
 
+def from_noise(path: Pass, canvas: Canvas, noise: Tensor) -> Generator[EncodePicture, Tensor, Start]:
+    """txt2img: noise at the first level."""
+    return Start(path.sampler.initial(noise, path.noise_sigma), (yield from shown_nothing(canvas)))
+
+
+def shown_nothing(canvas: Canvas) -> Generator[EncodePicture, Tensor, list[Hook]]:
+    """What shows an inpainting network that all is to be painted: a mask of ones over grey. Others need no hook."""
+    if not canvas.model.sees_masks:
+        return []
+    grey = np.full((*canvas.size, 3), GREY, np.float32)
+    hidden = yield EncodePicture(grey, tiling=canvas.tiling)
+    return [Shown(torch.cat([torch.ones_like(hidden[:1]), hidden]))]
+
+
 def from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> Generator[EncodePicture, Tensor, Start]:
     """The picture's latent raised to the first noise level (SDEdit, Meng et al. 2022), what is masked as asked for.
 
@@ -37,11 +54,13 @@ def from_picture(plan: Plan, canvas: Canvas, noise: Tensor, source: Source) -> G
     """
     request = plan.request
     latent = _resized((yield EncodePicture(source.pixels, kept=source.given, tiling=canvas.tiling)), canvas.shape)
-    start = Start(noise, picture=latent if canvas.sees_pictures else None)
-    if source.latent_mask is not None:
+    start = Start(noise, picture=latent if canvas.model.sees_pictures else None)
+    if source.mask is None:
+        start.hooks = yield from shown_nothing(canvas)
+    else:
         latent = yield from _masked(plan, canvas, noise, source, latent, start)
     x = noise * request.initial_noise_multiplier
-    if canvas.sees_pictures and request.denoising_strength == 1:
+    if canvas.model.sees_pictures and request.denoising_strength == 1:
         start.x = plan.first.sampler.initial(x, plan.first.noise_sigma)
     else:
         start.x = noised(plan.first, latent, x, request.extra_noise)
@@ -53,7 +72,7 @@ def _masked(
 ) -> Generator[EncodePicture, Tensor, Tensor]:
     """The latent with its masked content; `start` gets what holds the mask."""
     request = plan.request
-    mask = _resized(torch.from_numpy(source.latent_mask).to(latent)[None], canvas.shape)        # (1, h, w)
+    mask = _resized(torch.from_numpy(source.latent_mask(canvas.cell)).to(latent)[None], canvas.shape)        # (1, h, w)
     if request.masked_content == "latent noise":
         latent = torch.lerp(latent, noise, mask)
     elif request.masked_content == "latent nothing":
@@ -61,7 +80,7 @@ def _masked(
     soft = request.soft_inpainting
     start.blend = SoftBlend(latent, mask, plan.first.sigmas.tolist()) if soft else Blend(latent, mask)
     start.hooks.append(start.blend)
-    if canvas.sees_masks:
+    if canvas.model.sees_masks:
         hidden = _resized((yield EncodePicture(source.hidden, kept=source.given, tiling=canvas.tiling)), canvas.shape)
         start.hooks.append(Shown(torch.cat([mask.round(), hidden])))
     return latent

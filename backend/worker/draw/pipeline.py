@@ -15,17 +15,21 @@ from torch import Tensor
 
 from backend.request.request import Request
 from backend.sampling.noise import ImageNoise
+from backend.sampling.parametrisation import Consistency
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
-from backend.worker.draw.initial_latent import Start, from_picture, noised
-from backend.worker.draw.plan import Part, Pass, Plan
-from backend.worker.draw.work_items import Canvas, DecodeLatent, Drawing, EncodePicture, EncodeText, Work
-from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Row, Strength, guided
+from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
+from backend.worker.draw.plan import Pass, Plan
+from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, Work
+from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.hook_table import hooks_for
+from backend.worker.guidance.hooks import Seamless
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
-from backend.worker.models.seamless import Seamless
+from backend.worker.guidance.row import Answer, Row
+from backend.worker.models.codec import DecodeLatent, EncodePicture
+from backend.worker.models.encoded import Encoded
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
@@ -33,64 +37,82 @@ OnStep = Callable[[Noisy, Tensor], None]
 
 def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None) -> Drawing:
     """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one."""
-    encoded = dict(zip(plan.texts, (yield EncodeText(plan.texts)), strict=True))
-    noise = _image_noise(plan.request, canvas)
-    if source:
-        start = yield from from_picture(plan, canvas, noise.initial(), source)
-    else:
-        start = Start(plan.first.sampler.initial(noise.initial(), plan.first.noise_sigma))
-    guide = _Guide(plan.request, canvas, encoded, on_step)
-    latent = start.kept((yield from _sampled(plan.first, start, noise, guide)))
-    if plan.request.enable_hr:
-        latent = yield from _enlarged(plan.request, canvas, latent)
+    request = plan.request
+    texts = yield from _conditioned(request, plan.first, canvas)
+    noise = _image_noise(request, canvas)
+    unit = noise.initial()
+    start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
+    denoiser = _denoiser(request, plan.first, canvas, start, texts)
+    latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
+    if request.enable_hr:
+        latent = yield from _enlarged(request, canvas, latent)
     if plan.second:
-        noise = _image_noise(plan.request, replace(canvas, shape=tuple(latent.shape)))
-        start = Start(noised(plan.second, latent, noise.initial(), plan.request.extra_noise))
-        latent = yield from _sampled(plan.second, start, noise, guide)
+        latent = yield from _second_pass(plan, replace(canvas, shape=tuple(latent.shape)), on_step, latent)
     pixels = yield DecodeLatent(latent, canvas.tiling)
     return source.finished(pixels) if source else pixels
 
 
+def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:
+    """Hires fix: the enlarged latent noised and sampled again."""
+    texts = yield from _conditioned(plan.request, plan.second, canvas)
+    noise = _image_noise(plan.request, canvas)
+    x = noised(plan.second, latent, noise.initial(), plan.request.extra_noise)
+    start = Start(x, (yield from shown_nothing(canvas)))
+    denoiser = _denoiser(plan.request, plan.second, canvas, start, texts)
+    return (yield from _sampled(plan.second, x, noise, denoiser, on_step))
+
+
 @dataclass(frozen=True, slots=True)
-class _Guide:
-    """What guides every pass of a picture."""
+class _Texts:
+    """The prompts of a pass, encoded."""
 
-    request: Request
-    canvas: Canvas
-    encoded: dict[str, Tensor]
-    on_step: OnStep
+    parts: tuple[Conditioning, ...]
+    negative: Conditioning
 
-    def denoiser(self, path: Pass, start: Start) -> CFGDenoiser:
-        strength = Strength(
+
+def _conditioned(request: Request, path: Pass, canvas: Canvas) -> Generator[EncodeText, Sequence[Encoded], _Texts]:
+    read = {role: canvas.model.text_settings(request, role, canvas.size) for role in (COND, UNCOND)}
+    parts = [*((COND, part) for part in path.parts), (UNCOND, path.negative)]
+    asked = dict.fromkeys((wording.text, read[role]) for role, part in parts for _, wording in part.timeline)
+    encoded = dict(zip(asked, (yield EncodeText(canvas.model, tuple(asked))), strict=True))
+    *made, negative = (
+        Conditioning(tuple((end, Said(encoded[text.text, read[role]])) for end, text in part.timeline), part.weight)
+        for role, part in parts)
+    return _Texts(tuple(made), negative)
+
+
+def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts: _Texts) -> CFGDenoiser:
+    """What guides a pass."""
+    own = canvas.model.parametrisation
+    found: dict[str, Any] = {
+        "model": canvas.model,
+        "parametrisation": Consistency.of(own) if path.sampler.lcm else own,
+        "parts": texts.parts,
+        "negative": texts.negative,
+        "hooks": [*start.hooks, *([Seamless()] if canvas.tiling else []), *hooks_for(request)],
+        "strength": Strength(
             scale=path.scale,
-            rescale=self.request.cfg_rescale,
-            s_min_uncond=self.request.s_min_uncond,
+            rescale=request.cfg_rescale,
+            s_min_uncond=request.s_min_uncond,
             keep_uncond=path.sampler.needs_uncond,
-            prediction=self.canvas.prediction,
-        )
-        parts, negative = [self._conditioning(part) for part in path.parts], self._conditioning(path.negative)
-        hooks = [*start.hooks, *([Seamless()] if self.canvas.tiling else []), *hooks_for(self.request)]
-        if start.picture is None:
-            return CFGDenoiser(parts, negative, strength, hooks)
-        return Pix2PixDenoiser(parts, negative, strength, hooks, picture=start.picture,
-                            picture_scale=self.request.image_cfg_scale)
-
-    def _conditioning(self, part: Part) -> Conditioning:
-        return Conditioning(part.schedule, tuple(self.encoded[text] for _, text in part.schedule), part.weight)
+        ),
+    }
+    if start.picture is None:
+        return CFGDenoiser(**found)
+    return Pix2PixDenoiser(**found, picture=start.picture, picture_scale=request.image_cfg_scale)
 
 
 def _sampled(
-    path: Pass, start: Start, noise: ImageNoise, guide: _Guide
-) -> Generator[list[Row], Sequence[Tensor], Tensor]:
+    path: Pass, x: Tensor, noise: ImageNoise, denoiser: CFGDenoiser, on_step: OnStep
+) -> Generator[list[Row], Sequence[Answer], Tensor]:
     """The latent at the end of one way down the noise levels."""
     draws = noise.brownian(*path.noise_range) if path.sampler.brownian else noise
-    sampler = path.sampler.start(start.x, path.sigmas, draws, **path.options)
-    return (yield from guided(sampler, guide.denoiser(path, start), guide.on_step))
+    return (yield from guided(path.sampler.start(x, path.sigmas, draws, **path.options), denoiser, on_step))
 
 
 def _enlarged(request: Request, canvas: Canvas, latent: Tensor) -> Generator[Work, Any, Tensor]:
     """The first pass's latent at the second's size, directly or by way of its pixels."""
-    target = Target.of(request)
+    target = Target.of(request, canvas.cell)
     if request.hr_upscaler in LATENT_MODES:
         return target.latent(latent, request.hr_upscaler)
     pixels = yield DecodeLatent(latent, canvas.tiling)
@@ -107,4 +129,4 @@ def _image_noise(request: Request, canvas: Canvas) -> ImageNoise:
         ensd=request.ensd,
         source=request.seed_source,
     )
-    return ImageNoise(spec, canvas.shape, device=canvas.device)
+    return ImageNoise(spec, canvas.shape, cell=canvas.cell, device=canvas.model.device)

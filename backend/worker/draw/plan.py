@@ -1,7 +1,8 @@
-"""HOW: a request and a loaded model's noise schedule become a plan. Pure: no tensors, no device, no files."""
+"""HOW: a request and a loaded model's noise levels become a plan. Pure: no tensors, no device, no files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import InvalidRequest
-from backend.prompt.grammar import networks, split_and
+from backend.prompt.grammar import Wording, split_and
 from backend.prompt.timeline import timeline
 from backend.request.request import Request
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
@@ -25,10 +26,10 @@ from backend.sampling.schedules import (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A prompt part: its weight under AND and its text over the denoiser's calls."""
+class PromptPart:
+    """A part of a prompt: its weight under AND, and its wording up to each of these steps."""
 
-    schedule: tuple[tuple[int, str], ...]
+    timeline: tuple[tuple[int, Wording], ...]
     weight: float = 1.0
 
 
@@ -41,8 +42,8 @@ class Pass:
     noise_sigma: float                   # the level to which the start is noised
     noise_range: tuple[float, float]     # lowest above 0 and highest sigma of the whole schedule
     options: dict[str, Any]              # the sampler's keyword arguments
-    parts: tuple[Part, ...]
-    negative: Part
+    parts: tuple[PromptPart, ...]
+    negative: PromptPart
     scale: float                         # of guidance
     calls: int                           # expected denoiser calls of one picture
 
@@ -59,12 +60,6 @@ class Plan:
     @property
     def passes(self) -> tuple[Pass, ...]:
         return (self.first, self.second) if self.second else (self.first,)
-
-    @property
-    def texts(self) -> list[str]:
-        """Every text that must be encoded, each once."""
-        schedules = [part.schedule for each in self.passes for part in (*each.parts, each.negative)]
-        return list(dict.fromkeys(text for schedule in schedules for _, text in schedule))
 
     @property
     def calls(self) -> int:
@@ -88,20 +83,19 @@ class _Aim:
 
 
 def plan(request: Request, model: NoiseTable) -> Plan:
-    """The plan of a request on a model with this noise schedule. Raises InvalidRequest naming the field."""
-    extra = [network for text in _prompts(request) for network in networks(text)[1]]
-    return Plan(
-        request=request,
-        first=_pass(request, model, _first(request)),
-        second=_pass(request, model, _second(request)) if request.enable_hr and request.denoising_strength else None,
-        notes=tuple(dict.fromkeys(
-            f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
-            for network in extra if network.positional)),
-    )
+    """The plan of a request on a model with these noise levels. Raises InvalidRequest naming the field."""
+    first = _pass(request, model, _first(request))
+    second = _pass(request, model, _second(request)) if request.enable_hr and request.denoising_strength else None
+    return Plan(request, first, second, _left_out([first, second] if second else [first]))
 
 
-def _prompts(request: Request) -> tuple[str, ...]:
-    return (request.prompt, request.hr_prompt) if request.enable_hr else (request.prompt,)
+def _left_out(passes: Sequence[Pass]) -> tuple[str, ...]:
+    """A note for each network that the prompts name."""
+    named = [network for each in passes for part in each.parts for _, wording in part.timeline
+             for network in wording.networks]
+    return tuple(dict.fromkeys(
+        f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
+        for network in named if network.positional))
 
 
 def _first(request: Request) -> _Aim:
@@ -147,9 +141,9 @@ def _pass(request: Request, model: NoiseTable, aim: _Aim) -> Pass:
         noise_sigma=noise_sigma,
         noise_range=(float(positive.min()), float(positive.max())),
         options=_options(request, model, aim),
-        parts=tuple(Part(_timeline(text, request, aim), weight)
-                    for text, weight in split_and(networks(aim.prompt)[0])),
-        negative=Part(_timeline(aim.negative_prompt, request, aim)),
+        parts=tuple(PromptPart(_timeline(text, request, aim, Wording.of), weight)
+                    for text, weight in split_and(aim.prompt)),
+        negative=PromptPart(_timeline(aim.negative_prompt, request, aim, Wording)),
         scale=aim.cfg_scale / row.cfg_divisor,
         calls=row.calls(aim.cut.t_enc + 1),
     )
@@ -160,10 +154,13 @@ def _span(row: SamplerRow, steps: int) -> int:
     return steps * (2 if row.second_order else 1)
 
 
-def _timeline(text: str, request: Request, aim: _Aim) -> tuple[tuple[int, str], ...]:
+def _timeline(
+    text: str, request: Request, aim: _Aim, worded: Callable[[str], Wording]
+) -> tuple[tuple[int, Wording], ...]:
     span = _span(aim.sampler, aim.steps)
     first, second = (span, None) if aim.after is None else (aim.after, span)
-    return tuple(timeline(text, first, second, old=request.old_timelines))
+    entries = timeline(text, first, second, old=request.old_timelines)
+    return tuple((end, worded(entry)) for end, entry in entries)
 
 
 def _sigmas(request: Request, model: NoiseTable, aim: _Aim) -> NDArray[np.float64]:

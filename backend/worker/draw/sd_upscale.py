@@ -16,7 +16,6 @@ from backend.worker.draw.outpaint import padded
 from backend.worker.draw.pipeline import OnStep, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
-from backend.worker.models.base import LATENT_SCALE as CELL
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.tile_blender import Box, blended, spans
 from backend.worker.pixels.upscaling import Enlarging, Expect, enlarged
@@ -35,7 +34,7 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
     request, (height, width) = plan.request, larger.shape[:2]
     most = drawn((width, height))                           # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
-    canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // CELL, tile[0] // CELL))
+    canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))
     whole = padded(larger, tile[1], tile[0])
     rows, columns = (spans(side, side, most, request.sd_upscale_overlap)
                      for side, most in zip(whole.shape[:2], reversed(tile), strict=True))
@@ -83,9 +82,10 @@ def _answered(waiting: dict[int, Work]) -> Generator[Work, Any, dict[int, Any]]:
 
 def _laid(blending: Generator[Box, Pixels, Pixels], boxes: Sequence[Box], tiles: Sequence[Pixels]) -> Pixels | None:
     """Lays drawn tiles; the whole picture when these were the last."""
-    try:
-        for box, tile in zip(boxes, tiles, strict=True):
-            blending.send(box.fitted(tile, (1.0, 1.0)))
-    except StopIteration as end:
-        return end.value
+    for box, tile in zip(boxes, tiles, strict=True):
+        fitted = box.fitted(tile, (1.0, 1.0))
+        try:
+            blending.send(fitted)
+        except StopIteration as end:
+            return end.value
     return None

@@ -7,43 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from backend.worker.guidance.cfg_denoiser import Row
+from backend.worker.guidance.row import Row
+from backend.worker.models.base import Model
+from backend.worker.models.codec import DecodeLatent, EncodePicture
+from backend.worker.models.encoded import TextSettings
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeText:
-    """Encode these texts. Answered by one (T, D) tensor each."""
+    """Encode these texts for a model, each as its settings say. Answered by one `Encoded` each."""
 
-    texts: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodePicture:
-    """Encode pixels (H, W, 3), uint8 or float of the same range. Answered by a latent (C, H/8, W/8).
-
-    `kept`: others may ask for the same pixels. `tiling`: their opposite edges are neighbours.
-    """
-
-    pixels: np.ndarray
-    kept: bool = True
-    tiling: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLatent:
-    """Decode a latent (C, h, w). Answered by RGB pixels, uint8 (H, W, 3)."""
-
-    latent: Tensor
-    tiling: bool = False
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], bool]:
-        """Latents of one kind can be decoded together."""
-        return tuple(self.latent.shape), self.tiling
+    model: Model
+    texts: Sequence[tuple[str, TextSettings]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +31,7 @@ class Finished:
 
 
 Work = EncodeText | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | list[Row]
-"""Those of `upscaling` are told there. Rows are answered by their denoised latents, in order."""
+"""Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]
 """Returns the last picture, RGB pixels, uint8 (H, W, 3)."""
@@ -62,14 +39,21 @@ Drawing = Generator[Work, Any, np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """Where a picture is drawn: latent shape (C, h, w), device, what the network predicts and what it sees besides.
+    """Where a picture is drawn: by which model, with which latent shape (C, h, w).
 
-    `sees_masks`: an inpainting network. `sees_pictures`: an edit network. `tiling`: opposite edges are neighbours.
+    `tiling`: opposite edges are neighbours.
     """
 
+    model: Model
     shape: tuple[int, int, int]
-    device: torch.device
-    prediction: str
-    sees_masks: bool = False
-    sees_pictures: bool = False
     tiling: bool = False
+
+    @property
+    def cell(self) -> int:
+        """Pixels per latent cell, in each direction."""
+        return self.model.latent_scale
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.shape[1] * self.cell, self.shape[2] * self.cell

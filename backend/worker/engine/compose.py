@@ -59,8 +59,8 @@ def _postprocessing(task: Task, index: int, request: Request) -> Program:
 
 def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall) -> Program:
     if task.source is None:
-        task.source = Source.prepare(request, task.run.pictures)
-    planned = [plan(each, model.schedule) for each in rounds.requests(request)]
+        task.source = Source.prepare(request, task.run.pictures, model.latent_scale)
+    planned = [plan(each, model.parametrisation.table) for each in rounds.requests(request)]
     first = indices[-1] - len(planned) + 1
     steps = [Round(each, first + number in indices) for number, each in enumerate(planned)]
 
@@ -98,10 +98,7 @@ def _due(steps: Sequence[Round], indices: Sequence[int]) -> deque[Due]:
 def canvas_of(request: Request, model: Model, source: Source | None) -> Canvas:
     """Where the request is drawn by this model, from this source."""
     return Canvas(
+        model=model,
         shape=model.latent_shape(request.width, request.height),
-        device=model.device,
-        prediction=model.prediction,
-        sees_masks=model.sees_masks,
-        sees_pictures=model.sees_pictures,
         tiling=request.tiling and not upscales(request) and (source is None or source.whole),
     )

@@ -13,6 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,16 @@ from backend.errors import EaselError, OutOfMemory, Problem
 from backend.messages import Cancelled, Done, Event, Failed, Hashed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.work_items import DecodeLatent, EncodePicture, EncodeText, Finished
+from backend.worker.draw.work_items import EncodeText, Finished
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.compose import compose, refuse_impossible
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
 from backend.worker.engine.row_counts import BUCKETS, RowCurve
-from backend.worker.guidance.cfg_denoiser import Row
 from backend.worker.guidance.preconditioning import denoise
+from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.base import Model
-from backend.worker.models.codec import Codec
+from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import Find, Restore
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
@@ -154,9 +155,8 @@ class Engine:
         jobs = jobs_of([program])
         match work:
             case EncodeText():
-                request = program.task.run.request
                 with self.current_work.doing("encoding", jobs):
-                    return [self.codec.text(program.model, request, text) for text in work.texts]
+                    return [self.codec.text(work.model, text, settings) for text, settings in work.texts]
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
                     latent, note = self.codec.look(program.model, work)
@@ -191,25 +191,24 @@ class Engine:
     def _pack(self) -> list[Slot]:
         """The rows of the next call: all that share the key of the program that waited longest."""
         slots = [(p, i) for p in self.programs for i, answer in enumerate(p.answers) if answer is None]
-        key = slots[0][0].key(slots[0][0].work[slots[0][1]])
-        return [(p, i) for p, i in slots if p.key(p.work[i]) == key]
+        key = _row(slots[0]).key
+        return [slot for slot in slots if _row(slot).key == key]
 
     def _call(self, slots: list[Slot]) -> None:
-        program, position = slots[0]
-        curve = self.curves.setdefault((program.model.identity, *program.key(program.work[position])), RowCurve())
+        curve = self.curves.setdefault(_row(slots[0]).key, RowCurve())
         size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
-        slots = slots[:size]
-        rows = [p.work[i] for p, i in slots]
-        padding = [rows[-1]] * (size - len(rows))
+        slots = slots[:whole([_row(slot) for slot in slots], size)]
+        rows = [_row(slot) for slot in slots]
+        padding = [replace(rows[-1], group=None)] * (size - len(rows))
         self.admission.called()
         with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
             started = time.perf_counter()
             with self.current_work.doing("denoising", jobs_of(p for p, _ in slots)):
-                answers = self._evaluated(program.model, rows + padding, curve)
-            curve.record(size, time.perf_counter() - started)
+                answers = self._evaluated(rows + padding, curve)
+            curve.record(len(rows + padding), time.perf_counter() - started)
             self._hand_back(slots, answers)
 
-    def _hand_back(self, slots: list[Slot], answers: Sequence[Tensor]) -> None:
+    def _hand_back(self, slots: list[Slot], answers: Sequence[Answer]) -> None:
         for (program, position), answer in zip(slots, answers, strict=False):
             program.answers[position] = answer
         for program in dict.fromkeys(program for program, _ in slots):
@@ -219,35 +218,44 @@ class Engine:
                 self._advance(program, program.answers)
 
     def _call_alone(self, programs: list[Program]) -> None:
-        slots = [(programs[0], i) for i in range(len(programs[0].work))]
+        program, answers = programs[0], []
         with self.current_work.doing("denoising", jobs_of(programs)):
-            answers = [denoise(programs[0].model, [programs[0].work[i]])[0] for _, i in slots]
-        self._hand_back(slots, answers)
+            for length in units(program.work):
+                answers += denoise(program.work[len(answers) : len(answers) + length])
+        self._hand_back([(program, i) for i in range(len(answers))], answers)
 
-    def _evaluated(self, model: Model, rows: list[Row], curve: RowCurve) -> list[Tensor]:
+    def _evaluated(self, rows: list[Row], curve: RowCurve) -> list[Answer]:
+        half = whole(rows, len(rows) // 2)
         try:
-            return self.memory.attempt(lambda: denoise(model, rows))
+            return self.memory.attempt(lambda: denoise(rows))
         except OutOfMemory:
-            if len(rows) == 1:
+            if half == len(rows):
                 raise
-        half = len(rows) // 2
         curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
-        return self._evaluated(model, rows[:half], curve) + self._evaluated(model, rows[half:], curve)
+        return self._evaluated(rows[:half], curve) + self._evaluated(rows[half:], curve)
 
     # ---- how they go on, end and fail ----
 
     def _advance(self, program: Program, answer: Any) -> None:
         with self._border(program.task, program):
-            try:
-                work = program.drawing.send(answer)
-                while isinstance(work, Finished):
-                    self._deliver(program, work.pixels)
-                    if not program.due:
-                        return          # the rounds after this one were skipped
-                    work = program.drawing.send(None)
+            work, finished = self._sent(program, answer)
+            while isinstance(work, Finished):
+                self._deliver(program, work.pixels)
+                if not program.due:
+                    return          # the rounds after this one were skipped
+                work, finished = self._sent(program, None)
+            if finished is None:
                 program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
-            except StopIteration as end:
-                self._deliver(program, end.value)
+            else:
+                self._deliver(program, finished)
+
+    @staticmethod
+    def _sent(program: Program, answer: Any) -> tuple[Any, np.ndarray | None]:
+        """What a program asks for next, or its last picture. A StopIteration of anybody else is an error."""
+        try:
+            return program.drawing.send(answer), None
+        except StopIteration as end:
+            return None, end.value
 
     def _deliver(self, program: Program, pixels: np.ndarray) -> None:
         with self.current_work.doing("loading", jobs_of([program])):    # the hash may still be read
@@ -353,6 +361,10 @@ class Engine:
         if small:
             self.memory.free_cache()
         self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
+
+
+def _row(slot: Slot) -> Row:
+    return slot[0].work[slot[1]]
 
 
 def _sentence(error: Exception) -> str:

@@ -6,13 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
 from backend.messages import Run
 from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Work
-from backend.worker.guidance.cfg_denoiser import Row
+from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.networks import PixelWork
@@ -62,7 +60,7 @@ class Program:
     due: deque[Due]
     drawing: Drawing | Postprocessing
     work: Work | PixelWork | None = None
-    answers: list[Tensor | None] = field(default_factory=list)
+    answers: list[Answer | None] = field(default_factory=list)
     call: int = 0                   # network calls made and tiles enlarged since the last picture
     expected: int = 0               # how many there will be until the next
     sigma: float = 0.0
@@ -87,10 +85,6 @@ class Program:
     def rows(self) -> Sequence[Row]:
         """The rows that it waits for, if it does."""
         return self.work if isinstance(self.work, list) else ()
-
-    def key(self, row: Row) -> tuple:
-        """Rows with one key fit into one call: those of one kind on one checkpoint."""
-        return self.task.run.checkpoint.key, *row.kind
 
     def draws(self, index: int) -> bool:
         """Whether it will deliver this picture of its job."""

@@ -8,54 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from backend.prompt.timeline import active
+from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
+from backend.worker.guidance.hooks import Hook
+from backend.worker.guidance.row import Answer, Row, Use
+from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, Role, equally_long
+
+COND: Role = "cond"
+UNCOND: Role = "uncond"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One evaluation of the network."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a prompt part says for a while: its encoded text, and the adapters that the text names."""
 
-    x: Tensor            # (C, h, w) float32: the latent plus `sigma` times unit noise
-    sigma: float
-    context: Tensor      # (T, D): the encoded prompt
-    channels: Tensor | None = None      # (K, h, w): what inpainting and edit networks see beside the latent
-    tiling: bool = False                # opposite edges are neighbours
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], int, int, bool]:
-        """Rows of one kind fit into one call: latent shape, context length, channels shown, tiling."""
-        shown = 0 if self.channels is None else len(self.channels)
-        return tuple(self.x.shape), len(self.context), shown, self.tiling
+    encoded: Encoded
+    uses: tuple[Use, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Conditioning:
-    """One encoded prompt part over time.
+    """One prompt part over time: (last step, what it says) in the order of the steps, and its weight under AND."""
 
-    `schedule` is the timeline of the text, `contexts` holds the encoding of each of its entries, in the same order.
-    """
-
-    schedule: tuple[tuple[int, str], ...]
-    contexts: tuple[Tensor, ...]         # each (T, D)
+    timeline: tuple[tuple[int, Said], ...]
     weight: float = 1.0
 
-    def at(self, call: int) -> Tensor:
-        """The encoding in force at the denoiser's call number `call`, counted from 0."""
-        return self.contexts[active(self.schedule, call)]
-
-
-class Hook(Protocol):
-    """What an adapter may do around one guided call."""
-
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]: ...
-
-    def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor: ...
+    def at(self, call: int) -> Said:
+        """What is in force at the denoiser's call number `call`, counted from 0."""
+        return self.timeline[active(self.timeline, call)][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +52,17 @@ class Strength:
     rescale: float = 0.0                 # 0..1, Lin et al. 2023
     s_min_uncond: float = 0.0            # below this sigma every other call leaves the negative prompt out
     keep_uncond: bool = False            # the sampler itself needs the unconditional answer (CFG++)
-    prediction: str = "epsilon"          # the space in which contrast is rescaled: "epsilon" or "v"
 
 
 @dataclass(slots=True)
 class CFGDenoiser:
-    """Turns a `Noisy` into rows and the rows' answers into one guided answer. One per picture; counts its calls."""
+    """Turns a `Noisy` into rows and the rows' answers into one guided answer. One per picture; counts its calls.
 
+    `parametrisation` is the model's own, or what the sampler makes of it.
+    """
+
+    model: Model
+    parametrisation: Parametrisation
     parts: Sequence[Conditioning]
     negative: Conditioning
     strength: Strength
@@ -88,16 +78,27 @@ class CFGDenoiser:
 
     def plain_rows(self, noisy: Noisy) -> list[Row]:
         """The rows before the hooks."""
-        contexts = equally_long([part.at(self.call) for part in self.parts])
+        said = [(COND, part.at(self.call)) for part in self.parts]
         if self._needs_uncond(noisy.sigma):
-            contexts.append(self.negative.at(self.call))
-        return [Row(noisy.x, noisy.sigma, context) for context in contexts]
+            said.append((UNCOND, self.negative.at(self.call)))
+        return self.made(noisy, said)
 
-    def combine(self, noisy: Noisy, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """(denoised, unconditional denoised) from the answers to `rows(noisy)`; both (C, h, w)."""
-        denoised, uncond = self.mixed(answers)
+    def made(self, noisy: Noisy, said: Sequence[tuple[Role, Said]]) -> list[Row]:
+        """A row for each of these, all equally long."""
+        encoded = equally_long([each.encoded for _, each in said])
+        return [
+            Row(noisy.x, noisy.sigma, text, self.model, self.parametrisation, role, each.uses)
+            for text, (role, each) in zip(encoded, said, strict=True)
+        ]
+
+    def combine(self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer]) -> tuple[Tensor, Tensor]:
+        """(denoised, unconditional denoised) from the answers to `rows`; both (C, h, w)."""
+        for hook in self.hooks:
+            answers = hook.answers(noisy, rows, answers)
+        latents = [answer.denoised for answer in answers]
+        denoised, uncond = self.mixed(latents)
         if self.strength.rescale:
-            denoised = self._rescaled(noisy, denoised, answers[0])
+            denoised = self._rescaled(noisy, denoised, latents[0])
         for hook in self.hooks:
             denoised = hook.denoised(noisy, denoised)
         self.call += 1
@@ -124,44 +125,29 @@ class CFGDenoiser:
         return abs(share) > 1e-9
 
     def _rescaled(self, noisy: Noisy, denoised: Tensor, conditional: Tensor) -> Tensor:
-        guided, reference = (self._predicted(noisy, d) for d in (denoised, conditional))
+        """With the contrast that the conditional answer has, as the network predicts it."""
+        network = self.parametrisation
+        guided, reference = (network.predicted(noisy.x, d, noisy.sigma) for d in (denoised, conditional))
         plain = guided * (reference.std() / guided.std().clamp_min(1e-12))
-        mixed = torch.lerp(guided, plain, self.strength.rescale)
-        return self._from_predicted(noisy, mixed)
-
-    def _predicted(self, noisy: Noisy, denoised: Tensor) -> Tensor:
-        if self.strength.prediction == "epsilon":
-            return (noisy.x - denoised) / noisy.sigma
-        total = noisy.sigma**2 + 1
-        return (noisy.x / total - denoised) * (total**0.5 / noisy.sigma)
-
-    def _from_predicted(self, noisy: Noisy, predicted: Tensor) -> Tensor:
-        if self.strength.prediction == "epsilon":
-            return noisy.x - predicted * noisy.sigma
-        total = noisy.sigma**2 + 1
-        return noisy.x / total - predicted * (noisy.sigma / total**0.5)
+        return network.denoised(noisy.x, torch.lerp(guided, plain, self.strength.rescale), noisy.sigma)
 
 
 OnStep = Callable[[Noisy, Tensor], None]
 
 
-def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[list[Row], Sequence[Tensor], Tensor]:
-    """Runs a sampler under guidance: yields rows, is sent their denoised answers, returns the final latent (C, h, w).
+def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[list[Row], Sequence[Answer], Tensor]:
+    """Runs a sampler under guidance: yields rows, is sent their answers, returns the final latent (C, h, w).
 
     `on_step(noisy, denoised)` hears of every guided call.
     """
-    try:
-        noisy = next(sampler)
-        while True:
-            answers = yield guidance.rows(noisy)
-            denoised, uncond = guidance.combine(noisy, answers)
-            on_step(noisy, denoised)
-            noisy = sampler.send((denoised, uncond) if guidance.strength.keep_uncond else denoised)
-    except StopIteration as end:
-        return end.value
-
-
-def equally_long(contexts: list[Tensor]) -> list[Tensor]:
-    """Shorter encodings get their last vector repeated, as AUTOMATIC1111's stack_conds does."""
-    longest = max(len(context) for context in contexts)
-    return [c if len(c) == longest else torch.cat([c, c[-1:].expand(longest - len(c), -1)]) for c in contexts]
+    sent = None
+    while True:
+        try:
+            noisy = sampler.send(sent)
+        except StopIteration as end:
+            return end.value
+        rows = guidance.rows(noisy)
+        answers = yield rows
+        denoised, uncond = guidance.combine(noisy, rows, answers)
+        on_step(noisy, denoised)
+        sent = (denoised, uncond) if guidance.strength.keep_uncond else denoised

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.request.request import Request
 from backend.table import Table
-from backend.worker.guidance.cfg_denoiser import Hook
+from backend.worker.guidance.hooks import Hook
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Masks at work: hooks around guidance that keep what is not marked, and that show a mask to networks that take one.
+"""Masks at work: hooks around guidance that keep what is not marked.
 
 Masks are (1, h, w), 1 where cells are drawn anew and 0 where they stay; latents are (C, h, w).
 """
@@ -6,27 +6,25 @@ Masks are (1, h, w), 1 where cells are drawn anew and 0 where they stay; latents
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance.cfg_denoiser import Row
+from backend.worker.guidance.hooks import Hook
 
 
 @dataclass(slots=True)
-class Blend:
+class Blend(Hook):
     """Inpainting's rule: where `mask` is 0 the picture stays `original`."""
 
     original: Tensor
     mask: Tensor
 
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return rows
-
     def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
+        """See `Hook.denoised`."""
         return self.kept(denoised)
 
     def kept(self, latent: Tensor) -> Tensor:
@@ -35,7 +33,7 @@ class Blend:
 
 
 @dataclass(slots=True)
-class SoftBlend:
+class SoftBlend(Hook):
     """Differential diffusion (Levin and Fried 2023): a cell of level g changes during the last share g of the steps.
 
     Until then it stays `original`, as if the picture had been drawn from it with g times the denoising strength.
@@ -46,10 +44,8 @@ class SoftBlend:
     mask: Tensor
     sigmas: Sequence[float]
 
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return rows
-
     def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
+        """See `Hook.denoised`."""
         return torch.where(self.mask >= self.threshold(noisy.sigma), denoised, self.original)
 
     def kept(self, latent: Tensor) -> Tensor:
@@ -61,16 +57,3 @@ class SoftBlend:
         steps = len(self.sigmas) - 1
         done = np.interp(-sigma, [-s for s in self.sigmas], range(steps + 1))
         return max(1 - float(done) / max(steps, 1), 1e-6) - 1e-6
-
-
-@dataclass(slots=True)
-class Shown:
-    """Shows a network `channels` (K, h, w) beside the latent: an inpainting one the mask and the hidden picture."""
-
-    channels: Tensor
-
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return [replace(row, channels=self.channels) for row in rows]
-
-    def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
-        return denoised

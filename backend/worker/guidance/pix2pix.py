@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Row, equally_long
+from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser
+from backend.worker.guidance.row import Row
 
 NOTHING = 1e-9          # a smaller share of an answer is none
 
@@ -27,14 +28,14 @@ class Pix2PixDenoiser(CFGDenoiser):
 
     def plain_rows(self, noisy: Noisy) -> list[Row]:
         """The parts, then the picture alone, then nothing."""
-        seen = [part.at(self.call) for part in self.parts]
-        shown = [self.picture] * len(seen)
+        said = [(COND, part.at(self.call)) for part in self.parts]
+        shown = [self.picture] * len(said)
         for share, channels in zip(self._shares(), (self.picture, torch.zeros_like(self.picture)), strict=True):
             if self.strength.keep_uncond or abs(share) > NOTHING:
-                seen.append(self.negative.at(self.call))
+                said.append((UNCOND, self.negative.at(self.call)))
                 shown.append(channels)
-        return [Row(noisy.x, noisy.sigma, context, channels)
-                for context, channels in zip(equally_long(seen), shown, strict=True)]
+        rows = self.made(noisy, said)
+        return [replace(row, channels=channels) for row, channels in zip(rows, shown, strict=True)]
 
     def mixed(self, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """nothing + picture_scale * (picture - nothing) + sum_i weight_i * scale * (part_i - picture)."""

@@ -1,36 +1,48 @@
-"""The network as a denoiser: rows at any noise levels in, denoised latents out, in one call.
-
-Preconditioning is that of k-diffusion's CompVisDenoiser (epsilon) and CompVisVDenoiser (v prediction): with data of
-unit variance, c_in = 1 / sqrt(sigma^2 + 1), and the timestep is where the model's own noise table has that sigma.
-"""
+"""The network as a denoiser: rows at any noise levels in, denoised latents out, in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 
-from backend.worker.guidance.cfg_denoiser import Row
-from backend.worker.models.base import Model
+from backend.worker.guidance.row import Answer, Row, Watched
+from backend.worker.models.encoded import stacked
 from backend.worker.models.seamless import seamless
 
 
-def denoise(model: Model, rows: Sequence[Row]) -> list[Tensor]:
-    """The denoised latent (C, h, w), float32, of each row. All rows share `Row.kind`."""
+def denoise(rows: Sequence[Row]) -> list[Answer]:
+    """The answer to each row. All rows share `Row.key`; each has its own noise level and parametrisation."""
+    model = rows[0].model
     x = torch.stack([row.x for row in rows])                                                    # (B, C, h, w)
-    context = torch.stack([row.context for row in rows])                                        # (B, T, D)
-    sigma = torch.tensor([row.sigma for row in rows], device=x.device, dtype=torch.float32).view(-1, 1, 1, 1)
-    times = [model.schedule.sigma_to_t(row.sigma) for row in rows]
-    timesteps = torch.tensor(times, device=x.device, dtype=torch.float32)                       # (B,)
-    total = sigma**2 + 1
-    with seamless(model.unet, rows[0].tiling):
-        output = model.predict(x * total.rsqrt(), timesteps, context, **_control(rows))
-    denoised = x - output * sigma if model.prediction == "epsilon" else x / total - output * sigma * total.rsqrt()
-    return list(denoised.unbind(0))
+    at = [row.parametrisation.scalings(row.sigma) for row in rows]
+    numbers = torch.tensor([(s.c_in, s.c_skip, s.c_out, s.timestep) for s in at], dtype=torch.float32, device=x.device)
+    c_in, c_skip, c_out = numbers[:, :3].T[..., None, None, None]                               # each (B, 1, 1, 1)
+    texts, watched = stacked([row.encoded for row in rows]), [{} for _ in rows]
+    with ExitStack() as attached:
+        attached.enter_context(seamless(model.denoiser, rows[0].tiling))
+        _attach(rows, attached, watched)
+        output = model.predict(x * c_in, numbers[:, 3], texts, channels=_channels(rows))
+    denoised = x * c_skip + output * c_out
+    return [Answer(latent, seen) for latent, seen in zip(denoised.unbind(0), watched, strict=True)]
 
 
-def _control(rows: Sequence[Row]) -> dict[str, Tensor]:
-    """What only some networks take; all rows have it or none."""
+def _attach(rows: Sequence[Row], attached: ExitStack, watched: Sequence[Watched]) -> None:
+    """Attach what the rows use, and have `watched` filled when the call is over."""
+    for uses in zip(*(row.uses for row in rows), strict=True):
+        seen = attached.enter_context(uses[0].adapter.attach(rows[0].model, rows, uses))
+        if seen is not None:
+            attached.callback(_collect, watched, seen)
+
+
+def _collect(watched: Sequence[Watched], seen: Sequence[Watched]) -> None:
+    for row, more in zip(watched, seen, strict=True):
+        row.update(more)
+
+
+def _channels(rows: Sequence[Row]) -> Tensor | None:
+    """(B, K, h, w): what only some networks are shown; all rows have it or none."""
     shown = [row.channels for row in rows if row.channels is not None]
-    return {"channels": torch.stack(shown)} if shown else {}                                    # (B, K, h, w)
+    return torch.stack(shown) if shown else None

@@ -1,80 +1,61 @@
 """What a loaded checkpoint can do, whatever its family.
 
-A family is a subclass of `Model` in a file of its own: it says how its weights are named and shaped, and how it reads
-text. The pipeline calls the methods below and never asks which family it has.
+A family is a subclass of `Model` in a file of its own: it says how its weights are named and shaped, how it reads text
+and what its networks take. The programs call the methods below and never ask which family they have.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from backend.messages import Checkpoint
-from backend.sampling.noise_table import NoiseTable
+from backend.request.request import Request
+from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
+from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
 from backend.worker.models.moving import move, tensors
+from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.vae_tiles import TILES, Tiles
 from backend.worker.pixels import Pixels
 
-if TYPE_CHECKING:
-    from backend.prompt.chunks import Chunk
-    from backend.prompt.tokenizer import Tokenizer
-
 _LOADS = count(1)
-
-Prediction = Literal["epsilon", "v"]
-LATENT_SCALE = vae.SCALE
-"""Pixels per latent cell, in each direction."""
-GREY = 127.5
-"""The level halfway between black and white: 0 for a VAE. Inpainting networks see it where they are to paint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """One network of a checkpoint before it is built: a config, and tensors in diffusers' or transformers' names."""
 
     config: Mapping[str, Any]
     tensors: dict[str, Tensor]
 
 
-Parts = dict[str, Part]
+Components = dict[str, Component]
 """By diffusers' folder names: "unet", "vae", "text_encoder", ..."""
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How the UNet was trained: what it predicts, and the noise levels it knows."""
-
-    prediction: Prediction
-    schedule: NoiseTable
 
 
 @dataclass(eq=False, kw_only=True)
 class Model(ABC):
     """A checkpoint in memory, in eval mode and without gradients. Owned by `Memory`; others hold it for one call.
 
-    All latents are float32 on `device`, in the scale the UNet was trained on.
+    All latents are float32 on `device`, in the scale the denoiser was trained on.
     """
-
-    families: ClassVar[tuple[str, ...]] = ()    # the catalogue's names that this class loads
 
     checkpoint: Checkpoint
     placement: Placement
-    unet: nn.Module
+    text_encoders: tuple[nn.Module, ...]
+    denoiser: nn.Module
     vae: nn.Module
-    text_encoder: nn.Module
-    tokenizer: Tokenizer
-    schedule: NoiseTable
-    prediction: Prediction
+    parametrisation: Parametrisation
     preview_factors: Tensor     # (C + 1, 3): latent channels to RGB in 0..1, the last row an offset
     background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
@@ -82,35 +63,37 @@ class Model(ABC):
 
     @classmethod
     @abstractmethod
-    def split(cls, tensors: Mapping[str, Tensor]) -> Parts:
-        """Sort the tensors of a single file in its authors' layout into parts in diffusers' names.
+    def split(cls, tensors: Mapping[str, Tensor]) -> Components:
+        """Sort the tensors of a single file in its authors' layout into components in diffusers' names.
 
-        Raises CheckpointError when a whole part is missing.
+        Raises CheckpointError when a whole component is missing.
         """
 
     @classmethod
     @abstractmethod
-    def build(cls, checkpoint: Checkpoint, parts: Parts, training: Training, placement: Placement) -> Self:
+    def build(
+        cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
+    ) -> Self:
         """Make the networks on the placement's device. Raises CheckpointError naming missing tensors."""
 
-    @abstractmethod
-    def encode_text(self, chunks: Sequence[Chunk], clip_skip: int = 1, emphasis: str = "Original") -> Tensor:
-        """Embed a prompt: n chunks of 77 tokens -> (1, 77 * n, C) float32 on `device`.
-
-        `clip_skip` counts from 1 (all layers); `emphasis` is one of request.EMPHASIS.
-        """
+    def text_settings(self, request: Request, role: Role, size: tuple[int, int]) -> TextSettings:
+        """How a request's texts are read when (height, width) pixels are drawn: only what this family listens to."""
+        return TextSettings(request.clip_skip, request.emphasis)
 
     @abstractmethod
-    def predict(self, x: Tensor, timesteps: Tensor, context: Tensor, **control: Any) -> Tensor:
-        """Run the UNet on rows: its raw output (epsilon or v, see `prediction`) as float32 (B, 4, h, w).
+    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
+        """Embed one text of a prompt: no AND, no timeline, no networks in it. Float32 on `device`."""
 
-        `x` (B, 4, h, w), already scaled to unit variance; `timesteps` (B,), may be fractional; `context` (B, T, C).
-        `control` goes to the UNet (additional residuals of ControlNet and others), but for `channels` (B, K, h, w):
-        what a network is shown beside the latent, see `sees_masks` and `sees_pictures`.
+    @abstractmethod
+    def predict(self, x: Tensor, timesteps: Tensor, texts: Encoded, *, channels: Tensor | None = None) -> Tensor:
+        """Run the denoiser on rows: its raw output, which `parametrisation` explains, as float32 (B, C, h, w).
+
+        `x` (B, C, h, w), already scaled; `timesteps` (B,), may be fractional; `texts` a batch of them;
+        `channels` (B, K, h, w): what a network is shown beside the latent, see `sees_masks` and `sees_pictures`.
         """
 
     def decode(self, latent: Tensor) -> Pixels:
-        """Latents (B, 4, h, w) -> pixels (B, 8h, 8w, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
+        """Latents (B, C, h, w) -> pixels (B, H, W, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
         return vae.decode(self.vae, latent)
 
     def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
@@ -118,7 +101,7 @@ class Model(ABC):
         return vae_tiles.decode_tiled(self.vae, latent, tiles, wrap)
 
     def encode(self, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
-        """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of 8 -> latents (B, 4, H/8, W/8).
+        """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of `latent_scale` -> latents (B, C, h, w).
 
         The mean of the VAE's distribution, or with unit `noise` of the latent's shape a sample of it.
         """
@@ -129,12 +112,12 @@ class Model(ABC):
         return vae_tiles.encode_tiled(self.vae, pixels, tiles, wrap)
 
     def preview(self, latent: Tensor) -> Pixels:
-        """A rough picture of latents (B, 4, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""
-        return vae.linear_rgb(self.preview_factors, latent)
+        """A rough picture of latents (B, C, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""
+        return linear_rgb(self.preview_factors, latent)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(channels, rows, columns) of the latent of a picture of `width` x `height` pixels."""
-        return self.latent_channels, height // LATENT_SCALE, width // LATENT_SCALE
+        return self.latent_channels, height // self.latent_scale, width // self.latent_scale
 
     @property
     def sees_masks(self) -> bool:
@@ -151,6 +134,11 @@ class Model(ABC):
         return self.vae.config.latent_channels
 
     @property
+    def latent_scale(self) -> int:
+        """Pixels per latent cell, in each direction."""
+        return vae.scale(self.vae)
+
+    @property
     def sha256(self) -> str:
         """Of the checkpoint's file or folder, hexadecimal; waits for it. "" when it cannot be known any more."""
         return self.checkpoint.sha256 or (self.background_hash.wait() if self.background_hash else "")
@@ -158,11 +146,11 @@ class Model(ABC):
     @property
     def device(self) -> torch.device:
         """Where the networks are now."""
-        return next(self.unet.parameters()).device
+        return next(self.denoiser.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The UNet's number format."""
+        """The denoiser's number format."""
         return self.placement.unet
 
     @property
@@ -172,7 +160,7 @@ class Model(ABC):
 
     def networks(self) -> tuple[nn.Module, ...]:
         """Every module that `to` moves."""
-        return self.unet, self.vae, self.text_encoder
+        return self.denoiser, self.vae, *self.text_encoders
 
     def to(self, device: torch.device) -> Self:
         """Move all networks, number formats unchanged. Where memory runs out all are back where they were."""

@@ -14,7 +14,7 @@ from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
 from backend.worker.models.assemble import assemble
-from backend.worker.models.base import Part
+from backend.worker.models.base import Component
 from backend.worker.models.ldm_layout import count
 
 Config = dict[str, Any]
@@ -51,7 +51,7 @@ def plain_text_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
 
 
-def text_encoder(part: Part, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def text_encoder(part: Component, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """CLIP's text encoder without a projection. Raises CheckpointError naming missing tensors."""
     tensors = plain_text_names(part.tensors)
     return assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(dict(part.config))), tensors, dtype, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -13,10 +14,8 @@ import torch
 from torch import Tensor
 
 from backend.errors import OutOfMemory
-from backend.prompt.chunks import chunk
-from backend.request.request import Request
-from backend.worker.draw.work_items import DecodeLatent, EncodePicture
-from backend.worker.models.base import LATENT_SCALE, Model
+from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae_memory import Direction, fitting
@@ -33,6 +32,31 @@ SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class EncodePicture:
+    """Encode pixels (H, W, 3), uint8 or float of the same range. Answered by a latent (C, h, w).
+
+    `kept`: others may ask for the same pixels. `tiling`: their opposite edges are neighbours.
+    """
+
+    pixels: np.ndarray
+    kept: bool = True
+    tiling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLatent:
+    """Decode a latent (C, h, w). Answered by RGB pixels, uint8 (H, W, 3)."""
+
+    latent: Tensor
+    tiling: bool = False
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], bool]:
+        """Latents of one kind can be decoded together."""
+        return tuple(self.latent.shape), self.tiling
+
+
 class Codec:
     """Uses a model's text encoder and VAE; keeps what may be asked for again. Notes are for the person, "" for none."""
 
@@ -40,18 +64,13 @@ class Codec:
         self._memory = memory
         self._texts, self._looks = memory.cache(TEXT_BYTES), memory.cache(LOOK_BYTES)
 
-    def text(self, model: Model, request: Request, text: str) -> Tensor:
-        """The encoded prompt (T, D) under the request's clip skip and emphasis."""
-        key = (model.identity, text, request.clip_skip, request.emphasis)
-
-        def encode() -> Tensor:
-            chunks = chunk(text, model.tokenizer, emphasis=request.emphasis)
-            return model.encode_text(chunks, request.clip_skip, request.emphasis)[0]
-
-        return self._texts.get(key, lambda: self._memory.attempt(encode))
+    def text(self, model: Model, text: str, settings: TextSettings) -> Encoded:
+        """The encoded text of a prompt."""
+        encode = partial(self._memory.attempt, partial(model.encode_text, text, settings))
+        return self._texts.get((model.identity, text, settings), encode)
 
     def look(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
-        """The latent (C, H/8, W/8) of a picture: encoded once for all that ask; and a note."""
+        """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""
         notes = [""]
 
         def encode() -> Tensor:
@@ -77,7 +96,7 @@ class Codec:
     def decode(self, model: Model, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
         """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
         latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
-        rows, columns = (side * LATENT_SCALE for side in latents.shape[-2:])
+        rows, columns = (side * model.latent_scale for side in latents.shape[-2:])
         with seamless(model.vae, works[0].tiling):
             if together := self._together(model, "decode", (rows, columns)):
                 parts = latents.split(together)

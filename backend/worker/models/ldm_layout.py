@@ -15,7 +15,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from torch import Tensor
 
 from backend.errors import CheckpointError
-from backend.worker.models.base import Part
+from backend.worker.models.base import Component
 
 Config = dict[str, Any]
 
@@ -44,13 +44,13 @@ def sizes_expected() -> Iterator[None]:
         raise CheckpointError("the model has tensors of an unexpected size") from error
 
 
-def unet_part(tensors: Mapping[str, Tensor], published: Config) -> Part:
+def unet_component(tensors: Mapping[str, Tensor], published: Config) -> Component:
     """The UNet of a whole file, in diffusers' names. Raises KeyError with the name of a missing tensor."""
     unet = section(tensors, UNET_PREFIX, "UNet")
     return _converted(unet, unet_config(unet, published), convert_ldm_unet_checkpoint, UNET_PREFIX)
 
 
-def vae_part(tensors: Mapping[str, Tensor], published: Config) -> Part:
+def vae_component(tensors: Mapping[str, Tensor], published: Config) -> Component:
     """The VAE of a whole file, in diffusers' names. Raises KeyError with the name of a missing tensor."""
     vae = section(tensors, VAE_PREFIX, "VAE")
     return _converted(vae, vae_config(vae, published), convert_ldm_vae_checkpoint, VAE_PREFIX)
@@ -110,5 +110,5 @@ def _converted(
     config: Config,
     convert: Callable[[dict[str, Tensor], Config], dict[str, Tensor]],
     prefix: str,
-) -> Part:
-    return Part(config, convert({prefix + name: tensor for name, tensor in tensors.items()}, config))
+) -> Component:
+    return Component(config, convert({prefix + name: tensor for name, tensor in tensors.items()}, config))

@@ -25,12 +25,13 @@ from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
+from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models.background_hash import BackgroundHash
-from backend.worker.models.base import Model, Part, Parts, Prediction, Training
+from backend.worker.models.base import Component, Components, Model
 from backend.worker.models.sd1 import SD1
 
-FAMILIES: dict[str, type[Model]] = {family: model for model in (SD1,) for family in model.families}
+FAMILIES: dict[str, type[Model]] = dict.fromkeys(("sd1", "sd1-inpaint", "sd1-edit"), SD1)
 
 _COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
@@ -51,8 +52,8 @@ def load(checkpoint: Checkpoint, placement: Placement) -> Model:
     try:
         if family is None:
             raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
-        parts, training = _read(checkpoint, family)
-        model = family.build(checkpoint, parts, training, placement)
+        components, parametrisation = _read(checkpoint, family)
+        model = family.build(checkpoint, components, parametrisation, placement)
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
@@ -61,14 +62,14 @@ def load(checkpoint: Checkpoint, placement: Placement) -> Model:
     return model
 
 
-def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Parts, Training]:
+def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Components, Parametrisation]:
     path = Path(checkpoint.path)
     if not path.exists():
         raise CheckpointError("it is no longer there")
     if path.is_dir():
-        return read_folder(path), folder_training(path)
+        return read_folder(path), folder_parametrisation(path)
     tensors = read_file(path)
-    return family.split(tensors), file_training(path, tensors)
+    return family.split(tensors), file_parametrisation(path, tensors)
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
@@ -91,39 +92,39 @@ def read_table(path: Path) -> Mapping[str, Any]:
     return loaded if isinstance(loaded, Mapping) else {}
 
 
-def read_folder(folder: Path) -> Parts:
+def read_folder(folder: Path) -> Components:
     """The networks of a diffusers folder. Raises CheckpointError naming a missing one."""
-    parts = {name: _read_part(folder / name) for name in _COMPONENTS if (folder / name).is_dir()}
-    missing = {"unet", "vae", "text_encoder"} - parts.keys()
+    components = {name: _read_component(folder / name) for name in _COMPONENTS if (folder / name).is_dir()}
+    missing = {"unet", "vae", "text_encoder"} - components.keys()
     if missing:
         raise CheckpointError(f"the folder has no {min(missing)}")
-    return parts
+    return components
 
 
-def folder_training(folder: Path) -> Training:
+def folder_parametrisation(folder: Path) -> Parametrisation:
     """What the scheduler config of a diffusers folder says; Stable Diffusion's values where it is silent."""
     file = folder / "scheduler" / "scheduler_config.json"
     stored = read_config(file) if file.is_file() else {}
-    prediction: Prediction = "v" if stored.get("prediction_type") == "v_prediction" else "epsilon"
-    return Training(prediction, _schedule(stored))
+    predicts = "v" if stored.get("prediction_type") == "v_prediction" else "epsilon"
+    return PARAMETRISATIONS[predicts](_noise_table(stored))
 
 
-def file_training(path: Path, tensors: Mapping[str, Tensor]) -> Training:
+def file_parametrisation(path: Path, tensors: Mapping[str, Tensor]) -> Parametrisation:
     """What marker tensors (`v_pred`, `ztsnr`), a .yaml or a .json beside the file say about it; epsilon by default."""
     stored = side_car(path)
     marked = "v_pred" in tensors or str(stored.get("prediction", "")).startswith("v") or _yaml_says_v(path)
     zero = "ztsnr" in tensors or bool(stored.get("zero_terminal_snr"))
-    return Training("v" if marked else "epsilon", _schedule({"rescale_betas_zero_snr": zero}))
+    return PARAMETRISATIONS["v" if marked else "epsilon"](_noise_table({"rescale_betas_zero_snr": zero}))
 
 
-def _read_part(folder: Path) -> Part:
+def _read_component(folder: Path) -> Component:
     files = next((found for stem in _WEIGHTS if (found := _variant(folder, stem))), [])
     if not files:
         raise CheckpointError(f"the folder has no weights for {folder.name}")
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors |= read_file(file)
-    return Part(read_config(folder / "config.json"), tensors)
+    return Component(read_config(folder / "config.json"), tensors)
 
 
 def _variant(folder: Path, stem: str) -> list[Path]:
@@ -157,7 +158,7 @@ def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
         raise CheckpointError(f"{path.name} is broken or cut off; copy it again") from error
 
 
-def _schedule(stored: Mapping[str, Any]) -> NoiseTable:
+def _noise_table(stored: Mapping[str, Any]) -> NoiseTable:
     try:
         with np.errstate(divide="raise", invalid="raise"):
             return _noise_levels(stored)

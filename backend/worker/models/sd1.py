@@ -6,22 +6,24 @@ what a file's shapes say overrides the published configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from backend.messages import Checkpoint
+from backend.prompt.chunks import chunk
+from backend.prompt.tokenizer import Tokenizer
+from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import clip, ldm_layout, vae
+from backend.worker.models import clip, ldm_layout
 from backend.worker.models.assemble import assemble
-from backend.worker.models.base import GREY, LATENT_SCALE, Model, Part, Parts, Training, apply_emphasis
-
-if TYPE_CHECKING:
-    from backend.prompt.chunks import Chunk
+from backend.worker.models.base import Component, Components, Model, apply_emphasis
+from backend.worker.models.encoded import PLAIN, Encoded, TextSettings
+from backend.worker.models.preview_colours import Published, preview_factors
 
 Config = dict[str, Any]
 
@@ -47,51 +49,67 @@ VAE: Config = {
     "norm_num_groups": 32,
     "scaling_factor": 0.18215,
 }
+# "Decoding latents to RGB without upscaling", Kevin Turner 2022: what AUTOMATIC1111 calls "Approx cheap"
+COLOURS = Published(
+    stages=(128, 256, 512, 512),
+    rows=(
+        (0.298, 0.207, 0.208),
+        (0.187, 0.286, 0.173),
+        (-0.158, 0.189, 0.264),
+        (-0.184, -0.271, -0.473),
+        (0.0, 0.0, 0.0),
+    ),
+)
 TEXT_PREFIX = "cond_stage_model.transformer."
 
 
+@dataclass(eq=False, kw_only=True)
 class SD1(Model):
     """A Stable Diffusion 1 checkpoint."""
 
-    families: ClassVar[tuple[str, ...]] = ("sd1", "sd1-inpaint", "sd1-edit")
+    tokenizer: Tokenizer
 
     @classmethod
-    def split(cls, tensors: Mapping[str, Tensor]) -> Parts:
+    def split(cls, tensors: Mapping[str, Tensor]) -> Components:
         """See `Model.split`. Sizes are read off the tensors."""
         with ldm_layout.sizes_expected():
             text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
             return {
-                "unet": ldm_layout.unet_part(tensors, UNET),
-                "vae": ldm_layout.vae_part(tensors, VAE),
-                "text_encoder": Part(clip.text_config(clip.plain_text_names(text)), text),
+                "unet": ldm_layout.unet_component(tensors, UNET),
+                "vae": ldm_layout.vae_component(tensors, VAE),
+                "text_encoder": Component(clip.text_config(clip.plain_text_names(text)), text),
             }
 
     @classmethod
-    def build(cls, checkpoint: Checkpoint, parts: Parts, training: Training, placement: Placement) -> Self:
+    def build(
+        cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
+    ) -> Self:
         """See `Model.build`."""
         device, kinds = placement.device, {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
         networks = {
-            name: assemble(lambda n=name: kinds[n].from_config(dict(parts[n].config)), tensors, dtype, device)
+            name: assemble(lambda n=name: kinds[n].from_config(dict(components[n].config)), tensors, dtype, device)
             for name, tensors, dtype in (
-                ("unet", parts["unet"].tensors, placement.unet),
-                ("vae", ldm_layout.new_attention_names(parts["vae"].tensors), placement.vae),
+                ("unet", components["unet"].tensors, placement.unet),
+                ("vae", ldm_layout.new_attention_names(components["vae"].tensors), placement.vae),
             )
         }
-        encoder = clip.text_encoder(parts["text_encoder"], placement.text, device)
+        encoder = clip.text_encoder(components["text_encoder"], placement.text, device)
         return cls(
-            checkpoint=checkpoint, placement=placement, **networks, text_encoder=encoder,
-            tokenizer=clip.tokenizer(checkpoint, encoder), schedule=training.schedule, prediction=training.prediction,
-            preview_factors=vae.preview_factors(networks["vae"]),
+            checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=networks["unet"],
+            vae=networks["vae"], parametrisation=parametrisation, tokenizer=clip.tokenizer(checkpoint, encoder),
+            preview_factors=preview_factors(networks["vae"], COLOURS),
         )
 
-    def encode_text(self, chunks: Sequence[Chunk], clip_skip: int = 1, emphasis: str = "Original") -> Tensor:
+    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
         """See `Model.encode_text`. Skipped layers end in the final layer norm; no encoder is skipped altogether."""
+        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis)
+        encoder = self.text_encoders[0]
         tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.device)                   # (n, 77)
         multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
-        output = self.text_encoder(input_ids=tokens, output_hidden_states=True)
-        skip = min(clip_skip, len(output.hidden_states) - 1)
-        z = output.last_hidden_state if skip <= 1 else self.text_encoder.final_layer_norm(output.hidden_states[-skip])
-        return apply_emphasis(z.float(), multipliers, emphasis).flatten(0, 1).unsqueeze(0)              # (1, 77n, C)
+        output = encoder(input_ids=tokens, output_hidden_states=True)
+        skip = min(settings.clip_skip, len(output.hidden_states) - 1)
+        z = output.last_hidden_state if skip <= 1 else encoder.final_layer_norm(output.hidden_states[-skip])
+        return Encoded(apply_emphasis(z.float(), multipliers, settings.emphasis).flatten(0, 1))         # (77n, C)
 
     @property
     def sees_masks(self) -> bool:
@@ -106,26 +124,17 @@ class SD1(Model):
     @property
     def _shown(self) -> int:
         """Channels that the network takes beside the latent."""
-        return self.unet.config.in_channels - self.latent_channels
+        return self.denoiser.config.in_channels - self.latent_channels
 
-    def predict(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, *, channels: Tensor | None = None, **control: Any
-    ) -> Tensor:
-        """See `Model.predict`. Without `channels` an inpainting network paints all, an edit network sees nothing."""
-        if self._shown:
-            x = torch.cat([x, self._blank(x) if channels is None else self._unscaled(channels)], dim=1)
+    def predict(self, x: Tensor, timesteps: Tensor, texts: Encoded, *, channels: Tensor | None = None) -> Tensor:
+        """See `Model.predict`. An edit network without `channels` sees no picture."""
+        if self.sees_pictures and channels is None:
+            channels = torch.zeros_like(x)
+        if channels is not None:
+            x = torch.cat([x, self._unscaled(channels)], dim=1)
         x = x.to(self.dtype, memory_format=torch.channels_last)
-        return self.unet(x, timesteps, context.to(self.dtype), return_dict=False, **control)[0].float()
+        return self.denoiser(x, timesteps, texts.tokens.to(self.dtype), return_dict=False)[0].float()
 
     def _unscaled(self, channels: Tensor) -> Tensor:
         """InstructPix2Pix was trained on latents as the VAE gives them."""
         return channels / self.vae.config.scaling_factor if self.sees_pictures else channels
-
-    def _blank(self, x: Tensor) -> Tensor:
-        """(B, K, h, w): a mask of ones over a grey picture, or for an edit network no picture."""
-        if self.sees_pictures:
-            return torch.zeros_like(x)
-        rows, columns = x.shape[-2:]
-        grey = np.full((1, rows * LATENT_SCALE, columns * LATENT_SCALE, 3), GREY, np.float32)
-        masked = self.encode(grey).to(x)
-        return torch.cat([torch.ones_like(masked[:, :1]), masked], dim=1).expand(len(x), -1, -1, -1)

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 from torch.nn.functional import pad
-
-from backend.sampling.protocol import Noisy
-from backend.worker.guidance.cfg_denoiser import Row
-
-
-class Seamless:
-    """A hook: asks for rows whose edges are neighbours."""
-
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        return [replace(row, tiling=True) for row in rows]
-
-    def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
-        return denoised
 
 
 @contextmanager

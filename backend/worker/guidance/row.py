@@ -1,0 +1,112 @@
+"""What one evaluation of a network is made of, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from backend.sampling.parametrisation import Parametrisation
+from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, Role
+
+Watched = dict[str, Tensor]
+"""What was seen inside the network while a row was evaluated, by name."""
+
+
+class Adapter(Protocol):
+    """Something loaded that changes a network while it is attached. Rows use the same one if it is the same object."""
+
+    def attach(
+        self, model: Model, rows: Sequence[Row], uses: Sequence[Use]
+    ) -> AbstractContextManager[Sequence[Watched] | None]:
+        """Change the network for one call of `rows`, of which row i makes `uses[i]` of this adapter.
+
+        On leaving, every weight and module is what it was. May give one `Watched` per row, filled during the call for
+        rows whose `watch` is set.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """How a row uses an adapter: how strongly (0 = as if it were not there), and the tensors it is given."""
+
+    adapter: Adapter
+    strength: float = 1.0
+    data: tuple[Tensor, ...] = ()
+
+    @property
+    def structure(self) -> Hashable:
+        """What must be alike within one call. Strengths need not be."""
+        return id(self.adapter), tuple(tuple(tensor.shape) for tensor in self.data)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Rows that name one group need each other in the network: they stand side by side and are never parted."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One evaluation of a network.
+
+    `channels` (K, h, w) is what inpainting and edit networks are shown beside the latent. `tiling`: opposite edges are
+    neighbours. `watch`: what adapters see inside the network is wanted, too.
+    """
+
+    x: Tensor                           # (C, h, w) float32: the latent plus `sigma` times unit noise
+    sigma: float
+    encoded: Encoded
+    model: Model
+    parametrisation: Parametrisation    # the model's own, or what a sampler makes of it
+    role: Role = "cond"
+    uses: tuple[Use, ...] = ()
+    channels: Tensor | None = None
+    tiling: bool = False
+    watch: bool = False
+    group: Group | None = None
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Rows with one key fit into one call: the loaded model, all shapes, and the structure of what is used."""
+        shown = 0 if self.channels is None else len(self.channels)
+        uses = tuple(use.structure for use in self.uses)
+        grouped = self.group.size if self.group else 0
+        shapes = tuple(self.x.shape), self.encoded.kind, shown
+        return self.model.identity, shapes, self.tiling, uses, self.watch, grouped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What the network says to a row: the denoised latent (C, h, w), float32, and what was watched."""
+
+    denoised: Tensor
+    watched: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def whole(rows: Sequence[Row], most: int) -> int:
+    """How many of the first rows to take so that nothing is cut: at most `most`, but all of the first group."""
+    taken = 0
+    for length in units(rows):
+        if taken and taken + length > most:
+            break
+        taken += length
+    return taken
+
+
+def units(rows: Sequence[Row]) -> list[int]:
+    """The lengths of what may not be cut, in order: a group, or a row on its own."""
+    lengths: list[int] = []
+    before: Group | None = None
+    for row in rows:
+        if row.group is not None and row.group is before:
+            lengths[-1] += 1
+        else:
+            lengths.append(1)
+        before = row.group
+    return lengths

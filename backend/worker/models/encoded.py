@@ -1,0 +1,79 @@
+"""What a text becomes for a network: vectors, with the place of each word among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+Role = Literal["cond", "uncond"]
+"""Whether a text says what to draw or what to keep away from."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSettings:
+    """How a text is read, as far as the family listens: equal settings of one model give equal encodings.
+
+    `clip_skip` counts from 1 (all layers); `emphasis` is one of request.EMPHASIS; `size` is (height, width) in pixels
+    of what is drawn, (0, 0) for families that do not look at it.
+    """
+
+    clip_skip: int = 1
+    emphasis: str = "Original"
+    role: Role = "cond"
+    size: tuple[int, int] = (0, 0)
+
+
+PLAIN = TextSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the text, and which of the encoding's vectors stand for it, counted over all chunks."""
+
+    text: str
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """One text for one family: `tokens` (T, D) for cross-attention, and `pooled` (P,) where the family has it.
+
+    All float32 on the model's device. A batch of them has one more dimension in front of each.
+    """
+
+    tokens: Tensor
+    pooled: Tensor | None = None
+    words: tuple[Word, ...] = ()
+
+    @property
+    def kind(self) -> tuple[int, ...]:
+        """Encodings of one kind fit into one call: T, D and P."""
+        return (*self.tokens.shape, 0 if self.pooled is None else len(self.pooled))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the tensors take."""
+        return self.tokens.nbytes + (0 if self.pooled is None else self.pooled.nbytes)
+
+    def padded(self, length: int) -> Self:
+        """At least `length` vectors: the last one is repeated, as AUTOMATIC1111's stack_conds does. Never `pooled`."""
+        missing = length - len(self.tokens)
+        if missing <= 0:
+            return self
+        return replace(self, tokens=torch.cat([self.tokens, self.tokens[-1:].expand(missing, -1)]))
+
+
+def equally_long(texts: Sequence[Encoded]) -> list[Encoded]:
+    """All padded to the longest."""
+    longest = max(len(text.tokens) for text in texts)
+    return [text.padded(longest) for text in texts]
+
+
+def stacked(texts: Sequence[Encoded]) -> Encoded:
+    """Encodings of one kind as a batch: tokens (B, T, D) and pooled (B, P)."""
+    pooled = [text.pooled for text in texts if text.pooled is not None]
+    return Encoded(torch.stack([text.tokens for text in texts]), torch.stack(pooled) if pooled else None)
