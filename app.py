@@ -96,10 +96,11 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
 
 def take_in(backend: Backend, folder: Path) -> None:
     """Copy a folder's pictures into the history and tell how it goes. Raises Refusal when the disk is full."""
+    from backend import LOCAL
     from backend.errors import StorageError
     gc.enable()     # this may take a while
     try:
-        for tally in backend.gallery.take_in_folder(folder):
+        for tally in backend.as_(LOCAL).gallery.take_in_folder(folder):
             if tally.done % REPORT_EVERY == 0 or tally.done == tally.total:
                 print(f"Import of {folder}: {tally}", flush=True)
     except StorageError as error:

@@ -1,5 +1,9 @@
 """The front door. Pages, the HTTP door and scripts talk to `Backend` and to nothing behind it.
 
+    backend = Backend(settings)
+    door = backend.as_(backend.user("ann"))     # or LOCAL, where nobody logs in
+    job = door.submit({"prompt": "a lighthouse"})
+
 `Backend` is loaded when it is first asked for: a worker process imports other modules of this package, and has no use
 for the database and all else that stands behind the door.
 """
@@ -16,20 +20,21 @@ from backend.request.preferences import STARTS
 from backend.request.record import place as record_place
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.records import Image, Job, JobLine, Live, Overview, State, Status, Worker
+from backend.store.views import LOCAL, Image, Job, JobLine, Live, Overview, State, Status, User, Worker
 from backend.table import Table
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
+    from backend.facade.door import Door
 
-__all__ = ["FIELDS", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "EaselError", "Field", "Image", "InvalidRequest",
-           "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings", "State", "Status",
-           "Table", "UserError", "Worker", "record_place"]
+__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "Door", "EaselError", "Field", "Image",
+           "InvalidRequest", "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings",
+           "State", "Status", "Table", "User", "UserError", "Worker", "record_place"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Backend":
+    if name not in ("Backend", "Door"):
         raise AttributeError(f"module 'backend' has no attribute {name!r}")
-    from backend.facade.backend import Backend
+    from backend.facade import backend, door
 
-    return Backend
+    return backend.Backend if name == "Backend" else door.Door

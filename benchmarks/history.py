@@ -18,9 +18,11 @@ from backend.image.infotext_entries import labels
 from backend.request.request import Request
 from backend.store.database import Database
 from backend.store.history import History
-from backend.store.picture_files import LOCAL, Pictures
+from backend.store.picture_files import Pictures
 from backend.store.search import Query
 from backend.store.tables import ImageRow, JobRow
+from backend.store.users import Users
+from backend.store.views import LOCAL
 
 ROWS, PAGE, ROUNDS = 20_000, 60, 15
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -39,15 +41,15 @@ def measure(device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "easel.db")
         _fill(database)
-        gallery = Gallery(database, History(database), Pictures(Path(folder)))
+        gallery = Gallery(database, History(database), Pictures(Path(folder), Users(database).of)).as_(LOCAL)
         before = _far_down(gallery)
-        found = {name: _milliseconds(lambda query=query: gallery.search(query, LOCAL, PAGE))
+        found = {name: _milliseconds(lambda query=query: gallery.search(query, PAGE))
                  for name, query in SEARCHES.items()}
         result = {
             "rows": ROWS,
-            "ms first page": _milliseconds(lambda: gallery.search(Query(), LOCAL, PAGE)),
-            "ms deep page": _milliseconds(lambda: gallery.search(Query(), LOCAL, PAGE, before)),
-            "ms choices": _milliseconds(lambda: gallery.choices(LOCAL)),
+            "ms first page": _milliseconds(lambda: gallery.search(Query(), PAGE)),
+            "ms deep page": _milliseconds(lambda: gallery.search(Query(), PAGE, before)),
+            "ms choices": _milliseconds(lambda: gallery.choices()),
             "ms search": found,
             "ms slowest search": max(found.values()),
         }
@@ -68,7 +70,7 @@ def _far_down(gallery: Gallery) -> str:
     """The id of a picture with three quarters of all before it."""
     before = None
     for _ in range(ROWS * 3 // 4 // 500):
-        before = gallery.search(Query(), LOCAL, 500, before)[0][-1].image.id
+        before = gallery.search(Query(), 500, before)[0][-1].image.id
     return before
 
 
@@ -78,7 +80,8 @@ def _fill(database: Database) -> None:
     vocabulary = ["".join(dice.choices(letters, k=dice.randrange(3, 10))) for _ in range(4000)]
     images = [_image(dice, vocabulary, number) for number in range(ROWS)]
     values = Request().to_json()
-    jobs = [{"id": image["job"], "owner": LOCAL, "state": "done", "place": number, "request": values, "checkpoint": ""}
+    jobs = [{"id": image["job"], "owner": LOCAL.id, "state": "done", "place": number, "request": values,
+             "checkpoint": ""}
             for number, image in enumerate(images)]
     with database.write() as session:
         session.execute(insert(JobRow), jobs)
@@ -92,6 +95,6 @@ def _image(dice: random.Random, vocabulary: list[str], number: int) -> dict[str,
     text = (f"best quality, {', '.join(words)}\nNegative prompt: blurry, bad hands\nSteps: 20, Sampler: {sampler}, "
             f"CFG scale: 7, Seed: {seed}, Size: 512x512, Model: model {number % 7}")
     model, sampler = labels(text)
-    return {"id": f"i{number}", "job": f"j{number}", "index": 0, "owner": LOCAL, "path": f"{number}.png", "width": 512,
-            "height": 512, "seed": seed, "infotext": text, "format": "png", "model": model, "sampler": sampler,
-            "created": START + timedelta(minutes=number), "starred": number % 50 == 0}
+    return {"id": f"i{number}", "job": f"j{number}", "index": 0, "owner": LOCAL.id, "path": f"{number}.png",
+            "width": 512, "height": 512, "seed": seed, "infotext": text, "format": "png", "model": model,
+            "sampler": sampler, "created": START + timedelta(minutes=number), "starred": number % 50 == 0}

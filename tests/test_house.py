@@ -225,3 +225,31 @@ def test_everything_imported_is_pinned() -> None:
     }
     assert wanted <= pinned("requirements.txt")
     pinned("requirements-dev.txt")
+
+
+def test_nobody_is_an_owner_by_default() -> None:
+    """Whose things are meant is always said: a forgotten argument must not give somebody else's."""
+    wrong = [
+        f"{module}.{function.name}"
+        for module, file in modules().items()
+        for function in ast.walk(tree(file)) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for name, default in defaults(function) if name in ("owner", "user") and default is not None and ast.unparse(default) != "None"
+    ]
+    assert not wrong
+
+
+def defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, ast.expr | None]]:
+    named = [*function.args.posonlyargs, *function.args.args]
+    yield from zip([arg.arg for arg in reversed(named)], [*reversed(function.args.defaults)] + [None] * len(named), strict=False)
+    yield from ((arg.arg, default) for arg, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True))
+
+
+def test_routes_and_pages_go_through_a_users_own_door() -> None:
+    """Only the front door passes ids of users on; what stands before it holds a door that is bound to one."""
+    wrong = [
+        f"{module}, line {node.lineno}"
+        for module, file in modules().items() if within(module, ("ui", "backend.http"))
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.arg) and node.arg == "owner" or isinstance(node, ast.Attribute) and node.attr == "_components"
+    ]
+    assert not wrong

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
+from backend import Backend, Door
 
-def owner(request: gr.Request) -> str:
-    """The name the guard found, or "local" where nobody logs in."""
-    state = getattr(request.request, "state", None)
-    return getattr(state, "user", None) or "local"
+
+def door(backend: Backend, request: gr.Request) -> Door:
+    """The front door of the user whom the guard has let in."""
+    return backend.as_(request.request.state.user)

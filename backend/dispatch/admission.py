@@ -11,7 +11,7 @@ from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
-from backend.store.records import Worker
+from backend.store.views import Worker
 
 UNKNOWN = CallEstimate()
 

@@ -20,8 +20,8 @@ from backend.settings import Policy
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
-from backend.store.records import Image, Live, Status
 from backend.store.uploads import Uploads
+from backend.store.views import Image, Live, Status
 
 SHOWN_JOBS = 12                 # of an owner's queue that an event names; pages ask for more
 

@@ -51,10 +51,11 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     # Scripts post JSON without saying so; that a web page's request without a type is its own, the guard sees to.
     app = FastAPI(title="Easel", docs_url=None, redoc_url=None, strict_content_type=False)
     app.state.backend = backend
-    app.state.changes = Changes(backend)
+    app.state.changes = Changes()
     app.state.options = Options()
     errors.register(app)
     for routes in (routers or fill(Table("routers"))).values():
         app.include_router(routes.router)
-    app.add_middleware(Guard, settings=backend.settings)
+    users = {name: backend.user(name) for name in backend.settings.users}
+    app.add_middleware(Guard, settings=backend.settings, users=users)
     return app

@@ -12,10 +12,10 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from backend import Backend, Job
+from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http import a1111_responses as answers
-from backend.http.dependencies import ClientOptions, FrontDoor, Owner, Watch
+from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import save
@@ -37,42 +37,42 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/extra-single-image")
 async def extra_single_image(
-    request: Request, backend: FrontDoor, changes: Watch, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
-    values = {**options.of(owner), **read_extras(payload)}
-    jobs = await to_thread.run_sync(_submitted, backend, owner, values, [("image", "", payload.get("image"))])
-    over = await ended(request, backend, changes, jobs)
+    values = {**options.of(door), **read_extras(payload)}
+    jobs = await to_thread.run_sync(_submitted, door, values, [("image", "", payload.get("image"))])
+    over = await ended(request, door, changes, jobs)
     if over is None:
         return Response(status_code=CLIENT_GONE)
-    images = await to_thread.run_sync(_results, backend, over)
+    images = await to_thread.run_sync(_results, door, over)
     return {"html_info": _told(jobs[0]), "image": images[0] if images else None}
 
 
 @router.post("/extra-batch-images")
 async def extra_batch_images(
-    request: Request, backend: FrontDoor, changes: Watch, options: ClientOptions, owner: Owner, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
-    values = {**options.of(owner), **read_extras(payload)}
-    jobs = await to_thread.run_sync(_submitted, backend, owner, values, _listed(payload))
-    over = await ended(request, backend, changes, jobs)
+    values = {**options.of(door), **read_extras(payload)}
+    jobs = await to_thread.run_sync(_submitted, door, values, _listed(payload))
+    over = await ended(request, door, changes, jobs)
     if over is None:
         return Response(status_code=CLIENT_GONE)
-    return {"html_info": _told(jobs[0]), "images": await to_thread.run_sync(_results, backend, over)}
+    return {"html_info": _told(jobs[0]), "images": await to_thread.run_sync(_results, door, over)}
 
 
 @router.get("/upscalers")
-def upscalers(backend: FrontDoor, _: Owner) -> list[dict[str, Any]]:
+def upscalers(door: FrontDoor) -> list[dict[str, Any]]:
     """What enlarges pixels: two that need no file, then the files."""
-    files = [answers.upscaler(file.name, file.scale) for file in backend.upscalers()]
+    files = [answers.upscaler(file.name, file.scale) for file in door.backend.upscalers()]
     return [*(answers.upscaler(name) for name in PIXEL_UPSCALERS), *files]
 
 
 @router.get("/face-restorers")
-def face_restorers(backend: FrontDoor, _: Owner) -> list[dict[str, Any]]:
+def face_restorers(door: FrontDoor) -> list[dict[str, Any]]:
     """What makes faces clean, as far as its file is here."""
-    return [{"name": name, "cmd_dir": None} for name in backend.face_restorers()]
+    return [{"name": name, "cmd_dir": None} for name in door.backend.face_restorers()]
 
 
 def read_extras(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,12 +109,12 @@ def _listed(payload: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     return listed
 
 
-def _submitted(backend: Backend, owner: str, values: dict[str, Any], pictures: list[tuple[str, str, Any]]) -> list[Job]:
+def _submitted(door: Door, values: dict[str, Any], pictures: list[tuple[str, str, Any]]) -> list[Job]:
     """A job for each picture; none is queued when one of them cannot be read."""
     read = [_read(place, name, data) for place, name, data in pictures]
-    requests = [{**values, "process": EXTRAS, "init_image": backend.upload(file, owner).id, "source_text": text,
+    requests = [{**values, "process": EXTRAS, "init_image": door.upload(file).id, "source_text": text,
                  "output_name": name, "output_folder": FOLDER if name else ""} for name, file, text in read]
-    return [backend.submit(request, owner) for request in requests]
+    return [door.submit(request) for request in requests]
 
 
 def _read(place: str, name: str, data: Any) -> tuple[str, bytes, str]:
@@ -136,12 +136,12 @@ def _text(file: bytes) -> str:
     return text if len(text) <= MAX_PROMPT else ""
 
 
-def _results(backend: Backend, over: list[Job]) -> list[str]:
+def _results(door: Door, over: list[Job]) -> list[str]:
     """The files of all jobs in base64. Raises JobFailed for the first that failed."""
     for job in over:
         if job.state == "failed":
             raise JobFailed(problems=job.problems)
-    files = [backend.image_file(image.id, job.owner) for job in over for image in job.images]
+    files = [door.image_file(image.id) for job in over for image in job.images]
     return [base64.b64encode(file.read_bytes()).decode("ascii") for file in files]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend import Backend
+from backend import Door
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image import file_names as naming
 from backend.image import upload_validation as incoming
@@ -87,7 +87,7 @@ OPTION_WORDS: dict[str, dict[Any, Any]] = {
 
 
 class Options:
-    """What a client set with POST /options: defaults of that owner's later API requests, kept until Easel stops.
+    """What a client set with POST /options: defaults of that user's later API requests, kept until Easel stops.
 
     AUTOMATIC1111 keeps such options for everybody; here they reach nobody else, and never a job already queued.
     """
@@ -95,16 +95,16 @@ class Options:
     def __init__(self) -> None:
         self._values: dict[str, dict[str, Any]] = {}
 
-    def of(self, owner: str) -> dict[str, Any]:
+    def of(self, door: Door) -> dict[str, Any]:
         """Values by field name."""
-        return self._values.get(owner, {})
+        return self._values.get(door.user.id, {})
 
-    def update(self, owner: str, values: Mapping[str, Any]) -> None:
-        self._values[owner] = {**self.of(owner), **values}
+    def update(self, door: Door, values: Mapping[str, Any]) -> None:
+        self._values[door.user.id] = {**self.of(door), **values}
 
 
 def read_payload(
-    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, owner: str,
+    payload: Mapping[str, Any], options: Mapping[str, Any], door: Door,
     table: Mapping[str, Field] = TXT2IMG,
 ) -> dict[str, Any]:
     """Field values of a payload with the names in `table`; `options` are the client's own defaults.
@@ -117,35 +117,35 @@ def read_payload(
     problems = [*_unknown(payload, table, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
     if problems:
         raise InvalidRequest(problems=problems)
-    values = {**options, **_from_infotext(payload.get("infotext"), backend, owner)}
+    values = {**options, **_from_infotext(payload.get("infotext"), door)}
     values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
     no_grid = {"save_grid": False} if payload.get("do_not_save_grid") is True else {}
     return {**values, **_sampler(payload), **no_grid}
 
 
 def read_img2img(
-    payload: Mapping[str, Any], options: Mapping[str, Any], backend: Backend, owner: str
+    payload: Mapping[str, Any], options: Mapping[str, Any], door: Door
 ) -> dict[str, Any]:
-    """Field values of an img2img payload; its pictures are stored as uploads of the owner. Raises InvalidRequest."""
+    """Field values of an img2img payload; its pictures are stored as uploads of the user. Raises InvalidRequest."""
     plain = {key: value for key, value in payload.items() if key not in PICTURES}
-    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, backend, owner, IMG2IMG)}
+    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, door, IMG2IMG)}
     no_hires = {} if payload.get("enable_hr") else {"enable_hr": False}      # an infotext's belongs to txt2img
-    return values | no_hires | _mask_blur(payload) | _pictures(payload, backend, owner)
+    return values | no_hires | _mask_blur(payload) | _pictures(payload, door)
 
 
-def _pictures(payload: Mapping[str, Any], backend: Backend, owner: str) -> dict[str, str]:
+def _pictures(payload: Mapping[str, Any], door: Door) -> dict[str, str]:
     images = payload.get("init_images")
     if not isinstance(images, list) or len(images) != 1:
         raise InvalidRequest("must be a list of one picture in base64", field="init_images")
-    stored = {"init_image": _stored(images[0], "init_images", backend, owner)}
+    stored = {"init_image": _stored(images[0], "init_images", door)}
     if payload.get("mask"):
-        stored["mask"] = _stored(payload["mask"], "mask", backend, owner)
+        stored["mask"] = _stored(payload["mask"], "mask", door)
     return stored
 
 
-def _stored(text: Any, field: str, backend: Backend, owner: str) -> str:
+def _stored(text: Any, field: str, door: Door) -> str:
     try:
-        return backend.upload(incoming.from_base64(text), owner, mask=field == "mask").id
+        return door.upload(incoming.from_base64(text), mask=field == "mask").id
     except UserError as error:
         raise InvalidRequest(str(error), field=field) from error
 
@@ -158,13 +158,13 @@ def _mask_blur(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"mask_blur": sides[0]} if sides and payload.get("mask_blur") is None else {}
 
 
-def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
+def read_options(payload: Mapping[str, Any], door: Door) -> dict[str, Any]:
     """Field values of a POST /options payload, each checked. Raises InvalidRequest."""
     problems = list(_unknown(payload, BY_OVERRIDE, ""))
     values = _known(payload, BY_OVERRIDE)
     try:
         problems += naming.problems(Request.parse(values))
-        problems += _unusable(backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
+        problems += _unusable(door.backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
     except InvalidRequest as error:
         problems += error.problems
     except NotFound as error:
@@ -174,11 +174,11 @@ def read_options(payload: Mapping[str, Any], backend: Backend) -> dict[str, Any]
     return values
 
 
-def write_options(options: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
+def write_options(options: Mapping[str, Any], door: Door) -> dict[str, Any]:
     """Every option of the table by AUTOMATIC1111's name, with the value that a request without it would get."""
     try:
-        checkpoint = backend.checkpoint(str(options.get("checkpoint", "")))
-        own, title, sha256 = backend.defaults(checkpoint.key), checkpoint.title, checkpoint.sha256
+        checkpoint = door.backend.checkpoint(str(options.get("checkpoint", "")))
+        own, title, sha256 = door.backend.defaults(checkpoint.key), checkpoint.title, checkpoint.sha256
     except EaselError:  # no model yet, or it was taken away: the other options are still true
         own, title, sha256 = {name: field.default for name, field in FIELDS.items()}, None, ""
     values = {**own, **options}
@@ -261,9 +261,9 @@ def _sampler(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
 
 
-def _from_infotext(text: Any, backend: Backend, owner: str) -> dict[str, Any]:
+def _from_infotext(text: Any, door: Door) -> dict[str, Any]:
     if not text:
         return {}
     if not isinstance(text, str):
         raise InvalidRequest("must be text", field="infotext")
-    return backend.infotext(text, owner)
+    return door.infotext(text)

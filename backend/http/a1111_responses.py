@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend import Backend, Image, Job, Live
+from backend import Door, Image, Job, Live
 from backend.errors import EaselError
 from backend.image import infotext
 from backend.image.save import Saved
@@ -23,14 +23,14 @@ from backend.version import VERSION
 ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
 
 
-def drawn(backend: Backend, job: Job, send_images: bool) -> dict[str, Any]:
+def drawn(door: Door, job: Job, send_images: bool) -> dict[str, Any]:
     """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
     images = sorted(job.images, key=lambda image: image.index)
-    files = [backend.image_file(image.id, job.owner).read_bytes() for image in images] if send_images else []
+    files = [door.image_file(image.id).read_bytes() for image in images] if send_images else []
     return {
         "images": [base64.b64encode(file).decode("ascii") for file in files],
         "parameters": parameters(job),
-        "info": json.dumps(info(job, images, *_model(backend, job))),
+        "info": json.dumps(info(job, images, *_model(door, job))),
     }
 
 
@@ -163,10 +163,10 @@ def scheduler(row: ScheduleRow) -> dict[str, Any]:
     }
 
 
-def _model(backend: Backend, job: Job) -> tuple[str, str]:
+def _model(door: Door, job: Job) -> tuple[str, str]:
     """Name and hash of the job's checkpoint; it may have been taken away while the job ran."""
     try:
-        checkpoint = backend.checkpoint(job.request.checkpoint)
+        checkpoint = door.backend.checkpoint(job.request.checkpoint)
     except EaselError:
         return job.request.checkpoint, ""
     return checkpoint.key, checkpoint.short_hash

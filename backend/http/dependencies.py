@@ -1,4 +1,4 @@
-"""What a route asks for: the front door, the caller's name, the changes to wait for, the caller's options."""
+"""What a route asks for: the caller's front door, the changes to wait for, the caller's options."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from backend import Backend
+from backend import Backend, Door
 from backend.http.a1111_requests import Options
 from backend.http.async_watch import Changes
 
 
 async def _backend(connection: HTTPConnection) -> Backend:
     return connection.app.state.backend
+
+
+async def _door(connection: HTTPConnection) -> Door:
+    return connection.app.state.backend.as_(connection.state.user)  # the guard has put it there
 
 
 async def _changes(connection: HTTPConnection) -> Changes:
@@ -24,11 +28,7 @@ async def _options(connection: HTTPConnection) -> Options:
     return connection.app.state.options
 
 
-async def _owner(connection: HTTPConnection) -> str:
-    return connection.state.user  # the guard has put it there
-
-
-FrontDoor = Annotated[Backend, Depends(_backend)]
+EntireBackend = Annotated[Backend, Depends(_backend)]
+FrontDoor = Annotated[Door, Depends(_door)]
 Watch = Annotated[Changes, Depends(_changes)]
 ClientOptions = Annotated[Options, Depends(_options)]
-Owner = Annotated[str, Depends(_owner)]

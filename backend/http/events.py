@@ -12,10 +12,10 @@ from anyio import to_thread
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
-from backend import Backend
+from backend import Door
 from backend.errors import EaselError
 from backend.http.async_watch import RETRY_SECONDS, Changes
-from backend.http.dependencies import FrontDoor, Owner, Watch
+from backend.http.dependencies import FrontDoor, Watch
 
 HEARTBEAT = 15.0    # seconds; proxies drop streams that stay silent longer
 router = APIRouter()
@@ -25,26 +25,26 @@ log = logging.getLogger(__name__)
 
 @router.get("/easel/events")
 async def events(
-    backend: FrontDoor, changes: Watch, owner: Owner, cursor: int = 0, last_event_id: Annotated[str, Header()] = ""
+    door: FrontDoor, changes: Watch, cursor: int = 0, last_event_id: Annotated[str, Header()] = ""
 ) -> StreamingResponse:
     """A stream that starts after `cursor` (0: with the state of now), or where a broken connection ended."""
     start = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else max(cursor, 0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(backend, changes, owner, start), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_stream(door, changes, start), media_type="text/event-stream", headers=headers)
 
 
-async def _stream(backend: Backend, changes: Changes, owner: str, cursor: int) -> AsyncIterator[str]:
+async def _stream(door: Door, changes: Changes, cursor: int) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
-    async for _ in changes.ticks(owner, HEARTBEAT):
-        cursor, news = await _after(backend, owner, cursor)
+    async for _ in changes.ticks(door, HEARTBEAT):
+        cursor, news = await _after(door, cursor)
         yield _frames(news, cursor) if news else ": here\n\n"
 
 
-async def _after(backend: Backend, owner: str, cursor: int) -> tuple[int, list[dict[str, Any]]]:
+async def _after(door: Door, cursor: int) -> tuple[int, list[dict[str, Any]]]:
     """What there is after `cursor`; asked again for as long as the database cannot be read."""
     while True:
         try:
-            return await to_thread.run_sync(backend.watch, owner, cursor, 0.0)
+            return await to_thread.run_sync(door.watch, cursor, 0.0)
         except EaselError as error:
             log.warning("a page waits for its events: %s", error)
             await asyncio.sleep(RETRY_SECONDS)

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from backend import Image
 from backend.errors import InvalidRequest, NotFound, UserError
-from backend.http.dependencies import FrontDoor, Owner
+from backend.http.dependencies import FrontDoor
 from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.batch_names import component
@@ -39,44 +39,44 @@ router = APIRouter(prefix="/easel")
 
 @router.get("/images")
 def images(
-    backend: FrontDoor, owner: Owner, limit: Annotated[int, Query(ge=1, le=500)] = 60, before: str | None = None
+    door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 60, before: str | None = None
 ) -> dict[str, Any]:
     """The caller's pictures, newest first; `before` is the id of the last one already known."""
-    return {"images": [summary(image) for image in backend.images(owner, limit=limit, before=before or None)]}
+    return {"images": [summary(image) for image in door.images(limit=limit, before=before or None)]}
 
 
 @router.get("/image/{image}")
-def picture(backend: FrontDoor, owner: Owner, image: str, download: bool = False) -> FileResponse:
+def picture(door: FrontDoor, image: str, download: bool = False) -> FileResponse:
     """The file as it was saved, with its settings inside."""
-    path = _existing(backend.image_file(image, owner))
+    path = _existing(door.image_file(image))
     return FileResponse(
         path,
         media_type=TYPES.get(path.suffix, "application/octet-stream"),
-        filename=backend.image(image, owner).name,
+        filename=door.image(image).name,
         content_disposition_type="attachment" if download else "inline",
         headers=FOREVER,
     )
 
 
 @router.get("/image/{image}/thumb")
-def thumb(backend: FrontDoor, owner: Owner, image: str) -> Response:
+def thumb(door: FrontDoor, image: str) -> Response:
     """A small WebP of the picture."""
-    path = _existing(backend.image_file(image, owner))
+    path = _existing(door.image_file(image))
     return Response(thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
 
 
 @router.get("/image/{image}/info")
-def info(backend: FrontDoor, owner: Owner, image: str) -> dict[str, Any]:
+def info(door: FrontDoor, image: str) -> dict[str, Any]:
     """Everything that made the picture: its infotext, and the values that make it again."""
-    found = backend.image(image, owner)
-    missing = backend.gallery.is_missing(image, owner)
+    found = door.image(image)
+    missing = door.gallery.is_missing(image)
     return {**row(found, missing), "infotext": found.infotext, "request": dict(found.request)}
 
 
 @router.get("/batch/{folder}.zip")
-def batch(backend: FrontDoor, owner: Owner, folder: str) -> StreamingResponse:
+def batch(door: FrontDoor, folder: str) -> StreamingResponse:
     """The pictures of a batch, under the names of the files that they were made from."""
-    archive = backend.archive(folder, owner)
+    archive = door.archive(folder)
     name = quote(f"{component(folder)}.zip")
     headers = {"Content-Disposition": f"attachment; filename*=utf-8''{name}", "Cache-Control": "no-store"}
     pieces, closing = iter(partial(archive.read, PIECE), b""), BackgroundTask(archive.close)
@@ -84,19 +84,19 @@ def batch(backend: FrontDoor, owner: Owner, folder: str) -> StreamingResponse:
 
 
 @router.get("/preview/{job}")
-def preview(backend: FrontDoor, owner: Owner, job: str) -> Response:
+def preview(door: FrontDoor, job: str) -> Response:
     """The newest rough picture of a running job."""
-    jpeg = backend.preview(job, owner)
+    jpeg = door.preview(job)
     if not jpeg:
         raise NotFound("has no preview", field="job")
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 @router.post("/upload")
-async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool = False) -> dict[str, Any]:
+async def upload(door: FrontDoor, request: Request, mask: bool = False) -> dict[str, Any]:
     """Keeps the picture in the body, or with `mask` its grey levels; the id is for `init_image` and `mask`."""
     try:
-        kept = await run_in_threadpool(backend.upload, await request.body(), owner, mask=mask)
+        kept = await run_in_threadpool(door.upload, await request.body(), mask=mask)
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
@@ -104,29 +104,29 @@ async def upload(backend: FrontDoor, owner: Owner, request: Request, mask: bool 
 
 @router.post("/upload/{over}/paint")
 async def paint(
-    backend: FrontDoor, owner: Owner, layer: Annotated[Layer, Depends()], request: Request
+    door: FrontDoor, layer: Annotated[Layer, Depends()], request: Request
 ) -> dict[str, str]:
     """Keeps what is painted on the picture `over`: the body is a PNG, a cut-out whose corner lies at `left`, `top`."""
-    return {"id": await run_in_threadpool(backend.paint, await request.body(), layer, owner)}
+    return {"id": await run_in_threadpool(door.paint, await request.body(), layer)}
 
 
 @router.post("/settings")
-async def settings(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, Any]:
+async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    return asdict(await run_in_threadpool(backend.told_by, await request.body(), owner))
+    return asdict(await run_in_threadpool(door.told_by, await request.body()))
 
 
 @router.get("/upload/{upload}")
 @router.get("/upload/{upload}.png")     # the editor knows a picture by its ending; the lower route is matched first
-def uploaded(backend: FrontDoor, owner: Owner, upload: str) -> FileResponse:
+def uploaded(door: FrontDoor, upload: str) -> FileResponse:
     """A picture that the caller sent, as it was kept."""
-    return FileResponse(backend.uploaded(upload, owner), media_type="image/png", headers=FOREVER)
+    return FileResponse(door.uploaded(upload), media_type="image/png", headers=FOREVER)
 
 
 @router.get("/upload/{upload}/layer.png")
-def layer(backend: FrontDoor, owner: Owner, upload: str, over: str) -> Response:
+def layer(door: FrontDoor, upload: str, over: str) -> Response:
     """A mask as see-through paint, at the size of the picture `over` which it lies."""
-    with Pillow.open(backend.uploaded(over, owner)) as picture, Pillow.open(backend.uploaded(upload, owner)) as mask:
+    with Pillow.open(door.uploaded(over)) as picture, Pillow.open(door.uploaded(upload)) as mask:
         levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
     paint = Pillow.new("RGB", levels.size, PAINT)
     paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))

@@ -7,13 +7,14 @@ Refused, in this order: requests sent by other web sites, bodies that are too la
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend import LOCAL, User
 from backend.http.authentication import Credentials, Denied
 from backend.settings import Settings
 
@@ -21,7 +22,6 @@ MAX_BODY = 64 * 2**20
 HEALTH = "/easel/health"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
-LOCAL_USER = "local"
 # What Gradio brings for developers and other uses, and Easel's page does not need.
 CLOSED = (
     "/gradio_api/vibe", "/gradio_api/undo-vibe", "/gradio_api/proxy=", "/gradio_api/run-history", "/gradio_api/runs",
@@ -44,12 +44,15 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. Puts the caller's name into `scope["state"]["user"]`: None only on the open health check."""
+    """ASGI middleware. Puts the caller into `scope["state"]["user"]`: None only on the open health check.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    `users` are those behind the names of `settings.users`; where there are none, everybody is `LOCAL`.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, users: Mapping[str, User]) -> None:
         if not settings.users and not settings.is_loopback:
             raise ValueError("without users Easel listens to this machine only")
-        self._app = app
+        self._app, self._users = app, users
         self._credentials = Credentials(settings.users) if settings.users else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +70,7 @@ class Guard:
             scope.setdefault("state", {})["user"] = user
             await self._app(scope, _limited(receive), send)
 
-    async def _admit(self, scope: Scope, headers: Headers) -> str | None:
+    async def _admit(self, scope: Scope, headers: Headers) -> User | None:
         check_origin(scope, headers)
         check_size(headers)
         user = await self._user(scope, headers)
@@ -75,14 +78,14 @@ class Guard:
             raise Denied(404, "There is nothing here")
         return user
 
-    async def _user(self, scope: Scope, headers: Headers) -> str | None:
+    async def _user(self, scope: Scope, headers: Headers) -> User | None:
         if self._credentials is None:
             check_host(headers.get("host", ""))
-            return LOCAL_USER
+            return LOCAL
         authorization = headers.get("authorization", "")
         if scope["path"] == HEALTH and not authorization:
             return None
-        return await self._credentials.user(authorization, (scope.get("client") or ("",))[0])
+        return self._users[await self._credentials.user(authorization, (scope.get("client") or ("",))[0])]
 
 
 def check_host(host: str) -> None:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.dependencies import FrontDoor, Owner
+from backend.http.dependencies import FrontDoor
 from backend.http.files import row
 from backend.request.request import MAX_SEED
 from backend.store import search
@@ -81,62 +81,62 @@ def _day(text: str) -> date:
 
 
 @router.get("")
-def history(backend: FrontDoor, owner: Owner, asked: Annotated[Asked, Depends()]) -> dict[str, Any]:
+def history(door: FrontDoor, asked: Annotated[Asked, Depends()]) -> dict[str, Any]:
     """The caller's pictures that fit, newest first; `before` is the id of the last one already known."""
-    found, total = backend.gallery.search(asked.query(), owner, asked.limit, asked.before or None)
+    found, total = door.gallery.search(asked.query(), asked.limit, asked.before or None)
     return {"images": [row(entry.image, entry.missing) for entry in found], "total": total}
 
 
 @router.get("/choices")
-def choices(backend: FrontDoor, owner: Owner) -> dict[str, list[str]]:
+def choices(door: FrontDoor) -> dict[str, list[str]]:
     """What the caller's pictures were made with."""
-    checkpoints, samplers = backend.gallery.choices(owner)
+    checkpoints, samplers = door.gallery.choices()
     return {"checkpoints": checkpoints, "samplers": samplers}
 
 
 @router.post("/star")
-def star(backend: FrontDoor, owner: Owner, ids: Ids, on: Annotated[bool, Body()] = True) -> dict[str, bool]:
+def star(door: FrontDoor, ids: Ids, on: Annotated[bool, Body()] = True) -> dict[str, bool]:
     """A star for each of these pictures, or none."""
-    backend.gallery.star(ids, on, owner)
+    door.gallery.star(ids, on)
     return {"ok": True}
 
 
 @router.post("/bin")
-def put_in_bin(backend: FrontDoor, owner: Owner, ids: Ids) -> dict[str, bool]:
+def put_in_bin(door: FrontDoor, ids: Ids) -> dict[str, bool]:
     """Hides these pictures everywhere but in the bin."""
-    backend.gallery.put_in_bin(ids, owner)
+    door.gallery.put_in_bin(ids)
     return {"ok": True}
 
 
 @router.post("/restore")
-def restore(backend: FrontDoor, owner: Owner, ids: Ids) -> dict[str, bool]:
+def restore(door: FrontDoor, ids: Ids) -> dict[str, bool]:
     """Takes these pictures out of the bin."""
-    backend.gallery.restore(ids, owner)
+    door.gallery.restore(ids)
     return {"ok": True}
 
 
 @router.post("/empty")
-def empty(backend: FrontDoor, owner: Owner) -> dict[str, int]:
+def empty(door: FrontDoor) -> dict[str, int]:
     """Deletes for good what lies in the caller's bin."""
-    return {"deleted": backend.gallery.empty_bin(owner)}
+    return {"deleted": door.gallery.empty_bin()}
 
 
 @router.get("/compare")
-def compare(backend: FrontDoor, owner: Owner, a: str, b: str) -> dict[str, Any]:
+def compare(door: FrontDoor, a: str, b: str) -> dict[str, Any]:
     """The settings in which two pictures differ, and how many they share."""
-    differing, same = backend.gallery.compare(a, b, owner)
+    differing, same = door.gallery.compare(a, b)
     return {"differences": [asdict(difference) for difference in differing], "same": same}
 
 
 @router.post("/import")
 async def take_in(
-    backend: FrontDoor, owner: Owner, request: Request, name: str = "",
+    door: FrontDoor, request: Request, name: str = "",
     modified: Annotated[int | None, Query(ge=0, le=MILLISECONDS)] = None,
 ) -> dict[str, Any]:
     """Keeps the picture in the body; `name` is its path where it came from, `modified` its time in milliseconds."""
     moment = None if modified is None else datetime.fromtimestamp(modified / 1000, UTC)
     data = await request.body()
     try:
-        return asdict(await run_in_threadpool(backend.gallery.take_in, data, name, owner, moment))
+        return asdict(await run_in_threadpool(door.gallery.take_in, data, name, moment))
     except UserError as error:
         raise InvalidRequest(str(error), field="file") from None

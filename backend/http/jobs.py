@@ -11,14 +11,14 @@ from starlette.concurrency import run_in_threadpool
 
 from backend import FIELDS, Job, JobLine
 from backend.errors import InvalidRequest, Problem
-from backend.http.dependencies import FrontDoor, Owner
+from backend.http.dependencies import EntireBackend, FrontDoor
 
 SET_OUTSIDE = ("output_name", "output_folder", "process", "source_text")    # of Easel's own fields
 router = APIRouter(prefix="/easel")
 
 
 @router.get("/health")
-def health(request: Request, backend: FrontDoor) -> dict[str, Any]:
+def health(request: Request, backend: EntireBackend) -> dict[str, Any]:
     """Answers whenever the front lives. A stranger (the container's check) learns nothing more."""
     if request.state.user is None:
         return {"status": "ok"}
@@ -26,67 +26,67 @@ def health(request: Request, backend: FrontDoor) -> dict[str, Any]:
 
 
 @router.get("/jobs")
-def jobs(backend: FrontDoor, owner: Owner, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> dict[str, Any]:
+def jobs(door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> dict[str, Any]:
     """The caller's jobs in all states, newest first."""
-    return {"jobs": [_line(job) for job in backend.job_lines(owner, limit=limit)]}
+    return {"jobs": [_line(job) for job in door.job_lines(limit=limit)]}
 
 
 @router.get("/queue")
-def queue(backend: FrontDoor, owner: Owner, start: Annotated[int, Query(ge=0)] = 0,
+def queue(door: FrontDoor, start: Annotated[int, Query(ge=0)] = 0,
           limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """The caller's running and waiting jobs in running order, as a queue event names the first of them."""
-    return dataclasses.asdict(backend.overview(owner, start, limit))
+    return dataclasses.asdict(door.overview(start, limit))
 
 
 @router.post("/workers/restart")
-def restart_workers(backend: FrontDoor, _: Owner) -> dict[str, bool]:
+def restart_workers(backend: EntireBackend) -> dict[str, bool]:
     """Gives workers that have failed to start another try."""
     backend.restart_workers()
     return {"ok": True}
 
 
 @router.post("/jobs")
-async def submit(backend: FrontDoor, owner: Owner, request: Request) -> dict[str, str]:
+async def submit(door: FrontDoor, request: Request) -> dict[str, str]:
     """Queues a request: a JSON object of field values by name. What Easel sets itself is not taken from outside."""
     values = await _values(request)
     ours = [name for name in values if name in FIELDS and FIELDS[name].internal and name not in SET_OUTSIDE]
     problems = [Problem("is set by Easel itself", name) for name in ours]
     if problems:
         raise InvalidRequest(problems=problems)
-    return _state(await run_in_threadpool(backend.submit, values, owner))
+    return _state(await run_in_threadpool(door.submit, values))
 
 
 @router.post("/jobs/cancel")
-def cancel_all(backend: FrontDoor, owner: Owner) -> dict[str, bool]:
+def cancel_all(door: FrontDoor) -> dict[str, bool]:
     """Clears the caller's queue."""
-    backend.cancel_all(owner)
+    door.cancel_all()
     return {"ok": True}
 
 
 @router.post("/jobs/{job}/cancel")
-def cancel(backend: FrontDoor, owner: Owner, job: str) -> dict[str, str]:
+def cancel(door: FrontDoor, job: str) -> dict[str, str]:
     """A waiting job is cancelled at once, a running one within a network call."""
-    backend.cancel(job, owner)
-    return _state(backend.job(job, owner))
+    door.cancel(job)
+    return _state(door.job(job))
 
 
 @router.post("/jobs/{job}/retry")
-def retry(backend: FrontDoor, owner: Owner, job: str) -> dict[str, str]:
+def retry(door: FrontDoor, job: str) -> dict[str, str]:
     """Queues a failed or cancelled job again; it makes the same pictures."""
-    return _state(backend.retry(job, owner))
+    return _state(door.retry(job))
 
 
 @router.post("/interrupt")
-def interrupt(backend: FrontDoor, owner: Owner) -> dict[str, bool]:
+def interrupt(door: FrontDoor) -> dict[str, bool]:
     """Stops the caller's running job."""
-    backend.interrupt(owner)
+    door.interrupt()
     return {"ok": True}
 
 
 @router.post("/skip")
-def skip(backend: FrontDoor, owner: Owner) -> dict[str, bool]:
+def skip(door: FrontDoor) -> dict[str, bool]:
     """Leaves out the picture being drawn and goes on with the next."""
-    backend.skip(owner)
+    door.skip()
     return {"ok": True}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from backend.http.dependencies import FrontDoor, Owner
+from backend.http.dependencies import FrontDoor
 from backend.version import VERSION
 
 FRESH = {"Cache-Control": "no-store"}
@@ -16,35 +16,35 @@ router = APIRouter(prefix="/easel")
 
 
 @router.get("/preferences")
-def preferences(backend: FrontDoor, owner: Owner) -> dict[str, Any]:
+def preferences(door: FrontDoor) -> dict[str, Any]:
     """What the caller has chosen, by name; what is missing has its default."""
-    return backend.preferences(owner)
+    return door.preferences()
 
 
 @router.post("/preferences")
-def set_preferences(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, Any]:
+def set_preferences(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     """Keeps these beside the others; null takes one away. All that is chosen then."""
-    return backend.set_preferences(payload, owner)
+    return door.set_preferences(payload)
 
 
 @router.get("/preferences.js")
-def script(backend: FrontDoor, owner: Owner) -> Response:
+def script(door: FrontDoor) -> Response:
     """The same as a script that the page runs before it shows anything: no wrong light, no form filled twice."""
-    chosen = json.dumps(backend.preferences(owner))
+    chosen = json.dumps(door.preferences())
     return Response(f"window.easelPreferences = {chosen};", media_type="text/javascript", headers=FRESH)
 
 
 @router.post("/file-name")
-def file_name(backend: FrontDoor, owner: Owner, payload: dict[str, Any]) -> dict[str, str]:
+def file_name(door: FrontDoor, payload: dict[str, Any]) -> dict[str, str]:
     """What a picture of the caller would be called with these settings; keeps nothing."""
-    return {"name": backend.example_name(payload, owner)}
+    return {"name": door.example_name(payload)}
 
 
 @router.get("/about")
-def about(backend: FrontDoor, _: Owner) -> dict[str, Any]:
+def about(door: FrontDoor) -> dict[str, Any]:
     """The version and the devices; where pictures lie is told where nobody needs to log in, on this machine only."""
-    settings = backend.settings
+    settings = door.backend.settings
     told = {"version": VERSION, "policy": settings.policy, "workers": [
         {"name": worker.name, "state": worker.state, "device": worker.device, "dtype": worker.dtype}
-        for worker in backend.status().workers]}
+        for worker in door.backend.status().workers]}
     return told if settings.users or not settings.is_loopback else {**told, "data": str(settings.data)}

@@ -9,18 +9,18 @@ from collections.abc import Awaitable, Sequence
 from anyio import to_thread
 from starlette.requests import Request
 
-from backend import Backend, Job
+from backend import Door, Job
 from backend.errors import EaselError
 from backend.http.async_watch import Changes
 
 CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 
 
-async def ended(request: Request, backend: Backend, changes: Changes, jobs: Sequence[Job]) -> list[Job] | None:
+async def ended(request: Request, door: Door, changes: Changes, jobs: Sequence[Job]) -> list[Job] | None:
     """The jobs once all are over; None, and the jobs cancelled, if the client hangs up first."""
-    over = await _unless_gone(request, asyncio.gather(*(changes.ended(job.id, job.owner) for job in jobs)))
+    over = await _unless_gone(request, asyncio.gather(*(changes.ended(door, job.id) for job in jobs)))
     if over is None:
-        await to_thread.run_sync(_give_up, backend, jobs)
+        await to_thread.run_sync(_give_up, door, jobs)
     return over
 
 
@@ -39,7 +39,7 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-def _give_up(backend: Backend, jobs: Sequence[Job]) -> None:
+def _give_up(door: Door, jobs: Sequence[Job]) -> None:
     for job in jobs:
         with contextlib.suppress(EaselError):  # it may have ended in the meantime
-            backend.cancel(job.id, job.owner)
+            door.cancel(job.id)

@@ -51,7 +51,8 @@ class Subject:
     job: str
     created: datetime           # UTC
     index: int
-    owner: str = ""
+    user: str = ""              # the account's name
+    folder: str = ""            # this user's own, below the outputs folder, in which the name is to be
     model_hash: str = ""
     size: tuple[int, int] | None = None     # of the picture as it is saved; None takes the request's
 
@@ -251,7 +252,7 @@ WORDS: dict[str, Word] = {
     "generation_number": lambda s: _if_several(s.request.count, max(s.index, 0) + 1),
     "clip_skip": lambda s: str(s.request.clip_skip),
     "denoising": lambda s: _denoising(s.request),
-    "user": lambda s: _text(s.owner),
+    "user": lambda s: _text(s.user),
     "none": lambda s: "",
 }
 TAKE_ARGUMENTS = ("datetime", "hasprompt", "prompt_hash", "negative_prompt_hash", "full_prompt_hash")

@@ -10,51 +10,62 @@ from backend.prompt_library.styles_csv import Style, Styles
 from backend.prompt_library.templating import named, resolve, styled
 from backend.prompt_library.wildcards import Wildcards
 from backend.request.request import Request
-from backend.store.picture_files import LOCAL
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
+from backend.store.views import User
 
 
 class PromptLibrary:
-    """What the front door offers of it. Thread-safe; files edited by hand are noticed at the next question."""
+    """The files of the library. Thread-safe; those edited by hand are noticed at the next question."""
 
     def __init__(self, data: Path, models: Iterable[Path], used: UsedPrompts) -> None:
         models = tuple(models)
-        self._styles, self._used = Styles(data), used
-        self._wildcards = Wildcards((data, *models))
-        self._suggestions = Suggestions(data, models, self._wildcards)
+        self.styles, self.used_prompts = Styles(data), used
+        self.wildcards = Wildcards((data, *models))
+        self.suggestions = Suggestions(data, models, self.wildcards)
 
     def files(self, kind: str) -> list[str]:
         """What the models folders hold of a kind of network, "lora" or "embedding", by the files' names."""
-        return self._suggestions.names(kind)
+        return self.suggestions.names(kind)
 
-    def styles(self, owner: str = LOCAL) -> list[Style]:
-        """Everybody's styles and the owner's own."""
-        return self._styles.of(owner)
+    def as_(self, user: User) -> UserPromptLibrary:
+        """What one user can do with the library."""
+        return UserPromptLibrary(self, user)
 
-    def as_theirs(self, owner: str = LOCAL) -> list[dict[str, str]]:
+
+class UserPromptLibrary:
+    """The library as one user sees it: everybody's styles and the user's own, and the prompts that the user used."""
+
+    def __init__(self, library: PromptLibrary, user: User) -> None:
+        self._library, self._user = library, user
+
+    def styles(self) -> list[Style]:
+        """Everybody's styles and the user's own."""
+        return self._library.styles.of(self._user)
+
+    def as_theirs(self) -> list[dict[str, str]]:
         """The same in AUTOMATIC1111's keys: name, prompt, negative_prompt."""
-        return [style.as_theirs() for style in self._styles.of(owner)]
+        return [style.as_theirs() for style in self.styles()]
 
-    def save_style(self, style: Style, owner: str = LOCAL, was: str = "") -> None:
+    def save_style(self, style: Style, was: str = "") -> None:
         """Keep a new style, or change the one called `was`. InvalidRequest, NotFound, NotAllowed, StorageError."""
-        self._styles.keep(style, owner, was)
+        self._library.styles.keep(style, self._user, was)
 
-    def delete_style(self, name: str, owner: str = LOCAL) -> None:
+    def delete_style(self, name: str) -> None:
         """NotFound; NotAllowed for one that is everybody's."""
-        self._styles.drop(name, owner)
+        self._library.styles.drop(name, self._user)
 
-    def apply(self, names: Iterable[str], prompt: str, negative: str, owner: str = LOCAL) -> tuple[str, str]:
+    def apply(self, names: Iterable[str], prompt: str, negative: str) -> tuple[str, str]:
         """Both prompts with styles merged in. InvalidRequest names unknown ones."""
-        return styled(prompt, negative, named(names, self._styles.of(owner)))
+        return styled(prompt, negative, named(names, self.styles()))
 
-    def resolved(self, request: Request, owner: str = LOCAL) -> Request:
+    def resolved(self, request: Request) -> Request:
         """The request with the texts of its pictures; its seeds must be drawn. InvalidRequest names the fields."""
-        return resolve(request, self._styles.of(owner), self._wildcards.lines)
+        return resolve(request, self.styles(), self._library.wildcards.lines)
 
-    def used(self, owner: str = LOCAL, query: str = "", limit: int = 50) -> list[UsedPrompt]:
-        """The prompts of the owner's jobs, each pair once, newest first; with every word of `query`."""
-        return self._used.of(owner, query, limit)
+    def used(self, query: str = "", limit: int = 50) -> list[UsedPrompt]:
+        """The prompts of the user's jobs, each pair once, newest first; with every word of `query`."""
+        return self._library.used_prompts.of(self._user.id, query, limit)
 
-    def complete(self, text: str, kind: Kind, owner: str = LOCAL) -> tuple[str, list[Suggestion]]:
+    def complete(self, text: str, kind: Kind) -> tuple[str, list[Suggestion]]:
         """What may be meant by the end of a text: which part of it, and what could stand there."""
-        return self._suggestions.search(text, kind, self._styles.of(owner))
+        return self._library.suggestions.search(text, kind, self.styles())

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote
 
 from backend.catalog.regular_files import read_regular
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
@@ -20,7 +19,7 @@ from backend.image.save import write_atomically
 from backend.prompt_library.text_files import MAX_BYTES, Watched, decoded
 from backend.request.field import clean
 from backend.request.request import FIELDS
-from backend.store.picture_files import LOCAL
+from backend.store.views import LOCAL, User
 
 COLUMNS = ("name", "prompt", "negative_prompt")
 OLD_PROMPT = "text"             # what the column of prompts was called before there were negative ones
@@ -32,7 +31,7 @@ MAX_COMMAS = 100_000        # in one line
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A piece of prompt with a name; `shared` ones the owner cannot change."""
+    """A piece of prompt with a name; `shared` ones the user cannot change."""
 
     name: str
     prompt: str = ""
@@ -131,38 +130,38 @@ class Styles:
         self._kept: Watched[tuple[Style, ...]] = Watched(lambda data: tuple(read(data).styles()), ())
         self._lock = threading.Lock()
 
-    def of(self, owner: str) -> list[Style]:
-        """Everybody's and the owner's own, by name in the order of the files."""
-        own = self._file(owner)
+    def of(self, user: User) -> list[Style]:
+        """Everybody's and the user's own, by name in the order of the files."""
+        own = self._file(user)
         mine = {style.name: style for style in self._kept.of(own)}
         if own == self._shared:
             return list(mine.values())
         everybodys = (replace(style, shared=True) for style in self._kept.of(self._shared))
         return list(({style.name: style for style in everybodys} | mine).values())
 
-    def keep(self, style: Style, owner: str, was: str = "") -> None:
-        """Save a style as the owner's; `was` is the name it had. InvalidRequest, NotFound, NotAllowed, StorageError."""
+    def keep(self, style: Style, user: User, was: str = "") -> None:
+        """Save a style as the user's; `was` is the name it had. InvalidRequest, NotFound, NotAllowed, StorageError."""
         style = _checked(style)
         with self._lock:
-            if was and was not in {known.name for known in self.of(owner)}:
+            if was and was not in {known.name for known in self.of(user)}:
                 raise NotFound(f"There is no style '{shown(was)}' any more.")
-            if style.name != was and style.name in {known.name for known in self._writable(owner).styles()}:
+            if style.name != was and style.name in {known.name for known in self._writable(user).styles()}:
                 raise InvalidRequest(f"'{style.name}' is the name of another style already", field="name")
-            self._write(owner, self._writable(owner).changed(style, was))
+            self._write(user, self._writable(user).changed(style, was))
 
-    def drop(self, name: str, owner: str) -> None:
-        """Delete one of the owner's own. NotFound, NotAllowed for everybody's, StorageError."""
+    def drop(self, name: str, user: User) -> None:
+        """Delete one of the user's own. NotFound, NotAllowed for everybody's, StorageError."""
         with self._lock:
-            known = {style.name: style for style in self.of(owner)}
+            known = {style.name: style for style in self.of(user)}
             if name not in known:
                 raise NotFound(f"There is no style '{shown(name)}'.")
             if known[name].shared:
                 raise NotAllowed("This style is everybody's; it can only be changed in data/styles.csv.")
-            self._write(owner, self._writable(owner).without(name))
+            self._write(user, self._writable(user).without(name))
 
-    def _writable(self, owner: str) -> Sheet:
+    def _writable(self, user: User) -> Sheet:
         try:
-            sheet = read(read_regular(self._file(owner), MAX_BYTES))
+            sheet = read(read_regular(self._file(user), MAX_BYTES))
         except FileNotFoundError:
             return Sheet()
         except OSError as error:
@@ -172,16 +171,16 @@ class Styles:
                              f"{MAX_LINES:,} lines. Repair or remove it first, so that nothing is lost.")
         return sheet
 
-    def _write(self, owner: str, sheet: Sheet) -> None:
+    def _write(self, user: User, sheet: Sheet) -> None:
         try:
-            write_atomically(self._file(owner), written(sheet))
+            write_atomically(self._file(user), written(sheet))
         except StorageError as error:
             raise StorageError("The styles could not be saved: the disk is full, or data/ is read-only.") from error
 
-    def _file(self, owner: str) -> Path:
-        if owner == LOCAL:
+    def _file(self, user: User) -> Path:
+        if user == LOCAL:
             return self._shared
-        return self._folder / f"{quote(owner, safe='').replace('.', '%2E')}.csv"
+        return self._folder / f"{user.folder}.csv"
 
 
 def shown(name: str) -> str:

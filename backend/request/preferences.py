@@ -64,10 +64,10 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in SETTINGS and value is not None}
 
 
-def example(values: Mapping[str, Any], owner: str) -> str:
+def example(values: Mapping[str, Any], user: str) -> str:
     """The name that a picture gets with these settings."""
     request = Request(**{**EXAMPLE, **settings(values)})
-    subject = naming.Subject(request=request, job="example", created=datetime.now(UTC), index=0, owner=owner,
+    subject = naming.Subject(request=request, job="example", created=datetime.now(UTC), index=0, user=user,
                              model_hash="6ce0161689")
     return str(naming.path(subject))
 

@@ -15,8 +15,8 @@ from backend.errors import NotFound
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
-from backend.store.records import Image
 from backend.store.tables import ImageRow, JobRow
+from backend.store.views import Image
 
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")
 SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from backend.errors import Problem
-from backend.store.records import State
 from backend.store.tables import JobRow, now
+from backend.store.views import State
 
 
 @dataclass(frozen=True, slots=True)

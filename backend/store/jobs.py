@@ -30,9 +30,9 @@ from backend.store.fair_scheduler import FairQueue, Waiting
 from backend.store.history import images_of, last_place, new_id, stored_request
 from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
 from backend.store.job_states import Change
-from backend.store.records import ENDED, Glance, Job, JobLine, Overview, State
 from backend.store.tables import ImageRow, JobRow, now
 from backend.store.uploads import FIELDS_OF_PICTURES
+from backend.store.views import ENDED, Glance, Job, JobLine, Overview, State
 
 PENDING = ("queued", "running")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from PIL.Image import Image as Pixels
 
@@ -24,9 +24,8 @@ from backend.messages import Picture
 from backend.request.request import FIELDS, Request
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Lease
-from backend.store.records import Image
+from backend.store.views import LOCAL, Image, User, UserOf
 
-LOCAL = "local"                 # the owner where nobody logs in; what others made lies in outputs/users/<name>/
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name
 MAX_INFOTEXT = 200_000          # characters of a foreign text that a row keeps; the file keeps all
 IsFree = Callable[[str], bool]
@@ -39,10 +38,10 @@ def _nobodys(path: str) -> bool:
 
 
 class Pictures:
-    """The outputs folder."""
+    """The outputs folder. What an account made lies in `users/<its name>/` below it."""
 
-    def __init__(self, outputs: Path) -> None:
-        self.outputs = outputs
+    def __init__(self, outputs: Path, user_of: UserOf) -> None:
+        self.outputs, self._user_of = outputs, user_of
 
     def write(self, lease: Lease, picture: Picture, is_free: IsFree = _nobodys) -> PictureFile:
         """Save one picture with its settings; the same job and index always give the same file. Raises StorageError.
@@ -51,7 +50,7 @@ class Pictures:
         """
         request = lease.request.of_image(picture.index)
         size = picture.width, picture.height
-        subject = _subject(lease, picture.index, size, str(picture.facts.get("Model hash", "")))
+        subject = self._subject(lease, picture.index, size, str(picture.facts.get("Model hash", "")))
         text = infotext.write(request, picture.facts)
         return self._saved(subject, save.to_image(picture), text, request, is_free, picture.notes)
 
@@ -65,7 +64,7 @@ class Pictures:
         size = max(image.width for image in images), max(image.height for image in images)
         pixels = (save.pixels(self.file(path)) for path in paths)
         whole = grid(pixels, len(images), size)
-        subject = _subject(lease, GRID, whole.size, str(infotext.parse(first.infotext).get("Model hash", "")))
+        subject = self._subject(lease, GRID, whole.size, str(infotext.parse(first.infotext).get("Model hash", "")))
         return self._saved(subject, whole, first.infotext, lease.request.of_image(first.index), is_free)
 
     def _saved(self, subject: Subject, image: Pixels, text: str, request: Request, is_free: IsFree,
@@ -96,24 +95,34 @@ class Pictures:
             with suppress(OSError):
                 path.unlink()
 
-    def rebuild_history(self, history: History) -> int:
+    def rebuild_history(self, history: History, user_named: Callable[[str], User]) -> int:
         """Make rows for all pictures that have none, from the settings inside them; how many there were.
 
-        Each becomes a finished job of its own. Pictures that cannot be read are logged and stay where they are.
+        Each becomes a finished job of its own. `user_named` gives the user behind an account's name, which a folder
+        bears. Pictures that cannot be read are logged and stay where they are.
         """
         made = 0
         for name in history.unknown(self._names()):
             try:
-                owner, created, request, file = self._read(name)
-                history.adopt(owner, created, request, file)
+                account, created, request, file = self._read(name)
+                history.adopt(user_named(account).id if account else LOCAL.id, created, request, file)
                 made += 1
             except (EaselError, OSError) as error:
                 log.warning("%s could not be taken into the history: %s", name, error)
         return made
 
+    def _subject(self, lease: Lease, index: int, size: tuple[int, int], model_hash: str) -> Subject:
+        return Subject(request=lease.request, job=lease.job, created=lease.created, index=index,
+                       user=self._user_of(lease.owner).name, folder=self.folder_of(lease.owner), model_hash=model_hash,
+                       size=size)
+
+    def folder_of(self, owner: str) -> str:
+        """The folder of a user, given by the id, below the outputs folder; "" is that folder itself."""
+        return "" if owner == LOCAL.id else f"{USERS}/{self._user_of(owner).folder}"
+
     def _place(self, subject: Subject, exact: str, is_free: IsFree) -> PurePosixPath:
         """Below the outputs folder. Results of a batch keep their sources' names; others go by their patterns."""
-        folder, request = folder_of(subject.owner), subject.request.replace(image_format=subject.ending)
+        folder, request = subject.folder, subject.request.replace(image_format=subject.ending)
         if not request.output_name:
             room = max(MAX_PATH - len(folder), SHORTEST_PATH)
             wanted = (PurePosixPath(folder, naming.path(subject, room, whole_job=whole)) for whole in (False, True))
@@ -140,12 +149,7 @@ class Pictures:
     def _read(self, name: str) -> tuple[str, datetime, Request, PictureFile]:
         path = self.outputs / name
         request, file = described(path.read_bytes(), name)
-        return _owner(name), _created(path, request), request, file
-
-
-def _subject(lease: Lease, index: int, size: tuple[int, int], model_hash: str) -> Subject:
-    return Subject(request=lease.request, job=lease.job, created=lease.created, index=index, owner=lease.owner,
-                   model_hash=model_hash, size=size)
+        return account_of(name), _created(path, request), request, file
 
 
 def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
@@ -159,14 +163,10 @@ def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
                                 infotext=text, format=said.format, digest=save.digest(data))
 
 
-def folder_of(owner: str) -> str:
-    """An owner's folder below the outputs folder."""
-    return "" if owner == LOCAL else f"{USERS}/{quote(owner, safe='').replace('.', '%2E')}"
-
-
-def _owner(name: str) -> str:
-    parts = PurePosixPath(name).parts
-    return unquote(parts[1]) if len(parts) > 2 and parts[0] == USERS else LOCAL
+def account_of(path: str) -> str:
+    """The name of the account in whose folder a file lies; "" for the local user's."""
+    parts = PurePosixPath(path).parts
+    return unquote(parts[1]) if len(parts) > 2 and parts[0] == USERS else ""
 
 
 def _created(path: Path, request: Request) -> datetime:

@@ -22,7 +22,7 @@ from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.batch_names import component
 from backend.store.history import History, PictureFile
-from backend.store.picture_files import Pictures, described, folder_of
+from backend.store.picture_files import Pictures, described
 from backend.store.tables import now
 
 FOLDER = "imported"
@@ -120,7 +120,7 @@ class Imports:
     def _place(self, file: PictureFile, name: str, owner: str) -> PurePosixPath:
         """A free path; one with this very content and no row is left from a crash and is free, too."""
         *folders, last = safe_parts(name)
-        folder, stem = PurePosixPath(folder_of(owner), FOLDER, *folders), PurePosixPath(last).stem
+        folder, stem = PurePosixPath(self._pictures.folder_of(owner), FOLDER, *folders), PurePosixPath(last).stem
         numbered = (f"{stem}-{file.digest[:8]}-{number}" for number in count(2))
         wanted = (folder / f"{name}.{file.format}" for name in chain((stem, f"{stem}-{file.digest[:8]}"), numbered))
         return next(path for path in wanted if self._history.is_free("", 0, str(path)) and self._is_free(path, file))

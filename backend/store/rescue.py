@@ -20,12 +20,17 @@ from sqlalchemy.types import TypeEngine
 from backend.errors import EaselError, StorageError
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database, trouble
-from backend.store.records import STATES
-from backend.store.tables import Base, ImageRow, JobRow, Moment, PreferenceRow, now
+from backend.store.picture_files import account_of
+from backend.store.tables import Base, ImageRow, JobRow, Moment, PreferenceRow, UserRow, now
+from backend.store.users import USER_ID, new_user_id
+from backend.store.views import LOCAL, STATES, User
 
+TABLES = ("users", "jobs", "images", "preferences")
 DIRECTIONS = ("ASC", "DESC")
 _EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
-               for table in ("jobs", "images", "preferences") for direction in DIRECTIONS}
+               for table in TABLES for direction in DIRECTIONS}
+
+Rows = list[dict[str, Any]]
 
 log = logging.getLogger(__name__)
 
@@ -81,20 +86,44 @@ def _set_aside(path: Path) -> Path:
 def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
     states: list[str] = []
     images = unreadable = 0
-    found = {table: dict(_rows(broken, table)) for table in ("jobs", "images", "preferences")}
+    found = {table: list(dict(_rows(broken, table)).values()) for table in TABLES}
+    users = _users(found)
     with database.write() as session:
-        for values in sorted(found["jobs"].values(), key=lambda row: str(row.get("place", "")).zfill(12)):
+        session.add_all(UserRow(id=user.id, name=user.name) for user in set(users.values()) - {LOCAL})
+        for values in sorted(_owned(found["jobs"], users), key=lambda row: str(row.get("place", "")).zfill(12)):
             state = _insert(session, JobRow, values, len(states) + 1)
             states += [state] if state else []
             unreadable += not state
-        for values in found["images"].values():
+        for values in _owned(found["images"], users):
             done = _insert(session, ImageRow, values, images + 1)
             images, unreadable = images + bool(done), unreadable + (not done)
-        for values in found["preferences"].values():
+        for values in _owned(found["preferences"], users):
             unreadable += not _insert(session, PreferenceRow, values, 0)
     waiting = states.count("queued")
     return Rescue(reason=reason, broken=broken, waiting=waiting, ended=len(states) - waiting, images=images,
                   unreadable=unreadable)
+
+
+def _users(found: Mapping[str, Rows]) -> dict[str, User]:
+    """The user for each owner that a row names. Where an id's row is lost, the folder of its pictures tells the name.
+
+    A database from before there were ids names owners by their accounts' names.
+    """
+    known = [(row.get("id"), row.get("name")) for row in found["users"]]
+    users = {number: User(number, name) for number, name in known if isinstance(number, str) and isinstance(name, str)}
+    by_name = {user.name: user for user in users.values()}
+    rows = [row for table in TABLES[1:] for row in found[table]]
+    for owner in {str(row["owner"]) for row in rows if row.get("owner")} - users.keys() - {LOCAL.id}:
+        is_id = USER_ID.fullmatch(owner)
+        accounts = (account_of(str(row.get("path"))) for row in found["images"] if row.get("owner") == owner)
+        name = next(filter(None, accounts), owner) if is_id else owner
+        users[owner] = by_name.setdefault(name, User(owner if is_id else new_user_id(), name))
+    return users | {LOCAL.id: LOCAL}
+
+
+def _owned(rows: Rows, users: Mapping[str, User]) -> Rows:
+    """The rows with the ids of their owners."""
+    return [{**row, "owner": users[str(row["owner"])].id} if row.get("owner") else row for row in rows]
 
 
 def _rows(broken: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -23,9 +23,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
 from backend.image.infotext_entries import labels
-from backend.store.records import STATES
+from backend.store.views import STATES
 
-REVISION = "0004"       # the newest file in migrations/versions; a test compares
+REVISION = "0005"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -67,6 +67,16 @@ class Base(DeclarativeBase):
         "pk": "pk_%(table_name)s",
     })
     type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[Any]: JSON, datetime: Moment}
+
+
+class UserRow(Base):
+    """An account that somebody has logged in with. `LOCAL` has no row. `owner` in the other tables is a user's id."""
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str]
 
 
 class JobRow(Base):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from PIL import Image
 
@@ -16,6 +15,7 @@ from backend.image import upload_validation as incoming
 from backend.image.save import write_atomically
 from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
+from backend.store.views import UserOf
 
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
 FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture")
@@ -32,10 +32,10 @@ class Upload:
 
 
 class Uploads:
-    """A folder with one sub-folder per owner. Nothing that was sent is kept as it came: see `incoming`."""
+    """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `incoming`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, user_of: UserOf) -> None:
+        self.folder, self._user_of = folder, user_of
 
     def add(self, data: bytes, owner: str, *, mask: bool = False) -> Upload:
         """Store a picture, or with `mask` its grey levels. UserError when it cannot be read, StorageError when full."""
@@ -95,7 +95,7 @@ class Uploads:
     def _path(self, name: str, owner: str) -> Path:
         if not PICTURE_ID.fullmatch(name):
             raise NotFound(GONE)
-        return self.folder / quote(owner, safe="").replace(".", "%2E") / f"{name}.png"
+        return self.folder / self._user_of(owner).folder / f"{name}.png"
 
 
 def _named(request: Request) -> list[tuple[str, str]]:

@@ -21,12 +21,14 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image as Pixels
 from PIL import ImageDraw, ImageFilter
 
-from backend import FIELDS, Checkpoint, NotFound, Problem, Request, UserError
+from backend import FIELDS, LOCAL, Checkpoint, NotFound, Problem, Request, Settings, User, UserError
 from backend.http import files
+from backend.http.guard import Guard
 from backend.messages import UpscalerFile
 from backend.prompt_library.library import PromptLibrary
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
+from tests.guest import user_of
 from tests.pure.door import NoneUsed
 
 EXAMPLES = ("a large red circle on a blue background", "two small green squares on white", "a yellow star on a black background")
@@ -40,7 +42,6 @@ MODELS = [
 @dataclass
 class Job:
     id: str
-    owner: str
     request: Request
     state: str = "queued"
     position: int | None = None
@@ -95,6 +96,17 @@ class Status:
     notices: tuple[str, ...] = ()
 
 
+class Bound:
+    """The stand-in as the one user finds it."""
+
+    def __init__(self, backend: Fake) -> None:
+        self.backend, self.user = backend, LOCAL
+        self.prompt_library = backend.prompt_library.as_(LOCAL)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+
 class Fake:
     """What the page uses of the front door, on one drawing thread. Prompts with "fail" fail."""
 
@@ -105,7 +117,7 @@ class Fake:
         self.previews: dict[str, bytes] = {}
         self.lives: dict[str, dict[str, Any]] = {}
         self.prompt_library = PromptLibrary(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
-        self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")))
+        self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")), user_of)
         self.skipping = False
         self.missing: set[str] = set()      # pictures whose file is gone
         self.past: Any = None               # the stand-in history, where there is one
@@ -114,60 +126,63 @@ class Fake:
         self.changed = threading.Condition()
         threading.Thread(target=self._work, daemon=True).start()
 
-    def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
+    def as_(self, user: User) -> Bound:
+        return Bound(self)
+
+    def submit(self, values: Mapping[str, Any]) -> Job:
         request = Request.parse(values, self.defaults(str(values.get("checkpoint") or ""))).with_seeds()
-        job = Job(secrets.token_urlsafe(8), owner, request)
+        job = Job(secrets.token_urlsafe(8), request)
         self.all[job.id] = job
         self._queue()
         return job
 
-    def cancel(self, job_id: str, owner: str = "local") -> None:
+    def cancel(self, job_id: str) -> None:
         self.all[job_id].state = "cancelled"
         self._ended(self.all[job_id])
 
-    def retry(self, job_id: str, owner: str = "local") -> Job:
+    def retry(self, job_id: str) -> Job:
         self.all[job_id].state = "queued"
         self._queue()
         return self.all[job_id]
 
-    def cancel_all(self, owner: str = "local") -> None:
-        for job in self.queue(owner):
-            self.cancel(job.id, owner)
+    def cancel_all(self) -> None:
+        for job in self.queue():
+            self.cancel(job.id)
 
-    def interrupt(self, owner: str = "local") -> None:
-        for job in self.queue(owner):
+    def interrupt(self) -> None:
+        for job in self.queue():
             if job.state == "running":
                 self.cancel(job.id)
 
-    def skip(self, owner: str = "local") -> None:
+    def skip(self) -> None:
         self.skipping = True
 
-    def jobs(self, owner: str = "local", limit: int = 50) -> list[Job]:
+    def jobs(self, limit: int = 50) -> list[Job]:
         return list(reversed(self.all.values()))[:limit]
 
-    def queue(self, owner: str = "local") -> list[Job]:
+    def queue(self) -> list[Job]:
         waiting = [job for job in self.all.values() if job.state in ("running", "queued")]
         waiting.sort(key=lambda job: job.state != "running")
         for position, job in enumerate(waiting):
             job.position = position
         return waiting
 
-    def images(self, owner: str = "local", limit: int = 50, before: str | None = None) -> list[Image]:
+    def images(self, limit: int = 50, before: str | None = None) -> list[Image]:
         newest = list(reversed(self.pictures.values()))
         start = 1 + [image.id for image in newest].index(before) if before else 0
         return newest[start:start + limit]
 
-    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False) -> Upload:
-        return self.uploads.add(data, owner, mask=mask)
+    def upload(self, data: bytes, *, mask: bool = False) -> Upload:
+        return self.uploads.add(data, LOCAL.id, mask=mask)
 
-    def uploaded(self, upload_id: str, owner: str = "local") -> Path:
-        return self.uploads.file(upload_id, owner)
+    def uploaded(self, upload_id: str) -> Path:
+        return self.uploads.file(upload_id, LOCAL.id)
 
-    def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
-        return PaintedLayers(self.uploads).keep(data, layer, owner)
+    def paint(self, data: bytes, layer: Layer) -> str:
+        return PaintedLayers(self.uploads).keep(data, layer, LOCAL.id)
 
-    def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
-        return PaintedLayers(self.uploads).sketch(picture, painted, owner)
+    def sketch(self, picture: str, painted: str) -> tuple[str, str]:
+        return PaintedLayers(self.uploads).sketch(picture, painted, LOCAL.id)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
         return MODELS
@@ -193,7 +208,7 @@ class Fake:
         used = len(text.split())
         return used, 75 * max(1, -(-used // 75))
 
-    def infotext(self, text: str, owner: str = "local") -> dict[str, Any]:
+    def infotext(self, text: str) -> dict[str, Any]:
         prompt, _, rest = text.partition("\nSteps: ")
         return {"prompt": prompt, "steps": int(rest.split(",")[0])} if rest else {}
 
@@ -286,6 +301,7 @@ def listed(image: Image) -> dict[str, Any]:
 
 def routes(fake: Fake) -> FastAPI:
     app = FastAPI()
+    app.add_middleware(Guard, settings=Settings(), users={})
 
     @app.get("/easel/events")
     async def events(cursor: int = 0) -> StreamingResponse:
@@ -324,11 +340,11 @@ def routes(fake: Fake) -> FastAPI:
 
     @app.get("/easel/upload/{upload}.png")
     def uploaded(upload: str) -> Response:
-        return files.uploaded(fake, "local", upload)  # type: ignore[arg-type]
+        return files.uploaded(fake.as_(LOCAL), upload)  # type: ignore[arg-type]
 
     @app.get("/easel/upload/{upload}/layer.png")
     def layer(upload: str, over: str) -> Response:
-        return files.layer(fake, "local", upload, over)  # type: ignore[arg-type]
+        return files.layer(fake.as_(LOCAL), upload, over)  # type: ignore[arg-type]
 
     @app.post("/easel/settings")
     async def settings(request: HttpRequest) -> dict[str, Any]:

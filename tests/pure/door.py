@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image as Pillow
 
-from backend import Image, Job, JobLine, Live, Overview, Status
+from backend import Image, Job, JobLine, Live, Overview, Status, User
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.messages import Checkpoint, UpscalerFile
 from backend.prompt_library.library import PromptLibrary
@@ -23,9 +24,10 @@ from backend.request import preferences
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.painted_layers import Layer, PaintedLayers
-from backend.store.records import Glance
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
+from backend.store.views import Glance
+from tests.guest import user_of
 
 DEMO = Checkpoint("demo", "demo.safetensors [0123456789]", "/srv/secret/demo.safetensors", "sd1", True, "0123456789" + "a" * 54)
 
@@ -40,6 +42,18 @@ class NoneUsed(UsedPrompts):
         return []
 
 
+class Bound:
+    """The stand-in as one user finds it."""
+
+    def __init__(self, backend: Door, user: User) -> None:
+        self.backend, self.user = backend, user
+        self.prompt_library = backend.prompt_library.as_(user)
+        self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file())
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(getattr(self.backend, name), owner=self.user.id)
+
+
 class Door:
     """Jobs end when the test says so: `finish`. With `at_once` they are finished as they come."""
 
@@ -50,12 +64,18 @@ class Door:
         self.chosen: dict[str, dict[str, Any]] = {}
         self.changed = threading.Condition()
         self.cursor = 1
-        self.uploads = Uploads(settings.data / "uploads")
-        self.gallery = SimpleNamespace(is_missing=lambda image, owner: not self.image_file(image, owner).is_file())
+        self.uploads = Uploads(settings.data / "uploads", user_of)
         self.prompt_library = PromptLibrary(settings.data, (), NoneUsed())
 
+    def user(self, account: str) -> User:
+        return User(account, account)
+
+    def as_(self, user: User) -> Bound:
+        return Bound(self, user)
+
     def submit(self, values: Mapping[str, Any], owner: str = "local") -> Job:
-        request = self.prompt_library.resolved(Request.parse(values, self.defaults()).with_seeds(), owner)
+        library = self.prompt_library.as_(user_of(owner))
+        request = library.resolved(Request.parse(values, self.defaults()).with_seeds())
         self.checkpoint(request.checkpoint)
         job = Job(id=secrets.token_urlsafe(8), owner=owner, state="running", request=request, position=0,
                   created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
@@ -80,7 +100,7 @@ class Door:
                         done=len(job.images), created=job.created, problems=job.problems, notes=job.notes)
                 for job in self.jobs(owner, limit)]
 
-    def overview(self, owner: str, start: int = 0, limit: int | None = None) -> Overview:
+    def overview(self, start: int = 0, limit: int | None = None, owner: str = "local") -> Overview:
         jobs = [Glance(id=job.id, state=job.state, position=0, prompt=job.request.prompt, count=job.request.count, done=0)
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
@@ -94,7 +114,7 @@ class Door:
     def queue(self, owner: str) -> list[Job]:
         return [job for job in self.all.values() if job.owner == owner and job.state in ("queued", "running")]
 
-    def live(self, job_id: str) -> Live:
+    def live(self, job_id: str, owner: str) -> Live:
         return Live(job=job_id, index=0, done=0, count=1, step=3, steps=12, fraction=0.25, eta=6.0, preview=1, message="")
 
     def preview(self, job_id: str, owner: str) -> bytes | None:
@@ -136,23 +156,23 @@ class Door:
     def upload(self, data: bytes, owner: str = "local", *, mask: bool = False) -> Upload:
         return self.uploads.add(data, owner, mask=mask)
 
-    def uploaded(self, upload_id: str, owner: str = "local") -> Path:
+    def uploaded(self, upload_id: str, owner: str) -> Path:
         return self.uploads.file(upload_id, owner)
 
-    def preferences(self, owner: str = "local") -> dict[str, Any]:
+    def preferences(self, owner: str) -> dict[str, Any]:
         return self.chosen.get(owner, {})
 
-    def set_preferences(self, values: Mapping[str, Any], owner: str = "local") -> dict[str, Any]:
+    def set_preferences(self, values: Mapping[str, Any], owner: str) -> dict[str, Any]:
         self.chosen[owner] = preferences.changed(self.preferences(owner), values)
         return self.chosen[owner]
 
-    def example_name(self, values: Mapping[str, Any], owner: str = "local") -> str:
+    def example_name(self, values: Mapping[str, Any], owner: str) -> str:
         return preferences.example(preferences.changed(self.preferences(owner), values), owner)
 
     def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
         return PaintedLayers(self.uploads).keep(data, layer, owner)
 
-    def sketch(self, picture: str, painted: str, owner: str = "local") -> tuple[str, str]:
+    def sketch(self, picture: str, painted: str, owner: str) -> tuple[str, str]:
         return PaintedLayers(self.uploads).sketch(picture, painted, owner)
 
     def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
@@ -172,7 +192,7 @@ class Door:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
 
-    def infotext(self, text: str, owner: str = "local") -> dict[str, Any]:
+    def infotext(self, text: str, owner: str) -> dict[str, Any]:
         return {"prompt": text.splitlines()[0], "steps": 7}
 
     def status(self) -> Status:
@@ -184,7 +204,7 @@ class Door:
     def close(self) -> None:
         self.calls.append("close")
 
-    def watch(self, owner: str, cursor: int = 0, timeout: float = 15.0) -> tuple[int, list[dict[str, Any]]]:
+    def watch(self, cursor: int = 0, timeout: float = 15.0, owner: str = "local") -> tuple[int, list[dict[str, Any]]]:
         deadline = time.monotonic() + timeout
         with self.changed:
             while cursor >= self.cursor and (left := deadline - time.monotonic()) > 0:

@@ -13,7 +13,7 @@ from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.settings import HOME
-from backend.store.records import Worker
+from backend.store.views import Worker
 
 (DEMO,) = (Checkpoint("demo", "demo", str(path), "sd1", path.is_file()) for path in (HOME / "models").iterdir() if path.name.startswith("demo"))
 SMALL = Worker(name="cpu", state="ready", device="CPU", dtype="float32", memory=2**30, speed=1e10)

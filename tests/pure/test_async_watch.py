@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from backend import LOCAL
 from backend.errors import StorageError
 from backend.http import async_watch, events
 from backend.http.async_watch import Changes
@@ -16,9 +17,9 @@ class Door:
     """Its `watch` fails as often as the test says, then tells of one change after the other."""
 
     def __init__(self, *errors: Exception) -> None:
-        self.errors, self.cursor = list(errors), 0
+        self.errors, self.cursor, self.user = list(errors), 0, LOCAL
 
-    def watch(self, owner: str, cursor: int, timeout: float) -> tuple[int, list[dict]]:
+    def watch(self, cursor: int, timeout: float) -> tuple[int, list[dict]]:
         if timeout and self.errors:
             raise self.errors.pop()
         if not timeout and cursor < self.cursor:
@@ -30,10 +31,10 @@ class Door:
 class BrokenDoor(Door):
     """Fails where a page's stream looks, not where the listener does."""
 
-    def watch(self, owner: str, cursor: int, timeout: float) -> tuple[int, list[dict]]:
+    def watch(self, cursor: int, timeout: float) -> tuple[int, list[dict]]:
         if not timeout and self.errors:
             raise self.errors.pop()
-        return super().watch(owner, cursor, timeout)
+        return super().watch(cursor, timeout)
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +46,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("error", [StorageError("the database could not be read"), ValueError("something odd")])
 def test_the_listener_lives_on_after_an_error(error):
     async def ticks() -> int:
-        changes, seen = Changes(Door(error, error)), 0
-        async for _ in changes.ticks("ann", every=30):
+        changes, seen = Changes(), 0
+        async for _ in changes.ticks(Door(error, error), every=30):
             seen += 1
             if seen == 4:
                 changes.close()
@@ -58,8 +59,8 @@ def test_the_listener_lives_on_after_an_error(error):
 def test_a_stream_goes_on_after_a_storage_error():
     async def told() -> list[dict]:
         door = BrokenDoor(StorageError("locked"), StorageError("locked"))
-        changes, frames = Changes(door), []
-        async for frame in events._stream(door, changes, "ann", 0):
+        changes, frames = Changes(), []
+        async for frame in events._stream(door, changes, 0):
             frames += [json.loads(row[6:]) for row in frame.splitlines() if row.startswith("data: ")]
             if len(frames) == 2:
                 changes.close()

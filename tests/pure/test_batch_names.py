@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from backend.image.batch_names import LONGEST, component, places
 from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.jobs import Lease
+from tests.guest import Guest
 
 WHERE = "batch-2026-11-23-150102"
 
@@ -48,29 +50,29 @@ def test_several_pictures_of_one_source_are_numbered() -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Backend:
-    backend = Backend(Settings(data=tmp_path, models=(tmp_path / "models",)), start_workers=False)
-    yield backend
-    backend.close()
+def house(tmp_path: Path) -> Iterator[Guest]:
+    house = Guest(Backend(Settings(data=tmp_path, models=(tmp_path / "models",)), start_workers=False))
+    yield house
+    house.close()
 
 
-def leased(house: Backend, owner: str = "local", name: str = "cat", **values: object) -> Lease:
-    job = house._jobs.add(Request(seed=1, variation_seed=0, width=64, height=64, output_name=name, output_folder=WHERE).replace(**values), owner)
-    return next(lease for lease in house._jobs.lease("gpu", 9) if lease.job == job)
+def leased(house: Guest, name: str = "cat", **values: object) -> Lease:
+    job = house._components.jobs.add(Request(seed=1, variation_seed=0, width=64, height=64, output_name=name, output_folder=WHERE).replace(**values), house.user.id)
+    return next(lease for lease in house._components.jobs.lease("gpu", 9) if lease.job == job)
 
 
 def drawn(lease: Lease, index: int = 0, level: int = 7) -> Picture:
     return Picture(job=lease.job, index=index, width=64, height=64, pixels=bytes([level]) * 64 * 64 * 3)
 
 
-def kept(house: Backend, lease: Lease, index: int = 0, level: int = 7) -> str:
-    free = partial(house._history.is_free, lease.job, index)
-    saved = house._pictures.write(lease, drawn(lease, index, level), free)
-    assert house._history.add(lease.job, lease.token, saved)
+def kept(house: Guest, lease: Lease, index: int = 0, level: int = 7) -> str:
+    free = partial(house._components.history.is_free, lease.job, index)
+    saved = house._components.pictures.write(lease, drawn(lease, index, level), free)
+    assert house._components.history.add(lease.job, lease.token, saved)
     return saved.path
 
 
-def test_two_sources_of_one_name_and_a_repeat(house: Backend) -> None:
+def test_two_sources_of_one_name_and_a_repeat(house: Guest) -> None:
     first, second = leased(house), leased(house)
     assert kept(house, first) == f"{WHERE}/cat.png"
     assert kept(house, second) == f"{WHERE}/cat-1.png"
@@ -78,13 +80,13 @@ def test_two_sources_of_one_name_and_a_repeat(house: Backend) -> None:
     assert len(list((house.settings.outputs / WHERE).iterdir())) == 2
 
 
-def test_a_crash_between_file_and_row_leaves_nothing_over(house: Backend) -> None:
+def test_a_crash_between_file_and_row_leaves_nothing_over(house: Guest) -> None:
     lease = leased(house)
-    house._pictures.write(lease, drawn(lease))
+    house._components.pictures.write(lease, drawn(lease))
     assert kept(house, lease) == f"{WHERE}/cat.png"
 
 
-def test_a_file_of_somebody_else_is_not_written_over(house: Backend) -> None:
+def test_a_file_of_somebody_else_is_not_written_over(house: Guest) -> None:
     theirs = house.settings.outputs / WHERE / "cat.png"
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"precious")
@@ -92,22 +94,22 @@ def test_a_file_of_somebody_else_is_not_written_over(house: Backend) -> None:
     assert theirs.read_bytes() == b"precious"
 
 
-def test_several_of_one_source(house: Backend) -> None:
+def test_several_of_one_source(house: Guest) -> None:
     lease = leased(house, batch_count=2)
     assert [kept(house, lease, index) for index in (0, 1)] == [f"{WHERE}/cat-1.png", f"{WHERE}/cat-2.png"]
 
 
-def test_nothing_escapes_the_folder(house: Backend) -> None:
-    path = kept(house, leased(house, "ann", name="../../../up", output_folder="../../.."))
+def test_nothing_escapes_the_folder(house: Guest) -> None:
+    path = kept(house, leased(Guest(house, "ann"), name="../../../up", output_folder="../../.."))
     assert path == "users/ann/_.._/_.._.._up.png" and (house.settings.outputs / path).is_file()
 
 
-def test_the_archive_has_the_owners_pictures_and_names(house: Backend) -> None:
+def test_the_archive_has_the_owners_pictures_and_names(house: Guest) -> None:
     kept(house, leased(house), level=1)
     kept(house, leased(house, name="dög"), level=2)
-    kept(house, leased(house, "ann", name="secret"))
+    kept(house, leased(Guest(house, "ann"), name="secret"))
     kept(house, leased(house, output_folder="other"))
-    client = TestClient(create_app(house), base_url="http://localhost")
+    client = TestClient(create_app(house.backend), base_url="http://localhost")
     answer = client.get(f"/easel/batch/{WHERE}.zip")
     assert answer.status_code == 200 and WHERE in answer.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
@@ -117,7 +119,7 @@ def test_the_archive_has_the_owners_pictures_and_names(house: Backend) -> None:
     assert client.get("/easel/batch/.zip").status_code == 404
 
 
-def test_files_that_were_moved_are_left_out(house: Backend) -> None:
+def test_files_that_were_moved_are_left_out(house: Guest) -> None:
     kept(house, leased(house))
     gone = kept(house, leased(house, name="dog"))
     (house.settings.outputs / gone).unlink()

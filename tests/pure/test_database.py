@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from backend.errors import StorageError
 from backend.image import infotext, save
@@ -21,6 +21,8 @@ from backend.store.jobs import Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.rescue import open_database
 from backend.store.tables import REVISION, WORDS, Base, now
+from backend.store.users import Users
+from tests.guest import user_of
 
 WAITING, FINISHED = 30, 10
 
@@ -33,15 +35,15 @@ def path(tmp_path: Path) -> Path:
 def fill(path: Path) -> None:
     """A database with finished jobs of one picture each, and waiting ones, the first of them running."""
     database = Database(path)
-    jobs, history = Jobs(database), History(database)
+    jobs, history, ann = Jobs(database), History(database), Users(database).named("ann").id
     for number in range(FINISHED):
-        job = jobs.add(Request(prompt=f"finished {number}", seed=number, variation_seed=0), "ann")
+        job = jobs.add(Request(prompt=f"finished {number}", seed=number, variation_seed=0), ann)
         (lease,) = jobs.lease("gpu", 1)
-        history.add(job, lease.token, PictureFile(index=0, path=f"{number}.png", width=8, height=8, seed=number,
+        history.add(job, lease.token, PictureFile(index=0, path=f"users/ann/{number}.png", width=8, height=8, seed=number,
                                                   infotext="x" * 500, format="png"))
         jobs.finish(job, lease.token, "done")
     for number in range(WAITING):
-        jobs.add(Request(prompt=f"waiting {number} " + "x" * 1000, seed=number, variation_seed=0), "ann")
+        jobs.add(Request(prompt=f"waiting {number} " + "x" * 1000, seed=number, variation_seed=0), ann)
     jobs.lease("gpu", 1)
     database.close()
 
@@ -79,10 +81,14 @@ def read_only(path: Path) -> None:
         file.write(b"\3\1")
 
 
-def newer(path: Path) -> None:
+def run(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.execute("ALTER TABLE jobs ADD COLUMN mood VARCHAR")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def newer(path: Path) -> None:
+    run(path, "UPDATE alembic_version SET version_num = '9999'", "ALTER TABLE jobs ADD COLUMN mood VARCHAR")
 
 
 def hole(path: Path) -> None:
@@ -139,12 +145,36 @@ def test_jobs_that_can_be_read_are_carried_over_in_their_order(path, damage):
     fill(path)
     damage(path)
     database, rescue = open_database(path)
-    queue = Jobs(database).queue("ann")
+    ann = Users(database).named("ann").id
+    queue = Jobs(database).queue(ann)
     assert [job.request.prompt.split()[1] for job in queue] == [str(number) for number in range(WAITING)]
     assert {job.state for job in queue} == {"queued"}
     images = 0 if damage is without_images else FINISHED
     assert (rescue.waiting, rescue.ended, rescue.images, rescue.unreadable) == (WAITING, FINISHED, images, 0)
-    assert len(History(database).images("ann")) == images
+    assert len(History(database).images(ann)) == images
+    database.close()
+
+
+def lost_users(path: Path) -> None:
+    """The names are gone; the ids in the rows are still the same."""
+    run(path, "DELETE FROM users")
+
+
+def without_users(path: Path) -> None:
+    """As it was before there were ids: rows name their owners by their accounts' names."""
+    run(path, *(f"UPDATE {table} SET owner = 'ann'" for table in ("jobs", "images")), "DROP TABLE users")
+
+
+@pytest.mark.parametrize("damage", [lost_users, without_users], ids=lambda damage: damage.__name__)
+def test_what_is_carried_over_still_belongs_to_its_users(path, damage):
+    fill(path)
+    damage(path)
+    newer(path)
+    database, _ = open_database(path)
+    ann = Users(database).named("ann").id
+    assert len(Jobs(database).queue(ann)) == WAITING and len(History(database).images(ann)) == FINISHED
+    with database.read() as session:
+        assert session.execute(text("SELECT count(*) FROM users")).scalar() == 1
     database.close()
 
 
@@ -187,7 +217,7 @@ def test_a_row_that_makes_no_sense_is_counted_not_guessed(path):
 def test_a_healthy_file_is_opened_as_it_is(path):
     fill(path)
     database, rescue = open_database(path)
-    assert rescue is None and len(Jobs(database).queue("ann")) == WAITING
+    assert rescue is None and len(Jobs(database).queue(Users(database).named("ann").id)) == WAITING
     assert not list(path.parent.glob("*.broken-*"))
     database.close()
 
@@ -300,18 +330,18 @@ def drawn(owner: str, index: int, **values: object) -> tuple[Lease, Picture]:
 @pytest.mark.parametrize("owner", ["local", "ann", "../../etc", "ann@example.com", "Jürgen", ".."])
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
 def test_pictures_without_rows_come_back_with_owner_and_request(tmp_path, history, owner, kind):
-    pictures = Pictures(tmp_path / "outputs")
+    pictures = Pictures(tmp_path / "outputs", user_of)
     lease, picture = drawn(owner, 2, image_format=kind)
     file = pictures.write(lease, picture)
     assert (tmp_path / "outputs") in pictures.file(file.path).resolve().parents
-    assert pictures.rebuild_history(history) == 1
+    assert pictures.rebuild_history(history, user_of) == 1
     (image,) = history.images(owner)
     assert image.request == lease.request.of_image(2).to_json()
     assert (image.seed, image.width, image.height, image.format) == (7, 64, 72, kind)
     assert image.infotext == infotext.write(lease.request.of_image(2), picture.facts)
     assert abs((image.created - lease.created).total_seconds()) <= 1
     assert history.path(image.id, owner) == file.path
-    assert pictures.rebuild_history(history) == 0
+    assert pictures.rebuild_history(history, user_of) == 0
 
 
 def test_pictures_of_other_programs_and_broken_files_do_no_harm(tmp_path, history):
@@ -321,8 +351,8 @@ def test_pictures_of_other_programs_and_broken_files_do_no_harm(tmp_path, histor
     save.save(picture, outputs / "plain.jpg", "")
     (outputs / "broken.png").write_bytes(b"not a picture")
     (outputs / "notes.txt").write_text("hello")
-    pictures = Pictures(outputs)
-    assert pictures.rebuild_history(history) == 2
+    pictures = Pictures(outputs, user_of)
+    assert pictures.rebuild_history(history, user_of) == 2
     by_name = {image.name: image for image in history.images("local")}
     assert by_name["a1111.png"].request["steps"] == 7 and by_name["a1111.png"].seed == 99
     assert by_name["plain.jpg"].request["width"] == 64
@@ -330,14 +360,14 @@ def test_pictures_of_other_programs_and_broken_files_do_no_harm(tmp_path, histor
 
 
 def test_the_same_job_and_index_give_the_same_file(tmp_path):
-    pictures = Pictures(tmp_path)
+    pictures = Pictures(tmp_path, user_of)
     lease, picture = drawn("ann", 1)
     first, second = pictures.write(lease, picture), pictures.write(lease, picture)
     assert first == second and len(list(tmp_path.rglob("*.png"))) == 1
 
 
 def test_files_in_the_making_are_swept(tmp_path):
-    pictures = Pictures(tmp_path)
+    pictures = Pictures(tmp_path, user_of)
     pictures.write(*drawn("ann", 1))
     half = tmp_path / "users" / "ann" / f".abc{save.TEMPORARY}"
     half.write_bytes(b"half")

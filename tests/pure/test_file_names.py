@@ -18,7 +18,7 @@ MARK = Subject(request=Request(), job=JOB, created=WHEN, index=0).job_hash[:8]
 
 def subject(index: int = 0, job: str = JOB, **values) -> Subject:
     request = Request(**{"seed": 42, "variation_seed": 1, "checkpoint": "demo", **values})
-    return Subject(request=request, job=job, created=WHEN, index=index, owner="ann", model_hash="abcdef0123")
+    return Subject(request=request, job=job, created=WHEN, index=index, user="ann", model_hash="abcdef0123")
 
 
 def name(index: int = 0, **values) -> str:

@@ -214,10 +214,10 @@ def test_pages_of_other_sites_may_not_change_anything(local: TestClient, headers
 def test_sockets_are_guarded_like_requests(tmp_path: Path, headers: dict[str, str], opens: bool) -> None:
     async def greet(socket: WebSocket) -> None:
         await socket.accept()
-        await socket.send_text(socket.state.user)
+        await socket.send_text(socket.state.user.id)
         await socket.close()
 
-    guarded = Guard(Starlette(routes=[WebSocketRoute("/ws", greet)]), Settings(data=tmp_path))
+    guarded = Guard(Starlette(routes=[WebSocketRoute("/ws", greet)]), Settings(data=tmp_path), {})
     client = TestClient(guarded, base_url=LOCAL)
     if opens:
         with client.websocket_connect("/ws", headers={"Host": "127.0.0.1:7860", **headers}) as socket:
@@ -258,7 +258,7 @@ def test_every_answer_carries_the_security_headers(local: TestClient) -> None:
 
 def test_without_logins_the_guard_does_not_stand_on_an_open_network(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without users"):
-        Guard(lambda *_: None, Settings(data=tmp_path, host="0.0.0.0"))
+        Guard(lambda *_: None, Settings(data=tmp_path, host="0.0.0.0"), {})
 
 
 def test_logins_are_read_from_lines_and_from_one_line() -> None:

@@ -24,9 +24,8 @@ from backend.http import create_app
 from backend.image import save
 from backend.image.infotext_entries import differences, entries
 from backend.request.request import Request
-from backend.store.jobs import Jobs
-from backend.store.picture_files import Pictures
 from backend.store.picture_import import Tally, created_by, safe_parts
+from tests.guest import Guest
 from tests.pure.test_database import drawn
 
 LOCAL = "http://127.0.0.1:7860"
@@ -45,16 +44,16 @@ def file(seed: int = 1, kind: str = "PNG", text: str | None = None, size: tuple[
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[Backend]:
+def house(tmp_path: Path) -> Iterator[Guest]:
     (tmp_path / "models").mkdir()
-    house = Backend(Settings(data=tmp_path / "data", models=(tmp_path / "models",)), start_workers=False)
+    house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path / "models",)), start_workers=False))
     yield house
     house.close()
 
 
 @pytest.fixture
-def client(house: Backend) -> Iterator[TestClient]:
-    with TestClient(create_app(house), base_url=LOCAL) as client:
+def client(house: Guest) -> Iterator[TestClient]:
+    with TestClient(create_app(house.backend), base_url=LOCAL) as client:
         yield client
 
 
@@ -172,7 +171,7 @@ def test_wrong_choices_are_refused_and_none_is_fine(empty: TestClient, route: st
         assert empty.post(post, content=json.dumps({"ids": [wrong]})).status_code == 404
 
 
-def test_what_is_in_the_bin_is_hidden_everywhere_and_comes_back(client: TestClient, house: Backend) -> None:
+def test_what_is_in_the_bin_is_hidden_everywhere_and_comes_back(client: TestClient, house: Guest) -> None:
     images = [bring(client, seed, f"2024-01-0{seed}/{seed}.png") for seed in (1, 2, 3)]
     before = ids(client)
     house_file = house.image_file(images[1])
@@ -188,7 +187,7 @@ def test_what_is_in_the_bin_is_hidden_everywhere_and_comes_back(client: TestClie
     assert ids(client) == before and ids(client, binned=True) == []
 
 
-def test_emptying_deletes_files_and_shows_nothing_any_more(client: TestClient, house: Backend) -> None:
+def test_emptying_deletes_files_and_shows_nothing_any_more(client: TestClient, house: Guest) -> None:
     images = [bring(client, seed, f"{seed}.png") for seed in range(5)]
     files = [house.image_file(image) for image in images]
     files[1].unlink()
@@ -201,18 +200,18 @@ def test_emptying_deletes_files_and_shows_nothing_any_more(client: TestClient, h
     assert client.post("/easel/history/empty").json() == {"deleted": 0}
 
 
-def test_a_job_never_makes_a_deleted_picture_again(house: Backend) -> None:
-    jobs = Jobs(house._database)
+def test_a_job_never_makes_a_deleted_picture_again(house: Guest) -> None:
+    jobs = house._components.jobs
     job = jobs.add(Request(seed=1, variation_seed=1, batch_count=2), "local")
     (lease,) = jobs.lease("gpu", 1)
-    picture = house._history.add(job, lease.token, Pictures(house.settings.outputs).write(lease, drawn("local", 0)[1]))
+    picture = house._components.history.add(job, lease.token, house._components.pictures.write(lease, drawn("local", 0)[1]))
     house.gallery.put_in_bin([picture.id])
     house.gallery.empty_bin()
     jobs.release()
     assert [lease.indices for lease in jobs.lease("gpu", 1)] == [(1,)]
 
 
-def test_a_file_that_cannot_be_deleted_stays_in_the_bin(client: TestClient, house: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_deleted_stays_in_the_bin(client: TestClient, house: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck, loose = (bring(client, seed, f"{seed}.png") for seed in (1, 2))
     path, unlink = house.image_file(stuck), Path.unlink
 
@@ -230,7 +229,7 @@ def test_a_file_that_cannot_be_deleted_stays_in_the_bin(client: TestClient, hous
     assert client.post("/easel/history/empty").json() == {"deleted": 1}
 
 
-def test_a_crash_while_emptying_loses_nothing_else(client: TestClient, house: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_emptying_loses_nothing_else(client: TestClient, house: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [bring(client, seed, f"{seed}.png") for seed in range(4)]
     client.post("/easel/history/bin", json={"ids": images[:3]})
     calls = iter([None, None])
@@ -271,7 +270,7 @@ def test_pictures_of_others_cannot_be_touched_or_seen(team: TestClient) -> None:
 # ---- files that come and go ----
 
 
-def test_a_file_that_was_moved_is_missing_until_it_comes_back(client: TestClient, house: Backend) -> None:
+def test_a_file_that_was_moved_is_missing_until_it_comes_back(client: TestClient, house: Guest) -> None:
     image = bring(client, 1)
     path = house.image_file(image)
     elsewhere = path.rename(path.with_name("elsewhere.bin"))
@@ -284,7 +283,7 @@ def test_a_file_that_was_moved_is_missing_until_it_comes_back(client: TestClient
     assert not client.get(f"/easel/image/{image}/info").json()["missing"] and client.get(f"/easel/image/{image}/thumb").status_code == 200
 
 
-def test_a_disk_that_refuses_makes_pictures_missing(client: TestClient, house: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_makes_pictures_missing(client: TestClient, house: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     image, stat = bring(client, 1), os.stat
 
     def refuse(path: object, *args: object, **more: object) -> os.stat_result:
@@ -302,7 +301,7 @@ def test_a_disk_that_refuses_makes_pictures_missing(client: TestClient, house: B
 
 
 @pytest.mark.parametrize("damage", [b"", b"text", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "cut"])
-def test_a_file_that_was_spoilt_outside_is_no_error_of_the_house(client: TestClient, house: Backend, damage: bytes) -> None:
+def test_a_file_that_was_spoilt_outside_is_no_error_of_the_house(client: TestClient, house: Guest, damage: bytes) -> None:
     image = bring(client, 1)
     house.image_file(image).write_bytes(damage)
     assert 400 <= client.get(f"/easel/image/{image}/thumb").status_code < 500
@@ -343,7 +342,7 @@ def test_comparison_goes_both_ways() -> None:
 
 
 @pytest.mark.parametrize("kind, ending", [("PNG", "png"), ("JPEG", "jpg"), ("WEBP", "webp")])
-def test_a_picture_is_kept_byte_for_byte_with_its_settings(client: TestClient, house: Backend, kind: str, ending: str) -> None:
+def test_a_picture_is_kept_byte_for_byte_with_its_settings(client: TestClient, house: Guest, kind: str, ending: str) -> None:
     data = file(77, kind)
     answer = client.post("/easel/history/import", params={"name": "outputs/img2img-images/2023-05-06/00003-77.jpeg"}, content=data).json()
     image = house.image(answer["id"])
@@ -357,7 +356,7 @@ def test_a_picture_is_kept_byte_for_byte_with_its_settings(client: TestClient, h
     assert served.headers["x-content-type-options"] == "nosniff" and "sandbox" in served.headers["content-security-policy"]
 
 
-def test_the_same_content_is_taken_once_under_whatever_name(client: TestClient, house: Backend) -> None:
+def test_the_same_content_is_taken_once_under_whatever_name(client: TestClient, house: Guest) -> None:
     data = file(1)
     first = client.post("/easel/history/import?name=a/b.png", content=data).json()
     again = client.post("/easel/history/import?name=c.jpg", content=data).json()
@@ -374,7 +373,7 @@ def test_the_same_content_is_taken_once_under_whatever_name(client: TestClient, 
         assert not brought["known"] and ids(client) == [brought["id"]], round_number
 
 
-def test_equal_files_that_come_at_once_are_one_picture(house: Backend) -> None:
+def test_equal_files_that_come_at_once_are_one_picture(house: Guest) -> None:
     data, taken = file(1), []
     threads = [threading.Thread(target=lambda number=number: taken.append(house.gallery.take_in(data, f"{number}.png"))) for number in range(8)]
     for thread in threads:
@@ -384,33 +383,33 @@ def test_equal_files_that_come_at_once_are_one_picture(house: Backend) -> None:
     assert len({one.id for one in taken}) == 1 and sum(not one.known for one in taken) == 1
 
 
-def test_a_crash_between_file_and_row_leaves_no_second_file(client: TestClient, house: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_between_file_and_row_leaves_no_second_file(client: TestClient, house: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> str:
         raise StorageError("The database could not be written.")
 
     data = file(1)
     with monkeypatch.context() as patched:
-        patched.setattr(house._history, "adopt", refuse)
+        patched.setattr(house._components.history, "adopt", refuse)
         assert client.post("/easel/history/import?name=a/b.png", content=data).status_code == 507
     assert ids(client) == []
     image = client.post("/easel/history/import?name=a/b.png", content=data).json()["id"]
     assert [path for path in house.settings.outputs.rglob("*") if path.is_file()] == [house.image_file(image)]
 
 
-def test_other_content_of_the_same_name_gets_another_name(client: TestClient, house: Backend) -> None:
+def test_other_content_of_the_same_name_gets_another_name(client: TestClient, house: Guest) -> None:
     paths = {house.image_file(bring(client, seed, "00001.png")) for seed in range(4)}
     assert len(paths) == 4 and {path.parent.name for path in paths} == {"imported"}
 
 
-def test_easels_own_pictures_are_known(client: TestClient, house: Backend) -> None:
-    jobs = Jobs(house._database)
+def test_easels_own_pictures_are_known(client: TestClient, house: Guest) -> None:
+    jobs = house._components.jobs
     job = jobs.add(Request(seed=1, variation_seed=1, width=64, height=72), "local")
     (lease,) = jobs.lease("gpu", 1)
-    saved = Pictures(house.settings.outputs).write(lease, drawn("local", 0)[1])
-    image = house._history.add(job, lease.token, saved)
+    saved = house._components.pictures.write(lease, drawn("local", 0)[1])
+    image = house._components.history.add(job, lease.token, saved)
     data = house.image_file(image.id).read_bytes()
     assert client.post("/easel/history/import?name=x.png", content=data).json() == {"id": image.id, "known": True}
-    with house._database.write() as session:        # as it was before there were digests
+    with house._components.database.write() as session:        # as it was before there were digests
         session.connection().exec_driver_sql("UPDATE images SET digest = ''")
     assert client.post("/easel/history/import?name=x.png", content=data).json() == {"id": image.id, "known": True}
     assert not client.post("/easel/history/import?name=x.png", content=file(1, text=image.infotext)).json()["known"]
@@ -516,12 +515,12 @@ def test_the_pages_time_of_a_file_is_used(client: TestClient) -> None:
         assert problems(client.post(post + wrong, content=file(2))) == ["modified"]
 
 
-def test_what_was_imported_comes_back_when_the_database_is_lost(tmp_path: Path, client: TestClient, house: Backend) -> None:
+def test_what_was_imported_comes_back_when_the_database_is_lost(tmp_path: Path, client: TestClient, house: Guest) -> None:
     bring(client, 9, "outputs/txt2img-images/2024-01-31/00012-9.png")
     before = {name: getattr(house.images()[0], name) for name in ("seed", "infotext", "created", "model", "sampler", "request")}
     house.close()
     house.settings.database.unlink()
-    again = Backend(house.settings, start_workers=False)
+    again = Guest(Backend(house.settings, start_workers=False))
     try:
         for thread in threading.enumerate():
             if thread.name == "history":
@@ -549,7 +548,7 @@ def outputs(folder: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Backend, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Guest, caplog: pytest.LogCaptureFixture) -> None:
     folder = outputs(tmp_path / "outputs")
     tallies = list(house.gallery.take_in_folder(folder))
     assert tallies[-1] == Tally(total=6, taken=4, known=1, unreadable=1) and [tally.done for tally in tallies] == list(range(7))
@@ -563,15 +562,15 @@ def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Backend, caplog
     assert (house.settings.outputs / "imported/outputs/txt2img-images/2024-01-31/00001-2.png").is_file()
 
 
-def test_its_own_outputs_are_nothing_new(tmp_path: Path, house: Backend) -> None:
+def test_its_own_outputs_are_nothing_new(tmp_path: Path, house: Guest) -> None:
     list(house.gallery.take_in_folder(outputs(tmp_path / "outputs")))
     files = sorted(house.settings.outputs.rglob("*"))
     assert list(house.gallery.take_in_folder(house.settings.outputs))[-1] == Tally(total=4, known=4)
     assert sorted(house.settings.outputs.rglob("*")) == files
 
 
-def test_the_start_tells_of_the_import(tmp_path: Path, house: Backend, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    app.take_in(house, outputs(tmp_path / "outputs"))
+def test_the_start_tells_of_the_import(tmp_path: Path, house: Guest, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.take_in(house.backend, outputs(tmp_path / "outputs"))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and "0 of 6 files" in lines[0] and lines[1].endswith("4 pictures taken, 1 were known, 1 unreadable")
 
@@ -581,7 +580,7 @@ def test_the_start_tells_of_the_import(tmp_path: Path, house: Backend, capsys: p
     monkeypatch.setattr(save, "write_atomically", full)
     (tmp_path / "outputs/new.png").write_bytes(file(99))
     with pytest.raises(Refusal, match="disk is full"):
-        app.take_in(house, tmp_path / "outputs")
+        app.take_in(house.backend, tmp_path / "outputs")
 
 
 def test_the_flag_wants_a_folder_and_no_logins(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backend import InvalidRequest, Request
+from backend import LOCAL, InvalidRequest, Request
 from backend.errors import NotAllowed
 from backend.prompt_library import styles_csv
-from backend.prompt_library.library import PromptLibrary
+from backend.prompt_library.library import PromptLibrary, UserPromptLibrary
 from backend.prompt_library.styles_csv import Style
 from backend.store.database import Database
 from backend.store.used_prompts import UsedPrompts
@@ -21,17 +21,17 @@ FILES = ("styles.csv", "tags.csv", "tags/own.csv", "wildcards/colour.txt")
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> PromptLibrary:
+def library(tmp_path: Path) -> UserPromptLibrary:
     for folder in ("tags", "wildcards"):
         (tmp_path / folder).mkdir()
-    return PromptLibrary(tmp_path, [], UsedPrompts(Database(tmp_path / "easel.db")))
+    return PromptLibrary(tmp_path, [], UsedPrompts(Database(tmp_path / "easel.db"))).as_(LOCAL)
 
 
-def draw(library: PromptLibrary, prompt: str = "a __colour__ cat") -> str:
+def draw(library: UserPromptLibrary, prompt: str = "a __colour__ cat") -> str:
     return library.resolved(Request.parse({"prompt": prompt, "seed": 1, "variation_seed": 1})).of_image(0).prompt
 
 
-def use_all(library: PromptLibrary) -> None:
+def use_all(library: UserPromptLibrary) -> None:
     """Ask for everything that reads the files; refusals are fine."""
     library.styles()
     library.complete("colour", "word")
@@ -43,7 +43,7 @@ def use_all(library: PromptLibrary) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_pipes_and_folders_under_their_names_are_passed_over(library: PromptLibrary, tmp_path: Path) -> None:
+def test_pipes_and_folders_under_their_names_are_passed_over(library: UserPromptLibrary, tmp_path: Path) -> None:
     for name in FILES:
         os.mkfifo(tmp_path / name)
     (tmp_path / "wildcards" / "folder.txt").mkdir()
@@ -62,7 +62,7 @@ BRACES = "name,prompt,negative_prompt\n" + "{a|" * (4 << 20)
 
 @pytest.mark.parametrize("content", [MANY_ROWS, LONG_LINE, WIDE_LINE, BRACES], ids=["rows", "line", "commas", "braces"])
 @pytest.mark.parametrize("name", FILES)
-def test_large_files_cost_little_time_and_only_once(library: PromptLibrary, tmp_path: Path, name: str, content: str) -> None:
+def test_large_files_cost_little_time_and_only_once(library: UserPromptLibrary, tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     started = time.thread_time()
     use_all(library)
@@ -71,7 +71,7 @@ def test_large_files_cost_little_time_and_only_once(library: PromptLibrary, tmp_
     assert first < 3 and time.thread_time() - started < 0.3
 
 
-def test_a_wildcard_file_that_is_too_long_is_told(library: PromptLibrary, tmp_path: Path) -> None:
+def test_a_wildcard_file_that_is_too_long_is_told(library: UserPromptLibrary, tmp_path: Path) -> None:
     (tmp_path / "wildcards" / "colour.txt").write_text("red\n" * 300_000)
     with pytest.raises(InvalidRequest, match="300,000 lines"):
         draw(library)
@@ -82,7 +82,7 @@ def test_a_wildcard_file_that_is_too_long_is_told(library: PromptLibrary, tmp_pa
     assert draw(library) == "a red cat"
 
 
-def test_styles_that_are_too_many_are_not_lost_by_saving_one(library: PromptLibrary, tmp_path: Path) -> None:
+def test_styles_that_are_too_many_are_not_lost_by_saving_one(library: UserPromptLibrary, tmp_path: Path) -> None:
     file = tmp_path / "styles.csv"
     file.write_text(MANY_ROWS)
     with pytest.raises(NotAllowed, match=f"{styles_csv.MAX_LINES:,} lines"):

@@ -15,6 +15,7 @@ from backend.store.database import Database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
 from backend.store.uploads import Uploads
+from tests.guest import user_of
 
 LOST = Problem("the worker ended")
 
@@ -302,7 +303,7 @@ def test_recent_is_newest_first_in_all_states(jobs):
 
 
 def test_uploads_that_no_job_names_are_deleted_when_they_are_old(jobs, tmp_path):
-    uploads = Uploads(tmp_path / "inputs")
+    uploads = Uploads(tmp_path / "inputs", user_of)
     named, old, new, again = (uploads.keep(Image.new("RGB", (8, 8), (shade, 0, 0)), "local").id for shade in range(4))
     add(jobs, init_image=named)
     for name in (named, old, again):

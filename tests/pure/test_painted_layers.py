@@ -10,12 +10,14 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from backend import LOCAL
 from backend.errors import NotFound, UserError
 from backend.http import create_app
 from backend.image import upload_validation as incoming
 from backend.settings import Settings
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Uploads
+from tests.guest import user_of
 from tests.pure.door import Door
 from tests.pure.test_upload_validation import bomb, file
 from ui.parts import picture
@@ -26,7 +28,7 @@ GROUND = Image.effect_noise(SIZE, 60).convert("RGB")
 
 @pytest.fixture
 def uploads(tmp_path: Path) -> Uploads:
-    return Uploads(tmp_path)
+    return Uploads(tmp_path, user_of)
 
 
 def patch(alpha: int = 255, size: tuple[int, int] = (8, 6)) -> bytes:
@@ -111,10 +113,10 @@ def test_each_mode_takes_what_is_its_own(tmp_path: Path, mode: str, starts: bool
     over = door.upload(file(GROUND)).id
     paint = door.paint(patch(), Layer(over))
     values = {"prompt": "a tree", "init_image": over, "mask": "m" * 64, "editor_mode": mode, "paint": paint}
-    made = picture.complete(door, "local", values)  # type: ignore[arg-type]
+    made = picture.complete(door.as_(LOCAL), values)
     assert set(made) == {"prompt", "init_image", "mask"} and (made["init_image"] != over) is starts
     assert made["mask"] == {"": "", "m": "m" * 64}.get(masked, made["mask"]) and bool(made["mask"]) is bool(masked)
-    without = picture.complete(door, "local", values | {"paint": ""})  # type: ignore[arg-type]
+    without = picture.complete(door.as_(LOCAL), values | {"paint": ""})  # type: ignore[arg-type]
     assert without["init_image"] == over
 
 

@@ -15,6 +15,7 @@ from backend.settings import Settings
 from backend.store.database import Database
 from backend.store.preferences import Preferences
 from backend.store.rescue import open_database
+from backend.store.users import Users
 from tests.pure.door import Door
 
 LOCAL = "http://127.0.0.1:7860"
@@ -76,11 +77,12 @@ def test_only_settings_go_into_a_job():
 
 def test_a_broken_database_gives_them_back(tmp_path):
     path = tmp_path / "easel.db"
-    Preferences(Database(path)).change("ann", {"theme": "dark"})
+    before = Database(path)
+    Preferences(before).change(Users(before).named("ann").id, {"theme": "dark"})
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     database, rescue = open_database(path)
-    assert rescue and Preferences(database).of("ann") == {"theme": "dark"}
+    assert rescue and Preferences(database).of(Users(database).named("ann").id) == {"theme": "dark"}
 
 
 # ---- over HTTP ----

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.dispatch.progress import PUBLISH_SECONDS, LiveJobs
-from backend.store.records import Live
+from backend.store.views import Live
 
 
 class Stage:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backend import Backend, InvalidRequest, Request, Settings
+from backend import LOCAL, Backend, InvalidRequest, Request, Settings, User
 from backend.image import infotext
-from backend.prompt_library.library import PromptLibrary
+from backend.prompt_library.library import PromptLibrary, UserPromptLibrary
 from backend.prompt_library.styles_csv import Style
 from backend.store.database import Database
 from backend.store.jobs import Jobs
@@ -27,13 +27,13 @@ def database(tmp_path: Path) -> Database:
 
 
 @pytest.fixture
-def book(tmp_path: Path, database: Database) -> PromptLibrary:
+def book(tmp_path: Path, database: Database) -> UserPromptLibrary:
     write(tmp_path / "wildcards" / "colour.txt", "# of all kinds\nred\n\ngreen\nblue\n")
     write(tmp_path / "wildcards" / "Animals" / "cats.txt", "lion\n{big|small} tiger\n")
     write(tmp_path / "wildcards" / "windows.txt", "\ufeffone\r\ntwo\r\n")
     write(tmp_path / "models" / "wildcards" / "size.txt", "large\n")
     write(tmp_path / "models" / "wildcards" / "colour.txt", "never\n")
-    book = PromptLibrary(tmp_path, [tmp_path / "models"], UsedPrompts(database))
+    book = PromptLibrary(tmp_path, [tmp_path / "models"], UsedPrompts(database)).as_(LOCAL)
     book.save_style(Style("Oil", "{prompt}, oil on {canvas|wood}", "photo"))
     book.save_style(Style("Plain", "flat", ""))
     return book
@@ -47,18 +47,18 @@ def prompts(found: Request) -> list[str]:
     return [found.of_image(index).prompt for index in range(found.count)]
 
 
-def complain(book: PromptLibrary, asked: Request) -> str:
+def complain(book: UserPromptLibrary, asked: Request) -> str:
     with pytest.raises(InvalidRequest) as error:
         book.resolved(asked)
     return str(error.value)
 
 
-def test_a_plain_prompt_is_the_same_request(book: PromptLibrary) -> None:
+def test_a_plain_prompt_is_the_same_request(book: UserPromptLibrary) -> None:
     asked = request(" [a|b] (c:1.2) <lora:x:1>  {d} { \\{e|f\\} AND g", negative_prompt="{", batch_count=3)
     assert book.resolved(asked) is asked
 
 
-def test_each_picture_draws_from_its_own_seed(book: PromptLibrary) -> None:
+def test_each_picture_draws_from_its_own_seed(book: UserPromptLibrary) -> None:
     found = book.resolved(request("a __colour__ {cat|dog}", negative_prompt="{x|y}", batch_count=3, batch_size=8))
     assert found.count == 24 and found.prompt == "a __colour__ {cat|dog}"
     assert len(set(prompts(found))) == 6
@@ -69,25 +69,25 @@ def test_each_picture_draws_from_its_own_seed(book: PromptLibrary) -> None:
     assert (alone.styles, alone.prompts, alone.count) == ((), (), 1)
 
 
-def test_what_a_picture_was_drawn_from_can_be_asked_again(book: PromptLibrary) -> None:
+def test_what_a_picture_was_drawn_from_can_be_asked_again(book: UserPromptLibrary) -> None:
     one = book.resolved(request("{a|b} \\{c|d\\} __colour__")).of_image(0)
     assert book.resolved(one) is one
     assert infotext.read(infotext.write(one)).values["template"] == "{a|b} \\{c|d\\} __colour__"
 
 
-def test_every_combination_once_for_each_of_the_batch(book: PromptLibrary) -> None:
+def test_every_combination_once_for_each_of_the_batch(book: UserPromptLibrary) -> None:
     found = book.resolved(request("{a|b} __colour__", negative_prompt="{x|y}", prompt_expansion="Combinatorial", batch_count=2))
     both = [(found.of_image(i).prompt, found.of_image(i).negative_prompt) for i in range(found.count)]
     assert len(both) == 24 and both[:12] == both[12:] and len(set(both)) == 12
     assert len({found.of_image(i).seed for i in range(24)}) == 24
 
 
-def test_off_leaves_all_as_it_stands(book: PromptLibrary) -> None:
+def test_off_leaves_all_as_it_stands(book: UserPromptLibrary) -> None:
     asked = request("{a|b} __unknown__", prompt_expansion="Off")
     assert book.resolved(asked) is asked
 
 
-def test_styles_are_merged_into_all_prompts(book: PromptLibrary) -> None:
+def test_styles_are_merged_into_all_prompts(book: UserPromptLibrary) -> None:
     found = book.resolved(request("a cat", styles=["Plain", "Oil"], negative_prompt="dog", enable_hr=True, hr_prompt="a lion", batch_count=4))
     first = found.of_image(0)
     assert first.prompt in ("a cat, flat, oil on canvas", "a cat, flat, oil on wood")
@@ -97,13 +97,13 @@ def test_styles_are_merged_into_all_prompts(book: PromptLibrary) -> None:
     assert len(set(prompts(found))) == 2
 
 
-def test_styles_alone_make_one_text_for_any_number_of_pictures(book: PromptLibrary) -> None:
+def test_styles_alone_make_one_text_for_any_number_of_pictures(book: UserPromptLibrary) -> None:
     found = book.resolved(request("a cat", styles=["Plain"], batch_count=100, batch_size=10))
     assert found.prompts == ("a cat, flat",) and found.count == 1000
     assert found.of_image(999).prompt == "a cat, flat" and found.of_image(0).template == ""
 
 
-def test_both_passes_draw_alike(book: PromptLibrary) -> None:
+def test_both_passes_draw_alike(book: UserPromptLibrary) -> None:
     text = "{a|b|c|d|e|f} __colour__"
     found = book.resolved(request(text, enable_hr=True, hr_prompt=text, batch_count=9))
     assert [found.of_image(i).hr_prompt for i in range(9)] == [""] * 9
@@ -123,12 +123,12 @@ def test_both_passes_draw_alike(book: PromptLibrary) -> None:
     (request("{1|2|3|4|5|6|7|8|9|0}" * 2, prompt_expansion="Combinatorial", init_image="0" * 64, loopback_loops=32), "prompt", "3,200"),
     (request("{a|" * 60 + "}" * 60), "prompt", "deep"),
 ])  # fmt: skip
-def test_what_cannot_be_resolved_names_its_field(book: PromptLibrary, asked: Request, field: str, word: str) -> None:
+def test_what_cannot_be_resolved_names_its_field(book: UserPromptLibrary, asked: Request, field: str, word: str) -> None:
     sentence = complain(book, asked)
     assert sentence.startswith(f"{field}: ") and word in sentence
 
 
-def test_wildcard_files_as_people_have_them(book: PromptLibrary, tmp_path: Path) -> None:
+def test_wildcard_files_as_people_have_them(book: UserPromptLibrary, tmp_path: Path) -> None:
     def all_of(text: str) -> list[str]:
         return prompts(book.resolved(request(text, prompt_expansion="Combinatorial")))
 
@@ -145,7 +145,7 @@ def test_wildcard_files_as_people_have_them(book: PromptLibrary, tmp_path: Path)
     assert "no lines" in complain(book, request("__empty__"))
 
 
-def test_long_wildcard_files_are_quick(book: PromptLibrary, tmp_path: Path) -> None:
+def test_long_wildcard_files_are_quick(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "wildcards" / "many.txt", "\n".join(f"{i % 7}::word {i}" for i in range(100_000)))
     book.resolved(request("__many__"))
     started = time.perf_counter()
@@ -154,13 +154,13 @@ def test_long_wildcard_files_are_quick(book: PromptLibrary, tmp_path: Path) -> N
     assert time.perf_counter() - started < 5
 
 
-def test_texts_that_grow_too_long(book: PromptLibrary, tmp_path: Path) -> None:
+def test_texts_that_grow_too_long(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "wildcards" / "long.txt", "word " * 10_000)
     assert "longer than" in complain(book, request("__long__ __long__ __long__ {a|b}"))
     assert "too long to be kept" in complain(book, request("__long__ {a|b}", batch_count=1000))
 
 
-def test_pictures_settings_name_their_styles_again(book: PromptLibrary) -> None:
+def test_pictures_settings_name_their_styles_again(book: UserPromptLibrary) -> None:
     made = book.resolved(request("a cat", styles=["Plain"], negative_prompt="dog", steps=9)).of_image(0)
     text = infotext.write(made)
     for exact in (None, __import__("json").dumps(made.to_json())):
@@ -173,25 +173,26 @@ def test_pictures_settings_name_their_styles_again(book: PromptLibrary) -> None:
 # ---- prompts used before ----
 
 
-def test_used_prompts(book: PromptLibrary, database: Database) -> None:
-    jobs = Jobs(database)
+def test_used_prompts(tmp_path: Path, database: Database) -> None:
+    jobs, library = Jobs(database), PromptLibrary(tmp_path, [], UsedPrompts(database))
+    ann, eve = (library.as_(User(name, name)) for name in ("ann", "eve"))
     for prompt, negative, owner in (("a cat", "", "ann"), ("a dog", "blurry", "ann"), ("Ein ÄFFCHEN", "", "ann"), ("a cat", "", "ann"), ("a bird", "", "bob"), ("", "", "ann")):
         jobs.add(request(prompt, negative_prompt=negative), owner)
-    assert [used.prompt for used in book.used("ann")] == ["a cat", "Ein ÄFFCHEN", "a dog"]
-    assert [used.prompt for used in book.used("ann", limit=2)] == ["a cat", "Ein ÄFFCHEN"]
-    assert [used.prompt for used in book.used("ann", "BLUR dog")] == ["a dog"]
-    assert [used.prompt for used in book.used("ann", "äff")] == ["Ein ÄFFCHEN"]
-    assert book.used("ann", "%") == [] and book.used("eve") == []
+    assert [used.prompt for used in ann.used()] == ["a cat", "Ein ÄFFCHEN", "a dog"]
+    assert [used.prompt for used in ann.used(limit=2)] == ["a cat", "Ein ÄFFCHEN"]
+    assert [used.prompt for used in ann.used("BLUR dog")] == ["a dog"]
+    assert [used.prompt for used in ann.used("äff")] == ["Ein ÄFFCHEN"]
+    assert ann.used("%") == [] and eve.used() == []
 
 
 # ---- what may be typed next ----
 
 
-def names(book: PromptLibrary, text: str, kind: str = "word") -> list[str]:
+def names(book: UserPromptLibrary, text: str, kind: str = "word") -> list[str]:
     return [one.name for one in book.complete(text, kind)[1]]  # type: ignore[arg-type]
 
 
-def test_files_of_networks(book: PromptLibrary, tmp_path: Path) -> None:
+def test_files_of_networks(book: UserPromptLibrary, tmp_path: Path) -> None:
     for name in ("loras/Detail.safetensors", "Lora/style/anime.ckpt", "loras/notes.txt", "embeddings/EasyNegative.pt"):
         write(tmp_path / "models" / name, "")
     assert names(book, "", "lora") == ["anime", "Detail"]
@@ -203,7 +204,7 @@ def test_files_of_networks(book: PromptLibrary, tmp_path: Path) -> None:
     assert names(book, "") == names(book, "  ") == []
 
 
-def test_tags(book: PromptLibrary, tmp_path: Path) -> None:
+def test_tags(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "tags.csv", 'name,category,count,aliases\n1girl,0,6000000,"1girls,sole_female"\nlong_hair,0,4000000,\nhairband,0,500000,/hb\n'
                                  'hair,0,90,\nsaber_(fate),4,30000,"artoria,アルトリア"\n^_^,0,9000,\nbroken\n"unclosed')
     write(tmp_path / "tags" / "own.csv", "hairy thing,0,7\nlong_hair,0,1\n")
@@ -220,7 +221,7 @@ def test_tags(book: PromptLibrary, tmp_path: Path) -> None:
     assert names(book, "hairp") == ["hairpin"]
 
 
-def test_many_tags_are_searched_in_no_time(book: PromptLibrary, tmp_path: Path) -> None:
+def test_many_tags_are_searched_in_no_time(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "tags.csv", "\n".join(f'tag{i:06x}_of_{i * 7919 % 99991:05x},0,{2_000_000 // (i + 1)},"alias{i}_a,other{i}"' for i in range(150_000)))
     book.complete("tag", "word")
     for text in ("ta", "tag0249ef", "of_1", "zzz", "alias149999", "other", "no such words here", "of"):
@@ -239,11 +240,12 @@ def test_submitted_requests_are_resolved(tmp_path: Path) -> None:
     write(tmp_path / "wildcards" / "colour.txt", "red\n")
     backend = Backend(Settings(data=tmp_path), start_workers=False)
     try:
-        job = backend.submit({"prompt": "a __colour__ {cat|dog}", "checkpoint": "demo", "batch_count": 4}, "ann")
+        ann = backend.as_(backend.user("ann"))
+        job = ann.submit({"prompt": "a __colour__ {cat|dog}", "checkpoint": "demo", "batch_count": 4})
         assert len(job.request.prompts) == job.request.count == 4
         write(tmp_path / "wildcards" / "colour.txt", "blue\n")
-        kept = backend.job(job.id, "ann").request
+        kept = ann.job(job.id).request
         assert all(kept.of_image(i).prompt in ("a red cat", "a red dog") for i in range(4))
-        assert [used.prompt for used in backend.prompt_library.used("ann")] == ["a __colour__ {cat|dog}"]
+        assert [used.prompt for used in ann.prompt_library.used()] == ["a __colour__ {cat|dog}"]
     finally:
         backend.close()

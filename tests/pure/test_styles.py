@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend import LOCAL, User
 from backend.errors import EaselError, InvalidRequest, NotAllowed, NotFound
 from backend.prompt.styles import apply_styles, extract_styles
 from backend.prompt_library.styles_csv import Style, Styles, read, written
 
 WINDOWS = b'\xef\xbb\xbfname,prompt,negative_prompt\r\nOil,"oil painting, ""thick"" paint",photo\r\nFrame,"a {prompt},\r\nin a frame",\r\n'
+ANN, BOB = User("u1", "../ann"), User("u2", "bob")
 nasty = st.text(st.characters(exclude_characters="\x00\r", exclude_categories=["Cs", "Cc"]) | st.sampled_from(" ,\"'\n;#{}\t"), max_size=30)
 
 
@@ -29,8 +31,8 @@ def styles(tmp_path: Path) -> Styles:
     return Styles(tmp_path)
 
 
-def texts(styles: Styles, owner: str = "local") -> list[tuple[str, str, str]]:
-    return [(style.name, style.prompt, style.negative_prompt) for style in styles.of(owner)]
+def texts(styles: Styles, user: User = LOCAL) -> list[tuple[str, str, str]]:
+    return [(style.name, style.prompt, style.negative_prompt) for style in styles.of(user)]
 
 
 def test_a_file_from_windows(styles: Styles, tmp_path: Path) -> None:
@@ -66,17 +68,17 @@ def test_what_is_written_is_read_here_and_by_automatic1111(rows: list[tuple[str,
 
 def test_other_columns_and_rows_stay(styles: Styles, tmp_path: Path) -> None:
     (tmp_path / "styles.csv").write_text("name,text,Rating\n# mine,keep\nOil,oil,5\nPen,pen,4\nOil,twice,1\n", "utf-8")
-    styles.keep(Style("Ink", "ink", "colour"), "local", "Oil")
+    styles.keep(Style("Ink", "ink", "colour"), LOCAL, "Oil")
     rows = theirs((tmp_path / "styles.csv").read_bytes())
     assert rows == [{"name": "# mine", "prompt": "keep", "Rating": None, "negative_prompt": None},
                     {"name": "Ink", "prompt": "ink", "Rating": "5", "negative_prompt": "colour"},
                     {"name": "Pen", "prompt": "pen", "Rating": "4", "negative_prompt": None}]
-    styles.drop("Pen", "local")
+    styles.drop("Pen", LOCAL)
     assert texts(styles) == [("Ink", "ink", "colour")]
 
 
 def test_a_change_by_hand_is_noticed(styles: Styles, tmp_path: Path) -> None:
-    styles.keep(Style("Oil", "oil"), "local")
+    styles.keep(Style("Oil", "oil"), LOCAL)
     assert texts(styles) == [("Oil", "oil", "")]
     (tmp_path / "styles.csv").write_text("name,prompt\nPen,pen\n", "utf-8")
     assert texts(styles) == [("Pen", "pen", "")]
@@ -85,16 +87,16 @@ def test_a_change_by_hand_is_noticed(styles: Styles, tmp_path: Path) -> None:
 
 
 def test_each_has_their_own_and_all_have_the_shared(styles: Styles, tmp_path: Path) -> None:
-    styles.keep(Style("Oil", "oil"), "local")
-    styles.keep(Style("Mine", "m"), "../ann")
-    styles.keep(Style("Oil", "my oil"), "../ann")
-    assert [(style.name, style.prompt, style.shared) for style in styles.of("../ann")] == [("Oil", "my oil", False), ("Mine", "m", False)]
-    assert [(style.name, style.prompt, style.shared) for style in styles.of("bob")] == [("Oil", "oil", True)]
+    styles.keep(Style("Oil", "oil"), LOCAL)
+    styles.keep(Style("Mine", "m"), ANN)
+    styles.keep(Style("Oil", "my oil"), ANN)
+    assert [(style.name, style.prompt, style.shared) for style in styles.of(ANN)] == [("Oil", "my oil", False), ("Mine", "m", False)]
+    assert [(style.name, style.prompt, style.shared) for style in styles.of(BOB)] == [("Oil", "oil", True)]
     assert texts(styles) == [("Oil", "oil", "")]
     with pytest.raises(NotAllowed):
-        styles.drop("Oil", "bob")
-    styles.drop("Oil", "../ann")
-    assert [style.prompt for style in styles.of("../ann")] == ["oil", "m"]
+        styles.drop("Oil", BOB)
+    styles.drop("Oil", ANN)
+    assert [style.prompt for style in styles.of(ANN)] == ["oil", "m"]
     assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.csv")} == {"styles.csv", "styles"}
 
 
@@ -104,16 +106,16 @@ def test_each_has_their_own_and_all_have_the_shared(styles: Styles, tmp_path: Pa
     (Style("New", "x" * 200_000), "", InvalidRequest),
 ])  # fmt: skip
 def test_what_cannot_be_kept(styles: Styles, style: Style, was: str, error: type[EaselError]) -> None:
-    styles.keep(Style("Oil", "oil"), "local")
+    styles.keep(Style("Oil", "oil"), LOCAL)
     with pytest.raises(error):
-        styles.keep(style, "local", was)
+        styles.keep(style, LOCAL, was)
     assert texts(styles) == [("Oil", "oil", "")]
 
 
 def test_a_file_that_is_no_style_file_is_not_overwritten(styles: Styles, tmp_path: Path) -> None:
     (tmp_path / "styles.csv").write_text("my,own\ntable,here\n", "utf-8")
     with pytest.raises(NotAllowed, match="nothing is lost"):
-        styles.keep(Style("A"), "local")
+        styles.keep(Style("A"), LOCAL)
     assert (tmp_path / "styles.csv").read_text("utf-8") == "my,own\ntable,here\n"
 
 
@@ -121,7 +123,7 @@ def test_a_file_that_is_no_style_file_is_not_overwritten(styles: Styles, tmp_pat
 def test_a_folder_that_cannot_be_written(styles: Styles, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(EaselError, match="could not be saved"):
-        styles.keep(Style("A"), "local")
+        styles.keep(Style("A"), LOCAL)
 
 
 @pytest.mark.parametrize(("texts", "prompt", "wanted"), [

@@ -10,6 +10,7 @@ from PIL import Image
 from backend.errors import NotFound, UserError
 from backend.image import upload_validation as incoming
 from backend.store.uploads import Uploads
+from tests.guest import user_of
 
 RNG = np.random.default_rng(1)
 COLOURS = Image.fromarray(RNG.integers(0, 255, (40, 30, 3), dtype=np.uint8))
@@ -106,7 +107,7 @@ def test_base64_with_and_without_a_head() -> None:
 
 
 def test_an_upload_is_stored_once_and_belongs_to_its_owner(tmp_path) -> None:
-    uploads = Uploads(tmp_path)
+    uploads = Uploads(tmp_path, user_of)
     first, again = uploads.add(file(COLOURS), "ann"), uploads.add(file(COLOURS, "BMP"), "ann")
     assert first == again and (first.width, first.height) == (30, 40)
     assert np.array_equal(Image.open(uploads.file(first.id, "ann")), COLOURS)
@@ -117,7 +118,7 @@ def test_an_upload_is_stored_once_and_belongs_to_its_owner(tmp_path) -> None:
 
 
 def test_nothing_that_was_hidden_in_the_file_is_kept(tmp_path) -> None:
-    uploads = Uploads(tmp_path)
+    uploads = Uploads(tmp_path, user_of)
     exif = Image.Exif()
     exif[0x010E] = "where I live"
     stored = uploads.file(uploads.add(file(COLOURS, "PNG", exif=exif) + b"<script>", "ann").id, "ann").read_bytes()

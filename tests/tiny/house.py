@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backend import Backend, Job, Settings
 from backend.errors import NotFound
 from backend.messages import Checkpoint
-
-SIZE = {"width": 64, "height": 64}
+from tests.guest import Guest
 
 
 class FakeCatalog:
@@ -40,29 +38,15 @@ class FakeCatalog:
         return None
 
 
-class Guest:
-    """One owner's way into a house that several tests share."""
-
-    def __init__(self, backend: Backend, owner: str) -> None:
-        self.backend, self.owner = backend, owner
-
-    def submit(self, prompt: str = "", **values: Any) -> Job:
-        return submit(self.backend, prompt, self.owner, **values)
-
-    def wait(self, job: str) -> Job:
-        return self.backend.wait(job, self.owner, timeout=30)
-
-    def __getattr__(self, name: str) -> Any:
-        return partial(getattr(self.backend, name), owner=self.owner)
+def open_house(folder: Path, *, start_workers: bool = True, **settings: Any) -> Guest:
+    """As the local user finds it."""
+    backend = Backend(Settings(data=folder / "data", **settings), catalog=FakeCatalog(folder), worker="tests.tiny.fake_worker",
+                      start_workers=start_workers)
+    return Guest(backend)
 
 
-def open_house(folder: Path, *, start_workers: bool = True, **settings: Any) -> Backend:
-    return Backend(Settings(data=folder / "data", **settings), catalog=FakeCatalog(folder), worker="tests.tiny.fake_worker",
-                   start_workers=start_workers)
-
-
-def submit(house: Backend, prompt: str = "", owner: str = "local", **values: Any) -> Job:
-    return house.submit({"prompt": prompt, "seed": 7, "variation_seed": 1, **SIZE, **values}, owner)
+def submit(house: Guest, prompt: str = "", **values: Any) -> Job:
+    return house.submit(prompt, **values)
 
 
 def until(true: Callable[[], Any], seconds: float = 30.0) -> Any:

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from backend import Backend
 from backend.store.search import Query
+from tests.guest import Guest
 from tests.tiny.house import open_house
 
 FOLDER = Path(__file__).resolve().parent.parent / "data_before"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text("utf-8"))
-OWNERS = list(EXPECTED)
+OWNERS = list(EXPECTED)        # "local" is the local user, the others are names of accounts
 RUNS_AGAIN = {"running": "queued"}      # what became of a job's state when the front was killed
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[Backend]:
+def house(tmp_path: Path) -> Iterator[Guest]:
     with zipfile.ZipFile(FOLDER / "data.zip") as before:
         before.extractall(tmp_path / "data")
     house = open_house(tmp_path, start_workers=False)
@@ -30,9 +30,13 @@ def house(tmp_path: Path) -> Iterator[Backend]:
     house.close()
 
 
+def as_(house: Guest, owner: str) -> Guest:
+    return house if owner == "local" else Guest(house, owner)
+
+
 @pytest.mark.parametrize("owner", OWNERS)
-def test_jobs_read_unchanged(house: Backend, owner: str) -> None:
-    jobs = {job.id: job for job in house.jobs(owner, 100)}
+def test_jobs_read_unchanged(house: Guest, owner: str) -> None:
+    jobs = {job.id: job for job in as_(house, owner).jobs(100)}
     expected = EXPECTED[owner]["jobs"]
     assert list(jobs) == [job["id"] for job in expected]
     for before in expected:
@@ -45,38 +49,39 @@ def test_jobs_read_unchanged(house: Backend, owner: str) -> None:
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_the_history_reads_unchanged(house: Backend, owner: str) -> None:
+def test_the_history_reads_unchanged(house: Guest, owner: str) -> None:
     expected = EXPECTED[owner]
-    found, total = house.gallery.search(Query(), owner, 500)
+    theirs = as_(house, owner)
+    found, total = theirs.gallery.search(Query(), 500)
     assert total == len(expected["images"]) == len(found)
     for entry, before in zip(found, expected["images"], strict=True):
         image = entry.image
         for name in ("id", "index", "job", "infotext", "name", "format", "seed", "starred", "model", "sampler"):
             assert getattr(image, name) == before[name], name
         assert image.created.isoformat() == before["created"] and not entry.missing
-        assert house.image_file(image.id, owner) == house.settings.outputs / before["path"]
+        assert theirs.image_file(image.id) == house.settings.outputs / before["path"]
     for what, query in (("bin", Query(binned=True)), ("words", Query(words="teapot"))):
-        assert [entry.image.id for entry in house.gallery.search(query, owner, 500)[0]] == expected[what], what
+        assert [entry.image.id for entry in theirs.gallery.search(query, 500)[0]] == expected[what], what
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_settings_styles_and_prompts_read_unchanged(house: Backend, owner: str) -> None:
-    expected = EXPECTED[owner]
-    assert house.preferences(owner) == expected["preferences"]
-    assert [asdict(style) for style in house.prompt_library.styles(owner)] == expected["styles"]
-    assert [[used.prompt, used.negative_prompt] for used in house.prompt_library.used(owner)] == expected["used"]
+def test_settings_styles_and_prompts_read_unchanged(house: Guest, owner: str) -> None:
+    expected, theirs = EXPECTED[owner], as_(house, owner)
+    assert theirs.preferences() == expected["preferences"]
+    assert [asdict(style) for style in theirs.prompt_library.styles()] == expected["styles"]
+    assert [[used.prompt, used.negative_prompt] for used in theirs.prompt_library.used()] == expected["used"]
 
 
-def test_waiting_jobs_still_run_with_the_pictures_that_they_start_from(house: Backend) -> None:
+def test_waiting_jobs_still_run_with_the_pictures_that_they_start_from(house: Guest) -> None:
     house.start_workers()
     for owner, expected in EXPECTED.items():
         for before in expected["jobs"]:
             if before["state"] not in ("queued", "running"):
                 continue
-            job = house.wait(before["id"], owner, timeout=30)
+            job = as_(house, owner).wait(before["id"])
             assert job.state == "done" and len(job.images) == job.request.count
             assert [image.id for image in job.images][:len(before["images"])] == before["images"]
-    assert any(job.request.init_image and job.request.mask for job in house.jobs("local"))
+    assert any(job.request.init_image and job.request.mask for job in house.jobs())
 
 
 def test_what_it_holds() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from backend import Backend
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
+from tests.guest import Guest
 from tests.tiny import fake_worker
-from tests.tiny.house import Guest, open_house, submit, until
+from tests.tiny.house import open_house, submit, until
 
 # Where a worker is killed, and the seed of that test's job, which tells its files apart.
 PLACES = {"load": 100, "start": 200, "step:1": 300, "step:3": 400, "picture:0": 500, "step:5": 600, "picture:1": 700, "done": 800}
@@ -32,7 +32,7 @@ def light_start() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """One house for most tests, because each start of a process takes its time."""
     backend = open_house(tmp_path_factory.mktemp("house"))
     yield backend
@@ -40,12 +40,12 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def house(backend: Backend) -> Guest:
+def house(backend: Guest) -> Guest:
     return Guest(backend, secrets.token_hex(4))
 
 
 @pytest.fixture
-def other(backend: Backend) -> Guest:
+def other(backend: Guest) -> Guest:
     return Guest(backend, secrets.token_hex(4))
 
 
@@ -55,7 +55,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def worker_pid(house: Guest) -> int:
-    return until(lambda: house.backend._dispatcher._supervisors[0]._handle).pid
+    return until(lambda: house._components.dispatcher._supervisors[0]._handle).pid
 
 
 def running(house: Guest, job: str) -> bool:
@@ -73,9 +73,9 @@ def test_a_job_from_submit_to_picture(house):
     for image in done.images:
         path = house.image_file(image.id)
         assert path.name == image.name and "hello" in image.infotext and "abababab" in image.infotext
-        assert house.backend.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
+        assert house.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
     assert house.images()[0].index == 1
-    assert house.backend._catalog.hashes == {"demo": "ab" * 32}
+    assert house._components.catalog.hashes == {"demo": "ab" * 32}
     assert house.backend.status().workers[0].device == "fake"
 
 
@@ -123,10 +123,10 @@ def test_the_pages_hear_of_everything_in_order(house):
 def test_preview_and_progress_while_it_runs_and_nothing_after(house):
     job = house.submit("slow=0.1", batch_count=2)
     until(lambda: house.preview(job.id))
-    live = house.backend.live(job.id)
+    live = house.live(job.id)
     assert live.count == 2 and 0 <= live.fraction < 1 and live.steps == fake_worker.STEPS
     house.wait(job.id)
-    assert house.backend.live(job.id) is None and house.preview(job.id) is None
+    assert house.live(job.id) is None and house.preview(job.id) is None
 
 
 def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
@@ -141,7 +141,7 @@ def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
 
 def test_the_next_job_is_with_the_worker_before_the_first_has_ended(house):
     first, second = house.submit("slow=0.1"), house.submit()
-    until(lambda: house.backend.live(second.id))
+    until(lambda: house.live(second.id))
     assert house.job(first.id).state == "running"
     assert (house.job(second.id).state, house.job(second.id).position) == ("queued", 1)
     assert house.wait(second.id).state == "done"
@@ -153,7 +153,7 @@ def test_packed_hands_out_several_jobs(tmp_path):
     jobs = [house.submit("slow=0.02") for _ in range(5)]
     assert house.queue()[4].position == 5
     backend.start_workers()
-    until(lambda: all(backend.live(job.id) for job in jobs))
+    until(lambda: all(house.live(job.id) for job in jobs))
     for job in jobs:
         assert house.wait(job.id).state == "done"
     backend.close()
@@ -185,7 +185,7 @@ def test_cancel_a_running_job_keeps_its_pictures_and_retry_makes_the_rest(house)
 
 def test_cancel_and_retry_of_a_job_leased_ahead_while_the_worker_still_has_it(house):
     first, ahead = house.submit("slow=0.1"), house.submit()
-    until(lambda: house.backend.live(ahead.id))
+    until(lambda: house.live(ahead.id))
     house.cancel(ahead.id)
     assert house.job(ahead.id).state == "cancelled"
     house.retry(ahead.id)
@@ -213,7 +213,7 @@ def test_cancel_all_clears_only_the_owners_queue(house, other):
 
 def test_skip_leaves_out_one_picture_for_good(house):
     job = house.submit("slow=0.1", batch_count=3)
-    until(lambda: (live := house.backend.live(job.id)) and live.step)
+    until(lambda: (live := house.live(job.id)) and live.step)
     house.skip()
     done = house.wait(job.id)
     assert done.state == "done" and [image.index for image in done.images] == [1, 2]
@@ -229,7 +229,7 @@ def test_owners_do_not_see_each_other(house, other):
         with pytest.raises(NotFound):
             call(image.id)
     assert other.jobs() == other.images() == other.queue() == []
-    assert not any(house.owner in str(event) or job.id in str(event) for event in other.watch(cursor=0)[1])
+    assert not any(house.user.id in str(event) or job.id in str(event) for event in other.watch(cursor=0)[1])
 
 
 # ---- crashes ----
@@ -257,7 +257,7 @@ def test_killed_at_any_moment_the_job_ends_done_once_with_the_same_pictures(hous
     after = house.wait(later.id)
     assert (after.state, after.attempts) == ("done", 0) and after.started >= done.started
     outputs = house.backend.settings.outputs
-    mine = {name: data for name, data in files(outputs / "users" / house.owner).items() if name in undisturbed}
+    mine = {name: data for name, data in files(outputs / "users" / house.user.name).items() if name in undisturbed}
     assert len(mine) == 2 and all(data == undisturbed[name] for name, data in mine.items())
     assert not list(outputs.rglob("*.easel-tmp"))
 
@@ -348,7 +348,7 @@ def test_a_cancel_that_is_not_obeyed_ends_the_worker_and_harms_nobody_else(tmp_p
 def test_a_cancel_of_a_job_that_waits_in_the_workers_hands_ends_nobody(house, monkeypatch):
     monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.2)
     busy, ahead = house.submit("deaf slow=0.15", batch_count=2), house.submit()
-    until(lambda: house.backend.live(ahead.id))
+    until(lambda: house.live(ahead.id))
     pid = worker_pid(house)
     house.cancel(ahead.id)
     assert house.wait(busy.id).state == "done" and house.wait(ahead.id).state == "cancelled"
@@ -368,7 +368,7 @@ def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
 
 @pytest.mark.parametrize("part", ["catalogue", "uploads", "upscalers", "live"])
 def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypatch, part):
-    services = house.backend._dispatcher._supervisors[0]._services
+    services = house._components.dispatcher._supervisors[0]._services
     whole, method = getattr(services, part), {"catalogue": "find", "live": "begin"}.get(part, "of")
     call = getattr(whole, method)
 
@@ -423,7 +423,7 @@ def test_a_full_disk_fails_the_job_and_retry_makes_what_is_missing(house, monkey
 
 def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch):
     monkeypatch.setattr("backend.dispatch.recorder.RETRY_SECONDS", 0.05)
-    finish, refusals = house.backend._jobs.finish, []
+    finish, refusals = house._components.jobs.finish, []
 
     def refuse(*arguments: object) -> object:
         if len(refusals) < 3:
@@ -431,7 +431,7 @@ def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch)
             raise StorageError("The database could not be written: disk full.")
         return finish(*arguments)
 
-    monkeypatch.setattr(house.backend._jobs, "finish", refuse)
+    monkeypatch.setattr(house._components.jobs, "finish", refuse)
     job = house.submit()
     assert house.wait(job.id).state == "done"
     assert "disk full" in refusals[-1][0]
@@ -468,7 +468,7 @@ def test_a_service_manager_that_ends_all_processes_costs_no_attempt(tmp_path):
     house = open_house(tmp_path)
     job = submit(house, "slow=0.2", batch_count=2)
     until(lambda: house.live(job.id) and house.live(job.id).step)
-    os.kill(worker_pid(Guest(house, "local")), signal.SIGTERM)
+    os.kill(worker_pid(house), signal.SIGTERM)
     time.sleep(0.5)
     assert house.job(job.id).attempts == 0
     house.close()
@@ -489,7 +489,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
             "    house = open_house(Path(sys.argv[1]))\n"
             "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
             "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
-            "    print(house._dispatcher._supervisors[0]._handle.pid, flush=True); time.sleep(60)\n")
+            "    print(house._components.dispatcher._supervisors[0]._handle.pid, flush=True); time.sleep(60)\n")
     script = tmp_path / "front.py"
     script.write_text(code)
     root = str(Path(fake_worker.__file__).parents[2])
@@ -509,13 +509,14 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
 
 def test_pictures_come_back_after_the_database_is_lost(tmp_path):
     house = open_house(tmp_path)
-    job = submit(house, "a red circle", batch_count=2, owner="ann")
-    before = house.wait(job.id, "ann", timeout=30).images
+    ann = Guest(house, "ann")
+    before = ann.wait(submit(ann, "a red circle", batch_count=2).id).images
     house.close()
     (tmp_path / "data" / "easel.db").write_bytes(b"\0" * 5000)
     house = open_house(tmp_path)
-    until(lambda: len(house.images("ann")) == 2)
+    ann = Guest(house, "ann")
+    until(lambda: len(ann.images()) == 2)
     until(lambda: len(house.status().notices) == 2)
     assert "easel.db.broken-" in house.status().notices[0] and "2 pictures" in house.status().notices[1]
-    assert {image.infotext for image in house.images("ann")} == {image.infotext for image in before}
+    assert {image.infotext for image in ann.images()} == {image.infotext for image in before}
     house.close()

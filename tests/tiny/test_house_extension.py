@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from fastapi.testclient import TestClient
 import ui
-from backend import Backend, http
+from backend import LOCAL, Backend, http
 from backend.facade import backend as door
 from backend.house import House, sentences
 from backend.settings import Settings
@@ -66,7 +66,7 @@ def main():
         told["flat"] = int(abs(flat - pushed).max())
         read = client.post("/sdapi/v1/png-info", json={"image": __import__("base64").b64encode(file).decode()}).json()
         told["text"] = read["info"]
-        stored = backend.as_local().infotext(read["info"]) if hasattr(backend, "as_local") else backend.infotext(read["info"])
+        stored = backend.as_(LOCAL).infotext(read["info"])
         told["push"] = stored["sample_push"]
         told["units"] = [dict(unit) for unit in stored["sample_units"]]
         bad = client.post("/easel/jobs", json=values | {"sample_units": [{}, {"weight": 9}]})

@@ -8,7 +8,8 @@ from PIL import Image
 from backend.errors import InvalidRequest
 from backend.image import save
 from backend.image.grid import MAX_PIXELS, MAX_SIDE, cell, grid, layout
-from tests.tiny.house import Guest, open_house, submit, until
+from tests.guest import Guest
+from tests.tiny.house import open_house, submit, until
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def guest(shared, request):
 
 def files(guest, job):
     folder = guest.backend.settings.outputs
-    return [guest.backend.image_file(image.id, guest.owner).relative_to(folder).as_posix() for image in guest.images(job=job)]
+    return [guest.image_file(image.id).relative_to(folder).as_posix() for image in guest.images(job=job)]
 
 
 def finished(guest, **values):
@@ -40,7 +41,7 @@ def test_given_values_come_before_preferences_and_those_before_the_checkpoints(t
     try:
         request = submit(house, image_format="webp").request
         assert (request.image_format, request.image_quality, request.preview_every, request.steps) == ("webp", 44, 9, 7)
-        assert submit(house, owner="bob").request.image_quality == 33
+        assert submit(Guest(house, "bob")).request.image_quality == 33
         house.set_preferences({"image_quality": None})
         assert house.jobs()[0].request.image_quality == 44 and submit(house).request.image_quality == 33
     finally:
@@ -105,11 +106,11 @@ def test_a_grid_lies_beside_the_pictures_with_the_firsts_settings(guest):
     (whole,) = [image for image in every if image.index == -1]
     assert len(job.images) == 3 and len(every) == 4
     assert (whole.width, whole.height) == (128, 128) and whole.infotext == job.images[0].infotext and whole.seed == 7
-    path = guest.backend.image_file(whole.id, guest.owner)
-    assert "-grid-" in path.name and path.parent == guest.backend.image_file(job.images[0].id, guest.owner).parent
+    path = guest.image_file(whole.id)
+    assert "-grid-" in path.name and path.parent == guest.image_file(job.images[0].id).parent
     assert save.read(path).infotext == job.images[0].infotext
     pixels = Image.open(io.BytesIO(path.read_bytes()))
-    first = save.pixels(guest.backend.image_file(job.images[0].id, guest.owner))
+    first = save.pixels(guest.image_file(job.images[0].id))
     assert pixels.crop((0, 0, 64, 64)).tobytes() == first.tobytes() and pixels.getpixel((100, 100)) == (0, 0, 0)
 
 

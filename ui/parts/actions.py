@@ -8,11 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from backend import Backend, UserError
+from backend import Backend, Door, UserError
 from ui.fields import Form
-from ui.visitor import owner
+from ui.script import script
+from ui.visitor import door
 
-Complete = Callable[[Backend, str, dict[str, Any]], dict[str, Any]]     # owner, values -> values; may raise UserError
+Complete = Callable[[Door, dict[str, Any]], dict[str, Any]]     # values -> values; may raise UserError
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -30,8 +31,8 @@ def buttons(form: Form, backend: Backend) -> gr.Button:
     with gr.Row(elem_classes=["stops"]):
         interrupt = gr.Button("Interrupt", elem_id=f"{form.tab}_interrupt", min_width=60)
         skip = gr.Button("Skip", elem_id=f"{form.tab}_skip", min_width=60)
-    interrupt.click(_for_owner(backend.interrupt), trigger_mode="multiple", **QUIET)
-    skip.click(_for_owner(backend.skip), trigger_mode="multiple", **QUIET)
+    interrupt.click(_acting(backend, lambda door: door.interrupt()), trigger_mode="multiple", **QUIET)
+    skip.click(_acting(backend, lambda door: door.skip()), trigger_mode="multiple", **QUIET)
     return generate
 
 
@@ -44,15 +45,15 @@ def _tools(form: Form, backend: Backend) -> None:
         home = gr.Button("Back to my defaults", elem_id=f"{form.tab}_home", elem_classes=["icon", "icon-home"])
     found = gr.JSON(visible=False)
     read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
-        fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
-    home.click(fn=None, js=f"() => easel.form('{form.tab}').home()")
-    used.click(fn=None, js=f"() => easel.used.open('{form.tab}')")
-    clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
+        fn=None, inputs=[found], js=script(f"readSettings('{form.tab}', found)", "found"))
+    home.click(fn=None, js=script(f"form('{form.tab}').home()"))
+    used.click(fn=None, js=script(f"used.open('{form.tab}')"))
+    clear.click(fn=None, js=script(f"form('{form.tab}').apply({{prompt: ''}})"))
 
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
-        return backend.infotext(text or "", owner(request))
+        return door(backend, request).infotext(text or "")
 
     return read
 
@@ -65,10 +66,10 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
     answer = gr.JSON(visible=False)
     generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
-        fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
+        fn=None, inputs=[answer], js=script(f"form('{form.tab}').answer(answer)", "answer"))
 
 
-def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, Any]:
+def as_it_is(door: Door, values: dict[str, Any]) -> dict[str, Any]:
     """The `Complete` of a tab whose form has all that a request needs."""
     return values
 
@@ -76,15 +77,16 @@ def as_it_is(backend: Backend, owner: str, values: dict[str, Any]) -> dict[str, 
 def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str, Any]]:
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
-            return {"job": backend.submit(complete(backend, owner(request), values), owner(request)).id}
+            theirs = door(backend, request)
+            return {"job": theirs.submit(complete(theirs, values)).id}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 
     return submit
 
 
-def _for_owner(verb: Callable[[str], None]) -> Callable[[gr.Request], None]:
+def _acting(backend: Backend, verb: Callable[[Door], None]) -> Callable[[gr.Request], None]:
     def act(request: gr.Request) -> None:
-        verb(owner(request))
+        verb(door(backend, request))
 
     return act

@@ -9,7 +9,7 @@ import gradio as gr
 
 from backend import Backend, EaselError
 from ui.fields import Form
-from ui.visitor import owner
+from ui.visitor import door
 
 BOXES = ("prompt", "negative_prompt")
 
@@ -41,7 +41,7 @@ def _counting(backend: Backend, name: str) -> Callable[..., str]:
         try:
             both = texts.values()
             if styles:
-                both = backend.prompt_library.apply(styles, *both, owner(asked))
+                both = door(backend, asked).prompt_library.apply(styles, *both)
             return _counter(*backend.count_tokens([*both][BOXES.index(name)], checkpoint or "", int(steps or 1)))
         except (EaselError, ValueError, OverflowError):
             return ""  # a checkpoint or a style that is gone, half a number: the field itself will say so

@@ -10,7 +10,8 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
-from ui.visitor import owner
+from ui.script import script
+from ui.visitor import door
 
 
 def place(form: Form) -> None:
@@ -21,8 +22,8 @@ def place(form: Form) -> None:
         edit = gr.Button("Save the prompt as a style, or change styles", elem_id=f"{form.tab}_edit_styles",
                          elem_classes=["icon", "icon-edit"])
         form.place("prompt_expansion", min_width=150, scale=1)
-    apply.click(fn=None, js=f"() => easel.styles.apply('{form.tab}')")
-    edit.click(fn=None, js=f"() => easel.styles.edit('{form.tab}')")
+    apply.click(fn=None, js=script(f"styles.apply('{form.tab}')"))
+    edit.click(fn=None, js=script(f"styles.edit('{form.tab}')"))
 
 
 def wire(form: Form, backend: Backend, page: gr.Blocks) -> None:
@@ -39,6 +40,6 @@ def place_dialogs() -> None:
 
 def _names(backend: Backend) -> Callable[[gr.Request], Any]:
     def names(request: gr.Request) -> Any:
-        return gr.update(choices=[style.name for style in backend.prompt_library.styles(owner(request))])
+        return gr.update(choices=[style.name for style in door(backend, request).prompt_library.styles()])
 
     return names

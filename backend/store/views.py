@@ -1,11 +1,12 @@
-"""What the house sees of a job, a picture and a worker: frozen values, read from the store or the live state."""
+"""What is told of a user, a job, a picture and a worker: frozen values, read from the store or the live state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 from backend.errors import Problem
 from backend.request.request import Request
@@ -15,6 +16,24 @@ STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
 WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody to whom jobs and pictures belong. `name` is the account's; the id stays the same and is in the rows."""
+
+    id: str
+    name: str
+
+    @property
+    def folder(self) -> str:
+        """The name of a folder or file for what is this user's alone, safe on every system."""
+        folder = quote(self.name, safe="").replace(".", "%2E")
+        return "%6Cocal" if folder == LOCAL.name and self != LOCAL else folder
+
+
+UserOf = Callable[[str], User]      # by id; NotFound
+LOCAL = User("local", "local")      # who uses Easel where nobody logs in; accounts have ids of another form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,199 @@
+"""The front door as one user finds it: that user's jobs, pictures, uploads and preferences, and nobody else's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from backend.facade.components import Components
+from backend.facade.picture_settings import PictureSettings
+from backend.facade.submission import Submission
+from backend.request.preferences import changed, example
+from backend.store.painted_layers import Layer
+from backend.store.uploads import Upload
+from backend.store.views import ENDED, Image, Job, JobLine, Live, Overview, State, Told, User
+
+if TYPE_CHECKING:
+    from backend.facade.backend import Backend
+
+
+class Door:
+    """Everything that a user can do. Thread-safe, made anew for each call where that is handy: it holds nothing.
+
+    Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
+    `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
+    with writing prompts; `backend`, what is the same for everybody.
+    """
+
+    def __init__(self, backend: Backend, components: Components, user: User) -> None:
+        self.backend, self.user = backend, user
+        self._parts, self._owner = components, user.id
+        self.gallery = components.gallery.as_(user)
+        self.prompt_library = components.prompt_library.as_(user)
+
+    # ---- jobs ----
+
+    def submit(self, values: Mapping[str, Any]) -> Job:
+        """Queue a request given by field names; returns at once. InvalidRequest names every wrong field.
+
+        What is missing takes the user's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in now.
+        """
+        request = Submission(self._parts, self.user).request(values)
+        self._parts.dispatcher.check(request)
+        job = self._parts.jobs.add(request, self._owner)
+        self._parts.dispatcher.queued(self._owner)
+        return self.job(job)
+
+    def cancel(self, job_id: str) -> None:
+        """End a waiting job at once, a running one within a network call; its pictures so far stay.
+
+        NotAllowed when it has ended.
+        """
+        change = self._parts.jobs.cancel(job_id, self._owner)
+        self._parts.dispatcher.cancel(job_id)
+        if change:
+            self._parts.dispatcher.job_changed(change)
+
+    def interrupt(self) -> None:
+        """Cancel what is running; waiting jobs stay."""
+        self._cancel_all("running")
+
+    def cancel_all(self) -> None:
+        """Cancel all that waits or runs."""
+        self._cancel_all("queued", "running")
+
+    def skip(self) -> None:
+        """Leave out the picture that is being drawn, in each running job, and go on with the next."""
+        dispatcher = self._parts.dispatcher
+        for job in self._parts.jobs.pending(self._owner, "running"):
+            if live := dispatcher.live.get(job):
+                dispatcher.cancel(job, live.index)
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
+        self._parts.jobs.retry(job_id, self._owner)
+        self._parts.dispatcher.queued(self._owner)
+        return self.job(job_id)
+
+    def job(self, job_id: str) -> Job:
+        return self._parts.jobs.get(job_id, self._owner)
+
+    def jobs(self, limit: int = 50) -> list[Job]:
+        """Jobs in all states, newest first."""
+        return self._parts.jobs.recent(self._owner, limit)
+
+    def queue(self) -> list[Job]:
+        """Running and waiting jobs in running order."""
+        return self._parts.jobs.queue(self._owner)
+
+    def overview(self, start: int = 0, limit: int | None = None) -> Overview:
+        """`queue` without what only a closer look needs, `limit` jobs of it after the first `start`."""
+        return self._parts.jobs.overview(self._owner, start, limit)
+
+    def job_lines(self, limit: int = 50) -> list[JobLine]:
+        """`jobs` without the pictures."""
+        return self._parts.jobs.lines(self._owner, limit)
+
+    def live(self, job_id: str) -> Live | None:
+        """How far a job has come; None unless a worker has it."""
+        self._parts.jobs.state(job_id, self._owner)
+        return self._parts.dispatcher.live.get(job_id)
+
+    def preview(self, job_id: str) -> bytes | None:
+        """The newest preview of a running job, JPEG."""
+        self._parts.jobs.state(job_id, self._owner)
+        return self._parts.dispatcher.live.preview(job_id)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> Job:
+        """Block until the job has ended, `timeout` seconds are over or the house closes; the job as it is then."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        feed = self._parts.dispatcher.feed
+        while True:
+            version = feed.version
+            ended = self._parts.jobs.state(job_id, self._owner) in ENDED
+            left = None if deadline is None else deadline - time.monotonic()
+            if ended or left is not None and left <= 0 or not feed.wait_change(version, left):
+                return self.job(job_id)
+
+    def watch(self, cursor: int = 0, timeout: float = 15.0) -> tuple[int, list[dict[str, Any]]]:
+        """Block until something has changed for the user since `cursor`, at most `timeout` seconds.
+
+        Gives the next cursor and events that JSON can carry: "queue", "progress", "image", "job", "status". Cursor 0
+        gives the present state at once.
+        """
+        return self._parts.dispatcher.feed.watch(self._owner, cursor, timeout)
+
+    # ---- pictures ----
+
+    def upload(self, data: bytes, *, mask: bool = False) -> Upload:
+        """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read."""
+        return self._parts.uploads.add(data, self._owner, mask=mask)
+
+    def paint(self, data: bytes, layer: Layer) -> str:
+        """Keep what is painted over a picture; its id, or "" for nothing. UserError, NotFound."""
+        return self._parts.layers.keep(data, layer, self._owner)
+
+    def sketch(self, picture: str, painted: str) -> tuple[str, str]:
+        """The ids of the picture with its paint, and of the mask of what that changed; NotFound."""
+        return self._parts.layers.sketch(picture, painted, self._owner)
+
+    def uploaded(self, upload_id: str) -> Path:
+        """The PNG of an upload; NotFound."""
+        return self._parts.uploads.file(upload_id, self._owner)
+
+    def images(self, limit: int = 50, before: str | None = None, job: str | None = None) -> list[Image]:
+        """Newest first; `before` is the id of the last one already seen."""
+        return self._parts.history.images(self._owner, limit, before, job)
+
+    def image(self, image_id: str) -> Image:
+        return self._parts.history.image(image_id, self._owner)
+
+    def image_file(self, image_id: str) -> Path:
+        return self._parts.pictures.file(self._parts.history.path(image_id, self._owner))
+
+    def archive(self, folder: str) -> IO[bytes]:
+        """A ZIP of the pictures that a batch has made so far, open at its start, gone when it is closed; NotFound."""
+        return self._parts.archives.archive(folder, self._owner)
+
+    def infotext(self, text: str) -> dict[str, Any]:
+        """The field values in a picture's settings text, the user's styles taken out of its prompts.
+
+        A checkpoint that is not here is left out.
+        """
+        return PictureSettings(self._parts).values(text, self.prompt_library.as_theirs())
+
+    def told_by(self, file: bytes) -> Told:
+        """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
+
+        UserError when it is no picture.
+        """
+        return PictureSettings(self._parts).told_by(file, self.prompt_library.as_theirs())
+
+    # ---- preferences ----
+
+    def preferences(self) -> dict[str, Any]:
+        """What the user has chosen: defaults of later jobs, of the tabs, and the look (`request.preferences`)."""
+        return self._parts.preferences.of(self._owner)
+
+    def set_preferences(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep these beside the others, None takes one away; all that is chosen then.
+
+        InvalidRequest names every wrong one, and then nothing is kept.
+        """
+        return self._parts.preferences.change(self._owner, values)
+
+    def example_name(self, values: Mapping[str, Any]) -> str:
+        """What a picture of the user would be called with these settings. InvalidRequest as above."""
+        return example(changed(self.preferences(), values), self.user.name)
+
+    # ---- inside ----
+
+    def _cancel_all(self, *states: State) -> None:
+        over, running = self._parts.jobs.cancel_all(self._owner, *states)
+        for job in running:
+            self._parts.dispatcher.cancel(job)
+        if over:
+            self._parts.dispatcher.cleared(self._owner, over)

@@ -1,0 +1,44 @@
+"""What pictures say of how they were made, as values that a request here can have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend.errors import CheckpointError, NotFound
+from backend.facade.components import Components
+from backend.facade.missing_files import missing
+from backend.image import infotext
+from backend.image.save import read as read_picture
+from backend.store.views import Told
+
+Styles = Sequence[dict[str, str]]       # in AUTOMATIC1111's keys
+
+
+class PictureSettings:
+    """Reads settings texts. `styles` are those that the reader has: they are taken out of the prompts."""
+
+    def __init__(self, components: Components) -> None:
+        self._catalog, self._upscalers = components.catalog, components.upscalers
+        self._files = components.prompt_library.files
+
+    def values(self, text: str, styles: Styles) -> dict[str, Any]:
+        """The field values in a settings text. A checkpoint that is not here is left out."""
+        return self._with_own_checkpoint(infotext.read(text, styles=styles))
+
+    def told_by(self, file: bytes, styles: Styles) -> Told:
+        """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
+        saved = read_picture(file)
+        found = infotext.read(saved.infotext, saved.request_json, styles)
+        values = self._with_own_checkpoint(found) if saved.infotext else {}
+        absent = (*missing(saved, found, values, self._files), *self._upscalers.missing(values))
+        return Told(saved.infotext, values, absent)
+
+    def _with_own_checkpoint(self, found: infotext.Reading) -> dict[str, Any]:
+        values = {name: value for name, value in found.values.items() if name != "checkpoint"}
+        for name in filter(None, (found.values.get("checkpoint"), found.model)):
+            try:
+                return {**values, "checkpoint": self._catalog.find(name).key}
+            except (NotFound, CheckpointError):
+                continue
+        return values

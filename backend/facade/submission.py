@@ -1,0 +1,78 @@
+"""From the values that somebody gives to the frozen request of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
+from backend.facade.components import Components
+from backend.facade.picture_settings import PictureSettings
+from backend.image import file_names as naming
+from backend.image.postprocessing import extras_request
+from backend.messages import Checkpoint
+from backend.request.output_size import settled
+from backend.request.preferences import settings
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
+from backend.store.views import User
+
+
+class Submission:
+    """Makes one user's requests."""
+
+    def __init__(self, components: Components, user: User) -> None:
+        self._parts, self._user = components, user
+        self._library = components.prompt_library.as_(user)
+
+    def request(self, values: Mapping[str, Any]) -> Request:
+        """A whole request from values by field name. InvalidRequest names every wrong field.
+
+        What is missing takes the user's settings, then the checkpoint's defaults; random seeds are drawn, styles
+        merged and wildcards filled in.
+        """
+        problems: list[Problem] = []
+        own, edits = settings(self._parts.preferences.of(self._user.id)), values.get("process") == EXTRAS
+        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
+        problems += naming.problems(request) + self._parts.uploads.check(request, self._user.id)
+        try:
+            request = self._parts.upscalers.resolved(request).with_seeds()
+        except InvalidRequest as error:
+            problems += error.problems
+        if problems:
+            raise InvalidRequest(problems=problems)
+        return request if edits else self._library.resolved(self._settled(request))
+
+    def _settled(self, request: Request) -> Request:
+        """With the size that it draws, which may follow from the picture that it starts from."""
+        if not request.init_image:
+            return request
+        return settled(request, self._parts.uploads.size(request.init_image, self._user.id))
+
+    def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
+        """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""
+        checkpoint = self._checkpoint_of(values, problems)
+        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
+        try:
+            request = Request.parse(values, defaults)
+        except InvalidRequest as error:
+            raise InvalidRequest(problems=[*problems, *error.problems]) from None
+        return request.replace(checkpoint=checkpoint.key) if checkpoint else request
+
+    def _to_edit(self, values: Mapping[str, Any]) -> Request:
+        text = values.get("source_text")
+        source = PictureSettings(self._parts).values(text, self._library.as_theirs()) if isinstance(text, str) else {}
+        return extras_request(values, source)
+
+    def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
+        name = values.get("checkpoint", "")
+        if not isinstance(name, str):
+            return None         # Request.parse says so
+        try:
+            checkpoint = self._parts.catalog.find(name)
+        except (NotFound, CheckpointError) as error:
+            problems += error.about("checkpoint")
+            return None
+        if checkpoint.problem:
+            problems.append(Problem(checkpoint.problem, "checkpoint"))
+        return checkpoint

@@ -1,0 +1,63 @@
+"""The users by name: each account has an id of its own, which the rows of what it owns carry.
+
+An account keeps its id from its first mention on; under another name it is another user. Where nobody logs in
+everything belongs to `LOCAL`, whom no account can become, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from backend.errors import NotFound
+from backend.store.database import Database
+from backend.store.tables import UserRow
+from backend.store.views import LOCAL, User
+
+USER_ID = re.compile("u[0-9a-f]{16}")
+
+
+def new_user_id() -> str:
+    """An id that no other user has."""
+    return f"u{secrets.token_hex(8)}"
+
+
+class Users:
+    """Thread-safe; who is known is asked from memory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        with database.read() as session:
+            known = [LOCAL, *(User(row.id, row.name) for row in session.scalars(select(UserRow)))]
+        self._by_id = {user.id: user for user in known}
+        self._by_name = {user.name: user for user in known if user != LOCAL}
+
+    def of(self, user_id: str) -> User:
+        """The user with this id; NotFound."""
+        user = self._by_id.get(user_id)
+        if user is None:
+            raise NotFound("There is no such user.")
+        return user
+
+    def named(self, account: str) -> User:
+        """The user behind the name of an account; a new one at its first mention. StorageError."""
+        return self.all_named([account])[account]
+
+    def all_named(self, accounts: Iterable[str]) -> dict[str, User]:
+        """The users behind several accounts, by name. StorageError."""
+        wanted = list(accounts)
+        with self._lock:
+            if new := [User(new_user_id(), name) for name in dict.fromkeys(wanted) if name not in self._by_name]:
+                self._add(new)
+            return {name: self._by_name[name] for name in wanted}
+
+    def _add(self, new: list[User]) -> None:
+        with self._database.write() as session:
+            session.add_all(UserRow(id=user.id, name=user.name) for user in new)
+        self._by_id |= {user.id: user for user in new}
+        self._by_name |= {user.name: user for user in new}
