@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from backend.catalog.checkpoints import Catalog
-from backend.catalog.families import LABELS, LOADABLE, RULES, detect
+from backend.catalog.families import FAMILIES, LOADABLE, RULES, detect
 from backend.catalog.fingerprints import fingerprint, sha256_of
 from backend.catalog.headers import read_shapes
 from backend.errors import CheckpointError, NotFound
@@ -103,6 +103,7 @@ def test_adapters_and_parts_are_not_listed(catalog: Catalog, models: Path) -> No
     ("sd2", SD1 | {"model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight": (1, 1024)}),
     ("sdxl", SD1 | {"conditioner.embedders.1.model.ln_final.weight": (1,)}),
     ("sdxl-inpaint", {FIRST: (2, 9, 1, 1), "conditioner.embedders.1.model.ln_final.weight": (1,)}),
+    ("sdxl-edit", {FIRST: (2, 8, 1, 1), "conditioner.embedders.1.model.ln_final.weight": (1,)}),
     ("sdxl-refiner", SD1 | {"conditioner.embedders.0.model.ln_final.weight": (1,)}),
     ("sdxl", {FIRST: (2, 4, 1, 1), "model.diffusion_model.label_emb.0.0.weight": (1, 1)}),
     ("sd3", {"model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias": (1,)}),
@@ -116,17 +117,21 @@ def test_families(family: str, shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 def test_every_family_has_a_name_for_people() -> None:
-    assert {rule.family for rule in RULES} - {""} <= LABELS.keys() and set(LOADABLE) <= LABELS.keys()
+    assert {rule.family for rule in RULES} - {""} <= FAMILIES.keys() and set(LOADABLE) <= FAMILIES.keys()
 
 
 @pytest.mark.parametrize(("family", "pipeline", "unet"), [
     ("sd1", "StableDiffusionPipeline", {}), ("sd1", "StableDiffusionPipeline", {"cross_attention_dim": 96}),
     ("sd1-inpaint", "StableDiffusionInpaintPipeline", {"in_channels": 9}),
     ("sd2", "StableDiffusionPipeline", {"cross_attention_dim": 1024}), ("sdxl", "StableDiffusionXLPipeline", {}),
+    ("sdxl-inpaint", "StableDiffusionXLInpaintPipeline", {"in_channels": 9}),
+    ("sdxl", "StableDiffusionXLImg2ImgPipeline", {}), ("sdxl-refiner", "StableDiffusionXLImg2ImgPipeline", {}),
     ("flux", "FluxPipeline", {}), ("unknown", "SomethingPipeline", {}),
 ])
 def test_families_of_folders(catalog: Catalog, models: Path, family: str, pipeline: str, unet: dict[str, object]) -> None:
-    write_folder(models / "checkpoints" / "x", pipeline, **unet)
+    folder = write_folder(models / "checkpoints" / "x", pipeline, **unet)
+    if family != "sdxl-refiner":
+        (folder / "text_encoder").mkdir()
     checkpoint = catalog.scan()[0]
     assert checkpoint.family == family and bool(checkpoint.problem) == (family not in LOADABLE)
 
@@ -266,7 +271,7 @@ def test_names_are_never_paths(catalog: Catalog, models: Path, name: str) -> Non
 def test_default_is_the_first_usable_and_the_demo_last(catalog: Catalog, models: Path) -> None:
     write_folder(models / "demo")
     assert catalog.find("").key == "demo"
-    write(models / "checkpoints" / "a.safetensors", {"conditioner.embedders.1.model.ln_final.weight": (1,)})
+    write(models / "checkpoints" / "a.safetensors", {"conditioner.embedders.0.model.ln_final.weight": (1,)})
     catalog.scan()
     assert catalog.find("").key == "demo"
     write(models / "checkpoints" / "z.safetensors")
@@ -275,7 +280,7 @@ def test_default_is_the_first_usable_and_the_demo_last(catalog: Catalog, models:
 
 
 def test_only_unusable_ones(catalog: Catalog, models: Path) -> None:
-    write(models / "checkpoints" / "a.safetensors", {"conditioner.embedders.1.model.ln_final.weight": (1,)})
+    write(models / "checkpoints" / "a.safetensors", {"conditioner.embedders.0.model.ln_final.weight": (1,)})
     with pytest.raises(NotFound, match="none of these can be used: a"):
         catalog.find("")
     assert "Stable Diffusion XL" in catalog.find("a").problem
