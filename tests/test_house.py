@@ -21,7 +21,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.catalog.headers",
      "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
-     "backend.catalog.model_files", "backend.prompt_library.text_files"),
+     "backend.catalog.model_files", "backend.catalog.model_file", "backend.prompt_library.text_files"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
     ("backend.house", "backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",

@@ -12,9 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from backend.catalog.upscalers import UpscalerCatalog
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT
+from backend.catalog.needed_files import files_of
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Lost, Recorder, Started
 from backend.dispatch.watchdog import Verdict, Watchdog
@@ -24,7 +25,6 @@ from backend.messages import (
     Alive,
     Cancel,
     Cancelled,
-    Checkpoint,
     Command,
     Done,
     Event,
@@ -40,7 +40,6 @@ from backend.messages import (
     Skipped,
     Stop,
 )
-from backend.request.rules import EXTRAS
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
 from backend.store.views import Worker, WorkerState
@@ -56,14 +55,6 @@ MAX_FALSE_STARTS = 5                # workers in a row that ended before they we
 log = logging.getLogger(__name__)
 
 
-class Catalogue(Protocol):
-    """What a supervisor asks the catalogue."""
-
-    def find(self, name_or_hash: str) -> Checkpoint: ...
-
-    def remember_hash(self, key: str, sha256: str) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What all supervisors share. `changed` is called when a worker's state is another; `notice(source, text)` tells of
@@ -71,9 +62,8 @@ class Services:
 
     jobs: Jobs
     live: LiveJobs
-    catalogue: Catalogue
+    catalog: ModelCatalog
     uploads: Uploads
-    upscalers: UpscalerCatalog
     changed: Callable[[], None]
     notice: Callable[[str, str], None]
 
@@ -231,7 +221,7 @@ class Supervisor:
             case Loading():
                 self._loading(event)
             case Hashed():
-                self._services.catalogue.remember_hash(event.checkpoint, event.sha256)
+                self._services.catalog.remember_hash(CHECKPOINT, event.checkpoint, event.sha256)
             case Progress() | Preview() | Picture() | Skipped():
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
@@ -359,20 +349,14 @@ class Supervisor:
             self._over(Failed(lease.job, (Problem(f"The job could not be sent to a worker: {error}"),)))
 
     def _hand_over(self, handle: Handle, lease: Lease) -> None:
-        draws = lease.request.process != EXTRAS
         try:
-            checkpoint = self._services.catalogue.find(lease.request.checkpoint) if draws else None
-        except EaselError as error:
-            self._over(Failed(lease.job, error.about("checkpoint")))
-            return
-        try:
+            files = files_of(lease.request, self._services.catalog)
             pictures = self._services.uploads.of(lease.request, lease.owner)
-            upscalers = self._services.upscalers.of(lease.request)
         except EaselError as error:
             self._over(Failed(lease.job, error.problems))
             return
         if not lease.indices:       # its worker died between the last picture and the word that it was the last
             self._over(Done(lease.job))
             return
-        handle.send(Run(lease.job, lease.owner, lease.request, checkpoint, lease.indices, pictures, upscalers))
+        handle.send(Run(lease.job, lease.owner, lease.request, lease.indices, files, pictures))
         self._services.changed()

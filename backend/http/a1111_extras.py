@@ -65,7 +65,7 @@ async def extra_batch_images(
 @router.get("/upscalers")
 def upscalers(door: FrontDoor) -> list[dict[str, Any]]:
     """What enlarges pixels: two that need no file, then the files."""
-    files = [answers.upscaler(file.name, file.scale) for file in door.backend.upscalers()]
+    files = [answers.upscaler(file.key, file.facts["scale"]) for file in door.backend.upscalers()]
     return [*(answers.upscaler(name) for name in PIXEL_UPSCALERS), *files]
 
 

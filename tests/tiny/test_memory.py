@@ -15,8 +15,9 @@ import torch
 
 import backend.worker.engine.engine as engines
 from backend.catalog import fingerprints
+from backend.catalog.model_file import ModelFile
 from backend.errors import OutOfMemory
-from backend.messages import Checkpoint, Failed, Hashed, Loading, Picture, Progress, UpscalerFile
+from backend.messages import Failed, Hashed, Loading, Picture, Progress
 from backend.worker.device import place
 from backend.worker.models import background_hash, base
 from backend.worker.models.base import Model
@@ -59,7 +60,7 @@ def fetch(memory: Memory, name: str, kind: str = "upscaler", **facts: object) ->
 
 def test_networks_of_every_kind_share_one_budget() -> None:
     memory = Memory(PLACE, 250, load=lambda checkpoint, placement: Block(device=CPU))
-    memory.get(Checkpoint("model", "model", "/nowhere/model", "sd1", True))
+    memory.get(ModelFile("checkpoint", "model", "/nowhere/model", family="sd1"))
     fetch(memory, "enlarger"), fetch(memory, "face detector", "face detector")
     assert memory.loaded == ("enlarger", "face detector") and memory.bytes == 200
     assert fetch(memory, "enlarger") is fetch(memory, "enlarger")
@@ -231,7 +232,7 @@ def test_a_checkpoint_that_draws_is_not_evicted_by_an_upscaler(house, tmp_path: 
     studio = Studio((memory, checkpoints))
     studio.add("mine", BASE.replace(steps=8))
     studio.step(), studio.step()
-    file = UpscalerFile("x", str(upscalers.save(upscalers.compact(2), tmp_path / "x.pth")))
+    file = ModelFile("upscaler", "x", str(upscalers.save(upscalers.compact(2), tmp_path / "x.pth")))
     memory.fetch("upscaler", "x", file.path, lambda: load_upscaler(file, PLACE))
     assert memory.loaded == ("first", "x")
     studio.add("another", BASE)
@@ -302,7 +303,7 @@ def slow_hash(monkeypatch) -> threading.Event:
     return ready
 
 
-def unhashed(house, tmp_path: Path) -> tuple[Memory, dict[str, Checkpoint]]:
+def unhashed(house, tmp_path: Path) -> tuple[Memory, dict[str, ModelFile]]:
     _, checkpoints = house
     copied = shutil.copytree(checkpoints["first"].path, tmp_path / "checkpoints" / "first")
     return Memory(PLACE), {"first": replace(checkpoints["first"], path=str(copied), sha256="")}

@@ -15,9 +15,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.sampling.parametrisation import Epsilon, Velocity
 from backend.settings import HOME
@@ -53,11 +53,11 @@ def model(models: Path) -> Model:
     return load(found(models, "file"), FLOAT32)
 
 
-def found(models: Path, name: str) -> Checkpoint:
-    return Catalog((models,), models / "data").find(name)
+def found(models: Path, name: str) -> ModelFile:
+    return ModelCatalog((models,)).find("checkpoint", name)
 
 
-def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x") -> Checkpoint:
+def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x") -> ModelFile:
     file = tmp_path / "checkpoints" / f"{name}.safetensors"
     file.parent.mkdir(exist_ok=True)
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, file)
@@ -303,7 +303,7 @@ MEASURED = """
 import sys
 from pathlib import Path
 import torch
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.worker.device import Placement
 from backend.worker.models import tensor_files
 from backend.worker.models.loader import load
@@ -314,12 +314,12 @@ def status(name):
 
 tensor_files.PORTION = 16 << 20
 models = Path(sys.argv[1])
-catalog = Catalog((models,), models / "data")
+catalog = ModelCatalog((models,))
 placement = Placement(torch.device("cpu"), torch.bfloat16, torch.float32, torch.float32)
-load(catalog.find("warm"), placement)
+load(catalog.find("checkpoint", "warm"), placement)
 Path("/proc/self/clear_refs").write_text("5")       # the peak starts anew
 before = status("VmRSS")
-model = load(catalog.find("large"), placement)
+model = load(catalog.find("checkpoint", "large"), placement)
 print(status("VmHWM") - before)
 """
 

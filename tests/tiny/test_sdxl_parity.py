@@ -18,7 +18,7 @@ from diffusers import (
 from PIL import Image
 from transformers import CLIPTokenizer
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
 from backend.worker.device import place
@@ -46,7 +46,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     (folder / "v" / "scheduler").mkdir()
     (folder / "v" / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": "v_prediction"}))
     memory = Memory(place("cpu", exact=True))
-    return {found.key: memory.get(found) for found in Catalog((folder.parent,), folder.parent / "data").scan()}
+    return {found.key: memory.get(found) for found in ModelCatalog((folder.parent,)).scan()}
 
 
 def clip_tokenizer(pad: str) -> CLIPTokenizer:

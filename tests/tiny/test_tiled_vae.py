@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture
 from backend.settings import HOME
 from backend.worker.device import place
@@ -24,7 +24,7 @@ __all__ = ["house"]
 
 @pytest.fixture(scope="module")
 def demo() -> Model:
-    return Memory(place("cpu", exact=True)).get(Catalog((HOME / "models",), HOME / "data").find("demo"))
+    return Memory(place("cpu", exact=True)).get(ModelCatalog((HOME / "models",)).find("checkpoint", "demo"))
 
 
 def smooth(width: int, height: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import gradio as gr
 from backend import Door, InvalidRequest, NotFound, Problem
 from ui.fields import Form
 from ui.fragment import fragment
+from ui.script import script
 
 PLAIN, SKETCH, INPAINT, INPAINT_SKETCH = MODES = ("img2img", "Sketch", "Inpaint", "Inpaint sketch")
 MODE, PAINT = ASIDE = ("editor_mode", "paint")      # kept by the form like fields, and turned into fields at Generate
@@ -46,7 +47,7 @@ def place(form: Form) -> None:
 
 def before(form: Form) -> str:
     """The script that has the newest strokes in the form's values when Generate sends them."""
-    return f"(...values) => easel.picture.complete({form.names}, values)"
+    return script(f"picture.complete({form.names}, values)", "...values")
 
 
 def complete(door: Door, values: dict[str, Any]) -> dict[str, Any]:
@@ -73,8 +74,8 @@ def wire_size(form: Form) -> None:
                        min_width=110, elem_classes=["field-float"])
         button = gr.Button("Size from the picture", elem_id=f"{form.tab}_picture_size", elem_classes=["small"])
     outputs: dict[str, Any] = {"inputs": [*size, by], "outputs": size}
-    button.click(fn=None, **outputs, js="(width, height, by) => easel.picture.size([width, height], by)")
-    by.input(fn=None, **outputs, js="(width, height, by) => easel.picture.size([width, height], by)")
+    button.click(fn=None, **outputs, js=script("picture.size([width, height], by)", "width, height, by"))
+    by.input(fn=None, **outputs, js=script("picture.size([width, height], by)", "width, height, by"))
 
 
 def _editor(form: Form) -> gr.ImageEditor:
@@ -91,7 +92,7 @@ def _wire(form: Form, editor: gr.ImageEditor) -> None:
     Not by the editor's own `change`: for each one it leaves copies in the server's memory that nothing takes away.
     """
     show = gr.Button("Show the picture", visible="hidden", elem_id=f"{form.tab}_show")
-    show.click(fn=None, outputs=[editor], js="() => easel.picture.shown()")
+    show.click(fn=None, outputs=[editor], js=script("picture.shown()"))
     for name, brush in (("mask", MASK_BRUSH), ("sketch", SKETCH_BRUSH)):
         update = json.dumps({"__type__": "update", "brush": asdict(brush)})
         take = gr.Button(f"Brush for a {name}", visible="hidden", elem_id=f"{form.tab}_{name}_brush")

@@ -13,8 +13,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import UpscalerFile
 from backend.worker.device import Placement
 from backend.worker.models.tensor_files import read_table
 from backend.worker.pixels.tiles import Pixels
@@ -50,7 +50,7 @@ WHOLE = Reach(512, 4096, 1 << 40)           # what must see everything at once
 class Upscaler:
     """A network in memory, in eval mode. Owned by `Memory`; others hold it for one call."""
 
-    file: UpscalerFile
+    file: ModelFile
     network: ImageModelDescriptor
 
     @property
@@ -129,13 +129,13 @@ class Upscaler:
         return WIDE if advice == "DISCOURAGED" else WHOLE
 
 
-def load(file: UpscalerFile, placement: Placement) -> Upscaler:
+def load(file: ModelFile, placement: Placement) -> Upscaler:
     """Read a file of any architecture that spandrel and spandrel_extra_arches know. CheckpointError names the file."""
     try:
         network = _built(_tensors(Path(file.path)))
         network.to(placement.device, _format(network, placement)).eval()
     except CheckpointError as error:
-        raise CheckpointError(f"{file.name} cannot be loaded: {error.problems[0].message}") from error
+        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     network.model.requires_grad_(False)
     if network.architecture.id in CONVOLUTIONS:
         network.model.to(memory_format=torch.channels_last)
