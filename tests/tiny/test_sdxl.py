@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.sampling.parametrisation import Epsilon, Velocity
 from backend.settings import HOME
@@ -53,11 +53,11 @@ def model(models: Path) -> Model:
     return load(found(models, "file"), FLOAT32)
 
 
-def found(models: Path, name: str) -> Checkpoint:
-    return ModelCatalog((models,)).find(name)
+def found(models: Path, name: str) -> ModelFile:
+    return ModelCatalog((models,)).find("checkpoint", name)
 
 
-def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x") -> Checkpoint:
+def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x") -> ModelFile:
     file = tmp_path / "checkpoints" / f"{name}.safetensors"
     file.parent.mkdir(exist_ok=True)
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, file)
@@ -81,8 +81,7 @@ def test_both_layouts_give_the_networks_they_were_made_of(models: Path, networks
     assert isinstance(loaded, SDXL) and loaded.vae.config.scaling_factor == 0.13025
     for key, value in networks.unet.config.items():
         if not key.startswith("_"):
-            kept = loaded.denoiser.config[key]          # a folder's JSON knows lists alone
-            assert (tuple(kept) if isinstance(kept, list) else kept) == value, key
+            assert json.dumps(loaded.denoiser.config[key]) == json.dumps(value), key
 
 
 def test_both_layouts_give_the_same_encodings(models: Path, model: Model) -> None:
@@ -317,10 +316,10 @@ tensor_files.PORTION = 16 << 20
 models = Path(sys.argv[1])
 catalog = ModelCatalog((models,))
 placement = Placement(torch.device("cpu"), torch.bfloat16, torch.float32, torch.float32)
-load(catalog.find("warm"), placement)
+load(catalog.find("checkpoint", "warm"), placement)
 Path("/proc/self/clear_refs").write_text("5")       # the peak starts anew
 before = status("VmRSS")
-model = load(catalog.find("large"), placement)
+model = load(catalog.find("checkpoint", "large"), placement)
 print(status("VmHWM") - before)
 """
 

@@ -12,7 +12,7 @@ from torch import nn
 from backend.errors import EaselError
 from backend.worker.models import vae
 from backend.worker.models.preview_colours import preview_factors
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)

@@ -23,7 +23,7 @@ from torch import Tensor
 from backend.catalog.headers import read_shapes
 from backend.errors import CheckpointError
 
-PORTION = 256 << 20         # bytes that are mapped at a time
+PORTION = 64 << 20         # bytes that are mapped at a time
 _CONVERT = "load it once with a tool you trust and save it as .safetensors"
 
 Read = TypeVar("Read")
@@ -76,7 +76,7 @@ class _Opened:
 
     names: Sequence[str]
     tensor: Callable[[str], Tensor]
-    portion: float = PORTION
+    portion: float
 
 
 def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[str, Tensor]) -> int:
@@ -97,7 +97,7 @@ def _opened(path: Path) -> Iterator[_Opened]:
     """The mapping ends with the context; tensors that are left of it keep it."""
     if _is_safetensors(path):
         with _reading(path, lambda path: safe_open(path, "pt")) as file:
-            yield _Opened(file.offset_keys(), file.get_tensor)
+            yield _Opened(file.offset_keys(), file.get_tensor, PORTION)
         return
     loaded = _reading(path, _unpickle)
     inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
