@@ -21,7 +21,8 @@ from benchmarks.report import table, write_plot
 RESULTS = Path(__file__).parent / "results"
 STAGES = {
     "startup": startup.measure, "load": load.measure, "history": history.measure, "upscale": upscale.measure,
-    "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure, "pictures": pictures.measure,
+    "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
+    "pictures": pictures.measure,
 }
 
 
