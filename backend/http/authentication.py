@@ -35,7 +35,7 @@ class Denied(Exception):
 
 
 class Throttle:
-    """Counts logins per address that failed or are still being checked: after `allowed` within `window` seconds it waits.
+    """Counts logins per address that failed or are being checked: after `allowed` within `window` seconds it waits.
 
     An attempt counts from its beginning, so that many at once are no more than many one after the other.
     """

@@ -81,7 +81,7 @@ class Pictures:
 
     def is_missing(self, path: str) -> bool:
         """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there."""
-        return not os.path.isfile(self.outputs / path)      # Path.is_file raises where a disk or a folder refuses
+        return not (lies_below(path) and os.path.isfile(self.outputs / path))   # Path.is_file may raise
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
@@ -161,6 +161,12 @@ def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
     text = said.infotext[:MAX_INFOTEXT].replace("\0", " ")
     return request, PictureFile(index=0, path=path, width=said.width, height=said.height, seed=request.seed,
                                 infotext=text, format=said.format, digest=save.digest(data))
+
+
+def lies_below(path: str) -> bool:
+    """Whether a row's path leads to a place below the outputs folder, and not out of it."""
+    parts = PurePosixPath(path)
+    return not (parts.is_absolute() or ".." in parts.parts or "\\" in path or "\0" in path)
 
 
 def account_of(path: str) -> str:
