@@ -188,7 +188,7 @@ def _created(path: Path, request: Request) -> datetime:
 def _request(said: save.Saved) -> Request:
     """The exact request inside the file; else what its text says; else the size alone."""
     size = {"width": said.width, "height": said.height}
-    with suppress(ValueError, TypeError, AttributeError, InvalidRequest):
+    with suppress(ValueError, TypeError, AttributeError, RecursionError, InvalidRequest):
         values = json.loads(said.request_json or "")
         return Request.parse({name: value for name, value in values.items() if name in FIELDS})
     for values in (size | infotext.read(said.infotext).values, infotext.read(said.infotext).values):
