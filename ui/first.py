@@ -19,10 +19,10 @@ HEAD = b"<head>"
 
 
 class First:
-    """ASGI middleware: puts the block into the HTML that is served at `path`."""
+    """ASGI middleware: puts the block, and `head` behind it, into the HTML that is served at `path`."""
 
-    def __init__(self, app: ASGIApp, path: str) -> None:
-        self._app, self._path, self._block = app, path, block().encode()
+    def __init__(self, app: ASGIApp, path: str, head: str) -> None:
+        self._app, self._path, self._block = app, path, (block() + head).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "GET":
@@ -62,7 +62,8 @@ def block() -> str:
     known = json.dumps(languages(), ensure_ascii=False).replace("<", "\\u003c")
     script = (HERE / "first.js").read_text("utf-8")
     style = (HERE / "first.css").read_text("utf-8")
-    return (f'<style>{style}</style><script src="/easel/preferences.js"></script>'
+    return (f'<meta name="color-scheme" content="light dark"><style>{style}</style>'
+            f'<script src="/easel/preferences.js"></script>'
             f"<script>window.easelLanguages = {known};\n{script}</script>")
 
 

@@ -1,28 +1,9 @@
-"""The look: a quiet theme in two lights, and the page's own style sheets and scripts."""
+"""The look: a quiet theme in two lights, as Gradio's themes have it."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import gradio as gr
 
-from ui.fields import described
-
-HERE = Path(__file__).parent
-SCRIPTS = (
-    "scripts/core.js", "scripts/form.js", "parts/prompt.js", "parts/complete.js", "parts/styles.js",
-    "parts/used.js", "scripts/live.js", "parts/lightbox.js", "tabs/txt2img/hires.js", "parts/results.js",
-    "parts/queue.js", "parts/editor.js", "parts/picture.js", "tabs/img2img/batch.js", "tabs/extras/extras.js",
-    "tabs/png_info/png_info.js", "tabs/history/search.js", "tabs/history/grid.js", "tabs/history/selection.js",
-    "tabs/history/actions.js", "tabs/history/details.js", "tabs/history/compare.js", "tabs/history/import.js",
-    "tabs/history/history.js", "scripts/translate.js", "tabs/settings/settings.js", "scripts/page.js",
-)
-STYLES = (
-    "page.css", "parts/prompts.css", "parts/results.css", "parts/picture.css", "tabs/img2img/batch.css",
-    "tabs/extras/extras.css", "tabs/png_info/png_info.css", "tabs/history/history.css",
-    "tabs/history/details.css", "tabs/history/compare.css", "tabs/settings/settings.css",
-)
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
@@ -67,17 +48,3 @@ def theme() -> gr.themes.Base:
         checkbox_border_color="*neutral_400", checkbox_border_color_dark="*neutral_500",
         layout_gap="10px",
     )
-
-
-def css() -> str:
-    return "\n".join((HERE / name).read_text("utf-8") for name in STYLES)
-
-
-def head() -> str:
-    """The scripts, in order, after the field table they read. Inline: the page needs no further file."""
-    table = json.dumps(described()).replace("<", "\\u003c")
-    return "\n".join([
-        '<meta name="color-scheme" content="light dark">',
-        f'<script type="application/json" id="easel-fields">{table}</script>',
-        *(f"<script>\n{(HERE / name).read_text('utf-8')}\n//# sourceURL=easel/{name}\n</script>" for name in SCRIPTS),
-    ])

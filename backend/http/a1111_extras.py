@@ -65,7 +65,7 @@ async def extra_batch_images(
 @router.get("/upscalers")
 def upscalers(door: FrontDoor) -> list[dict[str, Any]]:
     """What enlarges pixels: two that need no file, then the files."""
-    files = [answers.upscaler(file.name, file.scale) for file in door.backend.upscalers()]
+    files = [answers.upscaler(file.key, file.facts["scale"]) for file in door.backend.upscalers()]
     return [*(answers.upscaler(name) for name in PIXEL_UPSCALERS), *files]
 
 
@@ -114,7 +114,7 @@ def _submitted(door: Door, values: dict[str, Any], pictures: list[tuple[str, str
     read = [_read(door, *picture) for picture in pictures]
     requests = [{**values, "process": EXTRAS, "init_image": upload, "source_text": text,
                  "output_name": name, "output_folder": FOLDER if name else ""} for name, upload, text in read]
-    return [door.submit(request) for request in requests]
+    return door.submit_all(requests)
 
 
 def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:

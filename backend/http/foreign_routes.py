@@ -41,7 +41,7 @@ class _Exchange:
             await app(self._scope, receive, self._pass)
         except ClientDisconnect:
             return
-        except Exception as error:      # a border: whatever a foreign route meets in a request
+        except Exception as error:  # noqa: BLE001 - the border of one request
             status = error.status_code if isinstance(error, HTTPException) else status
             self._refused = True
             log.warning("%s %s was refused: %r", self._scope["method"], self._scope["path"][:200], error)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     DDL,
     JSON,
+    BigInteger,
     CheckConstraint,
     ColumnElement,
     DateTime,
@@ -31,7 +32,7 @@ from sqlalchemy.types import TypeDecorator
 from backend.image.infotext_entries import labels
 from backend.store.views import STATES
 
-REVISION = "0005"       # the newest file in migrations/versions; a test compares
+REVISION = "0006"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -207,6 +208,17 @@ class PreferenceRow(Base):
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     chosen: Mapped[dict[str, Any]]
+
+
+class ModelHashRow(Base):
+    """The hash of a model file, which holds for this size and this time of its last change (ns)."""
+
+    __tablename__ = "model_hashes"
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    changed: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
 
 
 class MetaRow(Base):

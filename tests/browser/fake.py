@@ -21,10 +21,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image as Pixels
 from PIL import ImageDraw, ImageFilter
 
-from backend import FIELDS, LOCAL, Checkpoint, NotFound, Problem, Request, Settings, User, UserError
+from backend import FIELDS, LOCAL, ModelFile, NotFound, Problem, Request, Settings, User, UserError
+from backend.catalog.model_catalog import ModelCatalog
 from backend.http import files
 from backend.http.guard import Guard
-from backend.messages import UpscalerFile
 from backend.prompt_library.library import PromptLibrary
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
@@ -33,9 +33,9 @@ from tests.pure.door import NoneUsed
 
 EXAMPLES = ("a large red circle on a blue background", "two small green squares on white", "a yellow star on a black background")
 MODELS = [
-    Checkpoint("demo", "demo.safetensors [0123456789]", "", "sd1", True, "0123456789",
-               {"width": 128, "height": 128, "steps": 20, "cfg_scale": 4.0}, example_prompts=EXAMPLES),
-    Checkpoint("photo-v2", "photo-v2.safetensors [abcdef0123]", "", "sd1", True, "abcdef0123", {}),
+    ModelFile("checkpoint", "demo", "", "demo.safetensors [0123456789]", sha256="0123456789", family="sd1",
+              defaults={"width": 128, "height": 128, "steps": 20, "cfg_scale": 4.0}, facts={"example_prompts": EXAMPLES}),
+    ModelFile("checkpoint", "photo-v2", "", "photo-v2.safetensors [abcdef0123]", sha256="abcdef0123", family="sd1"),
 ]
 
 
@@ -116,7 +116,7 @@ class Fake:
         self.pictures: dict[str, Image] = {}
         self.previews: dict[str, bytes] = {}
         self.lives: dict[str, dict[str, Any]] = {}
-        self.prompt_library = PromptLibrary(Path(tempfile.mkdtemp(prefix="easel-fake-")), (), NoneUsed())
+        self.prompt_library = PromptLibrary(Path(tempfile.mkdtemp(prefix="easel-fake-")), ModelCatalog(()), NoneUsed())
         self.uploads = Uploads(Path(tempfile.mkdtemp(prefix="easel-fake-")), user_of)
         self.skipping = False
         self.missing: set[str] = set()      # pictures whose file is gone
@@ -184,17 +184,17 @@ class Fake:
     def sketch(self, picture: str, painted: str) -> tuple[str, str]:
         return PaintedLayers(self.uploads).sketch(picture, painted, LOCAL.id)
 
-    def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
+    def checkpoints(self, refresh: bool = False) -> list[ModelFile]:
         return MODELS
 
-    def checkpoint(self, name_or_hash: str = "") -> Checkpoint:
+    def checkpoint(self, name_or_hash: str = "") -> ModelFile:
         for model in MODELS:
             if name_or_hash in ("", model.key, model.title):
                 return model
         raise NotFound(f"there is no checkpoint '{name_or_hash}'", field="checkpoint")
 
-    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
-        return [UpscalerFile("4x-Sharp", "", 4)]
+    def upscalers(self, refresh: bool = False) -> list[ModelFile]:
+        return [ModelFile("upscaler", "4x-Sharp", "", facts={"scale": 4})]
 
     def face_restorers(self) -> list[str]:
         return []

@@ -21,6 +21,7 @@ class Studio:
 
     def settled(self) -> Studio:
         self.page.wait_for_selector("#worker[data-state]", timeout=PATIENCE)
+        self.page.evaluate("async () => { window.easel = await import('easel'); }")     # for the tests to ask
         self.page.wait_for_function(f"easel.form('{self.tab}').restored", timeout=PATIENCE)
         return self
 

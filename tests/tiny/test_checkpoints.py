@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog.checkpoints import Catalog
 from backend.catalog.families import LOADABLE
 from backend.catalog.fingerprints import sha256_of
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, EaselError
-from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
 from backend.request.request import EMPHASIS
 from backend.sampling.parametrisation import Velocity
@@ -37,7 +37,7 @@ from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.loader import FAMILIES, load
 from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.preview_colours import linear_rgb, preview_factors
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -65,11 +65,11 @@ def model(models: Path) -> Model:
     return load(found(models, "one"), FLOAT32)
 
 
-def found(models: Path, name: str = "") -> Checkpoint:
-    return Catalog((models,), models / "data").find(name)
+def found(models: Path, name: str = "") -> ModelFile:
+    return ModelCatalog((models,)).find("checkpoint", name)
 
 
-def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x.safetensors") -> Checkpoint:
+def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x.safetensors") -> ModelFile:
     file = tmp_path / "checkpoints" / name
     file.parent.mkdir(exist_ok=True)
     save_file(tensors, file) if name.endswith("safetensors") else torch.save({"state_dict": tensors, "global_step": 7}, file)
@@ -136,7 +136,7 @@ def test_loaded_weights_do_not_hang_on_the_file(tmp_path: Path, networks: ldm.Ne
 
 # ---- what can be wrong with a file ----
 
-def refused(checkpoint: Checkpoint) -> str:
+def refused(checkpoint: ModelFile) -> str:
     with pytest.raises(CheckpointError) as caught:
         load(checkpoint, FLOAT32)
     assert caught.value.problems[0].field == "checkpoint" and checkpoint.key in str(caught.value)
@@ -248,7 +248,7 @@ def test_hostile_pickle_is_refused_and_does_not_run(tmp_path: Path, networks: ld
 
 
 def found_problem(models: Path, key: str) -> str:
-    return next(c.problem for c in Catalog((models,), models / "data").scan() if c.key == key)
+    return next(c.problem for c in ModelCatalog((models,)).scan() if c.key == key)
 
 
 def test_other_families_say_so(tmp_path: Path) -> None:
@@ -449,7 +449,7 @@ def test_switching_twenty_times_leaves_memory_where_it_was(tmp_path: Path) -> No
 
 def test_least_recently_used_leaves_first(models: Path, model: Model) -> None:
     kept = {name: found(models, name) for name in ("one", "demo")}
-    third = Checkpoint("three", "three", kept["one"].path, "sd1", True)
+    third = ModelFile("checkpoint", "three", kept["one"].path, family="sd1")
     memory = Memory(FLOAT32, budget_bytes=int(model.bytes * 2.5))
     first = memory.get(kept["one"])
     memory.get(kept["demo"])
@@ -475,7 +475,7 @@ def test_replaced_file_is_read_again(tmp_path: Path, networks: ldm.Networks) -> 
 class OnACard:
     """A model that says where it is."""
 
-    checkpoint: Checkpoint
+    checkpoint: ModelFile
     device: torch.device = field(default_factory=lambda: torch.device("cuda"))
     bytes: int = 100
 
@@ -486,7 +486,7 @@ class OnACard:
 
 def test_idle_models_of_a_card_wait_in_main_memory() -> None:
     card = replace(FLOAT32, device=torch.device("cuda"))
-    names = {name: Checkpoint(name, name, f"/nowhere/{name}", "sd1", True) for name in "abcd"}
+    names = {name: ModelFile("checkpoint", name, f"/nowhere/{name}", family="sd1") for name in "abcd"}
     loads: list[str] = []
     memory = Memory(card, 250, load=lambda checkpoint, placement: loads.append(checkpoint.key) or OnACard(checkpoint),
                     ram_bytes=150)
@@ -501,7 +501,7 @@ def test_idle_models_of_a_card_wait_in_main_memory() -> None:
 def test_failed_load_leaves_nothing_behind(tmp_path: Path) -> None:
     memory = Memory(FLOAT32)
     with pytest.raises(CheckpointError):
-        memory.get(Checkpoint("gone", "gone", str(tmp_path / "gone.safetensors"), "sd1", True))
+        memory.get(ModelFile("checkpoint", "gone", str(tmp_path / "gone.safetensors"), family="sd1"))
     assert memory.loaded == ()
 
 

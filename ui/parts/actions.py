@@ -10,6 +10,7 @@ import gradio as gr
 
 from backend import Backend, Door, UserError
 from ui.fields import Form
+from ui.script import script
 from ui.visitor import door
 
 Complete = Callable[[Door, dict[str, Any]], dict[str, Any]]     # values -> values; may raise UserError
@@ -44,10 +45,10 @@ def _tools(form: Form, backend: Backend) -> None:
         home = gr.Button("Back to my defaults", elem_id=f"{form.tab}_home", elem_classes=["icon", "icon-home"])
     found = gr.JSON(visible=False)
     read.click(_reading(backend), [form["prompt"]], [found], **QUIET).then(
-        fn=None, inputs=[found], js=f"found => easel.form('{form.tab}').paste(found)")
-    home.click(fn=None, js=f"() => easel.form('{form.tab}').home()")
-    used.click(fn=None, js=f"() => easel.used.open('{form.tab}')")
-    clear.click(fn=None, js=f"() => easel.form('{form.tab}').apply({{prompt: ''}})")
+        fn=None, inputs=[found], js=script(f"readSettings('{form.tab}', found)", "found"))
+    home.click(fn=None, js=script(f"form('{form.tab}').home()"))
+    used.click(fn=None, js=script(f"used.open('{form.tab}')"))
+    clear.click(fn=None, js=script(f"form('{form.tab}').apply({{prompt: ''}})"))
 
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
@@ -65,7 +66,7 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
     answer = gr.JSON(visible=False)
     generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
-        fn=None, inputs=[answer], js=f"answer => easel.form('{form.tab}').answer(answer)")
+        fn=None, inputs=[answer], js=script(f"form('{form.tab}').answer(answer)", "answer"))
 
 
 def as_it_is(door: Door, values: dict[str, Any]) -> dict[str, Any]:

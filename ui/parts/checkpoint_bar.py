@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from backend import FIELDS, Backend, EaselError
+from ui.script import script
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def wire_load(page: gr.Blocks, backend: Backend, bar: Bar) -> None:
 
 
 def learn(bar: Bar) -> dict[str, Any]:
-    return {"fn": None, "inputs": [bar.facts], "js": "facts => easel.learn(facts)"}
+    return {"fn": None, "inputs": [bar.facts], "js": script("learn(facts)", "facts")}
 
 
 def choices(backend: Backend, refresh: bool = False) -> list[tuple[str, str]]:
@@ -54,7 +55,7 @@ def facts(backend: Backend) -> dict[str, Any]:
         default = ""
     known = backend.checkpoints()
     return {"default": default, "defaults": {checkpoint.key: checkpoint.defaults for checkpoint in known},
-            "examples": {checkpoint.key: list(checkpoint.example_prompts) for checkpoint in known}}
+            "examples": {checkpoint.key: list(checkpoint.facts.get("example_prompts", ())) for checkpoint in known}}
 
 
 def _renewed(backend: Backend, refresh: bool = True) -> tuple[Any, dict[str, Any]]:

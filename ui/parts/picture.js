@@ -1,199 +1,184 @@
 // The picture to start from: chosen, dropped, pasted, sent here or begun empty; its size; and what happens to it.
-(() => {
-  const { find, sendFile, on, say } = easel;
-  const { PLAIN, SKETCH, INPAINT, BOTH, mode, made } = easel.editor;
-  const TAB = "img2img", LARGEST = 64 * 2 ** 20, ROOMY = 1024 * 1024;
-  const SAYS = {
-    [PLAIN]: () => "The whole picture changes.",
-    [SKETCH]: paint => paint ? "The paint is part of the picture that is drawn from." : "Paint on the picture with any colour.",
-    [INPAINT]: mask => mask ? "With a mask: only the painted part changes." : "No mask: the whole picture changes. Paint over what shall change.",
-    [BOTH]: paint => paint ? "Only what is painted changes, beginning with its colours." : "Paint with the colours that shall come there.",
-  };
-  const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
-  const form = () => easel.form(TAB);
-  const box = () => find(`#${TAB}_init_image`);
-  const held = name => form().values[name] || "";
-  const SIDES = ["left", "right", "up", "down"];
-  const sizes = new Map();
-  let arriving = null;    // a picture on its way to the server
+import { appeared, find } from "../scripts/dom.js";
+import { dropZone } from "../scripts/drop_zone.js";
+import { on } from "../scripts/events.js";
+import { formOf } from "../scripts/form.js";
+import { currentTab, openTab } from "../scripts/tabs.js";
+import { BOTH, held, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
+import { note, say } from "./notices.js";
+import { shape } from "./size.js";
+import { measured, multiple, upload } from "./uploads.js";
 
-  // ---- from outside to the server ----
+const TAB = "img2img", ROOMY = 1024 * 1024;
+const SAYS = {
+  [PLAIN]: () => "The whole picture changes.",
+  [SKETCH]: paint => paint ? "The paint is part of the picture that is drawn from." : "Paint on the picture with any colour.",
+  [INPAINT]: mask => mask ? "With a mask: only the painted part changes." : "No mask: the whole picture changes. Paint over what shall change.",
+  [BOTH]: paint => paint ? "Only what is painted changes, beginning with its colours." : "Paint with the colours that shall come there.",
+};
+const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
+const form = () => formOf(TAB);
+const box = () => find(`#${TAB}_init_image`);
+const SIDES = ["left", "right", "up", "down"];
+let arriving = null;    // a picture on its way to the server
 
-  async function upload(file, mask) {
-    if (file.size > LARGEST) throw new Error(`The file is larger than ${LARGEST / 2 ** 20} MB.`);
-    const kept = await sendFile(`/easel/upload${mask ? "?mask=true" : ""}`, file);
-    sizes.set(kept.id, [kept.width, kept.height]);
-    return kept;
-  }
+// ---- from outside to the server ----
 
-  function underWay(work) {
-    const ended = arriving = work.finally(() => { if (arriving === ended) arriving = null; });
-    return ended;
-  }
+function underWay(work) {
+  const ended = arriving = work.finally(() => { if (arriving === ended) arriving = null; });
+  return ended;
+}
 
-  const keep = (file, more) => underWay(keeping(file, more));
-  async function keeping(file, more) {
-    const kept = await tried("init_image", () => upload(file));
-    if (!kept) return;
-    form().apply({ init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more });
-    say(`Picture of ${kept.width} by ${kept.height} pixels taken.`);
-  }
+const keep = (file, more) => underWay(keeping(file, more));
+async function keeping(file, more) {
+  const kept = await tried("init_image", () => upload(file));
+  if (!kept) return;
+  form().apply({ init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more });
+  say(`Picture of ${kept.width} by ${kept.height} pixels taken.`);
+}
 
-  const keepMask = file => underWay(keepingMask(file));
-  async function keepingMask(file) {
-    const kept = await tried("mask", () => upload(file, true));
-    if (!kept) return;
-    form().apply({ mask: kept.id, editor_mode: INPAINT });
-    say("Mask taken.");
-  }
+const keepMask = file => underWay(keepingMask(file));
+async function keepingMask(file) {
+  const kept = await tried("mask", () => upload(file, true));
+  if (!kept) return;
+  form().apply({ mask: kept.id, editor_mode: INPAINT });
+  say("Mask taken.");
+}
 
-  async function tried(field, act) {
-    form().unmark(field);
-    box()?.classList.add("busy");
-    try { return await act(); }
-    catch (error) { form().mark([{ field, message: error.message }]); }
-    finally { box()?.classList.remove("busy"); }
-  }
+async function tried(field, act) {
+  form().unmark(field);
+  box()?.classList.add("busy");
+  try { return await act(); }
+  catch (error) { form().mark([{ field, message: error.message }]); }
+  finally { box()?.classList.remove("busy"); }
+}
 
-  // A finished picture (its `url`) or one from outside (its `file`), with its settings; into the mask's mode when asked.
-  async function send(image, request = {}, { inpaint = false } = {}) {
-    await easel.open(TAB);
-    const kept = await tried("init_image", async () => upload(image.file ?? await (await fetch(image.url)).blob()));
-    if (!kept) return;
-    form().reuse({ ...request, init_image: kept.id, mask: "", width: multiple(kept.width), height: multiple(kept.height) });
-    form().apply({ editor_mode: inpaint ? INPAINT : PLAIN });
-    if (inpaint) find(`#${TAB}_inpaint_fold > button:not(.open)`)?.click();
-  }
+// A finished picture (its `url`) or one from outside (its `file`), with its settings; into the mask's mode when asked.
+export async function send(image, request = {}, { inpaint = false } = {}) {
+  await openTab(TAB);
+  const kept = await tried("init_image", async () => upload(image.file ?? await (await fetch(image.url)).blob()));
+  if (!kept) return;
+  form().reuse({ ...request, init_image: kept.id, mask: "", width: multiple(kept.width), height: multiple(kept.height) });
+  form().apply({ editor_mode: inpaint ? INPAINT : PLAIN });
+  if (inpaint) find(`#${TAB}_inpaint_fold > button:not(.open)`)?.click();
+}
 
-  // A white sheet of the size that is set, to draw on.
-  function blank() {
-    const canvas = document.createElement("canvas"), { width, height } = form().values;
-    [canvas.width, canvas.height] = [multiple(width), multiple(height)];
-    const sheet = canvas.getContext("2d");
-    sheet.fillStyle = "#ffffff";
-    sheet.fillRect(0, 0, canvas.width, canvas.height);
-    canvas.toBlob(file => keep(file, { editor_mode: SKETCH }));
-  }
+// A white sheet of the size that is set, to draw on.
+function blank() {
+  const canvas = document.createElement("canvas"), { width, height } = form().values;
+  [canvas.width, canvas.height] = [multiple(width), multiple(height)];
+  const sheet = canvas.getContext("2d");
+  sheet.fillStyle = "#ffffff";
+  sheet.fillRect(0, 0, canvas.width, canvas.height);
+  canvas.toBlob(file => keep(file, { editor_mode: SKETCH }));
+}
 
-  // ---- sizes ----
+// ---- sizes ----
 
-  const multiple = length => Math.min(8192, Math.max(64, Math.round(length / 8) * 8 || 512));
+// The model's own size gives way to the picture's shape; a size that the person chose stays.
+function fittingSize({ width, height }) {
+  const own = form(), values = own.values;
+  const untouched = ["width", "height"].every(name => Number(values[name]) === own.fitting(own.checkpoint, name));
+  if (!untouched) return {};
+  if (width * height <= ROOMY) return { width: multiple(width), height: multiple(height) };
+  const [across, down] = shape(values.width, values.height, width / height);
+  return { width: across, height: down };
+}
 
-  // The model's own size gives way to the picture's shape; a size that the person chose stays.
-  function fittingSize({ width, height }) {
-    const own = form(), values = own.values;
-    const untouched = ["width", "height"].every(name => Number(values[name]) === own.fitting(own.checkpoint, name));
-    if (!untouched) return {};
-    if (width * height <= ROOMY) return { width: multiple(width), height: multiple(height) };
-    const [across, down] = easel.shape(values.width, values.height, width / height);
-    return { width: across, height: down };
-  }
+export async function size(before, by) {
+  const own = held("init_image") && await measured(held("init_image")).catch(() => null);
+  if (!own) { note("There is no picture to take the size from.", 5000); return before; }
+  return own.map(length => multiple(length * (by > 0 ? by : 1)));
+}
 
-  async function size(before, by) {
-    const own = held("init_image") && await measured(held("init_image")).catch(() => null);
-    if (!own) { easel.note("There is no picture to take the size from.", 5000); return before; }
-    return own.map(length => multiple(length * (by > 0 ? by : 1)));
-  }
+// ---- what is said of it ----
 
-  async function measured(id) {
-    if (!sizes.has(id)) {
-      const picture = new Image();
-      picture.src = `/easel/upload/${id}.png`;
-      await picture.decode();
-      sizes.set(id, [picture.naturalWidth, picture.naturalHeight]);
-    }
-    return sizes.get(id);
-  }
+async function describe() {
+  const place = box(), picture = held("init_image"), over = made() && held(made());
+  if (!place || !find(".start-acts", place)) return;
+  place.classList.toggle("filled", Boolean(picture));
+  place.dataset.mode = mode();
+  find(".start-facts", place).hidden = find(".start-acts", place).hidden = !picture;
+  const clear = find('[data-act="clear"]', place);
+  clear.hidden = !over;
+  clear.textContent = CLEARS[made()] ?? "";
+  const grows = [PLAIN, INPAINT].includes(mode()) && !over && ACTING.outpaint(form().values);
+  find(".start-mode", place).textContent = grows ? "The picture grows at its sides and stays as it is." : SAYS[mode()](over);
+  find(".painter-stage", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
+  if (!picture) return;
+  const own = await measured(picture).catch(() => gone(picture));
+  if (!own) return;
+  find(".start-size", place).textContent = own.join(" × ");
+  outcome(own);
+}
 
-  // ---- what is said of it ----
+// What a fold does is seen when it is closed, too; and fields that do nothing look calm.
+const ACTING = {
+  outpaint: values => SIDES.some(side => Number(values[`outpaint_${side}`])),
+  loopback: values => Number(values.loopback_loops) > 1,
+  sd_upscale: values => values.sd_upscale && values.sd_upscale !== "None",
+};
+function mark() {
+  for (const [name, acts] of Object.entries(ACTING)) find(`#${TAB}_${name}_fold`)?.classList.toggle("acting", Boolean(acts(form().values)));
+}
 
-  async function describe() {
-    const place = box(), picture = held("init_image"), over = made() && held(made());
-    if (!place || !find(".start-acts", place)) return;
-    place.classList.toggle("filled", Boolean(picture));
-    place.dataset.mode = mode();
-    find(".start-facts", place).hidden = find(".start-acts", place).hidden = !picture;
-    const clear = find('[data-act="clear"]', place);
-    clear.hidden = !over;
-    clear.textContent = CLEARS[made()] ?? "";
-    const grows = [PLAIN, INPAINT].includes(mode()) && !over && ACTING.outpaint(form().values);
-    find(".start-mode", place).textContent = grows ? "The picture grows at its sides and stays as it is." : SAYS[mode()](over);
-    find(".image-container", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
-    if (!picture) return;
-    const own = await measured(picture).catch(() => gone(picture));
-    if (!own) return;
-    find(".start-size", place).textContent = own.join(" × ");
-    outcome(own);
-  }
+function outcome([width, height]) {
+  const place = find(`#${TAB}_outcome .outcome`), [left, right, up, down] = SIDES.map(side => Number(form().values[`outpaint_${side}`]) || 0);
+  const grown = [width + left + right, height + up + down];
+  if (place) place.textContent = left + right + up + down ? `The picture grows from ${width} × ${height} to ${grown.join(" × ")} pixels.` : `The picture stays ${width} × ${height}: nothing is added.`;
+}
 
-  // What a fold does is seen when it is closed, too; and fields that do nothing look calm.
-  const ACTING = {
-    outpaint: values => SIDES.some(side => Number(values[`outpaint_${side}`])),
-    loopback: values => Number(values.loopback_loops) > 1,
-    sd_upscale: values => values.sd_upscale && values.sd_upscale !== "None",
-  };
-  function mark() {
-    for (const [name, acts] of Object.entries(ACTING)) find(`#${TAB}_${name}_fold`)?.classList.toggle("acting", Boolean(acts(form().values)));
-  }
+function gone(id) {
+  if (held("init_image") !== id) return;
+  form().apply({ init_image: "", mask: "", paint: "" });
+  form().mark([{ field: "init_image", message: "is no longer there; choose the picture again" }]);
+}
 
-  function outcome([width, height]) {
-    const place = find(`#${TAB}_outcome .outcome`), [left, right, up, down] = SIDES.map(side => Number(form().values[`outpaint_${side}`]) || 0);
-    const grown = [width + left + right, height + up + down];
-    if (place) place.textContent = left + right + up + down ? `The picture grows from ${width} × ${height} to ${grown.join(" × ")} pixels.` : `The picture stays ${width} × ${height}: nothing is added.`;
-  }
+// Generate waits for a picture on its way and for the newest stroke.
+export async function complete(names, values) {
+  const newest = ["init_image", "mask", "paint", "editor_mode", ...(arriving ? ["width", "height"] : [])];
+  await arriving;
+  await settled();
+  const known = { ...form().values, ...form().pending };
+  return names.map((name, i) => newest.includes(name) && name in known ? known[name] : values[i]);
+}
 
-  function gone(id) {
-    if (held("init_image") !== id) return;
-    form().apply({ init_image: "", mask: "", paint: "" });
-    form().mark([{ field: "init_image", message: "is no longer there; choose the picture again" }]);
-  }
+// ---- wiring, when the tab is opened for the first time ----
 
-  // Generate waits for a picture on its way and for the newest stroke.
-  async function complete(names, values) {
-    const newest = ["init_image", "mask", "paint", "editor_mode", ...(arriving ? ["width", "height"] : [])];
-    await arriving;
-    await easel.editor.settled();
-    return names.map((name, i) => newest.includes(name) && name in form().values ? form().values[name] : values[i]);
-  }
+const acts = {
+  another: () => find(".drop-file", box()).click(),
+  clear: () => form().apply({ [made()]: "" }),
+  remove: () => form().apply({ init_image: "", mask: "", paint: "" }),
+  blank,
+};
 
-  // ---- wiring, when the tab is opened for the first time ----
+function chosen(event) {
+  const [first] = event.target.files;
+  if (first) (event.target.matches(".mask-file") ? keepMask : keep)(first);
+  event.target.value = "";
+}
 
-  const acts = {
-    another: () => find(".drop-file", box()).click(),
-    clear: () => form().apply({ [made()]: "" }),
-    remove: () => form().apply({ init_image: "", mask: "", paint: "" }),
-    blank,
-  };
+// A file, or a picture of this page that is dragged by its link.
+async function dropped(transfer) {
+  const link = transfer.getData("text/uri-list").split("\n")[0];
+  if (transfer.files[0]) return keep(transfer.files[0]);
+  if (link.startsWith(`${location.origin}/easel/image/`)) keep(await (await fetch(link.replace(/\/thumb$/, ""))).blob());
+}
 
-  function chosen(event) {
-    const [first] = event.target.files;
-    if (first) (event.target.matches(".mask-file") ? keepMask : keep)(first);
-    event.target.value = "";
-  }
+document.addEventListener("change", event => { if (event.target.matches?.(`#${TAB}_init_image .drop-file, .mask-file`)) chosen(event); }, true);
+document.addEventListener("click", event => acts[event.target.closest?.(`#${TAB}_init_image [data-act]`)?.dataset.act]?.());
+dropZone(`#${TAB}_init_image`, dropped);
+document.addEventListener("paste", event => {
+  const pasted = [...event.clipboardData?.files ?? []].find(one => one.type.startsWith("image/"));
+  if (!pasted || currentTab() !== TAB) return;
+  event.preventDefault();
+  keep(pasted);
+});
+const look = () => { describe(); mark(); };
+on("form", one => { if (one.tab === TAB) look(); });
+for (const part of ["init_image .start-acts", "init_image .painter-stage", "sd_upscale_fold", "outcome .outcome"]) appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
+// Settings that name a mask are those of inpainting; what was painted belongs to the picture before.
+on("reused", ({ form: one, request }) => {
+  if (one.tab === TAB && "mask" in request) one.apply({ paint: "", editor_mode: request.mask ? INPAINT : PLAIN });
+});
 
-  // A file, or a picture of this page that is dragged by its link.
-  async function dropped(transfer) {
-    const link = transfer.getData("text/uri-list").split("\n")[0];
-    if (transfer.files[0]) return keep(transfer.files[0]);
-    if (link.startsWith(`${location.origin}/easel/image/`)) keep(await (await fetch(link.replace(/\/thumb$/, ""))).blob());
-  }
-
-  document.addEventListener("change", event => { if (event.target.matches?.(`#${TAB}_init_image .drop-file, .mask-file`)) chosen(event); }, true);
-  document.addEventListener("click", event => acts[event.target.closest?.(`#${TAB}_init_image [data-act]`)?.dataset.act]?.());
-  easel.dropZone(`#${TAB}_init_image`, dropped);
-  document.addEventListener("paste", event => {
-    const pasted = [...event.clipboardData?.files ?? []].find(one => one.type.startsWith("image/"));
-    if (!pasted || easel.tab() !== TAB) return;
-    event.preventDefault();
-    keep(pasted);
-  });
-  const look = () => { describe(); mark(); };
-  on("form", one => { if (one.tab === TAB) look(); });
-  for (const part of ["init_image .start-acts", "init_image .image-container", "sd_upscale_fold", "outcome .outcome"]) easel.appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
-  // Settings that name a mask are those of inpainting; what was painted belongs to the picture before.
-  on("reused", ({ form: one, request }) => {
-    if (one.tab === TAB && "mask" in request) one.apply({ paint: "", editor_mode: request.mask ? INPAINT : PLAIN });
-  });
-
-  easel.picture = { shown: easel.editor.value, complete, size, send, upload, measured, multiple };
-})();

@@ -1,128 +1,130 @@
 // Progress and the queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
-(() => {
-  const { find, findAll, make, ask, post, on, say, stored, store } = easel;
-  const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
-  const roots = [], mine = new Map();
-  let jobs = [], total = 0, ended = [], live = null;    // an event names the first jobs of `total`
+import { find, findAll, make } from "../scripts/dom.js";
+import { on, tell } from "../scripts/events.js";
+import { sentence } from "../scripts/form.js";
+import { ask, post } from "../scripts/http.js";
+import { store, stored } from "../scripts/storage.js";
+import { note, say } from "./notices.js";
 
-  const running = () => jobs.find(job => job.state === "running");
+const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
+const roots = [], mine = new Map();
+let jobs = [], total = 0, ended = [], live = null;    // an event names the first jobs of `total`
 
-  function duration(seconds) {
-    if (seconds == null) return "";
-    if (seconds < 1.5) return "about a second left";
-    if (seconds < 90) return `about ${Math.round(seconds)} s left`;
-    if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
-    return `about ${Math.round(seconds / 3600)} h left`;
-  }
+const running = () => jobs.find(job => job.state === "running");
 
-  // Which tab started a job, also after a refresh of the page.
-  const tabOf = job => stored(localStorage, STARTED)?.[job] ?? "txt2img";
-  function remember({ job, tab }) {
-    mine.set(job, tab);
-    const started = Object.entries(stored(localStorage, STARTED) ?? {}).slice(1 - REMEMBERED);
-    store(localStorage, STARTED, Object.fromEntries([...started, [job, tab]]));
-  }
+function duration(seconds) {
+  if (seconds == null) return "";
+  if (seconds < 1.5) return "about a second left";
+  if (seconds < 90) return `about ${Math.round(seconds)} s left`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
+  return `about ${Math.round(seconds / 3600)} h left`;
+}
 
-  function renderProgress(root) {
-    const job = running(), now = live?.job === job?.id ? live : null;
-    const box = find(".progress", root), bar = find(".progress-bar", root);
-    box.hidden = !job;
-    document.title = job && now ? `${Math.round(now.fraction * 100)}% · Easel` : "Easel";
-    if (!job) return;
-    const percent = Math.round((now?.fraction ?? 0) * 100);
-    const what = now?.message || (now?.steps ? `${job.count > 1 ? `Picture ${now.index + 1} of ${job.count}, s` : "S"}tep ${now.step} of ${now.steps}` : "Starting…");
-    bar.setAttribute("aria-valuenow", percent);
-    bar.setAttribute("aria-valuetext", `${percent}%, ${what}`);
-    find("i", bar).style.transform = `scaleX(${now?.fraction ?? 0})`;
-    find(".progress-what", root).textContent = what;
-    find(".progress-eta", root).textContent = duration(now?.eta);
-  }
+// Which tab started a job, also after a refresh of the page.
+export const tabOf = job => stored(localStorage, STARTED)?.[job] ?? "txt2img";
+function remember({ job, tab }) {
+  mine.set(job, tab);
+  const started = Object.entries(stored(localStorage, STARTED) ?? {}).slice(1 - REMEMBERED);
+  store(localStorage, STARTED, Object.fromEntries([...started, [job, tab]]));
+}
 
-  function renderQueue(root) {
-    const rows = [...jobs.map(waiting), ...others(), ...failed().map(finished)];
-    const waits = total - jobs.filter(job => job.state === "running").length;
-    find(".queue", root).hidden = !rows.length;
-    find(".queue-count", root).textContent = waits ? `${waits} waiting` : "";
-    find(".queue-clear", root).hidden = total < 2;
-    const focused = document.activeElement?.dataset?.row;
-    find(".queue ol", root).replaceChildren(...rows);
-    if (focused) find(`[data-row="${CSS.escape(focused)}"]`, root)?.focus({ preventScroll: true });
-  }
+function renderProgress(root) {
+  const job = running(), now = live?.job === job?.id ? live : null;
+  const box = find(".progress", root), bar = find(".progress-bar", root);
+  box.hidden = !job;
+  document.title = job && now ? `${Math.round(now.fraction * 100)}% · Easel` : "Easel";
+  if (!job) return;
+  const percent = Math.round((now?.fraction ?? 0) * 100);
+  const what = now?.message || (now?.steps ? `${job.count > 1 ? `Picture ${now.index + 1} of ${job.count}, s` : "S"}tep ${now.step} of ${now.steps}` : "Starting…");
+  bar.setAttribute("aria-valuenow", percent);
+  bar.setAttribute("aria-valuetext", `${percent}%, ${what}`);
+  find("i", bar).style.transform = `scaleX(${now?.fraction ?? 0})`;
+  find(".progress-what", root).textContent = what;
+  find(".progress-eta", root).textContent = duration(now?.eta);
+}
 
-  const title = job => job.prompt || (tabOf(job.id) === "extras" ? "Extras" : "(no prompt)");
-  const button = (label, job, verb, handler) =>
-    make("button", { type: "button", class: "act", "data-row": `${verb} ${job.id}`, "aria-label": `${label}: ${title(job)}`, onclick: handler }, label);
+function renderQueue(root) {
+  const rows = [...jobs.map(waiting), ...others(), ...failed().map(finished)];
+  const waits = total - jobs.filter(job => job.state === "running").length;
+  find(".queue", root).hidden = !rows.length;
+  find(".queue-count", root).textContent = waits ? `${waits} waiting` : "";
+  find(".queue-clear", root).hidden = total < 2;
+  const focused = document.activeElement?.dataset?.row;
+  find(".queue ol", root).replaceChildren(...rows);
+  if (focused) find(`[data-row="${CSS.escape(focused)}"]`, root)?.focus({ preventScroll: true });
+}
 
-  function waiting(job) {
-    const place = job.state === "running" ? "Drawing" : `No. ${job.position}`;
-    const count = job.count > 1 ? `${job.done} of ${job.count}` : "";
-    return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, place),
-      make("span", { class: "job-prompt", title: title(job) }, title(job)), make("span", { class: "job-count" }, count),
-      button("Cancel", job, "cancel", () => act(job, "cancel")));
-  }
+const title = job => job.prompt || (tabOf(job.id) === "extras" ? "Extras" : "(no prompt)");
+const button = (label, job, verb, handler) =>
+  make("button", { type: "button", class: "act", "data-row": `${verb} ${job.id}`, "aria-label": `${label}: ${title(job)}`, onclick: handler }, label);
 
-  function others() {
-    const more = total - jobs.length;
-    return more > 0 ? [make("li", { class: "job queued" }, make("span", { class: "job-prompt" }, `${more} more wait behind these`))] : [];
-  }
+function waiting(job) {
+  const place = job.state === "running" ? "Drawing" : `No. ${job.position}`;
+  const count = job.count > 1 ? `${job.done} of ${job.count}` : "";
+  return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, place),
+    make("span", { class: "job-prompt", title: title(job) }, title(job)), make("span", { class: "job-count" }, count),
+    button("Cancel", job, "cancel", () => act(job, "cancel")));
+}
 
-  function finished(job) {
-    const why = job.problems.map(problem => easel.sentence(problem.field, problem.message)).join(" ");
-    return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, job.state === "failed" ? "Failed" : "Cancelled"),
-      make("span", { class: "job-prompt", title: title(job) }, title(job), ...(why ? [make("span", { class: "job-why" }, why)] : [])),
-      button("Retry", job, "retry", () => act(job, "retry")),
-      button("Dismiss", job, "dismiss", () => dismiss(job)));
-  }
+function others() {
+  const more = total - jobs.length;
+  return more > 0 ? [make("li", { class: "job queued" }, make("span", { class: "job-prompt" }, `${more} more wait behind these`))] : [];
+}
 
-  const failed = () => {
-    const gone = new Set(stored(localStorage, DISMISSED) ?? []);
-    return ended.filter(job => ["failed", "cancelled"].includes(job.state) && !gone.has(job.id) && !jobs.some(one => one.id === job.id)).slice(0, KEPT);
-  };
+function finished(job) {
+  const why = job.problems.map(problem => sentence(problem.field, problem.message)).join(" ");
+  return make("li", { class: `job ${job.state}` }, make("span", { class: "job-state" }, job.state === "failed" ? "Failed" : "Cancelled"),
+    make("span", { class: "job-prompt", title: title(job) }, title(job), ...(why ? [make("span", { class: "job-why" }, why)] : [])),
+    button("Retry", job, "retry", () => act(job, "retry")),
+    button("Dismiss", job, "dismiss", () => dismiss(job)));
+}
 
-  function dismiss(job) {
-    store(localStorage, DISMISSED, [...(stored(localStorage, DISMISSED) ?? []), job.id].slice(-200));
-    roots.forEach(renderQueue);
-  }
+const failed = () => {
+  const gone = new Set(stored(localStorage, DISMISSED) ?? []);
+  return ended.filter(job => ["failed", "cancelled"].includes(job.state) && !gone.has(job.id) && !jobs.some(one => one.id === job.id)).slice(0, KEPT);
+};
 
-  async function act(job, verb) {
-    try { await post(`/easel/jobs/${job.id}/${verb}`); } catch (error) { easel.note(error.message, 8000); }
-    refresh();
-  }
+function dismiss(job) {
+  store(localStorage, DISMISSED, [...(stored(localStorage, DISMISSED) ?? []), job.id].slice(-200));
+  roots.forEach(renderQueue);
+}
 
-  async function refresh() {
-    ended = (await ask("/easel/jobs?limit=30").catch(() => ({ jobs: ended }))).jobs;
-    roots.forEach(renderQueue);
-  }
+async function act(job, verb) {
+  try { await post(`/easel/jobs/${job.id}/${verb}`); } catch (error) { note(error.message, 8000); }
+  refresh();
+}
 
-  function changed(event) {
-    if (event.state === "failed") say(`Failed: ${event.problems.map(problem => problem.message).join("; ")}`);
-    if (event.state === "cancelled") say("Cancelled.");
-    if (event.state === "failed" && mine.has(event.id)) easel.tell("problems", { tab: mine.get(event.id), problems: event.problems.filter(problem => problem.field) });
-    if (event.notes?.length) easel.note(event.notes.join(" "), 12000);
-    if (["failed", "cancelled"].includes(event.state)) refresh();
-  }
+async function refresh() {
+  ended = (await ask("/easel/jobs?limit=30").catch(() => ({ jobs: ended }))).jobs;
+  roots.forEach(renderQueue);
+}
 
-  function render() {
-    roots.forEach(renderProgress);
-    for (const stop of findAll(".stops button")) stop.disabled = !running();
-  }
+function changed(event) {
+  if (event.state === "failed") say(`Failed: ${event.problems.map(problem => problem.message).join("; ")}`);
+  if (event.state === "cancelled") say("Cancelled.");
+  if (event.state === "failed" && mine.has(event.id)) tell("problems", { tab: mine.get(event.id), problems: event.problems.filter(problem => problem.field) });
+  if (event.notes?.length) note(event.notes.join(" "), 12000);
+  if (["failed", "cancelled"].includes(event.state)) refresh();
+}
 
-  function start(root) {
-    roots.push(root);
-    find(".queue-clear", root).addEventListener("click", () => post("/easel/jobs/cancel").catch(error => easel.note(error.message, 8000)));
-    render();
-    renderQueue(root);
-  }
+function render() {
+  roots.forEach(renderProgress);
+  for (const stop of findAll(".stops button")) stop.disabled = !running();
+}
 
-  on("connected", refresh);
-  on("submitted", job => { remember(job); say("Added to the queue."); });
-  on("live", event => {
-    if (event.type === "queue") { jobs = event.jobs; total = event.total ?? jobs.length; roots.forEach(renderQueue); }
-    if (event.type === "cleared") { say("Cancelled."); refresh(); }
-    if (event.type === "progress") live = event;
-    if (event.type === "job") changed(event);
-    if (["queue", "progress", "job"].includes(event.type)) render();
-  });
+export function start(root) {
+  roots.push(root);
+  find(".queue-clear", root).addEventListener("click", () => post("/easel/jobs/cancel").catch(error => note(error.message, 8000)));
+  render();
+  renderQueue(root);
+}
 
-  easel.queue = { start, running, tabOf };
-})();
+on("connected", refresh);
+on("submitted", job => { remember(job); say("Added to the queue."); });
+on("live", event => {
+  if (event.type === "queue") { jobs = event.jobs; total = event.total ?? jobs.length; roots.forEach(renderQueue); }
+  if (event.type === "cleared") { say("Cancelled."); refresh(); }
+  if (event.type === "progress") live = event;
+  if (event.type === "job") changed(event);
+  if (["queue", "progress", "job"].includes(event.type)) render();
+});

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from ui.fields import Form
+from ui.script import script
 
 
 def place(form: Form) -> None:
@@ -18,4 +19,4 @@ def place(form: Form) -> None:
     with gr.Accordion("Extra seed options", open=False, elem_id=f"{form.tab}_seed_extra"):
         form.rest("seed_extra")
     fresh.click(fn=None, outputs=[seed], js="() => -1")
-    reuse.click(fn=None, inputs=[seed], outputs=[seed], js=f"seed => easel.results('{form.tab}').seed() ?? seed")
+    reuse.click(fn=None, inputs=[seed], outputs=[seed], js=script(f"results('{form.tab}').seed() ?? seed", "seed"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from ui.fields import Form
+from ui.script import script
 
 SHAPES = ("1:1", "4:3", "3:2", "16:9", "3:4", "2:3", "9:16")
 
@@ -20,4 +21,4 @@ def place(form: Form) -> None:
             button = gr.Button(shape, elem_classes=["shape"], min_width=40)
             across, down = shape.split(":")
             button.click(fn=None, inputs=[width, height], outputs=[width, height],
-                         js=f"(width, height) => easel.shape(width, height, {across} / {down})")
+                         js=script(f"shape(width, height, {across} / {down})", "width, height"))

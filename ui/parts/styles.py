@@ -10,6 +10,7 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
+from ui.script import script
 from ui.visitor import door
 
 
@@ -21,8 +22,8 @@ def place(form: Form) -> None:
         edit = gr.Button("Save the prompt as a style, or change styles", elem_id=f"{form.tab}_edit_styles",
                          elem_classes=["icon", "icon-edit"])
         form.place("prompt_expansion", min_width=150, scale=1)
-    apply.click(fn=None, js=f"() => easel.styles.apply('{form.tab}')")
-    edit.click(fn=None, js=f"() => easel.styles.edit('{form.tab}')")
+    apply.click(fn=None, js=script(f"styles.apply('{form.tab}')"))
+    edit.click(fn=None, js=script(f"styles.edit('{form.tab}')"))
 
 
 def wire(form: Form, backend: Backend, page: gr.Blocks) -> None:

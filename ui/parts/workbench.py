@@ -11,6 +11,7 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.parts import actions, checkpoint_bar, prompt, results, seed, size, styles
+from ui.script import script
 
 
 @dataclass
@@ -72,11 +73,11 @@ def advanced(form: Form) -> None:
 
 def keep(form: Form, page: gr.Blocks) -> None:
     """The browser keeps the form: saved at every change, back after a refresh, without asking the server."""
-    script = f"(...values) => easel.form('{form.tab}').%s({form.names}, values)"
+    keeping = script(f"form('{form.tab}').%s({form.names}, values)", "...values")
     everything = {"fn": None, "inputs": form.all}
-    page.load(**everything, outputs=form.all, js=script % "restore")
-    gr.on([component.change for component in form.all], **everything, js=script % "save")
+    page.load(**everything, outputs=form.all, js=keeping % "restore")
+    gr.on([component.change for component in form.all], **everything, js=keeping % "save")
     if "checkpoint" in form.components:
-        form["checkpoint"].input(**everything, outputs=form.all, js=script % "follow")
+        form["checkpoint"].input(**everything, outputs=form.all, js=keeping % "follow")
     apply = gr.Button("Apply", visible="hidden", elem_id=f"{form.tab}_apply")
-    apply.click(**everything, outputs=form.all, js=script % "take")
+    apply.click(**everything, outputs=form.all, js=keeping % "take")

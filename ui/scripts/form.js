@@ -1,178 +1,174 @@
 // The form of a tab: kept in the browser, filled from a picture or an infotext, marked where a field is wrong.
-(() => {
-  const { find, findAll, fields, make, tell, on, say, stored, store, appeared } = easel;
-  const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
-  let facts = { default: "", defaults: {}, examples: {} }, heard;
-  const learned = new Promise(resolve => { heard = resolve; });
+import { note, say } from "../parts/notices.js";
+import { appeared, find, findAll, make } from "./dom.js";
+import { on, tell } from "./events.js";
+import { fields } from "./fields.js";
+import { defaultsOf } from "./preferences.js";
+import { store, stored } from "./storage.js";
+import { openTab } from "./tabs.js";
 
-  class Form {
-    constructor(tab) {
-      this.tab = tab;
-      this.key = `easel.form.${tab}`;
-      this.values = {};
-      this.restored = false;
-      this.checkpoint = "";
-      this.pending = {};
-    }
+const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
+let facts = { default: "", defaults: {}, examples: {} }, heard;
+const learned = new Promise(resolve => { heard = resolve; });
 
-    element(name) {
-      return find(`#${this.tab}_${name}`) ?? find(`#${name}`);
-    }
-
-    // This browser tab's own form first; a new one starts from the last that was used.
-    kept() {
-      return stored(sessionStorage, this.key) ?? stored(localStorage, this.key);
-    }
-
-    restore(names, values) {
-      const kept = this.kept() ?? easel.settings.defaults(this.tab);
-      this.known(names, names.map((name, i) => name in kept ? kept[name] : values[i]));
-      this.restored = true;
-      return names.map(name => this.values[name]);
-    }
-
-    save(names, values) {
-      if (!this.restored) return;
-      names.forEach((name, i) => { if (values[i] !== this.values[name]) this.unmark(name); });
-      this.known(names, values, this.checkpoint);
-      store(sessionStorage, this.key, this.values);
-      store(localStorage, this.key, this.values);
-    }
-
-    known(names, values, checkpoint) {
-      this.values = Object.fromEntries(names.map((name, i) => [name, values[i] ?? null]));
-      this.checkpoint = checkpoint ?? this.values.checkpoint;
-      tell("form", this);
-    }
-
-    fitting(checkpoint, name) {
-      return facts.defaults[checkpoint]?.[name] ?? fields[name]?.default;
-    }
-
-    // Another checkpoint: values that were the former one's defaults follow, the person's own stay.
-    // Gradio tells of one choice twice; the second time its values can be those from before the first.
-    async follow(names, values) {
-      await Promise.race([learned, new Promise(resolve => setTimeout(resolve, 5000))]);
-      const former = this.checkpoint, next = values[names.indexOf("checkpoint")];
-      if (next === former) return names.map(name => this.values[name]);
-      const moved = names.map((name, i) =>
-        name !== "checkpoint" && values[i] === this.fitting(former, name) ? this.fitting(next, name) : values[i]);
-      this.known(names, moved);
-      return moved;
-    }
-
-    // As a new browser would start: the person's own defaults, over what suits the checkpoint. Pictures and prompt stay.
-    home() {
-      const own = easel.settings.defaults(this.tab);
-      const starts = Object.keys(this.values).filter(name => fields[name]?.start);
-      this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
-      say("Your defaults are back.");
-    }
-
-    apply(values) {
-      this.pending = { ...this.pending, ...values };
-      appeared(`#${this.tab}_apply`).then(button => button.click());
-    }
-
-    // What is known here comes before what Gradio says: a second `apply` at once finds the fields as they were before the first.
-    take(names, values) {
-      const now = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), ...this.values, ...this.pending };
-      const taken = names.map(name => now[name]);
-      this.pending = {};
-      this.known(names, taken);
-      return taken;
-    }
-
-    reuse(request) {
-      easel.open(this.tab);
-      this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
-      tell("reused", { form: this, request });
-      say("Settings taken over.");
-    }
-
-    // The prompt box held an infotext, or else the picture shown lends its settings.
-    async paste(found) {
-      const settings = Object.keys(found ?? {}).some(name => !name.endsWith("prompt"));
-      if (settings) return this.reuse(found);
-      const request = await easel.results(this.tab).request();
-      if (request) this.reuse(request);
-      else easel.note("There is neither a picture nor a text with settings to read yet.", 6000);
-    }
-
-    answer(answer) {
-      findAll(".wrong").forEach(box => this.clear(box));
-      if (answer?.problems) this.mark(answer.problems);
-      else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
-    }
-
-    async mark(problems, focus = true) {
-      const boxes = [];
-      for (const { field, message } of problems) {
-        const box = field && await this.unfolded(field);
-        if (box) boxes.push(this.wrong(box, field, message));
-        else easel.note(sentence(field, message), 12000);
-      }
-      if (focus && boxes[0]) this.show(boxes[0]);
-    }
-
-    // To be put right at once. The list of a multiple choice opens with the focus, over the message: that one is only shown.
-    show(box) {
-      if (box.matches(".field-texts")) box.scrollIntoView({ block: "center" });
-      else find("input, textarea", box)?.focus();
-    }
-
-    wrong(box, name, message) {
-      this.clear(box);
-      const input = find("input, textarea", box);
-      const id = `${this.tab}_${name}_problem`;
-      box.classList.add("wrong");
-      input?.setAttribute("aria-invalid", "true");
-      input?.setAttribute("aria-describedby", id);
-      box.append(make("p", { class: "problem", id, role: "alert" }, sentence(name, message)));
-      return box;
-    }
-
-    unmark(name) {
-      const box = this.element(name);
-      if (box?.classList.contains("wrong")) this.clear(box);
-    }
-
-    clear(box) {
-      box.classList.remove("wrong");
-      find(".problem", box)?.remove();
-      const input = find("input, textarea", box);
-      input?.removeAttribute("aria-invalid");
-      input?.removeAttribute("aria-describedby");
-    }
-
-    // Fields in a closed fold are hidden, or not on the page before it opens for the first time.
-    async unfolded(name) {
-      const seen = () => this.element(name)?.checkVisibility();
-      const own = this.element(name)?.closest(".gr-accordion");
-      for (const fold of seen() ? [] : own ? [own] : findAll(".gr-accordion")) {
-        find("button:not(.open)", fold)?.click();
-        await new Promise(resolve => setTimeout(resolve, 150));
-        if (seen()) break;
-      }
-      return this.element(name);
-    }
+class Form {
+  constructor(tab) {
+    this.tab = tab;
+    this.key = `easel.form.${tab}`;
+    this.values = {};
+    this.restored = false;
+    this.checkpoint = "";
+    this.pending = {};
   }
 
-  const forms = {};
-  const sentence = (name, message) => {
-    const whole = /^[A-Z]/.test(message);
-    const text = fields[name] && !whole ? `${fields[name].label} ${message}` : message[0].toUpperCase() + message.slice(1);
-    return /[.!?]$/.test(text) ? text : `${text}.`;
-  };
+  element(name) {
+    return find(`#${this.tab}_${name}`) ?? find(`#${name}`);
+  }
 
-  easel.form = tab => forms[tab] ??= new Form(tab);
-  easel.sentence = sentence;
-  easel.learn = news => {
-    facts = news ?? facts;
-    heard();
-    for (const form of Object.values(forms)) if ("checkpoint" in form.values && !form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default], ...easel.settings.defaults(form.tab) });
-    tell("facts", facts);
-  };
-  easel.examples = tab => facts.examples[easel.form(tab).checkpoint] ?? [];
-  on("problems", ({ tab, problems }) => easel.form(tab).mark(problems));
-})();
+  // This browser tab's own form first; a new one starts from the last that was used.
+  kept() {
+    return stored(sessionStorage, this.key) ?? stored(localStorage, this.key);
+  }
+
+  restore(names, values) {
+    const kept = this.kept() ?? defaultsOf(this.tab);
+    this.known(names, names.map((name, i) => name in kept ? kept[name] : values[i]));
+    this.restored = true;
+    return names.map(name => this.values[name]);
+  }
+
+  save(names, values) {
+    if (!this.restored) return;
+    names.forEach((name, i) => { if (values[i] !== this.values[name]) this.unmark(name); });
+    this.known(names, values, this.checkpoint);
+    store(sessionStorage, this.key, this.values);
+    store(localStorage, this.key, this.values);
+  }
+
+  known(names, values, checkpoint) {
+    this.values = Object.fromEntries(names.map((name, i) => [name, values[i] ?? null]));
+    this.checkpoint = checkpoint ?? this.values.checkpoint;
+    tell("form", this);
+  }
+
+  fitting(checkpoint, name) {
+    return facts.defaults[checkpoint]?.[name] ?? fields[name]?.default;
+  }
+
+  // Another checkpoint: values that were the former one's defaults follow, the person's own stay.
+  // Gradio tells of one choice twice; the second time its values can be those from before the first.
+  async follow(names, values) {
+    await Promise.race([learned, new Promise(resolve => setTimeout(resolve, 5000))]);
+    const former = this.checkpoint, next = values[names.indexOf("checkpoint")];
+    if (next === former) return names.map(name => this.values[name]);
+    const moved = names.map((name, i) =>
+      name !== "checkpoint" && values[i] === this.fitting(former, name) ? this.fitting(next, name) : values[i]);
+    this.known(names, moved);
+    return moved;
+  }
+
+  // As a new browser would start: the person's own defaults, over what suits the checkpoint. Pictures and prompt stay.
+  home() {
+    const own = defaultsOf(this.tab);
+    const starts = Object.keys(this.values).filter(name => fields[name]?.start);
+    this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
+    say("Your defaults are back.");
+  }
+
+  apply(values) {
+    this.pending = { ...this.pending, ...values };
+    appeared(`#${this.tab}_apply`).then(button => button.click());
+  }
+
+  // What is known here comes before what Gradio says: a second `apply` at once finds the fields as they were before the first.
+  take(names, values) {
+    const now = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), ...this.values, ...this.pending };
+    const taken = names.map(name => now[name]);
+    this.pending = {};
+    this.known(names, taken);
+    return taken;
+  }
+
+  reuse(request) {
+    openTab(this.tab);
+    this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
+    tell("reused", { form: this, request });
+    say("Settings taken over.");
+  }
+
+  answer(answer) {
+    findAll(".wrong").forEach(box => this.clear(box));
+    if (answer?.problems) this.mark(answer.problems);
+    else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
+  }
+
+  async mark(problems, focus = true) {
+    const boxes = [];
+    for (const { field, message } of problems) {
+      const box = field && await this.unfolded(field);
+      if (box) boxes.push(this.wrong(box, field, message));
+      else note(sentence(field, message), 12000);
+    }
+    if (focus && boxes[0]) this.show(boxes[0]);
+  }
+
+  // To be put right at once. The list of a multiple choice opens with the focus, over the message: that one is only shown.
+  show(box) {
+    if (box.matches(".field-texts")) box.scrollIntoView({ block: "center" });
+    else find("input, textarea", box)?.focus();
+  }
+
+  wrong(box, name, message) {
+    this.clear(box);
+    const input = find("input, textarea", box);
+    const id = `${this.tab}_${name}_problem`;
+    box.classList.add("wrong");
+    input?.setAttribute("aria-invalid", "true");
+    input?.setAttribute("aria-describedby", id);
+    box.append(make("p", { class: "problem", id, role: "alert" }, sentence(name, message)));
+    return box;
+  }
+
+  unmark(name) {
+    const box = this.element(name);
+    if (box?.classList.contains("wrong")) this.clear(box);
+  }
+
+  clear(box) {
+    box.classList.remove("wrong");
+    find(".problem", box)?.remove();
+    const input = find("input, textarea", box);
+    input?.removeAttribute("aria-invalid");
+    input?.removeAttribute("aria-describedby");
+  }
+
+  // Fields in a closed fold are hidden, or not on the page before it opens for the first time.
+  async unfolded(name) {
+    const seen = () => this.element(name)?.checkVisibility();
+    const own = this.element(name)?.closest(".gr-accordion");
+    for (const fold of seen() ? [] : own ? [own] : findAll(".gr-accordion")) {
+      find("button:not(.open)", fold)?.click();
+      await new Promise(resolve => setTimeout(resolve, 150));
+      if (seen()) break;
+    }
+    return this.element(name);
+  }
+}
+
+const forms = {};
+export const sentence = (name, message) => {
+  const whole = /^[A-Z]/.test(message);
+  const text = fields[name] && !whole ? `${fields[name].label} ${message}` : message[0].toUpperCase() + message.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+};
+
+export const formOf = tab => forms[tab] ??= new Form(tab);
+export function learn(news) {
+  facts = news ?? facts;
+  heard();
+  for (const form of Object.values(forms)) if ("checkpoint" in form.values && !form.kept() && !form.values.checkpoint) form.apply({ checkpoint: facts.default, ...facts.defaults[facts.default], ...defaultsOf(form.tab) });
+  tell("facts", facts);
+}
+
+export const examplePrompts = tab => facts.examples[formOf(tab).checkpoint] ?? [];
+on("problems", ({ tab, problems }) => formOf(tab).mark(problems));

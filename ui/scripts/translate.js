@@ -1,92 +1,91 @@
 // The page in the person's language. Texts that a file knows are exchanged where they are shown; what people wrote,
 // names of models and values that go to the server stay as they are.
-(() => {
-  const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt"];
-  const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, .details-name, .source-name, .token, [role="option"]';
-  const PROMPTS = '[translate="no"], .job-prompt, .shot-open, .used-list, .token';     // whose attributes are people's words too
-  const LONGEST = 600;
-  const shown = new WeakMap();     // node -> { name: [English, what stands there] }
-  let texts = new Map(), patterns = [], current = "en";
+import { ask } from "./http.js";
 
-  // "Step {} of {}" fits any words in the gaps; those in {*} are translated too.
-  function pattern([english, translation]) {
-    const parts = english.split(/(\{\*?\})/).map(part => /^\{\*?\}$/.test(part) ? "(.+?)" : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    const deep = [...english.matchAll(/\{(\*?)\}/g)].map(match => Boolean(match[1]));
-    return { fits: new RegExp(`^${parts.join("")}$`, "s"), deep, translation };
+const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt"];
+const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, .details-name, .source-name, .token, [role="option"]';
+const PROMPTS = '[translate="no"], .job-prompt, .shot-open, .used-list, .token';     // whose attributes are people's words too
+const LONGEST = 600;
+const shown = new WeakMap();     // node -> { name: [English, what stands there] }
+let texts = new Map(), patterns = [], current = "en";
+
+// "Step {} of {}" fits any words in the gaps; those in {*} are translated too.
+function pattern([english, translation]) {
+  const parts = english.split(/(\{\*?\})/).map(part => /^\{\*?\}$/.test(part) ? "(.+?)" : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const deep = [...english.matchAll(/\{(\*?)\}/g)].map(match => Boolean(match[1]));
+  return { fits: new RegExp(`^${parts.join("")}$`, "s"), deep, translation };
+}
+
+export function translated(text) {
+  if (text.length > LONGEST) return text;
+  const known = texts.get(text);
+  if (known !== undefined) return known;
+  for (const { fits, deep, translation } of patterns) {
+    const match = fits.exec(text);
+    if (!match) continue;
+    let gap = 0;
+    return translation.replace(/\{\*?\}/g, () => { const i = gap++; return deep[i] ? translated(match[i + 1]) : match[i + 1]; });
   }
+  return text;
+}
 
-  function translated(text) {
-    if (text.length > LONGEST) return text;
-    const known = texts.get(text);
-    if (known !== undefined) return known;
-    for (const { fits, deep, translation } of patterns) {
-      const match = fits.exec(text);
-      if (!match) continue;
-      let gap = 0;
-      return translation.replace(/\{\*?\}/g, () => { const i = gap++; return deep[i] ? translated(match[i + 1]) : match[i + 1]; });
-    }
-    return text;
+// The English stays known, so that another language can follow.
+function exchanged(node, name, now) {
+  const kept = shown.get(node) ?? {};
+  const english = kept[name]?.[1] === now ? kept[name][0] : now;
+  const core = english.trim();
+  const next = core ? english.replace(core, () => { const words = core.replace(/\s+/g, " "), other = translated(words); return other === words ? core : other; }) : english;
+  if (next !== english || kept[name]) shown.set(node, { ...kept, [name]: [english, next] });
+  return next;
+}
+
+function text(node) {
+  if (node.parentElement?.closest(VERBATIM)) return;
+  const next = exchanged(node, "", node.data);
+  if (next !== node.data) node.data = next;
+}
+
+function attributes(element) {
+  if (element.closest(PROMPTS)) return;
+  for (const name of ATTRIBUTES) {
+    const now = element.getAttribute(name);
+    if (!now) continue;
+    const next = exchanged(element, name, now);
+    if (next !== now) element.setAttribute(name, next);
   }
+}
 
-  // The English stays known, so that another language can follow.
-  function exchanged(node, name, now) {
-    const kept = shown.get(node) ?? {};
-    const english = kept[name]?.[1] === now ? kept[name][0] : now;
-    const core = english.trim();
-    const next = core ? english.replace(core, () => { const words = core.replace(/\s+/g, " "), other = translated(words); return other === words ? core : other; }) : english;
-    if (next !== english || kept[name]) shown.set(node, { ...kept, [name]: [english, next] });
-    return next;
+function walk(root) {
+  if (root.nodeType === Node.TEXT_NODE) return text(root);
+  if (root.nodeType !== Node.ELEMENT_NODE) return;
+  attributes(root);
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) walker.currentNode.nodeType === Node.TEXT_NODE ? text(walker.currentNode) : attributes(walker.currentNode);
+}
+
+const watcher = new MutationObserver(changes => {
+  for (const change of changes) {
+    if (change.type === "characterData") text(change.target);
+    else if (change.type === "attributes") attributes(change.target);
+    else change.addedNodes.forEach(walk);
   }
+});
 
-  function text(node) {
-    if (node.parentElement?.closest(VERBATIM)) return;
-    const next = exchanged(node, "", node.data);
-    if (next !== node.data) node.data = next;
+async function speak(code) {
+  if (code === current) return;
+  let file = { texts: {} };
+  if (code !== "en") {
+    try { file = await ask(`/easel/languages/${code}.json`); }
+    catch { code = "en"; }      // without its file the page stays readable
   }
+  current = code;
+  texts = new Map(Object.entries(file.texts).filter(([english]) => !/\{\*?\}/.test(english)));
+  patterns = Object.entries(file.texts).filter(([english]) => /\{\*?\}/.test(english)).map(pattern);
+  document.documentElement.lang = code;
+  watcher.disconnect();
+  walk(document.body);
+  if (code !== "en") watcher.observe(document.body, { childList: true, characterData: true, subtree: true, attributes: true, attributeFilter: ATTRIBUTES });
+}
 
-  function attributes(element) {
-    if (element.closest(PROMPTS)) return;
-    for (const name of ATTRIBUTES) {
-      const now = element.getAttribute(name);
-      if (!now) continue;
-      const next = exchanged(element, name, now);
-      if (next !== now) element.setAttribute(name, next);
-    }
-  }
-
-  function walk(root) {
-    if (root.nodeType === Node.TEXT_NODE) return text(root);
-    if (root.nodeType !== Node.ELEMENT_NODE) return;
-    attributes(root);
-    const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) walker.currentNode.nodeType === Node.TEXT_NODE ? text(walker.currentNode) : attributes(walker.currentNode);
-  }
-
-  const watcher = new MutationObserver(changes => {
-    for (const change of changes) {
-      if (change.type === "characterData") text(change.target);
-      else if (change.type === "attributes") attributes(change.target);
-      else change.addedNodes.forEach(walk);
-    }
-  });
-
-  async function speak(code) {
-    if (code === current) return;
-    let file = { texts: {} };
-    if (code !== "en") {
-      try { file = await easel.ask(`/easel/languages/${code}.json`); }
-      catch { code = "en"; }      // without its file the page stays readable
-    }
-    current = code;
-    texts = new Map(Object.entries(file.texts).filter(([english]) => !/\{\*?\}/.test(english)));
-    patterns = Object.entries(file.texts).filter(([english]) => /\{\*?\}/.test(english)).map(pattern);
-    document.documentElement.lang = code;
-    watcher.disconnect();
-    walk(document.body);
-    if (code !== "en") watcher.observe(document.body, { childList: true, characterData: true, subtree: true, attributes: true, attributeFilter: ATTRIBUTES });
-  }
-
-  const follow = () => speak(easelLook.language());
-  easel.translate = { follow, translated };
-  follow();
-})();
+export const follow = () => speak(easelLook.language());
+follow();

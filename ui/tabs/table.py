@@ -11,8 +11,11 @@ from ui.parts.checkpoint_bar import Bar
 
 
 class Tab(Protocol):
-    """A module: its name (ids begin with it), the title that is shown, and what it puts on the page."""
+    """A module: its name (ids begin with it), the title that is shown, and what it puts on the page.
 
+    Its scripts and styles lie beside it: all of them are served, and the script that bears the tab's name is loaded."""
+
+    __file__: str
     NAME: str
     TITLE: str
 

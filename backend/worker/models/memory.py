@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import psutil
 import torch
 
-from backend.catalog.checkpoints import Fingerprint, fingerprint
+from backend.catalog.fingerprints import Fingerprint, fingerprint
 from backend.errors import OutOfMemory, Problem
 from backend.messages import Checkpoint
 from backend.worker.device import Placement

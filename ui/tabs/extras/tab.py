@@ -8,6 +8,7 @@ from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
 from ui.parts import actions, checkpoint_bar, results, workbench
+from ui.script import script
 
 NAME = "extras"
 TITLE = "Extras"
@@ -30,7 +31,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
             _upscaling(form)
             _faces(form, backend)
         results.place(NAME)
-    generate.click(fn=None, inputs=form.all, js=f"(...values) => easel.extras.generate({form.names}, values)")
+    generate.click(fn=None, inputs=form.all, js=script(f"extras.generate({form.names}, values)", "...values"))
     workbench.keep(form, page)
 
 

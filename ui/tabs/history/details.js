@@ -1,158 +1,162 @@
 // One picture of the history with all that made it: a panel beside the pictures, on a phone a sheet over them.
-(() => {
-  const { find, findAll, ask } = easel;
-  const NARROW = matchMedia("(max-width: 820px)");
-  const SENDS = {
-    txt2img: (row, told) => easel.form("txt2img").reuse(told.request),
-    img2img: (row, told) => easel.picture.send(row, told.request),
-    inpaint: (row, told) => easel.picture.send(row, told.request, { inpaint: true }),
-    extras: (row, told) => easel.extras.send({ url: row.url, infotext: told.infotext, name: row.name }),
-  };
+import { Lightbox } from "../../parts/lightbox.js";
+import * as picture from "../../parts/picture.js";
+import { fillInfo } from "../../parts/results.js";
+import { copy } from "../../scripts/clipboard.js";
+import { find, findAll } from "../../scripts/dom.js";
+import { formOf } from "../../scripts/form.js";
+import { ask } from "../../scripts/http.js";
+import * as extras from "../extras/extras.js";
+import { described } from "./grid.js";
 
-  class Details {
-    constructor(box, history) {
-      this.box = box;
-      this.history = history;
-      this.row = null;
-      this.answers = new Map();
-      this.lightbox = new easel.Lightbox(find(".lightbox", box.closest(".history").parentElement), this);
-      box.addEventListener("click", event => this.clicked(event));
-      box.addEventListener("close", () => this.closed());
-      find("img", box).addEventListener("error", () => this.broken());
-      NARROW.addEventListener("change", () => { if (this.row) this.place(); });
-    }
+const NARROW = matchMedia("(max-width: 820px)");
+const SENDS = {
+  txt2img: (row, told) => formOf("txt2img").reuse(told.request),
+  img2img: (row, told) => picture.send(row, told.request),
+  inpaint: (row, told) => picture.send(row, told.request, { inpaint: true }),
+  extras: (row, told) => extras.send({ url: row.url, infotext: told.infotext, name: row.name }),
+};
 
-    // ---- what the lightbox asks for ----
-
-    list() { return this.history.grid.list().filter(row => !row.missing); }
-    described(row) { return easel.describedPicture(row); }
-    choose(id) { this.open(this.history.grid.rows.get(id)); }
-
-    // ---- open and closed ----
-
-    open(row) {
-      this.row = row;
-      this.mark();
-      this.render();
-      if (!this.box.open) this.place();
-    }
-
-    // A panel leaves the focus where it was; a sheet takes it.
-    place() {
-      const focused = document.activeElement;
-      const modal = NARROW.matches;
-      this.box.close();
-      if (modal) this.box.showModal();
-      else this.box.show();
-      if (!modal) focused?.focus({ preventScroll: true });
-    }
-
-    // Told late: the box may be open again, in its other form.
-    closed() {
-      if (this.box.open) return;
-      this.row = null;
-      this.mark();
-    }
-
-    mark() {
-      this.marked?.classList.remove("shown");
-      this.marked = this.history.grid.tile(this.row?.id);
-      this.marked?.classList.add("shown");
-    }
-
-    close() { this.box.close(); }
-    step(by) { const next = this.history.beside(this.row.id, by); if (next) this.open(next); }
-
-    // ---- what is shown ----
-
-    render() {
-      const row = this.row;
-      find(".details-name", this.box).textContent = row.name;
-      this.renderPicture(row);
-      this.renderActs(row);
-      this.renderTold(row);
-    }
-
-    renderPicture(row) {
-      const button = find(".details-picture", this.box), image = find("img", button);
-      button.hidden = row.missing;
-      find(".details-gone", this.box).hidden = !row.missing;
-      if (row.missing) return image.removeAttribute("src");
-      if (image.getAttribute("src") !== row.url) image.src = row.url;
-      image.alt = this.described(row);
-      button.style.aspectRatio = `${row.width} / ${row.height}`;
-    }
-
-    renderActs(row) {
-      const act = name => find(`[data-details="${name}"]`, this.box);
-      act("star").setAttribute("aria-pressed", row.starred);
-      act("download").hidden = row.missing;
-      act("download").href = `${row.url}?download=true`;
-      act("download").download = row.name;
-      act("bin").hidden = row.binned;
-      act("restore").hidden = !row.binned;
-      act("newer").disabled = !this.history.beside(row.id, -1);
-      act("older").disabled = !this.history.beside(row.id, 1);
-      for (const button of findAll("[data-send]", this.box)) button.hidden = row.missing && button.dataset.send !== "txt2img";
-      if (!easel.extras) find('[data-send="extras"]', this.box).hidden = true;
-      find(".details-facts", this.box).textContent = facts(row);
-    }
-
-    async renderTold(row) {
-      const text = find(".infotext", this.box);
-      if (text.dataset.id === row.id) return;
-      text.dataset.id = row.id;
-      easel.fillInfo(text, row.prompt);
-      const fill = words => { if (text.dataset.id === row.id) easel.fillInfo(text, words); };
-      try { fill((await this.told(row)).infotext); }
-      catch (error) { fill(`The settings did not come: ${error.message}`); text.dataset.id = ""; }
-    }
-
-    async told(row) {
-      if (!this.answers.has(row.id)) this.answers.set(row.id, ask(`/easel/image/${row.id}/info`).catch(error => { this.answers.delete(row.id); throw error; }));
-      return this.answers.get(row.id);
-    }
-
-    async broken() {
-      const row = this.row;
-      if (!row || row.missing) return;
-      const answer = await fetch(row.url, { cache: "no-store" }).catch(() => null);
-      if (answer?.status === 404) this.history.update([row], { missing: true });
-    }
-
-    // ---- what is done ----
-
-    clicked(event) {
-      if (event.target === this.box && this.box.matches(":modal")) return this.close();   // beside the sheet
-      const { details, send } = event.target.closest("[data-details], [data-send]")?.dataset ?? {};
-      if (send) this.send(send);
-      else if (details) this.act(details);
-    }
-
-    act(name) {
-      const { row, history } = this;
-      const acts = {
-        newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => this.lightbox.open(row),
-        star: () => history.actions.toggle([row]), bin: () => history.actions.bin([row]), restore: () => history.actions.restore([row]),
-        copy: () => history.actions.tried(async () => easel.copy((await this.told(row)).infotext)),
-      };
-      acts[name]?.();
-    }
-
-    send(name) {
-      const { row, history } = this;
-      history.actions.tried(async () => {
-        const told = await this.told(row);
-        if (this.box.matches(":modal")) this.close();
-        await SENDS[name](row, told);
-      });
-    }
+export class Details {
+  constructor(box, history) {
+    this.box = box;
+    this.history = history;
+    this.row = null;
+    this.answers = new Map();
+    this.lightbox = new Lightbox(find(".lightbox", box.closest(".history").parentElement), this);
+    box.addEventListener("click", event => this.clicked(event));
+    box.addEventListener("close", () => this.closed());
+    find("img", box).addEventListener("error", () => this.broken());
+    NARROW.addEventListener("change", () => { if (this.row) this.place(); });
   }
 
-  function facts(row) {
-    const made = new Date(row.created).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-    return [`${row.width} × ${row.height}`, row.model, row.sampler, made, row.init_image && "from a picture"].filter(Boolean).join(" · ");
+  // ---- what the lightbox asks for ----
+
+  list() { return this.history.grid.list().filter(row => !row.missing); }
+  described(row) { return described(row); }
+  choose(id) { this.open(this.history.grid.rows.get(id)); }
+
+  // ---- open and closed ----
+
+  open(row) {
+    this.row = row;
+    this.mark();
+    this.render();
+    if (!this.box.open) this.place();
   }
 
-  easel.Details = Details;
-})();
+  // A panel leaves the focus where it was; a sheet takes it.
+  place() {
+    const focused = document.activeElement;
+    const modal = NARROW.matches;
+    this.box.close();
+    if (modal) this.box.showModal();
+    else this.box.show();
+    if (!modal) focused?.focus({ preventScroll: true });
+  }
+
+  // Told late: the box may be open again, in its other form.
+  closed() {
+    if (this.box.open) return;
+    this.row = null;
+    this.mark();
+  }
+
+  mark() {
+    this.marked?.classList.remove("shown");
+    this.marked = this.history.grid.tile(this.row?.id);
+    this.marked?.classList.add("shown");
+  }
+
+  close() { this.box.close(); }
+  step(by) { const next = this.history.beside(this.row.id, by); if (next) this.open(next); }
+
+  // ---- what is shown ----
+
+  render() {
+    const row = this.row;
+    find(".details-name", this.box).textContent = row.name;
+    this.renderPicture(row);
+    this.renderActs(row);
+    this.renderTold(row);
+  }
+
+  renderPicture(row) {
+    const button = find(".details-picture", this.box), image = find("img", button);
+    button.hidden = row.missing;
+    find(".details-gone", this.box).hidden = !row.missing;
+    if (row.missing) return image.removeAttribute("src");
+    if (image.getAttribute("src") !== row.url) image.src = row.url;
+    image.alt = this.described(row);
+    button.style.aspectRatio = `${row.width} / ${row.height}`;
+  }
+
+  renderActs(row) {
+    const act = name => find(`[data-details="${name}"]`, this.box);
+    act("star").setAttribute("aria-pressed", row.starred);
+    act("download").hidden = row.missing;
+    act("download").href = `${row.url}?download=true`;
+    act("download").download = row.name;
+    act("bin").hidden = row.binned;
+    act("restore").hidden = !row.binned;
+    act("newer").disabled = !this.history.beside(row.id, -1);
+    act("older").disabled = !this.history.beside(row.id, 1);
+    for (const button of findAll("[data-send]", this.box)) button.hidden = row.missing && button.dataset.send !== "txt2img";
+    find(".details-facts", this.box).textContent = facts(row);
+  }
+
+  async renderTold(row) {
+    const text = find(".infotext", this.box);
+    if (text.dataset.id === row.id) return;
+    text.dataset.id = row.id;
+    fillInfo(text, row.prompt);
+    const fill = words => { if (text.dataset.id === row.id) fillInfo(text, words); };
+    try { fill((await this.told(row)).infotext); }
+    catch (error) { fill(`The settings did not come: ${error.message}`); text.dataset.id = ""; }
+  }
+
+  async told(row) {
+    if (!this.answers.has(row.id)) this.answers.set(row.id, ask(`/easel/image/${row.id}/info`).catch(error => { this.answers.delete(row.id); throw error; }));
+    return this.answers.get(row.id);
+  }
+
+  async broken() {
+    const row = this.row;
+    if (!row || row.missing) return;
+    const answer = await fetch(row.url, { cache: "no-store" }).catch(() => null);
+    if (answer?.status === 404) this.history.update([row], { missing: true });
+  }
+
+  // ---- what is done ----
+
+  clicked(event) {
+    if (event.target === this.box && this.box.matches(":modal")) return this.close();   // beside the sheet
+    const { details, send } = event.target.closest("[data-details], [data-send]")?.dataset ?? {};
+    if (send) this.send(send);
+    else if (details) this.act(details);
+  }
+
+  act(name) {
+    const { row, history } = this;
+    const acts = {
+      newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => this.lightbox.open(row),
+      star: () => history.actions.toggle([row]), bin: () => history.actions.bin([row]), restore: () => history.actions.restore([row]),
+      copy: () => history.actions.tried(async () => copy((await this.told(row)).infotext)),
+    };
+    acts[name]?.();
+  }
+
+  send(name) {
+    const { row, history } = this;
+    history.actions.tried(async () => {
+      const told = await this.told(row);
+      if (this.box.matches(":modal")) this.close();
+      await SENDS[name](row, told);
+    });
+  }
+}
+
+function facts(row) {
+  const made = new Date(row.created).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return [`${row.width} × ${row.height}`, row.model, row.sampler, made, row.init_image && "from a picture"].filter(Boolean).join(" · ");
+}

@@ -14,6 +14,7 @@ from ui.fields import Form
 from ui.first import languages
 from ui.fragment import fragment
 from ui.parts import checkpoint_bar
+from ui.script import script
 
 NAME = "settings"
 TITLE = "Settings"
@@ -82,9 +83,9 @@ def _html(text: str) -> None:
 
 def _wire(form: Form, page: gr.Blocks) -> None:
     """The browser fills the fields with what is chosen, and sends each change to `/easel/preferences`."""
-    script = f"(...values) => easel.settings.%s({form.names}, values)"
+    telling = script(f"settings.%s({form.names}, values)", "...values")
     everything = {"fn": None, "inputs": form.all}
-    page.load(**everything, outputs=form.all, js=script % "restore")
-    gr.on([component.change for component in form.all], **everything, js=script % "changed")
+    page.load(**everything, outputs=form.all, js=telling % "restore")
+    gr.on([component.change for component in form.all], **everything, js=telling % "changed")
     apply = gr.Button("Apply", visible="hidden", elem_id=f"{NAME}_apply")
-    apply.click(**everything, outputs=form.all, js=script % "restore")
+    apply.click(**everything, outputs=form.all, js=telling % "restore")

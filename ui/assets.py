@@ -1,0 +1,111 @@
+"""The scripts and styles of the page, served under a name that changes with their content, so that browsers keep them.
+
+The scripts are ES modules. All of them lie under one folder that is named by the hash of everything in it: relative
+imports work as they do on the disk, and a changed file changes the address of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from ui.fields import described
+from ui.tabs.table import Tabs
+
+HERE = Path(__file__).parent
+ROOT = "/easel/assets"
+SHARED = ("scripts", "parts", "vendor")
+TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"
+ASIDE = ("scripts/stream_worker.js",)      # not the page's: a worker loads it
+# Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
+WEIGHT = ":root:root:root"
+KEYFRAMES = re.compile(r"^@keyframes .*$", re.M)       # may not stand inside a rule
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Files by their path below the folder, as it is in an address."""
+
+    files: dict[str, bytes]
+
+    @property
+    def folder(self) -> str:
+        """The address of the folder, without a slash at the end."""
+        digest = hashlib.sha256()
+        for path, content in sorted(self.files.items()):
+            digest.update(f"{path}\0{len(content)}\0".encode() + content)
+        return f"{ROOT}/{digest.hexdigest()[:16]}"
+
+    def head(self) -> str:
+        """What the page's HTML needs at the beginning of its head. The import map must come before any script."""
+        folder = self.folder
+        imports = json.dumps({"imports": {"easel": f"{folder}/{FACE}"}})
+        early = (f'<link rel="modulepreload" href="{folder}/{path}">'
+                 for path in sorted(self.files) if path.endswith(".js") and path not in (ENTRY, *ASIDE))
+        return (f'<script type="importmap">{imports}</script><link rel="stylesheet" href="{folder}/{STYLE}">'
+                f'{"".join(early)}<script type="module" src="{folder}/{ENTRY}"></script>')
+
+
+def collect(tabs: Tabs) -> Assets:
+    """Easel's own files, those of each tab's folder under `tabs/<name>/`, and the ones that are made from tables."""
+    files = {path: file.read_bytes() for path, file in _files(tabs) if file.suffix == ".js"}
+    files["scripts/fields.js"] = _fields()
+    files["scripts/tab_scripts.js"] = _tab_scripts(tabs, files)
+    files[STYLE] = _style(tabs)
+    return Assets(files)
+
+
+def _files(tabs: Tabs) -> Iterator[tuple[str, Path]]:
+    for folder in SHARED:
+        yield from ((file.relative_to(HERE).as_posix(), file) for file in _inside(HERE / folder))
+    for name, folder in _folders(tabs):
+        yield from ((f"tabs/{name}/{file.relative_to(folder).as_posix()}", file) for file in _inside(folder))
+
+
+def _folders(tabs: Tabs) -> Iterator[tuple[str, Path]]:
+    yield from ((tab.NAME, Path(tab.__file__).parent) for tab in tabs.values())
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in TYPES)
+
+
+def _fields() -> bytes:
+    table = json.dumps(described(), ensure_ascii=False)
+    return f"// The field table, written by the server.\nexport const fields = {table};\n".encode()
+
+
+def _tab_scripts(tabs: Tabs, files: dict[str, bytes]) -> bytes:
+    """A tab's script is the one that bears its name; it imports what else is in the folder."""
+    own = [f"tabs/{name}/{name}.js" for name, _ in _folders(tabs)]
+    return "".join(f'import "../{path}";\n' for path in own if path in files).encode()
+
+
+def _style(tabs: Tabs) -> bytes:
+    """One sheet. Its rules are nested in one that gives them weight; `&` in them is the root of the page."""
+    text = "\n".join(file.read_text("utf-8") for file in (HERE / STYLE, *(file for _, file in _files(tabs)))
+                     if file.suffix == ".css")
+    return "\n".join([*KEYFRAMES.findall(text), f"{WEIGHT} {{", KEYFRAMES.sub("", text), "}"]).encode()
+
+
+def route(assets: Assets) -> APIRouter:
+    """GET of each file; an address of another content finds nothing, and no browser keeps that."""
+    router, files = APIRouter(), {f"{assets.folder}/{path}": content for path, content in assets.files.items()}
+
+    @router.api_route(f"{ROOT}/{{path:path}}", methods=["GET", "HEAD"], include_in_schema=False)
+    def file(path: str) -> Response:
+        content = files.get(f"{ROOT}/{path}")
+        if content is None:
+            return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        return Response(content, headers=FOREVER, media_type=TYPES[Path(path).suffix])
+
+    return router

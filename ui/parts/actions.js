@@ -1,0 +1,13 @@
+// The small tools beside the prompt.
+import { formOf } from "../scripts/form.js";
+import { note } from "./notices.js";
+import { resultsOf } from "./results.js";
+
+// The prompt box held an infotext, or else the picture shown lends its settings.
+export async function readSettings(tab, found) {
+  const settings = Object.keys(found ?? {}).some(name => !name.endsWith("prompt"));
+  if (settings) return formOf(tab).reuse(found);
+  const request = await resultsOf(tab).request();
+  if (request) formOf(tab).reuse(request);
+  else note("There is neither a picture nor a text with settings to read yet.", 6000);
+}

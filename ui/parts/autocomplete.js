@@ -1,0 +1,146 @@
+// Suggestions while a prompt is typed: a list under the caret. Until something in it is chosen, only Tab, the arrows and
+// Escape mean it; Enter and all keys with Ctrl or Alt go on as if it were not there.
+import { make } from "../scripts/dom.js";
+import { formOf } from "../scripts/form.js";
+import { ask } from "../scripts/http.js";
+import { say } from "./notices.js";
+import { replaceText } from "./prompt.js";
+
+const BOXES = ".prompt-box textarea, [id$='_hr_prompt'] textarea, [id$='_hr_negative_prompt'] textarea";
+const PAUSE = 110, SHORTEST = 2;
+const KINDS = { lora: "LoRA", embedding: "Embedding", wildcard: "Wildcard", style: "Style" };
+const compact = new Intl.NumberFormat("en", { notation: "compact" });
+let list = null, area = null, place = null, items = [], active = -1, due = 0, asked = 0;
+
+// What is being typed at the caret: its kind, its text, where it begins.
+function typing(box) {
+  if (box.selectionStart !== box.selectionEnd) return null;
+  const caret = box.selectionStart, before = box.value.slice(0, caret);
+  const lora = /<(?:lora:([^:<>\n]*)|l?o?r?a?)$/i.exec(before);
+  if (lora) return { kind: "lora", text: lora[1] ?? "", from: lora.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
+  const marks = before.slice(before.lastIndexOf("\n") + 1).split("__");
+  if (marks.length % 2 === 0 && /^[\w ./*?-]*$/.test(marks.at(-1))) {
+    const rest = /^[\w./*?-]*__/.exec(box.value.slice(caret))?.[0].length ?? 0;
+    return { kind: "wildcard", text: marks.at(-1), from: caret - marks.at(-1).length - 2, to: caret + rest };
+  }
+  const word = /[^,\n(){}[\]|<>:]*$/.exec(before)[0].trimStart();
+  return word.length >= SHORTEST || /[^\x00-\x7f]/.test(word) ? { kind: "word", text: word, from: caret - word.length, to: caret } : null;
+}
+
+async function look(box) {
+  const turn = ++asked, what = typing(box);
+  if (!what || document.activeElement !== box) return close();
+  const answer = await ask(`/easel/complete?kind=${what.kind}&text=${encodeURIComponent(what.text.slice(-100))}`).catch(() => ({ suggestions: [] }));
+  if (turn !== asked || document.activeElement !== box) return;
+  if (what.kind === "word") what.from = what.to - answer.text?.length;
+  if (answer.suggestions.length) open(box, what, answer.suggestions);
+  else close();
+}
+
+function open(box, what, found) {
+  close();
+  [area, place, items, active] = [box, what, found, -1];
+  list = make("ul", { class: "suggestions", id: "suggestions", role: "listbox", "aria-label": "Suggestions" }, ...found.map(option));
+  document.body.append(list);
+  const says = { role: "combobox", "aria-autocomplete": "list", "aria-haspopup": "listbox", "aria-controls": list.id, "aria-expanded": "true" };
+  for (const [name, value] of Object.entries(says)) box.setAttribute(name, value);
+  put();
+  say(`${found.length} suggestions.`);
+}
+
+function option(one, index) {
+  const what = make("span", { class: "what" }, one.name);
+  if (one.note) what.append(" ", make("span", { class: "note" }, one.note));
+  const kind = one.count ? compact.format(one.count) : KINDS[one.kind] ?? "";
+  const line = make("li", { role: "option", id: `suggestion-${index}`, "aria-selected": "false" }, what, make("span", { class: "kind" }, kind));
+  line.addEventListener("pointerdown", event => event.preventDefault());   // the caret stays where it is
+  line.addEventListener("click", () => take(index));
+  return line;
+}
+
+function close() {
+  asked++;
+  clearTimeout(due);
+  if (!list) return;
+  list.remove();
+  for (const name of ["role", "aria-autocomplete", "aria-haspopup", "aria-controls", "aria-expanded", "aria-activedescendant"]) area.removeAttribute(name);
+  [list, area, place, items, active] = [null, null, null, [], -1];
+}
+
+function choose(index) {
+  active = (index + items.length) % items.length;
+  list.querySelectorAll("li").forEach((line, i) => line.setAttribute("aria-selected", String(i === active)));
+  area.setAttribute("aria-activedescendant", `suggestion-${active}`);
+  list.children[active].scrollIntoView({ block: "nearest" });
+}
+
+function take(index) {
+  const one = items[index], box = area, { from, to } = place;
+  close();
+  box.focus();
+  if (one.kind === "style") addStyle(box, one.name);
+  const comma = one.insert && ["tag", "embedding"].includes(one.kind) && !/^\s*[,)\]:}|]/.test(box.value.slice(to)) ? ", " : "";
+  replaceText(box, from, to, one.insert + comma);
+  clearTimeout(due);
+}
+
+function addStyle(box, name) {
+  const form = formOf(box.closest(".field").id.replace(/_.*$/, "")), chosen = form.values.styles ?? [];
+  // After what is taken out of the box has reached the form.
+  setTimeout(() => form.apply({ styles: [...chosen.filter(one => one !== name), name] }), 300);
+  say(`Style ${name} chosen.`);
+}
+
+// Where the caret is: a copy of the box with the same text up to it.
+function caretAt(box) {
+  const style = getComputedStyle(box), copy = make("div"), mark = make("span", {}, "\u200b");
+  for (const name of ["font", "letterSpacing", "padding", "border", "lineHeight", "textIndent", "boxSizing", "tabSize"]) copy.style[name] = style[name];
+  Object.assign(copy.style, { position: "absolute", visibility: "hidden", whiteSpace: "pre-wrap", overflowWrap: "break-word", top: 0, left: 0, width: `${box.offsetWidth}px` });
+  copy.append(box.value.slice(0, place.from), mark);
+  document.body.append(copy);
+  const inside = { left: mark.offsetLeft, top: mark.offsetTop, height: mark.offsetHeight };
+  copy.remove();
+  const frame = box.getBoundingClientRect();
+  return { left: frame.left + inside.left - box.scrollLeft, top: frame.top + inside.top - box.scrollTop, bottom: frame.top + inside.top - box.scrollTop + inside.height, frame };
+}
+
+function put() {
+  const caret = caretAt(area), view = window.visualViewport, height = view?.height ?? innerHeight;
+  const width = Math.min(document.documentElement.clientWidth, document.body.getBoundingClientRect().width);
+  list.style.maxWidth = `${width - 16}px`;
+  const low = Math.min(Math.max(caret.bottom, caret.frame.top), caret.frame.bottom), high = Math.max(caret.top, caret.frame.top);
+  const below = low + 4 + list.offsetHeight <= height || high - list.offsetHeight - 4 < 0;
+  list.style.top = `${below ? low + 4 : high - list.offsetHeight - 4}px`;
+  list.style.left = `${Math.max(8, Math.min(caret.left, width - list.offsetWidth - 8))}px`;
+}
+
+function keys(event) {
+  if (!list || event.target !== area || event.isComposing) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return event.key === "Enter" ? close() : undefined;
+  const moves = { ArrowDown: 1, ArrowUp: -1 };
+  if (event.key === "Enter" && active < 0) return close();
+  if (event.key in moves && !event.shiftKey) choose(active < 0 && event.key === "ArrowUp" ? -1 : active + moves[event.key]);
+  else if ((event.key === "Tab" || event.key === "Enter") && !event.shiftKey) take(Math.max(0, active));
+  else if (event.key === "Escape") close();
+  else return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+function follow(event) {
+  const box = event.target;
+  if (!box.matches?.(BOXES)) return;
+  clearTimeout(due);
+  // Keyboards of phones compose every word; only where the letters are not yet those that are meant is it too early.
+  if (event.isComposing && /[^\x00-\x7f]/.test(event.data ?? "")) return close();
+  if (!event.inputType || event.inputType.startsWith("history")) return close();   // filled by a script, or undone
+  due = setTimeout(() => look(box), PAUSE);
+}
+
+document.addEventListener("keydown", keys, true);
+document.addEventListener("input", follow);
+document.addEventListener("focusout", event => { if (event.target === area) close(); });
+document.addEventListener("pointerdown", event => { if (list && event.target !== area && !list.contains(event.target)) close(); });
+document.addEventListener("click", event => { if (event.target === area) close(); });
+document.addEventListener("keyup", event => { if (event.target === area && ["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) close(); });
+for (const type of ["scroll", "resize"]) window.addEventListener(type, event => { if (list && !list.contains(event.target)) put(); }, true);

@@ -1,0 +1,51 @@
+// Lines under the head for what concerns the whole house, and words for screen readers.
+import { find, findAll, make } from "../scripts/dom.js";
+import { on } from "../scripts/events.js";
+import { post } from "../scripts/http.js";
+
+const LOST = "The connection to Easel is lost; trying again. What you typed is safe, and queued pictures go on.";
+let told = [], passing = [], lost = false, failed = false;
+
+export function say(text) {
+  const voice = find("#say");
+  if (voice) voice.textContent = text;
+}
+
+// A line that goes away by itself.
+export function note(text, milliseconds) {
+  passing.push(text);
+  render();
+  setTimeout(() => { passing = passing.filter(other => other !== text); render(); }, milliseconds);
+}
+
+function render() {
+  const lines = [...new Set([...(lost ? [LOST] : []), ...told, ...passing])].map(text => make("p", { class: "notice" }, make("span", {}, text)));
+  if (failed && !lost) (lines[0] ?? lines[lines.push(make("p", { class: "notice" })) - 1]).append(restart());
+  find("#notices")?.replaceChildren(...lines);
+}
+
+// A worker that gave up starting does so only for as long as nobody asks it again.
+function restart() {
+  return make("button", { type: "button", class: "act", onclick: async event => {
+    event.target.disabled = true;
+    try { await post("/easel/workers/restart"); say("Starting the worker again."); }
+    catch (error) { note(error.message, 8000); }
+    finally { event.target.disabled = false; }
+  } }, "Try again");
+}
+
+// Where Gradio missed the server too, it reloads the page seconds after the server is back, under a click perhaps: sooner is safer.
+const gradioReloads = () => findAll(".toast-wrap").some(toast => toast.textContent.includes("Connection to the server was lost"));
+
+on("live", event => {
+  if (event.type !== "status") return;
+  told = event.notices ?? [];
+  failed = (event.workers ?? []).some(worker => worker.state === "failed");
+  render();
+});
+on("connected", () => {
+  if (lost && gradioReloads()) return location.reload();
+  lost = false;
+  render();
+});
+on("lost", () => { lost = true; render(); });

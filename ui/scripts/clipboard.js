@@ -1,0 +1,17 @@
+// Text into the clipboard.
+import { say } from "../parts/notices.js";
+import { make } from "./dom.js";
+
+export async function copy(text) {
+  if (navigator.clipboard) await navigator.clipboard.writeText(text);
+  else copyBySelection(text);   // plain http in a local network has no clipboard
+  say("Copied.");
+}
+
+function copyBySelection(text) {
+  const box = make("textarea", {}, text);
+  document.body.append(box);
+  box.select();
+  document.execCommand("copy");
+  box.remove();
+}

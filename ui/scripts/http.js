@@ -1,0 +1,14 @@
+// Requests to the server. A refusal throws an Error with `status` and `problems`, each of which names its field.
+const JSON_TYPE = { "Content-Type": "application/json" }, FILE_TYPE = { "Content-Type": "application/octet-stream" };
+
+const said = body => body.problems?.map(problem => problem.message).join("; ") || body.errors;
+
+export async function ask(url, options) {
+  const answer = await fetch(url, options);
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw Object.assign(new Error(said(body) || `The server answered ${answer.status}.`), { status: answer.status, problems: body.problems ?? [] });
+  return body;
+}
+
+export const post = (url, body = {}) => ask(url, { method: "POST", headers: JSON_TYPE, body: JSON.stringify(body) });
+export const sendFile = (url, file) => ask(url, { method: "POST", headers: FILE_TYPE, body: file });
