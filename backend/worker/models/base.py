@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
 from backend.worker.models.moving import move, tensors
 from backend.worker.models.preview_colours import linear_rgb
+from backend.worker.models.tensor_files import Format
 from backend.worker.models.vae_tiles import TILES, Tiles
 from backend.worker.pixels import Pixels
 
@@ -50,6 +51,9 @@ class Model(ABC):
     All latents are float32 on `device`, in the scale the denoiser was trained on.
     """
 
+    prefixes: ClassVar[Mapping[str, str]] = {}
+    """Where the components lie in a single file: the start of their tensors' names -> the component."""
+
     checkpoint: Checkpoint
     placement: Placement
     text_encoders: tuple[nn.Module, ...]
@@ -60,6 +64,12 @@ class Model(ABC):
     background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
     """Which load of this process it is: a file that is read again is another model."""
+
+    @classmethod
+    def formats(cls, placement: Placement) -> dict[str, Format]:
+        """How the tensors of each component are kept. Those of other components are not read."""
+        formats = {"unet": placement.unet, "vae": placement.vae, "text_encoder": placement.text}
+        return {name: Format(placement.device, dtype) for name, dtype in formats.items()}
 
     @classmethod
     @abstractmethod

@@ -15,7 +15,7 @@ from torch import Tensor
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement, free_bytes
-from backend.worker.models.loader import read_table
+from backend.worker.models.tensor_files import read_table
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import Traits
 

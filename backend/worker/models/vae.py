@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from backend.errors import EaselError
 from backend.worker.pixels import Pixels
+
+log = logging.getLogger(__name__)
 
 GREY = 127.5
 """The level halfway between black and white: 0 for a VAE. Inpainting networks see it where they are to paint."""
@@ -29,14 +34,8 @@ def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tenso
 
 
 def decode_finite(vae: nn.Module, latent: Tensor) -> Tensor:
-    """As `decode_image`, in float32 from then on where half precision overflows.
-
-    Raises EaselError when it is not finite all the same.
-    """
+    """As `decode_image`. Raises EaselError when the picture is not finite even in float32."""
     image = decode_image(vae, latent)
-    if not torch.isfinite(image).all() and vae.dtype != torch.float32:
-        vae.float()
-        image = decode_image(vae, latent)
     if not torch.isfinite(image).all():
         raise EaselError("the picture has no finite colours: the model or the settings are numerically unstable")
     return image
@@ -46,16 +45,28 @@ def decode_image(vae: nn.Module, latent: Tensor) -> Tensor:
     """Scaled latent (B, C, h, w) -> image (B, 3, H, W), [-1, 1] where the latent is one of a picture."""
     shift = vae.config.get("shift_factor") or 0.0
     unscaled = latent.to(vae.device).float() / vae.config.scaling_factor + shift
-    return vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
+    return _wide_enough(vae, unscaled, lambda: vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float())
 
 
 def encode_image(vae: nn.Module, image: Tensor, noise: Tensor | None = None) -> Tensor:
     """Image (B, 3, H, W) in [-1, 1] -> scaled latent: the distribution's mean, or with `noise` a sample."""
-    distribution = vae.encode(image.to(vae.dtype)).latent_dist
-    latent = distribution.mean.float()
-    if noise is not None:
-        latent = latent + distribution.std.float() * noise.to(latent.device)
-    return (latent - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+
+    def run() -> Tensor:
+        distribution = vae.encode(image.to(vae.dtype)).latent_dist
+        mean = distribution.mean.float()
+        return mean if noise is None else mean + distribution.std.float() * noise.to(mean.device)
+
+    return (_wide_enough(vae, image, run) - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+
+
+def _wide_enough(vae: nn.Module, given: Tensor, run: Callable[[], Tensor]) -> Tensor:
+    """What `run` makes of what is `given`; where half precision is too narrow for it, the VAE stays in float32."""
+    result = run()
+    if vae.dtype == torch.float32 or torch.isfinite(result).all() or not torch.isfinite(given).all():
+        return result
+    log.info("the VAE's numbers outgrow %s; it goes on in float32", vae.dtype)
+    vae.float()
+    return run()
 
 
 def _to_pixels(image: Tensor) -> Pixels:
