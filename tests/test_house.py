@@ -54,6 +54,7 @@ BORDERS = {
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",
     "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
+    "backend/http/foreign_routes.py": "one request of Gradio's: the client is told that it cannot be read",
 }
 
 
