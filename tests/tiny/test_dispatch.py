@@ -107,7 +107,7 @@ def test_two_submits_at_once_both_land(house):
 
 def test_the_pages_hear_of_everything_in_order(house):
     cursor, _ = house.watch(cursor=0)
-    job = house.submit("slow=0.1", batch_count=2)
+    job = house.submit("slow=0.2", batch_count=2)
     heard = []
     while not any(event["type"] == "job" and event["state"] == "done" for event in heard):
         cursor, events = house.watch(cursor=cursor, timeout=10)
