@@ -43,6 +43,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
+FRONT_ONLY = {"gradio", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "argon2"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.
@@ -173,11 +174,58 @@ def test_front_modules_import_nothing_heavy() -> None:
     assert not wrong
 
 
+def tables() -> set[str]:
+    """Names of the module-level tables: `FIELDS: Table[Field] = Table(...)`."""
+    return {
+        node.target.id
+        for file in modules().values() for node in tree(file).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+        and ast.unparse(node.annotation).startswith("Table[")
+    }
+
+
+def reads_of_tables(module: ast.Module, names: set[str]) -> Iterator[int]:
+    """Lines that take something out of a table while the module is imported; live views of it take nothing."""
+    for node in statements(module, at_import=True):
+        if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load):
+            live = re.search(rf"\b{node.id}\.(derived|where|by|add)\(|\bNames\({node.id}\b|: Table\[.*= {node.id}$",
+                             ast.unparse(parents(module)[node]))
+            if not live:
+                yield node.lineno
+
+
+@cache
+def parents(module: ast.Module) -> dict[ast.AST, ast.AST]:
+    """The statement or class field that each name stands in."""
+    return {
+        inner: outer
+        for outer in ast.walk(module) if isinstance(outer, ast.stmt) and not isinstance(outer, ast.ClassDef)
+        for inner in ast.walk(outer) if isinstance(inner, ast.Name)
+    }
+
+
+def test_nothing_is_read_from_a_table_before_the_house_has_filled_it() -> None:
+    names = tables()
+    assert {"FIELDS", "SAMPLERS", "SCHEDULES"} <= names
+    wrong = [f"{module}, line {line}" for module, file in modules().items() for line in reads_of_tables(tree(file), names)]
+    assert not wrong
+    assert [*reads_of_tables(ast.parse("X = [f for f in FIELDS.values()]\nY = FIELDS.where(len)"), names)] == [1]
+
+
 def test_the_front_process_is_free_of_torch() -> None:
     script = ("import sys, app, backend, backend.http.server, ui\n"
               f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))")
     ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+def test_a_worker_needs_neither_the_page_nor_the_database() -> None:
+    """It runs where only torch and what reads and draws is installed."""
+    script = ("import sys\n"
+              f"sys.modules.update(dict.fromkeys({sorted(FRONT_ONLY)!r}))\n"
+              "import backend.worker.process")
+    ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=280)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_no_with_around_a_yield_where_generators_are_programs() -> None:

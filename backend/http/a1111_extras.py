@@ -114,7 +114,7 @@ def _submitted(door: Door, values: dict[str, Any], pictures: list[tuple[str, str
     read = [_read(place, name, data) for place, name, data in pictures]
     requests = [{**values, "process": EXTRAS, "init_image": door.upload(file).id, "source_text": text,
                  "output_name": name, "output_folder": FOLDER if name else ""} for name, file, text in read]
-    return [door.submit(request) for request in requests]
+    return door.submit_all(requests)
 
 
 def _read(place: str, name: str, data: Any) -> tuple[str, bytes, str]:

@@ -70,12 +70,8 @@ class Jobs:
 
     # ---- the owner's side ----
 
-    def add(self, request: Request, owner: str) -> str:
-        """Queue a request whose seeds are drawn; the new job's id."""
-        return self.add_all([request], owner)[0].id
-
     def add_all(self, requests: Sequence[Request], owner: str) -> list[Job]:
-        """Queue several requests in their order, all or none; the new jobs."""
+        """Queue requests whose seeds are drawn, in their order, all or none; the new jobs."""
         with self._change() as (session, rows):
             place = last_place(session)
             rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(),

@@ -37,7 +37,7 @@ from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.loader import FAMILIES, load
 from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.preview_colours import linear_rgb, preview_factors
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -366,10 +366,10 @@ def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
     assert time.monotonic() - began < 9
 
 
-@pytest.mark.parametrize("part", ["catalogue", "uploads", "upscalers", "live"])
+@pytest.mark.parametrize("part", ["catalog", "uploads", "live"])
 def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypatch, part):
     services = house._components.dispatcher._supervisors[0]._services
-    whole, method = getattr(services, part), {"catalogue": "find", "live": "begin"}.get(part, "of")
+    whole, method = getattr(services, part), {"catalog": "find", "live": "begin"}.get(part, "of")
     call = getattr(whole, method)
 
     odd_once = [ZeroDivisionError("something odd")]

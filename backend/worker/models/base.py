@@ -20,14 +20,14 @@ from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import vae
+from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
 from backend.worker.models.moving import move, tensors
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.tensor_files import Format
-from backend.worker.models.vae import TILES, Tiles
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.models.vae_tiles import TILES, Tiles
+from backend.worker.pixels import Pixels
 
 _LOADS = count(1)
 
@@ -108,7 +108,7 @@ class Model(ABC):
 
     def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
         """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
-        return vae.decode_tiled(self.vae, latent, tiles, wrap)
+        return vae_tiles.decode_tiled(self.vae, latent, tiles, wrap)
 
     def encode(self, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
         """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of `latent_scale` -> latents (B, C, h, w).
@@ -119,7 +119,7 @@ class Model(ABC):
 
     def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
         """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""
-        return vae.encode_tiled(self.vae, pixels, tiles, wrap)
+        return vae_tiles.encode_tiled(self.vae, pixels, tiles, wrap)
 
     def preview(self, latent: Tensor) -> Pixels:
         """A rough picture of latents (B, C, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""

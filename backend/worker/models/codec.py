@@ -18,8 +18,8 @@ from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
-from backend.worker.models.vae import TILES, Tiles
 from backend.worker.models.vae_memory import Direction, fitting
+from backend.worker.models.vae_tiles import TILES, Tiles
 
 log = logging.getLogger(__name__)
 

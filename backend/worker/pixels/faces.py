@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
 
 FACE = 512                      # side of an aligned face in pixels
 TEMPLATE = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043],

@@ -14,8 +14,8 @@ from backend.worker.models import face_detector as detector
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import Find, Restore
-from backend.worker.pixels.tiles import Pixels
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 
 PixelWork = Inspect | Enlarge | Find | Restore
