@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -251,6 +252,89 @@ def test_what_is_not_written_here(file: Path) -> None:
             caught = ast.unparse(node.type) if node.type else "BaseException"
             broad = re.search(r"\b(Base)?Exception\b", caught)
             assert not broad or name in BORDERS, f"line {node.lineno}: name the error, or add a border to this test"
+
+
+# What waits for its caller. Whoever calls it takes it out of here.
+AWAITED = {
+    "backend.prompt.chunks.pad_after_end": "the second tokenizer of SDXL",
+    "backend.prompt.tokenizer.Tokenizer.open_clip": "the second tokenizer of SDXL",
+    "backend.request.record.spread": "records in settings texts",
+}
+CALLERS = ("app.py", "backend", "ui", "extensions", "benchmarks", "training")
+PLAIN = {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "contextmanager"}
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def named_in(node: ast.AST) -> Counter[str]:
+    """How often names are used below a node: as such, as attributes, or in a text that is one, such as "module:name"."""
+    found: Counter[str] = Counter()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            found[inner.id] += 1
+        elif isinstance(inner, ast.Attribute):
+            found[inner.attr] += 1
+        elif isinstance(inner, ast.ImportFrom):
+            found.update(alias.name for alias in inner.names if alias.asname)
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and re.fullmatch(r"[\w.:]+", inner.value):
+            found.update(re.split(r"[.:]", inner.value))
+    return found
+
+
+def used_names() -> Counter[str]:
+    """In everything that runs but the tests; to be imported or listed in `__all__` is no use."""
+    roots = [HOME / root for root in CALLERS]
+    files = [file for root in roots for file in ([root] if root.suffix else root.rglob("*.py"))]
+    found: Counter[str] = Counter()
+    for file in files:
+        for node in tree(file).body:
+            if not isinstance(node, ast.Assign) or ast.unparse(node.targets[0]) != "__all__":
+                found += named_in(node)
+    return found
+
+
+def definitions(file: Path) -> Iterator[tuple[str, Definition]]:
+    """Functions and classes of a module, and methods of classes without bases, that nobody else has a name for.
+
+    A decorator that registers is a use, and so is a table's name; methods of subclasses are their base's to call.
+    """
+    for node in tree(file).body:
+        if isinstance(node, Definition) and not node.name.startswith("__") and not _is_registered(node):
+            yield f"{module_of(file)}.{node.name}", node
+        if isinstance(node, ast.ClassDef) and not node.bases:
+            yield from ((f"{module_of(file)}.{node.name}.{inner.name}", inner) for inner in node.body
+                        if isinstance(inner, Definition) and not inner.name.startswith("__") and not _is_registered(inner))
+
+
+def _is_registered(node: Definition) -> bool:
+    if isinstance(node, ast.ClassDef):
+        return any("__tablename__" in ast.unparse(line) for line in node.body if isinstance(line, ast.Assign))
+    decorators = {ast.unparse(each).partition("(")[0].rpartition(".")[2] for each in node.decorator_list}
+    return bool(decorators - PLAIN)
+
+
+def unused(definition: Definition, used: Counter[str]) -> bool:
+    """Whether nothing outside of the definition names it."""
+    return used[definition.name] <= named_in(definition)[definition.name]
+
+
+def test_nothing_is_there_for_tests_alone() -> None:
+    used = used_names()
+    found = {name for file in product() for name, node in definitions(file) if unused(node, used)}
+    assert found - AWAITED.keys() == set(), "use it where it belongs, or remove it with its tests"
+    assert AWAITED.keys() <= found, "somebody calls it: take it out of AWAITED"
+
+
+@pytest.mark.parametrize(("source", "is_unused"), [
+    ("def lost(): pass", True), ("def lost(n): return lost(n - 1)", True), ("class Lost: pass", True),
+    ("from a import lost\ndef lost(): pass", True), ("def found(): pass\nfound()", False),
+    ("def found(): pass\nTABLE = {'x': found}", False), ("def found(): pass\nrun('module:found')", False),
+    ("from a import found as other\ndef found(): pass", False),
+])
+def test_what_counts_as_a_use(source: str, is_unused: bool) -> None:
+    module = ast.parse(source)
+    (definition,) = (node for node in module.body if isinstance(node, Definition))
+    assert unused(definition, named_in(module)) == is_unused
 
 
 def distribution(name: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
+from backend.store.views import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
 from tests.tiny.house import open_house, submit, until
@@ -272,7 +273,7 @@ def test_the_second_crash_fails_the_job_and_the_next_runs(house):
 def test_kills_from_outside_while_many_jobs_wait(house):
     jobs = [house.submit("slow=0.03", batch_count=2, seed=number) for number in range(4)]
     for number in (0, 2):
-        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).is_ended)
+        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).state in ENDED)
         os.kill(worker_pid(house), signal.SIGKILL)
     for job in jobs:
         done = house.wait(job.id)

@@ -36,7 +36,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.faces import Find, Restore
+from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
 from backend.worker.pixels.preview import jpeg, preview
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
@@ -101,7 +101,7 @@ class Engine:
 
     def _work(self) -> None:
         for program in self.programs:
-            if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | Find | Restore):
+            if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | FindFaces | RestoreFace):
                 self._encode(program, program.work)
                 return
         ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
@@ -160,7 +160,7 @@ class Engine:
                     return [self.codec.text(work.model, text, settings) for text, settings in work.texts]
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
-                    latent, note = self.codec.look(program.model, work)
+                    latent, note = self.codec.picture(program.model, work)
                 program.note(note)
                 return latent
             case Expect():

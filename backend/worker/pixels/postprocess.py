@@ -17,7 +17,7 @@ from backend.errors import InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import NO_UPSCALER
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import Find, Restore, restored
+from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Size, UpscalePlan, planned
 
 MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back
@@ -25,7 +25,7 @@ RESTORERS = (("GFPGAN", "gfpgan_visibility"), ("CodeFormer", "codeformer_visibil
 NO_FACES = "No faces were found; the picture's own stay as they are."
 NOTHING = "Nothing was chosen to be done, so the picture is as it was."
 
-Postprocessing = Generator[Inspect | Expect | Enlarge | Find | Restore, Any, Pixels]
+Postprocessing = Generator[Inspect | Expect | Enlarge | FindFaces | RestoreFace, Any, Pixels]
 Note = Callable[[str], None]
 
 
