@@ -43,7 +43,7 @@ def defaults(path: Path, family: str) -> dict[str, Any]:
     """Field values that suit the model: its family's, its method's, then its side-car's as far as they are valid."""
     stored = side_car(path)
     stored = stored["defaults"] if isinstance(stored.get("defaults"), dict) else stored
-    values: dict[str, Any] = families.defaults(family)
+    values: dict[str, Any] = dict(families.defaults(family))
     values |= distilled.defaults(path.stem) if values else {}
     for name in stored.keys() & FIELDS.keys() - {"checkpoint"}:
         try:

@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ class Tokenizer:
         a typed `<|endoftext|>`, is that token; a character that the vocabulary lacks is `end`.
         """
         return self.bpe.encode(_clean(text), add_special_tokens=False).ids
+
+    def words(self, text: str) -> list[tuple[str, list[int]]]:
+        """The words of a text as the tokenizer tells them apart, each with its ids: together those of `ids`."""
+        clean = _clean(text)
+        encoding = self.bpe.encode(clean, add_special_tokens=False)
+        runs = groupby(zip(encoding.word_ids, encoding.ids, encoding.offsets), key=lambda token: token[0])
+        tokens = [list(run) for _, run in runs]
+        return [(clean[run[0][2][0] : run[-1][2][1]], [token for _, token, _ in run]) for run in tokens]
 
     @staticmethod
     @cache

@@ -27,10 +27,10 @@ from backend.request.request import Request
 from backend.store import job_states as states
 from backend.store.database import Database
 from backend.store.fair_scheduler import FairQueue, Waiting
-from backend.store.history import images_of, last_place, new_id, stored_request
+from backend.store.history import images_of, last_place, new_id, runnable_request, stored_request
 from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
 from backend.store.job_states import Change
-from backend.store.tables import ImageRow, JobRow, now
+from backend.store.tables import ImageRow, JobRow, in_request, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 from backend.store.views import ENDED, Glance, Job, JobLine, Overview, State
 
@@ -168,7 +168,7 @@ class Jobs:
     def pictures(self) -> set[str]:
         """Ids of the uploads that any job names."""
         with self._database.read() as session:
-            columns = [JobRow.request[name].as_string() for name in FIELDS_OF_PICTURES]
+            columns = [in_request(name) for name in FIELDS_OF_PICTURES]
             return {name for row in session.execute(select(*columns)) for name in row if name}
 
     def pending(self, owner: str, *states: State) -> list[str]:
@@ -383,6 +383,6 @@ def _made(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
 
 
 def _lease_of(row: JobRow, made: Collection[int]) -> Lease:
-    request = stored_request(row.request)
+    request = runnable_request(row.request)
     left = tuple(index for index in range(request.count) if index not in made)
     return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left)

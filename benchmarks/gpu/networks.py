@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from backend.messages import Checkpoint
+from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Epsilon
@@ -54,11 +54,11 @@ REHEARSED = {
 }
 
 
-def checkpoint(family: str) -> Checkpoint:
-    return Checkpoint(key=family, title=family, path="", family=family, single_file=True, sha256="0" * 64)
+def checkpoint(family: str) -> ModelFile:
+    return ModelFile(CHECKPOINT, family, path="", family=family, sha256="0" * 64)
 
 
-def random_memory(family: str, dtype: torch.dtype | None, *, tiny: bool) -> tuple[Memory, Checkpoint, int]:
+def random_memory(family: str, dtype: torch.dtype | None, *, tiny: bool) -> tuple[Memory, ModelFile, int]:
     """A memory that hands out the random networks in place of a file's, the checkpoint to ask for, and its side."""
     placement = place("cpu" if tiny else "auto")
     if dtype is not None and not tiny:
@@ -67,7 +67,7 @@ def random_memory(family: str, dtype: torch.dtype | None, *, tiny: bool) -> tupl
     return Memory(placement, load=lambda found, where: _model(found, where, sizes)), checkpoint(family), sizes.side
 
 
-def _model(found: Checkpoint, placement: Placement, sizes: Sizes) -> Model:
+def _model(found: ModelFile, placement: Placement, sizes: Sizes) -> Model:
     torch.manual_seed(0)
     with placement.device:
         unet = UNet2DConditionModel.from_config(dict(sizes.unet))

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from backend.errors import EaselError
-from backend.worker.models import vae, vae_tiles
+from backend.worker.models import vae
 from backend.worker.models.preview_colours import preview_factors
-from backend.worker.models.vae_tiles import Tiles
+from backend.worker.models.vae_tiles import Tiles, decode_tiled, encode_tiled
 from tests.tiny import ldm
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
@@ -21,9 +21,9 @@ SMALL = Tiles(4, 1)
 
 USES: dict[str, Callable[[nn.Module], object]] = {
     "decode": lambda network: vae.decode(network, LATENT),
-    "decode in tiles": lambda network: vae_tiles.decode_tiled(network, LATENT, SMALL),
+    "decode in tiles": lambda network: decode_tiled(network, LATENT, SMALL),
     "encode": lambda network: vae.encode(network, PICTURE),
-    "encode in tiles": lambda network: vae_tiles.encode_tiled(network, PICTURE, SMALL),
+    "encode in tiles": lambda network: encode_tiled(network, PICTURE, SMALL),
     "preview colours": preview_factors,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.catalog.checkpoints import side_car
-from backend.catalog.families import why_not
+from backend.catalog.families import FAMILIES, why_not
 from backend.catalog.fingerprints import fingerprint
 from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
@@ -23,13 +24,7 @@ from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Component, Components, Model
-from backend.worker.models.sd1 import SD1
-from backend.worker.models.sdxl import SDXL
 from backend.worker.models.tensor_files import Format, read_tensors
-
-FAMILIES: dict[str, type[Model]] = {
-    **dict.fromkeys(("sd1", "sd1-inpaint", "sd1-edit"), SD1), **dict.fromkeys(("sdxl", "sdxl-inpaint"), SDXL),
-}
 
 MARKS = ("v_pred", "ztsnr")
 """Names of tensors that tell how a network was trained, by being there."""
@@ -39,17 +34,23 @@ _V_IN_YAML = re.compile(r"^\s*parameterization:\s*[\"']?v[\"']?\s*$", re.MULTILI
 _AS_STORED = Format(torch.device("cpu"), None)
 
 
+def loader_of(family: str) -> type[Model]:
+    """The class that loads a family which can be used, from the module that the family's row names."""
+    module, _, name = FAMILIES[family].loader.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def load(checkpoint: Checkpoint, placement: Placement) -> Model:
     """Read a checkpoint and put it onto the placement's device. A hash that is not known is computed beside its use.
 
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
     or of a family Easel cannot load.
     """
-    family = FAMILIES.get(checkpoint.family)
     loaded = fingerprint(checkpoint.path)
     try:
-        if family is None:
-            raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
+        if problem := checkpoint.problem or why_not(checkpoint.family):
+            raise CheckpointError(problem)
+        family = loader_of(checkpoint.family)
         components, parametrisation = _read(checkpoint, family, placement)
         model = family.build(checkpoint, components, parametrisation, placement)
     except CheckpointError as error:

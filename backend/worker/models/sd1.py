@@ -103,7 +103,8 @@ class SD1(Model):
         output = encoder(input_ids=tokens, output_hidden_states=True)
         skip = min(settings.clip_skip, len(output.hidden_states) - 1)
         z = output.last_hidden_state if skip <= 1 else encoder.final_layer_norm(output.hidden_states[-skip])
-        return Encoded(apply_emphasis(z.float(), multipliers, settings.emphasis).flatten(0, 1))         # (77n, C)
+        weighed = apply_emphasis(z.float(), multipliers, settings.emphasis)                             # (n, 77, C)
+        return Encoded(weighed.flatten(0, 1), words=chunks.words)
 
     @property
     def sees_masks(self) -> bool:

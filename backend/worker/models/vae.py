@@ -34,7 +34,7 @@ def encode(vae: nn.Module, pixels: Pixels, noise: Tensor | None = None) -> Tenso
 
 
 def decode_finite(vae: nn.Module, latent: Tensor) -> Tensor:
-    """As `decode_image`. Raises EaselError when the image is not finite."""
+    """As `decode_image`. Raises EaselError when the picture is not finite even in float32."""
     image = decode_image(vae, latent)
     if not torch.isfinite(image).all():
         raise EaselError("the picture has no finite colours: the model or the settings are numerically unstable")
