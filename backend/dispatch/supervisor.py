@@ -89,6 +89,7 @@ class Supervisor:
         self._outbox: deque[Command] = deque()
         self._ready = self._woken = self._closing = False
         self._failures = self._false_starts = 0     # lives without a result; without even a Ready
+        self._leasing = threading.Lock()    # so that a cancel finds a job either in the queue or in flight
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=target, name=f"{name}-{target.__name__.strip('_')}", daemon=True)
                          for target in (self._read, self._feed)]
@@ -109,7 +110,7 @@ class Supervisor:
 
     def cancel(self, job: str, index: int | None = None) -> bool:
         """Tell the worker to stop a job, or one picture of it; False when the job is not in its hands."""
-        with self._changed:
+        with self._leasing, self._changed:
             if job not in self._flights:
                 return False
             self._outbox.append(Cancel(job, index))
@@ -320,23 +321,24 @@ class Supervisor:
 
     def _serve(self) -> None:
         """One round: send what waits, and fill the worker's hands."""
-        with self._changed:     # held while leasing, so that a cancel finds a job either in the queue or in flight
-            if not self._ready or self._handle is None:
-                return
-            handle, commands = self._handle, list(self._outbox)
-            self._outbox.clear()
-            leases = self._lease() if self._wants() else []
+        with self._leasing:
+            with self._changed:
+                if not self._ready or self._handle is None:
+                    return
+                handle, commands, wants, held = self._handle, list(self._outbox), self._wants(), list(self._flights)
+                self._outbox.clear()
+                self._woken = self._woken and not wants
+            leases = self._lease(held) if wants else []
         for command in commands:
             handle.send(command)
         for lease in leases:
             self._send(handle, lease)
 
-    def _lease(self) -> list[Lease]:
-        idle = not self._flights
-        leases = self._services.jobs.lease(self._worker.name, self._max_jobs - len(self._flights), list(self._flights))
-        self._woken = False
-        for number, lease in enumerate(leases):
-            self._flights[lease.job] = _Flight(lease, started=idle and not number)
+    def _lease(self, held: list[str]) -> list[Lease]:
+        leases = self._services.jobs.lease(self._worker.name, self._max_jobs - len(held), held)
+        with self._changed:
+            for number, lease in enumerate(leases):
+                self._flights[lease.job] = _Flight(lease, started=not held and not number)
         return leases
 
     def _send(self, handle: Handle, lease: Lease) -> None:

@@ -61,12 +61,14 @@ class Jobs:
         self._database = database
         self._queue = FairQueue()
         self._glances: dict[str, tuple[str, int]] = {}      # of pending jobs: the beginning of the prompt, the count
+        self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
         columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.state, JobRow.lease)
         with database.read() as session:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
                 self._place(Waiting(*row[:4]), row.state, row.lease)
+                self._begun.add(row.id)
 
     # ---- the owner's side ----
 
@@ -107,15 +109,19 @@ class Jobs:
     def overview(self, owner: str, start: int = 0, limit: int | None = None) -> Overview:
         """The owner's pending jobs in running order, `limit` of them after the first `start`, and how many there are.
 
-        Cheap enough to ask after every change: at most two statements, over the jobs that are shown.
+        Cheap enough to ask after every change: the database is asked only of jobs that have begun, and once after a
+        restart.
         """
         with self._memory:
             shown = self._queue.of(owner, start, limit)
             flying, waiting = self._queue.counts(owner)
-        ids = [job for job, _ in shown]
-        with self._database.read() as session:
-            known = self._known_glances(session, ids)
-            done = done_of(session, ids)
+            known = {job: self._glances[job] for job, _ in shown if job in self._glances}
+            begun = [job for job, _ in shown if job in self._begun]
+        unknown, done = [job for job, _ in shown if job not in known], {}
+        if begun or unknown:
+            with self._database.read() as session:
+                known |= self._read_glances(session, unknown)
+                done = done_of(session, begun)
         jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
                        count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
         return Overview(jobs=tuple(jobs), total=flying + waiting)
@@ -187,6 +193,7 @@ class Jobs:
             row.started = row.ended = None
             row.problems, row.skipped, row.cancelling = [], [], False
             rows.append(row)
+            self._begun.add(job)
 
     # ---- the worker's side ----
 
@@ -281,12 +288,14 @@ class Jobs:
             self._forget(job.id)
         elif lease or state == "running":
             self._queue.fly(job, running=state == "running")
+            self._begun.add(job.id)
         else:
             self._queue.wait(job)
 
     def _forget(self, job: str) -> None:
         self._queue.drop(job)
         self._glances.pop(job, None)
+        self._begun.discard(job)
 
     def _choose(self, room: int, held: Collection[str]) -> list[str]:
         """Ids of the next jobs to lease."""
@@ -333,18 +342,15 @@ class Jobs:
             position = self._queue.position(row.id)
         return None if row.state in ENDED else position or int(row.state == "queued")
 
-    def _known_glances(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
+    def _read_glances(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
+        """Of jobs that were queued before the start; remembered from then on."""
+        if not ids:
+            return {}
+        columns = JobRow.id, type_coerce(JobRow.request, String)
+        found = {job: stored_glance(text) for job, text in session.execute(select(*columns).where(JobRow.id.in_(ids)))}
         with self._memory:
-            known = {job: self._glances[job] for job in ids if job in self._glances}
-        unknown = [job for job in ids if job not in known]
-        if unknown:
-            columns = JobRow.id, type_coerce(JobRow.request, String)
-            rows = session.execute(select(*columns).where(JobRow.id.in_(unknown)))
-            found = {job: stored_glance(request) for job, request in rows}
-            with self._memory:
-                self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
-            known |= found
-        return known
+            self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
+        return found
 
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
         requests = {row.id: stored_request(row.request) for row in rows}
