@@ -255,10 +255,6 @@ def test_what_is_not_written_here(file: Path) -> None:
             assert not broad or name in BORDERS, f"line {node.lineno}: name the error, or add a border to this test"
 
 
-# What waits for its caller. Whoever calls it takes it out of here.
-AWAITED = {
-    "backend.request.record.spread": "records in settings texts",
-}
 CALLERS = ("app.py", "backend", "ui", "extensions", "benchmarks", "training")
 PLAIN = {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "contextmanager"}
 
@@ -320,8 +316,7 @@ def unused(definition: Definition, used: Counter[str]) -> bool:
 def test_nothing_is_there_for_tests_alone() -> None:
     used = used_names()
     found = {name for file in product() for name, node in definitions(file) if unused(node, used)}
-    assert found - AWAITED.keys() == set(), "use it where it belongs, or remove it with its tests"
-    assert AWAITED.keys() <= found, "somebody calls it: take it out of AWAITED"
+    assert found == set(), "use it where it belongs, or remove it with its tests"
 
 
 @pytest.mark.parametrize(("source", "is_unused"), [
