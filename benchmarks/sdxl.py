@@ -27,8 +27,10 @@ STATUS = Path("/proc/self/status")
 def measure(device: str) -> dict[str, Any]:
     cpu = on_cpu(device)
     side, steps = (512, 3) if cpu else (1024, 20)
-    request = Request(prompt=PROMPT, negative_prompt=NEGATIVE, width=side, height=side, steps=steps, seed=1, variation_seed=1,
-                      cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras")
+    request = Request(
+        prompt=PROMPT, negative_prompt=NEGATIVE, width=side, height=side, steps=steps, seed=1, variation_seed=1,
+        cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras",
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = write_sdxl(Path(folder) / "checkpoints" / "random.safetensors")
         checkpoint = ModelCatalog((Path(folder),)).find("checkpoint", "random")
@@ -52,7 +54,8 @@ def loaded(memory: Memory, checkpoint: Any, file: Path) -> dict[str, float]:
 def compare(memory: Memory, checkpoint: Any, request: Request, rounds: int) -> dict[str, Any]:
     """Median seconds a picture, and Easel's time as a multiple of diffusers'. Both start from the words."""
     model = memory.get(checkpoint)
-    seconds = in_turns({"easel": lambda: draw(memory, checkpoint, request), "diffusers": pipeline(model, request)}, rounds)
+    contenders = {"easel": lambda: draw(memory, checkpoint, request), "diffusers": pipeline(model, request)}
+    seconds = in_turns(contenders, rounds)
     return {
         "size": f"{request.width}x{request.height}", "steps": request.steps, "rounds": rounds,
         "device": memory.placement.name, "dtype": memory.placement.dtype, "seconds": medians(seconds),
@@ -70,12 +73,14 @@ def pipeline(model: Model, request: Request) -> Callable[[], object]:
     made.set_progress_bar_config(disable=True)
 
     def run() -> object:
-        words = _words(model, request, request.prompt, "cond"), _words(model, request, request.negative_prompt, "uncond")
-        names = ("prompt_embeds", "pooled_prompt_embeds", "negative_prompt_embeds", "negative_pooled_prompt_embeds")
+        tokens, pooled = _words(model, request, request.prompt, "cond")
+        negative, negative_pooled = _words(model, request, request.negative_prompt, "uncond")
         latent = made(
-            **dict(zip(names, (tensor for pair in words for tensor in pair), strict=True)), height=request.height,
-            width=request.width, num_inference_steps=request.steps, guidance_scale=request.cfg_scale, output_type="latent",
-            generator=torch.Generator().manual_seed(request.seed)).images
+            prompt_embeds=tokens, pooled_prompt_embeds=pooled, negative_prompt_embeds=negative,
+            negative_pooled_prompt_embeds=negative_pooled, height=request.height, width=request.width,
+            num_inference_steps=request.steps, guidance_scale=request.cfg_scale, output_type="latent",
+            generator=torch.Generator().manual_seed(request.seed),
+        ).images
         return decoded(model, latent)
 
     return run
