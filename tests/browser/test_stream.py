@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from backend import Backend, Settings
 from tests.browser import drawing_worker
@@ -75,10 +76,10 @@ def test_a_failed_worker_can_be_asked_again(stage: Studio) -> None:
 def test_with_logins_the_page_works_as_without(chromium: Browser, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data", users={"ann": "correct horse battery"})
     backend = Backend(settings, catalog=TwoCheckpoints(tmp_path), worker=drawing_worker.__name__)  # type: ignore[arg-type]
-    context = chromium.new_context()
+    context = chromium.new_context(http_credentials={"username": "ann", "password": settings.users["ann"]})
     page = context.new_page()
     with served(application(backend), port := free_port()):
-        studio = Studio(page, f"http://ann:correct%20horse%20battery@127.0.0.1:{port}/").open()
+        studio = Studio(page, f"http://127.0.0.1:{port}/").open()
         studio.generate(prompt="for ann", steps=2)
         page.wait_for_function("easel.results('txt2img').list().length >= 1", timeout=PATIENCE)
         context.close()
@@ -88,8 +89,13 @@ def test_with_logins_the_page_works_as_without(chromium: Browser, tmp_path: Path
 def test_a_dead_browser_is_replaced(browsers: Browsers) -> None:
     browser = browsers.living()
     assert browsers.living() is browser
-    browser.new_browser_cdp_session().send("Browser.close")
-    browser.wait_for_event("disconnected") if browser.is_connected() else None
+    gone: list[Browser] = []
+    browser.once("disconnected", lambda one: gone.append(one))
+    page = browser.new_page()
+    with suppress(Error):
+        browser.new_browser_cdp_session().send("Browser.crash")
+        page.wait_for_timeout(10_000)       # ends with the browser
+    assert gone == [browser]
     other = browsers.living()
     assert other is not browser and other.is_connected()
     other.new_page().close()
