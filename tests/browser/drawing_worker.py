@@ -58,8 +58,8 @@ class Drawing(Fake):
         if "fail" in request.prompt:
             self.say(Failed(run.job, (TOO_LARGE,), "No memory"))
             raise Ended
-        drawn = picture(request)
-        self.say(Picture(run.job, index, drawn.width, drawn.height, drawn.tobytes(), {"Model": run.checkpoint.key}))
+        drawn, facts = picture(request), {"Model": run.checkpoint.key} if run.checkpoint else {}
+        self.say(Picture(run.job, index, drawn.width, drawn.height, drawn.tobytes(), facts))
 
 
 def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...] = ()) -> None:
