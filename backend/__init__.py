@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image.file_names import WORDS as NAME_WORDS
-from backend.messages import Checkpoint
 from backend.request.field import Field
 from backend.request.preferences import STARTS
 from backend.request.record import place as record_place
+from backend.request.record import spread
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.views import LOCAL, Image, Job, JobLine, Live, Overview, State, Status, User, Worker
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from backend.facade.backend import Backend
     from backend.facade.door import Door
 
-__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Checkpoint", "Door", "EaselError", "Field", "Image",
-           "InvalidRequest", "Job", "JobLine", "Live", "NotFound", "Overview", "Problem", "Request", "Settings",
-           "State", "Status", "Table", "User", "UserError", "Worker", "record_place"]
+__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
+           "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
+           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place", "spread"]
 
 
 def __getattr__(name: str) -> Any:

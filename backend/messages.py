@@ -8,43 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from backend.catalog.model_file import CHECKPOINT, FileKey, ModelFile
 from backend.errors import Problem
 from backend.request.request import Request
 
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A model that the catalogue found. `key` names it in requests; `sha256` is "" until it has been read once."""
-
-    key: str                  # unique, readable: the file's or folder's name without ending
-    title: str                # AUTOMATIC1111's form: "name.safetensors [0123456789]"
-    path: str                 # where it lies, for the worker only; never shown to a client
-    family: str               # "sd1", ...; "unknown" where the header tells nothing
-    single_file: bool
-    sha256: str = ""
-    defaults: dict = field(default_factory=dict)   # field name -> value that suits this model
-    problem: str = ""         # why it cannot be used, for a person; "" = it can
-    example_prompts: tuple[str, ...] = ()          # what to try first with it
-
-    @property
-    def short_hash(self) -> str:
-        return self.sha256[:10]
-
-
-FACE_DETECTOR = "face detector"         # its name among a job's upscalers
-
-
-@dataclass(frozen=True, slots=True)
-class UpscalerFile:
-    """A file that the catalogue found in a folder of upscalers or face restorers. `name` names it in requests."""
-
-    name: str
-    path: str                 # where it lies, for the worker only; never shown to a client
-    scale: int = 0            # how much it enlarges; 0 where the file's header does not tell
-    field: str = ""           # of the request that asks for it
-    restores: str = ""        # "GFPGAN" or "CodeFormer" for what makes faces clean; "" for what enlarges
-    problem: str = ""         # why it cannot be used, for a person; "" = it can
-
+Checkpoint = ModelFile
 
 # ---- commands ----
 
@@ -52,17 +20,20 @@ class UpscalerFile:
 class Run:
     """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn.
 
-    `pictures` are the PNG files that the request names, by id; `upscalers` the files that it needs, by name.
-    `checkpoint` is None for a job that draws nothing.
+    `files` are the model files that it needs, by kind and name; `pictures` the PNG files that the request names, by id.
     """
 
     job: str
     owner: str
     request: Request
-    checkpoint: Checkpoint | None
     indices: tuple[int, ...]
+    files: dict[FileKey, ModelFile] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
-    upscalers: dict[str, UpscalerFile] = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> ModelFile | None:
+        """What the pictures are drawn with; None for a job that draws nothing."""
+        return self.files.get((CHECKPOINT, self.request.checkpoint))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.dispatch.worker_handle import ProcessHandle
-from backend.messages import Checkpoint, Done, Event, Failed, Ready, Refused, Run
+from backend.messages import Done, Event, Failed, Ready, Refused, Run
 from backend.request.request import Request
 from backend.settings import HOME
 from benchmarks.timing import in_turns
@@ -38,7 +38,7 @@ REQUEST = Request(prompt="a red circle and a blue star, yellow background", widt
 
 def measure(device: str) -> dict[str, Any]:
     """Median seconds of a picture by candidate, quiet and beside busy loops; only a processor's threads are told."""
-    checkpoint = Catalog((HOME / "models",), Path(HOME / "data")).find("demo")
+    checkpoint = ModelCatalog((HOME / "models",)).find(CHECKPOINT, "demo")
     workers = {name: _Worker(environment) for name, environment in CANDIDATES.items()}
     try:
         contenders = {name: lambda worker=worker: worker.draw(checkpoint) for name, worker in workers.items()}
@@ -62,10 +62,10 @@ class _Worker:
         self.jobs = 0
         self._until(Ready)
 
-    def draw(self, checkpoint: Checkpoint) -> None:
+    def draw(self, checkpoint: ModelFile) -> None:
         """One picture, from the command to the last event."""
         self.jobs += 1
-        self.handle.send(Run(str(self.jobs), "local", REQUEST, checkpoint, (0,)))
+        self.handle.send(Run(str(self.jobs), "local", REQUEST, (0,), {(CHECKPOINT, REQUEST.checkpoint): checkpoint}))
         self._until(Done)
 
     def _until(self, kind: type[Event]) -> None:

@@ -14,7 +14,8 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from backend.messages import Checkpoint, Event, Failed, Picture, Run
+from backend.catalog.model_file import CHECKPOINT, ModelFile
+from backend.messages import Event, Failed, Picture, Run
 from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
@@ -46,7 +47,7 @@ def _request(side: int, steps: int) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: int) -> dict[str, Any]:
+def compare(memory: Memory, checkpoint: ModelFile, request: Request, rounds: int) -> dict[str, Any]:
     """Median seconds a picture, and Easel's time as a multiple of the others'."""
     model = memory.get(checkpoint)
     texts = stacked([model.encode_text(text) for text in (PROMPT, NEGATIVE)])
@@ -65,14 +66,15 @@ def compare(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: in
 
 
 def draw(
-    memory: Memory, checkpoint: Checkpoint, *requests: Request, policy: str = "solo",
+    memory: Memory, checkpoint: ModelFile, *requests: Request, policy: str = "solo",
     files: dict[str, bytes] | None = None,
 ) -> list[Picture]:
     """The pictures of all requests from a fresh engine (nothing encoded before); `files` are the PNGs they name."""
     events: list[Event] = []
     engine = Engine(memory, policy, events.append)
     for number, request in enumerate(requests):
-        engine.add(Run(str(number), "local", request, checkpoint, tuple(range(request.count)), files or {}))
+        models = {(CHECKPOINT, request.checkpoint): checkpoint}
+        engine.add(Run(str(number), "local", request, tuple(range(request.count)), models, files or {}))
     while engine.step():
         pass
     failed = [event for event in events if isinstance(event, Failed)]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog.checkpoints import Catalog
-from backend.messages import Checkpoint
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Epsilon
@@ -20,20 +18,20 @@ from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.models.preview_colours import preview_factors
 
-FULL = Checkpoint(key="sd1-random", title="sd1-random", path="", family="sd1", single_file=True, sha256="0" * 64)
+FULL = ModelFile(CHECKPOINT, "sd1-random", path="", family="sd1", sha256="0" * 64)
 
 
-def demo(device: str) -> tuple[Memory, Checkpoint]:
-    checkpoint = Catalog((HOME / "models",), Path(HOME / "data")).find("demo")
+def demo(device: str) -> tuple[Memory, ModelFile]:
+    checkpoint = ModelCatalog((HOME / "models",)).find("checkpoint", "demo")
     return Memory(place(device)), checkpoint
 
 
-def full_size(device: str) -> tuple[Memory, Checkpoint]:
+def full_size(device: str) -> tuple[Memory, ModelFile]:
     """A memory that hands out the random networks instead of reading a file."""
     return Memory(place(device), load=_random_networks), FULL
 
 
-def _random_networks(checkpoint: Checkpoint, placement: Placement) -> Model:
+def _random_networks(checkpoint: ModelFile, placement: Placement) -> Model:
     torch.manual_seed(0)
     unet = UNet2DConditionModel.from_config(sd1.UNET)
     unet.to(placement.device, placement.unet, memory_format=torch.channels_last)

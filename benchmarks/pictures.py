@@ -16,7 +16,7 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 from PIL import Image
 
-from backend.messages import Checkpoint
+from backend.catalog.model_file import ModelFile
 from backend.request.request import Request
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
@@ -45,7 +45,7 @@ def ordered(side: int, steps: int) -> Request:
 
 
 @torch.inference_mode()
-def _compared(memory: Memory, checkpoint: Checkpoint, request: Request, rounds: int) -> dict[str, Any]:
+def _compared(memory: Memory, checkpoint: ModelFile, request: Request, rounds: int) -> dict[str, Any]:
     picture, mask = inputs(request.width)
     files = {PICTURE: png(picture), MASK: png(mask)}
     model = memory.get(checkpoint)

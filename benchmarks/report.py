@@ -24,6 +24,10 @@ TARGETS = {
     "startup / seconds to the page": ("at most", 5.0),
     "upscale / 1024 to 4096 / GiB above the network": ("at most", 1.5),
     "upscale / 4096 to 8192 / GiB above the network": ("at most", 1.5),
+    "load / submit p95 seconds": ("at most", 0.2),
+    "load / event loop late p95 seconds": ("at most", 0.05),
+    "load / MB of the busiest open page": ("at most", 1.0),
+    "load / slowest cancel all seconds": ("at most", 2.0),
     "history / ms first page": ("at most", 500),
     "history / ms slowest search": ("at most", 300),
 }

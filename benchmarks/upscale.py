@@ -20,7 +20,8 @@ import psutil
 import torch
 from PIL import Image
 
-from backend.messages import Event, Failed, Picture, Run, UpscalerFile
+from backend.catalog.model_file import UPSCALER, ModelFile
+from backend.messages import Event, Failed, Picture, Run
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.settings import HOME
@@ -49,8 +50,8 @@ def enlarge(device: str, side: int, scale: int, features: int, layers: int) -> d
     memory = Memory(place(device))
     with tempfile.TemporaryDirectory() as folder:
         file = _network(Path(folder) / "random.pth", scale, features, layers)
-        memory.fetch("upscaler", file.name, file.path, lambda: upscaler.load(file, memory.placement))
-        run = Run("job", "local", _request(scale), None, (0,), {PICTURE: _picture(side)}, {file.name: file})
+        memory.fetch(file.kind, file.key, file.path, lambda: upscaler.load(file, memory.placement))
+        run = Run("job", "local", _request(scale), (0,), {(UPSCALER, file.key): file}, {PICTURE: _picture(side)})
         process = psutil.Process()
         before, started = process.memory_info().rss, time.perf_counter()
         _drive(memory, run, side * scale)
@@ -76,13 +77,13 @@ def _request(scale: int) -> Request:
     return Request(process=EXTRAS, init_image=PICTURE, upscaler_1="random", upscale_by=scale, seed=1, variation_seed=1)
 
 
-def _network(path: Path, scale: int, features: int, layers: int) -> UpscalerFile:
+def _network(path: Path, scale: int, features: int, layers: int) -> ModelFile:
     from spandrel.architectures.Compact import Compact
 
     torch.manual_seed(0)
     network = Compact(num_feat=features, num_conv=layers, upscale=scale)
     torch.save({"params": network.state_dict()}, path)
-    return UpscalerFile("random", str(path), scale)
+    return ModelFile(UPSCALER, "random", str(path))
 
 
 def _picture(side: int) -> bytes:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from backend.messages import Checkpoint, Event, Failed, Picture, Run
+from backend.catalog.model_file import CHECKPOINT, ModelFile
+from backend.messages import Event, Failed, Picture, Run
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
@@ -37,13 +38,11 @@ def request(question: Question) -> Request:
 @torch.inference_mode()
 def drawn(memory: Memory, folder: Path, requests: list[Request]) -> list[Image.Image]:
     """One picture per request, in their order. Raises RuntimeError when one fails."""
-    checkpoint = Checkpoint(
-        key="measured", title="measured", path=str(folder), family="sd1", single_file=False, sha256="0" * 64
-    )
+    checkpoint = ModelFile(CHECKPOINT, "measured", str(folder), family="sd1", single_file=False, sha256="0" * 64)
     events: list[Event] = []
     engine = Engine(memory, "packed", events.append)
     for number, one in enumerate(requests):
-        engine.add(Run(str(number), "local", one, checkpoint, (0,)))
+        engine.add(Run(str(number), "local", one, (0,), {(CHECKPOINT, one.checkpoint): checkpoint}))
     while engine.step():
         pass
     failed = [event for event in events if isinstance(event, Failed)]

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-from backend.catalog.upscalers import UpscalerCatalog
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.admission import Admission
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
-from backend.dispatch.supervisor import ROOM, Catalogue, Services, Supervisor
+from backend.dispatch.supervisor import MAX_JOBS, Services, Supervisor
 from backend.dispatch.worker_handle import Handle
 from backend.request.request import Request
 from backend.settings import Policy
@@ -31,13 +32,13 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Runs the queue on the workers. Thread-safe; nothing here waits for a worker but `close`."""
 
-    def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalogue: Catalogue,
-                 uploads: Uploads, upscalers: UpscalerCatalog) -> None:
+    def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalog: ModelCatalog,
+                 uploads: Uploads) -> None:
         self.live = LiveJobs(self._progress)
         self.feed = EventFeed(self._queue_event, self._status_event)
         self._jobs, self._history, self._pictures = jobs, history, pictures
-        self._services = Services(jobs=jobs, live=self.live, catalogue=catalogue, uploads=uploads,
-                                  upscalers=upscalers, changed=self.feed.touch, notice=self.notice)
+        self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
+                                  changed=self.feed.touch, notice=self.notice)
         self._supervisors: list[Supervisor] = []
         self._admission = Admission()
         self._notices: list[str] = []       # for as long as Easel runs
@@ -48,21 +49,21 @@ class Dispatcher:
         """Start a supervisor for each device name; the function starts its worker, again after each loss."""
         for name, new_worker in workers.items():
             recorder = Recorder(self._jobs, self._history, self._pictures, self)
-            self._supervisors.append(Supervisor(name, ROOM[policy], new_worker, recorder, self._services))
+            self._supervisors.append(Supervisor(name, MAX_JOBS[policy], new_worker, recorder, self._services))
         for supervisor in self._supervisors:
             supervisor.start()
 
     def check(self, request: Request) -> None:
         """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
         if self._supervisors:
-            checkpoint = self._services.catalogue.find(request.checkpoint)
+            checkpoint = self._services.catalog.find(CHECKPOINT, request.checkpoint)
             self._admission.check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
 
     def queued(self, owner: str) -> None:
         """The owner has new jobs."""
         self.feed.touch(owner)
         for supervisor in self._supervisors:
-            supervisor.poke()
+            supervisor.wake()
 
     def cleared(self, owner: str, jobs: Collection[str]) -> None:
         """These waiting jobs of the owner were cancelled; a worker may have leased some of them ahead."""

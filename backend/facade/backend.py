@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog import needed_files
+from backend.catalog.checkpoints import tokenizer_folder
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.dispatch.worker_handle import Handle, ProcessHandle
-from backend.errors import EaselError
+from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
 from backend.facade.door import Door
 from backend.facade.housekeeping import Housekeeping
-from backend.messages import Checkpoint, UpscalerFile
 from backend.prompt import chunks
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import FIELDS
@@ -26,7 +28,7 @@ WORKER = "backend.worker.process"
 class Backend:
     """What is the same for everybody; `as_` gives a user's own door. Thread-safe; only `close` waits for a device."""
 
-    def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: Catalog | None = None,
+    def __init__(self, settings: Settings, *, start_workers: bool = True, catalog: ModelCatalog | None = None,
                  worker: str = WORKER) -> None:
         """Opens the data folder; StorageError when it cannot be written or another Easel works in it.
 
@@ -84,34 +86,41 @@ class Backend:
 
     # ---- catalogue ----
 
-    def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
+    def checkpoints(self, refresh: bool = False) -> list[ModelFile]:
         """All that the models folders are known to hold; looks again when asked to `refresh`, or the first time."""
         catalog = self._components.catalog
-        return catalog.scan() if refresh else catalog.listed()
+        return list(catalog.scan() if refresh else catalog.listed())
 
-    def checkpoint(self, name_or_hash: str = "") -> Checkpoint:
+    def checkpoint(self, name_or_hash: str = "") -> ModelFile:
         """By key, file name, title or hash (6 digits or more); "" is the default one. NotFound, CheckpointError."""
-        return self._components.catalog.find(name_or_hash)
+        return self._components.catalog.find(CHECKPOINT, name_or_hash)
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         """A value for every field that suits this checkpoint."""
         chosen = self.checkpoint(checkpoint)
         return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
 
-    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
+    def upscalers(self, refresh: bool = False) -> list[ModelFile]:
         """The files in the models folders that enlarge pictures; those that need no file are not among them."""
         if refresh:
-            self._components.upscalers.scan()
-        return self._components.upscalers.usable()
+            self._components.catalog.scan(UPSCALER)
+        return list(self._components.catalog.usable(UPSCALER))
 
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""
-        return self._components.upscalers.restorers()
+        return needed_files.restorers_there(self._components.catalog)
 
     def count_tokens(self, text: str, checkpoint: str = "", steps: int = 20) -> tuple[int, int]:
-        """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75)."""
-        folder = self._components.catalog.tokenizer_folder(self.checkpoint(checkpoint))
-        tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
+        """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75).
+
+        NotFound; CheckpointError where the checkpoint has a tokenizer of its own that cannot be read.
+        """
+        found = self.checkpoint(checkpoint)
+        folder = tokenizer_folder(found)
+        try:
+            tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"the tokenizer of {found.key} cannot be read", field=CHECKPOINT) from error
         return chunks.count(text, tokenizer, steps)
 
     def is_pending(self, job_id: str) -> bool:
@@ -125,7 +134,7 @@ class Backend:
         return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.extensions)
 
 
-def _opened(settings: Settings, catalog: Catalog | None) -> tuple[Components, Rescue | None]:
+def _opened(settings: Settings, catalog: ModelCatalog | None) -> tuple[Components, Rescue | None]:
     """StorageError; then nothing stays open."""
     database, rescue = open_database(settings.database)
     try:

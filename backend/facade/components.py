@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.catalog.checkpoints import Catalog
-from backend.catalog.upscalers import UpscalerCatalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.dispatch.dispatcher import Dispatcher
 from backend.facade.gallery import Gallery
 from backend.prompt_library.library import PromptLibrary
@@ -14,6 +13,7 @@ from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
 from backend.store.history import History
 from backend.store.jobs import Jobs
+from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import PaintedLayers
 from backend.store.picture_files import Pictures
 from backend.store.preferences import Preferences
@@ -38,23 +38,20 @@ class Components:
     layers: PaintedLayers
     gallery: Gallery
     prompt_library: PromptLibrary
-    catalog: Catalog
-    upscalers: UpscalerCatalog
+    catalog: ModelCatalog
     dispatcher: Dispatcher
 
 
-def assembled(settings: Settings, database: Database, catalog: Catalog | None = None) -> Components:
+def assembled(settings: Settings, database: Database, catalog: ModelCatalog | None = None) -> Components:
     """Everything over one open database; workers are not started. StorageError."""
     users = Users(database)
     jobs, history, preferences = Jobs(database), History(database), Preferences(database)
     pictures = Pictures(settings.outputs, users.of)
     uploads = Uploads(settings.data / "inputs", users.of)
-    catalog = catalog or Catalog(settings.models, settings.data)
-    upscalers = UpscalerCatalog(settings.models)
+    catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     return Components(
         settings=settings, database=database, users=users, jobs=jobs, history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures),
-        prompt_library=PromptLibrary(settings.data, settings.models, UsedPrompts(database)),
-        catalog=catalog, upscalers=upscalers,
-        dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads, upscalers))
+        prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
+        catalog=catalog, dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))

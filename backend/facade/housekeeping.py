@@ -7,6 +7,7 @@ import threading
 
 from backend.errors import EaselError
 from backend.facade.components import Components
+from backend.store.damage import damage
 from backend.store.rescue import Rescue
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Housekeeping:
         if rescue or history_is_new and self._parts.settings.outputs.exists():
             threading.Thread(target=self._rebuild, args=(rescue,), name="history", daemon=True).start()
         threading.Thread(target=self._sweep, name="uploads", daemon=True).start()
+        threading.Thread(target=self._tell_damage, name="damage", daemon=True).start()
 
     def _sweep(self) -> None:
         try:
@@ -31,6 +33,13 @@ class Housekeeping:
             log.warning("uploads that nothing needs could not be deleted: %s", error)
         else:
             log.info("%d uploads that nothing needs were deleted", swept)
+
+    def _tell_damage(self) -> None:
+        try:
+            if told := damage(self._parts.database):
+                self._parts.dispatcher.add_notice(told)
+        except EaselError as error:
+            log.warning("the database could not be looked through: %s", error)
 
     def _rebuild(self, rescue: Rescue | None) -> None:
         notice = self._parts.dispatcher.add_notice

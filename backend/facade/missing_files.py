@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import EMBEDDING, LORA
+from backend.errors import NotFound
 from backend.image.infotext import Reading
 from backend.image.infotext_entries import entries
 from backend.image.save import Saved
 from backend.prompt.grammar import networks
 
 LORAS = ("lora", "lyco")        # AUTOMATIC1111 reads both alike
-CALLED = {"lora": "LoRA", "embedding": "embedding"}
 WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "
             "there are no settings to take over. The picture itself can be sent on.")
-Names = Callable[[str], Iterable[str]]      # of a kind's files in the models folders, without their endings
 
 
-def missing(saved: Saved, found: Reading, values: Mapping[str, Any], names: Names) -> Iterator[str]:
+def missing(saved: Saved, found: Reading, values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
     """`found` is what the text says, `values` what of it a request here can have."""
     if not saved.infotext:
         yield from [WORKFLOW] if saved.workflow else []
@@ -26,8 +27,8 @@ def missing(saved: Saved, found: Reading, values: Mapping[str, Any], names: Name
     if known and "checkpoint" not in values:
         yield _absent("checkpoint", found.model or known, known if found.model else "")
     said = entries(saved.infotext)
-    yield from _files("lora", {**_loras(values), **hashes(said.get("Lora hashes", ""))}, names)
-    yield from _files("embedding", hashes(said.get("TI hashes", "")), names)
+    yield from _files(LORA, {**_loras(values), **hashes(said.get("Lora hashes", ""))}, catalog)
+    yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in LORAS]
     for kind, name in dict.fromkeys(used):
         yield f"The {kind} {name} was used; Easel cannot load such networks yet."
@@ -50,14 +51,20 @@ def _loras(values: Mapping[str, Any]) -> dict[str, str]:
     return {one.positional[0]: "" for one in _networks(values) if one.kind in LORAS}
 
 
-def _files(kind: str, used: Mapping[str, str], names: Names) -> Iterator[str]:
-    here = {name.casefold() for name in names(kind)} if used else set()
+def _files(kind: str, used: Mapping[str, str], catalog: ModelCatalog) -> Iterator[str]:
+    row = catalog.kinds[kind]
     for name, digest in used.items():
-        called = CALLED[kind]
-        if name.casefold() in here:
-            yield f"The {called} {name} was used; Easel cannot load {called}s yet."
-        else:
-            yield _absent(called, name, digest)
+        if not _is_here(kind, name, catalog) and not _is_here(kind, digest, catalog):
+            yield _absent(row.label, name, digest)
+        elif not row.usable:
+            yield f"The {row.label} {name} was used; Easel cannot load {row.label}s yet."
+
+
+def _is_here(kind: str, name: str, catalog: ModelCatalog) -> bool:
+    try:
+        return bool(name and catalog.find(kind, name))
+    except NotFound:
+        return False
 
 
 def _absent(what: str, name: str, digest: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from backend.catalog.model_file import CHECKPOINT
+from backend.catalog.needed_files import missing_upscalers
 from backend.errors import CheckpointError, NotFound
 from backend.facade.components import Components
 from backend.facade.missing_files import missing
@@ -19,8 +21,7 @@ class PictureSettings:
     """Reads settings texts. `styles` are those that the reader has: they are taken out of the prompts."""
 
     def __init__(self, components: Components) -> None:
-        self._catalog, self._upscalers = components.catalog, components.upscalers
-        self._files = components.prompt_library.files
+        self._catalog = components.catalog
 
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
         """The field values in a settings text. A checkpoint that is not here is left out."""
@@ -31,14 +32,14 @@ class PictureSettings:
         saved = read_picture(file)
         found = infotext.read(saved.infotext, saved.request_json, styles)
         values = self._with_own_checkpoint(found) if saved.infotext else {}
-        absent = (*missing(saved, found, values, self._files), *self._upscalers.missing(values))
+        absent = (*missing(saved, found, values, self._catalog), *missing_upscalers(values, self._catalog))
         return Told(saved.infotext, values, absent)
 
     def _with_own_checkpoint(self, found: infotext.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}
         for name in filter(None, (found.values.get("checkpoint"), found.model)):
             try:
-                return {**values, "checkpoint": self._catalog.find(name).key}
+                return {**values, "checkpoint": self._catalog.find(CHECKPOINT, name).key}
             except (NotFound, CheckpointError):
                 continue
         return values

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backend.catalog import needed_files
+from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names as naming
 from backend.image.postprocessing import extras_request
-from backend.messages import Checkpoint
 from backend.request.output_size import settled
 from backend.request.preferences import settings
 from backend.request.request import Request
@@ -36,7 +37,7 @@ class Submission:
         request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
         problems += naming.problems(request) + self._parts.uploads.check(request, self._user.id)
         try:
-            request = self._parts.upscalers.resolved(request).with_seeds()
+            request = needed_files.resolved(request, self._parts.catalog).with_seeds()
         except InvalidRequest as error:
             problems += error.problems
         if problems:
@@ -64,12 +65,12 @@ class Submission:
         source = PictureSettings(self._parts).values(text, self._library.as_theirs()) if isinstance(text, str) else {}
         return extras_request(values, source)
 
-    def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> Checkpoint | None:
+    def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> ModelFile | None:
         name = values.get("checkpoint", "")
         if not isinstance(name, str):
             return None         # Request.parse says so
         try:
-            checkpoint = self._parts.catalog.find(name)
+            checkpoint = self._parts.catalog.find(CHECKPOINT, name)
         except (NotFound, CheckpointError) as error:
             problems += error.about("checkpoint")
             return None

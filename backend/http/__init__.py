@@ -25,6 +25,7 @@ from backend.http import a1111_routes as api
 from backend.http import errors, events, files, history, jobs, preferences, prompts
 from backend.http.a1111_requests import Options
 from backend.http.async_watch import Changes
+from backend.http.foreign_routes import ForeignRoutes
 from backend.http.guard import Guard
 
 
@@ -57,5 +58,6 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     for routes in (routers or fill(Table("routers"))).values():
         app.include_router(routes.router)
     users = {name: backend.user(name) for name in backend.settings.users}
+    app.add_middleware(ForeignRoutes)
     app.add_middleware(Guard, settings=backend.settings, users=users)
     return app

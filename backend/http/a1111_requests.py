@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend import Door
+from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image import file_names as naming
 from backend.image import upload_validation as incoming
-from backend.messages import Checkpoint
 from backend.request.field import Field
 from backend.request.request import FIELDS, Request
 from backend.sampling.names import split_suffix
@@ -187,7 +187,7 @@ def write_options(options: Mapping[str, Any], door: Door) -> dict[str, Any]:
     return {**named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
 
 
-def _unusable(checkpoint: Checkpoint) -> list[Problem]:
+def _unusable(checkpoint: ModelFile) -> list[Problem]:
     return [Problem(checkpoint.problem, "checkpoint")] if checkpoint.problem else []
 
 

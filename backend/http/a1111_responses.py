@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from backend import Door, Image, Job, Live
+from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
 from backend.image import infotext
 from backend.image.save import Saved
-from backend.messages import Checkpoint
 from backend.request.field import Field
 from backend.request.request import FIELDS
 from backend.sampling.sampler_row import SamplerRow
@@ -114,7 +114,7 @@ def progress(job: Job | None, live: Live | None, preview: bytes | None) -> dict[
     }
 
 
-def model(checkpoint: Checkpoint) -> dict[str, Any]:
+def model(checkpoint: ModelFile) -> dict[str, Any]:
     """A row of /sd-models. `filename` is the bare name: where models lie is the server's business."""
     return {
         "title": checkpoint.title,

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from backend.catalog.families import FAMILIES
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import EMBEDDING, LORA, ModelFile
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
 from backend.prompt_library.wildcards import Wildcards
 
-Kind = Literal["word", "lora", "wildcard"]
+Kind = Literal["word", "lora", "hypernet", "wildcard"]
 LIMIT = 20
-FOLDERS = {"lora": ("loras", "Lora"), "embedding": ("embeddings",)}
-ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
+_TAGS = {"lora": ("lora", LORA), "hypernet": ("hypernet", "hypernetwork")}      # as prompts name them, and their kinds
 MOST_WORDS = 3              # of which a tag may be made that is being typed
-FRESH = 2.0                 # seconds for which a look into the models folders holds
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """One line of the list. `insert` takes the place of what was typed; a style has none, it is chosen instead."""
 
-    kind: str                       # "lora", "embedding", "wildcard", "style", "tag"
+    kind: str                       # "lora", "hypernet", "embedding", "wildcard", "style", "tag"
     name: str
     insert: str
     note: str = ""                  # what else is to be known of it
@@ -36,15 +35,14 @@ class Suggestion:
 class Suggestions:
     """Searches all that can stand in a prompt."""
 
-    def __init__(self, data: Path, models: Iterable[Path], wildcards: Wildcards) -> None:
-        self._models, self._wildcards, self._tags = tuple(models), wildcards, Tags(data)
-        self._files: dict[str, tuple[float, list[str]]] = {}
+    def __init__(self, data: Path, catalog: ModelCatalog, wildcards: Wildcards) -> None:
+        self._catalog, self._wildcards, self._tags = catalog, wildcards, Tags(data)
 
     def search(self, text: str, kind: Kind, styles: list[Style]) -> tuple[str, list[Suggestion]]:
         """At most `LIMIT` of them, and which part at the end of `text` they would take the place of.
 
         "word" finds embeddings, styles and tags: for the last words of the text, as many of them as fit something.
-        "lora" is for what follows `<lora:`, "wildcard" for what follows two underscores.
+        "lora" is for what follows `<lora:`, "hypernet" for `<hypernet:`, "wildcard" for what follows two underscores.
         """
         if kind != "word":
             return text, self._files_called(text, kind)
@@ -54,26 +52,23 @@ class Suggestions:
         return next((one for one in found if one[1]), ("", []))
 
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
-        if kind == "lora":
-            return [Suggestion("lora", name, f"<lora:{name}:1>") for name in _fitting(text, self.names("lora"))]
+        if kind in _TAGS:
+            tag, name_of_kind = _TAGS[kind]
+            return [Suggestion(kind, file.key, f"<{tag}:{file.key}:1>", _note(file))
+                    for file in self._files(text, name_of_kind)]
         return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
 
     def _words(self, text: str, styles: list[Style]) -> Iterator[Suggestion]:
-        for name in _fitting(text, self.names("embedding")):
-            yield Suggestion("embedding", name, name)
+        for file in self._files(text, EMBEDDING):
+            yield Suggestion("embedding", file.key, file.key, _note(file))
         for style in _fitting(text, [style.name for style in styles]):
             yield Suggestion("style", style, "")
         for tag in self._tags.search(text, LIMIT):
             yield Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
 
-    def names(self, kind: str) -> list[str]:
-        """Names of a kind's files, which AUTOMATIC1111 calls by their stem."""
-        looked, names = self._files.get(kind, (-FRESH, []))
-        if time.monotonic() - looked > FRESH:
-            folders = [model / folder for model in self._models for folder in FOLDERS[kind]]
-            names = sorted({name for folder in folders for name in _stems(folder)}, key=str.casefold)
-            self._files[kind] = (time.monotonic(), names)
-        return names
+    def _files(self, text: str, kind: str) -> list[ModelFile]:
+        files = {file.key: file for file in self._catalog.listed(kind)}
+        return [files[name] for name in _fitting(text, files)]
 
 
 def _shortest(text: str) -> int:
@@ -81,10 +76,9 @@ def _shortest(text: str) -> int:
     return 2 if text.isascii() else 1
 
 
-def _stems(folder: Path) -> Iterator[str]:
-    for _, subfolders, files in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from (Path(file).stem for file in files if file.lower().endswith(ENDINGS) and not file.startswith("."))
+def _note(file: ModelFile) -> str:
+    """Which checkpoints a network goes with, as far as its file tells."""
+    return FAMILIES[file.family].label if file.family in FAMILIES else ""
 
 
 def _fitting(text: str, names: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt_library.autocomplete import Kind, Suggestion, Suggestions
 from backend.prompt_library.styles_csv import Style, Styles
 from backend.prompt_library.templating import named, resolve, styled
@@ -17,15 +18,10 @@ from backend.store.views import User
 class PromptLibrary:
     """The files of the library. Thread-safe; those edited by hand are noticed at the next question."""
 
-    def __init__(self, data: Path, models: Iterable[Path], used: UsedPrompts) -> None:
-        models = tuple(models)
+    def __init__(self, data: Path, catalog: ModelCatalog, used: UsedPrompts) -> None:
         self.styles, self.used_prompts = Styles(data), used
-        self.wildcards = Wildcards((data, *models))
-        self.suggestions = Suggestions(data, models, self.wildcards)
-
-    def files(self, kind: str) -> list[str]:
-        """What the models folders hold of a kind of network, "lora" or "embedding", by the files' names."""
-        return self.suggestions.names(kind)
+        self.wildcards = Wildcards((data, *catalog.models))
+        self.suggestions = Suggestions(data, catalog, self.wildcards)
 
     def as_(self, user: User) -> UserPromptLibrary:
         """What one user can do with the library."""

@@ -36,7 +36,7 @@ class PaintedLayers:
         `former` stays where it looks the same: an uploaded mask keeps its greys until it is painted on. Raises
         UserError for what is no picture or does not lie on it, NotFound without the picture.
         """
-        size = self._open(layer.over, owner).size
+        size = self._uploads.size(layer.over, owner)
         sheet = paint.placed(incoming.paint(data), (layer.left, layer.top), size)
         former = self._former(layer.former, owner)
         if layer.mask:

@@ -81,7 +81,7 @@ class Pictures:
 
     def is_missing(self, path: str) -> bool:
         """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there."""
-        return not os.path.isfile(self.outputs / path)      # Path.is_file raises where a disk or a folder refuses
+        return not (lies_below(path) and os.path.isfile(self.outputs / path))   # Path.is_file may raise
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
@@ -163,6 +163,12 @@ def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
                                 infotext=text, format=said.format, digest=save.digest(data))
 
 
+def lies_below(path: str) -> bool:
+    """Whether a row's path leads to a place below the outputs folder, and not out of it."""
+    parts = PurePosixPath(path)
+    return not (parts.is_absolute() or ".." in parts.parts or "\\" in path or "\0" in path)
+
+
 def account_of(path: str) -> str:
     """The name of the account in whose folder a file lies; "" for the local user's."""
     parts = PurePosixPath(path).parts
@@ -182,7 +188,7 @@ def _created(path: Path, request: Request) -> datetime:
 def _request(said: save.Saved) -> Request:
     """The exact request inside the file; else what its text says; else the size alone."""
     size = {"width": said.width, "height": said.height}
-    with suppress(ValueError, TypeError, AttributeError, InvalidRequest):
+    with suppress(ValueError, TypeError, AttributeError, RecursionError, InvalidRequest):
         values = json.loads(said.request_json or "")
         return Request.parse({name: value for name, value in values.items() if name in FIELDS})
     for values in (size | infotext.read(said.infotext).values, infotext.read(said.infotext).values):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError
 from backend.image import upload_validation as incoming
+from backend.image.decode_budget import DECODING
 from backend.image.save import write_atomically
 from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
@@ -39,7 +40,8 @@ class Uploads:
 
     def add(self, data: bytes, owner: str, *, mask: bool = False) -> Upload:
         """Store a picture, or with `mask` its grey levels. UserError when it cannot be read, StorageError when full."""
-        return self.keep(incoming.mask(data) if mask else incoming.picture(data), owner)
+        with DECODING.share(incoming.size(data)):
+            return self.keep(incoming.mask(data) if mask else incoming.picture(data), owner)
 
     def keep(self, image: Image.Image, owner: str) -> Upload:
         """Store an image that is RGB, grey or RGBA already."""

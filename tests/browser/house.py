@@ -18,9 +18,9 @@ from sqlalchemy import delete, insert, select, update
 
 import ui
 from backend import LOCAL, Backend, Request, Settings
+from backend.catalog.model_file import ModelFile
 from backend.http import create_app
 from backend.image.infotext_entries import labels
-from backend.messages import Checkpoint
 from backend.store.tables import ImageRow, JobRow
 from tests.browser import drawing_worker
 from tests.tiny.house import FakeCatalog
@@ -39,8 +39,9 @@ class TwoCheckpoints(FakeCatalog):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.known = [
-            Checkpoint("demo", "demo.safetensors [0123456789]", str(folder / "demo"), "sd1", True, "0123456789", STARTS, example_prompts=EXAMPLES),
-            Checkpoint("photo-v2", "photo-v2.safetensors [abcdef0123]", str(folder / "photo-v2"), "sd1", True, "abcdef0123"),
+            ModelFile("checkpoint", "demo", str(folder / "demo"), "demo.safetensors [0123456789]", sha256="0123456789", family="sd1",
+                      defaults=STARTS, facts={"example_prompts": EXAMPLES}),
+            ModelFile("checkpoint", "photo-v2", str(folder / "photo-v2"), "photo-v2.safetensors [abcdef0123]", sha256="abcdef0123", family="sd1"),
         ]
 
 
@@ -115,8 +116,7 @@ class Past:
 
 
 def opened(folder: Path) -> Backend:
-    return Backend(Settings(data=folder / "data", models=(folder / "models",)), catalog=TwoCheckpoints(folder),  # type: ignore[arg-type]
-                   worker=drawing_worker.__name__)
+    return Backend(Settings(data=folder / "data", models=(folder / "models",)), catalog=TwoCheckpoints(folder), worker=drawing_worker.__name__)
 
 
 def application(backend: Backend) -> FastAPI:

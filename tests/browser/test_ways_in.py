@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import JSHandle, Page, expect
 
 from tests.browser.studio import PATIENCE, Studio
-from tests.browser.test_img2img import in_editor, into_mode, kept
+from tests.browser.test_img2img import in_painter, into_mode, kept
 
 TRANSFER = """([name, type, data]) => {
   const transfer = new DataTransfer();
@@ -151,5 +151,5 @@ def test_the_editor_works_in_another_language(stage: Studio, page: Page, tmp_pat
     studio = Studio(context.new_page(), stage.url).open().into("img2img")
     studio.page.locator("#img2img_init_image .drop-file").set_input_files(saved(tmp_path, "a.png"))
     into_mode(studio, "Inpaint")
-    in_editor(studio)
+    in_painter(studio)
     context.close()

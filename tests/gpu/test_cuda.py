@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.catalog.checkpoints import Catalog
-from backend.messages import Picture, UpscalerFile
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
+from backend.messages import Picture
 from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
@@ -24,7 +25,7 @@ REQUEST = Request(prompt="a red circle on a blue background", width=128, height=
 
 @pytest.fixture(scope="module")
 def demo():
-    return Catalog((HOME / "models",), HOME / "data").find("demo")
+    return ModelCatalog((HOME / "models",)).find("checkpoint", "demo")
 
 
 def pixels(studio) -> np.ndarray:
@@ -59,13 +60,12 @@ def test_the_card_is_given_back(demo):
     studio = studio_on("cuda", demo)
     studio.add("mine", REQUEST)
     pixels(studio)
-    studio.engine.texts.clear()
     studio.memory.clear()
     assert torch.cuda.memory_allocated() - before < 2**20
 
 
 def test_an_upscaler_in_float16_gives_the_picture_of_float32(tmp_path):
-    file = UpscalerFile("x", str(upscalers.save(upscalers.compact(4, features=64, convolutions=8), tmp_path / "x.pth")))
+    file = ModelFile("upscaler", "x", str(upscalers.save(upscalers.compact(4, features=64, convolutions=8), tmp_path / "x.pth")))
     card, cpu = load(file, place("cuda")), load(file, place("cpu"))
     tile = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
     assert card.network.dtype == torch.float16 and cpu.network.dtype == torch.float32

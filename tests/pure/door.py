@@ -7,7 +7,7 @@ import io
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any
 from PIL import Image as Pillow
 
 from backend import Image, Job, JobLine, Live, Overview, Status, User
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import NotAllowed, NotFound, Problem
-from backend.messages import Checkpoint, UpscalerFile
 from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
 from backend.request.request import FIELDS, Request
@@ -29,7 +30,7 @@ from backend.store.used_prompts import UsedPrompt, UsedPrompts
 from backend.store.views import Glance
 from tests.guest import user_of
 
-DEMO = Checkpoint("demo", "demo.safetensors [0123456789]", "/srv/secret/demo.safetensors", "sd1", True, "0123456789" + "a" * 54)
+DEMO = ModelFile("checkpoint", "demo", "/srv/secret/demo.safetensors", "demo.safetensors [0123456789]", sha256="0123456789" + "a" * 54, family="sd1")
 
 
 class NoneUsed(UsedPrompts):
@@ -65,7 +66,7 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads", user_of)
-        self.prompt_library = PromptLibrary(settings.data, (), NoneUsed())
+        self.prompt_library = PromptLibrary(settings.data, ModelCatalog(()), NoneUsed())
 
     def user(self, account: str) -> User:
         return User(account, account)
@@ -81,6 +82,9 @@ class Door:
                   created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
         self.all[job.id] = job
         return self.finish(job) if self.at_once else job
+
+    def submit_all(self, values: Iterable[Mapping[str, Any]], owner: str = "local") -> list[Job]:
+        return [self.submit(each, owner) for each in values]
 
     def finish(self, job: Job, state: str = "done", problems: tuple[Problem, ...] = ()) -> Job:
         images = tuple(self._draw(job, index) for index in range(job.request.count)) if state == "done" else ()
@@ -175,16 +179,16 @@ class Door:
     def sketch(self, picture: str, painted: str, owner: str) -> tuple[str, str]:
         return PaintedLayers(self.uploads).sketch(picture, painted, owner)
 
-    def checkpoints(self, refresh: bool = False) -> list[Checkpoint]:
+    def checkpoints(self, refresh: bool = False) -> list[ModelFile]:
         return [DEMO]
 
-    def checkpoint(self, name_or_hash: str = "") -> Checkpoint:
+    def checkpoint(self, name_or_hash: str = "") -> ModelFile:
         if name_or_hash in ("", DEMO.key, DEMO.title, "demo.safetensors", DEMO.short_hash):
             return DEMO
         raise NotFound("there is no such checkpoint", field="checkpoint")
 
-    def upscalers(self, refresh: bool = False) -> list[UpscalerFile]:
-        return [UpscalerFile("4x-Test", "/srv/secret/4x-Test.pth", 4)]
+    def upscalers(self, refresh: bool = False) -> list[ModelFile]:
+        return [ModelFile("upscaler", "4x-Test", "/srv/secret/4x-Test.pth", facts={"scale": 4})]
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]

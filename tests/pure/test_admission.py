@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from backend.catalog.model_file import ModelFile
 from backend.dispatch import admission
 from backend.dispatch.admission import Admission
 from backend.errors import InvalidRequest
-from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.settings import HOME
 from backend.store.views import Worker
 
-(DEMO,) = (Checkpoint("demo", "demo", str(path), "sd1", path.is_file()) for path in (HOME / "models").iterdir() if path.name.startswith("demo"))
+(DEMO,) = (ModelFile("checkpoint", "demo", str(path), family="sd1") for path in (HOME / "models").iterdir() if path.name.startswith("demo"))
 SMALL = Worker(name="cpu", state="ready", device="CPU", dtype="float32", memory=2**30, speed=1e10)
 HUGE = Request(width=8192, height=8192)
 

@@ -80,7 +80,7 @@ def test_what_is_exported_is_used(page):
     spaces = {target(path, source): alias for path, text in ours(page).items()
               for alias, source in re.findall(r'^(?:import|export) \* as (\w+) from "([^"]+)"', text, re.M)}
     everything = "\n".join(ours(page).values()) + "\n".join(file.read_text("utf-8") for file in Path(ui.__file__).parent.rglob("*.py"))
-    wrong = [f"{path}: {name}" for path, text in ours(page).items() if path != FACE and not path.startswith("scripts/painter/")
+    wrong = [f"{path}: {name}" for path, text in ours(page).items() if path != FACE
              for name in exported(text) - {name for source, name in taken if source == path}
              if not (path in spaces and re.search(rf"\.{name}\b|[\"']{name}[\"']", everything))]
     assert not wrong

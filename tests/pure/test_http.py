@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from PIL import Image as Pillow
 from starlette.testclient import TestClient
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import (
     CheckpointError,
     NotAllowed,
@@ -31,7 +32,6 @@ from backend.http import create_app
 from backend.http.a1111_requests import TXT2IMG
 from backend.http.errors import status_of
 from backend.image import save
-from backend.messages import Checkpoint
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from tests.pure.door import DEMO, Door
@@ -216,7 +216,7 @@ def test_a_failed_job_is_an_error_with_its_problems(app: FastAPI, door: Door, fi
 def test_pictures_are_answered_when_their_model_was_taken_away(
     client: TestClient, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(name: str = "") -> Checkpoint:
+    def gone(name: str = "") -> ModelFile:
         raise NotFound("'demo' is not in the list")
 
     finish = door.finish
@@ -349,7 +349,7 @@ def test_a_model_that_cannot_be_used_is_no_option(client: TestClient, door: Door
 
 
 def test_options_can_be_read_before_there_is_a_model(client: TestClient, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(name: str = "") -> Checkpoint:
+    def none(name: str = "") -> ModelFile:
         raise NotFound("there is no checkpoint yet")
 
     monkeypatch.setattr(door, "checkpoint", none)

@@ -8,16 +8,33 @@ from collections.abc import Iterable
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
+from backend.catalog.shelf import Shelf
+from backend.errors import NotFound
 from backend.facade.missing_files import WORKFLOW, hashes, missing
 from backend.image import infotext, save
 
 LINE = "Steps: 9, Sampler: Euler a, CFG scale: 3, Seed: 12, Size: 128x64"
 
 
+class FakeCatalog(ModelCatalog):
+    """Files of these names, of every kind."""
+
+    def __init__(self, here: Iterable[str] = ()) -> None:
+        super().__init__(())
+        self._shelves = {kind: Shelf(tuple(ModelFile(kind, name, "", name) for name in here)) for kind in self.kinds}
+
+    def find(self, kind: str, name: str = "") -> ModelFile:
+        if found := self._shelves[kind].named(name):
+            return found
+        raise NotFound("not here")
+
+
 def told(text: str, here: Iterable[str] = (), **values: object) -> list[str]:
     found = infotext.read(text)
     kept = {name: value for name, value in found.values.items() if name != "checkpoint"} | values
-    return list(missing(save.Saved(text, None, "png", 8, 8), found, kept, lambda kind: here))
+    return list(missing(save.Saved(text, None, "png", 8, 8), found, kept, FakeCatalog(here)))
 
 
 def test_a_lora_is_named_by_its_hash() -> None:
@@ -66,7 +83,7 @@ def comfy(kind: str, **also: str) -> bytes:
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_a_workflow_alone_is_told(kind: str) -> None:
     saved = save.read(comfy(kind))
-    assert saved.workflow and list(missing(saved, infotext.read(""), {}, lambda kind: ())) == [WORKFLOW]
+    assert saved.workflow and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == [WORKFLOW]
 
 
 def test_comfyuis_text_is_read_where_it_has_one() -> None:
@@ -75,4 +92,4 @@ def test_comfyuis_text_is_read_where_it_has_one() -> None:
     plain = io.BytesIO()
     Image.new("RGB", (8, 8)).save(plain, "PNG")
     saved = save.read(plain.getvalue())
-    assert not saved.workflow and list(missing(saved, infotext.read(""), {}, lambda kind: ())) == []
+    assert not saved.workflow and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == []

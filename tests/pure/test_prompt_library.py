@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend import LOCAL, Backend, InvalidRequest, Request, Settings, User
+from backend.catalog.model_catalog import ModelCatalog
 from backend.image import infotext
 from backend.prompt_library.library import PromptLibrary, UserPromptLibrary
 from backend.prompt_library.styles_csv import Style
@@ -33,7 +34,7 @@ def book(tmp_path: Path, database: Database) -> UserPromptLibrary:
     write(tmp_path / "wildcards" / "windows.txt", "\ufeffone\r\ntwo\r\n")
     write(tmp_path / "models" / "wildcards" / "size.txt", "large\n")
     write(tmp_path / "models" / "wildcards" / "colour.txt", "never\n")
-    book = PromptLibrary(tmp_path, [tmp_path / "models"], UsedPrompts(database)).as_(LOCAL)
+    book = PromptLibrary(tmp_path, ModelCatalog([tmp_path / "models"]), UsedPrompts(database)).as_(LOCAL)
     book.save_style(Style("Oil", "{prompt}, oil on {canvas|wood}", "photo"))
     book.save_style(Style("Plain", "flat", ""))
     return book
@@ -174,10 +175,10 @@ def test_pictures_settings_name_their_styles_again(book: UserPromptLibrary) -> N
 
 
 def test_used_prompts(tmp_path: Path, database: Database) -> None:
-    jobs, library = Jobs(database), PromptLibrary(tmp_path, [], UsedPrompts(database))
+    jobs, library = Jobs(database), PromptLibrary(tmp_path, ModelCatalog(()), UsedPrompts(database))
     ann, eve = (library.as_(User(name, name)) for name in ("ann", "eve"))
     for prompt, negative, owner in (("a cat", "", "ann"), ("a dog", "blurry", "ann"), ("Ein ÄFFCHEN", "", "ann"), ("a cat", "", "ann"), ("a bird", "", "bob"), ("", "", "ann")):
-        jobs.add(request(prompt, negative_prompt=negative), owner)
+        jobs.add_all([request(prompt, negative_prompt=negative)], owner)
     assert [used.prompt for used in ann.used()] == ["a cat", "Ein ÄFFCHEN", "a dog"]
     assert [used.prompt for used in ann.used(limit=2)] == ["a cat", "Ein ÄFFCHEN"]
     assert [used.prompt for used in ann.used("BLUR dog")] == ["a dog"]

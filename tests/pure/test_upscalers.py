@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog.upscalers import UpscalerCatalog, describe
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.needed_files import files_of, missing_upscalers, needed, resolved, restorers_there
 from backend.errors import InvalidRequest, NotFound
 from backend.image import infotext
 from backend.image.postprocessing import done, extras_request
-from backend.messages import FACE_DETECTOR
 from backend.request.request import FIELDS, Request
 from backend.request.rules import EXTRAS
 from tests.pure.test_catalog import write
@@ -46,8 +46,8 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def catalogue(models: Path) -> UpscalerCatalog:
-    return UpscalerCatalog((models,))
+def catalogue(models: Path) -> ModelCatalog:
+    return ModelCatalog((models,))
 
 
 def with_detector(models: Path) -> None:
@@ -55,35 +55,35 @@ def with_detector(models: Path) -> None:
     (models / "insightface" / "models" / "buffalo_l" / "det_10g.onnx").write_bytes(b"")
 
 
-def test_every_folder_is_looked_through(catalogue: UpscalerCatalog) -> None:
-    assert [file.name for file in catalogue.usable()] == ["2x _b_", "4x-UltraSharp", "old", "RealESRGAN_x4plus"]
-    assert [file.name for file in catalogue.listed() if file.problem] == ["broken"]
-    assert catalogue.restorers() == ["GFPGAN", "CodeFormer"]
+def test_every_folder_is_looked_through(catalogue: ModelCatalog) -> None:
+    assert [file.key for file in catalogue.usable("upscaler")] == ["2x _b_", "4x-UltraSharp", "old", "RealESRGAN_x4plus"]
+    assert [file.key for file in catalogue.listed("upscaler") if file.problem] == ["broken"]
+    assert restorers_there(catalogue) == ["GFPGAN", "CodeFormer"]
 
 
 @pytest.mark.parametrize("name", ["4x-UltraSharp", "4X-ULTRASHARP", "4x-UltraSharp.safetensors", " 4x-UltraSharp "])
-def test_a_name_is_found_in_any_spelling(catalogue: UpscalerCatalog, name: str) -> None:
-    assert catalogue.find(name).name == "4x-UltraSharp"
+def test_a_name_is_found_in_any_spelling(catalogue: ModelCatalog, name: str) -> None:
+    assert catalogue.find("upscaler", name).key == "4x-UltraSharp"
 
 
-def test_automatic1111s_names_find_their_files(catalogue: UpscalerCatalog) -> None:
-    assert catalogue.find("R-ESRGAN 4x+").name == "RealESRGAN_x4plus"
+def test_automatic1111s_names_find_their_files(catalogue: ModelCatalog) -> None:
+    assert catalogue.find("upscaler", "R-ESRGAN 4x+").key == "RealESRGAN_x4plus"
 
 
-def test_a_name_that_is_not_there_is_told_with_what_there_is(catalogue: UpscalerCatalog) -> None:
-    with pytest.raises(NotFound, match=r"'8x <?_?none' is not in the list; there is: Lanczos, Nearest, 2x _b_, 4x-UltraSharp"):
-        catalogue.find("8x <none")
+def test_a_name_that_is_not_there_is_told_with_what_there_is(catalogue: ModelCatalog) -> None:
+    with pytest.raises(InvalidRequest, match=r"'8x <?_?none' is not in the list; there is: Lanczos, Nearest, 2x _b_, 4x-UltraSharp"):
+        resolved(Request.parse({**EXTRA, "upscaler_1": "8x <none"}), catalogue)
     with pytest.raises(NotFound):
-        catalogue.find("GFPGANv1.4")
+        catalogue.find("upscaler", "GFPGANv1.4")
 
 
-def test_files_that_come_and_go_are_noticed(catalogue: UpscalerCatalog, models: Path) -> None:
-    catalogue.scan()
+def test_files_that_come_and_go_are_noticed(catalogue: ModelCatalog, models: Path) -> None:
+    catalogue.scan("upscaler")
     put(models / "DAT" / "later.safetensors")
-    assert catalogue.find("later").name == "later"
+    assert catalogue.find("upscaler", "later").key == "later"
     (models / "DAT" / "later.safetensors").unlink()
     with pytest.raises(NotFound):
-        catalogue.find("later")
+        catalogue.find("upscaler", "later")
 
 
 def test_hidden_files_links_outwards_and_other_endings_are_left_out(tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ def test_hidden_files_links_outwards_and_other_endings_are_left_out(tmp_path: Pa
     (models / "upscalers" / "notes.txt").write_text("x")
     os.symlink(outside, models / "upscalers" / "link.safetensors")
     os.mkfifo(models / "upscalers" / "pipe.pth")
-    assert UpscalerCatalog((models,)).listed() == []
+    assert ModelCatalog((models,)).listed("upscaler") == ()
 
 
 def test_the_first_of_two_with_one_name_is_taken(models: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     put(other / "upscalers" / "4x-UltraSharp.safetensors")
-    assert str(other) in UpscalerCatalog((other, models)).find("4x-UltraSharp").path
+    assert str(other) in ModelCatalog((other, models)).find("upscaler", "4x-UltraSharp").path
 
 
 @pytest.mark.parametrize("name, shapes, scale", [
@@ -109,7 +109,8 @@ def test_the_first_of_two_with_one_name_is_taken(models: Path, tmp_path: Path) -
     ("2x-name", {"a": (1,)}, 2), ("name_x3", {"a": (1,)}, 3), ("SwinIR-M_x8_v10", {"a": (1,)}, 8), ("unknown", {"a": (1,)}, 0),
 ])
 def test_the_scale_is_told_where_the_header_or_the_name_shows_it(tmp_path: Path, name: str, shapes: dict, scale: int) -> None:
-    assert describe(put(tmp_path / f"{name}.safetensors", shapes)).scale == scale
+    put(tmp_path / "upscalers" / f"{name}.safetensors", shapes)
+    assert ModelCatalog((tmp_path,)).find("upscaler", name).facts["scale"] == scale
 
 
 class Trap:
@@ -118,9 +119,10 @@ class Trap:
 
 
 def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "trap.pth", "w") as archive:
+    (tmp_path / "upscalers").mkdir()
+    with zipfile.ZipFile(tmp_path / "upscalers" / "trap.pth", "w") as archive:
         archive.writestr("trap/data.pkl", pickle.dumps({"params": {"a": Trap()}}))
-    assert "no tensors" in describe(tmp_path / "trap.pth").problem
+    assert "no tensors" in ModelCatalog((tmp_path,)).find("upscaler", "trap").problem
 
 
 @pytest.mark.parametrize("values, field", [
@@ -128,40 +130,44 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
     ({**EXTRA, "upscaler_1": "nope"}, "upscaler_1"), ({**EXTRA, "upscaler_2": "nope"}, "upscaler_2"),
     ({**EXTRA, "upscaler_1": "broken"}, "upscaler_1"),
 ])
-def test_an_unknown_or_broken_one_is_told_of_its_field(catalogue: UpscalerCatalog, values: dict, field: str) -> None:
+def test_an_unknown_or_broken_one_is_told_of_its_field(catalogue: ModelCatalog, values: dict, field: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        catalogue.resolved(Request.parse(values))
+        resolved(Request.parse(values), catalogue)
     assert [problem.field for problem in refused.value.problems] == [field]
 
 
-def test_names_that_act_nowhere_are_not_looked_for(catalogue: UpscalerCatalog) -> None:
+def test_names_that_act_nowhere_are_not_looked_for(catalogue: ModelCatalog) -> None:
     request = Request(hr_upscaler="nope", upscaler_1="nope", sd_upscale="nope")
-    assert catalogue.resolved(request) is request and catalogue.of(request) == {}
+    assert resolved(request, catalogue) is request
+    with pytest.raises(InvalidRequest) as refused:
+        files_of(request, catalogue)
+    assert [problem.field for problem in refused.value.problems] == ["checkpoint"], "there is none in these folders"
 
 
-def test_a_request_gets_the_files_own_names_and_its_job_the_files(catalogue: UpscalerCatalog) -> None:
-    request = catalogue.resolved(Request.parse({**EXTRA, "upscaler_1": "r-esrgan 4x+", "upscaler_2": "lanczos"}))
+def test_a_request_gets_the_files_own_names_and_its_job_the_files(catalogue: ModelCatalog) -> None:
+    request = resolved(Request.parse({**EXTRA, "upscaler_1": "r-esrgan 4x+", "upscaler_2": "lanczos"}), catalogue)
     assert (request.upscaler_1, request.upscaler_2) == ("RealESRGAN_x4plus", "Lanczos")
-    files = catalogue.of(request)
-    assert list(files) == ["RealESRGAN_x4plus"] and files["RealESRGAN_x4plus"].field == "upscaler_1"
+    files = files_of(request, catalogue)
+    assert list(files) == [("upscaler", "RealESRGAN_x4plus")]
+    assert [one.field for one in needed(request)] == ["upscaler_1"]
 
 
-def test_what_an_infotext_names_and_is_not_here_is_told(catalogue: UpscalerCatalog) -> None:
-    assert list(catalogue.missing({"enable_hr": True, "hr_upscaler": "4x-Gone"})) == ["The upscaler 4x-Gone is not in the models folders."]
+def test_what_an_infotext_names_and_is_not_here_is_told(catalogue: ModelCatalog) -> None:
+    assert list(missing_upscalers({"enable_hr": True, "hr_upscaler": "4x-Gone"}, catalogue)) == ["The upscaler 4x-Gone is not in the models folders."]
     for values in ({"hr_upscaler": "4x-Gone"}, {"enable_hr": True, "hr_upscaler": "Latent"}, {"enable_hr": True, "hr_upscaler": "4x-ultrasharp"}, {}):
-        assert not list(catalogue.missing(values))
+        assert not list(missing_upscalers(values, catalogue))
 
 
-def test_faces_need_a_restorer_and_a_detector(catalogue: UpscalerCatalog, models: Path) -> None:
+def test_faces_need_a_restorer_and_a_detector(catalogue: ModelCatalog, models: Path) -> None:
     request = Request.parse({**EXTRA, "gfpgan_visibility": 1})
     with pytest.raises(InvalidRequest, match=r"gfpgan_visibility: .*det_10g.onnx into models/insightface"):
-        catalogue.resolved(request)
+        resolved(request, catalogue)
     with_detector(models)
-    files = catalogue.of(request)
-    assert files["GFPGAN"].name == "GFPGANv1.4" and files[FACE_DETECTOR].path.endswith("det_10g.onnx")
+    files = files_of(request, catalogue)
+    assert files["face_restorer", "GFPGAN"].key == "GFPGANv1.4" and files["face_detector", ""].path.endswith("det_10g.onnx")
     (models / "upscalers" / "codeformer.safetensors").unlink()
     with pytest.raises(InvalidRequest, match=r"codeformer_visibility: .*CodeFormer's model into models/Codeformer"):
-        catalogue.resolved(request.replace(codeformer_visibility=0.5))
+        resolved(request.replace(codeformer_visibility=0.5), catalogue)
 
 
 # ---- what the saved picture says ----

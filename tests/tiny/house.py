@@ -8,34 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from backend import Backend, Job, Settings
-from backend.errors import NotFound
-from backend.messages import Checkpoint
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from tests.guest import Guest
 
 
-class FakeCatalog:
-    """Two checkpoints without files."""
+class FakeCatalog(ModelCatalog):
+    """Two checkpoints without files; of other kinds what lies in the folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.known = [Checkpoint(key, f"{key}.safetensors", str(folder / key), "sd1", True) for key in ("demo", "other")]
+        super().__init__((folder,))
+        self.known = [ModelFile("checkpoint", key, str(folder / key), f"{key}.safetensors", family="sd1") for key in ("demo", "other")]
         self.hashes: dict[str, str] = {}
 
-    def scan(self) -> list[Checkpoint]:
-        return self.known
+    def scan(self, kind: str = "checkpoint") -> tuple[ModelFile, ...]:
+        return tuple(self.known) if kind == "checkpoint" else super().scan(kind)
 
-    listed = scan
+    def listed(self, kind: str = "checkpoint") -> tuple[ModelFile, ...]:
+        return tuple(self.known) if kind == "checkpoint" else super().listed(kind)
 
-    def find(self, name_or_hash: str = "") -> Checkpoint:
-        for checkpoint in self.known:
-            if name_or_hash in ("", checkpoint.key):
+    def find(self, kind: str, name: str = "") -> ModelFile:
+        for checkpoint in self.known if kind == "checkpoint" else ():
+            if name in ("", checkpoint.key):
                 return checkpoint
-        raise NotFound("there is no such checkpoint", field="checkpoint")
+        return super().find(kind, name)
 
-    def remember_hash(self, key: str, sha256: str) -> None:
+    def remember_hash(self, kind: str, key: str, sha256: str) -> None:
         self.hashes[key] = sha256
-
-    def tokenizer_folder(self, checkpoint: Checkpoint) -> Path | None:
-        return None
 
 
 def open_house(folder: Path, *, start_workers: bool = True, **settings: Any) -> Guest:

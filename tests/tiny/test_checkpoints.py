@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog.checkpoints import Catalog
-from backend.catalog.families import LOADABLE
+from backend.catalog.families import FAMILIES
 from backend.catalog.fingerprints import sha256_of
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, EaselError
-from backend.messages import Checkpoint
 from backend.prompt.chunks import chunk
 from backend.request.request import EMPHASIS
 from backend.sampling.parametrisation import Velocity
@@ -34,10 +34,10 @@ from backend.worker.device import place
 from backend.worker.models import clip, ldm_layout, sd1, vae
 from backend.worker.models.base import Model, apply_emphasis
 from backend.worker.models.encoded import Encoded, TextSettings
-from backend.worker.models.loader import FAMILIES, load
+from backend.worker.models.loader import load, loader_of
 from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.preview_colours import linear_rgb, preview_factors
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -65,11 +65,11 @@ def model(models: Path) -> Model:
     return load(found(models, "one"), FLOAT32)
 
 
-def found(models: Path, name: str = "") -> Checkpoint:
-    return Catalog((models,), models / "data").find(name)
+def found(models: Path, name: str = "") -> ModelFile:
+    return ModelCatalog((models,)).find("checkpoint", name)
 
 
-def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x.safetensors") -> Checkpoint:
+def one_file(tmp_path: Path, tensors: dict[str, torch.Tensor], name: str = "x.safetensors") -> ModelFile:
     file = tmp_path / "checkpoints" / name
     file.parent.mkdir(exist_ok=True)
     save_file(tensors, file) if name.endswith("safetensors") else torch.save({"state_dict": tensors, "global_step": 7}, file)
@@ -113,8 +113,10 @@ def test_networks_are_frozen_and_know_their_hash(model: Model) -> None:
     assert model.sha256 == sha256_of(model.checkpoint.path)
 
 
-def test_every_loadable_family_has_a_class() -> None:
-    assert set(FAMILIES) == set(LOADABLE)
+def test_every_loader_that_a_family_names_is_there() -> None:
+    loaders = {name: loader_of(name) for name, family in FAMILIES.items() if family.loader}
+    assert {"sd1", "sd1-inpaint", "sd1-edit", "sdxl", "sdxl-inpaint"} <= loaders.keys()
+    assert all(issubclass(loader, Model) for loader in loaders.values())
 
 
 def test_loading_needs_no_network(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +138,7 @@ def test_loaded_weights_do_not_hang_on_the_file(tmp_path: Path, networks: ldm.Ne
 
 # ---- what can be wrong with a file ----
 
-def refused(checkpoint: Checkpoint) -> str:
+def refused(checkpoint: ModelFile) -> str:
     with pytest.raises(CheckpointError) as caught:
         load(checkpoint, FLOAT32)
     assert caught.value.problems[0].field == "checkpoint" and checkpoint.key in str(caught.value)
@@ -248,13 +250,16 @@ def test_hostile_pickle_is_refused_and_does_not_run(tmp_path: Path, networks: ld
 
 
 def found_problem(models: Path, key: str) -> str:
-    return next(c.problem for c in Catalog((models,), models / "data").scan() if c.key == key)
+    return next(c.problem for c in ModelCatalog((models,)).scan() if c.key == key)
 
 
-def test_other_families_say_so(tmp_path: Path) -> None:
-    tensors = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2, 4, 1, 1),
-               "conditioner.embedders.1.model.ln_final.weight": torch.zeros(2)}
-    assert "Stable Diffusion XL" in refused(one_file(tmp_path, tensors))
+@pytest.mark.parametrize(("name", "label"), [
+    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
+    ("conditioner.embedders.0.model.ln_final.weight", "Stable Diffusion XL refiner"),
+])
+def test_other_families_say_so(tmp_path: Path, name: str, label: str) -> None:
+    message = refused(one_file(tmp_path, {name: torch.zeros(2)}))
+    assert f"this is a {label} model" in message
 
 
 # ---- what the shapes and side-cars say ----
@@ -449,7 +454,7 @@ def test_switching_twenty_times_leaves_memory_where_it_was(tmp_path: Path) -> No
 
 def test_least_recently_used_leaves_first(models: Path, model: Model) -> None:
     kept = {name: found(models, name) for name in ("one", "demo")}
-    third = Checkpoint("three", "three", kept["one"].path, "sd1", True)
+    third = ModelFile("checkpoint", "three", kept["one"].path, family="sd1")
     memory = Memory(FLOAT32, budget_bytes=int(model.bytes * 2.5))
     first = memory.get(kept["one"])
     memory.get(kept["demo"])
@@ -475,7 +480,7 @@ def test_replaced_file_is_read_again(tmp_path: Path, networks: ldm.Networks) -> 
 class OnACard:
     """A model that says where it is."""
 
-    checkpoint: Checkpoint
+    checkpoint: ModelFile
     device: torch.device = field(default_factory=lambda: torch.device("cuda"))
     bytes: int = 100
 
@@ -486,7 +491,7 @@ class OnACard:
 
 def test_idle_models_of_a_card_wait_in_main_memory() -> None:
     card = replace(FLOAT32, device=torch.device("cuda"))
-    names = {name: Checkpoint(name, name, f"/nowhere/{name}", "sd1", True) for name in "abcd"}
+    names = {name: ModelFile("checkpoint", name, f"/nowhere/{name}", family="sd1") for name in "abcd"}
     loads: list[str] = []
     memory = Memory(card, 250, load=lambda checkpoint, placement: loads.append(checkpoint.key) or OnACard(checkpoint),
                     ram_bytes=150)
@@ -501,7 +506,7 @@ def test_idle_models_of_a_card_wait_in_main_memory() -> None:
 def test_failed_load_leaves_nothing_behind(tmp_path: Path) -> None:
     memory = Memory(FLOAT32)
     with pytest.raises(CheckpointError):
-        memory.get(Checkpoint("gone", "gone", str(tmp_path / "gone.safetensors"), "sd1", True))
+        memory.get(ModelFile("checkpoint", "gone", str(tmp_path / "gone.safetensors"), family="sd1"))
     assert memory.loaded == ()
 
 

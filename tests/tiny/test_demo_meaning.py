@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Picture, Run
 from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
@@ -28,7 +28,7 @@ RED_CIRCLE = Scene("blue", (Thing("red", "circle"),))
 
 @pytest.fixture(scope="module")
 def demo():
-    checkpoint = Catalog((HOME / "models",), HOME / "data").find("demo")
+    checkpoint = ModelCatalog((HOME / "models",)).find("checkpoint", "demo")
     return Memory(place("cpu")), {"first": checkpoint}
 
 
@@ -120,7 +120,7 @@ def drawn_from(demo, request: Request, picture: Image.Image, mask: Image.Image |
     studio = Studio(demo)
     files = {"a" * 64: png(picture)} | ({"b" * 64: png(mask)} if mask else {})
     request = request.replace(init_image="a" * 64, mask="b" * 64 if mask else "")
-    studio.engine.add(Run("mine", "local", request, demo[1]["first"], (0,), files))
+    studio.engine.add(Run("mine", "local", request, (0,), {("checkpoint", request.checkpoint): demo[1]["first"]}, files))
     studio.run()
     (found,) = studio.of(Picture)
     return Image.frombytes("RGB", (found.width, found.height), found.pixels)

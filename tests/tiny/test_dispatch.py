@@ -14,6 +14,7 @@ import pytest
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
+from backend.store.views import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
 from tests.tiny.house import open_house, submit, until
@@ -272,7 +273,7 @@ def test_the_second_crash_fails_the_job_and_the_next_runs(house):
 def test_kills_from_outside_while_many_jobs_wait(house):
     jobs = [house.submit("slow=0.03", batch_count=2, seed=number) for number in range(4)]
     for number in (0, 2):
-        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).is_ended)
+        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).state in ENDED)
         os.kill(worker_pid(house), signal.SIGKILL)
     for job in jobs:
         done = house.wait(job.id)
@@ -366,10 +367,10 @@ def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
     assert time.monotonic() - began < 9
 
 
-@pytest.mark.parametrize("part", ["catalogue", "uploads", "upscalers", "live"])
+@pytest.mark.parametrize("part", ["catalog", "uploads", "live"])
 def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypatch, part):
     services = house._components.dispatcher._supervisors[0]._services
-    whole, method = getattr(services, part), {"catalogue": "find", "live": "begin"}.get(part, "of")
+    whole, method = getattr(services, part), {"catalog": "find", "live": "begin"}.get(part, "of")
     call = getattr(whole, method)
 
     odd_once = [ZeroDivisionError("something odd")]

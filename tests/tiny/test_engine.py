@@ -10,7 +10,7 @@ import torch
 import backend.worker.engine.admission as admission
 import backend.worker.engine.engine as engines
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Cancelled, Done, Failed, Loading, Picture, Preview, Progress, Run, Skipped
 from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
@@ -30,7 +30,7 @@ def house(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("first", "second")):
         save_folder(tiny(seed=seed), folder / "checkpoints" / name)
-    checkpoints = {c.key: c for c in Catalog((folder,), folder / "data").scan()}
+    checkpoints = {c.key: c for c in ModelCatalog((folder,)).scan()}
     return Memory(place("cpu", exact=True)), checkpoints
 
 
@@ -51,7 +51,7 @@ class Studio:
         self.engine = Engine(self.memory, policy, self.events.append, limits)
 
     def add(self, job, request=BASE, checkpoint="first"):
-        self.engine.add(Run(job, "local", request, self.checkpoints[checkpoint], tuple(range(request.count))))
+        self.engine.add(Run(job, "local", request, tuple(range(request.count)), {("checkpoint", request.checkpoint): self.checkpoints[checkpoint]}))
 
     def step(self):
         with torch.inference_mode():
@@ -283,7 +283,7 @@ def test_a_long_job_lets_another_checkpoint_go_first_when_its_turn_is_over(house
 def test_three_checkpoints_take_turns(house, monkeypatch, tmp_path):
     monkeypatch.setattr(admission, "FAIR_CALLS", 3)
     save_folder(tiny(seed=2), tmp_path / "checkpoints" / "third")
-    third = Catalog((tmp_path,), tmp_path / "data").find("third")
+    third = ModelCatalog((tmp_path,)).find("checkpoint", "third")
     studio = Studio((house[0], {**house[1], "third": third}))
     for name in ("first", "second", "third"):
         studio.add(name, BASE.replace(prompt="a cat", batch_count=24), checkpoint=name)
@@ -314,7 +314,7 @@ def test_a_late_job_joins_at_the_next_step(house):
 
 def test_a_job_with_nothing_left_is_done(house):
     studio = Studio(house)
-    studio.engine.add(Run("empty", "local", BASE, studio.checkpoints["first"], ()))
+    studio.engine.add(Run("empty", "local", BASE, (), {("checkpoint", ""): studio.checkpoints["first"]}))
     assert studio.of(Done, "empty") and not studio.run().engine.tasks
 
 
@@ -327,10 +327,10 @@ def test_unknown_networks_are_named_in_the_notes(house):
 def test_a_checkpoint_that_vanished_fails_the_job_with_a_sentence(house, tmp_path):
     folder = tmp_path / "checkpoints" / "gone"
     save_folder(tiny(seed=5), folder)
-    checkpoint = Catalog((tmp_path,), tmp_path / "data").scan()[0]
+    checkpoint = ModelCatalog((tmp_path,)).scan()[0]
     for file in folder.rglob("*.safetensors"):
         file.unlink()
     studio = Studio(house, "solo")
-    studio.engine.add(Run("mine", "local", BASE, checkpoint, (0,)))
+    studio.engine.add(Run("mine", "local", BASE, (0,), {("checkpoint", ""): checkpoint}))
     studio.run()
     assert studio.of(Failed, "mine")[0].problems[0].message

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.messages import Done, Failed, Picture, Progress, Run, UpscalerFile
+from backend.catalog.model_file import ModelFile
+from backend.messages import Done, Failed, Picture, Progress, Run
 from backend.prompt.grammar import Wording
 from backend.request.request import FIELDS, Request
 from backend.sampling.noise_table import NoiseTable
@@ -101,8 +102,8 @@ def test_a_model_file_enlarges_the_first_pass(house, tmp_path):
     path = upscalers.save(upscalers.nearest(), tmp_path / "4x-plain.pth")
     request = HIRES.replace(hr_upscaler="4x-plain", hr_resize_x=96, hr_resize_y=96)
     studio = Studio(house, "solo")
-    files = {"4x-plain": UpscalerFile("4x-plain", str(path))}
-    studio.engine.add(Run("mine", "local", request, studio.checkpoints["first"], (0,), upscalers=files))
+    files = {("checkpoint", ""): studio.checkpoints["first"], ("upscaler", "4x-plain"): ModelFile("upscaler", "4x-plain", str(path))}
+    studio.engine.add(Run("mine", "local", request, (0,), files))
     studio.run()
     assert not studio.of(Failed), studio.of(Failed)
     (picture,) = studio.of(Picture)
@@ -113,6 +114,6 @@ def test_a_model_file_enlarges_the_first_pass(house, tmp_path):
 def test_a_model_file_that_cannot_be_read_fails_its_job_with_a_sentence(house, tmp_path):
     (tmp_path / "bad.pth").write_bytes(b"no model")
     studio = Studio(house, "solo")
-    files = {"bad": UpscalerFile("bad", str(tmp_path / "bad.pth"))}
-    studio.engine.add(Run("mine", "local", HIRES.replace(hr_upscaler="bad"), studio.checkpoints["first"], (0,), upscalers=files))
+    files = {("checkpoint", ""): studio.checkpoints["first"], ("upscaler", "bad"): ModelFile("upscaler", "bad", str(tmp_path / "bad.pth"))}
+    studio.engine.add(Run("mine", "local", HIRES.replace(hr_upscaler="bad"), (0,), files))
     assert "bad cannot be loaded" in studio.run().of(Failed)[0].problems[0].message

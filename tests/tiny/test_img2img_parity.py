@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, EulerDiscreteScheduler, StableDiffusionImg2ImgPipeline
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
@@ -29,7 +29,7 @@ INIT = "a" * 64
 
 @pytest.fixture(scope="module")
 def demo() -> Model:
-    return Memory(place("cpu", exact=True)).get(Catalog((HOME / "models",), HOME / "data").find("demo"))
+    return Memory(place("cpu", exact=True)).get(ModelCatalog((HOME / "models",)).find("checkpoint", "demo"))
 
 
 def encoded(model: Model, text: str) -> torch.Tensor:

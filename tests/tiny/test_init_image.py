@@ -42,7 +42,7 @@ def drawn(house, request: Request, files: dict[str, Image.Image] | None = None) 
     """An engine that has done the request."""
     files = files or {INIT: picture(), MASK: spot()}
     studio = Studio(house, "solo")
-    run = Run("mine", "local", request, studio.checkpoints["first"], tuple(range(request.count)),
+    run = Run("mine", "local", request, tuple(range(request.count)), {("checkpoint", request.checkpoint): studio.checkpoints["first"]},
               {name: png(image) for name, image in files.items()})
     studio.engine.add(run)
     studio.run()
@@ -169,14 +169,14 @@ def test_inpainting_equals_the_peers_blend():
 
 
 def test_an_inpainting_network_is_shown_the_mask_and_the_hidden_picture(tmp_path, monkeypatch):
-    from backend.catalog.checkpoints import Catalog
+    from backend.catalog.model_catalog import ModelCatalog
     from backend.worker.device import place
     from backend.worker.models.memory import Memory
     from backend.worker.models.sd1 import SD1
     from tests.tiny.ldm import save_folder, tiny
 
     save_folder(tiny(in_channels=9), tmp_path / "checkpoints" / "first")
-    checkpoints = {c.key: c for c in Catalog((tmp_path,), tmp_path / "data").scan()}
+    checkpoints = {c.key: c for c in ModelCatalog((tmp_path,)).scan()}
     shown = []
     predict = SD1.predict
     monkeypatch.setattr(SD1, "predict", lambda self, *args, **control: shown.append(control["channels"]) or predict(self, *args, **control))

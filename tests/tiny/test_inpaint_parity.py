@@ -15,7 +15,7 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
@@ -35,7 +35,7 @@ def models(tmp_path_factory) -> dict[int, Model]:
     folder = tmp_path_factory.mktemp("models")
     for channels in (4, 9):
         save_folder(tiny(in_channels=channels), folder / "checkpoints" / str(channels))
-    found = Catalog((folder,), folder / "data").scan()
+    found = ModelCatalog((folder,)).scan()
     memory = Memory(place("cpu", exact=True))
     return {int(one.key): memory.get(one) for one in found}
 

@@ -22,7 +22,7 @@ def studio(house, request, indices=None, policy="solo") -> Studio:
     made = Studio(house, policy)
     wanted = tuple(range(request.count)) if indices is None else indices
     files = {INIT: png(picture()), MASK: png(spot())}
-    made.engine.add(Run("mine", "local", request, made.checkpoints["first"], wanted, files))
+    made.engine.add(Run("mine", "local", request, wanted, {("checkpoint", request.checkpoint): made.checkpoints["first"]}, files))
     return made
 
 

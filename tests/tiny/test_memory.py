@@ -15,10 +15,12 @@ import torch
 
 import backend.worker.engine.engine as engines
 from backend.catalog import fingerprints
+from backend.catalog.call_estimate import CallEstimate
+from backend.catalog.model_file import ModelFile
 from backend.errors import OutOfMemory
-from backend.messages import Checkpoint, Failed, Hashed, Loading, Picture, Progress, UpscalerFile
+from backend.messages import Failed, Hashed, Loading, Picture, Progress
 from backend.worker.device import place
-from backend.worker.models import background_hash, base
+from backend.worker.models import background_hash, base, denoiser_memory
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.models.moving import move
@@ -59,7 +61,7 @@ def fetch(memory: Memory, name: str, kind: str = "upscaler", **facts: object) ->
 
 def test_networks_of_every_kind_share_one_budget() -> None:
     memory = Memory(PLACE, 250, load=lambda checkpoint, placement: Block(device=CPU))
-    memory.get(Checkpoint("model", "model", "/nowhere/model", "sd1", True))
+    memory.get(ModelFile("checkpoint", "model", "/nowhere/model", family="sd1"))
     fetch(memory, "enlarger"), fetch(memory, "face detector", "face detector")
     assert memory.loaded == ("enlarger", "face detector") and memory.bytes == 200
     assert fetch(memory, "enlarger") is fetch(memory, "enlarger")
@@ -209,6 +211,25 @@ def test_idle_networks_leave_before_rows_are_split(house, monkeypatch, counts) -
     assert len(studio.of(Picture)) == 2 and memory.loaded == ("first",) and set(counts) == {4}
 
 
+def test_rows_for_which_there_is_no_main_memory_are_not_tried(house, monkeypatch, counts) -> None:
+    """The system would end the process. Idle networks leave first."""
+    memory, checkpoints = house
+    memory.get(checkpoints["second"])
+    model, asked = memory.get(checkpoints["first"]), []
+    one = rows_needed(model)
+    monkeypatch.setattr(denoiser_memory, "free_bytes", lambda device: asked.append(memory.loaded) or int(2.5 * one))
+    studio = Studio(house, "solo")
+    studio.add("mine", BASE.replace(prompt="a cat", batch_size=3, height=72))
+    assert len(studio.run().of(Picture)) == 3 and set(counts) == {2}
+    assert asked == [("second", "first"), ("first",)]
+
+
+def rows_needed(model: Model) -> float:
+    """Free bytes that hold one row of 64 x 72 pixels."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.denoiser.state_dict().items()}
+    return CallEstimate.of(shapes).bytes((64, 72), model.dtype.itemsize) / denoiser_memory.SHARE
+
+
 def test_idle_networks_leave_before_the_vae_works_in_tiles(house, monkeypatch) -> None:
     memory, checkpoints = house
     memory.get(checkpoints["second"])
@@ -231,7 +252,7 @@ def test_a_checkpoint_that_draws_is_not_evicted_by_an_upscaler(house, tmp_path: 
     studio = Studio((memory, checkpoints))
     studio.add("mine", BASE.replace(steps=8))
     studio.step(), studio.step()
-    file = UpscalerFile("x", str(upscalers.save(upscalers.compact(2), tmp_path / "x.pth")))
+    file = ModelFile("upscaler", "x", str(upscalers.save(upscalers.compact(2), tmp_path / "x.pth")))
     memory.fetch("upscaler", "x", file.path, lambda: load_upscaler(file, PLACE))
     assert memory.loaded == ("first", "x")
     studio.add("another", BASE)
@@ -302,7 +323,7 @@ def slow_hash(monkeypatch) -> threading.Event:
     return ready
 
 
-def unhashed(house, tmp_path: Path) -> tuple[Memory, dict[str, Checkpoint]]:
+def unhashed(house, tmp_path: Path) -> tuple[Memory, dict[str, ModelFile]]:
     _, checkpoints = house
     copied = shutil.copytree(checkpoints["first"].path, tmp_path / "checkpoints" / "first")
     return Memory(PLACE), {"first": replace(checkpoints["first"], path=str(copied), sha256="")}

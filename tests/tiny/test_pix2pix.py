@@ -8,7 +8,7 @@ import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Done, Failed, Picture, Run
 from backend.request.request import Request
 from backend.sampling.noise_table import NoiseTable
@@ -37,7 +37,7 @@ def house(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models")
     save_single(tiny(in_channels=8), folder / "checkpoints" / "first.safetensors")
-    checkpoints = {c.key: c for c in Catalog((folder,), folder / "data").scan()}
+    checkpoints = {c.key: c for c in ModelCatalog((folder,)).scan()}
     assert checkpoints["first"].family == "sd1-edit" and not checkpoints["first"].problem
     return Memory(place("cpu", exact=True)), checkpoints
 
@@ -45,7 +45,7 @@ def house(tmp_path_factory):
 def drawn(house, request: Request, policy: str = "solo") -> list[np.ndarray]:
     studio = Studio(house, policy)
     files = {INIT: png(picture(64, 64)), MASK: png(Image.new("L", (64, 64), 255))}
-    studio.engine.add(Run("mine", "local", request, house[1]["first"], tuple(range(request.count)), files))
+    studio.engine.add(Run("mine", "local", request, tuple(range(request.count)), {("checkpoint", request.checkpoint): house[1]["first"]}, files))
     studio.run()
     assert not studio.of(Failed) and studio.of(Done), studio.of(Failed)
     return [np.frombuffer(p.pixels, np.uint8).reshape(p.height, p.width, 3) for p in studio.of(Picture)]

@@ -13,8 +13,9 @@ import torch
 from onnx import TensorProto, helper
 from PIL import Image, ImageDraw
 
-from backend.catalog.checkpoints import Catalog
-from backend.messages import FACE_DETECTOR, Cancelled, Done, Failed, Loading, Picture, Progress, Run, UpscalerFile
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
+from backend.messages import Cancelled, Done, Failed, Loading, Picture, Progress, Run
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.worker.device import place
@@ -24,7 +25,7 @@ from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Reach
 from backend.worker.pixels import networks as retouch
 from backend.worker.pixels import postprocess as extras
-from backend.worker.pixels.faces import TEMPLATE, Find, Restore, aligned, alignment, paste, restored
+from backend.worker.pixels.faces import TEMPLATE, FindFaces, RestoreFace, aligned, alignment, paste, restored
 from backend.worker.pixels.postprocess import Goal
 from tests.tiny import upscalers
 from tests.tiny.ldm import save_folder, tiny
@@ -49,11 +50,11 @@ class Room:
         self.events, self.folder = [], folder
         self.engine = Engine(Memory(PLACE), policy, self.events.append)
 
-    def file(self, name: str, state: upscalers.State) -> UpscalerFile:
-        return UpscalerFile(name, str(upscalers.save(state, self.folder / f"{name}.pth")), field="upscaler_1")
+    def file(self, name: str, state: upscalers.State) -> ModelFile:
+        return ModelFile("upscaler", name, str(upscalers.save(state, self.folder / f"{name}.pth")))
 
-    def add(self, request: Request, pixels: np.ndarray, *files: UpscalerFile, job: str = "mine") -> None:
-        self.engine.add(Run(job, "local", request, None, (0,), {PICTURE: png(pixels)}, {file.name: file for file in files}))
+    def add(self, request: Request, pixels: np.ndarray, *files: ModelFile, job: str = "mine") -> None:
+        self.engine.add(Run(job, "local", request, (0,), {(file.kind, file.key): file for file in files}, {PICTURE: png(pixels)}))
 
     def run(self) -> Room:
         with torch.inference_mode():
@@ -172,7 +173,7 @@ def test_short_memory_is_lived_with(room: Room, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_file_that_went_bad_names_the_field(room: Room) -> None:
     (room.folder / "bad.pth").write_bytes(b"x")
-    room.add(BASE.replace(upscaler_1="bad"), picture(9, 9), UpscalerFile("bad", str(room.folder / "bad.pth"), field="upscaler_1"))
+    room.add(BASE.replace(upscaler_1="bad"), picture(9, 9), ModelFile("upscaler", "bad", str(room.folder / "bad.pth")))
     problem = room.run().of(Failed)[0].problems[0]
     assert problem.field == "upscaler_1" and "bad cannot be loaded" in problem.message
 
@@ -189,11 +190,11 @@ def test_packed_jobs_all_come_to_their_end(tmp_path: Path) -> None:
 def test_drawing_comes_between_the_tiles_when_jobs_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.worker.models.upscaler.NEAR", Reach(64, 64, 1 << 30))
     save_folder(tiny(seed=1), tmp_path / "models" / "checkpoints" / "first")
-    (checkpoint,) = Catalog((tmp_path / "models",), tmp_path / "data").scan()
+    (checkpoint,) = ModelCatalog((tmp_path / "models",)).scan()
     room = Room(tmp_path, "packed")
     room.add(BASE.replace(upscaler_1="sharp", upscale_by=2), picture(300, 300), room.file("sharp", upscalers.nearest(2)))
     drawn = Request(prompt="a cat", steps=6, width=64, height=64, seed=1, variation_seed=1, preview_every=0)
-    room.engine.add(Run("drawn", "local", drawn, checkpoint, (0,)))
+    room.engine.add(Run("drawn", "local", drawn, (0,), {("checkpoint", ""): checkpoint}))
     room.run()
     order = [event.job for event in room.events if isinstance(event, Progress)]
     first, last = order.index("drawn"), len(order) - 1 - order[::-1].index("drawn")
@@ -249,8 +250,8 @@ def drive(program, points: list, face: np.ndarray) -> tuple:
             work = program.send(answer)
         except StopIteration as end:
             return end.value
-        answer = points if isinstance(work, Find) else face
-        assert not isinstance(work, Restore) or work.face.shape == (512, 512, 3)
+        answer = points if isinstance(work, FindFaces) else face
+        assert not isinstance(work, RestoreFace) or work.face.shape == (512, 512, 3)
 
 
 def test_tiny_faces_are_left_alone() -> None:
@@ -259,7 +260,7 @@ def test_tiny_faces_are_left_alone() -> None:
     assert found == 0 and np.array_equal(result, pixels)
 
 
-def detector(folder: Path, faces: list[tuple[int, np.ndarray]]) -> UpscalerFile:
+def detector(folder: Path, faces: list[tuple[int, np.ndarray]]) -> ModelFile:
     """A network in SCRFD's form that always sees the same: (cell of the stride 32, points as offsets in strides)."""
     outputs, nodes = [], []
     for kind, width in (("score", 1), ("box", 4), ("points", 10)):
@@ -276,7 +277,7 @@ def detector(folder: Path, faces: list[tuple[int, np.ndarray]]) -> UpscalerFile:
     model = helper.make_model(helper.make_graph(nodes, "scrfd", [entry], outputs), opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 9
     onnx.save(model, folder / "det_test.onnx")
-    return UpscalerFile(FACE_DETECTOR, str(folder / "det_test.onnx"), field="gfpgan_visibility")
+    return ModelFile("face_detector", "", str(folder / "det_test.onnx"))
 
 
 def test_faces_are_found_at_their_place_and_once(tmp_path: Path) -> None:
@@ -306,7 +307,7 @@ def test_faces_are_made_clean_before_the_picture_grows(room: Room, monkeypatch: 
     points = (TEMPLATE * 0.5 - (0, 0)) / 32 - (4, 4)
     finder = detector(room.folder, [(4 * 20 + 4, points)])
     request = BASE.replace(codeformer_visibility=visibility, codeformer_weight=0.5, upscaler_1="Nearest", upscale_by=2)
-    room.add(request, np.zeros((640, 640, 3), np.uint8), finder, UpscalerFile("CodeFormer", "there"))
+    room.add(request, np.zeros((640, 640, 3), np.uint8), finder, ModelFile("face_restorer", "CodeFormer", "there"))
     result = room.run().picture()
     assert result.shape == (1280, 1280, 3)
     middle = result[256, 256]
@@ -316,12 +317,12 @@ def test_faces_are_made_clean_before_the_picture_grows(room: Room, monkeypatch: 
 
 def test_where_no_face_is_found_the_picture_stays_and_a_note_says_so(room: Room) -> None:
     pixels = picture(64, 48)
-    room.add(BASE.replace(gfpgan_visibility=1.0), pixels, detector(room.folder, []), UpscalerFile("GFPGAN", "there"))
+    room.add(BASE.replace(gfpgan_visibility=1.0), pixels, detector(room.folder, []), ModelFile("face_restorer", "GFPGAN", "there"))
     assert np.array_equal(room.run().picture(), pixels) and room.of(Picture)[0].notes == (extras.NO_FACES,)
 
 
 def test_a_detector_that_is_none_names_the_field(room: Room) -> None:
     (room.folder / "det.onnx").write_bytes(b"no network")
-    room.add(BASE.replace(gfpgan_visibility=1.0), picture(9, 9), UpscalerFile(FACE_DETECTOR, str(room.folder / "det.onnx"), field="gfpgan_visibility"))
+    room.add(BASE.replace(gfpgan_visibility=1.0), picture(9, 9), ModelFile("face_detector", "", str(room.folder / "det.onnx")))
     problem = room.run().of(Failed)[0].problems[0]
     assert problem.field == "gfpgan_visibility" and "cannot be loaded" in problem.message

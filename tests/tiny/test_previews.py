@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture, Preview
 from backend.request.request import PREVIEWS
 from backend.worker.device import place
@@ -21,7 +21,7 @@ def house(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models")
     save_folder(tiny(seed=0), folder / "checkpoints" / "first")
-    return Memory(place("cpu", exact=True)), {c.key: c for c in Catalog((folder,), folder / "data").scan()}
+    return Memory(place("cpu", exact=True)), {c.key: c for c in ModelCatalog((folder,)).scan()}
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import backend.worker.engine.engine as engines
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import ALIVE_SECONDS, Alive, Cancel, Cancelled, Done, Picture, Progress, Ready, Refused, Run, Stop
 from backend.request.request import Request
 from backend.worker.device import place
@@ -26,7 +26,7 @@ PATIENCE = 120      # seconds: a worker imports torch
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     save_folder(tiny(), folder / "checkpoints" / "tiny")
-    return Catalog((folder,), folder / "data").find("tiny")
+    return ModelCatalog((folder,)).find("checkpoint", "tiny")
 
 
 class Worker:
@@ -58,10 +58,10 @@ def worker():
 def test_it_draws_cancels_and_stops(worker, checkpoint):
     assert isinstance(ready := worker.hear(), Ready)
     assert ready.memory > 2**29 and 1e8 < ready.speed < 1e15
-    worker.connection.send(Run("one", "local", REQUEST, checkpoint, (0,)))
+    worker.connection.send(Run("one", "local", REQUEST, (0,), {("checkpoint", ""): checkpoint}))
     assert len(worker.until(Picture).pixels) == 64 * 64 * 3
     assert worker.until(Done).job == "one"
-    worker.connection.send(Run("long", "local", REQUEST.replace(steps=1000), checkpoint, (0,)))
+    worker.connection.send(Run("long", "local", REQUEST.replace(steps=1000), (0,), {("checkpoint", ""): checkpoint}))
     worker.until(Progress)
     worker.connection.send(Cancel("long"))
     assert worker.until(Cancelled).job == "long"
@@ -71,7 +71,7 @@ def test_it_draws_cancels_and_stops(worker, checkpoint):
 
 
 def test_it_goes_when_the_front_is_gone_even_in_the_middle_of_a_job(worker, checkpoint):
-    worker.connection.send(Run("long", "local", REQUEST.replace(steps=1000), checkpoint, (0,)))
+    worker.connection.send(Run("long", "local", REQUEST.replace(steps=1000), (0,), {("checkpoint", ""): checkpoint}))
     worker.until(Progress)
     worker.connection.close()
     worker.process.join(PATIENCE)
@@ -101,7 +101,7 @@ def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
     monkeypatch.setattr(engines, "denoise", denoise)
     engine = engines.Engine(Memory(place("cpu", exact=True)), "packed", [].append)
     for job in ("one", "two"):
-        engine.add(Run(job, "local", REQUEST, checkpoint, (0,)))
+        engine.add(Run(job, "local", REQUEST, (0,), {("checkpoint", ""): checkpoint}))
 
     def drive():
         with torch.inference_mode():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Picture
 from backend.settings import HOME
 from backend.worker.device import place
@@ -102,7 +102,7 @@ def seam(pixels: np.ndarray) -> float:
 
 @pytest.mark.parametrize("side, hires", [(128, False), (64, True)])
 def test_the_edges_of_a_picture_fit_together(demo, side, hires):
-    studio = Studio((demo, {"first": Catalog((HOME / "models",), HOME / "data").find("demo")}), "solo")
+    studio = Studio((demo, {"first": ModelCatalog((HOME / "models",)).find("checkpoint", "demo")}), "solo")
     request = BASE.replace(prompt="a red star, blue background", negative_prompt="", width=side, height=side, steps=6, tiling=True,
                            sampler="Euler", enable_hr=hires, hr_scale=2.0, denoising_strength=0.6, seed=3)
     studio.add("mine", request)

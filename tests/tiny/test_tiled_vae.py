@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.catalog.checkpoints import Catalog
+from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture
 from backend.settings import HOME
 from backend.worker.device import place
@@ -15,7 +15,7 @@ from backend.worker.models import vae_memory as footprint
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny.test_engine import BASE, Studio, house
 from tests.tiny.test_init_image import FROM, INIT, draw, drawn, picture
 
@@ -24,7 +24,7 @@ __all__ = ["house"]
 
 @pytest.fixture(scope="module")
 def demo() -> Model:
-    return Memory(place("cpu", exact=True)).get(Catalog((HOME / "models",), HOME / "data").find("demo"))
+    return Memory(place("cpu", exact=True)).get(ModelCatalog((HOME / "models",)).find("checkpoint", "demo"))
 
 
 def smooth(width: int, height: int) -> np.ndarray:

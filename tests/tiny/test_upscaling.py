@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from spandrel.architectures.GFPGAN import GFPGAN
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, OutOfMemory
-from backend.messages import UpscalerFile
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Upscaler, load
-from backend.worker.pixels.tiles import blended, spans
+from backend.worker.pixels.tile_blender import blended, spans
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, enlarged, planned
 from tests.tiny import upscalers
 
@@ -39,7 +39,7 @@ def picture(width: int, height: int) -> np.ndarray:
 
 
 def loaded(state: upscalers.State, folder: Path, name: str = "model.safetensors") -> Upscaler:
-    return load(UpscalerFile("model", str(upscalers.save(state, folder / name))), PLACE)
+    return load(ModelFile("upscaler", "model", str(upscalers.save(state, folder / name))), PLACE)
 
 
 @torch.inference_mode()
@@ -204,7 +204,7 @@ def test_files_that_are_no_upscalers_are_refused_in_a_sentence(content, words, t
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match=words):
-        load(UpscalerFile("bad", str(path)), PLACE)
+        load(ModelFile("upscaler", "bad", str(path)), PLACE)
 
 
 @pytest.mark.parametrize("state", [{"a.weight": torch.zeros(3)}, {}, {**upscalers.compact(), "body.2.weight": torch.zeros(2)}], ids=["other", "empty", "misfit"])
@@ -212,27 +212,27 @@ def test_tensors_of_something_else_are_refused(state, tmp_path):
     path = tmp_path / "other.pth"
     torch.save(state, path)
     with pytest.raises(CheckpointError, match="other cannot be loaded"):
-        load(UpscalerFile("other", str(path)), PLACE)
+        load(ModelFile("upscaler", "other", str(path)), PLACE)
 
 
 def test_a_trap_in_a_torch_file_does_not_go_off(tmp_path):
     path = tmp_path / "trap.pth"
     torch.save({"params": Trap()}, path)
     with pytest.raises(CheckpointError, match="could run code"):
-        load(UpscalerFile("trap", str(path)), PLACE)
+        load(ModelFile("upscaler", "trap", str(path)), PLACE)
 
 
 def test_twenty_switches_stay_within_the_budget(tmp_path):
-    files = [UpscalerFile(str(n), str(upscalers.save(upscalers.compact(), tmp_path / f"{n}.pth"))) for n in range(4)]
+    files = [ModelFile("upscaler", str(n), str(upscalers.save(upscalers.compact(), tmp_path / f"{n}.pth"))) for n in range(4)]
     each = Path(files[0].path).stat().st_size
     memory = Memory(PLACE, budget_bytes=int(each * 2.5))
 
-    def fetch(file: UpscalerFile) -> Upscaler:
-        return memory.fetch("upscaler", file.name, file.path, lambda: load(file, PLACE))
+    def fetch(file: ModelFile) -> Upscaler:
+        return memory.fetch("upscaler", file.key, file.path, lambda: load(file, PLACE))
 
     for turn in range(20):
         fetch(files[turn % 4])
-        assert len(memory.loaded) <= 3 and memory.loaded[-1] == files[turn % 4].name
+        assert len(memory.loaded) <= 3 and memory.loaded[-1] == files[turn % 4].key
     assert fetch(files[3]) is fetch(files[3])
     upscalers.save(upscalers.compact(2), Path(files[3].path))
     assert fetch(files[3]).traits.scale == 2, "a changed file is read again"

@@ -55,7 +55,7 @@ def facts(backend: Backend) -> dict[str, Any]:
         default = ""
     known = backend.checkpoints()
     return {"default": default, "defaults": {checkpoint.key: checkpoint.defaults for checkpoint in known},
-            "examples": {checkpoint.key: list(checkpoint.example_prompts) for checkpoint in known}}
+            "examples": {checkpoint.key: list(checkpoint.facts.get("example_prompts", ())) for checkpoint in known}}
 
 
 def _renewed(backend: Backend, refresh: bool = True) -> tuple[Any, dict[str, Any]]:

@@ -4,7 +4,7 @@ import { dropZone } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
-import { BOTH, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
+import { BOTH, held, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
 import { note, say } from "./notices.js";
 import { shape } from "./size.js";
 import { measured, multiple, upload } from "./uploads.js";
@@ -19,7 +19,6 @@ const SAYS = {
 const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
 const form = () => formOf(TAB);
 const box = () => find(`#${TAB}_init_image`);
-const held = name => form().values[name] || "";
 const SIDES = ["left", "right", "up", "down"];
 let arriving = null;    // a picture on its way to the server
 
@@ -105,7 +104,7 @@ async function describe() {
   clear.textContent = CLEARS[made()] ?? "";
   const grows = [PLAIN, INPAINT].includes(mode()) && !over && ACTING.outpaint(form().values);
   find(".start-mode", place).textContent = grows ? "The picture grows at its sides and stays as it is." : SAYS[mode()](over);
-  find(".image-container", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
+  find(".painter-stage", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");
   if (!picture) return;
   const own = await measured(picture).catch(() => gone(picture));
   if (!own) return;
@@ -140,7 +139,8 @@ export async function complete(names, values) {
   const newest = ["init_image", "mask", "paint", "editor_mode", ...(arriving ? ["width", "height"] : [])];
   await arriving;
   await settled();
-  return names.map((name, i) => newest.includes(name) && name in form().values ? form().values[name] : values[i]);
+  const known = { ...form().values, ...form().pending };
+  return names.map((name, i) => newest.includes(name) && name in known ? known[name] : values[i]);
 }
 
 // ---- wiring, when the tab is opened for the first time ----
@@ -176,10 +176,9 @@ document.addEventListener("paste", event => {
 });
 const look = () => { describe(); mark(); };
 on("form", one => { if (one.tab === TAB) look(); });
-for (const part of ["init_image .start-acts", "init_image .image-container", "sd_upscale_fold", "outcome .outcome"]) appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
+for (const part of ["init_image .start-acts", "init_image .painter-stage", "sd_upscale_fold", "outcome .outcome"]) appeared(`#${TAB}_${part}`).then(look);    // made when they are opened
 // Settings that name a mask are those of inpainting; what was painted belongs to the picture before.
 on("reused", ({ form: one, request }) => {
   if (one.tab === TAB && "mask" in request) one.apply({ paint: "", editor_mode: request.mask ? INPAINT : PLAIN });
 });
 
-export { value as shown } from "./editor.js";

@@ -22,7 +22,7 @@ def wire(page: gr.Blocks, backend: Backend, bar: Bar) -> None:
 
 
 def _choices(backend: Backend, lists: list[gr.Dropdown], refresh: bool) -> Any:
-    files = [file.name for file in backend.upscalers(refresh)]
+    files = [file.key for file in backend.upscalers(refresh)]
     updates = [gr.update(choices=[*_field(one).choices, *files]) for one in lists]
     return updates if len(updates) > 1 else updates[0]
 

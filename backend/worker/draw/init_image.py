@@ -19,7 +19,7 @@ from backend.request.output_size import Margins, upscales
 from backend.request.request import Request
 from backend.worker.draw.outpaint import grown, grown_mask, padded
 from backend.worker.models.vae import GREY
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
 
 FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
 LANCZOS = Image.Resampling.LANCZOS

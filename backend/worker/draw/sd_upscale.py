@@ -16,7 +16,8 @@ from backend.worker.draw.outpaint import padded
 from backend.worker.draw.pipeline import OnStep, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
-from backend.worker.pixels.tiles import Box, Pixels, blended, spans
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.tile_blender import Box, blended, spans
 from backend.worker.pixels.upscaling import Enlarging, Expect, enlarged
 
 TOGETHER = 8                # tiles that are drawn side by side

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import UpscalerFile
 from backend.worker.device import Placement
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import Points
-from backend.worker.pixels.tiles import Pixels
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -32,7 +32,7 @@ Numbers = NDArray[np.float64]
 class Detector:
     """A detector in memory."""
 
-    file: UpscalerFile
+    file: ModelFile
     session: InferenceSession
     side: int
     bytes: int
@@ -75,7 +75,7 @@ class Detector:
         return scores[sure], boxes, middle[:, None] + points.reshape(-1, 5, 2)[sure] * stride
 
 
-def load(file: UpscalerFile, placement: Placement) -> Detector:
+def load(file: ModelFile, placement: Placement) -> Detector:
     """Read a detector; it runs on the CPU. CheckpointError when the file is none."""
     import onnxruntime
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import UpscalerFile
-from backend.worker.device import Placement
-from backend.worker.models.loader import read_table
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.device import Placement, free_bytes
+from backend.worker.models.tensor_files import read_table
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import Traits
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ WHOLE = Reach(512, 4096, 1 << 40)           # what must see everything at once
 class Upscaler:
     """A network in memory, in eval mode. Owned by `Memory`; others hold it for one call."""
 
-    file: UpscalerFile
+    file: ModelFile
     network: ImageModelDescriptor
 
     @property
@@ -116,7 +115,7 @@ class Upscaler:
         """Pixels of a tile's side: as many as memory allows within what suits the network's reach."""
         network, reach = self.network, self._reach()
         most = reach.bytes * (CARD_ROOM if network.device.type == "cuda" else 1)
-        room = min(_free_bytes(network.device) * TILE_SHARE, most)
+        room = min(free_bytes(network.device) * TILE_SHARE, most)
         pixel = PIXEL_BYTES * network.dtype.itemsize / 4 * max(network.scale, 2)**2
         side = int(min(max((room / pixel)**0.5, reach.smallest), reach.largest))
         whole = network.size_requirements.multiple_of
@@ -129,13 +128,13 @@ class Upscaler:
         return WIDE if advice == "DISCOURAGED" else WHOLE
 
 
-def load(file: UpscalerFile, placement: Placement) -> Upscaler:
+def load(file: ModelFile, placement: Placement) -> Upscaler:
     """Read a file of any architecture that spandrel and spandrel_extra_arches know. CheckpointError names the file."""
     try:
         network = _built(_tensors(Path(file.path)))
         network.to(placement.device, _format(network, placement)).eval()
     except CheckpointError as error:
-        raise CheckpointError(f"{file.name} cannot be loaded: {error.problems[0].message}") from error
+        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     network.model.requires_grad_(False)
     if network.architecture.id in CONVOLUTIONS:
         network.model.to(memory_format=torch.channels_last)
@@ -188,9 +187,3 @@ def _format(network: ImageModelDescriptor, placement: Placement) -> torch.dtype:
 def _pixels(picture: Tensor) -> Pixels:
     """(3, h, w) in 0..1 to uint8 (h, w, 3)."""
     return (picture.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from backend.catalog.model_file import FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
+from backend.catalog.needed_files import needed
 from backend.errors import CheckpointError, OutOfMemory
-from backend.messages import FACE_DETECTOR, Run, UpscalerFile
+from backend.messages import Run
 from backend.worker.device import Placement
 from backend.worker.models import face_detector as detector
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
-from backend.worker.pixels.faces import Find, Restore
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 
-PixelWork = Inspect | Enlarge | Find | Restore
+PixelWork = Inspect | Enlarge | FindFaces | RestoreFace
 
 
 class PixelNetworks:
@@ -30,36 +32,36 @@ class PixelNetworks:
 
         CheckpointError and OutOfMemory name the field that asked for the file.
         """
-        file = run.upscalers[_file_of(work)]
+        file = run.files[_file_of(work)]
         try:
             return self._answer(file, work, user)
         except (CheckpointError, OutOfMemory) as error:
-            raise type(error)(problems=error.about(file.field)) from error
+            raise type(error)(problems=error.about(_field(run, work))) from error
 
-    def _answer(self, file: UpscalerFile, work: PixelWork, user: object) -> Any:
-        if isinstance(work, Find):
-            found = self._loaded("face detector", file, detector.load, user)
+    def _answer(self, file: ModelFile, work: PixelWork, user: object) -> Any:
+        if isinstance(work, FindFaces):
+            found = self._loaded(file, detector.load, user)
             return self._memory.attempt(lambda: found.faces(work.pixels))
-        network = self._loaded("upscaler", file, upscaler.load, user)
+        network = self._loaded(file, upscaler.load, user)
         match work:
             case Inspect():
                 return self._traits(network)
             case Enlarge():
                 return self._tile(network, work.tile)
-            case Restore():
+            case RestoreFace():
                 return self._memory.attempt(lambda: network.restore(work.face, work.weight))
 
     def _loaded(
-        self, kind: str, file: UpscalerFile, load: Callable[[UpscalerFile, Placement], Loaded], user: object
+        self, file: ModelFile, load: Callable[[ModelFile, Placement], Loaded], user: object
     ) -> Loaded:
-        network = self._memory.fetch(kind, file.name, file.path, lambda: load(file, self._memory.placement))
+        network = self._memory.fetch(file.kind, file.key, file.path, lambda: load(file, self._memory.placement))
         self._memory.pin(network, user)
         return network
 
     @staticmethod
     def _traits(found: Upscaler) -> Traits:
         if found.restores_faces:
-            raise CheckpointError(f"{found.file.name} makes faces clean; it cannot enlarge a whole picture")
+            raise CheckpointError(f"{found.file.key} makes faces clean; it cannot enlarge a whole picture")
         return found.traits
 
     def _tile(self, found: Upscaler, tile: Pixels) -> Pixels | None:
@@ -69,10 +71,15 @@ class PixelNetworks:
             return None
 
 
-def _file_of(work: PixelWork) -> str:
+def _file_of(work: PixelWork) -> FileKey:
     match work:
         case Inspect() | Enlarge():
-            return work.upscaler
-        case Restore():
-            return work.kind
-    return FACE_DETECTOR
+            return UPSCALER, work.upscaler
+        case RestoreFace():
+            return FACE_RESTORER, work.kind
+    return FACE_DETECTOR, ""
+
+
+def _field(run: Run, work: PixelWork) -> str:
+    """The field of the request that asks for the file."""
+    return next((one.field for one in needed(run.request) if one.key == _file_of(work)), "")

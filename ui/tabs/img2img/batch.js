@@ -58,7 +58,7 @@ function settings() {
 }
 
 async function paintedMask() {
-  const id = editor.made() === "mask" && form().values.mask;
+  const id = editor.made() === "mask" && editor.held("mask");
   return id ? { id, size: (await measured(id)).join() } : null;
 }
 

@@ -1,0 +1,122 @@
+"""What small networks tell of themselves that go with a checkpoint: LoRAs, embeddings, ControlNets, IP-Adapters, VAEs.
+
+The words of headers are those of the programs that train them: kohya's `ss_` metadata, diffusers' and the original
+layouts' tensor names. Numbers are widths of the text that a network listens to: 768 is SD1's, 1024 SD2's, 2048 SDXL's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from backend.catalog.description import Description
+from backend.catalog.headers import Shapes
+from backend.catalog.model_files import Found, clean_name
+
+FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
+INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
+_KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
+_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet")
+_MAX_ALIAS = 200
+
+
+def describe_any(found: Found) -> Description:
+    """Whatever can be read. Raises CheckpointError."""
+    return Description(problem="" if found.header.shapes else "the file holds no tensors")
+
+
+def describe_lora(found: Found) -> Description:
+    """The name and hash that the trainer gave, and which checkpoints it goes with. Raises CheckpointError."""
+    told = found.header.metadata
+    alias = clean_name(told.get("ss_output_name", "")).strip()[:_MAX_ALIAS]
+    digest = told.get("sshs_model_hash", "").lower()
+    facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest}
+    if not found.header.shapes:
+        return Description(problem="the file holds no tensors", facts=facts)
+    return Description(_trained_on(told) or _family(found.header.shapes), facts=facts)
+
+
+def describe_embedding(found: Found) -> Description:
+    """How many vectors of which width. Raises CheckpointError."""
+    shapes = {name: shape for name, shape in found.header.shapes.items() if len(shape) in (1, 2)}
+    if "clip_g" in shapes:
+        return Description("sdxl", facts={"vectors": _rows(shapes["clip_g"])})
+    vectors = next((shape for name, shape in shapes.items()
+                    if name == "emb_params" or name.startswith("string_to_param")), None)
+    vectors = vectors or next(iter(shapes.values()), None)      # diffusers names the tensor by the word itself
+    if vectors is None:
+        return Description(problem="the file holds no vectors")
+    return Description(FAMILY_OF_WIDTH.get(vectors[-1], ""), facts={"vectors": _rows(vectors)})
+
+
+def describe_controlnet(found: Found) -> Description | None:
+    """None for the T2I-Adapters and IP-Adapters that often lie beside them. Raises CheckpointError."""
+    shapes = found.header.shapes
+    if _is_t2i_adapter(shapes) or _is_ip_adapter(shapes):
+        return None
+    known = any(name.startswith(_CONTROL) for name in shapes)
+    return Description(_family(shapes), problem="" if known else "its tensors are those of no ControlNet")
+
+
+def describe_t2i_adapter(found: Found) -> Description:
+    """Raises CheckpointError."""
+    known = _is_t2i_adapter(found.header.shapes)
+    return Description(problem="" if known else "its tensors are those of no T2I-Adapter")
+
+
+def describe_ip_adapter(found: Found) -> Description | None:
+    """None for InstantID's. Raises CheckpointError."""
+    shapes = found.header.shapes
+    if _is_instant_id(shapes):
+        return None
+    known = _is_ip_adapter(shapes)
+    return Description(_family(shapes), problem="" if known else "its tensors are those of no IP-Adapter")
+
+
+def describe_instant_id(found: Found) -> Description:
+    """Raises CheckpointError."""
+    known = _is_instant_id(found.header.shapes)
+    return Description("sdxl" if known else "", problem="" if known else "its tensors are not InstantID's")
+
+
+def describe_vae(found: Found) -> Description:
+    """How many channels its latents have; from the original and from diffusers' layout. Raises CheckpointError."""
+    shapes = found.header.shapes
+    inner = {name.removeprefix("first_stage_model."): shape for name, shape in shapes.items()}
+    other = any(name.startswith(("model.diffusion_model.", "cond_stage_model.", "conditioner.")) for name in shapes)
+    taken = inner.get("decoder.conv_in.weight", ())
+    known = len(taken) == 4 and not other
+    return Description(facts={"channels": taken[1]} if known else {}, problem="" if known else "it is no VAE")
+
+
+def _rows(vectors: tuple[int, ...]) -> int:
+    return vectors[0] if len(vectors) == 2 else 1
+
+
+def _trained_on(told: Mapping[str, str]) -> str:
+    """The family of the checkpoint that a LoRA was trained on, from kohya's metadata, as AUTOMATIC1111 tells it."""
+    base = told.get("ss_base_model_version", "")
+    if base.startswith("sdxl_"):
+        return "sdxl"
+    if told.get("ss_v2") == "True":
+        return "sd2"
+    return "sd1" if base.startswith("sd_v1") else ""
+
+
+def _family(shapes: Shapes) -> str:
+    """From the width of the text in the first layer that listens to it; "" where none is told."""
+    widths = (shape[1] for name, shape in shapes.items() if len(shape) in (2, 4) and _KEYS_AND_VALUES.search(name))
+    return FAMILY_OF_WIDTH.get(next(widths, 0), "")
+
+
+def _is_t2i_adapter(shapes: Shapes) -> bool:
+    return any(name.startswith("adapter.body.") or name == "body.0.block1.weight" for name in shapes)
+
+
+def _is_ip_adapter(shapes: Shapes) -> bool:
+    return any(name.startswith(("ip_adapter.", "image_proj.")) for name in shapes)
+
+
+def _is_instant_id(shapes: Shapes) -> bool:
+    shown = shapes.get("image_proj.proj_in.weight", ())
+    return len(shown) == 2 and shown[1] == INSTANT_ID_WIDTH

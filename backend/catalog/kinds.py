@@ -1,0 +1,67 @@
+"""The kinds of model files: where each lies, what it is called, and how a file tells what it is. One kind, one row.
+
+A file whose kind Easel cannot use yet is listed and offered while typing, and whoever asks for it is told.
+Folders are named below each models folder, Easel's own name first and then those of AUTOMATIC1111 and its extensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from backend.catalog import adapters, checkpoints, upscalers
+from backend.catalog.description import Description
+from backend.catalog.model_file import CHECKPOINT, EMBEDDING, FACE_DETECTOR, FACE_RESTORER, LORA, UPSCALER
+from backend.catalog.model_files import Found
+from backend.table import Table
+
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+WEIGHTS = (".safetensors", *PICKLES)
+_CHECKPOINTS = ("checkpoints", "Stable-diffusion")
+_UPSCALERS = ("upscalers", "ESRGAN", "RealESRGAN", "SwinIR", "DAT", "HAT", "ScuNET")
+_CONTROL = ("controlnet", "ControlNet")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of model file. `describe` reads a file's header and says what it tells; None if it is of another kind.
+
+    `folders` are the kind's own, in which a file that tells nothing still counts. In `guest_folders`, which belong to
+    other kinds, a file counts if it describes itself without a problem. `single` are folders that are one model each.
+    """
+
+    name: str
+    label: str                                  # for people, one of them
+    describe: Callable[[Found], Description | None]
+    folders: tuple[str, ...]
+    endings: tuple[str, ...] = WEIGHTS
+    guest_folders: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
+    marker: str = ""                            # a folder with a file of this name is one model
+    usable: bool = False                        # whether Easel can draw with files of this kind
+    aliases: Mapping[str, str] = field(default_factory=dict)    # other programs' names, case-folded -> name of a file
+
+
+KINDS: Table[Kind] = Table("kinds of model files", (
+    Kind(CHECKPOINT, "checkpoint", checkpoints.describe, _CHECKPOINTS, (".safetensors", ".ckpt"),
+         single=(checkpoints.DEMO,), marker=checkpoints.INDEX, usable=True),
+    Kind("vae", "VAE", adapters.describe_vae, ("vae", "VAE"), guest_folders=_CHECKPOINTS),
+    Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
+    Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
+    Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS")),
+    Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings")),
+    Kind("hypernetwork", "hypernetwork", adapters.describe_any, ("hypernetworks",)),
+    Kind("controlnet", "ControlNet", adapters.describe_controlnet, _CONTROL),
+    Kind("t2i_adapter", "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
+         guest_folders=_CONTROL),
+    Kind("ip_adapter", "IP-Adapter", adapters.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
+         guest_folders=_CONTROL),
+    Kind("instant_id", "InstantID", adapters.describe_instant_id, ("instant_id", "InstantID"),
+         guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter")),
+    Kind("clip_vision", "CLIP vision encoder", adapters.describe_any, ("clip_vision", "CLIP-vision")),
+    Kind("insightface", "face recognition network", upscalers.describe_face_network, ("insightface",), (".onnx",)),
+    Kind(FACE_DETECTOR, "face detector", upscalers.describe_face_detector, ("insightface",), (".onnx",), usable=True),
+    Kind(FACE_RESTORER, "face restorer", upscalers.describe_face_restorer, ("GFPGAN", "Codeformer"),
+         guest_folders=_UPSCALERS, usable=True),
+    Kind(UPSCALER, "upscaler", upscalers.describe_upscaler, _UPSCALERS, usable=True, aliases=upscalers.ALIASES),
+))

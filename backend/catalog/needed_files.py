@@ -1,0 +1,124 @@
+"""Which model files a request needs, and whether they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
+from backend.catalog.model_files import clean_name
+from backend.catalog.upscalers import RESTORERS
+from backend.errors import EaselError, InvalidRequest, NotFound, Problem
+from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
+from backend.request.rules import EXTRAS
+
+VISIBILITY = dict(zip(RESTORERS, ("gfpgan_visibility", "codeformer_visibility"), strict=True))
+RESTORER_FOLDERS = dict(zip(RESTORERS, ("GFPGAN", "Codeformer"), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A file by the name that asks for it, and the field of the request that does."""
+
+    kind: str
+    name: str
+    field: str
+
+    @property
+    def key(self) -> FileKey:
+        return self.kind, self.name
+
+
+def needed(request: Request) -> list[Needed]:
+    """All that a job of this request needs."""
+    wanted = [Needed(UPSCALER, name, field) for field, name in _upscalers(request)]
+    if request.process != EXTRAS:
+        wanted.insert(0, Needed(CHECKPOINT, request.checkpoint, "checkpoint"))
+    restorers = [Needed(FACE_RESTORER, name, VISIBILITY[name]) for name in _restorers(request)]
+    detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
+    return [*wanted, *restorers, *detector]
+
+
+def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
+    """The files that a job needs, by kind and name. InvalidRequest names the field of each that is gone or broken."""
+    return _files(needed(request), catalog)
+
+
+def resolved(request: Request, catalog: ModelCatalog) -> Request:
+    """The request with the exact names of its files but the checkpoint. InvalidRequest names each field at fault."""
+    wanted = [one for one in needed(request) if one.kind != CHECKPOINT]
+    files = _files(wanted, catalog)
+    names = {one.field: files[one.key].key for one in wanted if one.kind == UPSCALER}
+    changes = {field: name for field, name in names.items() if name != getattr(request, field)}
+    return request.replace(**changes) if changes else request
+
+
+def _files(wanted: Iterable[Needed], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
+    files: dict[FileKey, ModelFile] = {}
+    problems: list[Problem] = []
+    for one in wanted:
+        try:
+            files[one.key] = file = _found(one, catalog)
+            problems += [Problem(file.problem, one.field)] if file.problem else []
+        except EaselError as error:
+            problems += error.about(one.field)
+    if problems:
+        raise InvalidRequest(problems=problems)
+    return files
+
+
+def missing_upscalers(values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
+    """A sentence for each upscaler that field values name and that is not here."""
+    fields = [field for field in FIELDS.values() if field.kind == "upscaler"]
+    named = {str(values[field.name]) for field in fields if values.get(field.name, NO_UPSCALER) not in field.choices
+             and (field.needs != ("enable_hr",) or values.get("enable_hr"))}
+    for name in sorted(named - {NO_UPSCALER, ""}):
+        try:
+            catalog.find(UPSCALER, name)
+        except NotFound:
+            yield f"The upscaler {clean_name(name)} is not in the models folders."
+
+
+def restorers_there(catalog: ModelCatalog) -> list[str]:
+    """Which of RESTORERS have a file."""
+    return [name for name in RESTORERS if _restorer(name, catalog)]
+
+
+def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
+    """Raises NotFound saying what to do."""
+    if one.kind == FACE_RESTORER:
+        if file := _restorer(one.name, catalog):
+            return file
+        raise NotFound(f"needs a file that is not here: put {one.name}'s model into "
+                       f"models/{RESTORER_FOLDERS[one.name]}")
+    if one.kind == FACE_DETECTOR:
+        if files := catalog.usable(FACE_DETECTOR):
+            return files[0]
+        raise NotFound("needs a file that finds faces: put insightface's det_10g.onnx into models/insightface")
+    try:
+        return catalog.find(one.kind, one.name)
+    except NotFound:
+        if one.kind != UPSCALER:
+            raise
+    there = [*PIXEL_UPSCALERS, *(file.key for file in catalog.usable(UPSCALER))]
+    raise NotFound(f"'{clean_name(one.name)[:80]}' is not in the list; there is: {', '.join(there[:20])}")
+
+
+def _upscalers(request: Request) -> list[tuple[str, str]]:
+    """(field, name) for every upscaler of a request that is a file."""
+    fields = [field for field in FIELDS.values() if field.kind == "upscaler" and not request.idle(field)]
+    named = [(field.name, getattr(request, field.name)) for field in fields]
+    return [(field, name) for field, name in named if name not in (*FIELDS[field].choices, NO_UPSCALER, "")]
+
+
+def _restorers(request: Request) -> list[str]:
+    wanted = [name for name, field in VISIBILITY.items() if getattr(request, field)]
+    return [name for name in wanted if not request.idle(FIELDS[VISIBILITY[name]])]
+
+
+def _restorer(name: str, catalog: ModelCatalog) -> ModelFile | None:
+    """The newest by name: GFPGANv1.4 before GFPGANv1.3."""
+    files = [file for file in catalog.usable(FACE_RESTORER) if file.facts["restores"] == name]
+    return max(files, key=lambda file: file.key, default=None)
