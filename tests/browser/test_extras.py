@@ -49,11 +49,12 @@ def pick(tab: Studio, field: str, name: str) -> None:
 
 def test_each_picture_becomes_a_job_that_a_refresh_does_not_lose(stage: Studio, house: Stage) -> None:
     tab, before = extras(stage), len(house.requests())
-    choose(tab, files("one.png", "two.png"))
+    had = tab.pictures()
+    choose(tab, files("one.png", "two.png", text=CAT))
     pick(tab, "upscaler_1", "Nearest")
     tab.fill(upscale_by=2.5)
     tab.button("generate").click()
-    tab.wait_pictures(2)
+    tab.wait_pictures(had + 2)
     jobs = house.requests()[before:]
     assert [(job.process, job.upscaler_1, job.upscale_by, job.output_name) for job in jobs] == [("Extras", "Nearest", 2.5, name) for name in ("one", "two")]
     assert len({job.init_image for job in jobs}) == 2
