@@ -2,18 +2,34 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip -qq --disable-pip-version-check
 ARGS ?=
+WHEELS ?=
+PARALLEL = -n 2 --dist worksteal
 
-.PHONY: run test bench train-demo measure-demo lint
+.PHONY: run quick test bench gpu train-demo measure-demo lint
 .DELETE_ON_ERROR:
 
 run: .venv/installed
 	.venv/bin/python app.py $(ARGS)
 
+# The tests that need neither a network of any size nor a browser.
+quick: .venv/installed-dev
+	.venv/bin/python -m pytest $(PARALLEL) tests/test_house.py tests/pure $(ARGS)
+
+# All of them; ARGS names some alone.
 test: .venv/installed-dev
+ifeq ($(ARGS),)
+	.venv/bin/python -m pytest $(PARALLEL) tests/test_house.py tests/pure
+	.venv/bin/python -m pytest tests/tiny tests/browser tests/gpu
+else
 	.venv/bin/python -m pytest $(ARGS)
+endif
 
 bench: .venv/installed-dev
 	.venv/bin/python -m benchmarks $(ARGS)
+
+# On a machine with a card and no package registry: make gpu PYTHON=python3 WHEELS=folder (diffusers, lark, torchsde, ...).
+gpu:
+	$(PYTHON) -m benchmarks.gpu --wheels "$(WHEELS)" $(ARGS)
 
 train-demo: .venv/installed
 	.venv/bin/python -m training.train $(ARGS)

@@ -18,6 +18,7 @@ from backend.image.file_names import WORDS as NAME_WORDS
 from backend.request.field import Field
 from backend.request.preferences import STARTS
 from backend.request.record import place as record_place
+from backend.request.record import spread
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.views import LOCAL, Image, Job, JobLine, Live, Overview, State, Status, User, Worker
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
            "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
-           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place"]
+           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place", "spread"]
 
 
 def __getattr__(name: str) -> Any:

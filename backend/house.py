@@ -4,7 +4,7 @@ An extension is a package with two doors, each a module with one function `regis
 
     extension.py    fields, samplers, schedules, model kinds, families, tabs, routes; imports no torch; read by both
                     processes
-    worker.py       what works on the device: guidance hooks, loaders of families; read by the worker alone
+    worker.py       what works on the device: guidance hooks; read by the worker alone
 
 An extension that cannot be registered is left out as a whole, and Easel starts without it and says so.
 """
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from backend.catalog.families import FAMILIES, Family
 from backend.catalog.kinds import KINDS, Kind
 from backend.request.field import Field
 from backend.request.request import FIELDS
@@ -40,6 +41,7 @@ class House:
     fields: Table[Field] = FIELDS
     samplers: Table[SamplerRow] = SAMPLERS
     schedules: Table[ScheduleRow] = SCHEDULES
+    families: Table[Family] = FAMILIES
     kinds: Table[Kind] = KINDS
     tabs: Table[Any] = field(default_factory=lambda: Table("tabs", key="NAME"))
     routers: Table[Any] = field(default_factory=lambda: Table("routers"))

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CHECKPOINT
+from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.dispatch.worker_handle import ProcessHandle
-from backend.messages import Checkpoint, Done, Event, Failed, Ready, Refused, Run
+from backend.messages import Done, Event, Failed, Ready, Refused, Run
 from backend.request.request import Request
 from backend.settings import HOME
 from benchmarks.timing import in_turns
@@ -62,7 +62,7 @@ class _Worker:
         self.jobs = 0
         self._until(Ready)
 
-    def draw(self, checkpoint: Checkpoint) -> None:
+    def draw(self, checkpoint: ModelFile) -> None:
         """One picture, from the command to the last event."""
         self.jobs += 1
         self.handle.send(Run(str(self.jobs), "local", REQUEST, (0,), {(CHECKPOINT, REQUEST.checkpoint): checkpoint}))

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -41,8 +42,19 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
               "backend.prompt", "backend.messages", "backend.house",
               "backend.catalog", *WORKER)
 
+# Layers inside the worker, from the ground up, by the same rule.
+WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("backend.worker.device", "backend.sampling.noise", "backend.worker.pixels"),
+    ("backend.worker.models",),
+    ("backend.worker.guidance", "backend.worker.pixels.networks", "backend.worker.pixels.preview"),
+    ("backend.worker.draw",),
+    ("backend.worker.engine",),
+    ("backend.worker",),
+)
+
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
+FRONT_ONLY = {"gradio", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "argon2"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.
@@ -52,6 +64,7 @@ BORDERS = {
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",
     "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
+    "backend/http/foreign_routes.py": "one request of Gradio's: the client is told that it cannot be read",
 }
 
 
@@ -106,9 +119,9 @@ def within(module: str, names: tuple[str, ...]) -> str:
     return max((name for name in names if module == name or module.startswith(f"{name}.")), key=len, default="")
 
 
-def layer(module: str) -> int:
-    names = tuple(name for names in LAYERS for name in names)
-    return next(i for i, group in enumerate(LAYERS) if within(module, names) in group)
+def layer(module: str, layers: tuple[tuple[str, ...], ...] = LAYERS) -> int:
+    names = tuple(name for names in layers for name in names)
+    return next(i for i, group in enumerate(layers) if within(module, names) in group)
 
 
 def is_worker(module: str) -> bool:
@@ -136,6 +149,16 @@ def test_the_worker_knows_nothing_of_the_front() -> None:
         f"{module} -> {target}"
         for module, file in modules().items() if is_worker(module)
         for target in imports(file) & modules().keys() if not within(target, WORKER_MAY)
+    ]
+    assert not wrong
+
+
+def test_inside_the_worker_the_arrow_never_runs_back_either() -> None:
+    wrong = [
+        f"{module} -> {target}"
+        for module, file in modules().items() if is_worker(module)
+        for target in imports(file) & modules().keys()
+        if is_worker(target) and layer(target, WORKER_LAYERS) > layer(module, WORKER_LAYERS)
     ]
     assert not wrong
 
@@ -173,11 +196,58 @@ def test_front_modules_import_nothing_heavy() -> None:
     assert not wrong
 
 
+def tables() -> set[str]:
+    """Names of the module-level tables: `FIELDS: Table[Field] = Table(...)`."""
+    return {
+        node.target.id
+        for file in modules().values() for node in tree(file).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+        and ast.unparse(node.annotation).startswith("Table[")
+    }
+
+
+def reads_of_tables(module: ast.Module, names: set[str]) -> Iterator[int]:
+    """Lines that take something out of a table while the module is imported; live views of it take nothing."""
+    for node in statements(module, at_import=True):
+        if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load):
+            live = re.search(rf"\b{node.id}\.(derived|where|by|add)\(|\bNames\({node.id}\b|: Table\[.*= {node.id}$",
+                             ast.unparse(parents(module)[node]))
+            if not live:
+                yield node.lineno
+
+
+@cache
+def parents(module: ast.Module) -> dict[ast.AST, ast.AST]:
+    """The statement or class field that each name stands in."""
+    return {
+        inner: outer
+        for outer in ast.walk(module) if isinstance(outer, ast.stmt) and not isinstance(outer, ast.ClassDef)
+        for inner in ast.walk(outer) if isinstance(inner, ast.Name)
+    }
+
+
+def test_nothing_is_read_from_a_table_before_the_house_has_filled_it() -> None:
+    names = tables()
+    assert {"FIELDS", "SAMPLERS", "SCHEDULES"} <= names
+    wrong = [f"{module}, line {line}" for module, file in modules().items() for line in reads_of_tables(tree(file), names)]
+    assert not wrong
+    assert [*reads_of_tables(ast.parse("X = [f for f in FIELDS.values()]\nY = FIELDS.where(len)"), names)] == [1]
+
+
 def test_the_front_process_is_free_of_torch() -> None:
     script = ("import sys, app, backend, backend.http.server, ui\n"
               f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))")
     ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+def test_a_worker_needs_neither_the_page_nor_the_database() -> None:
+    """It runs where only torch and what reads and draws is installed."""
+    script = ("import sys\n"
+              f"sys.modules.update(dict.fromkeys({sorted(FRONT_ONLY)!r}))\n"
+              "import backend.worker.process")
+    ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=280)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_no_with_around_a_yield_where_generators_are_programs() -> None:
@@ -203,6 +273,82 @@ def test_what_is_not_written_here(file: Path) -> None:
             caught = ast.unparse(node.type) if node.type else "BaseException"
             broad = re.search(r"\b(Base)?Exception\b", caught)
             assert not broad or name in BORDERS, f"line {node.lineno}: name the error, or add a border to this test"
+
+
+CALLERS = ("app.py", "backend", "ui", "extensions", "benchmarks", "training")
+PLAIN = {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "contextmanager"}
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def named_in(node: ast.AST) -> Counter[str]:
+    """How often names are used below a node: as such, as attributes, or in a text that is one, such as "module:name"."""
+    found: Counter[str] = Counter()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            found[inner.id] += 1
+        elif isinstance(inner, ast.Attribute):
+            found[inner.attr] += 1
+        elif isinstance(inner, ast.ImportFrom):
+            found.update(alias.name for alias in inner.names if alias.asname)
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and re.fullmatch(r"[\w.:]+", inner.value):
+            found.update(re.split(r"[.:]", inner.value))
+    return found
+
+
+def used_names() -> Counter[str]:
+    """In everything that runs but the tests; to be imported or listed in `__all__` is no use."""
+    roots = [HOME / root for root in CALLERS]
+    files = [file for root in roots for file in ([root] if root.suffix else root.rglob("*.py"))]
+    found: Counter[str] = Counter()
+    for file in files:
+        for node in tree(file).body:
+            if not isinstance(node, ast.Assign) or ast.unparse(node.targets[0]) != "__all__":
+                found += named_in(node)
+    return found
+
+
+def definitions(file: Path) -> Iterator[tuple[str, Definition]]:
+    """Functions and classes of a module, and methods of classes without bases, that nobody else has a name for.
+
+    A decorator that registers is a use, and so is a table's name; methods of subclasses are their base's to call.
+    """
+    for node in tree(file).body:
+        if isinstance(node, Definition) and not node.name.startswith("__") and not _is_registered(node):
+            yield f"{module_of(file)}.{node.name}", node
+        if isinstance(node, ast.ClassDef) and not node.bases:
+            yield from ((f"{module_of(file)}.{node.name}.{inner.name}", inner) for inner in node.body
+                        if isinstance(inner, Definition) and not inner.name.startswith("__") and not _is_registered(inner))
+
+
+def _is_registered(node: Definition) -> bool:
+    if isinstance(node, ast.ClassDef):
+        return any("__tablename__" in ast.unparse(line) for line in node.body if isinstance(line, ast.Assign))
+    decorators = {ast.unparse(each).partition("(")[0].rpartition(".")[2] for each in node.decorator_list}
+    return bool(decorators - PLAIN)
+
+
+def unused(definition: Definition, used: Counter[str]) -> bool:
+    """Whether nothing outside of the definition names it."""
+    return used[definition.name] <= named_in(definition)[definition.name]
+
+
+def test_nothing_is_there_for_tests_alone() -> None:
+    used = used_names()
+    found = {name for file in product() for name, node in definitions(file) if unused(node, used)}
+    assert found == set(), "use it where it belongs, or remove it with its tests"
+
+
+@pytest.mark.parametrize(("source", "is_unused"), [
+    ("def lost(): pass", True), ("def lost(n): return lost(n - 1)", True), ("class Lost: pass", True),
+    ("from a import lost\ndef lost(): pass", True), ("def found(): pass\nfound()", False),
+    ("def found(): pass\nTABLE = {'x': found}", False), ("def found(): pass\nrun('module:found')", False),
+    ("from a import found as other\ndef found(): pass", False),
+])
+def test_what_counts_as_a_use(source: str, is_unused: bool) -> None:
+    module = ast.parse(source)
+    (definition,) = (node for node in module.body if isinstance(node, Definition))
+    assert unused(definition, named_in(module)) == is_unused
 
 
 def distribution(name: str) -> str:

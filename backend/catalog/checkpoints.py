@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from backend.catalog import families
+from backend.catalog import distilled, families
 from backend.catalog.description import Description
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.catalog.model_files import Found
@@ -40,10 +40,11 @@ def describe(found: Found) -> Description | None:
 
 
 def defaults(path: Path, family: str) -> dict[str, Any]:
-    """Field values that suit the model: its family's size, then what its side-car says, as far as that is valid."""
+    """Field values that suit the model: its family's, its method's, then its side-car's as far as they are valid."""
     stored = side_car(path)
     stored = stored["defaults"] if isinstance(stored.get("defaults"), dict) else stored
-    values: dict[str, Any] = {"width": 512, "height": 512} if family.startswith("sd1") else {}
+    values: dict[str, Any] = dict(families.defaults(family))
+    values |= distilled.defaults(path.stem) if values else {}
     for name in stored.keys() & FIELDS.keys() - {"checkpoint"}:
         try:
             values[name] = getattr(Request.parse({name: stored[name]}), name)

@@ -1,41 +1,22 @@
 """Which family of networks a model file holds, told from the names and shapes of its tensors. Nothing is unpickled.
 
-The rules are those of AUTOMATIC1111's sd_models_config and of diffusers' single-file detection, as one table.
+A family is a row of this table and a file of its own for the worker, which the row names. The rules are those of
+AUTOMATIC1111's sd_models_config and of diffusers' single-file detection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backend.catalog.headers import Shapes
 from backend.catalog.regular_files import read_config
-
-LOADABLE = ("sd1", "sd1-inpaint", "sd1-edit")
-"""Families that the worker can load."""
+from backend.table import Table
 
 UNKNOWN = "unknown"
 NO_CHECKPOINT = ""
-
-LABELS = {
-    "sd1": "Stable Diffusion 1",
-    "sd1-inpaint": "Stable Diffusion 1 inpainting",
-    "sd1-edit": "InstructPix2Pix",
-    "sd2": "Stable Diffusion 2",
-    "sd2-inpaint": "Stable Diffusion 2 inpainting",
-    "sd2-depth": "Stable Diffusion 2 depth",
-    "sd2-unclip": "Stable unCLIP 2",
-    "sdxl": "Stable Diffusion XL",
-    "sdxl-inpaint": "Stable Diffusion XL inpainting",
-    "sdxl-refiner": "Stable Diffusion XL refiner",
-    "playground": "Playground 2.5",
-    "sd3": "Stable Diffusion 3",
-    "flux": "Flux",
-    "chroma": "Chroma",
-    "upscaler": "Stable Diffusion x4 upscaler",
-    "alt": "AltDiffusion",
-}
 
 _UNET = "model.diffusion_model."
 _FIRST = _UNET + "input_blocks.0.0.weight"
@@ -45,23 +26,66 @@ _OPEN_CLIP = "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A file belongs to `family` when it has a tensor `name` and, if told, that tensor's `axis` has `size`, and `also`.
+class TensorRule:
+    """A file has a tensor `name` and, if told, that tensor's `axis` has `size`, and there is `also`.
 
-    `name` and `also` may begin or end with "*". The first rule that holds wins; NO_CHECKPOINT hides the file.
+    `name` and `also` may begin or end with "*".
     """
 
-    family: str
     name: str
     axis: int = 0
     size: int = 0
     also: str = ""
 
     def holds(self, shapes: Shapes) -> bool:
+        """Whether a file with these tensors is one."""
         if not _has(shapes, self.name) or self.also and not _has(shapes, self.also):
             return False
         shape = shapes.get(self.name, ())
         return not self.size or -len(shape) <= self.axis < len(shape) and shape[self.axis] == self.size
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRule:
+    """A diffusers folder is of a `pipeline` (may end with "*"); its denoiser's config has `values`, if told.
+
+    `scheduler`: the name of its scheduler has this in it. `lacks`: it has no such component.
+    """
+
+    pipeline: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    scheduler: str = ""
+    lacks: str = ""
+
+    def holds(self, folder: Path, index: Mapping[str, Any]) -> bool:
+        """Whether a folder with this model_index.json is one. Raises CheckpointError for a config that is no object."""
+        if not _has({str(index.get("_class_name", "")): None}, self.pipeline):
+            return False
+        if self.scheduler not in str(index.get("scheduler", "")) or self.lacks and (folder / self.lacks).is_dir():
+            return False
+        config = read_config(folder / "unet" / "config.json") if self.values else {}
+        return all(config.get(name) == value for name, value in self.values.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kind of networks: how its files and folders are told from others, and who loads them.
+
+    `loader` is "module:class" of the worker's side, a `worker.models.base.Model`; "" for a family that Easel cannot
+    load. `defaults` are field values that suit it.
+    """
+
+    name: str
+    label: str
+    files: tuple[TensorRule, ...] = ()
+    folders: tuple[FolderRule, ...] = ()
+    loader: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def square(side: int) -> dict[str, int]:
+    """The default size of a family that learnt from pictures of `side` pixels."""
+    return {"width": side, "height": side}
 
 
 _ADAPTERS = (
@@ -76,69 +100,84 @@ _PARTS = (
     "encoder.block.0.*", "shared.weight", "vision_model.*", "params_ema*", "conv_first.weight",
 )
 
-RULES = (
-    *(Rule(NO_CHECKPOINT, name) for name in _ADAPTERS),
-    Rule("playground", "edm_mean"),
-    Rule("sdxl-inpaint", _FIRST, 1, 9, also=_XL),
-    Rule("sdxl", _XL),
-    Rule("sdxl", "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias"),
-    Rule("sdxl-refiner", "conditioner.embedders.0.model.ln_final.weight"),
-    Rule("sdxl", _UNET + "label_emb.0.0.weight"),
-    Rule("upscaler", _UNET + "input_blocks.10.0.skip_connection.bias", also="low_scale_model.*"),
-    Rule("sd2-depth", "depth_model.*"),
-    Rule("sd2-unclip", "embedder.model.ln_final.weight"),
-    Rule("alt", "cond_stage_model.roberta.*"),
-    Rule("sd2-inpaint", _FIRST, 1, 9, also=_OPEN_CLIP),
-    Rule("sd2", _OPEN_CLIP),
-    Rule("sd2", _CONTEXT, -1, 1024),
-    Rule("sd3", "*joint_blocks.0.context_block.adaLN_modulation.1.bias"),
-    Rule("chroma", "*distilled_guidance_layer.norms.0.scale"),
-    Rule("flux", "*double_blocks.0.img_attn.norm.key_norm.scale"),
-    Rule("sd1-inpaint", _FIRST, 1, 9),
-    Rule("sd1-edit", _FIRST, 1, 8),
-    Rule("sd1", _FIRST, 1, 4),
-    *(Rule(NO_CHECKPOINT, name) for name in _PARTS),
-)
+_SD1 = {"loader": "backend.worker.models.sd1:SD1", "defaults": square(512)}
+_SDXL = {"loader": "backend.worker.models.sdxl:SDXL", "defaults": square(1024)}
 
-_PIPELINES = {
-    "StableDiffusionXLImg2ImgPipeline": "sdxl-refiner",
-    "StableDiffusionInstructPix2PixPipeline": "sd1-edit",
-    "StableDiffusionDepth2ImgPipeline": "sd2-depth",
-    "StableDiffusionUpscalePipeline": "upscaler",
-    "StableUnCLIPImg2ImgPipeline": "sd2-unclip",
-    "StableDiffusionXLInpaintPipeline": "sdxl-inpaint",
-}
-_PIPELINE_STARTS = {"StableDiffusionXL": "sdxl", "StableDiffusion3": "sd3", "Flux": "flux", "Chroma": "chroma"}
+# In the order in which they are asked: the first that knows a file has it.
+BUILT_IN = (
+    Family("playground", "Playground 2.5", (TensorRule("edm_mean"),),
+           (FolderRule("StableDiffusionXL*", scheduler="EDM"),)),
+    Family("sdxl-refiner", "Stable Diffusion XL refiner",
+           (TensorRule("conditioner.embedders.0.model.ln_final.weight"),),
+           (FolderRule("StableDiffusionXL*", lacks="text_encoder"),)),
+    Family("sdxl-inpaint", "Stable Diffusion XL inpainting", (TensorRule(_FIRST, 1, 9, also=_XL),),
+           (FolderRule("StableDiffusionXL*", {"in_channels": 9}),), **_SDXL),
+    Family("sdxl-edit", "InstructPix2Pix for Stable Diffusion XL", (TensorRule(_FIRST, 1, 8, also=_XL),),
+           (FolderRule("StableDiffusionXL*", {"in_channels": 8}),)),
+    Family("sdxl", "Stable Diffusion XL",
+           (TensorRule(_XL), TensorRule("conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias"),
+            TensorRule(_UNET + "label_emb.0.0.weight")),
+           (FolderRule("StableDiffusionXL*"),), **_SDXL),
+    Family("upscaler", "Stable Diffusion x4 upscaler",
+           (TensorRule(_UNET + "input_blocks.10.0.skip_connection.bias", also="low_scale_model.*"),),
+           (FolderRule("StableDiffusionUpscalePipeline"),)),
+    Family("sd2-depth", "Stable Diffusion 2 depth", (TensorRule("depth_model.*"),),
+           (FolderRule("StableDiffusionDepth2ImgPipeline"),)),
+    Family("sd2-unclip", "Stable unCLIP 2", (TensorRule("embedder.model.ln_final.weight"),),
+           (FolderRule("StableUnCLIPImg2ImgPipeline"),)),
+    Family("alt", "AltDiffusion", (TensorRule("cond_stage_model.roberta.*"),)),
+    Family("sd3", "Stable Diffusion 3", (TensorRule("*joint_blocks.0.context_block.adaLN_modulation.1.bias"),),
+           (FolderRule("StableDiffusion3*"),)),
+    Family("sd2-inpaint", "Stable Diffusion 2 inpainting", (TensorRule(_FIRST, 1, 9, also=_OPEN_CLIP),),
+           (FolderRule("StableDiffusion*", {"cross_attention_dim": 1024, "in_channels": 9}),)),
+    Family("sd2", "Stable Diffusion 2", (TensorRule(_OPEN_CLIP), TensorRule(_CONTEXT, -1, 1024)),
+           (FolderRule("StableDiffusion*", {"cross_attention_dim": 1024}),)),
+    Family("chroma", "Chroma", (TensorRule("*distilled_guidance_layer.norms.0.scale"),), (FolderRule("Chroma*"),)),
+    Family("flux", "Flux", (TensorRule("*double_blocks.0.img_attn.norm.key_norm.scale"),), (FolderRule("Flux*"),)),
+    Family("sd1-inpaint", "Stable Diffusion 1 inpainting", (TensorRule(_FIRST, 1, 9),),
+           (FolderRule("StableDiffusion*", {"in_channels": 9}),), **_SD1),
+    Family("sd1-edit", "InstructPix2Pix", (TensorRule(_FIRST, 1, 8),),
+           (FolderRule("StableDiffusionInstructPix2PixPipeline"), FolderRule("StableDiffusion*", {"in_channels": 8})),
+           **_SD1),
+    Family("sd1", "Stable Diffusion 1", (TensorRule(_FIRST, 1, 4),), (FolderRule("StableDiffusion*"),), **_SD1),
+)
+FAMILIES: Table[Family] = Table("model families", BUILT_IN)
+"""Families that extensions add are asked first: they know their own files best."""
 
 
 def detect(shapes: Shapes) -> str:
     """The family of a single file; NO_CHECKPOINT for adapters, VAEs and other parts; UNKNOWN when no rule holds."""
-    return next((rule.family for rule in RULES if rule.holds(shapes)), UNKNOWN)
+    return next(_claims(shapes), UNKNOWN)
+
+
+def _claims(shapes: Shapes) -> Iterator[str]:
+    added = [family for family in FAMILIES.values() if family not in BUILT_IN]
+    yield from (family.name for family in added if any(rule.holds(shapes) for rule in family.files))
+    yield from (NO_CHECKPOINT for name in _ADAPTERS if _has(shapes, name))
+    yield from (family.name for family in BUILT_IN if any(rule.holds(shapes) for rule in family.files))
+    yield from (NO_CHECKPOINT for name in _PARTS if _has(shapes, name))
 
 
 def detect_folder(folder: Path) -> str:
     """The family of a diffusers folder, from its model_index.json and UNet config. Raises CheckpointError."""
-    pipeline = str(read_config(folder / "model_index.json").get("_class_name", ""))
-    if pipeline in _PIPELINES:
-        return _PIPELINES[pipeline]
-    for start, family in _PIPELINE_STARTS.items():
-        if pipeline.startswith(start):
-            return family
-    if not pipeline.startswith("StableDiffusion"):
-        return UNKNOWN
-    unet = read_config(folder / "unet" / "config.json")
-    version = "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1"
-    channels = unet.get("in_channels", 4)
-    return version + ({9: "-inpaint", 8: "-edit"}.get(channels, "") if isinstance(channels, int) else "")
+    index = read_config(folder / "model_index.json")
+    asked = sorted(FAMILIES.values(), key=lambda family: family in BUILT_IN)
+    return next((family.name for family in asked if any(rule.holds(folder, index) for rule in family.folders)), UNKNOWN)
+
+
+def defaults(family: str) -> Mapping[str, Any]:
+    """Field values that suit a family; none for one that Easel does not know."""
+    return FAMILIES[family].defaults if family in FAMILIES else {}
 
 
 def why_not(family: str) -> str:
     """Why a family cannot be used, as a sentence; "" when it can."""
-    if family in LOADABLE:
+    known = FAMILIES.get(family)
+    if known is None:
+        return "its tensors are of no family that Easel knows"
+    if known.loader:
         return ""
-    if family in LABELS:
-        return f"this is a {LABELS[family]} model; Easel draws with Stable Diffusion 1 models so far"
-    return "its tensors are of no family that Easel knows"
+    return f"this is a {known.label} model, and Easel cannot draw with these yet"
 
 
 def _has(names: Mapping[str, object], pattern: str) -> bool:

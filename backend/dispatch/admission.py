@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.catalog.call_estimate import CallEstimate, DeviceLimits, obstacle, read_estimate
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, InvalidRequest
-from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.views import Worker
@@ -22,7 +22,7 @@ class Admission:
 
     _estimates: dict[tuple[str, int], CallEstimate] = field(default_factory=dict)
 
-    def check(self, request: Request, checkpoint: Checkpoint, workers: Iterable[Worker]) -> None:
+    def check(self, request: Request, checkpoint: ModelFile, workers: Iterable[Worker]) -> None:
         """InvalidRequest, naming the field, when the request fits none of the workers that told of their device."""
         if request.process == EXTRAS:
             return

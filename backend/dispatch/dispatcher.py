@@ -14,7 +14,7 @@ from backend.dispatch.admission import Admission
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
-from backend.dispatch.supervisor import ROOM, Services, Supervisor
+from backend.dispatch.supervisor import MAX_JOBS, Services, Supervisor
 from backend.dispatch.worker_handle import Handle
 from backend.request.request import Request
 from backend.settings import Policy
@@ -49,7 +49,7 @@ class Dispatcher:
         """Start a supervisor for each device name; the function starts its worker, again after each loss."""
         for name, new_worker in workers.items():
             recorder = Recorder(self._jobs, self._history, self._pictures, self)
-            self._supervisors.append(Supervisor(name, ROOM[policy], new_worker, recorder, self._services))
+            self._supervisors.append(Supervisor(name, MAX_JOBS[policy], new_worker, recorder, self._services))
         for supervisor in self._supervisors:
             supervisor.start()
 
@@ -63,7 +63,7 @@ class Dispatcher:
         """The owner has new jobs."""
         self.feed.touch(owner)
         for supervisor in self._supervisors:
-            supervisor.poke()
+            supervisor.wake()
 
     def cleared(self, owner: str, jobs: Collection[str]) -> None:
         """These waiting jobs of the owner were cancelled; a worker may have leased some of them ahead."""

@@ -77,7 +77,7 @@ class Recorder:
     def put(self, entry: Entry) -> None:
         self._waiting.put(entry)
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """From now on try every write only once."""
         self._closing.set()
 
@@ -101,7 +101,7 @@ class Recorder:
             case Started():
                 self._change(lambda: [self._jobs.start(lease.job, lease.token)])
             case Skipped():
-                self._insist(lambda: self._jobs.skip(lease.job, lease.token, outcome.index))
+                self._write_until_done(lambda: self._jobs.skip(lease.job, lease.token, outcome.index))
             case Done():
                 self._grid(lease)
                 self._change(lambda: [self._jobs.finish(lease.job, lease.token, "done")])
@@ -138,7 +138,7 @@ class Recorder:
             image = self._history.add(lease.job, lease.token, saved)
         except Exception:   # a border: the pictures are safe, and the job is done
             log.exception("the grid of job %s could not be saved", lease.job)
-            self._insist(lambda: self._jobs.note(lease.job, lease.token, NO_GRID))
+            self._write_until_done(lambda: self._jobs.note(lease.job, lease.token, NO_GRID))
         else:
             if image:
                 self._listener.picture_saved(lease.owner, image)
@@ -159,12 +159,15 @@ class Recorder:
         self._change(lambda: self._jobs.lose(entry.leases, problem))
 
     def _change(self, write: Callable[[], Collection[Change | None]]) -> None:
-        for change in self._insist(write) or ():
+        for change in self._write_until_done(write) or ():
             if change:
                 self._listener.job_changed(change)
 
-    def _insist(self, write: Callable[[], Any]) -> Any:
-        """Write to the database however long it refuses, lest the result is forgotten; None when `hurry` ends that."""
+    def _write_until_done(self, write: Callable[[], Any]) -> Any:
+        """Write to the database however long it refuses, lest the result is forgotten.
+
+        None when `stop_retrying` ends that.
+        """
         refused = False
         while True:
             try:

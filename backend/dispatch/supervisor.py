@@ -44,7 +44,7 @@ from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
 from backend.store.views import Worker, WorkerState
 
-ROOM = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
+MAX_JOBS = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 2.0                 # after the database has refused
@@ -57,14 +57,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What all supervisors share. `changed` is called when a worker's state is another; `notice(source, text)` tells of
-    a trouble, and with an empty text that it is over."""
+    """What all supervisors share. `changed()` is called when a worker's state is another, `changed(owner)` when
+    somebody's queue is; `notice(source, text)` tells of a trouble, and with an empty text that it is over."""
 
     jobs: Jobs
     live: LiveJobs
     catalog: ModelCatalog
     uploads: Uploads
-    changed: Callable[[], None]
+    changed: Callable[..., None]
     notice: Callable[[str, str], None]
 
 
@@ -79,16 +79,17 @@ class _Flight:
 class Supervisor:
     """Keeps one worker alive and busy from `start` until `close`."""
 
-    def __init__(self, name: str, room: int, new_worker: Callable[[], Handle], recorder: Recorder,
+    def __init__(self, name: str, max_jobs: int, new_worker: Callable[[], Handle], recorder: Recorder,
                  services: Services) -> None:
-        self._room, self._new_worker, self._recorder, self._services = room, new_worker, recorder, services
+        self._max_jobs, self._new_worker, self._recorder, self._services = max_jobs, new_worker, recorder, services
         self._worker = Worker(name=name, state="starting")
         self._handle: Handle | None = None
         self._watchdog = Watchdog()
         self._flights: dict[str, _Flight] = {}      # in the order in which they were sent
         self._outbox: deque[Command] = deque()
-        self._ready = self._poked = self._closing = False
+        self._ready = self._woken = self._closing = False
         self._failures = self._false_starts = 0     # lives without a result; without even a Ready
+        self._leasing = threading.Lock()    # so that a cancel finds a job either in the queue or in flight
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=target, name=f"{name}-{target.__name__.strip('_')}", daemon=True)
                          for target in (self._read, self._feed)]
@@ -101,15 +102,15 @@ class Supervisor:
         for thread in self._threads:
             thread.start()
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """There may be jobs to lease."""
         with self._changed:
-            self._poked = True
+            self._woken = True
             self._changed.notify_all()
 
     def cancel(self, job: str, index: int | None = None) -> bool:
         """Tell the worker to stop a job, or one picture of it; False when the job is not in its hands."""
-        with self._changed:
+        with self._leasing, self._changed:
             if job not in self._flights:
                 return False
             self._outbox.append(Cancel(job, index))
@@ -131,7 +132,7 @@ class Supervisor:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._recorder.hurry()
+        self._recorder.stop_retrying()
         for thread in self._threads:
             thread.join()
         self._recorder.close()
@@ -165,7 +166,7 @@ class Supervisor:
             while not self._closing:
                 if verdict := self._look(handle):
                     return self._end(handle, verdict)
-            return Verdict(self._farewell(handle), blames=False)
+            return Verdict(self._stop_worker(handle), blames=False)
         except WorkerLost as lost:
             return Verdict(str(lost), blames=True)
         except Exception as error:  # a border: an event that cannot be understood costs this worker, not the device
@@ -197,7 +198,7 @@ class Supervisor:
             log.info("worker %s has ended", self._worker.name)
         return verdict
 
-    def _farewell(self, handle: Handle) -> str:
+    def _stop_worker(self, handle: Handle) -> str:
         threading.Thread(target=handle.send, args=(Stop(),), daemon=True).start()    # a stopped worker reads nothing
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
@@ -214,7 +215,7 @@ class Supervisor:
                 self._services.notice(self._worker.name, "")
                 self._services.notice(f"extensions of {self._worker.name}", " ".join(event.notices))
                 self._show("ready", device=event.device, dtype=event.dtype, memory=event.memory, speed=event.speed)
-                self.poke()
+                self.wake()
             case Refused():
                 self._false_starts = MAX_FALSE_STARTS
                 raise WorkerLost(event.message)
@@ -262,7 +263,7 @@ class Supervisor:
         self._recorder.put((flight.lease, event))
         if head:
             self._begun(head)
-        self.poke()
+        self.wake()
 
     def _begun(self, flight: _Flight) -> None:
         if not flight.started:
@@ -308,35 +309,36 @@ class Supervisor:
             except Exception as error:      # a border: a fault in one round must not leave the device idle for good
                 log.exception("the supervisor of %s", self._worker.name)
                 self._services.notice("queue", f"{error} Jobs wait until it is mended.")
-                self._rest()
+                self._pause()
 
     def _wants(self) -> bool:
-        return self._poked and len(self._flights) < self._room
+        return self._woken and len(self._flights) < self._max_jobs
 
-    def _rest(self) -> None:
+    def _pause(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
-            self._poked = True
+            self._woken = True
 
     def _serve(self) -> None:
         """One round: send what waits, and fill the worker's hands."""
-        with self._changed:     # held while leasing, so that a cancel finds a job either in the queue or in flight
-            if not self._ready or self._handle is None:
-                return
-            handle, commands = self._handle, list(self._outbox)
-            self._outbox.clear()
-            leases = self._lease() if self._wants() else []
+        with self._leasing:
+            with self._changed:
+                if not self._ready or self._handle is None:
+                    return
+                handle, commands, wants, held = self._handle, list(self._outbox), self._wants(), list(self._flights)
+                self._outbox.clear()
+                self._woken = self._woken and not wants
+            leases = self._lease(held) if wants else []
         for command in commands:
             handle.send(command)
         for lease in leases:
             self._send(handle, lease)
 
-    def _lease(self) -> list[Lease]:
-        idle = not self._flights
-        leases = self._services.jobs.lease(self._worker.name, self._room - len(self._flights), list(self._flights))
-        self._poked = False
-        for number, lease in enumerate(leases):
-            self._flights[lease.job] = _Flight(lease, started=idle and not number)
+    def _lease(self, held: list[str]) -> list[Lease]:
+        leases = self._services.jobs.lease(self._worker.name, self._max_jobs - len(held), held)
+        with self._changed:
+            for number, lease in enumerate(leases):
+                self._flights[lease.job] = _Flight(lease, started=not held and not number)
         return leases
 
     def _send(self, handle: Handle, lease: Lease) -> None:
@@ -359,4 +361,4 @@ class Supervisor:
             self._over(Done(lease.job))
             return
         handle.send(Run(lease.job, lease.owner, lease.request, lease.indices, files, pictures))
-        self._services.changed()
+        self._services.changed(lease.owner)

@@ -10,7 +10,7 @@ from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.dispatch.worker_handle import Handle, ProcessHandle
-from backend.errors import EaselError
+from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
 from backend.facade.door import Door
 from backend.facade.housekeeping import Housekeeping
@@ -42,9 +42,9 @@ class Backend:
         except EaselError:
             self._lock.release()
             raise
-        if self._components.jobs.release():
-            self._components.pictures.sweep()
-        Housekeeping(self._components).start(rescue, history_is_new=not known)
+        self._components.jobs.release()
+        self._housekeeping = Housekeeping(self._components)
+        self._housekeeping.start(rescue, history_is_new=not known)
         self._started = self._closed = False
         if start_workers:
             self.start_workers()
@@ -70,6 +70,7 @@ class Backend:
         if self._closed:
             return
         self._closed = True
+        self._housekeeping.close()
         self._components.dispatcher.close()
         self._components.database.close()
         self._lock.release()
@@ -111,9 +112,16 @@ class Backend:
         return needed_files.restorers_there(self._components.catalog)
 
     def count_tokens(self, text: str, checkpoint: str = "", steps: int = 20) -> tuple[int, int]:
-        """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75)."""
-        folder = tokenizer_folder(self.checkpoint(checkpoint))
-        tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
+        """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75).
+
+        NotFound; CheckpointError where the checkpoint has a tokenizer of its own that cannot be read.
+        """
+        found = self.checkpoint(checkpoint)
+        folder = tokenizer_folder(found)
+        try:
+            tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"the tokenizer of {found.key} cannot be read", field=CHECKPOINT) from error
         return chunks.count(text, tokenizer, steps)
 
     def is_pending(self, job_id: str) -> bool:

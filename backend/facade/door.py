@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -41,11 +41,17 @@ class Door:
         What is missing takes the user's settings, then the checkpoint's defaults; random seeds are drawn, styles
         merged and wildcards filled in now.
         """
-        request = Submission(self._parts, self.user).request(values)
-        self._parts.dispatcher.check(request)
-        job = self._parts.jobs.add(request, self._owner)
+        return self.submit_all([values])[0]
+
+    def submit_all(self, values: Iterable[Mapping[str, Any]]) -> list[Job]:
+        """Queue several requests in their order at once; none when one of them is wrong. InvalidRequest as above."""
+        submission = Submission(self._parts, self.user)
+        requests = [submission.request(each) for each in values]
+        for request in requests:
+            self._parts.dispatcher.check(request)
+        jobs = self._parts.jobs.add_all(requests, self._owner)
         self._parts.dispatcher.queued(self._owner)
-        return self.job(job)
+        return jobs
 
     def cancel(self, job_id: str) -> None:
         """End a waiting job at once, a running one within a network call; its pictures so far stay.

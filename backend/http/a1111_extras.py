@@ -111,20 +111,20 @@ def _listed(payload: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
 
 def _submitted(door: Door, values: dict[str, Any], pictures: list[tuple[str, str, Any]]) -> list[Job]:
     """A job for each picture; none is queued when one of them cannot be read."""
-    read = [_read(place, name, data) for place, name, data in pictures]
-    requests = [{**values, "process": EXTRAS, "init_image": door.upload(file).id, "source_text": text,
-                 "output_name": name, "output_folder": FOLDER if name else ""} for name, file, text in read]
-    return [door.submit(request) for request in requests]
+    read = [_read(door, *picture) for picture in pictures]
+    requests = [{**values, "process": EXTRAS, "init_image": upload, "source_text": text,
+                 "output_name": name, "output_folder": FOLDER if name else ""} for name, upload, text in read]
+    return door.submit_all(requests)
 
 
-def _read(place: str, name: str, data: Any) -> tuple[str, bytes, str]:
-    """Name without ending, the file, and the settings text inside it."""
+def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
+    """Name without ending, the upload's id, and the settings text inside it."""
     try:
         file = incoming.from_base64(data)
-        incoming.picture(file)
+        upload = door.upload(file).id
     except UserError as error:
         raise InvalidRequest(str(error), field=place) from error
-    return PureWindowsPath(name).stem, file, _text(file)
+    return PureWindowsPath(name).stem, upload, _text(file)
 
 
 def _text(file: bytes) -> str:

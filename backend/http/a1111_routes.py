@@ -46,7 +46,8 @@ async def img2img(
 @router.get("/progress")
 def progress(door: FrontDoor, skip_current_image: bool = False) -> dict[str, Any]:
     """How far the caller's running job is, with a rough picture."""
-    job = next((job for job in door.queue() if job.state == "running"), None)
+    running = next((job.id for job in door.overview(limit=1).jobs if job.state == "running"), "")
+    job = door.job(running) if running else None
     live = door.live(job.id) if job else None
     preview = door.preview(job.id) if job and not skip_current_image else None
     return answers.progress(job, live, preview)

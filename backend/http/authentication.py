@@ -6,6 +6,7 @@ so a login that was right once is remembered (as a keyed digest), and an address
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -34,25 +35,30 @@ class Denied(Exception):
 
 
 class Throttle:
-    """Counts failed logins per address: after `allowed` within `window` seconds, the address waits."""
+    """Counts logins per address that failed or are being checked: after `allowed` within `window` seconds it waits.
+
+    An attempt counts from its beginning, so that many at once are no more than many one after the other.
+    """
 
     def __init__(self, allowed: int = 8, window: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed, self._window, self._clock = allowed, window, clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._attempts: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, address: str) -> float:
-        """Seconds until this address may try again; 0 = now."""
-        failures = self._failures.get(_network(address), ())
-        if len(failures) < self._allowed:
-            return 0.0
-        return max(0.0, failures[0] + self._window - self._clock())
+    def begin(self, address: str) -> float:
+        """Count an attempt that may begin now (0), or tell how many seconds this address has to wait for it."""
+        attempts = self._attempts.setdefault(_network(address), deque(maxlen=self._allowed))
+        if len(attempts) == self._allowed and (wait := attempts[0] + self._window - self._clock()) > 0:
+            return wait
+        attempts.append(self._clock())
+        self._attempts.move_to_end(_network(address))
+        while len(self._attempts) > REMEMBERED:
+            self._attempts.popitem(last=False)
+        return 0.0
 
-    def failed(self, address: str) -> None:
-        failures = self._failures.setdefault(_network(address), deque(maxlen=self._allowed))
-        failures.append(self._clock())
-        self._failures.move_to_end(_network(address))
-        while len(self._failures) > REMEMBERED:
-            self._failures.popitem(last=False)
+    def succeeded(self, address: str) -> None:
+        """An attempt that has begun was right, and does not count."""
+        if attempts := self._attempts.get(_network(address)):
+            attempts.pop()
 
 
 class Credentials:
@@ -63,6 +69,7 @@ class Credentials:
         self._throttle = throttle or Throttle()
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._checks: dict[bytes, asyncio.Task[bool]] = {}      # those under way: a page's requests come all at once
         self._hasher = PasswordHasher()
         self._turns = CapacityLimiter(AT_ONCE)
         # A stranger's name is checked against something that takes as long, so that time tells nothing about names.
@@ -75,13 +82,24 @@ class Credentials:
         digest = hmac.digest(self._key, f"{name}\0{password}".encode(), hashlib.sha256)
         if digest in self._known:
             return self._known[digest]
-        if wait := self._throttle.wait(address):
-            raise Denied(429, "Too many failed logins from this address", {"Retry-After": str(int(wait) + 1)})
-        if not await to_thread.run_sync(self._is_right, name, password, limiter=self._turns):
-            self._throttle.failed(address)
+        if digest not in self._checks:
+            if wait := self._throttle.begin(address):
+                raise Denied(429, "Too many failed logins from this address", {"Retry-After": str(int(wait) + 1)})
+            self._checks[digest] = asyncio.create_task(self._checked(digest, name, password, address))
+        if not await asyncio.shield(self._checks[digest]):
             raise unauthorized("Wrong name or password")
-        self._remember(digest, name)
         return name
+
+    async def _checked(self, digest: bytes, name: str, password: str, address: str) -> bool:
+        """Goes on when who asked first has hung up: others may wait for the same answer."""
+        try:
+            is_right = await to_thread.run_sync(self._is_right, name, password, limiter=self._turns)
+        finally:
+            del self._checks[digest]
+        if is_right:
+            self._throttle.succeeded(address)
+            self._remember(digest, name)
+        return is_right
 
     def _is_right(self, name: str, password: str) -> bool:
         secret = self._users.get(name, self._decoy)

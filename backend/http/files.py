@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,12 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from backend import Image
+from backend import FIELDS, Image
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.dependencies import FrontDoor
 from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.batch_names import component
+from backend.request.record import spread
 from backend.store.painted_layers import Layer
 
 THUMB = 320         # pixels of a thumbnail's longer side
@@ -70,7 +70,8 @@ def info(door: FrontDoor, image: str) -> dict[str, Any]:
     """Everything that made the picture: its infotext, and the values that make it again."""
     found = door.image(image)
     missing = door.gallery.is_missing(image)
-    return {**row(found, missing), "infotext": found.infotext, "request": dict(found.request)}
+    return {**row(found, missing), "infotext": found.infotext,
+            "request": spread(found.request, FIELDS)}
 
 
 @router.get("/batch/{folder}.zip")
@@ -113,7 +114,8 @@ async def paint(
 @router.post("/settings")
 async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    return asdict(await run_in_threadpool(door.told_by, await request.body()))
+    told = await run_in_threadpool(door.told_by, await request.body())
+    return {"infotext": told.infotext, "values": spread(told.values, FIELDS), "missing": told.missing}
 
 
 @router.get("/upload/{upload}")

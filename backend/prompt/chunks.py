@@ -4,7 +4,7 @@ Any length is allowed: the text is cut into chunks of 75 tokens, each encoded on
 `sd_hijack_clip`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,14 +17,26 @@ CHUNK_LENGTH = 75
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 
 
+NO_WORD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text, and at which positions its tokens stand, counted over all chunks with their starts and ends."""
+
+    text: str
+    positions: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """One window: 77 token ids (start, 75, end), the emphasis of each, and where embeddings go: (offset, name) with
-    offset counted from 0 after the start token."""
+    offset counted from 0 after the start token. `words`: the number of each token's word, or NO_WORD."""
 
     tokens: list[int]
     multipliers: list[float]
     fixes: list[tuple[int, str]] = field(default_factory=list)
+    words: list[int] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,16 @@ class Chunks:
 
     chunks: tuple[Chunk, ...]
     token_count: int
+    texts: tuple[str, ...] = ()         # of the words, by number
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Every word in reading order, each time it occurs; an embedding is one word."""
+        positions: dict[int, list[int]] = {}
+        for position, number in enumerate(number for chunk in self.chunks for number in chunk.words):
+            if number != NO_WORD:
+                positions.setdefault(number, []).append(position)
+        return tuple(Word(self.texts[number], tuple(where)) for number, where in positions.items())
 
     @property
     def target_token_count(self) -> int:
@@ -55,27 +77,34 @@ class _Open:
 
     tokens: list[int] = field(default_factory=list)
     multipliers: list[float] = field(default_factory=list)
+    words: list[int] = field(default_factory=list)
     fixes: list[tuple[int, str]] = field(default_factory=list)
     last_comma: int | None = None
 
     def room(self) -> int:
         return CHUNK_LENGTH - len(self.tokens)
 
-    def add(self, tokens: list[int], weight: float) -> None:
+    def add(self, tokens: list[int], weight: float, word: int) -> None:
         self.tokens += tokens
         self.multipliers += [weight] * len(tokens)
+        self.words += [word] * len(tokens)
 
     def split(self, at: int) -> "_Open":
         """Cut off what follows position `at` and return it as the start of another chunk."""
         moved = [(offset - at, name) for offset, name in self.fixes if offset >= at]
-        rest = _Open(self.tokens[at:], self.multipliers[at:], moved)
+        rest = _Open(self.tokens[at:], self.multipliers[at:], self.words[at:], moved)
         self.fixes = [fix for fix in self.fixes if fix[0] < at]
-        del self.tokens[at:], self.multipliers[at:]
+        del self.tokens[at:], self.multipliers[at:], self.words[at:]
         return rest
 
     def closed(self, start: int, end: int) -> Chunk:
-        tokens = [start, *self.tokens, *[end] * (self.room() + 1)]
-        return Chunk(tokens, [1.0, *self.multipliers, *[1.0] * (self.room() + 1)], self.fixes)
+        after = self.room() + 1
+        return Chunk(
+            tokens=[start, *self.tokens, *[end] * after],
+            multipliers=[1.0, *self.multipliers, *[1.0] * after],
+            fixes=self.fixes,
+            words=[NO_WORD, *self.words, *[NO_WORD] * after],
+        )
 
 
 class _Embeddings:
@@ -107,13 +136,17 @@ class _Chunker:
         self.embeddings = _Embeddings(embeddings, tokenizer)
         self.open = _Open()
         self.done: list[Chunk] = []
+        self.texts: list[str] = []
 
     def close(self, rest: _Open | None = None) -> None:
         self.done.append(self.open.closed(self.tokenizer.start, self.tokenizer.end))
         self.open = rest or _Open()
 
     def add_text(self, text: str, weight: float) -> None:
-        tokens = self.tokenizer.ids(text)
+        words = self.tokenizer.words(text)
+        tokens = [token for _, ids in words for token in ids]
+        numbers = [len(self.texts) + number for number, (_, ids) in enumerate(words) for _ in ids]
+        self.texts += [word for word, _ in words]
         position = 0
         while position < len(tokens):
             self._make_room(tokens[position])
@@ -123,7 +156,7 @@ class _Chunker:
                 self._add_embedding(name, vectors, weight)
                 position += len(ids)
             else:
-                self.open.add([tokens[position]], weight)
+                self.open.add([tokens[position]], weight, numbers[position])
                 position += 1
 
     def _make_room(self, token: int) -> None:
@@ -141,13 +174,14 @@ class _Chunker:
         if vectors > self.open.room():
             self.close()
         self.open.fixes.append((len(self.open.tokens), name))
-        self.open.add([0] * vectors, weight)
+        self.open.add([0] * vectors, weight, len(self.texts))
+        self.texts.append(name)
 
     def finish(self) -> Chunks:
         count = CHUNK_LENGTH * len(self.done) + len(self.open.tokens)
         if self.open.tokens or not self.done:
             self.close()
-        return Chunks(tuple(self.done), count)
+        return Chunks(tuple(self.done), count, tuple(self.texts))
 
 
 def chunk(
@@ -181,6 +215,18 @@ def pad_after_end(tokens: list[int], tokenizer: Tokenizer) -> list[int]:
         return tokens
     length = tokens.index(tokenizer.end) + 1
     return tokens[:length] + [tokenizer.pad] * (len(tokens) - length)
+
+
+def equally_many(read: Sequence[Chunks]) -> list[list[Chunk]]:
+    """The chunks of one text as several tokenizers read it, with empty ones behind where there are fewer."""
+    most = max(len(chunks) for chunks in read)
+    return [[*chunks, *[_empty(chunks[0])] * (most - len(chunks))] for chunks in read]
+
+
+def _empty(like: Chunk) -> Chunk:
+    """A chunk without words, for the tokenizer of another one."""
+    start, end = like.tokens[0], like.tokens[-1]
+    return Chunk([start, *[end] * (CHUNK_LENGTH + 1)], [1.0] * (CHUNK_LENGTH + 2))
 
 
 def token_count(text: str, tokenizer: Any) -> tuple[int, int]:

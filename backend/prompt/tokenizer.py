@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import ftfy
 import tokenizers
 from tokenizers import AddedToken, Regex, models, pre_tokenizers
 
+from backend.catalog.regular_files import read_regular
+
 CLIP_SPECIALS = ("<|startoftext|>", "<|endoftext|>")
 OPEN_CLIP_SPECIALS = ("<start_of_text>", "<end_of_text>")
+
+MAX_FILE = 16 << 20         # bytes of one file of a vocabulary
 
 _VOCABULARY = Path(__file__).parent / "vocabulary" / "merges.txt.gz"
 _WORD = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+")
@@ -41,6 +46,14 @@ class Tokenizer:
         """
         return self.bpe.encode(_clean(text), add_special_tokens=False).ids
 
+    def words(self, text: str) -> list[tuple[str, list[int]]]:
+        """The words of a text as the tokenizer tells them apart, each with its ids: together those of `ids`."""
+        clean = _clean(text)
+        encoding = self.bpe.encode(clean, add_special_tokens=False)
+        runs = groupby(zip(encoding.word_ids, encoding.ids, encoding.offsets), key=lambda token: token[0])
+        tokens = [list(run) for _, run in runs]
+        return [(clean[run[0][2][0] : run[-1][2][1]], [token for _, token, _ in run]) for run in tokens]
+
     @staticmethod
     @cache
     def clip() -> "Tokenizer":
@@ -59,15 +72,19 @@ class Tokenizer:
     def from_folder(path: Path | str) -> "Tokenizer":
         """A CLIP-format tokenizer saved by diffusers: `vocab.json` and `merges.txt`, or `tokenizer.json`.
 
-        Raises FileNotFoundError when the folder has neither, ValueError when they are no CLIP vocabulary.
+        Raises FileNotFoundError when the folder has neither, ValueError when they are no CLIP vocabulary, and OSError
+        for what is no regular file or larger than any vocabulary.
         """
         folder = Path(path)
-        if (folder / "vocab.json").exists():
-            vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
-            merges = _read_merges((folder / "merges.txt").read_text("utf-8"))
-        else:
-            vocabulary, merges = _read_json((folder / "tokenizer.json").read_text("utf-8"))
-        return _build(vocabulary, merges, pad=_pad_token(folder))
+        try:
+            if (folder / "vocab.json").exists():
+                vocabulary = json.loads(_text(folder / "vocab.json"))
+                merges = _read_merges(_text(folder / "merges.txt"))
+            else:
+                vocabulary, merges = _read_json(_text(folder / "tokenizer.json"))
+            return _build(vocabulary, merges, pad=_pad_token(folder))
+        except (AttributeError, LookupError, TypeError, RecursionError, OverflowError) as error:
+            raise ValueError(f"not a CLIP vocabulary: {error}") from error
 
     @staticmethod
     @lru_cache(maxsize=4)
@@ -98,6 +115,8 @@ def _build(
     missing = [token for token in specials if token not in vocabulary]
     if missing:
         raise ValueError(f"not a CLIP vocabulary: it lacks {' and '.join(missing)}")
+    if any(part not in vocabulary for left, right in merges for part in (left, right, left + right)):
+        raise ValueError("not a CLIP vocabulary: it lacks a part of its own merges")
     start, end = (vocabulary[token] for token in specials)
     bpe = tokenizers.Tokenizer(models.BPE(vocabulary, merges, unk_token=specials[1], end_of_word_suffix="</w>"))
     words = pre_tokenizers.Split(_WORD, "removed", invert=True)
@@ -124,11 +143,15 @@ def _read_json(text: str) -> tuple[dict[str, int], list[Merge]]:
     return added | saved["model"]["vocab"], merges
 
 
+def _text(file: Path) -> str:
+    return read_regular(file, MAX_FILE).decode("utf-8")
+
+
 def _pad_token(folder: Path) -> str:
     """The padding token that the folder's configuration names, as text or as an object with `content`, or empty."""
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).exists():
-            token = json.loads((folder / name).read_text("utf-8")).get("pad_token")
+            token = json.loads(_text(folder / name)).get("pad_token")
             if token:
                 return token["content"] if isinstance(token, dict) else token
     return ""

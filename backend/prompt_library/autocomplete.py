@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from backend.catalog.families import LABELS
+from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, LORA, ModelFile
 from backend.prompt_library.styles_csv import Style
@@ -78,7 +78,7 @@ def _shortest(text: str) -> int:
 
 def _note(file: ModelFile) -> str:
     """Which checkpoints a network goes with, as far as its file tells."""
-    return LABELS.get(file.family, "")
+    return FAMILIES[file.family].label if file.family in FAMILIES else ""
 
 
 def _fitting(text: str, names: Iterable[str]) -> list[str]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backend.request.field import Field
 
 _PLACE = re.compile(r"(\w+)\[(\d{1,3})\]\.(\w+)")
 
@@ -67,14 +70,21 @@ def gathered(values: Mapping[str, Any]) -> dict[str, Any]:
     return found | lists
 
 
-def spread(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The other way round: each value of a list of records by its `place`."""
+def spread(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The other way round, for a form: each value of a list of records by its `place`.
+
+    As many records as the field has at most; those that are not there have their defaults.
+    """
     found: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, list | tuple) and value and all(isinstance(record, Mapping) for record in value):
-            found |= {place(name, index, key): of for index, record in enumerate(value) for key, of in record.items()}
-        else:
+        field = fields.get(name)
+        if field is None or field.kind != "records":
             found[name] = value
+            continue
+        for index in range(int(field.maximum or len(value))):
+            record = value[index] if index < len(value) else {}
+            found |= {place(name, index, key): record.get(key, inner.default)
+                      for key, inner in (field.record or {}).items()}
     return found
 
 

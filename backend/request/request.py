@@ -93,6 +93,15 @@ class Request:
                            help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
     emphasis: str = param("Original", "Emphasis mode", "choice", "advanced", choices=EMPHASIS, override="emphasis",
                           infotext="Emphasis", xyz="Emphasis", xyz_cost="image", help="How (word:1.2) weights are applied.")
+    sdxl_clip_l_skip: bool = param(False, "Clip skip for SDXL", "bool", "advanced", override="sdxl_clip_l_skip", infotext="SDXL clip skip",
+                                   help="Clip skip counts for SDXL's first text encoder, too; otherwise each stops one layer early.")
+    sdxl_zero_negative: bool = param(True, "SDXL: an empty negative prompt is zeros", "bool", "advanced", override="sdxl_zero_negative",
+                                     infotext="SDXL zero negative", help="As AUTOMATIC1111 does; otherwise the empty text is read like any other.")
+    sdxl_crop_top: int = param(0, "SDXL crop top", "int", "advanced", minimum=0, maximum=4096, slider_maximum=1024, step=1,
+                               override="sdxl_crop_top", infotext="SDXL crop top", xyz="SDXL crop top", xyz_cost="image",
+                               help="Where the model shall believe that its picture was cut out of a larger one; 0 is not cut.")
+    sdxl_crop_left: int = param(0, "SDXL crop left", "int", "advanced", minimum=0, maximum=4096, slider_maximum=1024, step=1,
+                                override="sdxl_crop_left", infotext="SDXL crop left", xyz="SDXL crop left", xyz_cost="image")
     eta: float | None = param(None, "Eta", "float", "advanced", minimum=0, maximum=1, step=0.01, infotext="Eta", xyz="Eta",
                               help="Share of fresh noise of ancestral, SDE and DDIM samplers; empty takes the sampler's own.")
     s_churn: float = param(0.0, "Sigma churn", "float", "advanced", minimum=0, maximum=100, step=0.01, infotext="Sigma churn",

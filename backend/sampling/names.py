@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from backend.sampling.sampler_row import SamplerRow
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES, ScheduleRow
@@ -47,27 +45,3 @@ def split_suffix(name: str, schedule: ScheduleRow) -> tuple[str, ScheduleRow]:
                 name, schedule = name[: -len(spelling) - 1], row
                 break
     return name, schedule
-
-
-def resolve_names(sampler: str | None, schedule: str | None, *, convert_automatic: bool = True) -> tuple[str, str]:
-    """(sampler label, schedule label) that AUTOMATIC1111 1.10 understands by these names; never an error.
-
-    Unknown or differently-cased samplers become DPM++ 2M, unknown schedules Automatic. With ``convert_automatic``
-    a schedule that is the sampler's own default becomes Automatic.
-    """
-    known = {row.name: row for row in SCHEDULES.values()} | dict(SCHEDULES)
-    name, found = split_suffix(sampler or DEFAULT_SAMPLER, known.get(schedule or "", SCHEDULES["Automatic"]))
-    row = SAMPLERS.get(name, SAMPLERS[DEFAULT_SAMPLER])
-    if convert_automatic and row.schedule == found.label and found.label != "Uniform":
-        return row.label, "Automatic"
-    return row.label, found.label
-
-
-def resolve_hires_names(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """(hires sampler, hires schedule) menu values from infotext parameters, "Use same sampler" where they agree."""
-    own = parameters.get("Sampler")
-    sampler, schedule = parameters.get("Hires sampler", SAME_SAMPLER), parameters.get("Hires schedule type")
-    if schedule in (None, SAME_SCHEDULER):
-        schedule = parameters.get("Schedule type")
-    label, schedule = resolve_names(own if sampler == SAME_SAMPLER else sampler, schedule)
-    return (SAME_SAMPLER if label == own else label), schedule

@@ -36,17 +36,6 @@ def pairs(sigmas: Sequence[float]) -> Iterator[tuple[float, float]]:
     return pairwise(sigmas)
 
 
-def drive(sampler: Sampler, denoise: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """Run ``sampler`` to its end against ``denoise(x, sigma)`` and return the final latent."""
-    denoised = None
-    while True:
-        try:
-            noisy = sampler.send(denoised)
-        except StopIteration as finished:
-            return finished.value
-        denoised = denoise(noisy.x, noisy.sigma)
-
-
 def floats(values: Iterable[float]) -> list[float]:
     """A tensor, an array or any iterable of numbers as Python floats, with a single device transfer."""
     listed = values.tolist() if hasattr(values, "tolist") else values

@@ -79,11 +79,6 @@ class SamplerRow:
         found = {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
         return {**found, **self.overrides}
 
-    @property
-    def default_eta(self) -> float | None:
-        """Share of ancestral noise unless set otherwise: 1 for ancestral and SDE samplers, 0 for DDIM, None without."""
-        return self.options.get("eta")
-
     def calls(self, steps: int) -> int:
         """Network evaluations for ``steps`` steps of a schedule that ends at 0; an estimate if ``adaptive``."""
         return self.evaluations(steps)

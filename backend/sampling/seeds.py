@@ -30,9 +30,3 @@ class NoiseSpec:
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise ValueError(f"randn_source: must be one of {SOURCES}, got {self.source!r}")
-
-
-def image_seeds(seed: int, subseed: int, subseed_strength: float, images: int) -> list[tuple[int, int]]:
-    """(seed, subseed) of each image of a request: both count up, but with a variation only the subseed does."""
-    fixed = subseed_strength != 0
-    return [(seed if fixed else seed + i, subseed + i) for i in range(images)]

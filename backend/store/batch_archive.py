@@ -14,7 +14,7 @@ from backend.errors import NotFound, StorageError
 from backend.store.database import Database
 from backend.store.history import SHOWN
 from backend.store.picture_files import Pictures
-from backend.store.tables import ImageRow, JobRow
+from backend.store.tables import ImageRow, JobRow, in_request
 
 
 class BatchArchive:
@@ -26,7 +26,7 @@ class BatchArchive:
     def paths(self, folder: str, owner: str) -> list[str]:
         """Below the outputs folder, in the order of saving."""
         query = select(ImageRow.path).join(JobRow, JobRow.id == ImageRow.job).order_by(ImageRow.number)
-        theirs = JobRow.request["output_folder"].as_string() == folder
+        theirs = in_request("output_folder") == folder
         query = query.where(ImageRow.owner == owner, *SHOWN, theirs)
         with self._database.read() as session:
             return list(session.scalars(query))
@@ -36,8 +36,8 @@ class BatchArchive:
 
         Raises NotFound when there is none of them, StorageError when the disk is full.
         """
-        found = [self._pictures.outputs / path for path in self.paths(folder, owner)] if folder else []
-        files = [file for file in found if os.path.isfile(file)]
+        paths = self.paths(folder, owner) if folder else []
+        files = [self._pictures.outputs / path for path in paths if not self._pictures.is_missing(path)]
         if not files:
             raise NotFound("There are no pictures of such a batch.")
         archive = tempfile.TemporaryFile(prefix="easel-batch-")     # noqa: SIM115 - the caller closes it

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,12 +16,18 @@ from backend.errors import NotFound
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
-from backend.store.tables import ImageRow, JobRow
+from backend.store.tables import Damaged, ImageRow, JobRow
 from backend.store.views import Image
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
+COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotext": str, "path": str, "format": str,
+                "model": str, "sampler": str, "created": datetime}
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")
 SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin
 NEWEST_FIRST = (ImageRow.created.desc(), ImageRow.number.desc())
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +51,29 @@ def new_id() -> str:
 
 
 def stored_request(values: Mapping[str, Any]) -> Request:
-    """A request from its row. Fields of other versions are left out, missing ones take the table's default."""
-    return Request.of({name: frozen(value) for name, value in values.items() if name in FIELDS})
+    """A request from its row, to be shown. Fields of other versions are left out, missing ones take the default.
+
+    So do those of a damaged row that are of another kind than their field.
+    """
+    return Request.of({name: frozen(value) for name, value in values.items() if name in FIELDS and _fits(name, value)})
+
+
+def runnable_request(values: Mapping[str, Any]) -> Request:
+    """A request from its row, to be carried out. ValueError for a damaged one: its pictures would be others."""
+    if isinstance(values, Damaged) or not all(_fits(name, value) for name, value in values.items() if name in FIELDS):
+        raise ValueError("the request is damaged")
+    return stored_request(values)
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a stored value is of the kind of its field's default; bounds may have been others once."""
+    default = FIELDS[name].default
+    if default is None:
+        return value is None or isinstance(value, int | float | str)
+    if isinstance(default, tuple):
+        return isinstance(value, list) and all(isinstance(part, str | dict) for part in value)
+    kind = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kind) and isinstance(value, bool) is isinstance(default, bool)
 
 
 def last_place(session: Session) -> int:
@@ -53,8 +81,20 @@ def last_place(session: Session) -> int:
     return session.scalar(select(func.max(JobRow.place))) or 0
 
 
+def readable(rows: Iterable[tuple[ImageRow, Request]]) -> Iterator[tuple[ImageRow, Image]]:
+    """The pictures of rows; a damaged row that makes none is left out and logged, the others are shown."""
+    for row, request in rows:
+        try:
+            yield row, image_of(row, request)
+        except UNREADABLE as error:
+            log.warning("picture %s of the history cannot be read: %s", row.number, error)
+
+
 def image_of(row: ImageRow, request: Request) -> Image:
-    """The picture as the house sees it; `request` is its whole job's."""
+    """The picture as it is told; `request` is its whole job's. Raises one of UNREADABLE for a damaged row."""
+    for column, kind in COLUMN_KINDS.items():
+        if not isinstance(getattr(row, column), kind):
+            raise TypeError(f"{column} is not of type {kind.__name__}")
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
                  request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
@@ -76,8 +116,8 @@ def images_of(session: Session, requests: Mapping[str, Request]) -> dict[str, li
     found: dict[str, list[Image]] = {job: [] for job in requests}
     query = select(ImageRow).where(ImageRow.job.in_(requests), ImageRow.index >= 0, *SHOWN)
     query = query.order_by(ImageRow.job, ImageRow.index)
-    for row in session.scalars(query):
-        found[row.job].append(image_of(row, requests[row.job]))
+    for row, image in readable((row, requests[row.job]) for row in session.scalars(query)):
+        found[row.job].append(image)
     return found
 
 
@@ -96,13 +136,17 @@ class History:
                 query = query.where(after(session, before, owner))
             if job is not None:
                 query = query.where(ImageRow.job == job)
-            return [image_of(row, stored_request(request)) for row, request in session.execute(query)]
+            rows = ((row, stored_request(request)) for row, request in session.execute(query))
+            return [image for _, image in readable(rows)]
 
     def image(self, image_id: str, owner: str) -> Image:
         """NotFound when there is none, or when it is someone else's."""
         with self._database.read() as session:
             row = _find(session, image_id, owner)
-            return image_of(row, stored_request(session.get_one(JobRow, row.job).request))
+            found = readable([(row, stored_request(session.get_one(JobRow, row.job).request))])
+            if (image := next((image for _, image in found), None)) is None:
+                raise NotFound("What is known of this picture is damaged and cannot be read.")
+            return image
 
     def path(self, image_id: str, owner: str) -> str:
         """Where the file lies below the outputs folder; NotFound as in `image`."""
@@ -115,7 +159,8 @@ class History:
         query = query.where(ImageRow.job == job, ImageRow.owner == owner, ImageRow.index >= 0, *SHOWN)
         with self._database.read() as session:
             rows = session.execute(query.order_by(ImageRow.index)).all()
-            return [image_of(row, stored_request(request)) for row, request in rows], [row.path for row, _ in rows]
+            found = list(readable((row, stored_request(request)) for row, request in rows))
+            return [image for _, image in found], [row.path for row, _ in found]
 
     def add(self, job: str, lease: str, saved: PictureFile) -> Image | None:
         """Record a saved picture and its notes; None when the job is no longer held under this lease (a ghost).

@@ -22,7 +22,9 @@ class Change:
 
 
 def problems_of(row: JobRow) -> tuple[Problem, ...]:
-    return tuple(Problem(**problem) for problem in row.problems)
+    """What the row says is wrong; what is no problem in a damaged row is left out."""
+    told = [problem for problem in row.problems if isinstance(problem, dict)]
+    return tuple(Problem(str(problem.get("message", "")), str(problem.get("field", ""))) for problem in told)
 
 
 def change_of(row: JobRow) -> Change:

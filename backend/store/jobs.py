@@ -27,10 +27,10 @@ from backend.request.request import Request
 from backend.store import job_states as states
 from backend.store.database import Database
 from backend.store.fair_scheduler import FairQueue, Waiting
-from backend.store.history import images_of, last_place, new_id, stored_request
+from backend.store.history import images_of, last_place, new_id, runnable_request, stored_request
 from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
 from backend.store.job_states import Change
-from backend.store.tables import ImageRow, JobRow, now
+from backend.store.tables import ImageRow, JobRow, in_request, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 from backend.store.views import ENDED, Glance, Job, JobLine, Overview, State
 
@@ -61,21 +61,19 @@ class Jobs:
         self._database = database
         self._queue = FairQueue()
         self._glances: dict[str, tuple[str, int]] = {}      # of pending jobs: the beginning of the prompt, the count
+        self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
         columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.state, JobRow.lease)
         with database.read() as session:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
                 self._place(Waiting(*row[:4]), row.state, row.lease)
+                self._begun.add(row.id)
 
     # ---- the owner's side ----
 
-    def add(self, request: Request, owner: str) -> str:
-        """Queue a request whose seeds are drawn; the new job's id."""
-        return self.add_all([request], owner)[0].id
-
     def add_all(self, requests: Sequence[Request], owner: str) -> list[Job]:
-        """Queue several requests in their order, all or none; the new jobs."""
+        """Queue requests whose seeds are drawn, in their order, all or none; the new jobs."""
         with self._change() as (session, rows):
             place = last_place(session)
             rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(),
@@ -111,15 +109,19 @@ class Jobs:
     def overview(self, owner: str, start: int = 0, limit: int | None = None) -> Overview:
         """The owner's pending jobs in running order, `limit` of them after the first `start`, and how many there are.
 
-        Cheap enough to ask after every change: at most two statements, over the jobs that are shown.
+        Cheap enough to ask after every change: the database is asked only of jobs that have begun, and once after a
+        restart.
         """
         with self._memory:
             shown = self._queue.of(owner, start, limit)
             flying, waiting = self._queue.counts(owner)
-        ids = [job for job, _ in shown]
-        with self._database.read() as session:
-            known = self._known_glances(session, ids)
-            done = done_of(session, ids)
+            known = {job: self._glances[job] for job, _ in shown if job in self._glances}
+            begun = [job for job, _ in shown if job in self._begun]
+        unknown, done = [job for job, _ in shown if job not in known], {}
+        if begun or unknown:
+            with self._database.read() as session:
+                known |= self._read_glances(session, unknown)
+                done = done_of(session, begun)
         jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
                        count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
         return Overview(jobs=tuple(jobs), total=flying + waiting)
@@ -172,7 +174,7 @@ class Jobs:
     def pictures(self) -> set[str]:
         """Ids of the uploads that any job names."""
         with self._database.read() as session:
-            columns = [JobRow.request[name].as_string() for name in FIELDS_OF_PICTURES]
+            columns = [in_request(name) for name in FIELDS_OF_PICTURES]
             return {name for row in session.execute(select(*columns)) for name in row if name}
 
     def pending(self, owner: str, *states: State) -> list[str]:
@@ -191,6 +193,7 @@ class Jobs:
             row.started = row.ended = None
             row.problems, row.skipped, row.cancelling = [], [], False
             rows.append(row)
+            self._begun.add(job)
 
     # ---- the worker's side ----
 
@@ -285,12 +288,14 @@ class Jobs:
             self._forget(job.id)
         elif lease or state == "running":
             self._queue.fly(job, running=state == "running")
+            self._begun.add(job.id)
         else:
             self._queue.wait(job)
 
     def _forget(self, job: str) -> None:
         self._queue.drop(job)
         self._glances.pop(job, None)
+        self._begun.discard(job)
 
     def _choose(self, room: int, held: Collection[str]) -> list[str]:
         """Ids of the next jobs to lease."""
@@ -337,18 +342,15 @@ class Jobs:
             position = self._queue.position(row.id)
         return None if row.state in ENDED else position or int(row.state == "queued")
 
-    def _known_glances(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
+    def _read_glances(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
+        """Of jobs that were queued before the start; remembered from then on."""
+        if not ids:
+            return {}
+        columns = JobRow.id, type_coerce(JobRow.request, String)
+        found = {job: stored_glance(text) for job, text in session.execute(select(*columns).where(JobRow.id.in_(ids)))}
         with self._memory:
-            known = {job: self._glances[job] for job in ids if job in self._glances}
-        unknown = [job for job in ids if job not in known]
-        if unknown:
-            columns = JobRow.id, type_coerce(JobRow.request, String)
-            rows = session.execute(select(*columns).where(JobRow.id.in_(unknown)))
-            found = {job: stored_glance(request) for job, request in rows}
-            with self._memory:
-                self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
-            known |= found
-        return known
+            self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
+        return found
 
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
         requests = {row.id: stored_request(row.request) for row in rows}
@@ -387,6 +389,6 @@ def _made(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
 
 
 def _lease_of(row: JobRow, made: Collection[int]) -> Lease:
-    request = stored_request(row.request)
+    request = runnable_request(row.request)
     left = tuple(index for index in range(request.count) if index not in made)
     return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left)

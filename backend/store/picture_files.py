@@ -81,7 +81,7 @@ class Pictures:
 
     def is_missing(self, path: str) -> bool:
         """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there."""
-        return not os.path.isfile(self.outputs / path)      # Path.is_file raises where a disk or a folder refuses
+        return not (lies_below(path) and os.path.isfile(self.outputs / path))   # Path.is_file may raise
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""
@@ -89,20 +89,19 @@ class Pictures:
             raise NotFound("The picture's file is no longer there.")
         return self.outputs / path
 
-    def sweep(self) -> None:
-        """Delete files that were in the making when a process ended."""
-        for path in self.outputs.rglob(f".*{save.TEMPORARY}"):
-            with suppress(OSError):
-                path.unlink()
+    def sweep(self, before: float) -> None:
+        """Delete files that were in the making at `before` (seconds since the epoch): their process has ended."""
+        save.sweep_unfinished(self.outputs, before)
 
-    def rebuild_history(self, history: History, user_named: Callable[[str], User]) -> int:
+    def rebuild_history(self, history: History, user_named: Callable[[str], User],
+                        wanted: Callable[[Path], bool] = Path.is_file) -> int:
         """Make rows for all pictures that have none, from the settings inside them; how many there were.
 
         Each becomes a finished job of its own. `user_named` gives the user behind an account's name, which a folder
-        bears. Pictures that cannot be read are logged and stay where they are.
+        bears, `wanted` chooses among the files. Pictures that cannot be read are logged and stay where they are.
         """
         made = 0
-        for name in history.unknown(self._names()):
+        for name in history.unknown(name for name in self._names() if wanted(self.outputs / name)):
             try:
                 account, created, request, file = self._read(name)
                 history.adopt(user_named(account).id if account else LOCAL.id, created, request, file)
@@ -163,6 +162,12 @@ def described(data: bytes, path: str) -> tuple[Request, PictureFile]:
                                 infotext=text, format=said.format, digest=save.digest(data))
 
 
+def lies_below(path: str) -> bool:
+    """Whether a row's path leads to a place below the outputs folder, and not out of it."""
+    parts = PurePosixPath(path)
+    return not (parts.is_absolute() or ".." in parts.parts or "\\" in path or "\0" in path)
+
+
 def account_of(path: str) -> str:
     """The name of the account in whose folder a file lies; "" for the local user's."""
     parts = PurePosixPath(path).parts
@@ -182,7 +187,7 @@ def _created(path: Path, request: Request) -> datetime:
 def _request(said: save.Saved) -> Request:
     """The exact request inside the file; else what its text says; else the size alone."""
     size = {"width": said.width, "height": said.height}
-    with suppress(ValueError, TypeError, AttributeError, InvalidRequest):
+    with suppress(ValueError, TypeError, AttributeError, RecursionError, InvalidRequest):
         values = json.loads(said.request_json or "")
         return Request.parse({name: value for name, value in values.items() if name in FIELDS})
     for values in (size | infotext.read(said.infotext).values, infotext.read(said.infotext).values):

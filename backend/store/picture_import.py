@@ -22,7 +22,7 @@ from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.batch_names import component
 from backend.store.history import History, PictureFile
-from backend.store.picture_files import Pictures, described
+from backend.store.picture_files import Pictures, described, lies_below
 from backend.store.tables import now
 
 FOLDER = "imported"
@@ -110,6 +110,8 @@ class Imports:
     def _known(self, file: PictureFile, data: bytes, owner: str) -> str:
         """The id of a picture with this content, or "". Its file is put back where it is missing."""
         for image, path, sure in self._history.same(owner, file):
+            if not lies_below(path):
+                continue
             place = self._pictures.outputs / path
             if sure and self._pictures.is_missing(path):
                 save.write_atomically(place, data)

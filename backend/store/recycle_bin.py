@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from backend.errors import StorageError
 from backend.store.database import Database
 from backend.store.history import change
-from backend.store.picture_files import Pictures
+from backend.store.picture_files import Pictures, lies_below
 from backend.store.tables import ImageRow, now
 
 AT_ONCE = 100       # pictures that are deleted in one transaction: other writers wait no longer than for these
@@ -59,7 +59,8 @@ class RecycleBin:
     def _delete(self, row: ImageRow) -> str:
         """Why the file cannot be deleted, or ""."""
         try:
-            Path(self._pictures.outputs / row.path).unlink(missing_ok=True)
+            if lies_below(row.path):
+                Path(self._pictures.outputs / row.path).unlink(missing_ok=True)
         except OSError as error:
             return error.strerror or str(error)
         row.deleted, row.infotext = True, ""

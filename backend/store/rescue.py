@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Table
+from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -21,7 +21,7 @@ from backend.errors import EaselError, StorageError
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database, trouble
 from backend.store.picture_files import account_of
-from backend.store.tables import Base, ImageRow, JobRow, Moment, PreferenceRow, UserRow, now
+from backend.store.tables import Base, ImageRow, JobRow, JsonList, JsonObject, Moment, PreferenceRow, UserRow, now
 from backend.store.users import USER_ID, new_user_id
 from backend.store.views import LOCAL, STATES, User
 
@@ -163,7 +163,7 @@ def _clean(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(kind: TypeEngine[Any], value: Any) -> Any:
-    if isinstance(kind, JSON):
+    if isinstance(kind, JsonObject | JsonList):
         return json.loads(value)
     if isinstance(kind, Moment):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)

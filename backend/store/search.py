@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, column, func, literal_column, select, table
 
 from backend.store.database import Database
-from backend.store.history import NEWEST_FIRST, after, image_of, stored_request
+from backend.store.history import NEWEST_FIRST, after, readable, stored_request
 from backend.store.tables import WORDS, ImageRow, JobRow
 from backend.store.views import Image
 
@@ -64,16 +64,22 @@ class Search:
             if before is not None:
                 chosen = chosen.where(after(session, before, owner))
             rows = session.execute(chosen).all()
-            found = [Found(image_of(row, stored_request(request)), row.path) for row, request in rows]
+            shown = readable((row, stored_request(request)) for row, request in rows)
+            found = [Found(image, row.path) for row, image in shown]
             return found, session.scalar(_chosen(select(func.count(ImageRow.number)), owner, query)) or 0
 
     def choices(self, owner: str) -> tuple[list[str], list[str]]:
         """Checkpoints and samplers that occur in the owner's pictures, in alphabetical order."""
         with self._database.read() as session:
             checkpoints, samplers = (
-                session.scalars(_chosen(select(label).distinct(), owner, Query()).where(label != ""))
+                session.scalars(_chosen(select(label).distinct(), owner, Query()).where(label != "", is_text(label)))
                 for label in (ImageRow.model, ImageRow.sampler))
             return sorted(checkpoints, key=str.casefold), sorted(samplers, key=str.casefold)
+
+
+def is_text(label: ColumnElement[str]) -> ColumnElement[bool]:
+    """Not so in a damaged row: SQLite keeps whatever it is given."""
+    return func.typeof(label) == "text"
 
 
 def expressions(text: str) -> tuple[str, str]:

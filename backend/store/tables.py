@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -10,14 +11,19 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Index,
     MetaData,
     String,
     UniqueConstraint,
+    case,
+    cast,
     event,
+    func,
     text,
+    type_coerce,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
@@ -44,17 +50,58 @@ _WORDS_MADE = (
 )
 
 
+UNKNOWN_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class Moment(TypeDecorator[datetime]):
-    """A UTC time; SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+    """A UTC time; SQLite keeps no zone, so it is taken off on the way in and put back on the way out.
+
+    What is no time in a damaged row reads as `UNKNOWN_MOMENT`.
+    """
 
     impl = DateTime
     cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        read = super().result_processor(dialect, coltype)
+
+        def tolerant(value: Any) -> datetime | None:
+            try:
+                return read(value) if read else value
+            except (ValueError, TypeError):
+                return UNKNOWN_MOMENT
+
+        return tolerant
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.astimezone(UTC).replace(tzinfo=None) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+class Damaged(dict[str, Any]):
+    """In the place of a row's JSON object that cannot be read: empty."""
+
+
+class JsonObject(TypeDecorator[dict[str, Any]]):
+    """A JSON object; anything else in a damaged row reads as `Damaged`."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any]:
+        return value if isinstance(value, dict) else Damaged()
+
+
+class JsonList(TypeDecorator[list[Any]]):
+    """A JSON list; anything else in a damaged row reads as an empty one."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[Any]:
+        return value if isinstance(value, list) else []
 
 
 def now() -> datetime:
@@ -67,7 +114,7 @@ class Base(DeclarativeBase):
         "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
         "pk": "pk_%(table_name)s",
     })
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[Any]: JSON, datetime: Moment}
+    type_annotation_map: ClassVar = {dict[str, Any]: JsonObject, list[Any]: JsonList, datetime: Moment}
 
 
 class UserRow(Base):
@@ -146,6 +193,12 @@ class ImageRow(Base):
 
 for _statement in _WORDS_MADE:
     event.listen(ImageRow.__table__, "after_create", DDL(_statement))
+
+
+def in_request(name: str) -> ColumnElement[str | None]:
+    """The value of a field in a job's request as text; NULL where there is none, or the row is damaged."""
+    readable = case((func.json_valid(JobRow.request) == 1, type_coerce(JobRow.request, String)))
+    return cast(func.json_extract(readable, f'$."{name}"'), String)
 
 
 class PreferenceRow(Base):

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Select, func, or_, select
 
 from backend.store.database import Database
-from backend.store.tables import JobRow
+from backend.store.tables import JobRow, in_request
 
 AT_ONCE = 200               # rows that are read ahead
 
@@ -43,7 +43,7 @@ class UsedPrompts:
 
 
 def _newest(owner: str) -> Select[tuple[str, str, datetime]]:
-    prompt, negative = (func.coalesce(JobRow.request[name].as_string(), "") for name in ("prompt", "negative_prompt"))
+    prompt, negative = (func.coalesce(in_request(name), "") for name in ("prompt", "negative_prompt"))
     query = select(prompt, negative, JobRow.created).where(JobRow.owner == owner, or_(prompt != "", negative != ""))
     query = query.where(JobRow.ended.is_distinct_from(JobRow.created))      # not what stands for a file that was found
     return query.order_by(JobRow.created.desc(), JobRow.place.desc()).execution_options(yield_per=AT_ONCE)

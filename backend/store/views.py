@@ -82,10 +82,6 @@ class Job:
     notes: tuple[str, ...] = ()
     images: tuple[Image, ...] = ()
 
-    @property
-    def is_ended(self) -> bool:
-        return self.state in ENDED
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:

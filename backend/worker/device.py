@@ -66,6 +66,14 @@ def limits(placement: Placement) -> DeviceLimits:
     return DeviceLimits(memory, 2 * side**3 / seconds, placement.dtype)
 
 
+def free_bytes(device: torch.device) -> int:
+    """Memory that nobody uses now, on the card or in the machine; what torch keeps for reuse counts as free."""
+    if device.type != "cuda":
+        return psutil.virtual_memory().available
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
 def _seconds_to_square(matrix: torch.Tensor) -> float:
     started = time.perf_counter()
     (matrix @ matrix)[0, 0].item()          # waits for the device

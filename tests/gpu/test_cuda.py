@@ -60,7 +60,6 @@ def test_the_card_is_given_back(demo):
     studio = studio_on("cuda", demo)
     studio.add("mine", REQUEST)
     pixels(studio)
-    studio.engine.texts.clear()
     studio.memory.clear()
     assert torch.cuda.memory_allocated() - before < 2**20
 

@@ -7,7 +7,7 @@ import io
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,9 @@ class Door:
                   created=datetime.now(UTC), started=datetime.now(UTC), ended=None, attempts=0, problems=(), images=(), notes=())
         self.all[job.id] = job
         return self.finish(job) if self.at_once else job
+
+    def submit_all(self, values: Iterable[Mapping[str, Any]], owner: str = "local") -> list[Job]:
+        return [self.submit(each, owner) for each in values]
 
     def finish(self, job: Job, state: str = "done", problems: tuple[Problem, ...] = ()) -> Job:
         images = tuple(self._draw(job, index) for index in range(job.request.count)) if state == "done" else ()

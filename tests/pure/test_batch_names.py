@@ -57,7 +57,7 @@ def house(tmp_path: Path) -> Iterator[Guest]:
 
 
 def leased(house: Guest, name: str = "cat", **values: object) -> Lease:
-    job = house._components.jobs.add(Request(seed=1, variation_seed=0, width=64, height=64, output_name=name, output_folder=WHERE).replace(**values), house.user.id)
+    job = house._components.jobs.add_all([Request(seed=1, variation_seed=0, width=64, height=64, output_name=name, output_folder=WHERE).replace(**values)], house.user.id)[0].id
     return next(lease for lease in house._components.jobs.lease("gpu", 9) if lease.job == job)
 
 

@@ -101,3 +101,25 @@ def test_token_count() -> None:
 ])
 def test_count_is_the_longest_of_parts_and_entries(text: str, expected: tuple[int, int]) -> None:
     assert count(text, Tokenizer.clip(), 20) == expected
+
+
+def spans(text: str, **options) -> dict[str, tuple[int, ...]]:
+    return {word.text: word.positions for word in chunk(text, Tokenizer.clip(), **options).words}
+
+
+def test_words_know_where_their_tokens_stand() -> None:
+    assert spans("A (supercalifragilistic:1.2) cat, dog") == {
+        "a": (1,), "supercalifragilistic": (2, 3, 4, 5, 6), "cat": (7,), ",": (8,), "dog": (9,)}
+
+
+def test_words_are_counted_over_all_chunks_with_their_starts_and_ends() -> None:
+    assert spans("cat BREAK dog") == {"cat": (1,), "dog": (78,)}
+    long = chunk("one, " + "word " * 70 + ", two three four five six", Tokenizer.clip())
+    tokens = [token for window in long for token in window.tokens]
+    for word in long.words:
+        assert [tokens[position] for position in word.positions] == Tokenizer.clip().ids(word.text)
+    assert [word.text for word in long.words if word.text != "word"] == ["one", ",", ",", "two", "three", "four", "five", "six"]
+
+
+def test_an_embedding_is_one_word() -> None:
+    assert spans("a my style cat", embeddings={"my style": 3}) == {"a": (1,), "my style": (2, 3, 4), "cat": (5,)}

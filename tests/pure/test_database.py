@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -37,13 +38,13 @@ def fill(path: Path) -> None:
     database = Database(path)
     jobs, history, ann = Jobs(database), History(database), Users(database).named("ann").id
     for number in range(FINISHED):
-        job = jobs.add(Request(prompt=f"finished {number}", seed=number, variation_seed=0), ann)
+        job = jobs.add_all([Request(prompt=f"finished {number}", seed=number, variation_seed=0)], ann)[0].id
         (lease,) = jobs.lease("gpu", 1)
         history.add(job, lease.token, PictureFile(index=0, path=f"users/ann/{number}.png", width=8, height=8, seed=number,
                                                   infotext="x" * 500, format="png"))
         jobs.finish(job, lease.token, "done")
     for number in range(WAITING):
-        jobs.add(Request(prompt=f"waiting {number} " + "x" * 1000, seed=number, variation_seed=0), ann)
+        jobs.add_all([Request(prompt=f"waiting {number} " + "x" * 1000, seed=number, variation_seed=0)], ann)
     jobs.lease("gpu", 1)
     database.close()
 
@@ -132,7 +133,7 @@ def test_a_broken_file_is_moved_aside_with_a_notice_and_the_house_works(path, da
     assert rescue.broken == broken and broken.name in rescue.notice
     assert before is None or broken.read_bytes() == before
     jobs = Jobs(database)
-    jobs.add(Request(prompt="after", seed=1, variation_seed=1), "ann")
+    jobs.add_all([Request(prompt="after", seed=1, variation_seed=1)], "ann")
     assert jobs.queue("ann")[-1].request.prompt == "after"
     database.close()
     again, nothing = open_database(path)
@@ -191,7 +192,7 @@ def test_changes_that_are_still_in_the_log_are_carried_over(path, tmp_path):
     """A killed process leaves its last transactions in the -wal file; it moves with the database."""
     code = ("import os, sys; from pathlib import Path; from backend.request.request import Request\n"
             "from backend.store.database import Database; from backend.store.jobs import Jobs\n"
-            "Jobs(Database(Path(sys.argv[1]))).add(Request(prompt='late', seed=1, variation_seed=1), 'ann'); os._exit(1)")
+            "Jobs(Database(Path(sys.argv[1]))).add_all([Request(prompt='late', seed=1, variation_seed=1)], 'ann'); os._exit(1)")
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert path.with_name("easel.db-wal").stat().st_size
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
@@ -235,7 +236,7 @@ def test_a_file_that_another_program_holds_is_not_taken_for_broken(path, monkeyp
 def test_a_full_disk_is_a_storage_error_and_leaves_the_transaction_out(path):
     database = Database(path)
     jobs = Jobs(database)
-    kept = jobs.add(Request(seed=1, variation_seed=1), "ann")
+    kept = jobs.add_all([Request(seed=1, variation_seed=1)], "ann")[0].id
     with database.read() as session:
         pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar()
     database.close()
@@ -243,7 +244,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_the_transaction_out(path):
     with database.write() as session:
         session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full"):
-        Jobs(database).add(Request(prompt="x" * 50_000, seed=1, variation_seed=1), "ann")
+        Jobs(database).add_all([Request(prompt="x" * 50_000, seed=1, variation_seed=1)], "ann")
     assert [job.id for job in Jobs(database).queue("ann")] == [kept]
     database.close()
 
@@ -371,5 +372,9 @@ def test_files_in_the_making_are_swept(tmp_path):
     pictures.write(*drawn("ann", 1))
     half = tmp_path / "users" / "ann" / f".abc{save.TEMPORARY}"
     half.write_bytes(b"half")
-    pictures.sweep()
+    os.utime(half, (1, 1))
+    writing = half.with_name(f".def{save.TEMPORARY}")
+    writing.write_bytes(b"now")
+    pictures.sweep(time.time() - 60)
+    assert writing.exists()
     assert not half.exists() and len(list(tmp_path.rglob("*.png"))) == 1

@@ -117,3 +117,21 @@ def test_networks_that_never_close_are_quick() -> None:
     start = process_time()
     assert networks(text) == ("<a:" * 30_000, [Network("lora", ("a", "1"))])
     assert process_time() - start < 1
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("cat <lora:a:1> AND dog", [("cat<lora:a:1>", 1.0), (" dog", 1.0)]),
+    ("cat AND <lora:a:1>dog:0.5", [("cat", 1.0), (" <lora:a:1>dog", 0.5)]),
+    ("cat :1.2 <lora:a:1> AND dog", [("cat<lora:a:1>", 1.2), (" dog", 1.0)]),
+    ("<lora:cat AND dog:1>bird:2", [("<lora:cat AND dog:1>bird", 2.0)]),
+])
+def test_networks_stay_in_their_part(text: str, expected: list[tuple[str, float]]) -> None:
+    assert split_and(text) == expected
+
+
+@given(st.lists(st.sampled_from(["a", " AND ", "AND", ":1.5", " ", "<lora:x:1>", "<lora:AND:0.5>", "[b:c:3]", ":"])))
+def test_parts_and_weights_are_those_of_the_text_without_networks(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    parts = split_and(text)
+    assert [(networks(part)[0], weight) for part, weight in parts] == split_and(networks(text)[0])
+    assert [network for part, _ in parts for network in networks(part)[1]] == networks(text)[1]

@@ -181,9 +181,57 @@ def test_failed_logins_are_slowed_down_but_nobody_is_locked_out() -> None:
 
 def test_addresses_of_one_network_count_as_one() -> None:
     throttle = Throttle(allowed=2)
-    throttle.failed("2001:db8::1")
-    throttle.failed("2001:db8::2")
-    assert throttle.wait("2001:db8::3") > 0 and throttle.wait("2001:db8:0:1::1") == 0
+    assert throttle.begin("2001:db8::1") == throttle.begin("2001:db8::2") == 0
+    assert throttle.begin("2001:db8::3") > 0 and throttle.begin("2001:db8:0:1::1") == 0
+
+
+class Counted(Credentials):
+    """Tells how often a password was really looked at."""
+
+    looked = 0
+
+    def _is_right(self, name: str, password: str) -> bool:
+        self.looked += 1
+        return super()._is_right(name, password)
+
+
+def at_once(credentials: Credentials, *logins: str) -> list[int | str]:
+    async def one(authorization: str) -> int | str:
+        try:
+            return await credentials.user(authorization, "10.0.0.1")
+        except Denied as denied:
+            return denied.status
+
+    async def every() -> list[int | str]:
+        return await asyncio.gather(*map(one, logins))
+
+    return asyncio.run(every())
+
+
+def test_many_wrong_passwords_at_once_are_no_more_than_one_after_the_other() -> None:
+    credentials = Counted(USERS, Throttle(allowed=8))
+    answers = at_once(credentials, *(basic("bob", f"guess {number}")["Authorization"] for number in range(2000)))
+    assert credentials.looked == 8 and answers.count(401) == 8 and answers.count(429) == 1992
+
+
+def test_all_that_a_page_asks_for_at_once_is_one_login() -> None:
+    credentials = Counted(USERS, Throttle(allowed=2))
+    assert at_once(credentials, *[basic("bob", "plain: text")["Authorization"]] * 50) == ["bob"] * 50 and credentials.looked == 1
+    wrong = at_once(credentials, *[basic("bob", "no")["Authorization"]] * 50)
+    assert wrong == [401] * 50 and credentials.looked == 2, "the same wrong password is one attempt"
+    assert at_once(credentials, basic("ann", "x")["Authorization"], basic("ann", "y")["Authorization"]) == [401, 429]
+
+
+def test_who_hangs_up_leaves_the_others_their_answer() -> None:
+    credentials = Counted(USERS, Throttle(allowed=2))
+
+    async def two() -> str:
+        first, second = (asyncio.create_task(credentials.user(basic("bob", "plain: text")["Authorization"], "10.0.0.1")) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(two()) == "bob" and credentials.looked == 1
 
 
 def test_a_basic_header_may_hold_any_letters() -> None:

@@ -202,7 +202,7 @@ def test_emptying_deletes_files_and_shows_nothing_any_more(client: TestClient, h
 
 def test_a_job_never_makes_a_deleted_picture_again(house: Guest) -> None:
     jobs = house._components.jobs
-    job = jobs.add(Request(seed=1, variation_seed=1, batch_count=2), "local")
+    job = jobs.add_all([Request(seed=1, variation_seed=1, batch_count=2)], "local")[0].id
     (lease,) = jobs.lease("gpu", 1)
     picture = house._components.history.add(job, lease.token, house._components.pictures.write(lease, drawn("local", 0)[1]))
     house.gallery.put_in_bin([picture.id])
@@ -403,7 +403,7 @@ def test_other_content_of_the_same_name_gets_another_name(client: TestClient, ho
 
 def test_easels_own_pictures_are_known(client: TestClient, house: Guest) -> None:
     jobs = house._components.jobs
-    job = jobs.add(Request(seed=1, variation_seed=1, width=64, height=72), "local")
+    job = jobs.add_all([Request(seed=1, variation_seed=1, width=64, height=72)], "local")[0].id
     (lease,) = jobs.lease("gpu", 1)
     saved = house._components.pictures.write(lease, drawn("local", 0)[1])
     image = house._components.history.add(job, lease.token, saved)

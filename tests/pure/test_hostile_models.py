@@ -166,7 +166,7 @@ def test_a_file_that_becomes_a_pipe_before_it_is_opened(tmp_path: Path, monkeypa
     (tmp_path / "file").write_bytes(b"x")
     pipe(tmp_path / "pipe")
     before = os.stat(tmp_path / "file")
-    monkeypatch.setattr(os, "stat", lambda path: before)
+    monkeypatch.setattr(os, "stat", lambda path, **_: before)
     with pytest.raises(OSError, match="regular"):
         open_regular(tmp_path / "pipe")
 

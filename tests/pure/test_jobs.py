@@ -38,7 +38,7 @@ def history(database: Database) -> History:
 
 
 def add(jobs: Jobs, owner: str = "local", **values: object) -> str:
-    return jobs.add(Request(checkpoint="demo", seed=7, variation_seed=1, **values), owner)
+    return jobs.add_all([Request(checkpoint="demo", seed=7, variation_seed=1, **values)], owner)[0].id
 
 
 def picture(index: int, job: str = "") -> PictureFile:

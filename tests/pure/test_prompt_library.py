@@ -178,7 +178,7 @@ def test_used_prompts(tmp_path: Path, database: Database) -> None:
     jobs, library = Jobs(database), PromptLibrary(tmp_path, ModelCatalog(()), UsedPrompts(database))
     ann, eve = (library.as_(User(name, name)) for name in ("ann", "eve"))
     for prompt, negative, owner in (("a cat", "", "ann"), ("a dog", "blurry", "ann"), ("Ein ÄFFCHEN", "", "ann"), ("a cat", "", "ann"), ("a bird", "", "bob"), ("", "", "ann")):
-        jobs.add(request(prompt, negative_prompt=negative), owner)
+        jobs.add_all([request(prompt, negative_prompt=negative)], owner)
     assert [used.prompt for used in ann.used()] == ["a cat", "Ein ÄFFCHEN", "a dog"]
     assert [used.prompt for used in ann.used(limit=2)] == ["a cat", "Ein ÄFFCHEN"]
     assert [used.prompt for used in ann.used("BLUR dog")] == ["a dog"]

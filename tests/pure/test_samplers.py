@@ -15,7 +15,7 @@ import torch
 
 from backend.sampling import coefficients, samplers
 from backend.sampling.noise_table import NoiseTable, scaled_linear_alphas
-from backend.sampling.protocol import Noisy, drive
+from backend.sampling.protocol import Noisy
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import karras_sigmas, resolve_sigmas, timestep_sigmas
 
@@ -51,6 +51,17 @@ ALL = pytest.mark.parametrize("row", SAMPLERS.values(), ids=list(SAMPLERS))
 MODEL = NoiseTable.from_betas()
 MEAN, STD = 0.3, 0.7
 NOISELESS = {"eta": 0.0, "s_churn": 0.0}
+
+
+def drive(sampler, denoise):
+    """Run ``sampler`` to its end against ``denoise(x, sigma)`` and return the final latent."""
+    denoised = None
+    while True:
+        try:
+            noisy = sampler.send(denoised)
+        except StopIteration as finished:
+            return finished.value
+        denoised = denoise(noisy.x, noisy.sigma)
 
 
 def seeded(*shape):

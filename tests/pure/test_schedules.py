@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.sampling.names import resolve_hires_names, resolve_names, sampler_named, schedule_named
+from backend.sampling.names import sampler_named, schedule_named
 from backend.sampling.noise_table import (
     NoiseTable,
     lcm_boundary,
@@ -233,18 +233,6 @@ def test_scheduler_table():
 
 
 # Names.
-
-
-def test_resolve_names():
-    for record in EXTRAS["sampler_names"]:
-        names = record["sampler"], record["scheduler"]
-        assert list(resolve_names(*names)) == record["result"]
-        assert list(resolve_names(*names, convert_automatic=False)) == record["result_convert_automatic_false"]
-
-
-def test_resolve_hires_names():
-    for record in EXTRAS["hires_sampler_names"]:
-        assert list(resolve_hires_names(record["params"])) == record["result"]
 
 
 def test_lenient_names():

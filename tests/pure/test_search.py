@@ -225,7 +225,7 @@ def test_choices_are_what_occurs(database: Database) -> None:
 def test_the_index_follows_every_change_of_a_row(tmp_path: Path) -> None:
     database = Database(tmp_path / "easel.db")
     jobs, history, search = Jobs(database), History(database), Search(database)
-    job = jobs.add(Request(prompt="x", seed=1, variation_seed=1), "ann")
+    job = jobs.add_all([Request(prompt="x", seed=1, variation_seed=1)], "ann")[0].id
     (lease,) = jobs.lease("gpu", 1)
 
     def add_again(text: str) -> None:

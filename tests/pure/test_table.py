@@ -87,12 +87,14 @@ def test_what_is_no_list_of_records_is_refused(value):
 
 
 def test_records_spread_over_a_form_and_back():
-    values = {"steps": 3, "units": [{"word": "a", "weight": 0.5}, {"word": "b", "weight": 1.0}]}
-    assert spread(values) == {"steps": 3, "units[0].word": "a", "units[0].weight": 0.5,
-                              "units[1].word": "b", "units[1].weight": 1.0}
-    assert gathered(spread(values)) == values
+    fields = {"units": UNITS}
+    values = {"steps": 3, "units": (Record({"word": "a", "weight": 0.5}),)}
+    assert spread(values, fields) == {"steps": 3, "units[0].word": "a", "units[0].weight": 0.5,
+                                      "units[1].word": "", "units[1].weight": 1.0}
+    whole = [{"word": "a", "weight": 0.5}, {"word": "b", "weight": 2.0}]
+    assert gathered(spread({"units": whole}, fields)) == {"units": whole}
     assert gathered({"units[1].word": "b"}) == {"units": [{}, {"word": "b"}]}
-    assert plain(frozen(values["units"])) == values["units"]
+    assert plain(frozen(whole)) == whole
 
 
 def extension(register):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.prompt.grammar import Wording, networks
 from backend.prompt.timeline import active, timeline
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -88,3 +89,27 @@ def test_long_and_deep_prompts_are_quick(text: str) -> None:
     start = process_time()
     timeline(text, 30)
     assert process_time() - start < 2
+
+
+def worded(text: str, steps: int = 10) -> list[tuple[int, str, list[str]]]:
+    entries = ((end, Wording.of(entry)) for end, entry in timeline(text, steps))
+    return [(end, said.text, [network.positional[0] for network in said.networks]) for end, said in entries]
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("cat [<lora:a:1>:<lora:b:1>:0.5]", [(5, "cat ", ["a"]), (10, "cat ", ["b"])]),
+    ("[<lora:a:1>::0.5]cat", [(5, "cat", ["a"]), (10, "cat", [])]),
+    ("[cat <lora:a:0.5>:dog:3]", [(3, "cat ", ["a"]), (10, "dog", [])]),
+    ("[[<lora:a>|b]:<lora:c|d:1>:0.2]", [(1, "", ["a"]), (2, "b", []), *((step, "", ["c|d"]) for step in range(3, 11))]),
+    ("[<lora:a[0]:1>:b:4]", [(4, "", ["a[0]"]), (10, "b", [])]),
+    ("<lora:a:1> [cat:dog:4]", [(4, " cat", ["a"]), (10, " dog", ["a"])]),
+])
+def test_networks_come_and_go_with_the_text(text: str, expected: list[tuple[int, str, list[str]]]) -> None:
+    assert worded(text) == expected
+
+
+@given(st.lists(st.sampled_from(["a", " [b:c:3]", "[d|e]", "(f:1.2)", "<lora:x:1>", " <lora:y|[:0.5>", "AND", " :", "[g::.5]"])))
+def test_networks_beside_brackets_change_nothing_else(pieces: list[str]) -> None:
+    """AUTOMATIC1111 takes networks out before it reads the timeline: outside of brackets that is the same."""
+    text = "".join(pieces)
+    assert [(end, Wording.of(entry).text) for end, entry in timeline(text, 10)] == timeline(networks(text)[0], 10)

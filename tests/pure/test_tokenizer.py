@@ -1,6 +1,7 @@
 """CLIP's tokenizer: known ids, the clean-up, and every way to get one."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +115,28 @@ def test_the_prompt_language_needs_no_torch() -> None:
     code = "import sys, backend.prompt.chunks; print(*{'torch', 'transformers'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("vocabulary", ["{", "[1]", '{"a": 1}', '{"<|startoftext|>": "x", "<|endoftext|>": 2}', '{"<|startoftext|>": 1e999, "<|endoftext|>": 2}',
+                                        '{"<|startoftext|>": [1], "<|endoftext|>": -2}', '{"<|startoftext|>": 0, "<|endoftext|>": 1}', "[" * 100_000])
+def test_a_vocabulary_that_is_none_is_refused_in_one_way(tmp_path, vocabulary):
+    (tmp_path / "merges.txt").write_text("a b\n")
+    for name, text in (("vocab.json", vocabulary), ("tokenizer.json", f'{{"model": {{"merges": [["a", "b"]], "vocab": {vocabulary}}}}}')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError):
+            Tokenizer.from_folder(tmp_path)
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt", "tokenizer_config.json"])
+def test_a_pipe_among_the_files_of_a_vocabulary_is_not_waited_for(tmp_path, name):
+    letters = {"<|startoftext|>": 0, "<|endoftext|>": 1, "a": 2, "b": 3, "ab": 4}
+    (tmp_path / "vocab.json").write_text(json.dumps(letters))
+    (tmp_path / "merges.txt").write_text("a b\n")
+    assert Tokenizer.from_folder(tmp_path).start == 0
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError):
+        Tokenizer.from_folder(tmp_path)

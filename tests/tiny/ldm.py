@@ -1,4 +1,4 @@
-"""Tiny Stable Diffusion 1 networks with random weights, and the original (LDM) single-file layout of any such networks."""
+"""Tiny Stable Diffusion 1 and XL networks with random weights, and the original (LDM, sgm) single-file layout of any such."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
           "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
 VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 TOP = {"conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-       "conv_norm_out": "out.0", "conv_out": "out.2"}
+       "conv_norm_out": "out.0", "conv_out": "out.2", "add_embedding.linear_1": "label_emb.0.0",
+       "add_embedding.linear_2": "label_emb.0.2"}
+OPEN_CLIP = {"embeddings.token_embedding.weight": "token_embedding.weight",
+             "embeddings.position_embedding.weight": "positional_embedding", "final_layer_norm": "ln_final",
+             "layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
+             "self_attn.out_proj": "attn.out_proj", "encoder.layers": "transformer.resblocks"}
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Networks:
     unet: nn.Module
     vae: nn.Module
     text: nn.Module
+    text_2: nn.Module | None = None
 
 
 def tiny(in_channels: int = 4, seed: int = 0) -> Networks:
@@ -35,15 +41,37 @@ def tiny(in_channels: int = 4, seed: int = 0) -> Networks:
         attention_head_dim=8, norm_num_groups=32, sample_size=64,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )
-    vae = AutoencoderKL(
+    return Networks(unet.eval(), _vae(0.18215), CLIPTextModel(_text_config()).eval())
+
+
+def tiny_sdxl(in_channels: int = 4, seed: int = 0) -> Networks:
+    """As SDXL is built: a first stage without attention, deeper transformers, two text encoders of different width."""
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        in_channels=in_channels, block_out_channels=(32, 64, 128), layers_per_block=2, cross_attention_dim=96,
+        attention_head_dim=(1, 1, 2), transformer_layers_per_block=(1, 1, 2), norm_num_groups=32, sample_size=128,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), use_linear_projection=True,
+        addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=48 + 6 * 8,
+    )
+    text_2 = CLIPTextModelWithProjection(_text_config(
+        hidden_size=64, intermediate_size=80, num_hidden_layers=4, hidden_act="gelu", projection_dim=48))
+    return Networks(unet.eval(), _vae(0.13025), CLIPTextModel(_text_config()).eval(), text_2.eval())
+
+
+def _vae(scaling_factor: float) -> nn.Module:
+    return AutoencoderKL(
         block_out_channels=(8, 8, 16, 16), layers_per_block=1, latent_channels=4, norm_num_groups=8, sample_size=512,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    )
-    text = CLIPTextModel(CLIPTextConfig(
-        vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=1,
-        hidden_act="quick_gelu", projection_dim=32,
-    ))
-    return Networks(unet.eval(), vae.eval(), text.eval())
+        scaling_factor=scaling_factor,
+    ).eval()
+
+
+def _text_config(**changes: object) -> CLIPTextConfig:
+    return CLIPTextConfig(**{
+        "vocab_size": 49408, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 1,
+        "hidden_act": "quick_gelu", "projection_dim": 32, "eos_token_id": 2,
+    } | changes)
 
 
 def layout(networks: Networks) -> dict[str, Tensor]:
@@ -52,8 +80,12 @@ def layout(networks: Networks) -> dict[str, Tensor]:
     stages = len(networks.vae.config.block_out_channels)
     tensors = {"model.diffusion_model." + unet_name(k, depth, networks.unet): v for k, v in networks.unet.state_dict().items()}
     tensors |= {"first_stage_model." + vae_name(k, stages): _as_convolution(k, v) for k, v in networks.vae.state_dict().items()}
-    tensors |= {"cond_stage_model.transformer.text_model." + k: v for k, v in networks.text.state_dict().items()}
-    tensors["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    text = "conditioner.embedders.0.transformer.text_model." if networks.text_2 else "cond_stage_model.transformer.text_model."
+    tensors |= {text + k: v for k, v in networks.text.state_dict().items()}
+    if networks.text_2:
+        tensors |= {"conditioner.embedders.1.model." + k: v for k, v in open_clip(networks.text_2.state_dict()).items()}
+        tensors["denoiser.sigmas"] = torch.linspace(0.03, 14.6, 1000)
+    tensors[text + "embeddings.position_ids"] = torch.arange(77)[None]
     tensors["model_ema.decay"] = torch.tensor(0.9999)
     return {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
 
@@ -63,7 +95,10 @@ def save_folder(networks: Networks, folder: Path) -> Path:
     networks.unet.save_pretrained(folder / "unet")
     networks.vae.save_pretrained(folder / "vae")
     networks.text.save_pretrained(folder / "text_encoder")
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    if networks.text_2:
+        networks.text_2.save_pretrained(folder / "text_encoder_2")
+    pipeline = "StableDiffusionXLPipeline" if networks.text_2 else "StableDiffusionPipeline"
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
     return folder
 
 
@@ -90,6 +125,23 @@ def unet_name(name: str, depth: int, unet: nn.Module) -> str:
         return f"output_blocks.{block * (depth + 1) + depth}.{place}.{rest}"
     index = (1 if side == "down" else 0) + block * (depth + 1) + layer
     return f"{'input' if side == 'down' else 'output'}_blocks.{index}.{int(kind == 'attentions')}." + _resnet(rest, kind)
+
+
+def open_clip(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A text encoder with projection, in OpenCLIP's names and shapes."""
+    named: dict[str, Tensor] = {"logit_scale": torch.tensor(4.6)}
+    for name, tensor in tensors.items():
+        name = name.removeprefix("text_model.")
+        if name == "text_projection.weight":
+            named["text_projection"] = tensor.T
+        elif found := re.match(r"encoder\.layers\.(\d+)\.self_attn\.q_proj\.(weight|bias)", name):
+            three = [tensors["text_model." + name.replace("q_proj", f"{part}_proj")] for part in "qkv"]
+            named[f"transformer.resblocks.{found[1]}.attn.in_proj_{found[2]}"] = torch.cat(three)
+        elif not re.search(r"self_attn\.[kv]_proj", name):
+            for theirs, ours in OPEN_CLIP.items():
+                name = name.replace(theirs, ours)
+            named[name] = tensor
+    return named
 
 
 def vae_name(name: str, stages: int) -> str:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from backend.catalog.families import LOADABLE
+from backend.catalog.families import FAMILIES
 from backend.catalog.fingerprints import sha256_of
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
@@ -34,10 +34,10 @@ from backend.worker.device import place
 from backend.worker.models import clip, ldm_layout, sd1, vae
 from backend.worker.models.base import Model, apply_emphasis
 from backend.worker.models.encoded import Encoded, TextSettings
-from backend.worker.models.loader import FAMILIES, load
+from backend.worker.models.loader import load, loader_of
 from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.preview_colours import linear_rgb, preview_factors
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -113,8 +113,10 @@ def test_networks_are_frozen_and_know_their_hash(model: Model) -> None:
     assert model.sha256 == sha256_of(model.checkpoint.path)
 
 
-def test_every_loadable_family_has_a_class() -> None:
-    assert set(FAMILIES) == set(LOADABLE)
+def test_every_loader_that_a_family_names_is_there() -> None:
+    loaders = {name: loader_of(name) for name, family in FAMILIES.items() if family.loader}
+    assert {"sd1", "sd1-inpaint", "sd1-edit", "sdxl", "sdxl-inpaint"} <= loaders.keys()
+    assert all(issubclass(loader, Model) for loader in loaders.values())
 
 
 def test_loading_needs_no_network(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,10 +253,13 @@ def found_problem(models: Path, key: str) -> str:
     return next(c.problem for c in ModelCatalog((models,)).scan() if c.key == key)
 
 
-def test_other_families_say_so(tmp_path: Path) -> None:
-    tensors = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2, 4, 1, 1),
-               "conditioner.embedders.1.model.ln_final.weight": torch.zeros(2)}
-    assert "Stable Diffusion XL" in refused(one_file(tmp_path, tensors))
+@pytest.mark.parametrize(("name", "label"), [
+    ("double_blocks.0.img_attn.norm.key_norm.scale", "Flux"),
+    ("conditioner.embedders.0.model.ln_final.weight", "Stable Diffusion XL refiner"),
+])
+def test_other_families_say_so(tmp_path: Path, name: str, label: str) -> None:
+    message = refused(one_file(tmp_path, {name: torch.zeros(2)}))
+    assert f"this is a {label} model" in message
 
 
 # ---- what the shapes and side-cars say ----

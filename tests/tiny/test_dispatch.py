@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
+from backend.store.views import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
 from tests.tiny.house import open_house, submit, until
@@ -105,7 +107,7 @@ def test_two_submits_at_once_both_land(house):
 
 def test_the_pages_hear_of_everything_in_order(house):
     cursor, _ = house.watch(cursor=0)
-    job = house.submit("slow=0.1", batch_count=2)
+    job = house.submit("slow=0.2", batch_count=2)
     heard = []
     while not any(event["type"] == "job" and event["state"] == "done" for event in heard):
         cursor, events = house.watch(cursor=cursor, timeout=10)
@@ -118,6 +120,15 @@ def test_the_pages_hear_of_everything_in_order(house):
     assert {event["job"] for event in progress} == {job.id} and progress[-1]["preview"] > 0
     assert [event["cursor"] for event in heard] == sorted(event["cursor"] for event in heard)
     assert house.watch(cursor=0)[1][0]["type"] in ("queue", "status")
+
+
+def test_jobs_that_run_do_not_hurry_the_pages_of_other_people(house, other):
+    house.wait(house.submit().id)
+    time.sleep(0.2)         # the worker's own change of state is over
+    other.watch(cursor=0)
+    house.wait(house.submit().id)
+    channel = house.backend._components.dispatcher.feed._channels[other.user.id]
+    assert channel.due - channel.asked > 2 * OWN_SECONDS
 
 
 def test_preview_and_progress_while_it_runs_and_nothing_after(house):
@@ -272,7 +283,7 @@ def test_the_second_crash_fails_the_job_and_the_next_runs(house):
 def test_kills_from_outside_while_many_jobs_wait(house):
     jobs = [house.submit("slow=0.03", batch_count=2, seed=number) for number in range(4)]
     for number in (0, 2):
-        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).is_ended)
+        until(lambda number=number: running(house, jobs[number].id) or house.job(jobs[number].id).state in ENDED)
         os.kill(worker_pid(house), signal.SIGKILL)
     for job in jobs:
         done = house.wait(job.id)
@@ -366,10 +377,10 @@ def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
     assert time.monotonic() - began < 9
 
 
-@pytest.mark.parametrize("part", ["catalogue", "uploads", "upscalers", "live"])
+@pytest.mark.parametrize("part", ["catalog", "uploads", "live"])
 def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypatch, part):
     services = house._components.dispatcher._supervisors[0]._services
-    whole, method = getattr(services, part), {"catalogue": "find", "live": "begin"}.get(part, "of")
+    whole, method = getattr(services, part), {"catalog": "find", "live": "begin"}.get(part, "of")
     call = getattr(whole, method)
 
     odd_once = [ZeroDivisionError("something odd")]

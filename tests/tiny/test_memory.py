@@ -15,11 +15,12 @@ import torch
 
 import backend.worker.engine.engine as engines
 from backend.catalog import fingerprints
+from backend.catalog.call_estimate import CallEstimate
 from backend.catalog.model_file import ModelFile
 from backend.errors import OutOfMemory
 from backend.messages import Failed, Hashed, Loading, Picture, Progress
 from backend.worker.device import place
-from backend.worker.models import background_hash, base
+from backend.worker.models import background_hash, base, denoiser_memory
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.models.moving import move
@@ -208,6 +209,25 @@ def test_idle_networks_leave_before_rows_are_split(house, monkeypatch, counts) -
     studio.add("mine", BASE.replace(prompt="a cat", batch_size=2))
     studio.run()
     assert len(studio.of(Picture)) == 2 and memory.loaded == ("first",) and set(counts) == {4}
+
+
+def test_rows_for_which_there_is_no_main_memory_are_not_tried(house, monkeypatch, counts) -> None:
+    """The system would end the process. Idle networks leave first."""
+    memory, checkpoints = house
+    memory.get(checkpoints["second"])
+    model, asked = memory.get(checkpoints["first"]), []
+    one = rows_needed(model)
+    monkeypatch.setattr(denoiser_memory, "free_bytes", lambda device: asked.append(memory.loaded) or int(2.5 * one))
+    studio = Studio(house, "solo")
+    studio.add("mine", BASE.replace(prompt="a cat", batch_size=3, height=72))
+    assert len(studio.run().of(Picture)) == 3 and set(counts) == {2}
+    assert asked == [("second", "first"), ("first",)]
+
+
+def rows_needed(model: Model) -> float:
+    """Free bytes that hold one row of 64 x 72 pixels."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.denoiser.state_dict().items()}
+    return CallEstimate.of(shapes).bytes((64, 72), model.dtype.itemsize) / denoiser_memory.SHARE
 
 
 def test_idle_networks_leave_before_the_vae_works_in_tiles(house, monkeypatch) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from backend.request.request import MAX_SEED, Request
 from backend.sampling.noise import ImageNoise, slerp
 from backend.sampling.philox import Philox
-from backend.sampling.seeds import NoiseSpec, image_seeds
+from backend.sampling.seeds import NoiseSpec
 
 torch.set_num_threads(1)
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "noise.json").read_text())
@@ -146,8 +147,12 @@ def test_parity_of_brownian_noise(record):
 
 @pytest.mark.parametrize("record", GOLDEN["seed_lists"])
 def test_parity_of_seed_lists(record):
-    seeds = image_seeds(record["seed"], record["subseed"], record["subseed_strength"], record["n_images"])
-    assert seeds == list(zip(record["all_seeds"], record["all_subseeds"], strict=True))
+    request = Request(seed=record["seed"], variation_seed=record["subseed"], variation_strength=record["subseed_strength"], batch_count=record["n_images"])
+    images = [request.of_image(index) for index in range(record["n_images"])]
+    seeds, variations = ([seed % (MAX_SEED + 1) for seed in record[name]] for name in ("all_seeds", "all_subseeds"))
+    assert [image.seed for image in images] == seeds, "the largest is followed by 0, where AUTOMATIC1111 counts on"
+    if record["subseed_strength"]:
+        assert [image.variation_seed for image in images] == variations
 
 
 @pytest.mark.parametrize("record", GOLDEN["torch_cpu_randn_small"], ids=lambda record: str(record["n"]))

@@ -25,7 +25,7 @@ from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Reach
 from backend.worker.pixels import networks as retouch
 from backend.worker.pixels import postprocess as extras
-from backend.worker.pixels.faces import TEMPLATE, Find, Restore, aligned, alignment, paste, restored
+from backend.worker.pixels.faces import TEMPLATE, FindFaces, RestoreFace, aligned, alignment, paste, restored
 from backend.worker.pixels.postprocess import Goal
 from tests.tiny import upscalers
 from tests.tiny.ldm import save_folder, tiny
@@ -250,8 +250,8 @@ def drive(program, points: list, face: np.ndarray) -> tuple:
             work = program.send(answer)
         except StopIteration as end:
             return end.value
-        answer = points if isinstance(work, Find) else face
-        assert not isinstance(work, Restore) or work.face.shape == (512, 512, 3)
+        answer = points if isinstance(work, FindFaces) else face
+        assert not isinstance(work, RestoreFace) or work.face.shape == (512, 512, 3)
 
 
 def test_tiny_faces_are_left_alone() -> None:

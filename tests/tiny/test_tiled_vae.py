@@ -15,7 +15,7 @@ from backend.worker.models import vae_memory as footprint
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
-from backend.worker.models.vae import Tiles
+from backend.worker.models.vae_tiles import Tiles
 from tests.tiny.test_engine import BASE, Studio, house
 from tests.tiny.test_init_image import FROM, INIT, draw, drawn, picture
 

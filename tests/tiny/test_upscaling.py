@@ -17,7 +17,7 @@ from backend.errors import CheckpointError, OutOfMemory
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Upscaler, load
-from backend.worker.pixels.tiles import blended, spans
+from backend.worker.pixels.tile_blender import blended, spans
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, enlarged, planned
 from tests.tiny import upscalers
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from backend import Backend, Door, UserError
+from backend import FIELDS, Backend, Door, UserError, spread
 from ui.fields import Form
 from ui.script import script
 from ui.visitor import door
@@ -53,7 +53,7 @@ def _tools(form: Form, backend: Backend) -> None:
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
-        return door(backend, request).infotext(text or "")
+        return spread(door(backend, request).infotext(text or ""), FIELDS)
 
     return read
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from backend.request.output_size import Margins
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
 
 REACH = 2           # blur radii that the mask reaches into the old picture, so that it is full where that ends
 SHARE = 4           # but at most such a part of its side

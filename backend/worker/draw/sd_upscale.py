@@ -11,12 +11,14 @@ from typing import Any
 
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
-from backend.worker.draw.init_image import Source, recoloured
+from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
+from backend.worker.draw.paste_back import recoloured
 from backend.worker.draw.pipeline import OnStep, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
-from backend.worker.pixels.tiles import Box, Pixels, blended, spans
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.tile_blender import Box, blended, spans
 from backend.worker.pixels.upscaling import Enlarging, Expect, enlarged
 
 TOGETHER = 8                # tiles that are drawn side by side

@@ -29,11 +29,11 @@ class Admission:
     def next(self, tasks: Iterable[Task], programs: Sequence[Program]) -> Task | None:
         """The job that may start a picture now, given those that are in work; None when none may."""
         waiting = [task for task in tasks if task.waiting]
-        post = [task for task in waiting if task.edits]
-        if post and not any(program.task.edits for program in programs):
+        post = [task for task in waiting if task.postprocesses]
+        if post and not any(program.task.postprocesses for program in programs):
             return post[0]      # they need no checkpoint; one at a time, because such a picture may be large
-        waiting = [task for task in waiting if not task.edits]
-        drawing = [program for program in programs if not program.task.edits]
+        waiting = [task for task in waiting if not task.postprocesses]
+        drawing = [program for program in programs if not program.task.postprocesses]
         if not waiting:
             return None
         if not drawing:

@@ -23,7 +23,7 @@ from backend.worker.draw.sd_upscale import enlarge, redraw
 from backend.worker.draw.work_items import Canvas, Drawing
 from backend.worker.engine.program import Due, Program, Task
 from backend.worker.models.base import Model
-from backend.worker.pixels.postprocess import edit
+from backend.worker.pixels.postprocess import postprocess
 
 NOT_SEAMLESS = "tiling was left out: only a part of the picture is drawn at a time"
 
@@ -48,12 +48,12 @@ def compose(task: Task, indices: Sequence[int], model: Model | None, on_call: On
     `on_call(program, noisy, denoised)` hears of every denoiser call. Without a model a finished picture is worked on.
     """
     request = task.run.request.of_image(indices[-1])
-    return _drawing(task, indices, request, model, on_call) if model else _editing(task, indices[-1], request)
+    return _drawing(task, indices, request, model, on_call) if model else _postprocessing(task, indices[-1], request)
 
 
-def _editing(task: Task, index: int, request: Request) -> Program:
+def _postprocessing(task: Task, index: int, request: Request) -> Program:
     notes: list[str] = []
-    drawing = edit(request, task.run.pictures[request.init_image], notes.append)
+    drawing = postprocess(request, task.run.pictures[request.init_image], notes.append)
     return Program(task, None, deque([Due(index, 0)]), drawing, notes=notes)
 
 

@@ -29,13 +29,14 @@ from backend.worker.engine.admission import Admission
 from backend.worker.engine.compose import compose, refuse_impossible
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
-from backend.worker.engine.row_counts import BUCKETS, RowCurve
+from backend.worker.engine.row_counts import RowCurve, within
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
+from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.faces import Find, Restore
+from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
 from backend.worker.pixels.preview import jpeg, preview
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
@@ -100,7 +101,7 @@ class Engine:
 
     def _work(self) -> None:
         for program in self.programs:
-            if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | Find | Restore):
+            if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | FindFaces | RestoreFace):
                 self._encode(program, program.work)
                 return
         ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
@@ -127,7 +128,7 @@ class Engine:
     def _start(self, task: Task) -> None:
         indices = task.take()
         with self._border(task):
-            program = compose(task, indices, None if task.edits else self._model(task), self._heard)
+            program = compose(task, indices, None if task.postprocesses else self._model(task), self._heard)
             if program.model:
                 self.memory.pin(program.model, program)
             self.programs.append(program)
@@ -159,7 +160,7 @@ class Engine:
                     return [self.codec.text(work.model, text, settings) for text, settings in work.texts]
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
-                    latent, note = self.codec.look(program.model, work)
+                    latent, note = self.codec.picture(program.model, work)
                 program.note(note)
                 return latent
             case Expect():
@@ -195,7 +196,7 @@ class Engine:
         return [slot for slot in slots if _row(slot).key == key]
 
     def _call(self, slots: list[Slot]) -> None:
-        curve = self.curves.setdefault(_row(slots[0]).key, RowCurve())
+        curve = self._curve(_row(slots[0]), len(slots))
         size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
         slots = slots[:whole([_row(slot) for slot in slots], size)]
         rows = [_row(slot) for slot in slots]
@@ -207,6 +208,15 @@ class Engine:
                 answers = self._evaluated(rows + padding, curve)
             curve.record(len(rows + padding), time.perf_counter() - started)
             self._hand_back(slots, answers)
+
+    def _curve(self, row: Row, waiting: int) -> RowCurve:
+        """What is known of calls of this kind; before the first one, how many rows there is memory for."""
+        if row.key not in self.curves:
+            fits = rows_that_fit(row.model, row.x.shape[-2:])
+            if fits is not None and fits < waiting and self.memory.free_idle():
+                fits = rows_that_fit(row.model, row.x.shape[-2:])
+            self.curves[row.key] = RowCurve() if fits is None else RowCurve(limit=within(fits))
+        return self.curves[row.key]
 
     def _hand_back(self, slots: list[Slot], answers: Sequence[Answer]) -> None:
         for (program, position), answer in zip(slots, answers, strict=False):
@@ -231,7 +241,7 @@ class Engine:
         except OutOfMemory:
             if half == len(rows):
                 raise
-        curve.limit = max(bucket for bucket in BUCKETS if bucket <= max(half, 1))
+        curve.limit = within(half)
         return self._evaluated(rows[:half], curve) + self._evaluated(rows[half:], curve)
 
     # ---- how they go on, end and fail ----

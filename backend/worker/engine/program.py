@@ -12,9 +12,9 @@ from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Work
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.networks import PixelWork
-from backend.worker.pixels.postprocess import Editing
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels.postprocess import Postprocessing
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +28,7 @@ class Task:
     drawing: set[int] = field(default_factory=set)
 
     @property
-    def edits(self) -> bool:
+    def postprocesses(self) -> bool:
         """Whether the job works on a finished picture, without a checkpoint."""
         return self.run.request.process == EXTRAS
 
@@ -58,7 +58,7 @@ class Program:
     task: Task
     model: Model | None             # None for one that works on a finished picture
     due: deque[Due]
-    drawing: Drawing | Editing
+    drawing: Drawing | Postprocessing
     work: Work | PixelWork | None = None
     answers: list[Answer | None] = field(default_factory=list)
     call: int = 0                   # network calls made and tiles enlarged since the last picture

@@ -16,6 +16,11 @@ def covering(rows: int) -> int:
     return next((bucket for bucket in BUCKETS if bucket >= rows), BUCKETS[-1])
 
 
+def within(rows: int) -> int:
+    """The largest bucket of at most `rows`."""
+    return max(bucket for bucket in BUCKETS if bucket <= max(rows, 1))
+
+
 @dataclass(slots=True)
 class RowCurve:
     """Seconds per call by row count, for one model and latent shape, learnt from the calls themselves."""

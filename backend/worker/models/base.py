@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,14 @@ from backend.messages import Checkpoint
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import vae
+from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
 from backend.worker.models.moving import move, tensors
 from backend.worker.models.preview_colours import linear_rgb
-from backend.worker.models.vae import TILES, Tiles
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.models.tensor_files import Format
+from backend.worker.models.vae_tiles import TILES, Tiles
+from backend.worker.pixels import Pixels
 
 _LOADS = count(1)
 
@@ -50,6 +51,9 @@ class Model(ABC):
     All latents are float32 on `device`, in the scale the denoiser was trained on.
     """
 
+    prefixes: ClassVar[Mapping[str, str]] = {}
+    """Where the components lie in a single file: the start of their tensors' names -> the component."""
+
     checkpoint: Checkpoint
     placement: Placement
     text_encoders: tuple[nn.Module, ...]
@@ -60,6 +64,12 @@ class Model(ABC):
     background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
     """Which load of this process it is: a file that is read again is another model."""
+
+    @classmethod
+    def formats(cls, placement: Placement) -> dict[str, Format]:
+        """How the tensors of each component are kept. Those of other components are not read."""
+        formats = {"unet": placement.unet, "vae": placement.vae, "text_encoder": placement.text}
+        return {name: Format(placement.device, dtype) for name, dtype in formats.items()}
 
     @classmethod
     @abstractmethod
@@ -98,7 +108,7 @@ class Model(ABC):
 
     def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
         """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
-        return vae.decode_tiled(self.vae, latent, tiles, wrap)
+        return vae_tiles.decode_tiled(self.vae, latent, tiles, wrap)
 
     def encode(self, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
         """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of `latent_scale` -> latents (B, C, h, w).
@@ -109,7 +119,7 @@ class Model(ABC):
 
     def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
         """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""
-        return vae.encode_tiled(self.vae, pixels, tiles, wrap)
+        return vae_tiles.encode_tiled(self.vae, pixels, tiles, wrap)
 
     def preview(self, latent: Tensor) -> Pixels:
         """A rough picture of latents (B, C, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""

@@ -1,13 +1,19 @@
-"""CLIP's text encoders: their config from tensors, their names in transformers, their tokenizer."""
+"""CLIP's text encoders: their config from tensors, their names in transformers, their tokenizer.
+
+OpenAI's CLIP-L lies in single files under transformers' names; OpenCLIP's encoders under their own, with the three
+projections of an attention in one matrix and the text projection the other way round.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.errors import CheckpointError
@@ -16,6 +22,7 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component
 from backend.worker.models.ldm_layout import count
+from backend.worker.models.narrow_weights import compute_in
 
 Config = dict[str, Any]
 
@@ -29,7 +36,26 @@ CLIP_L: Config = {
     "hidden_act": "quick_gelu",
     "projection_dim": 768,
 }
+OPEN_CLIP_BIG_G: Config = CLIP_L | {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "hidden_act": "gelu",
+    "projection_dim": 1280,
+}
 HEAD_WIDTH = 64                     # of every CLIP text encoder
+
+_TOP = {
+    "token_embedding.weight": "embeddings.token_embedding.weight",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "ln_final.weight": "final_layer_norm.weight",
+    "ln_final.bias": "final_layer_norm.bias",
+}
+_BLOCK = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+          "attn.out_proj": "self_attn.out_proj"}
+_ATTENTION = ("q_proj", "k_proj", "v_proj")
+_RESBLOCK = re.compile(r"transformer\.resblocks\.(\d{1,3})\.(.+?)[._](weight|bias)$")
 
 
 def text_config(tensors: Mapping[str, Tensor]) -> Config:
@@ -46,15 +72,64 @@ def text_config(tensors: Mapping[str, Tensor]) -> Config:
     }
 
 
+def open_clip_config(tensors: Mapping[str, Tensor]) -> Config:
+    """OpenCLIP bigG's config in the sizes of these tensors, in OpenCLIP's names. Raises KeyError, see above."""
+    vocabulary, width = tensors["token_embedding.weight"].shape
+    return OPEN_CLIP_BIG_G | {
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "intermediate_size": tensors["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
+        "num_hidden_layers": count(tensors, r"transformer\.resblocks\.(\d{1,3})\."),
+        "num_attention_heads": max(1, width // HEAD_WIDTH),
+        "max_position_embeddings": tensors["positional_embedding"].shape[0],
+        "projection_dim": tensors["text_projection"].shape[1],
+    }
+
+
+def open_clip_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """OpenCLIP's text tensors as transformers names and shapes them; others are left out."""
+    renamed = {"text_model." + new: part for name, tensor in tensors.items() for new, part in _renamed(name, tensor)}
+    if "text_projection" in tensors:
+        renamed["text_projection.weight"] = tensors["text_projection"].T.contiguous()
+    return renamed
+
+
+def _renamed(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """One tensor, or the three that lie in it."""
+    if name in _TOP:
+        yield _TOP[name], tensor
+    found = _RESBLOCK.match(name)
+    if not found:
+        return
+    number, module, kind = found.groups()
+    if module in _BLOCK:
+        yield f"encoder.layers.{number}.{_BLOCK[module]}.{kind}", tensor
+    if module == "attn.in_proj":
+        for part, third in zip(_ATTENTION, tensor.chunk(3), strict=True):
+            yield f"encoder.layers.{number}.self_attn.{part}.{kind}", third
+
+
 def plain_text_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """CLIP's tensors as transformers 5 names them; older files say `text_model.` before each."""
     return {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
 
 
-def text_encoder(part: Component, dtype: torch.dtype, device: torch.device) -> nn.Module:
+def text_encoder(component: Component, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """CLIP's text encoder without a projection. Raises CheckpointError naming missing tensors."""
-    tensors = plain_text_names(part.tensors)
-    return assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(dict(part.config))), tensors, dtype, device)
+    tensors = plain_text_names(component.tensors)
+    return assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(dict(component.config))), tensors, dtype, device)
+
+
+def projecting_text_encoder(component: Component, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """A text encoder with the projection that pools a text; stored as its tensors are, computing in `dtype`.
+
+    Raises CheckpointError naming missing tensors.
+    """
+    config = component.config
+    encoder = assemble(
+        lambda: CLIPTextModelWithProjection(CLIPTextConfig.from_dict(dict(config))), component.tensors, None, device
+    )
+    return compute_in(encoder, dtype)
 
 
 def tokenizer(checkpoint: Checkpoint, encoder: nn.Module) -> Tokenizer:
@@ -67,3 +142,9 @@ def tokenizer(checkpoint: Checkpoint, encoder: nn.Module) -> Tokenizer:
     if max(found.start, found.end) >= encoder.config.vocab_size:
         raise CheckpointError("its text encoder knows fewer words than its tokenizer")
     return found
+
+
+def open_clip_tokenizer(clip: Tokenizer) -> Tokenizer:
+    """OpenCLIP's for an encoder of CLIP's own words; for others, the same words with OpenCLIP's padding."""
+    own = Tokenizer.open_clip()
+    return own if clip.end == own.end else replace(clip, pad=0)

@@ -18,13 +18,13 @@ from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
-from backend.worker.models.vae import TILES, Tiles
 from backend.worker.models.vae_memory import Direction, fitting
+from backend.worker.models.vae_tiles import TILES, Tiles
 
 log = logging.getLogger(__name__)
 
 TEXT_BYTES = 256 * 2**20        # of encoded prompts held for reuse
-LOOK_BYTES = 256 * 2**20        # of encoded pictures held for reuse
+PICTURE_BYTES = 256 * 2**20        # of encoded pictures held for reuse
 TOO_LARGE = "in tiles: the whole picture needs more memory than is free"
 SHORT = "in tiles: memory was short"
 SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
@@ -62,14 +62,14 @@ class Codec:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._texts, self._looks = memory.cache(TEXT_BYTES), memory.cache(LOOK_BYTES)
+        self._texts, self._pictures = memory.cache(TEXT_BYTES), memory.cache(PICTURE_BYTES)
 
     def text(self, model: Model, text: str, settings: TextSettings) -> Encoded:
         """The encoded text of a prompt."""
         encode = partial(self._memory.attempt, partial(model.encode_text, text, settings))
         return self._texts.get((model.identity, text, settings), encode)
 
-    def look(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
+    def picture(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
         """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""
         notes = [""]
 
@@ -80,7 +80,7 @@ class Codec:
         if not work.kept:
             return encode(), notes[0]
         key = (model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
-        return self._looks.get(key, encode), notes[0]
+        return self._pictures.get(key, encode), notes[0]
 
     def _encoded(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
         pixels, note = work.pixels[None], TOO_LARGE

@@ -9,6 +9,8 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from backend.prompt.chunks import Word
+
 Role = Literal["cond", "uncond"]
 """Whether a text says what to draw or what to keep away from."""
 
@@ -30,17 +32,11 @@ class TextSettings:
 PLAIN = TextSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of the text, and which of the encoding's vectors stand for it, counted over all chunks."""
-
-    text: str
-    positions: tuple[int, ...]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """One text for one family: `tokens` (T, D) for cross-attention, and `pooled` (P,) where the family has it.
+
+    `words` tells which of the T vectors stand for which word of the text.
 
     All float32 on the model's device. A batch of them has one more dimension in front of each.
     """

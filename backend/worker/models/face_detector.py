@@ -14,8 +14,8 @@ from PIL import Image
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import Points
-from backend.worker.pixels.tiles import Pixels
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

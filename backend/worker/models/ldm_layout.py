@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.errors import CheckpointError
-from backend.worker.models.base import Component
+from backend.worker.device import Placement
+from backend.worker.models.assemble import assemble
+from backend.worker.models.base import Component, Components
 
 Config = dict[str, Any]
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
+PREFIXES = {UNET_PREFIX: "unet", VAE_PREFIX: "vae"}
+"""Of tensors' names, with the component that they belong to."""
 
 _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
@@ -40,14 +45,14 @@ def sizes_expected() -> Iterator[None]:
         yield
     except KeyError as error:
         raise CheckpointError(f"the model lacks {error.args[0]}; the file is incomplete") from error
-    except (IndexError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (IndexError, ValueError, AttributeError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError("the model has tensors of an unexpected size") from error
 
 
-def unet_component(tensors: Mapping[str, Tensor], published: Config) -> Component:
+def unet_component(tensors: Mapping[str, Tensor], config_of: Callable[[Mapping[str, Tensor]], Config]) -> Component:
     """The UNet of a whole file, in diffusers' names. Raises KeyError with the name of a missing tensor."""
     unet = section(tensors, UNET_PREFIX, "UNet")
-    return _converted(unet, unet_config(unet, published), convert_ldm_unet_checkpoint, UNET_PREFIX)
+    return _converted(unet, config_of(unet), convert_ldm_unet_checkpoint, UNET_PREFIX)
 
 
 def vae_component(tensors: Mapping[str, Tensor], published: Config) -> Component:
@@ -91,12 +96,23 @@ def vae_config(tensors: Mapping[str, Tensor], published: Config) -> Config:
     }
 
 
+def unet_and_vae(components: Components, placement: Placement) -> tuple[nn.Module, nn.Module]:
+    """Both networks on the placement's device. Raises CheckpointError naming missing tensors."""
+    unet, vae = components["unet"], components["vae"]
+    return (
+        assemble(lambda: UNet2DConditionModel.from_config(dict(unet.config)), unet.tensors, placement.unet,
+                 placement.device),
+        assemble(lambda: AutoencoderKL.from_config(dict(vae.config)), _new_attention_names(vae.tensors), placement.vae,
+                 placement.device),
+    )
+
+
 def count(names: Mapping[str, object], pattern: str) -> int:
     """How many numbered modules there are: one more than the highest number that the pattern's group finds."""
     return 1 + max((int(found[1]) for name in names if (found := re.match(pattern, name))), default=-1)
 
 
-def new_attention_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _new_attention_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """VAE tensors with the attention names that diffusers has used since 2023."""
     renamed = {}
     for name, tensor in tensors.items():

@@ -1,26 +1,21 @@
-"""From a path to a model in memory: single files in the original layout, and diffusers folders. Never needs a network.
-
-`.ckpt` files are read by torch's restricted unpickler; one that wants to run code is refused.
-"""
+"""From a path to a model in memory: single files in the original layout, and diffusers folders. Always offline."""
 
 from __future__ import annotations
 
-import pickle
+import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from backend.catalog.checkpoints import side_car
-from backend.catalog.families import why_not
+from backend.catalog.families import FAMILIES, why_not
 from backend.catalog.fingerprints import fingerprint
-from backend.catalog.headers import read_shapes
 from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
 from backend.messages import Checkpoint
@@ -29,16 +24,20 @@ from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Component, Components, Model
-from backend.worker.models.sd1 import SD1
+from backend.worker.models.tensor_files import Format, read_tensors
 
-FAMILIES: dict[str, type[Model]] = dict.fromkeys(("sd1", "sd1-inpaint", "sd1-edit"), SD1)
+MARKS = ("v_pred", "ztsnr")
+"""Names of tensors that tell how a network was trained, by being there."""
 
-_COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "transformer")
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _V_IN_YAML = re.compile(r"^\s*parameterization:\s*[\"']?v[\"']?\s*$", re.MULTILINE)
-_CONVERT = "load it once with a tool you trust and save it as .safetensors"
+_AS_STORED = Format(torch.device("cpu"), None)
 
-Loaded = TypeVar("Loaded")
+
+def loader_of(family: str) -> type[Model]:
+    """The class that loads a family which can be used, from the module that the family's row names."""
+    module, _, name = FAMILIES[family].loader.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def load(checkpoint: Checkpoint, placement: Placement) -> Model:
@@ -47,12 +46,12 @@ def load(checkpoint: Checkpoint, placement: Placement) -> Model:
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
     or of a family Easel cannot load.
     """
-    family = FAMILIES.get(checkpoint.family)
     loaded = fingerprint(checkpoint.path)
     try:
-        if family is None:
-            raise CheckpointError(checkpoint.problem or why_not(checkpoint.family))
-        components, parametrisation = _read(checkpoint, family)
+        if problem := checkpoint.problem or why_not(checkpoint.family):
+            raise CheckpointError(problem)
+        family = loader_of(checkpoint.family)
+        components, parametrisation = _read(checkpoint, family, placement)
         model = family.build(checkpoint, components, parametrisation, placement)
     except CheckpointError as error:
         reason = error.problems[0].message
@@ -62,43 +61,31 @@ def load(checkpoint: Checkpoint, placement: Placement) -> Model:
     return model
 
 
-def _read(checkpoint: Checkpoint, family: type[Model]) -> tuple[Components, Parametrisation]:
-    path = Path(checkpoint.path)
+def _read(
+    checkpoint: Checkpoint, family: type[Model], placement: Placement
+) -> tuple[Components, Parametrisation]:
+    path, formats = Path(checkpoint.path), family.formats(placement)
     if not path.exists():
         raise CheckpointError("it is no longer there")
     if path.is_dir():
-        return read_folder(path), folder_parametrisation(path)
-    tensors = read_file(path)
+        return read_folder(path, formats), folder_parametrisation(path)
+    tensors = read_tensors(path, partial(_format, family, formats))
     return family.split(tensors), file_parametrisation(path, tensors)
 
 
-def read_file(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .ckpt file, on the CPU, in the file's number formats. Raises CheckpointError."""
-    if path.suffix.lower() == ".safetensors":
-        return _reading(path, load_file)
-    loaded = _reading(path, _unpickle)
-    inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
-    tensors = {name: value for name, value in inner.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise CheckpointError("the file holds no tensors")
-    return tensors
+def _format(family: type[Model], formats: Mapping[str, Format], name: str) -> Format | None:
+    """How a tensor of a single file is kept; None for what no network of the family needs."""
+    if name in MARKS:
+        return _AS_STORED
+    return next((formats[component] for prefix, component in family.prefixes.items() if name.startswith(prefix)), None)
 
 
-def read_table(path: Path) -> Mapping[str, Any]:
-    """All that a .safetensors file or a pickle of tensors holds, with tables in tables. Raises CheckpointError."""
-    if path.suffix.lower() == ".safetensors":
-        return read_file(path)
-    loaded = _reading(path, _unpickle)
-    return loaded if isinstance(loaded, Mapping) else {}
-
-
-def read_folder(folder: Path) -> Components:
-    """The networks of a diffusers folder. Raises CheckpointError naming a missing one."""
-    components = {name: _read_component(folder / name) for name in _COMPONENTS if (folder / name).is_dir()}
-    missing = {"unet", "vae", "text_encoder"} - components.keys()
+def read_folder(folder: Path, formats: Mapping[str, Format]) -> Components:
+    """The networks of a diffusers folder that have a format. Raises CheckpointError naming a missing one."""
+    missing = [name for name in formats if not (folder / name).is_dir()]
     if missing:
         raise CheckpointError(f"the folder has no {min(missing)}")
-    return components
+    return {name: _read_component(folder / name, wanted) for name, wanted in formats.items()}
 
 
 def folder_parametrisation(folder: Path) -> Parametrisation:
@@ -117,13 +104,13 @@ def file_parametrisation(path: Path, tensors: Mapping[str, Tensor]) -> Parametri
     return PARAMETRISATIONS["v" if marked else "epsilon"](_noise_table({"rescale_betas_zero_snr": zero}))
 
 
-def _read_component(folder: Path) -> Component:
+def _read_component(folder: Path, wanted: Format) -> Component:
     files = next((found for stem in _WEIGHTS if (found := _variant(folder, stem))), [])
     if not files:
         raise CheckpointError(f"the folder has no weights for {folder.name}")
     tensors: dict[str, Tensor] = {}
     for file in files:
-        tensors |= read_file(file)
+        tensors |= read_tensors(file, lambda name: wanted)
     return Component(read_config(folder / "config.json"), tensors)
 
 
@@ -137,25 +124,6 @@ def _variant(folder: Path, stem: str) -> list[Path]:
             if shards := sorted(folder.glob(f"{stem}{middle}-?????-of-?????.{ending}")):
                 return shards
     return []
-
-
-def _unpickle(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError:                        # written by torch before 1.6: cannot be mapped
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _reading(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
-    try:
-        read_shapes(path)       # refuses what would be waited for, take exponential time, or crash when it is mapped
-        return read(path)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path.name} holds more than tensors and could run code; {_CONVERT}") from error
-    except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} is broken or cut off; copy it again") from error
 
 
 def _noise_table(stored: Mapping[str, Any]) -> NoiseTable:

@@ -14,8 +14,8 @@ import psutil
 import torch
 
 from backend.catalog.fingerprints import Fingerprint, fingerprint
+from backend.catalog.model_file import ModelFile
 from backend.errors import OutOfMemory, Problem
-from backend.messages import Checkpoint
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
 from backend.worker.models.loader import load
@@ -72,7 +72,7 @@ class Memory:
         self,
         placement: Placement,
         budget_bytes: int | None = None,
-        load: Callable[[Checkpoint, Placement], Model] = load,
+        load: Callable[[ModelFile, Placement], Model] = load,
         ram_bytes: int | None = None,
     ) -> None:
         self.placement = placement
@@ -85,7 +85,7 @@ class Memory:
 
     # ---- networks ----
 
-    def get(self, checkpoint: Checkpoint) -> Model:
+    def get(self, checkpoint: ModelFile) -> Model:
         """The checkpoint in memory, on the device. Raises what `fetch` raises."""
         key = CHECKPOINT, checkpoint.key
         return self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))

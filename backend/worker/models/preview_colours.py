@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.worker.models import vae as codes
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
 
 FIELDS, CELLS, KNOTS = 4, 16, 6     # what is fitted: soft colour fields, their side in latent cells, and in colours
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, ClassVar, Self
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
 from backend.messages import Checkpoint
@@ -20,7 +20,6 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import clip, ldm_layout
-from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Components, Model, apply_emphasis
 from backend.worker.models.encoded import PLAIN, Encoded, TextSettings
 from backend.worker.models.preview_colours import Published, preview_factors
@@ -67,6 +66,8 @@ TEXT_PREFIX = "cond_stage_model.transformer."
 class SD1(Model):
     """A Stable Diffusion 1 checkpoint."""
 
+    prefixes: ClassVar[Mapping[str, str]] = ldm_layout.PREFIXES | {TEXT_PREFIX: "text_encoder"}
+
     tokenizer: Tokenizer
 
     @classmethod
@@ -75,7 +76,7 @@ class SD1(Model):
         with ldm_layout.sizes_expected():
             text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
             return {
-                "unet": ldm_layout.unet_component(tensors, UNET),
+                "unet": ldm_layout.unet_component(tensors, partial(ldm_layout.unet_config, published=UNET)),
                 "vae": ldm_layout.vae_component(tensors, VAE),
                 "text_encoder": Component(clip.text_config(clip.plain_text_names(text)), text),
             }
@@ -85,19 +86,12 @@ class SD1(Model):
         cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
     ) -> Self:
         """See `Model.build`."""
-        device, kinds = placement.device, {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
-        networks = {
-            name: assemble(lambda n=name: kinds[n].from_config(dict(components[n].config)), tensors, dtype, device)
-            for name, tensors, dtype in (
-                ("unet", components["unet"].tensors, placement.unet),
-                ("vae", ldm_layout.new_attention_names(components["vae"].tensors), placement.vae),
-            )
-        }
-        encoder = clip.text_encoder(components["text_encoder"], placement.text, device)
+        unet, vae = ldm_layout.unet_and_vae(components, placement)
+        encoder = clip.text_encoder(components["text_encoder"], placement.text, placement.device)
         return cls(
-            checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=networks["unet"],
-            vae=networks["vae"], parametrisation=parametrisation, tokenizer=clip.tokenizer(checkpoint, encoder),
-            preview_factors=preview_factors(networks["vae"], COLOURS),
+            checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet,
+            vae=vae, parametrisation=parametrisation, tokenizer=clip.tokenizer(checkpoint, encoder),
+            preview_factors=preview_factors(vae, COLOURS),
         )
 
     def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
@@ -109,7 +103,8 @@ class SD1(Model):
         output = encoder(input_ids=tokens, output_hidden_states=True)
         skip = min(settings.clip_skip, len(output.hidden_states) - 1)
         z = output.last_hidden_state if skip <= 1 else encoder.final_layer_norm(output.hidden_states[-skip])
-        return Encoded(apply_emphasis(z.float(), multipliers, settings.emphasis).flatten(0, 1))         # (77n, C)
+        weighed = apply_emphasis(z.float(), multipliers, settings.emphasis)                             # (n, 77, C)
+        return Encoded(weighed.flatten(0, 1), words=chunks.words)
 
     @property
     def sees_masks(self) -> bool:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.device import Placement
-from backend.worker.models.loader import read_table
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.device import Placement, free_bytes
+from backend.worker.models.tensor_files import read_table
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import Traits
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Upscaler:
         """Pixels of a tile's side: as many as memory allows within what suits the network's reach."""
         network, reach = self.network, self._reach()
         most = reach.bytes * (CARD_ROOM if network.device.type == "cuda" else 1)
-        room = min(_free_bytes(network.device) * TILE_SHARE, most)
+        room = min(free_bytes(network.device) * TILE_SHARE, most)
         pixel = PIXEL_BYTES * network.dtype.itemsize / 4 * max(network.scale, 2)**2
         side = int(min(max((room / pixel)**0.5, reach.smallest), reach.largest))
         whole = network.size_requirements.multiple_of
@@ -188,9 +187,3 @@ def _format(network: ImageModelDescriptor, placement: Placement) -> torch.dtype:
 def _pixels(picture: Tensor) -> Pixels:
     """(3, h, w) in 0..1 to uint8 (h, w, 3)."""
     return (picture.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import psutil
 import torch
 from torch import nn
+
+from backend.worker.device import free_bytes
 
 Direction = Literal["encode", "decode"]
 
@@ -39,8 +40,4 @@ def _widest(vae: nn.Module) -> int:
 
 def _room(device: torch.device) -> int:
     """Bytes that may be taken now."""
-    if device.type != "cuda":
-        return int(psutil.virtual_memory().available * RAM_SHARE)
-    free = torch.cuda.mem_get_info(device)[0]
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int((free + unused) * CARD_SHARE)
+    return int(free_bytes(device) * (CARD_SHARE if device.type == "cuda" else RAM_SHARE))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
 
 FACE = 512                      # side of an aligned face in pixels
 TEMPLATE = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043],
@@ -27,14 +27,14 @@ Points = NDArray[np.float64]    # (5, 2): x, y in pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Find:
+class FindFaces:
     """Work item: look for faces in pixels, uint8 (H, W, 3). Answered by the five `Points` of each."""
 
     pixels: Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Restore:
+class RestoreFace:
     """Work item: make an aligned face (512, 512, 3) clean with the restorer `kind`. Answered by the same shape."""
 
     kind: str
@@ -42,17 +42,17 @@ class Restore:
     weight: float
 
 
-Restoring = Generator[Find | Restore, Any, tuple[Pixels, int]]
+Restoring = Generator[FindFaces | RestoreFace, Any, tuple[Pixels, int]]
 
 
 def restored(pixels: Pixels, kind: str, weight: float = 0.5) -> Restoring:
     """The picture (H, W, 3) with every face that was found made clean, and how many there were."""
-    found = [points for points in (yield Find(pixels)) if math.dist(points[0], points[1]) >= SMALLEST]
+    found = [points for points in (yield FindFaces(pixels)) if math.dist(points[0], points[1]) >= SMALLEST]
     result = pixels.copy()
     for points in found:
-        turn = alignment(points)
-        clean = yield Restore(kind, aligned(pixels, turn), weight)
-        paste(result, clean, turn)
+        transform = alignment(points)
+        clean = yield RestoreFace(kind, aligned(pixels, transform), weight)
+        paste(result, clean, transform)
     return result, len(found)
 
 
@@ -63,35 +63,35 @@ def alignment(points: Points) -> Points:
     left, stretch, right = np.linalg.svd(wanted.T @ off)
     sign = np.array([1.0, np.sign(np.linalg.det(left @ right))])
     scale = (stretch * sign).sum() / (off**2).sum()
-    turn = scale * (left * sign) @ right
-    return np.column_stack([turn, template - turn @ middle])
+    transform = scale * (left * sign) @ right
+    return np.column_stack([transform, template - transform @ middle])
 
 
-def aligned(pixels: Pixels, turn: Points) -> Pixels:
+def aligned(pixels: Pixels, transform: Points) -> Pixels:
     """The face (512, 512, 3), upright; grey where the picture ends."""
-    return _warped(Image.fromarray(pixels), inverse(turn), (FACE, FACE), (135, 133, 132))
+    return _warped(Image.fromarray(pixels), inverse(transform), (FACE, FACE), (135, 133, 132))
 
 
-def paste(picture: Pixels, face: Pixels, turn: Points) -> None:
+def paste(picture: Pixels, face: Pixels, transform: Points) -> None:
     """Lay an aligned face back into the picture, in place; its edge is feathered."""
     height, width = picture.shape[:2]
-    corners = np.array([[0, 0, 1], [FACE, 0, 1], [0, FACE, 1], [FACE, FACE, 1]]) @ inverse(turn).T
+    corners = np.array([[0, 0, 1], [FACE, 0, 1], [0, FACE, 1], [FACE, FACE, 1]]) @ inverse(transform).T
     left, top = np.maximum(np.floor(corners.min(0)), 0).astype(int)
     right, bottom = np.minimum(np.ceil(corners.max(0)), (width, height)).astype(int)
     if left >= right or top >= bottom:
         return
-    moved, size = turn.copy(), (int(right - left), int(bottom - top))
-    moved[:, 2] += turn[:, :2] @ (left, top)
+    moved, size = transform.copy(), (int(right - left), int(bottom - top))
+    moved[:, 2] += transform[:, :2] @ (left, top)
     drawn = _warped(Image.fromarray(face), moved, size, (0, 0, 0)).astype(np.float32)
     share = _warped(Image.fromarray(_mask()), moved, size, 0).astype(np.float32)[..., None] / 255
     part = picture[top:bottom, left:right]
     part[:] = np.rint(part + (drawn - part) * share)
 
 
-def inverse(turn: Points) -> Points:
+def inverse(transform: Points) -> Points:
     """(2, 3): the way back."""
-    back = np.linalg.inv(turn[:, :2])
-    return np.column_stack([back, -back @ turn[:, 2]])
+    back = np.linalg.inv(transform[:, :2])
+    return np.column_stack([back, -back @ transform[:, 2]])
 
 
 def _mask() -> Pixels:
@@ -101,7 +101,7 @@ def _mask() -> Pixels:
     return np.rint(np.minimum.outer(ramp, ramp) * 255).astype(np.uint8)
 
 
-def _warped(image: Image.Image, turn: Points, size: tuple[int, int], ground: Any) -> Pixels:
-    """What lies at `turn` of each pixel of the result."""
-    return np.asarray(image.transform(size, Image.Transform.AFFINE, tuple(turn.ravel()), Image.Resampling.BICUBIC,
+def _warped(image: Image.Image, transform: Points, size: tuple[int, int], ground: Any) -> Pixels:
+    """What lies at `transform` of each pixel of the result."""
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, tuple(transform.ravel()), Image.Resampling.BICUBIC,
                                       fillcolor=ground))

@@ -14,11 +14,11 @@ from backend.worker.models import face_detector as detector
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
-from backend.worker.pixels.faces import Find, Restore
-from backend.worker.pixels.tiles import Pixels
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 
-PixelWork = Inspect | Enlarge | Find | Restore
+PixelWork = Inspect | Enlarge | FindFaces | RestoreFace
 
 
 class PixelNetworks:
@@ -39,7 +39,7 @@ class PixelNetworks:
             raise type(error)(problems=error.about(_field(run, work))) from error
 
     def _answer(self, file: ModelFile, work: PixelWork, user: object) -> Any:
-        if isinstance(work, Find):
+        if isinstance(work, FindFaces):
             found = self._loaded(file, detector.load, user)
             return self._memory.attempt(lambda: found.faces(work.pixels))
         network = self._loaded(file, upscaler.load, user)
@@ -48,7 +48,7 @@ class PixelNetworks:
                 return self._traits(network)
             case Enlarge():
                 return self._tile(network, work.tile)
-            case Restore():
+            case RestoreFace():
                 return self._memory.attempt(lambda: network.restore(work.face, work.weight))
 
     def _loaded(
@@ -75,7 +75,7 @@ def _file_of(work: PixelWork) -> FileKey:
     match work:
         case Inspect() | Enlarge():
             return UPSCALER, work.upscaler
-        case Restore():
+        case RestoreFace():
             return FACE_RESTORER, work.kind
     return FACE_DETECTOR, ""
 

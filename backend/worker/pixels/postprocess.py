@@ -16,16 +16,16 @@ from PIL import Image
 from backend.errors import InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import NO_UPSCALER
-from backend.worker.pixels.faces import Find, Restore, restored
-from backend.worker.pixels.tiles import Pixels
-from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Plan, Size, planned
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
+from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Size, UpscalePlan, planned
 
 MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back
 RESTORERS = (("GFPGAN", "gfpgan_visibility"), ("CodeFormer", "codeformer_visibility"))
 NO_FACES = "No faces were found; the picture's own stay as they are."
 NOTHING = "Nothing was chosen to be done, so the picture is as it was."
 
-Editing = Generator[Inspect | Expect | Enlarge | Find | Restore, Any, Pixels]
+Postprocessing = Generator[Inspect | Expect | Enlarge | FindFaces | RestoreFace, Any, Pixels]
 Note = Callable[[str], None]
 
 
@@ -55,7 +55,7 @@ class Goal:
         return pixels[top:top + self.crop[1], left:left + self.crop[0]]
 
 
-def edit(request: Request, file: bytes, note: Note) -> Editing:
+def postprocess(request: Request, file: bytes, note: Note) -> Postprocessing:
     """The finished picture from the PNG that the request names; `note` takes what the person should know."""
     pixels = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
     size = pixels.shape[1], pixels.shape[0]
@@ -72,7 +72,7 @@ def edit(request: Request, file: bytes, note: Note) -> Editing:
     return goal.cut((yield from _enlarged(pixels, plans)))
 
 
-def _plans(request: Request, size: Size, goal: Goal) -> Generator[Inspect, Any, list[tuple[Plan, float]]]:
+def _plans(request: Request, size: Size, goal: Goal) -> Generator[Inspect, Any, list[tuple[UpscalePlan, float]]]:
     """What each upscaler has to do, with its share of the result; a second one without a first does nothing."""
     if request.upscaler_1 == NO_UPSCALER:
         return []
@@ -86,7 +86,7 @@ def _plans(request: Request, size: Size, goal: Goal) -> Generator[Inspect, Any, 
     return plans
 
 
-def _enlarged(pixels: Pixels, plans: list[tuple[Plan, float]]) -> Editing:
+def _enlarged(pixels: Pixels, plans: list[tuple[UpscalePlan, float]]) -> Postprocessing:
     results = []
     for plan, _ in plans:
         result = yield from plan.run(pixels)
@@ -96,7 +96,7 @@ def _enlarged(pixels: Pixels, plans: list[tuple[Plan, float]]) -> Editing:
     return results[0] if results else pixels
 
 
-def _restored(pixels: Pixels, restorers: list[tuple[str, float]], request: Request, note: Note) -> Editing:
+def _restored(pixels: Pixels, restorers: list[tuple[str, float]], request: Request, note: Note) -> Postprocessing:
     for kind, visibility in restorers:
         clean, found = yield from restored(pixels, kind, request.codeformer_weight)
         if not found:

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from backend.errors import OutOfMemory
-from backend.worker.pixels.tiles import OVERLAP, Pixels, blended, spans
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.tile_blender import OVERLAP, blended, spans
 
 BUILT_IN = {
     "None": Image.Resampling.LANCZOS,
@@ -64,7 +65,7 @@ Enlarging = Generator[Inspect | Expect | Enlarge, Any, Pixels]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UpscalePlan:
     """How pixels of one size come to another: the size after each run of the network; empty for what needs none."""
 
     upscaler: str
@@ -99,18 +100,18 @@ def enlarged(pixels: Pixels, upscaler: str, width: int, height: int) -> Enlargin
     return (yield from plan.run(pixels))
 
 
-def planned(upscaler: str, source: Size, target: Size) -> Generator[Inspect, Traits, Plan]:
+def planned(upscaler: str, source: Size, target: Size) -> Generator[Inspect, Traits, UpscalePlan]:
     """How an upscaler brings a picture to a size. A network never runs to make a picture smaller."""
     smaller = target != source and target[0] <= source[0] and target[1] <= source[1]
     if upscaler in BUILT_IN or smaller:
-        return Plan(upscaler, source, target)
+        return UpscalePlan(upscaler, source, target)
     traits = yield Inspect(upscaler)
     width, height = source
     steps: list[Size] = []
     while not steps or traits.scale > 1 and len(steps) < PASSES and (width < target[0] or height < target[1]):
         width, height = width * traits.scale, height * traits.scale
         steps.append((width, height))
-    return Plan(upscaler, source, target, (*steps[:-1], target), traits.tile)
+    return UpscalePlan(upscaler, source, target, (*steps[:-1], target), traits.tile)
 
 
 def resized(pixels: Pixels, size: Size, method: Image.Resampling) -> Pixels:

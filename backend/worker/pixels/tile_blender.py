@@ -1,25 +1,28 @@
-"""A large picture in tiles: where they lie, and how their enlarged pieces become one picture without seams.
+"""A large picture in tiles: where they lie, and how their results become one picture without seams.
 
 Neighbouring tiles overlap. Half of the overlap, around its middle, is a linear ramp from one to the other; the outer
-quarters, where a network guesses what lies beyond its tile, are not used at all. Pieces are blended row by row of
-tiles, so that beside the result only one such row is held as floating point numbers.
+quarters, where a network guesses what lies beyond its tile, are not used at all. Results are blended row by row of
+tiles, so that beside the whole only one such row is held as floating point numbers. Upscalers, SD upscale and the VAE
+use it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image
+
+from backend.worker.pixels import Pixels
 
 OVERLAP = 32                # source pixels that neighbours share at least
 
-Pixels = NDArray[np.uint8]
 Weights = NDArray[np.float32]
+Values = NDArray[np.float32] | Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +50,8 @@ class Box:
         """What the tile sees of the source (H, W, 3)."""
         return pixels[self.row.start:self.row.stop, self.column.start:self.column.stop]
 
-    def fitted(self, enlarged: Pixels, ratio: tuple[float, float]) -> Pixels:
-        """The part of the enlarged tile that it fills in the result, by Lanczos where that has another size.
+    def fitted(self, enlarged: Values, ratio: tuple[float, float]) -> Values:
+        """The part of the enlarged tile (h, w, C) that it fills in the result; pixels by Lanczos to another size.
 
         `ratio` is the result's size over the source's, down and across.
         """
@@ -74,13 +77,18 @@ def spans(length: int, target: int, tile: int, overlap: int = OVERLAP) -> list[S
     return [_span(start, start + size, *sides) for start, sides in zip(starts, pairwise(edges), strict=True)]
 
 
-def blended(rows: list[Span], columns: list[Span]) -> Generator[Box, Pixels, Pixels]:
-    """Yields each tile, is sent the pixels (h, w, 3) that it fills, and returns the whole (H, W, 3)."""
+def blended(
+    rows: list[Span], columns: list[Span], channels: int = 3, dtype: DTypeLike = np.uint8
+) -> Generator[Box, Values, Values]:
+    """Yields each tile, is sent the values (h, w, channels) that it fills, and returns the whole (H, W, channels).
+
+    As uint8 the whole is rounded and kept in 0..255.
+    """
     width = columns[-1].end
-    result = np.empty((rows[-1].end, width, 3), np.uint8)
-    carried = np.empty((0, width, 3), np.float32)
+    result = np.empty((rows[-1].end, width, channels), dtype)
+    carried = np.empty((0, width, channels), np.float32)
     for row, after in zip(rows, [*rows[1:], None], strict=True):
-        strip = np.zeros((row.end - row.first, width, 3), np.float32)
+        strip = np.zeros((row.end - row.first, width, channels), np.float32)
         for column in columns:
             piece = yield Box(row, column)
             strip[:, column.first:column.end] += piece * column.weights[:, None]
@@ -88,8 +96,18 @@ def blended(rows: list[Span], columns: list[Span]) -> Generator[Box, Pixels, Pix
         strip[:len(carried)] += carried
         whole = (after.first if after else row.end) - row.first
         carried = strip[whole:].copy()
-        result[row.first:row.first + whole] = np.rint(strip[:whole], out=strip[:whole])
+        _store(strip[:whole], result[row.first:row.first + whole])
     return result
+
+
+def blend(blending: Generator[Box, Values, Values], values: Callable[[Box], Values]) -> Values:
+    """The whole that `blended` returns, of what `values` gives for each tile."""
+    try:
+        box = next(blending)
+        while True:
+            box = blending.send(values(box))
+    except StopIteration as end:
+        return end.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +122,13 @@ class _Seam:
         if not self.half:
             return (pixels >= self.middle).astype(np.float32)
         return ((pixels - self.middle + self.half) / (2 * self.half)).clip(0, 1)
+
+
+def _store(strip: Weights, place: Values) -> None:
+    if place.dtype == np.uint8:
+        np.rint(strip, out=strip)
+        strip.clip(0, 255, out=strip)
+    place[:] = strip
 
 
 def _span(start: int, stop: int, left: _Seam, right: _Seam) -> Span:

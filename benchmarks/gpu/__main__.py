@@ -1,0 +1,106 @@
+"""Runs the tests of the card and every measurement, each in a process of its own with a time limit.
+
+    python -m benchmarks.gpu --wheels FOLDER      on a card; packages that are missing come from wheels in FOLDER
+    python -m benchmarks.gpu --rehearse           the same at tiny sizes on the CPU, so that nothing fails on the card
+
+Needs torch, transformers, safetensors, numpy, scipy, pillow and psutil; imports none of them itself. Results are
+written after each part, so what was measured stays when the time runs out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+HOME = Path(__file__).resolve().parents[2]
+RESULTS = HOME / "benchmarks" / "results"
+TOTAL_SECONDS = 420
+LEAST_SECONDS = 10          # below it a part is not begun
+REHEARSED_SLOWER = 5        # times, on a CPU that may be busy
+
+# Name, arguments of `benchmarks.gpu.part`, limit in seconds. In the order of their worth: the last are left out first.
+PARTS: tuple[tuple[str, tuple[str, ...], int], ...] = (
+    ("tests", ("tests",), 80),
+    ("sd1 float16", ("draw", "sd1", "float16"), 40),
+    ("sdxl float16", ("draw", "sdxl", "float16"), 70),
+    ("packed sd1", ("packed", "sd1"), 45),
+    ("launch", ("launch",), 40),
+    ("decode", ("decode",), 30),
+    ("upscale", ("upscale",), 30),
+    ("packed sdxl", ("packed", "sdxl"), 60),
+    ("sd1 bfloat16", ("draw", "sd1", "bfloat16"), 35),
+    ("sdxl bfloat16", ("draw", "sdxl", "bfloat16"), 60),
+    ("compiled sd1", ("compiled", "sd1"), 75),
+    ("compiled sdxl", ("compiled", "sdxl"), 110),
+)
+
+
+def main() -> int:
+    """Returns 0 when every part that there was time for gave a result."""
+    parser = argparse.ArgumentParser(prog="benchmarks.gpu", description=__doc__.split("\n")[0])
+    parser.add_argument("--wheels", default="", help="a folder of wheels to take what is missing from")
+    parser.add_argument("--rehearse", action="store_true", help="tiny sizes on the CPU")
+    parser.add_argument("--seconds", type=int, default=TOTAL_SECONDS, help="for all parts together; 420 unless given")
+    parser.add_argument("parts", nargs="*", help="only these; all when none is named")
+    chosen = parser.parse_args()
+    file = RESULTS / ("gpu-rehearsal.json" if chosen.rehearse else "gpu.json")
+    with tempfile.TemporaryDirectory() as unpacked:
+        environment = surroundings(chosen.wheels, Path(unpacked))
+        results = run_all(chosen, environment, file)
+        plotted = subprocess.run([sys.executable, "-m", "benchmarks.gpu.plot", str(file)], cwd=HOME, env=environment)
+    failed = [name for name, result in results.items() if "failed" in result]
+    print(f"{file}: {len(results)} parts" + (f", without a result: {', '.join(failed)}" if failed else ""), flush=True)
+    return 1 if failed or plotted.returncode else 0
+
+
+def surroundings(wheels: str, unpacked: Path) -> dict[str, str]:
+    """The environment of each part: wheels are unpacked, which is all that a pure one needs to be imported."""
+    for wheel in sorted(Path(wheels).glob("*.whl")) if wheels else ():
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+    path = os.pathsep.join([str(HOME), str(unpacked), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+def run_all(chosen: argparse.Namespace, environment: dict[str, str], file: Path) -> dict[str, Any]:
+    """Each part's result, or why there is none; written to `file` after each."""
+    results: dict[str, Any] = {}
+    end = time.monotonic() + chosen.seconds
+    for name, arguments, limit in PARTS:
+        if chosen.parts and name not in chosen.parts:
+            continue
+        started = time.monotonic()
+        left = int(min(limit * (REHEARSED_SLOWER if chosen.rehearse else 1), end - started))
+        late = {"failed": "no time was left"}
+        results[name] = run(arguments, left, chosen.rehearse, environment) if left >= LEAST_SECONDS else late
+        results[name]["wall seconds"] = round(time.monotonic() - started, 1)
+        print(json.dumps({name: results[name]}), flush=True)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(results, indent=2) + "\n")
+    return results
+
+
+def run(arguments: tuple[str, ...], seconds: int, rehearse: bool, environment: dict[str, str]) -> dict[str, Any]:
+    """What one part writes as its last line of output."""
+    command = [sys.executable, "-m", "benchmarks.gpu.part", *(["--rehearse"] if rehearse else []), *arguments]
+    try:
+        ran = subprocess.run(command, cwd=HOME, env=environment, stdout=subprocess.PIPE, timeout=seconds, text=True)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"took longer than {seconds} s"}
+    lines = ran.stdout.strip().splitlines()
+    try:
+        return json.loads(lines[-1])
+    except (IndexError, ValueError):
+        return {"failed": f"ended with code {ran.returncode}", "said": lines[-3:]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

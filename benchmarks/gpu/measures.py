@@ -1,0 +1,221 @@
+"""The measurements. Each gives figures that JSON can carry; ratios compare what took turns in one process.
+
+`tiny`: small networks, few steps and the CPU, to see that a measurement runs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from torch import nn
+from transformers import CLIPTokenizer
+
+from backend.request.request import Request
+from backend.settings import HOME
+from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded, stacked
+from benchmarks.engine import asked, bare
+from benchmarks.engine import draw as drawn
+from benchmarks.gpu.networks import random_memory
+from benchmarks.timing import in_turns, medians, ratio
+from benchmarks.upscale import enlarge
+
+PROMPT, NEGATIVE = "a red circle and a blue star, yellow background", "green"
+STEPS = 20
+COUNTS = (1, 2, 4, 8, 16)
+PIPELINES = {"sd1": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
+
+
+def tests(*, tiny: bool) -> dict[str, Any]:
+    """The tests in tests/gpu; on a machine without a card they are skipped, each with its reason."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/gpu"]
+    ran = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
+    lines = (ran.stdout + ran.stderr).strip().splitlines()
+    if ran.returncode:
+        return {"failed": f"pytest ended with code {ran.returncode}", "said": lines[-25:]}
+    return {"said": lines[-1]}
+
+
+@torch.inference_mode()
+def draw(family: str, dtype: str, *, tiny: bool) -> dict[str, Any]:
+    """One picture: the engine, the bare network calls, and diffusers as it comes."""
+    memory, checkpoint, side = random_memory(family, getattr(torch, dtype), tiny=tiny)
+    request = _request(side, 2 if tiny else STEPS)
+    model = memory.get(checkpoint)
+    contenders = {
+        "easel": lambda: drawn(memory, checkpoint, request),
+        "bare": bare(model, request, _texts(model, request)),
+        "diffusers": _pipeline(family, model, request),
+    }
+    seconds = in_turns(contenders, rounds=2 if tiny else 3)
+    return _about(model, request) | {
+        "seconds": medians(seconds), "easel / bare": ratio(seconds, "easel", "bare"),
+        "easel / diffusers": ratio(seconds, "easel", "diffusers"), "GiB": _peak(),
+    }
+
+
+@torch.inference_mode()
+def compiled(family: str, *, tiny: bool) -> dict[str, Any]:
+    """The engine against diffusers with a network that torch.compile has compiled, and how long that took."""
+    memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+    request = _request(side, 2 if tiny else STEPS)
+    model = memory.get(checkpoint)
+    network = torch.compile(model.denoiser, backend="eager" if tiny else "inductor")
+    pipeline = _pipeline(family, model, request, network)
+    started = time.perf_counter()
+    pipeline()
+    took = time.perf_counter() - started
+    seconds = in_turns({"easel": lambda: drawn(memory, checkpoint, request), "compiled": pipeline}, rounds=3)
+    return _about(model, request) | {
+        "seconds": medians(seconds), "seconds of the first": round(took, 1),
+        "easel / compiled diffusers": ratio(seconds, "easel", "compiled"),
+    }
+
+
+@torch.inference_mode()
+def packed(family: str, *, tiny: bool) -> dict[str, Any]:
+    """Pictures a second of several jobs at once, one after another and in shared calls."""
+    memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+    base = _request(side, 2 if tiny else 8)
+    drawn(memory, checkpoint, base)
+    rates: dict[str, Any] = {}
+    for count in COUNTS[:3] if tiny else COUNTS:
+        jobs = [base.replace(seed=seed, prompt=f"{PROMPT}, {seed}") for seed in range(count)]
+        seconds = in_turns({policy: lambda p=policy, j=jobs: drawn(memory, checkpoint, *j, policy=p)
+                            for policy in ("solo", "packed")}, rounds=1, warmups=int(not tiny and family == "sd1"))
+        found = medians(seconds)
+        rates[str(count)] = {"pictures a second": {policy: round(count / value, 3) for policy, value in found.items()},
+                             "packed / solo": ratio(seconds, "solo", "packed")}
+    return _about(memory.get(checkpoint), base) | {"jobs": rates, "GiB": _peak()}
+
+
+@torch.inference_mode()
+def launch(*, tiny: bool) -> dict[str, Any]:
+    """How much of a network call of two rows is the launching of kernels: a recorded graph replays without it."""
+    return {family: _launch(family, tiny) for family in ("sd1", "sdxl")}
+
+
+def _launch(family: str, tiny: bool) -> dict[str, Any]:
+    memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+    model = memory.get(checkpoint)
+    latent = torch.randn(2, *model.latent_shape(side, side), device=model.device)
+    times = torch.full((2,), 500.0, device=model.device)
+    texts = _texts(model, _request(side, 1))
+
+    def call() -> torch.Tensor:
+        return model.predict(latent, times, texts)
+
+    contenders: dict[str, Callable[[], object]] = {"call": call}
+    if torch.cuda.is_available() and not tiny:
+        contenders["replayed"] = _recorded(call).replay
+    seconds = medians(in_turns(contenders, rounds=2 if tiny else 20, warmups=3))
+    found: dict[str, Any] = {"seconds": seconds}
+    if "replayed" in seconds:
+        found["share of launching"] = round(1 - seconds["replayed"] / seconds["call"], 3)
+    return found
+
+
+def _recorded(call: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph
+
+
+@torch.inference_mode()
+def decode(*, tiny: bool) -> dict[str, Any]:
+    """Latents to pixels, whole and in tiles."""
+    memory, checkpoint, _ = random_memory("sdxl", torch.float16, tiny=tiny)
+    model = memory.get(checkpoint)
+    found = {}
+    for side in (64,) if tiny else (512, 1024, 2048):
+        latent = torch.randn(1, *model.latent_shape(side, side), device=model.device)
+        _reset_peak()
+        seconds = in_turns({"whole": lambda x=latent: model.decode(x)}, rounds=3)
+        whole = _peak()
+        _reset_peak()
+        seconds |= in_turns({"tiled": lambda x=latent: model.decode_tiled(x)}, rounds=3)
+        found[f"{side}x{side}"] = {"seconds": medians(seconds), "GiB": {"whole": whole, "tiled": _peak()}}
+    return found
+
+
+@torch.inference_mode()
+def upscale(*, tiny: bool) -> dict[str, Any]:
+    """A picture enlarged four times by a network of Real-ESRGAN's compact kind, in tiles of the size that suits."""
+    side, features, layers = (64, 8, 2) if tiny else (1024, 64, 32)
+    found = enlarge("cpu" if tiny else "auto", side, 4, features, layers)
+    return {"from": side, "to": 4 * side, "seconds": found["seconds"], "GiB": _peak()}
+
+
+# ---- what they share ----
+
+
+def _request(side: int, steps: int) -> Request:
+    return Request(prompt=PROMPT, negative_prompt=NEGATIVE, width=side, height=side, steps=steps, seed=1,
+                   variation_seed=1, cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras")
+
+
+def _texts(model: Model, request: Request) -> Encoded:
+    """The encoded words of the two rows of a step."""
+    size = request.height, request.width
+    settings = [model.text_settings(request, role, size) for role in ("cond", "uncond")]
+    texts = [PROMPT, NEGATIVE]
+    return stacked([model.encode_text(text, how) for text, how in zip(texts, settings, strict=True)])
+
+
+def _pipeline(family: str, model: Model, request: Request, network: nn.Module | None = None) -> Callable[[], object]:
+    """Diffusers' pipeline around the same networks, from the words to the pixels; `network` in place of the UNet.
+
+    The demo's tokenizer serves all text encoders: any words become 77 tokens.
+    """
+    tokenizer = CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer")
+    unet = model.denoiser if network is None else network
+    parts: dict[str, Any] = {"vae": model.vae, "unet": unet, "scheduler": _scheduler()}
+    for number, encoder in enumerate(model.text_encoders):
+        end = f"_{number + 1}" if number else ""
+        parts |= {f"text_encoder{end}": deepcopy(encoder).to(model.dtype), f"tokenizer{end}": tokenizer}
+    if family == "sd1":
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = PIPELINES[family](**parts)
+    pipeline.set_progress_bar_config(disable=True)
+
+    def run() -> object:
+        latent = pipeline(height=request.height, width=request.width, num_inference_steps=request.steps,
+                          **asked(request)).images
+        return model.decode(latent.float() / model.vae.config.scaling_factor)
+
+    return run
+
+
+def _scheduler() -> DPMSolverMultistepScheduler:
+    return DPMSolverMultistepScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1,
+    )
+
+
+def _about(model: Model, request: Request) -> dict[str, Any]:
+    return {"device": model.placement.name, "dtype": model.placement.dtype, "steps": request.steps,
+            "size": f"{request.width}x{request.height}"}
+
+
+def _peak() -> float:
+    """GiB that the card held at the most."""
+    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if torch.cuda.is_available() else 0.0
+
+
+def _reset_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()

@@ -1,0 +1,13 @@
+"""A worker that says how it was started and ends."""
+
+import os
+import sys
+from multiprocessing.connection import Connection
+
+from backend.dispatch.worker_handle import WAITING
+from backend.messages import Refused
+
+
+def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...]) -> None:
+    told = {name: os.environ.get(name) for name in WAITING}
+    connection.send(Refused(f"{told} {'torch' in sys.modules}"))

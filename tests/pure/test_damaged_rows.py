@@ -1,0 +1,93 @@
+"""A damaged row is one row that cannot be read, not a history that cannot be read; and no row leads out of the data folder."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from backend import Backend, Settings
+from backend.http import create_app
+from backend.store.damage import damage as damage_of
+from tests.guest import Guest
+from tests.pure.test_history import LOCAL, file
+from tests.tiny.house import until
+
+LISTS = ("/easel/history", "/easel/images", "/easel/jobs", "/easel/history?q=circle", "/easel/prompts", "/easel/queue", "/easel/history/choices")
+DAMAGE = {
+    "no json": "UPDATE jobs SET request = 'no json' WHERE id = :job", "a list": "UPDATE jobs SET request = '[1, 2]' WHERE id = :job",
+    "deep": f"UPDATE jobs SET request = '{'[' * 5000}{']' * 5000}' WHERE id = :job",
+    "wrong kinds": """UPDATE jobs SET request = '{"steps": "many", "prompt": 7, "batch_count": [1], "styles": {"a": 1}, "seed": null}' WHERE id = :job""",
+    "notes": "UPDATE jobs SET notes = '5', problems = '[1, {}, null]', skipped = '\"x\"' WHERE id = :job",
+    "no date": "UPDATE images SET created = 'yesterday' WHERE id = :image", "a number as date": "UPDATE images SET created = 17 WHERE id = :image",
+    "no date of a job": "UPDATE jobs SET created = 'x', ended = 'y' WHERE id = :job",
+    "no size": "UPDATE images SET width = 'wide', \"index\" = 'first' WHERE id = :image", "bytes": "UPDATE images SET model = x'ff00', seed = x'00' WHERE id = :image",
+}
+OUTSIDE = ("/etc/hostname", "../easel.db", "../../secret.png", "users/../../easel.db", "..\\easel.db")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Guest]:
+    (tmp_path / "models").mkdir()
+    house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path / "models",)), start_workers=False))
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def client(house: Guest) -> TestClient:
+    return TestClient(create_app(house.backend), base_url=LOCAL)
+
+
+def damage(house: Guest, statement: str, **values: str) -> None:
+    with closing(sqlite3.connect(house.settings.database)) as connection, connection:
+        assert connection.execute(statement, values).rowcount == 1
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_one_damaged_row_leaves_all_others_readable(house: Guest, client: TestClient, kind: str) -> None:
+    good, bad = (house.gallery.take_in(file(seed), f"{seed}.png").id for seed in (1, 2))
+    damage(house, DAMAGE[kind], **({"job": house.image(bad).job} if ":job" in DAMAGE[kind] else {"image": bad}))
+    for path in LISTS:
+        assert client.get(path).status_code == 200, path
+    assert good in [image["id"] for image in client.get("/easel/history").json()["images"]]
+    for path in (f"/easel/image/{bad}/info", f"/easel/image/{bad}", f"/easel/image/{bad}/thumb", f"/easel/history?before={bad}"):
+        assert client.get(path).status_code in (200, 404), path
+    assert client.get(f"/easel/image/{good}/info").status_code == 200
+    assert client.post("/easel/history/bin", json={"ids": [bad]}).status_code == 200
+    assert client.post("/easel/history/empty").status_code == 200
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_row_never_leads_out_of_the_outputs_folder(house: Guest, client: TestClient, path: str) -> None:
+    secret = house.settings.data.parent / "secret.png"
+    secret.write_bytes(file(3))
+    image = house.gallery.take_in(file(1), "1.png").id
+    damage(house, "UPDATE images SET path = :path WHERE id = :image", path=path, image=image)
+    for address in (f"/easel/image/{image}", f"/easel/image/{image}/thumb"):
+        assert client.get(address).status_code == 404
+    assert client.get("/easel/history").json()["images"][0]["missing"]
+    assert client.post("/easel/history/bin", json={"ids": [image]}).status_code == client.post("/easel/history/empty").status_code == 200
+    assert secret.is_file() and house.settings.database.is_file() and Path("/etc/hostname").exists()
+
+
+def test_what_is_damaged_is_told_at_the_start(house: Guest) -> None:
+    images = [house.gallery.take_in(file(seed), f"{seed}.png").id for seed in (1, 2, 3)]
+    damage(house, "UPDATE images SET path = '/etc/passwd' WHERE id = :image", image=images[0])
+    damage(house, "UPDATE jobs SET request = 'x' WHERE id = :job", job=house.image(images[1]).job)
+    assert "1 job and 1 picture in" in damage_of(house._components.database)
+    house.close()
+    again = Backend(house.settings, start_workers=False)
+    until(lambda: any("1 job and 1 picture in" in notice for notice in again.status().notices))
+    again.close()
+
+
+def test_a_healthy_database_has_nothing_to_tell(house: Guest) -> None:
+    house.gallery.take_in(file(1), "1.png")
+    assert damage_of(house._components.database) == ""
+    assert json.loads(json.dumps(house.images()[0].request))["seed"] == 1

@@ -1,0 +1,117 @@
+"""Pictures that are larger than they look: decoded within a budget; and those that are less than they promise, refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from backend import Backend, Settings
+from backend.errors import UserError
+from backend.image import save
+from backend.image import upload_validation as incoming
+from backend.image.decode_budget import BYTES_PER_PIXEL, DecodeBudget
+from backend.image.png_data import is_whole
+from tests.guest import Guest
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def png(width: int, height: int, *, depth: int = 8, colour: int = 2, rows: int | None = None, level: int = 7) -> bytes:
+    """A PNG that promises `height` rows and has `rows` of them."""
+    row = b"\0" + bytes([level]) * (width * depth // 8 * {0: 1, 2: 3, 6: 4}[colour])
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
+              (b"IDAT", zlib.compress(row * (height if rows is None else rows))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+
+
+def saved(image: Image.Image, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("read", [incoming.picture, incoming.mask, incoming.paint, incoming.check])
+@pytest.mark.parametrize("rows", [0, 1, 99])
+def test_a_picture_with_missing_rows_is_refused(read, rows: int) -> None:
+    assert read(png(100, 100)) is None or read is not incoming.check
+    with pytest.raises(UserError):
+        read(png(100, 100, rows=rows))
+
+
+@pytest.mark.parametrize("image", [Image.new("RGB", (33, 17)), Image.new("L", (33, 17)), Image.new("1", (33, 17)), Image.new("P", (5, 9)),
+                                   Image.new("RGBA", (8, 8)), Image.new("LA", (3, 3)), Image.new("I;16", (7, 5))])
+def test_a_black_picture_is_whole(image: Image.Image) -> None:
+    assert is_whole(saved(image)) and incoming.picture(saved(image)).size == image.size
+
+
+def test_sixteen_bits_and_transparency_look_the_same_strip_by_strip() -> None:
+    dice = np.random.default_rng(1)
+    grey = Image.fromarray(dice.integers(0, 65536, (700, 40)).astype(np.uint16))
+    expected = (np.asarray(grey) / 65535 * 255).round().astype(np.uint8)
+    assert np.array_equal(np.asarray(incoming.picture(saved(grey)))[..., 0], expected)
+    clear = Image.fromarray(dice.integers(0, 256, (700, 40, 4), np.uint8))
+    whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    assert np.array_equal(np.asarray(incoming.picture(saved(clear))), np.asarray(whole))
+
+
+def test_pictures_are_decoded_together_only_as_far_as_they_fit() -> None:
+    budget, inside, most = DecodeBudget(2 * 100 * 100 * BYTES_PER_PIXEL), [], []
+
+    def decode(side: int) -> None:
+        with budget.share((side, side)), budget.share((side, side)):        # the second is part of the first
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+
+    for side, together in ((100, 2), (1000, 1)):
+        most.clear()
+        threads = [threading.Thread(target=decode, args=(side,)) for _ in range(6)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert len(most) == 6 and max(most) == together
+
+
+def test_an_upload_waits_for_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is made of the picture counts as well: the share is held until the upload lies on the disk."""
+    shares = []
+
+    class Spy(DecodeBudget):
+        def share(self, size):
+            shares.append(size)
+            return super().share(size)
+
+    monkeypatch.setattr("backend.store.uploads.DECODING", Spy(2**20))
+    house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path,)), start_workers=False))
+    house.upload(png(100, 50))
+    house.close()
+    assert shares == [(100, 50)]
+
+
+def test_deep_json_in_one_picture_loses_no_other(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("easel", DEEP)
+    deep = saved(Image.new("RGB", (8, 8), "red"), pnginfo=info)
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(deep)
+    (folder / "2.png").write_bytes(saved(Image.new("RGB", (8, 8), "blue")))
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,))
+    house = Guest(Backend(settings, start_workers=False))
+    assert house.told_by(deep).values == {}
+    assert list(house.gallery.take_in_folder(folder))[-1].taken == 2
+    house.close()
+    settings.database.unlink()
+    again = Guest(Backend(settings, start_workers=False))
+    again._components.pictures.rebuild_history(again._components.history, again.backend.user)
+    assert len(again.images()) == 2 and save.read(deep).request_json == DEEP
+    again.close()
