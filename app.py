@@ -64,7 +64,7 @@ def bound(settings: Settings) -> socket.socket:
 
 def serve(settings: Settings, listener: socket.socket, pictures: Path | None = None) -> None:
     """Runs until a signal, after the import of `pictures`; jobs still queued are there at the next start. Refusal."""
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data / "uploads"))  # not where others of the machine can look
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.gradio_files))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
     import ui
     from backend import Backend, http

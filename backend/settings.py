@@ -29,6 +29,11 @@ class Settings:
         return self.data / "outputs"
 
     @property
+    def gradio_files(self) -> Path:
+        """Where Gradio puts what a page sends to it: nothing of it is needed after the request."""
+        return self.data / "uploads"
+
+    @property
     def database(self) -> Path:
         return self.data / "easel.db"
 

@@ -20,6 +20,8 @@ TARGETS = {
     "pictures / demo / inpaint / easel / diffusers": ("at most", 1.0),
     "pictures / sd1 / img2img / easel / diffusers": ("at most", 1.0),
     "pictures / sd1 / inpaint / easel / diffusers": ("at most", 1.0),
+    "sdxl / peak memory / file": ("at most", 1.2),
+    "sdxl / easel / diffusers": ("at most", 1.0),
     "packed / demo / packed / solo": ("at least", 1.8),
     "startup / seconds to the page": ("at most", 5.0),
     "upscale / 1024 to 4096 / GiB above the network": ("at most", 1.5),

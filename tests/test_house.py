@@ -42,6 +42,16 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
               "backend.prompt", "backend.messages", "backend.house",
               "backend.catalog", *WORKER)
 
+# Layers inside the worker, from the ground up, by the same rule.
+WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("backend.worker.device", "backend.sampling.noise", "backend.worker.pixels"),
+    ("backend.worker.models",),
+    ("backend.worker.guidance", "backend.worker.pixels.networks", "backend.worker.pixels.preview"),
+    ("backend.worker.draw",),
+    ("backend.worker.engine",),
+    ("backend.worker",),
+)
+
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
          "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
 FRONT_ONLY = {"gradio", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "argon2"}
@@ -109,9 +119,9 @@ def within(module: str, names: tuple[str, ...]) -> str:
     return max((name for name in names if module == name or module.startswith(f"{name}.")), key=len, default="")
 
 
-def layer(module: str) -> int:
-    names = tuple(name for names in LAYERS for name in names)
-    return next(i for i, group in enumerate(LAYERS) if within(module, names) in group)
+def layer(module: str, layers: tuple[tuple[str, ...], ...] = LAYERS) -> int:
+    names = tuple(name for names in layers for name in names)
+    return next(i for i, group in enumerate(layers) if within(module, names) in group)
 
 
 def is_worker(module: str) -> bool:
@@ -139,6 +149,16 @@ def test_the_worker_knows_nothing_of_the_front() -> None:
         f"{module} -> {target}"
         for module, file in modules().items() if is_worker(module)
         for target in imports(file) & modules().keys() if not within(target, WORKER_MAY)
+    ]
+    assert not wrong
+
+
+def test_inside_the_worker_the_arrow_never_runs_back_either() -> None:
+    wrong = [
+        f"{module} -> {target}"
+        for module, file in modules().items() if is_worker(module)
+        for target in imports(file) & modules().keys()
+        if is_worker(target) and layer(target, WORKER_LAYERS) > layer(module, WORKER_LAYERS)
     ]
     assert not wrong
 

@@ -42,9 +42,9 @@ class Backend:
         except EaselError:
             self._lock.release()
             raise
-        if self._components.jobs.release():
-            self._components.pictures.sweep()
-        Housekeeping(self._components).start(rescue, history_is_new=not known)
+        self._components.jobs.release()
+        self._housekeeping = Housekeeping(self._components)
+        self._housekeeping.start(rescue, history_is_new=not known)
         self._started = self._closed = False
         if start_workers:
             self.start_workers()
@@ -70,6 +70,7 @@ class Backend:
         if self._closed:
             return
         self._closed = True
+        self._housekeeping.close()
         self._components.dispatcher.close()
         self._components.database.close()
         self._lock.release()

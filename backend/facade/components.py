@@ -47,7 +47,7 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     users = Users(database)
     jobs, history, preferences = Jobs(database), History(database), Preferences(database)
     pictures = Pictures(settings.outputs, users.of)
-    uploads = Uploads(settings.data / "inputs", users.of)
+    uploads = Uploads(settings.data / "inputs", users.of, jobs.pictures)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     return Components(
         settings=settings, database=database, users=users, jobs=jobs, history=history, preferences=preferences,

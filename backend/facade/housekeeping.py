@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
+import time
+from pathlib import Path
 
 from backend.errors import EaselError
 from backend.facade.components import Components
 from backend.store.damage import damage
+from backend.store.picture_import import FOLDER
 from backend.store.rescue import Rescue
+
+SWEEP_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -17,14 +23,28 @@ class Housekeeping:
     """Works in threads of its own, and tells what people should know as notices."""
 
     def __init__(self, components: Components) -> None:
-        self._parts = components
+        self._parts, self._started = components, time.time()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Begin nothing new."""
+        self._closed.set()
 
     def start(self, rescue: Rescue | None, history_is_new: bool) -> None:
         """`rescue`: what happened to a broken database; `history_is_new`: there was no database."""
-        if rescue or history_is_new and self._parts.settings.outputs.exists():
-            threading.Thread(target=self._rebuild, args=(rescue,), name="history", daemon=True).start()
-        threading.Thread(target=self._sweep, name="uploads", daemon=True).start()
+        is_lost = bool(rescue) or history_is_new and self._parts.settings.outputs.exists()
+        threading.Thread(target=self._rebuild, args=(rescue, is_lost), name="history", daemon=True).start()
+        shutil.rmtree(self._parts.settings.gradio_files, ignore_errors=True)    # before the page puts anything there
+        threading.Thread(target=self._sweep_often, name="uploads", daemon=True).start()
         threading.Thread(target=self._tell_damage, name="damage", daemon=True).start()
+
+    def _sweep_often(self) -> None:
+        self._parts.pictures.sweep(self._started)
+        self._parts.uploads.sweep_unfinished(self._started)
+        while True:
+            self._sweep()
+            if self._closed.wait(SWEEP_SECONDS):
+                return
 
     def _sweep(self) -> None:
         try:
@@ -41,13 +61,19 @@ class Housekeeping:
         except EaselError as error:
             log.warning("the database could not be looked through: %s", error)
 
-    def _rebuild(self, rescue: Rescue | None) -> None:
+    def _is_left_over(self, path: Path) -> bool:
+        """An imported file whose process ended before its row was written. Jobs find what they have made themselves."""
+        parts = path.relative_to(self._parts.settings.outputs).parts
+        return FOLDER in (parts[0], *parts[2:3]) and path.stat().st_ctime < self._started
+
+    def _rebuild(self, rescue: Rescue | None, is_lost: bool) -> None:
         notice = self._parts.dispatcher.add_notice
         if rescue:
             notice(rescue.notice)
         try:
-            made = self._parts.pictures.rebuild_history(self._parts.history, self._parts.users.named)
-        except EaselError as error:
+            made = self._parts.pictures.rebuild_history(
+                self._parts.history, self._parts.users.named, Path.is_file if is_lost else self._is_left_over)
+        except (EaselError, OSError) as error:
             notice(f"The history could not be made again: {error}")
             return
         if made:

@@ -1,16 +1,18 @@
 """The HTTP door: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
 
-    guard.py        every request passes it: credentials, Host, Origin, size, security headers
-    credentials.py  who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
-    api.py          /sdapi/v1/...   schema.py reads its payloads, answers.py writes its answers
-    extras.py       /sdapi/v1/extra-single-image, extra-batch-images, upscalers, face-restorers
-    events.py       /easel/events   one stream of changes per open page
-    jobs.py         /easel/jobs, interrupt, skip, health
-    files.py        /easel/image, /easel/preview
-    history.py      /easel/history  search, stars, the bin, comparison, import
-    prompts.py      /easel/styles, /easel/prompts, /easel/complete
-    preferences.py  /easel/preferences, /easel/about
-    errors.py       the one place where an error becomes a status code
+    guard.py               every request passes it: login, Host, Origin, size, security headers
+    authentication.py      who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
+    foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
+    dependencies.py        what a route asks for: the caller's own front door, changes, options
+    a1111_routes.py        /sdapi/v1/...   a1111_requests.py reads its payloads, a1111_responses.py writes its answers
+    a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images, upscalers, face-restorers
+    events.py              /easel/events   one stream of changes per open page
+    jobs.py                /easel/jobs, queue, interrupt, skip, health
+    files.py               /easel/image, /easel/preview, /easel/upload
+    history.py             /easel/history  search, stars, the bin, comparison, import
+    prompts.py             /easel/styles, /easel/prompts, /easel/complete
+    preferences.py         /easel/preferences, /easel/about
+    errors.py              the one place where an error becomes a status code
 """
 
 from __future__ import annotations

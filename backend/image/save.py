@@ -159,6 +159,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def sweep_unfinished(folder: Path, before: float) -> None:
+    """Delete files below `folder` that were in the making at `before` (seconds since the epoch) and never finished."""
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        try:
+            if path.stat().st_mtime < before:
+                path.unlink()
+        except OSError:
+            continue        # somebody else has taken it away, or may
+
+
 def _sync_folder(folder: Path) -> None:
     """Makes the new name survive a power cut, where folders can be opened (not on Windows)."""
     try:

@@ -37,10 +37,6 @@ class Parametrisation(ABC):
     def scalings(self, sigma: float) -> Scalings:
         """The numbers at a noise level > 0."""
 
-    def fed(self, x: Tensor, sigma: float) -> Tensor:
-        """The network's input for a latent `x` of any shape."""
-        return x * self.scalings(sigma).c_in
-
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
         """The denoised latent from the network's output."""
         at = self.scalings(sigma)

@@ -89,20 +89,19 @@ class Pictures:
             raise NotFound("The picture's file is no longer there.")
         return self.outputs / path
 
-    def sweep(self) -> None:
-        """Delete files that were in the making when a process ended."""
-        for path in self.outputs.rglob(f".*{save.TEMPORARY}"):
-            with suppress(OSError):
-                path.unlink()
+    def sweep(self, before: float) -> None:
+        """Delete files that were in the making at `before` (seconds since the epoch): their process has ended."""
+        save.sweep_unfinished(self.outputs, before)
 
-    def rebuild_history(self, history: History, user_named: Callable[[str], User]) -> int:
+    def rebuild_history(self, history: History, user_named: Callable[[str], User],
+                        wanted: Callable[[Path], bool] = Path.is_file) -> int:
         """Make rows for all pictures that have none, from the settings inside them; how many there were.
 
         Each becomes a finished job of its own. `user_named` gives the user behind an account's name, which a folder
-        bears. Pictures that cannot be read are logged and stay where they are.
+        bears, `wanted` chooses among the files. Pictures that cannot be read are logged and stay where they are.
         """
         made = 0
-        for name in history.unknown(self._names()):
+        for name in history.unknown(name for name in self._names() if wanted(self.outputs / name)):
             try:
                 account, created, request, file = self._read(name)
                 history.adopt(user_named(account).id if account else LOCAL.id, created, request, file)

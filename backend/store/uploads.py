@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from backend.errors import NotFound, Problem, StorageError
+from backend.errors import NotFound, Problem, StorageError, UserError
 from backend.image import upload_validation as incoming
 from backend.image.decode_budget import DECODING
-from backend.image.save import write_atomically
+from backend.image.save import sweep_unfinished, write_atomically
 from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
 from backend.store.views import UserOf
 
+QUOTA = 4 * 2**30       # bytes that one user's uploads may take
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
 FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture")
 GONE = "is no longer there; choose the picture again"
@@ -35,8 +37,15 @@ class Upload:
 class Uploads:
     """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `incoming`."""
 
-    def __init__(self, folder: Path, user_of: UserOf) -> None:
-        self.folder, self._user_of = folder, user_of
+    def __init__(self, folder: Path, user_of: UserOf, in_use: Callable[[], Collection[str]] | None = None,
+                 quota: int = QUOTA) -> None:
+        """`in_use` tells the ids that jobs name, which stay; without it nothing is deleted to make room.
+
+        `quota`: how many bytes one user's uploads may take.
+        """
+        self.folder, self._user_of, self._in_use, self._quota = folder, user_of, in_use, quota
+        self._taken: dict[str, int] = {}        # bytes by owner, as far as they have been counted
+        self._counting = threading.Lock()
 
     def add(self, data: bytes, owner: str, *, mask: bool = False) -> Upload:
         """Store a picture, or with `mask` its grey levels. UserError when it cannot be read, StorageError when full."""
@@ -51,7 +60,10 @@ class Uploads:
         if path.is_file():
             path.touch()        # its time tells when it was sent last
         else:
-            write_atomically(path, data)
+            with self._counting:
+                self._make_room(owner, path.parent, len(data))
+                write_atomically(path, data)
+                self._taken[owner] += len(data)
         return Upload(name, image.width, image.height)
 
     def file(self, name: str, owner: str) -> Path:
@@ -68,10 +80,34 @@ class Uploads:
     def sweep(self, named: Collection[str]) -> int:
         """Delete what was sent more than `UNUSED_DAYS` ago and is not among `named`; how many files that were."""
         before = time.time() - UNUSED_DAYS * 86400
-        old = [path for path in self.folder.glob("*/*.png") if path.stem not in named and path.stat().st_mtime < before]
-        for path in old:
-            path.unlink(missing_ok=True)
+        with self._counting:
+            files = [path for path in self.folder.glob("*/*.png") if path.stem not in named]
+            old = [path for path in files if path.stat().st_mtime < before]
+            for path in old:
+                path.unlink(missing_ok=True)
+            self._taken.clear()
         return len(old)
+
+    def sweep_unfinished(self, before: float) -> None:
+        """Delete files that were in the making at `before` (seconds since the epoch): their process has ended."""
+        sweep_unfinished(self.folder, before)
+
+    def _make_room(self, owner: str, folder: Path, wanted: int) -> None:
+        """Delete what was sent longest ago and no job names, until `wanted` bytes fit. UserError when they cannot."""
+        if owner not in self._taken:
+            self._taken[owner] = sum(path.stat().st_size for path in folder.glob("*.png"))
+        if self._taken[owner] + wanted <= self._quota:
+            return
+        used = self._in_use() if self._in_use else None
+        unused = [] if used is None else [path for path in folder.glob("*.png") if path.stem not in used]
+        for path in sorted(unused, key=lambda path: path.stat().st_mtime):
+            if self._taken[owner] + wanted <= self._quota:
+                return
+            self._taken[owner] -= path.stat().st_size
+            path.unlink(missing_ok=True)
+        if self._taken[owner] + wanted > self._quota:
+            raise UserError(f"The pictures that your jobs start from take all of the {self._quota // 2**20:,} MiB that "
+                            "each person has; this one does not fit.")
 
     def check(self, request: Request, owner: str) -> list[Problem]:
         """A problem for each field that names a missing picture."""

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -371,5 +372,9 @@ def test_files_in_the_making_are_swept(tmp_path):
     pictures.write(*drawn("ann", 1))
     half = tmp_path / "users" / "ann" / f".abc{save.TEMPORARY}"
     half.write_bytes(b"half")
-    pictures.sweep()
+    os.utime(half, (1, 1))
+    writing = half.with_name(f".def{save.TEMPORARY}")
+    writing.write_bytes(b"now")
+    pictures.sweep(time.time() - 60)
+    assert writing.exists()
     assert not half.exists() and len(list(tmp_path.rglob("*.png"))) == 1

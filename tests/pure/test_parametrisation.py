@@ -33,7 +33,7 @@ def trained(kind: type[Parametrisation], sigma: float) -> tuple[np.ndarray, np.n
 def test_a_perfect_network_gives_the_clean_latent(kind: type[Parametrisation], sigma: float) -> None:
     network, x = kind(TABLE), CLEAN + sigma * NOISE
     given, answer = trained(kind, sigma)
-    np.testing.assert_allclose(network.fed(x, sigma), given, atol=1e-9)
+    np.testing.assert_allclose(x * network.scalings(sigma).c_in, given, atol=1e-9)
     np.testing.assert_allclose(network.denoised(x, answer, sigma), CLEAN, atol=1e-8)
     np.testing.assert_allclose(network.predicted(x, CLEAN, sigma), answer, atol=1e-8)
 
@@ -61,7 +61,7 @@ def test_consistency_has_the_peers_boundary_and_timesteps(entry: dict[str, float
     epsilon = (x - meaning) / sigma
     assert network.scalings(sigma).timestep == entry["timestep"]
     assert network.denoised(x, epsilon, sigma) == pytest.approx(entry["scaled_out_for_output2_input3"], rel=1e-6)
-    assert network.fed(x, sigma) == pytest.approx(x / math.sqrt(sigma**2 + 1))
+    assert x * network.scalings(sigma).c_in == pytest.approx(x / math.sqrt(sigma**2 + 1))
 
 
 def test_consistency_knows_fifty_levels_and_what_its_network_predicts() -> None:

@@ -1,0 +1,69 @@
+"""The disk does not fill up: uploads have a quota, and what a killed process left is swept or adopted at the next start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from backend import Backend, Settings
+from backend.errors import NotFound, UserError
+from backend.facade import housekeeping
+from backend.image.save import TEMPORARY
+from backend.store.uploads import Uploads
+from tests.guest import Guest, user_of
+from tests.pure.test_history import file
+from tests.tiny.house import until
+
+
+def noise(seed: int) -> Image.Image:
+    return Image.frombytes("RGB", (64, 64), bytes((seed * 7 + i * i * (seed + 3)) % 251 for i in range(64 * 64 * 3)))
+
+
+def test_a_full_quota_deletes_the_oldest_that_no_job_names(tmp_path: Path) -> None:
+    used: set[str] = set()
+    one = Uploads(tmp_path / "x", user_of).keep(noise(0), "ann").id
+    size = (tmp_path / "x" / "ann" / f"{one}.png").stat().st_size
+    uploads = Uploads(tmp_path, user_of, lambda: used, quota=3 * size + size // 2)
+    ids = [uploads.keep(noise(seed), "ann").id for seed in range(3)]
+    for age, name in enumerate(reversed(ids), 1):
+        os.utime(uploads.file(name, "ann"), (1e9 - age, 1e9 - age))
+    used.add(ids[0])
+    uploads.keep(noise(0), "bob")
+    newest = uploads.keep(noise(9), "ann").id
+    assert all(uploads.file(name, "ann") for name in (ids[0], ids[2], newest)) and uploads.file(ids[0], "bob")
+    with pytest.raises(NotFound):
+        uploads.file(ids[1], "ann")
+    used |= {ids[2], newest}
+    with pytest.raises(UserError, match="does not fit"):
+        uploads.keep(noise(11), "ann")
+    assert all(uploads.file(name, "ann") for name in used)
+
+
+def test_uploads_are_swept_while_the_house_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.02)
+    house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path,)), start_workers=False))
+    path = house.uploaded(house.upload(file(1)).id)
+    os.utime(path, (1, 1))
+    until(lambda: not path.exists(), 10)
+    house.close()
+
+
+def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,))
+    Backend(settings, start_workers=False).close()
+    halves = [settings.data / place / f".abc{TEMPORARY}" for place in ("outputs/2024-01-01", "outputs/imported/x", "inputs/local")]
+    sent, imported = settings.gradio_files / "deadbeef" / "no picture.bin", settings.outputs / "imported" / "old" / "1.png"
+    made = settings.outputs / "2024-01-01" / "000000-abc-000-1.png"
+    for path in (*halves, sent, imported, made):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file(1 if path is imported else 2))
+    for path in halves:
+        os.utime(path, (1e9, 1e9))
+    house = Guest(Backend(settings, start_workers=False))
+    until(lambda: not any(path.exists() for path in (*halves, sent)) and house.images(), 10)
+    assert [image.name for image in house.images()] == ["1.png"], "what a job makes, the job finds itself"
+    assert made.is_file()
+    house.close()
