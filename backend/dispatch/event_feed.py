@@ -17,7 +17,7 @@ from typing import Any
 
 Event = dict[str, Any]
 MAX_NEWS = 500                  # events kept per owner; who is further behind starts over with the present state
-OWN_SECONDS = 0.25              # between two looks at the queue after changes of the owner's own jobs
+OWN_SECONDS = 0.5               # between two looks at the queue after changes of the owner's own jobs
 OTHERS_SECONDS = 2.0            # after changes of other people's jobs, which only move positions
 
 

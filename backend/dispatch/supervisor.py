@@ -57,14 +57,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What all supervisors share. `changed` is called when a worker's state is another; `notice(source, text)` tells of
-    a trouble, and with an empty text that it is over."""
+    """What all supervisors share. `changed()` is called when a worker's state is another, `changed(owner)` when
+    somebody's queue is; `notice(source, text)` tells of a trouble, and with an empty text that it is over."""
 
     jobs: Jobs
     live: LiveJobs
     catalog: ModelCatalog
     uploads: Uploads
-    changed: Callable[[], None]
+    changed: Callable[..., None]
     notice: Callable[[str, str], None]
 
 
@@ -361,4 +361,4 @@ class Supervisor:
             self._over(Done(lease.job))
             return
         handle.send(Run(lease.job, lease.owner, lease.request, lease.indices, files, pictures))
-        self._services.changed()
+        self._services.changed(lease.owner)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
 from backend.store.views import ENDED
@@ -106,7 +107,7 @@ def test_two_submits_at_once_both_land(house):
 
 def test_the_pages_hear_of_everything_in_order(house):
     cursor, _ = house.watch(cursor=0)
-    job = house.submit("slow=0.1", batch_count=2)
+    job = house.submit("slow=0.2", batch_count=2)
     heard = []
     while not any(event["type"] == "job" and event["state"] == "done" for event in heard):
         cursor, events = house.watch(cursor=cursor, timeout=10)
@@ -119,6 +120,15 @@ def test_the_pages_hear_of_everything_in_order(house):
     assert {event["job"] for event in progress} == {job.id} and progress[-1]["preview"] > 0
     assert [event["cursor"] for event in heard] == sorted(event["cursor"] for event in heard)
     assert house.watch(cursor=0)[1][0]["type"] in ("queue", "status")
+
+
+def test_jobs_that_run_do_not_hurry_the_pages_of_other_people(house, other):
+    house.wait(house.submit().id)
+    time.sleep(0.2)         # the worker's own change of state is over
+    other.watch(cursor=0)
+    house.wait(house.submit().id)
+    channel = house.backend._components.dispatcher.feed._channels[other.user.id]
+    assert channel.due - channel.asked > 2 * OWN_SECONDS
 
 
 def test_preview_and_progress_while_it_runs_and_nothing_after(house):

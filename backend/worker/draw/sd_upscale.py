@@ -11,8 +11,9 @@ from typing import Any
 
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
-from backend.worker.draw.init_image import Source, recoloured
+from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
+from backend.worker.draw.paste_back import recoloured
 from backend.worker.draw.pipeline import OnStep, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
