@@ -4,7 +4,7 @@ An extension is a package with two doors, each a module with one function `regis
 
     extension.py    fields, samplers, schedules, model kinds, families, tabs, routes; imports no torch; read by both
                     processes
-    worker.py       what works on the device: guidance hooks; read by the worker alone
+    worker.py       what works on the device: guidance hooks, adapters; read by the worker alone
 
 An extension that cannot be registered is left out as a whole, and Easel starts without it and says so.
 """

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from backend.house import House
 from backend.table import Table
+from backend.worker.adapters.kinds import ADAPTERS, AdapterKind
 from backend.worker.guidance.hook_table import HOOKS, HookRow
 
 
@@ -17,3 +18,4 @@ class WorkerHouse(House):
     DOORS: ClassVar[tuple[str, ...]] = (*House.DOORS, "worker")
 
     hooks: Table[HookRow] = HOOKS
+    adapters: Table[AdapterKind] = ADAPTERS

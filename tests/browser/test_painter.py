@@ -22,6 +22,9 @@ RECORD = """() => { window.bodies = []; const original = window.fetch; window.fe
   if (/paint\\?/.test(url)) bodies.push([...new Uint8Array(await options.body.arrayBuffer())]);
   return original(url, options); }; }"""      # Chromium does not tell the body of a request that is a blob
 
+PATIENT = """() => { window.hurried = window.setTimeout;
+  window.setTimeout = (act, pause, ...more) => hurried(act, pause > 200 && pause < 1000 ? 1e6 : pause, ...more); }"""      # nothing is sent but at once
+
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
@@ -181,11 +184,13 @@ def test_fill_and_pipette_in_a_sketch(stage: Studio, tmp_path: Path) -> None:
 
 def test_a_stroke_is_kept_when_the_mode_or_the_page_changes_at_once(painting: Callable[..., Painting]) -> None:
     own = painting("Inpaint")
+    own.page.evaluate(PATIENT)
     own.stroke((40, 40), (60, 40))
     own.page.locator("#img2img_editor_mode").get_by_text("Sketch", exact=True).click()
     own.shows(SIZE, "Sketch")
     mask = own.pixels(own.kept("mask"), "L")
     assert mask[40, 50] == 255
+    own.page.evaluate("window.setTimeout = hurried")
     own.stroke((40, 90), (60, 90))
     paint = own.pixels(own.kept("paint"), "RGBA")
     assert paint[90, 50, 3] == 255 and not paint[40, 50].any()

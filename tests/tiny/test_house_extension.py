@@ -61,6 +61,9 @@ def main():
         image, pushed, file = draw(sampler="k_straight", sample_push=0.25, sample_units=units)
         _, flat, _ = draw(**{"sampler": "Straight", "sample_push": 0.25, "sample_units[0].weight": 0.5,
                              "sample_units[1].on": False})
+        tinted = [draw(sampler="Euler", prompt="a red circle" + words)[1] for words in
+                  (" <tint:0.03>", " [<tint:0.03>:<tint:0>:0.5]", " <tint:0>", "")]
+        told["tinted"] = [float(abs(plain - pixels).mean()) for pixels in tinted]
         told["same"] = int(abs(plain - same).max())
         told["pushed"] = int(abs(plain - pushed).max())
         told["flat"] = int(abs(flat - pushed).max())
@@ -96,6 +99,9 @@ def test_an_extension_from_the_form_to_the_picture_and_back(tmp_path):
     assert "Straight" in told["samplers"]
     assert told["same"] <= 1                        # Euler's method is Euler's method
     assert told["pushed"] > 8
+    whole, half, none, after = told["tinted"]
+    assert min(whole, half) > 1 and abs(whole - half) > 0.01, told["tinted"]      # an adapter's strength along the timeline
+    assert none < 0.1 and after == 0      # and nothing of it stays
     assert told["flat"] == 0                        # the form's way of naming the values of records
     assert 'Sample push: 0.25' in told["text"] and 'Sample unit 0: "Word: ' in told["text"]
     assert told["push"] == 0.25

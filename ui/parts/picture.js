@@ -4,7 +4,7 @@ import { dropZone } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
-import { BOTH, held, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
+import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
 import { note, say } from "./notices.js";
 import { shape } from "./size.js";
 import { measured, multiple, upload } from "./uploads.js";
@@ -136,18 +136,18 @@ function gone(id) {
 
 // Generate waits for a picture on its way and for the newest stroke.
 export async function complete(names, values) {
-  const newest = ["init_image", "mask", "paint", "editor_mode", ...(arriving ? ["width", "height"] : [])];
+  const pictures = ["init_image", "mask", "paint", "editor_mode"], sides = arriving ? ["width", "height"] : [];
   await arriving;
   await settled();
   const known = { ...form().values, ...form().pending };
-  return names.map((name, i) => newest.includes(name) && name in known ? known[name] : values[i]);
+  return names.map((name, i) => pictures.includes(name) && name in known ? held(name) : sides.includes(name) && name in known ? known[name] : values[i]);
 }
 
 // ---- wiring, when the tab is opened for the first time ----
 
 const acts = {
   another: () => find(".drop-file", box()).click(),
-  clear: () => form().apply({ [made()]: "" }),
+  clear,
   remove: () => form().apply({ init_image: "", mask: "", paint: "" }),
   blank,
 };

@@ -18,6 +18,7 @@ from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
+from backend.worker.adapters.kinds import uses_of
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
@@ -76,7 +77,8 @@ def _conditioned(request: Request, path: Pass, canvas: Canvas) -> Generator[Enco
     asked = dict.fromkeys((wording.text, read[role]) for role, part in parts for _, wording in part.timeline)
     encoded = dict(zip(asked, (yield EncodeText(canvas.model, tuple(asked))), strict=True))
     *made, negative = (
-        Conditioning(tuple((end, Said(encoded[text.text, read[role]])) for end, text in part.timeline), part.weight)
+        Conditioning(tuple((end, Said(encoded[text.text, read[role]], uses_of(text.networks, canvas.model)))
+                           for end, text in part.timeline), part.weight)
         for role, part in parts)
     return _Texts(tuple(made), negative)
 

@@ -23,6 +23,7 @@ from backend.sampling.schedules import (
     img2img_steps,
     resolve_sigmas,
 )
+from backend.worker.adapters.kinds import ADAPTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,12 @@ def plan(request: Request, model: NoiseTable) -> Plan:
 
 
 def _left_out(passes: Sequence[Pass]) -> tuple[str, ...]:
-    """A note for each network that the prompts name."""
+    """A note for each network that the prompts name and whose kind cannot be used."""
     named = [network for each in passes for part in each.parts for _, wording in part.timeline
              for network in wording.networks]
     return tuple(dict.fromkeys(
         f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
-        for network in named if network.positional))
+        for network in named if network.positional and network.kind not in ADAPTERS))
 
 
 def _first(request: Request) -> _Aim:

@@ -15,8 +15,9 @@ from torch import Tensor
 from backend.prompt.timeline import active
 from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
+from backend.worker.adapters.adapter import Use
 from backend.worker.guidance.hooks import Hook
-from backend.worker.guidance.row import Answer, Row, Use
+from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, Role, equally_long
 

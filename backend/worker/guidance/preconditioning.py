@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from backend.worker.guidance.row import Answer, Row, Watched
+from backend.worker.adapters.adapter import Watched
+from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.encoded import stacked
 from backend.worker.models.seamless import seamless
 
