@@ -12,6 +12,7 @@ from backend.errors import EaselError
 from backend.facade.components import Components
 from backend.store.damage import damage
 from backend.store.picture_import import FOLDER
+from backend.store.picture_rebuild import rebuild_history
 from backend.store.rescue import Rescue
 
 SWEEP_SECONDS = 3600.0
@@ -71,8 +72,9 @@ class Housekeeping:
         if rescue:
             notice(rescue.notice)
         try:
-            made = self._parts.pictures.rebuild_history(
-                self._parts.history, self._parts.users.named, Path.is_file if is_lost else self._is_left_over)
+            wanted = Path.is_file if is_lost else self._is_left_over
+            parts = self._parts
+            made = rebuild_history(parts.settings.outputs, parts.history, parts.users.named, wanted)
         except (EaselError, OSError) as error:
             notice(f"The history could not be made again: {error}")
             return

@@ -18,9 +18,9 @@ from backend.http import a1111_responses as answers
 from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
-from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.postprocessing import done
+from backend.image.read import read_metadata
 from backend.request.field import MAX_PROMPT, Field, clean
 from backend.request.request import FIELDS, PIXEL_UPSCALERS
 from backend.request.rules import EXTRAS
@@ -130,7 +130,7 @@ def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
 def _text(file: bytes) -> str:
     """The settings that a picture carries; "" where its format has none, or more of it than a request can hold."""
     try:
-        text = save.read(file).infotext
+        text = read_metadata(file).infotext
     except UserError:
         return ""
     return text if len(text) <= MAX_PROMPT else ""

@@ -12,7 +12,7 @@ from backend import Door, Image, Job, Live
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
 from backend.image import infotext
-from backend.image.save import Saved
+from backend.image.read import Metadata
 from backend.request.field import Field
 from backend.request.request import FIELDS
 from backend.sampling.sampler_row import SamplerRow
@@ -126,9 +126,9 @@ def model(checkpoint: ModelFile) -> dict[str, Any]:
     }
 
 
-def png_info(saved: Saved, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def png_info(metadata: Metadata, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
-    text = saved.infotext
+    text = metadata.infotext
     if not text:
         return {"info": "", "items": {}, "parameters": {}}
     return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}

@@ -15,8 +15,8 @@ from backend.http.a1111_requests import read_img2img, read_options, read_payload
 from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
-from backend.image import save
 from backend.image import upload_validation as incoming
+from backend.image.read import read_metadata
 from backend.request.preferences import settings
 from backend.request.request import LATENT_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
@@ -118,10 +118,10 @@ def prompt_styles(door: FrontDoor) -> list[dict[str, str]]:
 def png_info(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
     try:
-        saved = save.read(incoming.from_base64(payload.get("image")))
+        metadata = read_metadata(incoming.from_base64(payload.get("image")))
     except UserError as error:
         raise InvalidRequest(str(error), field="image") from error
-    return answers.png_info(saved, door.prompt_library.as_theirs())
+    return answers.png_info(metadata, door.prompt_library.as_theirs())
 
 
 @router.get("/latent-upscale-modes")

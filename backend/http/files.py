@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from backend import FIELDS, Image
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.dependencies import FrontDoor
-from backend.image import save
+from backend.image import thumbnail
 from backend.image import upload_validation as incoming
 from backend.image.batch_names import component
 from backend.request.record import spread
@@ -62,7 +62,7 @@ def picture(door: FrontDoor, image: str, download: bool = False) -> FileResponse
 def thumb(door: FrontDoor, image: str) -> Response:
     """A small WebP of the picture."""
     path = _existing(door.image_file(image))
-    return Response(thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
+    return Response(_thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
 
 
 @router.get("/image/{image}/info")
@@ -162,9 +162,9 @@ def row(image: Image, missing: bool) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=THUMBS)
-def thumbnail(path: Path, changed: int) -> bytes:
+def _thumbnail(path: Path, changed: int) -> bytes:
     """WebP bytes of at most THUMB pixels; `changed` makes a replaced file a new one."""
-    return save.thumbnail(path, THUMB)
+    return thumbnail.thumbnail(path, THUMB)
 
 
 def _existing(path: Path) -> Path:

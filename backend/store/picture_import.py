@@ -20,9 +20,11 @@ from pathlib import Path, PurePosixPath
 from backend.errors import UserError
 from backend.image import save
 from backend.image import upload_validation as incoming
+from backend.image.atomic_write import write_atomically
 from backend.image.batch_names import component
 from backend.store.history import History, PictureFile
-from backend.store.picture_files import Pictures, described, lies_below
+from backend.store.picture_files import Pictures, lies_below
+from backend.store.picture_rebuild import described
 from backend.store.tables import now
 
 FOLDER = "imported"
@@ -114,7 +116,7 @@ class Imports:
                 continue
             place = self._pictures.outputs / path
             if sure and self._pictures.is_missing(path):
-                save.write_atomically(place, data)
+                write_atomically(place, data)
             if sure or _has(place, file.digest):
                 return image
         return ""
@@ -133,7 +135,7 @@ class Imports:
 
     def _write(self, file: PictureFile, data: bytes, created: datetime) -> None:
         place = self._pictures.outputs / file.path
-        save.write_atomically(place, data)
+        write_atomically(place, data)
         with suppress(OSError):     # a history that is made again from the files knows the day by this
             os.utime(place, (created.timestamp(), created.timestamp()))
 

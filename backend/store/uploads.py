@@ -13,8 +13,8 @@ from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError, UserError
 from backend.image import upload_validation as incoming
+from backend.image.atomic_write import sweep_unfinished, write_atomically
 from backend.image.decode_budget import DECODING
-from backend.image.save import sweep_unfinished, write_atomically
 from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
 from backend.store.views import UserOf

@@ -24,6 +24,7 @@ from backend.http import create_app
 from backend.image import save
 from backend.image.infotext_entries import differences, entries
 from backend.request.request import Request
+from backend.store import picture_import
 from backend.store.picture_import import Tally, created_by, safe_parts
 from tests.guest import Guest
 from tests.pure.test_database import drawn
@@ -577,7 +578,7 @@ def test_the_start_tells_of_the_import(tmp_path: Path, house: Guest, capsys: pyt
     def full(*_: object) -> None:
         raise StorageError("The picture could not be saved: the disk is full.")
 
-    monkeypatch.setattr(save, "write_atomically", full)
+    monkeypatch.setattr(picture_import, "write_atomically", full)
     (tmp_path / "outputs/new.png").write_bytes(file(99))
     with pytest.raises(Refusal, match="disk is full"):
         app.take_in(house.backend, tmp_path / "outputs")

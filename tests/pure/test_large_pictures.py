@@ -15,10 +15,11 @@ from PIL import Image, PngImagePlugin
 
 from backend import Backend, Settings
 from backend.errors import UserError
-from backend.image import save
 from backend.image import upload_validation as incoming
 from backend.image.decode_budget import BYTES_PER_PIXEL, DecodeBudget
 from backend.image.png_data import is_whole
+from backend.image.read import read_metadata
+from backend.store.picture_rebuild import rebuild_history
 from tests.guest import Guest
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -112,6 +113,6 @@ def test_deep_json_in_one_picture_loses_no_other(tmp_path: Path) -> None:
     house.close()
     settings.database.unlink()
     again = Guest(Backend(settings, start_workers=False))
-    again._components.pictures.rebuild_history(again._components.history, again.backend.user)
-    assert len(again.images()) == 2 and save.read(deep).request_json == DEEP
+    rebuild_history(again._components.pictures.outputs, again._components.history, again.backend.user)
+    assert len(again.images()) == 2 and read_metadata(deep).request_json == DEEP
     again.close()
