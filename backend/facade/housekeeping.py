@@ -37,7 +37,7 @@ class Housekeeping:
         threading.Thread(target=self._rebuild, args=(rescue, is_lost), name="history", daemon=True).start()
         shutil.rmtree(self._parts.settings.gradio_files, ignore_errors=True)    # before the page puts anything there
         threading.Thread(target=self._sweep_often, name="uploads", daemon=True).start()
-        threading.Thread(target=self._tell_damage, name="damage", daemon=True).start()
+        threading.Thread(target=self._report_damage, name="damage", daemon=True).start()
 
     def _sweep_often(self) -> None:
         self._parts.pictures.sweep(self._started)
@@ -55,10 +55,10 @@ class Housekeeping:
         else:
             log.info("%d uploads that nothing needs were deleted", swept)
 
-    def _tell_damage(self) -> None:
+    def _report_damage(self) -> None:
         try:
-            if told := damage(self._parts.database):
-                self._parts.dispatcher.add_notice(told)
+            if notice := damage(self._parts.database):
+                self._parts.dispatcher.add_notice(notice)
         except EaselError as error:
             log.warning("the database could not be looked through: %s", error)
 

@@ -39,13 +39,13 @@ def parameters(job: Job) -> dict[str, Any]:
     values = job.request.to_json()
     plain = {
         field.api_name: _as_theirs(field, values[field.name])
-        for field in FIELDS.values() if _is_told(field) and not job.request.idle(field)
+        for field in FIELDS.values() if _is_reported(field) and not job.request.idle(field)
     }
     overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
     return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
 
 
-def _is_told(field: Field) -> bool:
+def _is_reported(field: Field) -> bool:
     return not field.override and not field.internal and field.kind != "picture"
 
 
