@@ -21,6 +21,7 @@ from backend.store.jobs import Jobs
 from backend.store.rescue import open_database
 from backend.store.search import Query, Search, expressions
 from backend.store.tables import ImageRow, JobRow
+from backend.store.users import Users
 
 WORDS = ["cat", "Cats", "category", "dog", "café", "CAFE", "naïve", "long_hair", "1girl", "猫", "red-haired", "(blue:1.2)", "<lora:x:0.8>",
          "🐱", "masterpiece", "dogs", "Ä", "a", "hair", "hindi हिन्दी", "don't", "白い猫", "แมว"]
@@ -252,13 +253,14 @@ def test_a_database_of_the_first_version_becomes_searchable(tmp_path: Path) -> N
     first_version(path)
     database, rescue = open_database(path)
     assert rescue is None
-    (found,), total = Search(database).page("ann", Query(words="circle", checkpoint="demo", sampler="Euler a"))
+    ann = Users(database).named("ann").id
+    (found,), total = Search(database).page(ann, Query(words="circle", checkpoint="demo", sampler="Euler a"))
     assert total == 1 and found.image.seed == 42 and not found.image.starred and found.path == "2024/1.png"
-    assert Search(database).page("ann", Query())[1] == 2 and Search(database).choices("ann") == (["demo"], ["Euler a"])
+    assert Search(database).page(ann, Query())[1] == 2 and Search(database).choices(ann) == (["demo"], ["Euler a"])
     with database.write() as session:
         session.connection().exec_driver_sql("INSERT INTO images_words(images_words, rank) VALUES ('integrity-check', 1)")
         session.query(ImageRow).filter_by(seed=42).one().infotext = "square"
-    assert [Search(database).page("ann", Query(words=word))[1] for word in ("circle", "square")] == [0, 1]
+    assert [Search(database).page(ann, Query(words=word))[1] for word in ("circle", "square")] == [0, 1]
     database.close()
 
 
@@ -269,7 +271,7 @@ def test_what_is_rescued_of_the_first_version_is_searchable(tmp_path: Path) -> N
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     database, rescue = open_database(path)
     assert rescue.images == 2
-    assert Search(database).page("ann", Query(words="circle", checkpoint="demo", sampler="Euler a"))[1] == 1
+    assert Search(database).page(Users(database).named("ann").id, Query(words="circle", checkpoint="demo", sampler="Euler a"))[1] == 1
     database.close()
 
 
