@@ -68,8 +68,8 @@ def pipeline(model: Model, request: Request) -> Callable[[], object]:
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1)
     made = StableDiffusionXLPipeline(
-        vae=model.vae, text_encoder=model.text_encoders[0], text_encoder_2=model.text_encoders[1], tokenizer=None,
-        tokenizer_2=None, unet=model.denoiser, scheduler=scheduler, add_watermarker=False)
+        vae=model.vae, text_encoder=None, text_encoder_2=None, tokenizer=None, tokenizer_2=None, unet=model.denoiser,
+        scheduler=scheduler, add_watermarker=False)
     made.set_progress_bar_config(disable=True)
 
     def run() -> object:

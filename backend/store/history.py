@@ -16,7 +16,7 @@ from backend.errors import NotFound
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
-from backend.store.tables import Damaged, ImageRow, JobRow
+from backend.store.tables import Damaged, ImageRow, JobRow, next_sort_moment, now
 from backend.store.views import Image
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
@@ -24,7 +24,8 @@ COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotex
                 "model": str, "sampler": str, "created": datetime}
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")
 SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin
-NEWEST_FIRST = (ImageRow.created.desc(), ImageRow.number.desc())
+ORDER = (ImageRow.sort_moment, ImageRow.number)
+NEWEST_FIRST = tuple(column.desc() for column in ORDER)
 
 
 log = logging.getLogger(__name__)
@@ -103,12 +104,11 @@ def image_of(row: ImageRow, request: Request) -> Image:
 
 def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
     """The condition "comes after this picture in a list". NotFound when the owner never had it."""
-    place = select(ImageRow.created, ImageRow.number).where(ImageRow.id == image_id, ImageRow.owner == owner)
+    place = select(*ORDER).where(ImageRow.id == image_id, ImageRow.owner == owner)
     last = session.execute(place).one_or_none()
     if last is None:
         raise NotFound("There is no such picture.", field="before")
-    columns = (ImageRow.created, ImageRow.number)
-    return tuple_(*columns) < tuple_(*last, types=[column.type for column in columns])
+    return tuple_(*ORDER) < tuple_(*last, types=[column.type for column in ORDER])
 
 
 def images_of(session: Session, requests: Mapping[str, Request]) -> dict[str, list[Image]]:
@@ -174,7 +174,9 @@ class History:
             held.notes = [*held.notes, *(note for note in saved.notes if note not in held.notes)]
             row = session.scalar(select(ImageRow).where(ImageRow.job == job, ImageRow.index == saved.index))
             if row is None:
-                row = ImageRow(id=new_id(), job=job, index=saved.index, owner=held.owner)
+                created = now()
+                row = ImageRow(id=new_id(), job=job, index=saved.index, owner=held.owner, created=created,
+                               sort_moment=next_sort_moment(session, ImageRow, held.owner, created))
                 session.add(row)
             for name in FILE_COLUMNS:
                 setattr(row, name, getattr(saved, name))

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, String, select, type_coerce, update
 from sqlalchemy.orm import Session, defer
@@ -30,7 +30,7 @@ from backend.store.fair_scheduler import FairQueue, Waiting
 from backend.store.history import images_of, last_place, new_id, runnable_request, stored_request
 from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
 from backend.store.job_states import Change
-from backend.store.tables import ImageRow, JobRow, in_request, now
+from backend.store.tables import ImageRow, JobRow, in_request, next_sort_moment, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 from backend.store.views import ENDED, Glance, Job, JobLine, Overview, State
 
@@ -75,9 +75,11 @@ class Jobs:
     def add_all(self, requests: Sequence[Request], owner: str) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none; the new jobs."""
         with self._change() as (session, rows):
-            place = last_place(session)
-            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(),
-                            checkpoint=request.checkpoint) for number, request in enumerate(requests, 1)]
+            place, created = last_place(session), now()
+            first = next_sort_moment(session, JobRow, owner, created)
+            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(), created=created,
+                            sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint)
+                     for number, request in enumerate(requests, 1)]
             session.add_all(rows)
         with self._memory:
             self._glances |= {row.id: glance_of(request) for row, request in zip(rows, requests, strict=True)}
@@ -360,7 +362,7 @@ class Jobs:
 
 def _newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
     query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
-    return query.order_by(JobRow.created.desc(), JobRow.place.desc()).limit(limit)
+    return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).limit(limit)
 
 
 def _without_request() -> Select[tuple[JobRow]]:

@@ -48,7 +48,7 @@ class Found:
 
 
 class Search:
-    """Lists of one owner's pictures, newest first by the moment they were made. What is deleted is never among them."""
+    """Lists of one owner's pictures, those made last first. What is deleted is never among them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

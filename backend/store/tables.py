@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -22,17 +22,19 @@ from sqlalchemy import (
     cast,
     event,
     func,
+    select,
     text,
     type_coerce,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
 from backend.image.infotext_entries import labels
 from backend.store.views import STATES
 
-REVISION = "0006"       # the newest file in migrations/versions; a test compares
+REVISION = "0007"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -51,6 +53,7 @@ _WORDS_MADE = (
 
 
 UNKNOWN_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_MOMENT = text("'1970-01-01 00:00:00.000000'")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -108,6 +111,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _created(context: DefaultExecutionContext) -> datetime:
+    return context.get_current_parameters()["created"]
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -133,7 +140,7 @@ class JobRow(Base):
         CheckConstraint(f"state IN {STATES}", name="state"),
         UniqueConstraint("place"),
         Index(None, "state", "place"),
-        Index(None, "owner", "created"),
+        Index(None, "owner", "sort_moment"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -143,6 +150,7 @@ class JobRow(Base):
     request: Mapped[dict[str, Any]]
     checkpoint: Mapped[str]
     created: Mapped[datetime] = mapped_column(default=now)
+    sort_moment: Mapped[datetime] = mapped_column(default=_created, server_default=_NO_MOMENT)  # see next_sort_moment
     started: Mapped[datetime | None]
     ended: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)                # worker deaths while it ran
@@ -161,7 +169,7 @@ class ImageRow(Base):
         UniqueConstraint("id"),
         UniqueConstraint("job", "index"),
         UniqueConstraint("path"),
-        Index(None, "owner", "deleted", "binned", "created"),
+        Index(None, "owner", "deleted", "binned", "sort_moment"),
         Index(None, "owner", "digest"),
         {"sqlite_autoincrement": True},
     )
@@ -178,6 +186,7 @@ class ImageRow(Base):
     infotext: Mapped[str]
     format: Mapped[str] = mapped_column(String(8))
     created: Mapped[datetime] = mapped_column(default=now)
+    sort_moment: Mapped[datetime] = mapped_column(default=_created, server_default=_NO_MOMENT)  # see next_sort_moment
     deleted: Mapped[bool] = mapped_column(default=False)            # for good: the row only says "never make it again"
     binned: Mapped[datetime | None]                                 # since when it lies in the bin
     starred: Mapped[bool] = mapped_column(default=False, server_default="0")
@@ -193,6 +202,16 @@ class ImageRow(Base):
 
 for _statement in _WORDS_MADE:
     event.listen(ImageRow.__table__, "after_create", DDL(_statement))
+
+
+def next_sort_moment(session: Session, table: type[JobRow | ImageRow], owner: str, created: datetime) -> datetime:
+    """By which a row that is made at the moment `created` is sorted in the owner's lists: `created` itself.
+
+    Where the clock was set back, it is the microsecond after the owner's newest row instead. A file that was found is
+    sorted by its own day, which needs no such care.
+    """
+    newest = session.scalar(select(func.max(table.sort_moment)).where(table.owner == owner))
+    return max(created, newest + timedelta(microseconds=1)) if newest else created
 
 
 def in_request(name: str) -> ColumnElement[str | None]:

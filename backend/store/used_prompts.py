@@ -46,4 +46,4 @@ def _newest(owner: str) -> Select[tuple[str, str, datetime]]:
     prompt, negative = (func.coalesce(in_request(name), "") for name in ("prompt", "negative_prompt"))
     query = select(prompt, negative, JobRow.created).where(JobRow.owner == owner, or_(prompt != "", negative != ""))
     query = query.where(JobRow.ended.is_distinct_from(JobRow.created))      # not what stands for a file that was found
-    return query.order_by(JobRow.created.desc(), JobRow.place.desc()).execution_options(yield_per=AT_ONCE)
+    return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).execution_options(yield_per=AT_ONCE)

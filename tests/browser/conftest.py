@@ -1,21 +1,29 @@
-"""A browser, and the two houses it visits: the real Easel with its demo model, and the stand-in for rare states."""
+"""A browser, and the two houses it visits: the real Easel with its demo model, and the same before a fake worker."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from fastapi import FastAPI
 
+from backend import LOCAL, Backend, Request
 from backend.settings import HOME
+
+if TYPE_CHECKING:
+    from tests.browser.house import Past
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
@@ -66,7 +74,7 @@ class Easel:
 
 
 @pytest.fixture(scope="session")
-def easel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Easel]:
+def one_easel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Easel]:
     if not (HOME / "models" / "demo" / "model_index.json").is_file():
         pytest.skip("needs models/demo")
     house = Easel(tmp_path_factory.mktemp("easel")).start()
@@ -74,14 +82,54 @@ def easel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Easel]:
     house.stop()
 
 
+@pytest.fixture
+def easel(one_easel: Easel) -> Easel:
+    """The real Easel; one that a test before has brought down is started again."""
+    if one_easel.process is None or one_easel.process.poll() is not None:
+        one_easel.start()
+    return one_easel
+
+
+class Browsers:
+    """One browser for all tests, until it dies: then another, so that the tests after it do not fail, too."""
+
+    def __init__(self) -> None:
+        self._driver: playwright.Playwright | None = None
+        self._browser: playwright.Browser | None = None
+
+    def living(self) -> playwright.Browser:
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = self._launched()
+        return self._browser
+
+    def _launched(self) -> playwright.Browser:
+        try:
+            self._driver = self._driver or playwright.sync_playwright().start()
+            return self._driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        except playwright.Error:        # the driver may be what has died
+            self.close()
+            self._driver = playwright.sync_playwright().start()
+            return self._driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+
+    def close(self) -> None:
+        driver, self._driver, self._browser = self._driver, None, None
+        if driver:
+            with suppress(playwright.Error):
+                driver.stop()
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[playwright.Browser]:
+def browsers() -> Iterator[Browsers]:
     if not CHROMIUM:
         pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    browsers = Browsers()
+    yield browsers
+    browsers.close()
+
+
+@pytest.fixture
+def chromium(browsers: Browsers) -> playwright.Browser:
+    return browsers.living()
 
 
 @pytest.fixture
@@ -92,44 +140,66 @@ def page(chromium: playwright.Browser) -> Iterator[playwright.Page]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
-    context.close()
+    if chromium.is_connected():
+        context.close()
     assert not errors
+
+
+def empty_queue(url: str) -> None:
+    """Cancels what waits or runs, and waits until it has ended. Not by the page, which a test may have left anywhere."""
+    urllib.request.urlopen(urllib.request.Request(f"{url}easel/jobs/cancel", method="POST"), timeout=20).close()
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with urllib.request.urlopen(f"{url}easel/queue", timeout=20) as answer:
+            if not json.load(answer)["total"]:
+                return
+        time.sleep(0.05)
+    raise TimeoutError("the queue does not become empty")
 
 
 @pytest.fixture
 def studio(easel: Easel, page: playwright.Page) -> Iterator[Studio]:
     """The page of the real Easel, with an empty queue."""
-    studio = Studio(page, easel.url).open().ready()
-    yield studio
-    page.evaluate("easel.post('/easel/jobs/cancel')")
-    studio.idle()
+    yield Studio(page, easel.url).open().ready()
+    empty_queue(easel.url)
 
 
-@pytest.fixture(scope="session")
-def fake() -> Iterator[tuple[object, str]]:
-    """The stand-in and its address."""
-    import uvicorn
+@dataclass(frozen=True)
+class Stage:
+    """The real application before a fake worker, where rare states can be had."""
 
-    import ui
-    from tests.browser import fake_history
-    from tests.browser.fake import Fake, routes
+    backend: Backend
+    app: FastAPI
+    past: Past
+    url: str
+
+    def streams(self) -> int:
+        """How many event streams are open."""
+        return sum(map(len, self.app.state.changes._waiting.values()))
+
+    def requests(self) -> list[Request]:
+        """Of all jobs, oldest first."""
+        return [job.request for job in reversed(self.backend.as_(LOCAL).jobs(limit=500))]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    from tests.browser.house import Past, application, opened, served
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    house, port = Fake(), free_port()
-    house.past = fake_history.Past(house)
-    app = routes(house)
-    app.include_router(fake_history.router(house.past))
-    ui.mount(app, house)  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    wait_for(f"http://127.0.0.1:{port}/")
-    yield house, f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
+    folder = tmp_path_factory.mktemp("house")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        backend = opened(folder)
+        app = application(backend)
+        with served(app, free_port()) as url:
+            wait_for(url)
+            yield Stage(backend, app, Past(backend), url)
+        backend.close()
 
 
 @pytest.fixture
-def stage(fake: tuple[object, str], page: playwright.Page) -> Studio:
-    """The page in front of the stand-in, where failures can be ordered."""
-    return Studio(page, fake[1]).open()
+def stage(house: Stage, page: playwright.Page) -> Iterator[Studio]:
+    """The page in front of the fake worker."""
+    yield Studio(page, house.url).open()
+    empty_queue(house.url)

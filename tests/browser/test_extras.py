@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import PHONE, Stage
 from tests.browser.studio import PATIENCE, Studio
 
 pytestmark = pytest.mark.browser
@@ -47,22 +47,22 @@ def pick(tab: Studio, field: str, name: str) -> None:
     expect(tab.field(field)).to_have_value(name)
 
 
-def test_each_picture_becomes_a_job_that_a_refresh_does_not_lose(stage: Studio, fake: tuple) -> None:
-    house = fake[0]
-    tab, before = extras(stage), len(house.all)
-    choose(tab, files("one.png", "two.png"))
-    pick(tab, "upscaler_1", "4x-Sharp")
+def test_each_picture_becomes_a_job_that_a_refresh_does_not_lose(stage: Studio, house: Stage) -> None:
+    tab, before = extras(stage), len(house.requests())
+    had = tab.pictures()
+    choose(tab, files("one.png", "two.png", text=CAT))
+    pick(tab, "upscaler_1", "Nearest")
     tab.fill(upscale_by=2.5)
     tab.button("generate").click()
-    tab.wait_pictures(2)
-    jobs = [job.request for job in list(house.all.values())[before:]]
-    assert [(job.process, job.upscaler_1, job.upscale_by, job.output_name) for job in jobs] == [("Extras", "4x-Sharp", 2.5, name) for name in ("one", "two")]
+    tab.wait_pictures(had + 2)
+    jobs = house.requests()[before:]
+    assert [(job.process, job.upscaler_1, job.upscale_by, job.output_name) for job in jobs] == [("Extras", "Nearest", 2.5, name) for name in ("one", "two")]
     assert len({job.init_image for job in jobs}) == 2
     assert all(job.source_text.startswith("a cat") for job in jobs)
     tab.page.reload()
     tab = extras(stage.settled())
     expect(tab.page.locator(".source")).to_have_count(2, timeout=PATIENCE)
-    tab.shows(upscaler_1="4x-Sharp", upscale_by=2.5)
+    tab.shows(upscaler_1="Nearest", upscale_by=2.5)
     assert tab.pictures() == 2
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import ui
-from backend import Table
+from backend import Table, User
 from backend.http.guard import Guard
 from backend.settings import Settings
 from tests.pure.door import Door
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_not_kept(app, page, path):
 
 
 def test_strangers_do_not_get_them(app, page):
-    app.add_middleware(Guard, settings=Settings(users={"ann": "secret"}))
+    app.add_middleware(Guard, settings=Settings(users={"ann": "secret"}), users={"ann": User("1", "ann")})
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get(f"{page.folder}/{ENTRY}").status_code == 401
     assert client.get(f"{page.folder}/{ENTRY}", auth=("ann", "secret")).status_code == 200

@@ -271,7 +271,8 @@ def test_what_is_rescued_of_the_first_version_is_searchable(tmp_path: Path) -> N
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     database, rescue = open_database(path)
     assert rescue.images == 2
-    assert Search(database).page(Users(database).named("ann").id, Query(words="circle", checkpoint="demo", sampler="Euler a"))[1] == 1
+    ann = Users(database).named("ann").id
+    assert Search(database).page(ann, Query(words="circle", checkpoint="demo", sampler="Euler a"))[1] == 1
     database.close()
 
 
@@ -286,8 +287,9 @@ def test_stars_and_the_bin_outlive_a_broken_database(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE images_words")
     database, rescue = open_database(path)
+    ann = Users(database).named("ann").id
     assert rescue.images == 4 and [(row.id, row.starred, row.binned, row.deleted, row.digest) for row in everything(database)] == before
-    assert Search(database).page("ann", Query(words="circle"))[1] == 2
+    assert Search(database).page(ann, Query(words="circle"))[1] == 2
     database.close()
 
 
@@ -321,8 +323,8 @@ def test_the_first_page_does_not_read_every_row(tmp_path: Path) -> None:
     with database.read() as session:
         plan = [row[3] for row in session.connection().exec_driver_sql(
             "EXPLAIN QUERY PLAN SELECT * FROM images WHERE owner = 'ann' AND deleted = 0 AND binned IS NULL"
-            " AND (created, number) < ('2024-01-01', 7) ORDER BY created DESC, number DESC LIMIT 60")]
-    assert len(plan) == 1 and "ix_images_owner_deleted_binned_created" in plan[0] and "created<?" in plan[0]
+            " AND (sort_moment, number) < ('2024-01-01', 7) ORDER BY sort_moment DESC, number DESC LIMIT 60")]
+    assert len(plan) == 1 and "ix_images_owner_deleted_binned_sort_moment" in plan[0] and "sort_moment<?" in plan[0]
     started = time.perf_counter()
     Search(database).page("ann", Query(words=" ".join(f"{a}{b}" for a in "abcdefghij" for b in "abcdefghijklmnopqrst")))
     assert time.perf_counter() - started < 2

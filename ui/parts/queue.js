@@ -7,7 +7,8 @@ import { store, stored } from "../scripts/storage.js";
 import { note, say } from "./notices.js";
 
 const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
-const roots = [], mine = new Map();
+const EARLY = 20;     // failures kept that come before the answer to Generate
+const roots = [], mine = new Map(), early = new Map();
 let jobs = [], total = 0, ended = [], live = null;    // an event names the first jobs of `total`
 
 const running = () => jobs.find(job => job.state === "running");
@@ -24,6 +25,7 @@ function duration(seconds) {
 export const tabOf = job => stored(localStorage, STARTED)?.[job] ?? "txt2img";
 function remember({ job, tab }) {
   mine.set(job, tab);
+  if (early.has(job)) tell("problems", { tab, problems: early.get(job) });
   const started = Object.entries(stored(localStorage, STARTED) ?? {}).slice(1 - REMEMBERED);
   store(localStorage, STARTED, Object.fromEntries([...started, [job, tab]]));
 }
@@ -102,9 +104,16 @@ async function refresh() {
 function changed(event) {
   if (event.state === "failed") say(`Failed: ${event.problems.map(problem => problem.message).join("; ")}`);
   if (event.state === "cancelled") say("Cancelled.");
-  if (event.state === "failed" && mine.has(event.id)) tell("problems", { tab: mine.get(event.id), problems: event.problems.filter(problem => problem.field) });
+  if (event.state === "failed") mark(event.id, event.problems.filter(problem => problem.field));
   if (event.notes?.length) note(event.notes.join(" "), 12000);
   if (["failed", "cancelled"].includes(event.state)) refresh();
+}
+
+// A job can fail before this page knows that it is its own.
+function mark(job, problems) {
+  if (mine.has(job)) return tell("problems", { tab: mine.get(job), problems });
+  early.set(job, problems);
+  if (early.size > EARLY) early.delete(early.keys().next().value);
 }
 
 function render() {

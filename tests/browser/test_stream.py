@@ -1,0 +1,106 @@
+"""What holds pages and server together: the scripts' files, one stream for all pages of a browser, logins, a worker that is asked again."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, expect
+
+from backend import Backend, Settings
+from tests.browser import drawing_worker
+from tests.browser.conftest import Browsers, Stage, free_port
+from tests.browser.house import TwoCheckpoints, application, served
+from tests.browser.studio import PATIENCE, Studio
+
+PAGES = 8       # a browser opens six connections to one server
+FAILED: dict[str, Any] = {"type": "status", "workers": [{"state": "failed"}], "notices": ["The worker does not start."]}
+
+
+def test_eight_pages_share_one_stream_that_outlives_the_first(house: Stage, chromium: Browser) -> None:
+    context = chromium.new_context()
+    pages = [Studio(context.new_page(), house.url).open() for _ in range(PAGES)]
+    assert house.streams() == 1
+    pages[0].page.close()
+    pages[1].generate(prompt="for all to see", steps=3)
+    for studio in pages[1:]:
+        studio.wait_pictures(1)
+    pages[2].page.reload()
+    pages[2].settled()
+    assert house.streams() == 1
+    context.close()
+
+
+def test_without_a_shared_worker_a_page_has_its_own_stream(house: Stage, page: Page) -> None:
+    page.add_init_script("delete window.SharedWorker")
+    studio = Studio(page, house.url).open()
+    before = studio.pictures()
+    studio.generate(prompt="on its own", steps=2)
+    studio.wait_pictures(before + 1)
+
+
+def test_a_shared_worker_that_does_not_start_is_done_without(house: Stage, page: Page) -> None:
+    page.add_init_script("window.SharedWorker = class extends EventTarget { port = { postMessage() {} }; constructor() { super(); setTimeout(() => this.onerror()); } }")
+    Studio(page, house.url).open()
+    assert house.streams() == 1
+
+
+def test_the_page_loads_each_file_once_and_keeps_it(stage: Studio) -> None:
+    got: list[str] = []
+    stage.page.on("response", lambda answer: got.append(answer.url))
+    loaded = "performance.getEntriesByType('resource').map(one => one.name).filter(name => name.includes('/easel/assets/'))"
+    first = stage.page.evaluate(loaded)
+    assert first and len(first) == len(set(first))
+    assert len({re.search(r"/easel/assets/(\w+)/", url)[1] for url in first}) == 1  # type: ignore[index]
+    stage.page.reload()
+    stage.settled()
+    sizes = "performance.getEntriesByType('resource').filter(one => one.name.includes('/easel/assets/')).map(one => one.transferSize)"
+    assert set(stage.page.evaluate(sizes)) == {0}, "from the browser's own memory"
+    assert stage.page.evaluate("Object.keys(window).filter(name => name.startsWith('easel')).sort()") == \
+        ["easel", "easelLanguages", "easelLook", "easelPreferences"]      # the first is these tests' own
+
+
+def test_a_failed_worker_can_be_asked_again(stage: Studio) -> None:
+    stage.page.evaluate("status => easel.tell('live', status)", FAILED)
+    button = stage.page.locator("#notices").get_by_role("button", name="Try again")
+    with stage.page.expect_response("**/easel/workers/restart") as answer:
+        button.click()
+    assert answer.value.status == 200
+    stage.page.evaluate("status => easel.tell('live', { ...status, workers: [{ state: 'ready' }], notices: [] })", FAILED)
+    expect(button).to_have_count(0)
+
+
+def test_with_logins_the_page_works_as_without(chromium: Browser, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", users={"ann": "correct horse battery"})
+    backend = Backend(settings, catalog=TwoCheckpoints(tmp_path), worker=drawing_worker.__name__)  # type: ignore[arg-type]
+    context = chromium.new_context(http_credentials={"username": "ann", "password": settings.users["ann"]})
+    page = context.new_page()
+    with served(application(backend), port := free_port()):
+        studio = Studio(page, f"http://127.0.0.1:{port}/").open()
+        studio.generate(prompt="for ann", steps=2)
+        page.wait_for_function("easel.results('txt2img').list().length >= 1", timeout=PATIENCE)
+        context.close()
+    backend.close()
+
+
+def test_a_dead_browser_is_replaced(browsers: Browsers) -> None:
+    browser = browsers.living()
+    assert browsers.living() is browser
+    gone: list[Browser] = []
+    browser.once("disconnected", lambda one: gone.append(one))
+    page = browser.new_page()
+    with suppress(Error):
+        browser.new_browser_cdp_session().send("Browser.crash")
+        page.wait_for_timeout(10_000)       # ends with the browser
+    assert gone == [browser]
+    other = browsers.living()
+    assert other is not browser and other.is_connected()
+    other.new_page().close()
+
+
+@pytest.mark.parametrize("script", ["import('easel').then(face => face.form('txt2img').values.steps)"])
+def test_the_public_face_is_a_module(stage: Studio, script: str) -> None:
+    assert stage.page.evaluate(script) == 20
