@@ -36,7 +36,7 @@ class Watchdog:
     def __post_init__(self) -> None:
         self._heard = self.clock()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """An event came; call it when the event has been dealt with, so that a slow front is not the worker's fault."""
         self._heard = self.clock()
         match event:

@@ -12,6 +12,7 @@ from backend.errors import EaselError
 from backend.facade.components import Components
 from backend.store.damage import damage
 from backend.store.picture_import import FOLDER
+from backend.store.picture_rebuild import rebuild_history
 from backend.store.rescue import Rescue
 
 SWEEP_SECONDS = 3600.0
@@ -36,7 +37,7 @@ class Housekeeping:
         threading.Thread(target=self._rebuild, args=(rescue, is_lost), name="history", daemon=True).start()
         shutil.rmtree(self._parts.settings.gradio_files, ignore_errors=True)    # before the page puts anything there
         threading.Thread(target=self._sweep_often, name="uploads", daemon=True).start()
-        threading.Thread(target=self._tell_damage, name="damage", daemon=True).start()
+        threading.Thread(target=self._report_damage, name="damage", daemon=True).start()
 
     def _sweep_often(self) -> None:
         self._parts.pictures.sweep(self._started)
@@ -54,10 +55,10 @@ class Housekeeping:
         else:
             log.info("%d uploads that nothing needs were deleted", swept)
 
-    def _tell_damage(self) -> None:
+    def _report_damage(self) -> None:
         try:
-            if told := damage(self._parts.database):
-                self._parts.dispatcher.add_notice(told)
+            if notice := damage(self._parts.database):
+                self._parts.dispatcher.add_notice(notice)
         except EaselError as error:
             log.warning("the database could not be looked through: %s", error)
 
@@ -71,8 +72,9 @@ class Housekeeping:
         if rescue:
             notice(rescue.notice)
         try:
-            made = self._parts.pictures.rebuild_history(
-                self._parts.history, self._parts.users.named, Path.is_file if is_lost else self._is_left_over)
+            wanted = Path.is_file if is_lost else self._is_left_over
+            parts = self._parts
+            made = rebuild_history(parts.settings.outputs, parts.history, parts.users.named, wanted)
         except (EaselError, OSError) as error:
             notice(f"The history could not be made again: {error}")
             return

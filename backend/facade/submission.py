@@ -10,7 +10,7 @@ from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
-from backend.image import file_names as naming
+from backend.image import file_names
 from backend.image.postprocessing import extras_request
 from backend.request.output_size import settled
 from backend.request.preferences import settings
@@ -35,7 +35,7 @@ class Submission:
         problems: list[Problem] = []
         own, edits = settings(self._parts.preferences.of(self._user.id)), values.get("process") == EXTRAS
         request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
-        problems += naming.problems(request) + self._parts.uploads.check(request, self._user.id)
+        problems += file_names.problems(request) + self._parts.uploads.check(request, self._user.id)
         try:
             request = needed_files.resolved(request, self._parts.catalog).with_seeds()
         except InvalidRequest as error:

@@ -18,8 +18,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from backend import FIELDS, Image
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.dependencies import FrontDoor
-from backend.image import save
-from backend.image import upload_validation as incoming
+from backend.image import thumbnail, upload_validation
 from backend.image.batch_names import component
 from backend.request.record import spread
 from backend.store.painted_layers import Layer
@@ -62,7 +61,7 @@ def picture(door: FrontDoor, image: str, download: bool = False) -> FileResponse
 def thumb(door: FrontDoor, image: str) -> Response:
     """A small WebP of the picture."""
     path = _existing(door.image_file(image))
-    return Response(thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
+    return Response(_thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
 
 
 @router.get("/image/{image}/info")
@@ -114,8 +113,8 @@ async def paint(
 @router.post("/settings")
 async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    told = await run_in_threadpool(door.told_by, await request.body())
-    return {"infotext": told.infotext, "values": spread(told.values, FIELDS), "missing": told.missing}
+    found = await run_in_threadpool(door.read_settings, await request.body())
+    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
 
 
 @router.get("/upload/{upload}")
@@ -132,7 +131,7 @@ def layer(door: FrontDoor, upload: str, over: str) -> Response:
         levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
     paint = Pillow.new("RGB", levels.size, PAINT)
     paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))
-    return Response(incoming.png(paint), media_type="image/png", headers=FOREVER)
+    return Response(upload_validation.png(paint), media_type="image/png", headers=FOREVER)
 
 
 def summary(image: Image) -> dict[str, Any]:
@@ -162,9 +161,9 @@ def row(image: Image, missing: bool) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=THUMBS)
-def thumbnail(path: Path, changed: int) -> bytes:
+def _thumbnail(path: Path, changed: int) -> bytes:
     """WebP bytes of at most THUMB pixels; `changed` makes a replaced file a new one."""
-    return save.thumbnail(path, THUMB)
+    return thumbnail.thumbnail(path, THUMB)
 
 
 def _existing(path: Path) -> Path:

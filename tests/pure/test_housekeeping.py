@@ -11,7 +11,7 @@ from PIL import Image
 from backend import Backend, Settings
 from backend.errors import NotFound, UserError
 from backend.facade import housekeeping
-from backend.image.save import TEMPORARY
+from backend.image.atomic_write import TEMPORARY
 from backend.store.uploads import Uploads
 from tests.guest import Guest, user_of
 from tests.pure.test_history import file
