@@ -54,6 +54,9 @@ class Model(ABC):
     prefixes: ClassVar[Mapping[str, str]] = {}
     """Where the components lie in a single file: the start of their tensors' names -> the component."""
 
+    sdxl_knots: ClassVar[bool] = False
+    """Whether optimised schedules (Align Your Steps, GITS) take the noise levels found for SDXL, or those for SD1."""
+
     checkpoint: Checkpoint
     placement: Placement
     text_encoders: tuple[nn.Module, ...]

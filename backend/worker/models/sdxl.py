@@ -94,6 +94,7 @@ class SDXL(Model):
     prefixes: ClassVar[Mapping[str, str]] = ldm_layout.PREFIXES | {
         TEXT_PREFIX: "text_encoder", TEXT_2_PREFIX: "text_encoder_2",
     }
+    sdxl_knots: ClassVar[bool] = True
 
     tokenizer: Tokenizer
     tokenizer_2: Tokenizer
