@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from backend.errors import EaselError
+from backend.facade import gradio_files
 from backend.facade.components import Components
 from backend.store.damage import damage
 from backend.store.picture_import import FOLDER
@@ -16,6 +17,7 @@ from backend.store.picture_rebuild import rebuild_history
 from backend.store.rescue import Rescue
 
 SWEEP_SECONDS = 3600.0
+GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Housekeeping:
         threading.Thread(target=self._rebuild, args=(rescue, is_lost), name="history", daemon=True).start()
         shutil.rmtree(self._parts.settings.gradio_files, ignore_errors=True)    # before the page puts anything there
         threading.Thread(target=self._sweep_often, name="uploads", daemon=True).start()
+        threading.Thread(target=self._sweep_gradio_files, name="gradio files", daemon=True).start()
         threading.Thread(target=self._report_damage, name="damage", daemon=True).start()
 
     def _sweep_often(self) -> None:
@@ -46,6 +49,15 @@ class Housekeeping:
             self._sweep()
             if self._closed.wait(SWEEP_SECONDS):
                 return
+
+    def _sweep_gradio_files(self) -> None:
+        while not self._closed.wait(GRADIO_SECONDS):
+            try:
+                deleted = gradio_files.sweep(self._parts.settings.gradio_files)
+            except OSError as error:        # somebody else may tidy up, too
+                log.warning("files that were sent to Gradio could not be deleted: %s", error)
+            else:
+                log.debug("%d files that were sent to Gradio were deleted", deleted)
 
     def _sweep(self) -> None:
         try:

@@ -3,6 +3,7 @@
     guard.py               every request passes it: login, Host, Origin, size, security headers
     authentication.py      who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
+    decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
     dependencies.py        what a route asks for: the caller's own front door, changes, options
     a1111_routes.py        /sdapi/v1/...   a1111_requests.py reads its payloads, a1111_responses.py writes its answers
     a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images, upscalers, face-restorers

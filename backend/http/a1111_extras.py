@@ -15,6 +15,7 @@ from starlette.responses import Response
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http import a1111_responses
+from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
@@ -41,7 +42,7 @@ async def extra_single_image(
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
     values = {**options.of(door), **read_extras(payload)}
-    jobs = await to_thread.run_sync(_submitted, door, values, [("image", "", payload.get("image"))])
+    jobs = await run_decoding(_submitted, door, values, [("image", "", payload.get("image"))])
     over = await ended(request, door, changes, jobs)
     if over is None:
         return Response(status_code=CLIENT_GONE)
@@ -55,7 +56,7 @@ async def extra_batch_images(
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
     values = {**options.of(door), **read_extras(payload)}
-    jobs = await to_thread.run_sync(_submitted, door, values, _listed(payload))
+    jobs = await run_decoding(_submitted, door, values, _listed(payload))
     over = await ended(request, door, changes, jobs)
     if over is None:
         return Response(status_code=CLIENT_GONE)

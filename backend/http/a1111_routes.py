@@ -12,6 +12,7 @@ from backend import Door
 from backend.errors import InvalidRequest, UserError
 from backend.http import a1111_responses
 from backend.http.a1111_requests import read_img2img, read_options, read_payload, write_options
+from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
@@ -39,7 +40,7 @@ async def img2img(
     request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
 ) -> Response:
     """The same from a picture, and with a mask only where that is white."""
-    values = await to_thread.run_sync(read_img2img, payload, options.of(door), door)
+    values = await run_decoding(read_img2img, payload, options.of(door), door)
     return await _drawn(request, door, changes, values, payload)
 
 
@@ -115,19 +116,23 @@ def prompt_styles(door: FrontDoor) -> list[dict[str, str]]:
 
 
 @router.post("/png-info")
-def png_info(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+async def png_info(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
-    try:
-        metadata = read_metadata(upload_validation.from_base64(payload.get("image")))
-    except UserError as error:
-        raise InvalidRequest(str(error), field="image") from error
-    return a1111_responses.png_info(metadata, door.prompt_library.as_theirs())
+    return await run_decoding(_png_info, door, payload.get("image"))
 
 
 @router.get("/latent-upscale-modes")
 def latent_upscale_modes() -> list[dict[str, str]]:
     """What enlarges its latent."""
     return [{"name": name} for name in LATENT_UPSCALERS]
+
+
+def _png_info(door: Door, image: Any) -> dict[str, Any]:
+    try:
+        metadata = read_metadata(upload_validation.from_base64(image))
+    except UserError as error:
+        raise InvalidRequest(str(error), field="image") from error
+    return a1111_responses.png_info(metadata, door.prompt_library.as_theirs())
 
 
 async def _drawn(

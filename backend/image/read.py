@@ -11,6 +11,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from backend.errors import NotFound, UserError
+from backend.image.decode_budget import DECODING
 from backend.image.save import INFOTEXT_CHUNK, MAKER_NOTE, REQUEST_CHUNK
 
 # What Pillow raises over a damaged file.
@@ -38,7 +39,7 @@ def read_metadata(source: Path | bytes) -> Metadata:
     Pixels are decoded only in a PNG without a text in front of them, since there may be one behind them.
     Raises NotFound if there is no such file, UserError if it is not such a picture; broken metadata reads as "".
     """
-    with open_picture(source) as image:
+    with open_picture(source) as image, DECODING.share(image.size):
         kind = {"JPEG": "jpg"}.get(image.format or "", (image.format or "").lower())
         exif = {} if _chunk(image, INFOTEXT_CHUNK) else _exif_tags(image)
         infotext = _chunk(image, INFOTEXT_CHUNK) or _comment(exif.get(ExifTags.Base.UserComment))
@@ -103,7 +104,7 @@ def _utf16(data: bytes) -> str:
 
 def read_pixels(path: Path) -> Image.Image:
     """The picture at `path`, decoded. Raises NotFound if there is no such file, UserError if it cannot be decoded."""
-    with open_picture(path) as image:
+    with open_picture(path) as image, DECODING.share(image.size):
         try:
             return image.convert("RGB")
         except BROKEN:

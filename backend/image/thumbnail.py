@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 from backend.errors import UserError
+from backend.image.decode_budget import DECODING
 from backend.image.read import BROKEN, open_picture
 
 
@@ -15,7 +16,7 @@ def thumbnail(path: Path, size: int = 256) -> bytes:
     Raises NotFound if there is no such file, UserError if it cannot be decoded.
     """
     side = min(max(size, 16), 2048)
-    with open_picture(path) as image:
+    with open_picture(path) as image, DECODING.share(image.size):
         try:
             image.draft("RGB", (side, side))
             image.thumbnail((side, side))
