@@ -75,3 +75,43 @@ def test_the_second_pass_has_the_familys_knots_too(house: House, calls: list[lis
     draw(house, BASE.replace(**asked))
     assert calls[-1][0].sigma == pytest.approx(recorded("Align Your Steps", 10, True)[-2], rel=1e-5)
     assert calls[-3][0].sigma == pytest.approx(recorded("Align Your Steps", 10, True)[-4], rel=1e-5)
+
+
+# ---- sizes and texts ----
+
+def sizes(row: Row) -> list[float]:
+    return row.encoded.pooled[-6:].tolist()
+
+
+@pytest.mark.parametrize("upscaler", ["Latent", "Lanczos"])
+@pytest.mark.parametrize(("changes", "height", "width"), [
+    ({"hr_resize_x": 96, "hr_resize_y": 128}, 128, 128), ({"hr_resize_x": 128, "hr_resize_y": 96}, 128, 128),
+    ({"hr_resize_x": 96, "hr_resize_y": 96}, 96, 96), ({"hr_scale": 1.3}, 83, 83),
+])
+def test_the_second_pass_is_told_the_size_before_anything_is_cut_off(
+    house: House, calls: list[list[Row]], upscaler: str, changes: dict[str, object], height: int, width: int
+) -> None:
+    draw(house, BASE.replace(enable_hr=True, hr_upscaler=upscaler, denoising_strength=0.5, **changes))
+    assert {tuple(sizes(row)) for row in calls[0]} == {(64, 64, 0, 0, 64, 64)}
+    assert {tuple(sizes(row)) for row in calls[-1]} == {(height, width, 0, 0, height, width)}
+
+
+@pytest.mark.parametrize(("negative", "zeros"), [
+    ("", True), ("[:blurry:0.5]", False), ("[blurry::0.5]", False), ("blurry", False),
+])
+def test_a_negative_prompt_is_zeros_if_it_is_empty_at_every_step(
+    house: House, calls: list[list[Row]], negative: str, zeros: bool
+) -> None:
+    draw(house, BASE.replace(negative_prompt=negative, steps=4))
+    found = [row.encoded for rows in calls for row in rows if row.role == "uncond"]
+    assert [bool((encoded.tokens == 0).all()) for encoded in found] == [zeros] * 4
+    assert [bool((encoded.pooled[:-6] == 0).all()) for encoded in found] == [zeros] * 4
+
+
+@pytest.mark.parametrize("text", ["a (supercalifragilistic:1.2) cat, dog", "cat BREAK dog", "one, " + "word " * 80, ""])
+@torch.inference_mode()
+def test_words_know_which_vectors_are_theirs(house: House, text: str) -> None:
+    models = [house[0].get(house[1][key]) for key in ("sdxl", "sd1")]
+    ours, theirs = (model.encode_text(text) for model in models)
+    assert ours.words == theirs.words and bool(ours.words) == bool(text)
+    assert len(ours.tokens) == len(theirs.tokens)
