@@ -19,7 +19,7 @@ quick: .venv/installed-dev
 test: .venv/installed-dev
 ifeq ($(ARGS),)
 	.venv/bin/python -m pytest $(PARALLEL) tests/test_house.py tests/pure
-	.venv/bin/python -m pytest tests/tiny tests/browser tests/gpu
+	.venv/bin/python -m pytest tests/tiny tests/training tests/browser tests/gpu
 else
 	.venv/bin/python -m pytest $(ARGS)
 endif

@@ -21,7 +21,7 @@ from backend.request.record import place as record_place
 from backend.request.record import spread
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.views import LOCAL, Image, Job, JobLine, Live, Overview, State, Status, User, Worker
+from backend.store.view_types import LOCAL, Image, Job, JobLine, Live, Overview, State, Status, User, Worker
 from backend.table import Table
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from backend.store.picture_files import Pictures
 from backend.store.search import Query
 from backend.store.tables import ImageRow, JobRow
 from backend.store.users import Users
-from backend.store.views import LOCAL
+from backend.store.view_types import LOCAL
 
 ROWS, PAGE, ROUNDS = 20_000, 60, 15
 START = datetime(2024, 1, 1, tzinfo=UTC)

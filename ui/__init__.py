@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import assets, first, theme
+from ui import assets, page_head, theme
 from ui.parts import checkpoint_bar, notices, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
@@ -48,8 +48,8 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     tabs = tabs or fill(Table("tabs", key="NAME"))
     files = assets.collect(tabs)
     app.include_router(assets.route(files))
-    app.mount("/easel/languages", StaticFiles(directory=first.LANGUAGES), name="languages")
-    app.add_middleware(first.First, path=path, head=files.head())
+    app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
+    app.add_middleware(page_head.PageHead, path=path, head=files.head())
     return gr.mount_gradio_app(
         app, build(backend, tabs), path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,
         ssr_mode=False,

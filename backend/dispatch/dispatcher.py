@@ -10,8 +10,8 @@ from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
-from backend.dispatch.admission import Admission
 from backend.dispatch.event_feed import EventFeed
+from backend.dispatch.feasibility import Admission
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
 from backend.dispatch.supervisor import MAX_JOBS, Services, Supervisor
@@ -22,7 +22,7 @@ from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.uploads import Uploads
-from backend.store.views import Image, Live, Status
+from backend.store.view_types import Image, Live, Status
 
 SHOWN_JOBS = 12                 # of an owner's queue that an event names; pages ask for more
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from backend.store.views import Live
+from backend.store.view_types import Live
 
 PUBLISH_SECONDS = 0.2           # a page gets at most five progress events per job and second
 

@@ -21,7 +21,7 @@ from backend.messages import Cancelled, Done, Failed, Picture, Skipped
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
-from backend.store.views import Image
+from backend.store.view_types import Image
 
 MAX_WAITING = 8                 # events; a picture is megabytes
 RETRY_SECONDS = 2.0             # between two attempts to write to a database that refuses

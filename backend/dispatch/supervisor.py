@@ -42,7 +42,7 @@ from backend.messages import (
 )
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
-from backend.store.views import Worker, WorkerState
+from backend.store.view_types import Worker, WorkerState
 
 MAX_JOBS = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced

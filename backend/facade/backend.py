@@ -19,8 +19,8 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import FIELDS
 from backend.settings import Settings
 from backend.store.database import Lock
-from backend.store.rescue import Rescue, open_database
-from backend.store.views import Status, User
+from backend.store.database_recovery import Rescue, open_database
+from backend.store.view_types import Status, User
 
 WORKER = "backend.worker.process"
 

@@ -13,7 +13,7 @@ from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
 from backend.store.painted_layers import Layer
 from backend.store.uploads import Upload
-from backend.store.views import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
+from backend.store.view_types import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend

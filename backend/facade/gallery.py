@@ -14,7 +14,7 @@ from backend.store.picture_files import Pictures
 from backend.store.picture_import import Imported, ImportProgress, Imports
 from backend.store.recycle_bin import RecycleBin
 from backend.store.search import Query, Search
-from backend.store.views import Image, User
+from backend.store.view_types import Image, User
 
 
 @dataclass(frozen=True, slots=True)

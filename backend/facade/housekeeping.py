@@ -11,10 +11,10 @@ from pathlib import Path
 from backend.errors import EaselError
 from backend.facade import gradio_files
 from backend.facade.components import Components
-from backend.store.damage import damage
+from backend.store.damaged_rows import damage
+from backend.store.database_recovery import Rescue
 from backend.store.picture_import import FOLDER
 from backend.store.picture_rebuild import rebuild_history
-from backend.store.rescue import Rescue
 
 SWEEP_SECONDS = 3600.0
 GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill

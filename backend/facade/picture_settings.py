@@ -12,7 +12,7 @@ from backend.facade.components import Components
 from backend.facade.missing_files import missing
 from backend.image import infotext
 from backend.image.read import read_metadata
-from backend.store.views import FileSettings
+from backend.store.view_types import FileSettings
 
 Styles = Sequence[dict[str, str]]       # in AUTOMATIC1111's keys
 

@@ -11,12 +11,12 @@ from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names
-from backend.image.postprocessing import extras_request
+from backend.image.extras_text import extras_request
 from backend.request.output_size import check_cells, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
-from backend.store.views import User
+from backend.store.view_types import User
 
 
 class Submission:

@@ -20,7 +20,7 @@ from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import upload_validation
-from backend.image.postprocessing import infotext_values
+from backend.image.extras_text import infotext_values
 from backend.image.read import read_metadata
 from backend.request.field import MAX_PROMPT, Field, clean
 from backend.request.request import FIELDS, PIXEL_UPSCALERS

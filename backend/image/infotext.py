@@ -19,8 +19,8 @@ from typing import Any
 
 from backend.errors import InvalidRequest
 from backend.image import infotext_records
+from backend.image.extras_text import infotext_values
 from backend.image.infotext_compatibility import IMPLIED, add_defaults, add_history, parse_version
-from backend.image.postprocessing import infotext_values
 from backend.prompt.styles import extract_styles
 from backend.prompt.variants import varies
 from backend.request.field import Field

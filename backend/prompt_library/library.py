@@ -12,7 +12,7 @@ from backend.prompt_library.templating import named, resolve, styled
 from backend.prompt_library.wildcards import Wildcards
 from backend.request.request import Request
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
-from backend.store.views import User
+from backend.store.view_types import User
 
 
 class PromptLibrary:

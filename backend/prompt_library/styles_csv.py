@@ -19,7 +19,7 @@ from backend.image.atomic_write import write_atomically
 from backend.prompt_library.text_files import MAX_BYTES, Watched, decoded
 from backend.request.field import clean
 from backend.request.request import FIELDS
-from backend.store.views import LOCAL, User
+from backend.store.view_types import LOCAL, User
 
 COLUMNS = ("name", "prompt", "negative_prompt")
 OLD_PROMPT = "text"             # what the column of prompts was called before there were negative ones

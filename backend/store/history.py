@@ -17,7 +17,7 @@ from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
 from backend.store.tables import Damaged, ImageRow, JobRow, next_sort_moment, now
-from backend.store.views import Image
+from backend.store.view_types import Image
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
 COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotext": str, "path": str, "format": str,

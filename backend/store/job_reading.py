@@ -13,7 +13,7 @@ from backend.request.request import Request
 from backend.store.history import stored_request
 from backend.store.job_states import problems_of
 from backend.store.tables import ImageRow, JobRow
-from backend.store.views import Image, Job, JobLine
+from backend.store.view_types import Image, Job, JobLine
 
 GLANCE_PROMPT = 120             # characters
 GLANCED = ("prompt", "prompts", "batch_count", "batch_size", "init_image", "process", "loopback_loops",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.errors import Problem
 from backend.store.tables import JobRow, now
-from backend.store.views import State
+from backend.store.view_types import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from backend.store.job_reading import UNREADABLE, glance_of, line_of, saved_coun
 from backend.store.job_states import Change
 from backend.store.tables import ImageRow, JobRow, in_request, next_sort_moment, now
 from backend.store.uploads import FIELDS_OF_PICTURES
-from backend.store.views import ENDED, Glance, Job, JobLine, Overview, State
+from backend.store.view_types import ENDED, Glance, Job, JobLine, Overview, State
 
 PENDING = ("queued", "running")
 

@@ -20,7 +20,7 @@ from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.history import PictureFile
 from backend.store.jobs import Lease
-from backend.store.views import LOCAL, Image, UserOf
+from backend.store.view_types import LOCAL, Image, UserOf
 
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name
 IsFree = Callable[[str], bool]

@@ -16,7 +16,7 @@ from backend.image.read import Metadata, read_metadata
 from backend.request.request import FIELDS, Request
 from backend.store.history import History, PictureFile
 from backend.store.picture_files import account_of
-from backend.store.views import LOCAL, User
+from backend.store.view_types import LOCAL, User
 
 MAX_INFOTEXT = 200_000          # characters of a foreign text that a row keeps; the file keeps all
 

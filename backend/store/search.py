@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, column, func, literal_column, sele
 from backend.store.database import Database
 from backend.store.history import NEWEST_FIRST, after, readable, stored_request
 from backend.store.tables import WORDS, ImageRow, JobRow
-from backend.store.views import Image
+from backend.store.view_types import Image
 
 MAX_TERMS = 200         # of one search; what a person pastes beyond that hardly narrows it, and costs time
 MAX_PARTS = 20          # of those, in scripts without spaces: each looks at every text

@@ -32,7 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, vali
 from sqlalchemy.types import TypeDecorator
 
 from backend.image.infotext_entries import labels
-from backend.store.views import STATES
+from backend.store.view_types import STATES
 
 REVISION = "0007"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts

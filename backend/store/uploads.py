@@ -17,7 +17,7 @@ from backend.image.atomic_write import sweep_unfinished, write_atomically
 from backend.image.decode_budget import DECODING
 from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
-from backend.store.views import UserOf
+from backend.store.view_types import UserOf
 
 QUOTA = 4 * 2**30       # bytes that one user's uploads may take
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it

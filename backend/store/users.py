@@ -16,7 +16,7 @@ from sqlalchemy import select
 from backend.errors import NotFound
 from backend.store.database import Database
 from backend.store.tables import UserRow
-from backend.store.views import LOCAL, User
+from backend.store.view_types import LOCAL, User
 
 USER_ID = re.compile("u[0-9a-f]{16}")
 

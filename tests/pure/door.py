@@ -27,7 +27,7 @@ from backend.settings import Settings
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
-from backend.store.views import Glance
+from backend.store.view_types import Glance
 from tests.guest import user_of
 
 DEMO = ModelFile("checkpoint", "demo", "/srv/secret/demo.safetensors", "demo.safetensors [0123456789]", sha256="0123456789" + "a" * 54, family="sd1")

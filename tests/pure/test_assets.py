@@ -112,7 +112,7 @@ def test_every_script_comes_to_the_page(page):
 
 
 def test_nothing_lies_on_the_window(page):
-    """Scripts know each other by imports; what stands before them in the page's HTML is `first.js`."""
+    """Scripts know each other by imports; what stands before them in the page's HTML is `page_head.js`."""
     assert not [path for path, text in ours(page).items() if re.search(r"\b(window|self|globalThis)\.easel(?!Preferences\b)\w*\b", text)]
 
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from backend import Backend, Settings
 from backend.http import create_app
-from backend.store.damage import damage as damage_of
+from backend.store.damaged_rows import damage as damage_of
 from tests.guest import Guest
 from tests.pure.test_history import LOCAL, file
 from tests.tiny.house import until

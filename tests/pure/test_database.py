@@ -18,11 +18,11 @@ from backend.image.atomic_write import TEMPORARY
 from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.database import MIGRATIONS, Database, Lock, upgrade
+from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.picture_rebuild import rebuild_history
-from backend.store.rescue import open_database
 from backend.store.tables import REVISION, WORDS, Base, now
 from backend.store.users import Users
 from tests.guest import user_of
@@ -290,7 +290,7 @@ def test_the_current_revision_is_the_newest_migration():
 
 
 def test_opening_a_new_or_current_database_does_not_import_alembic(path):
-    code = ("import sys; from pathlib import Path; from backend.store.rescue import open_database\n"
+    code = ("import sys; from pathlib import Path; from backend.store.database_recovery import open_database\n"
             "for _ in range(2): open_database(Path(sys.argv[1]))[0].close()\n"
             "sys.exit(any(name.startswith('alembic') for name in sys.modules))")
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0

@@ -14,7 +14,7 @@ import pytest
 from backend import FIELDS
 from backend.settings import HOME, Settings
 from tests.pure.door import Door
-from ui.first import LANGUAGES, languages
+from ui.page_head import LANGUAGES, languages
 
 ATTRIBUTES = ("placeholder", "title", "aria-label", "alt", "aria-valuetext")
 VOID = {"input", "img", "br", "hr", "link", "meta"}

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
+from backend.catalog.files_of_kind import Shelf
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
-from backend.catalog.shelf import Shelf
 from backend.errors import NotFound
 from backend.facade.missing_files import WORKFLOW, hashes, missing
 from backend.image import infotext

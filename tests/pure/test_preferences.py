@@ -13,8 +13,8 @@ from backend.http import create_app
 from backend.request.preferences import DEFAULTS, SETTINGS, STARTS, changed, readable, settings
 from backend.settings import Settings
 from backend.store.database import Database
+from backend.store.database_recovery import open_database
 from backend.store.preferences import Preferences
-from backend.store.rescue import open_database
 from backend.store.users import Users
 from tests.pure.door import Door
 

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.dispatch.progress import PUBLISH_SECONDS, LiveJobs
-from backend.store.views import Live
+from backend.store.view_types import Live
 
 
 class Stage:

@@ -16,9 +16,9 @@ from sqlalchemy import create_engine
 from backend.errors import NotFound
 from backend.request.request import Request
 from backend.store.database import MIGRATIONS, Database
+from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
-from backend.store.rescue import open_database
 from backend.store.search import Query, Search, expressions
 from backend.store.tables import ImageRow, JobRow, next_sort_moment
 from backend.store.users import Users

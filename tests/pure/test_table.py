@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
 import sys
 import types
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -130,10 +128,3 @@ def test_no_extension_takes_the_name_of_another_s_row():
     thief = extension(lambda house: house.fields.add(Row("steps", 9)))
     assert "already" in house.open((thief,))[thief]
     assert house.fields["steps"].size == 0
-
-
-def test_nothing_is_frozen_at_import():
-    script = ("import app, ui, backend, backend.http, backend.facade.backend, backend.house as h\n"
-              "print([t.name for t in h.House()._tables() if t.frozen])")
-    ran = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    assert ran.stdout.strip() == "[]", ran.stderr

@@ -13,7 +13,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of, missing_upscalers, needed, resolved, restorers_there
 from backend.errors import InvalidRequest, NotFound
 from backend.image import infotext
-from backend.image.postprocessing import extras_request, infotext_values
+from backend.image.extras_text import extras_request, infotext_values
 from backend.request.request import FIELDS, Request
 from backend.request.rules import EXTRAS
 from tests.pure.test_catalog import write

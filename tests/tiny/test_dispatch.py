@@ -15,7 +15,7 @@ import pytest
 from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.store.picture_files import Pictures
-from backend.store.views import ENDED
+from backend.store.view_types import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
 from tests.tiny.house import open_house, submit, until

@@ -15,7 +15,7 @@ from backend.worker.draw.init_image import Source
 from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan
 from backend.worker.draw.work_items import EncodeText
-from backend.worker.engine.compose import canvas_of
+from backend.worker.engine.program_building import canvas_of
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture

@@ -22,8 +22,8 @@ from backend.messages import Failed, Hashed, Loading, Picture, Progress
 from backend.worker.device import place
 from backend.worker.models import background_hash, base, denoiser_memory
 from backend.worker.models.base import Model
+from backend.worker.models.device_transfer import move
 from backend.worker.models.memory import Memory
-from backend.worker.models.moving import move
 from backend.worker.models.upscaler import load as load_upscaler
 from tests.tiny import upscalers
 from tests.tiny.test_engine import BASE, Studio, counts, house

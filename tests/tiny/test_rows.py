@@ -172,7 +172,7 @@ def test_lcm_draws_by_its_consistency_function(house) -> None:
     from backend.sampling.parametrisation import Consistency
     from backend.worker.draw.pipeline import draw
     from backend.worker.draw.plan import plan
-    from backend.worker.engine.compose import canvas_of
+    from backend.worker.engine.program_building import canvas_of
 
     model = house[0].get(house[1]["first"])
     for sampler, lcm in (("LCM", True), ("Euler a", False)):

@@ -10,7 +10,7 @@ import gradio as gr
 
 from backend import FIELDS, Backend, Door, UserError, spread
 from ui.fields import Form
-from ui.script import script
+from ui.script_calls import script
 from ui.visitor import door
 
 Complete = Callable[[Door, dict[str, Any]], dict[str, Any]]     # values -> values; may raise UserError

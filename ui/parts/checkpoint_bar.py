@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from backend import FIELDS, Backend, EaselError
-from ui.script import script
+from ui.script_calls import script
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from backend import Door, InvalidRequest, NotFound, Problem
 from ui.fields import Form
 from ui.fragment import fragment
 from ui.parts import painter
-from ui.script import script
+from ui.script_calls import script
 
 PLAIN, SKETCH, INPAINT, INPAINT_SKETCH = MODES = ("img2img", "Sketch", "Inpaint", "Inpaint sketch")
 MODE, PAINT = ASIDE = ("editor_mode", "paint")      # kept by the form like fields, and turned into fields at Generate

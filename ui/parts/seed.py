@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from ui.fields import Form
-from ui.script import script
+from ui.script_calls import script
 
 
 def place(form: Form) -> None:

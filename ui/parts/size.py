@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from ui.fields import Form
-from ui.script import script
+from ui.script_calls import script
 
 SHAPES = ("1:1", "4:3", "3:2", "16:9", "3:4", "2:3", "9:16")
 

@@ -10,7 +10,7 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
-from ui.script import script
+from ui.script_calls import script
 from ui.visitor import door
 
 

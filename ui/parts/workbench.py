@@ -11,7 +11,7 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.parts import actions, checkpoint_bar, prompt, results, seed, size, styles
-from ui.script import script
+from ui.script_calls import script
 
 
 @dataclass

@@ -26,9 +26,9 @@ from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import EncodeText, Finished
 from backend.worker.engine.admission import Admission
-from backend.worker.engine.compose import compose, refuse_impossible
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, Task, jobs_of
+from backend.worker.engine.program_building import compose, refuse_impossible
 from backend.worker.engine.row_counts import RowCurve, within
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole

@@ -22,8 +22,8 @@ from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
+from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
-from backend.worker.models.moving import move, tensors
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.tensor_files import Format
 from backend.worker.models.vae_tiles import TILES, Tiles

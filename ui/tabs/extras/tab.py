@@ -8,7 +8,7 @@ from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
 from ui.parts import actions, checkpoint_bar, results, workbench
-from ui.script import script
+from ui.script_calls import script
 
 NAME = "extras"
 TITLE = "Extras"

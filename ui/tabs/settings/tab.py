@@ -11,10 +11,10 @@ from gradio.components import Component
 
 from backend import NAME_WORDS, Backend
 from ui.fields import Form
-from ui.first import languages
 from ui.fragment import fragment
+from ui.page_head import languages
 from ui.parts import checkpoint_bar
-from ui.script import script
+from ui.script_calls import script
 
 NAME = "settings"
 TITLE = "Settings"

@@ -11,7 +11,7 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
-from backend.store.views import Worker
+from backend.store.view_types import Worker
 
 UNKNOWN = CallEstimate()
 

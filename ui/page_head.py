@@ -18,7 +18,7 @@ ENGLISH = {"en": "English"}
 HEAD = b"<head>"
 
 
-class First:
+class PageHead:
     """ASGI middleware: puts the block, and `head` behind it, into the HTML that is served at `path`."""
 
     def __init__(self, app: ASGIApp, path: str, head: str) -> None:
@@ -60,8 +60,8 @@ class _Insertion:
 def block() -> str:
     """The caller's preferences, the languages there are, and the script that heeds them."""
     known = json.dumps(languages(), ensure_ascii=False).replace("<", "\\u003c")
-    script = (HERE / "first.js").read_text("utf-8")
-    style = (HERE / "first.css").read_text("utf-8")
+    script = (HERE / "page_head.js").read_text("utf-8")
+    style = (HERE / "page_head.css").read_text("utf-8")
     return (f'<meta name="color-scheme" content="light dark"><style>{style}</style>'
             f'<script src="/easel/preferences.js"></script>'
             f"<script>window.easelLanguages = {known};\n{script}</script>")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from backend.catalog.model_file import ModelFile
-from backend.dispatch import admission
-from backend.dispatch.admission import Admission
+from backend.dispatch import feasibility
+from backend.dispatch.feasibility import Admission
 from backend.errors import InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.settings import HOME
-from backend.store.views import Worker
+from backend.store.view_types import Worker
 
 (DEMO,) = (ModelFile("checkpoint", "demo", str(path), family="sd1") for path in (HOME / "models").iterdir() if path.name.startswith("demo"))
 SMALL = Worker(name="cpu", state="ready", device="CPU", dtype="float32", memory=2**30, speed=1e10)
@@ -37,7 +37,7 @@ def test_what_fits_one_device_of_several_or_is_not_known_is_queued():
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     read: list[Path] = []
-    monkeypatch.setattr(admission, "read_estimate", lambda path: read.append(path) or admission.UNKNOWN)
+    monkeypatch.setattr(admission, "read_estimate", lambda path: read.append(path) or feasibility.UNKNOWN)
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"1")
     checkpoint, check = replace(DEMO, path=str(file)), Admission().check

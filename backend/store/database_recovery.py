@@ -23,7 +23,7 @@ from backend.store.database import Database, trouble
 from backend.store.picture_files import account_of
 from backend.store.tables import Base, ImageRow, JobRow, JsonList, JsonObject, Moment, PreferenceRow, UserRow, now
 from backend.store.users import USER_ID, new_user_id
-from backend.store.views import LOCAL, STATES, User
+from backend.store.view_types import LOCAL, STATES, User
 
 TABLES = ("users", "jobs", "images", "preferences")
 DIRECTIONS = ("ASC", "DESC")
