@@ -84,7 +84,7 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
         if pictures:
             take_in(backend, pictures)
         for sentence in sentences(troubles):
-            backend.tell(sentence)
+            backend.add_notice(sentence)
         app = http.create_app(backend, house.routers)
         ui.mount(app, backend, path="/", tabs=house.tabs)
         gc.freeze()
@@ -100,9 +100,9 @@ def take_in(backend: Backend, folder: Path) -> None:
     from backend.errors import StorageError
     gc.enable()     # this may take a while
     try:
-        for tally in backend.as_(LOCAL).gallery.take_in_folder(folder):
-            if tally.done % REPORT_EVERY == 0 or tally.done == tally.total:
-                print(f"Import of {folder}: {tally}", flush=True)
+        for progress in backend.as_(LOCAL).gallery.take_in_folder(folder):
+            if progress.processed % REPORT_EVERY == 0 or progress.processed == progress.total:
+                print(f"Import of {folder}: {progress}", flush=True)
     except StorageError as error:
         raise Refusal(f"the import stopped: {error} What was copied stays; --import goes on from there.") from None
 

@@ -30,7 +30,7 @@ class Settings:
 
     @property
     def gradio_files(self) -> Path:
-        """Where Gradio puts what a page sends to it: nothing of it is needed after the request."""
+        """Where Gradio puts what a page sends to it; `backend.facade.gradio_files` sweeps it."""
         return self.data / "uploads"
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 
 from backend.catalog.headers import Shapes
 from backend.catalog.regular_files import read_config
+from backend.request.output_size import CELL
 from backend.table import Table
 
 UNKNOWN = "unknown"
@@ -72,7 +73,7 @@ class Family:
     """A kind of networks: how its files and folders are told from others, and who loads them.
 
     `loader` is "module:class" of the worker's side, a `worker.models.base.Model`; "" for a family that Easel cannot
-    load. `defaults` are field values that suit it.
+    load. `defaults` are field values that suit it. `cell`: pixels per latent cell; sizes are multiples of it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Family:
     files: tuple[TensorRule, ...] = ()
     folders: tuple[FolderRule, ...] = ()
     loader: str = ""
+    cell: int = CELL
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -168,6 +170,11 @@ def detect_folder(folder: Path) -> str:
 def defaults(family: str) -> Mapping[str, Any]:
     """Field values that suit a family; none for one that Easel does not know."""
     return FAMILIES[family].defaults if family in FAMILIES else {}
+
+
+def cell(family: str) -> int:
+    """Pixels per latent cell of a family."""
+    return FAMILIES[family].cell if family in FAMILIES else CELL
 
 
 def why_not(family: str) -> str:

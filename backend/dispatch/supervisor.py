@@ -179,10 +179,10 @@ class Supervisor:
         """Deal with the next event; or, when there is none, see whether the worker has to be ended."""
         event = handle.receive(POLL_SECONDS)
         if event:
-            self._hear(event)
+            self._on_event(event)
         with self._changed:
             if event:
-                self._watchdog.hear(event)
+                self._watchdog.on_event(event)
             return self._watchdog.verdict()
 
     def _end(self, handle: Handle, verdict: Verdict) -> Verdict:
@@ -193,7 +193,7 @@ class Supervisor:
             while time.monotonic() < deadline:
                 event = handle.receive(POLL_SECONDS)
                 if isinstance(event, Picture | Skipped | Done | Cancelled):
-                    self._hear(event)
+                    self._on_event(event)
         except WorkerLost:
             log.info("worker %s has ended", self._worker.name)
         return verdict
@@ -204,11 +204,11 @@ class Supervisor:
         while time.monotonic() < deadline:
             event = handle.receive(POLL_SECONDS)
             if isinstance(event, Picture | Skipped | Done):     # what fails now fails because it is being stopped
-                self._hear(event)
+                self._on_event(event)
         handle.kill()
         return "it did not stop when asked"
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         match event:
             case Ready():
                 self._false_starts = 0

@@ -28,17 +28,17 @@ class Watchdog:
     """Watches one life of one worker. Not thread-safe. `clock` gives seconds."""
 
     clock: Callable[[], float] = time.monotonic
-    _heard: float = field(init=False)
+    _last_event: float = field(init=False)
     _ready: bool = field(init=False, default=False)
     _doing: Alive = field(init=False, default=Alive("idle"))
     _cancels: dict[str, float] = field(init=False, default_factory=dict)    # job -> since when it should end
 
     def __post_init__(self) -> None:
-        self._heard = self.clock()
+        self._last_event = self.clock()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """An event came; call it when the event has been dealt with, so that a slow front is not the worker's fault."""
-        self._heard = self.clock()
+        self._last_event = self.clock()
         match event:
             case Ready():
                 self._ready = True
@@ -54,7 +54,7 @@ class Watchdog:
     def verdict(self) -> Verdict | None:
         """Call it when no event waits to be read; None while all is well."""
         now, patience = self.clock(), SILENT_SECONDS if self._ready else START_SECONDS
-        if now - self._heard > patience:
+        if now - self._last_event > patience:
             return Verdict(f"it gave no sign of life for {patience:.0f} seconds", blames=True)
         longest = STUCK_SECONDS.get(self._doing.activity, STUCK_OTHERWISE)
         if self._doing.activity != "idle" and self._doing.seconds > longest:

@@ -1,1 +1,1 @@
-"""The front door's rooms: everything a user can do, in one class and its parts."""
+"""The facade: everything that a user can do, in one class and its parts."""

@@ -1,4 +1,4 @@
-"""The front door: opens a data folder, starts the workers, and lets users in. The package hands it out as `Backend`."""
+"""The facade: opens a data folder, starts the workers, gives each user a `Door`. Exported as `Backend`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Backend:
         workers = {device: partial(self._new_worker, device) for device in self.settings.device.split(",")}
         self._components.dispatcher.start(workers, self.settings.policy)
 
-    def tell(self, text: str) -> None:
+    def add_notice(self, text: str) -> None:
         """A notice for everybody, until this Easel ends."""
         self._components.dispatcher.add_notice(text)
 

@@ -1,4 +1,4 @@
-"""What stands behind the front door, wired together once for a data folder."""
+"""The components behind the facade, created once for a data folder."""
 
 from __future__ import annotations
 

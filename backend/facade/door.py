@@ -1,4 +1,4 @@
-"""The front door as one user finds it: that user's jobs, pictures, uploads and preferences, and nobody else's."""
+"""The facade bound to one user: that user's jobs, pictures, uploads and preferences, and nobody else's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
 from backend.store.painted_layers import Layer
 from backend.store.uploads import Upload
-from backend.store.views import ENDED, Image, Job, JobLine, Live, Overview, State, Told, User
+from backend.store.views import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
 
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
@@ -171,12 +171,12 @@ class Door:
         """
         return PictureSettings(self._parts).values(text, self.prompt_library.as_theirs())
 
-    def told_by(self, file: bytes) -> Told:
+    def read_settings(self, file: bytes) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.
 
         UserError when it is no picture.
         """
-        return PictureSettings(self._parts).told_by(file, self.prompt_library.as_theirs())
+        return PictureSettings(self._parts).of_file(file, self.prompt_library.as_theirs())
 
     # ---- preferences ----
 

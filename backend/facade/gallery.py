@@ -1,4 +1,4 @@
-"""What a user can do with pictures that are there: find, star, bin, compare, bring along. Part of the front door."""
+"""What a user can do with pictures that are there: find, star, bin, compare, bring along. Part of the facade."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.image.infotext_entries import Difference, differences
 from backend.store.database import Database
 from backend.store.history import History
 from backend.store.picture_files import Pictures
-from backend.store.picture_import import Imports, Taken, Tally
+from backend.store.picture_import import Imported, ImportProgress, Imports
 from backend.store.recycle_bin import RecycleBin
 from backend.store.search import Query, Search
 from backend.store.views import Image, User
@@ -76,10 +76,10 @@ class UserGallery:
         """The settings in which two pictures differ, and how many they share."""
         return differences(*(self._all.history.image(image, self._owner).infotext for image in (a, b)))
 
-    def take_in(self, data: bytes, name: str, modified: datetime | None = None) -> Taken:
+    def take_in(self, data: bytes, name: str, modified: datetime | None = None) -> Imported:
         """Keep a picture of another program; UserError says why one cannot be kept. `name` is its path there."""
         return self._all.imports.take(data, name, self._owner, modified)
 
-    def take_in_folder(self, folder: Path) -> Iterator[Tally]:
+    def take_in_folder(self, folder: Path) -> Iterator[ImportProgress]:
         """Keep every picture below a folder of this machine, telling after each how far it is."""
         return self._all.imports.folder(folder, self._owner)

@@ -9,12 +9,15 @@ import time
 from pathlib import Path
 
 from backend.errors import EaselError
+from backend.facade import gradio_files
 from backend.facade.components import Components
 from backend.store.damage import damage
 from backend.store.picture_import import FOLDER
+from backend.store.picture_rebuild import rebuild_history
 from backend.store.rescue import Rescue
 
 SWEEP_SECONDS = 3600.0
+GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ class Housekeeping:
         threading.Thread(target=self._rebuild, args=(rescue, is_lost), name="history", daemon=True).start()
         shutil.rmtree(self._parts.settings.gradio_files, ignore_errors=True)    # before the page puts anything there
         threading.Thread(target=self._sweep_often, name="uploads", daemon=True).start()
-        threading.Thread(target=self._tell_damage, name="damage", daemon=True).start()
+        threading.Thread(target=self._sweep_gradio_files, name="gradio files", daemon=True).start()
+        threading.Thread(target=self._report_damage, name="damage", daemon=True).start()
 
     def _sweep_often(self) -> None:
         self._parts.pictures.sweep(self._started)
@@ -46,6 +50,15 @@ class Housekeeping:
             if self._closed.wait(SWEEP_SECONDS):
                 return
 
+    def _sweep_gradio_files(self) -> None:
+        while not self._closed.wait(GRADIO_SECONDS):
+            try:
+                deleted = gradio_files.sweep(self._parts.settings.gradio_files)
+            except OSError as error:        # somebody else may tidy up, too
+                log.warning("files that were sent to Gradio could not be deleted: %s", error)
+            else:
+                log.debug("%d files that were sent to Gradio were deleted", deleted)
+
     def _sweep(self) -> None:
         try:
             swept = self._parts.uploads.sweep(self._parts.jobs.pictures())
@@ -54,10 +67,10 @@ class Housekeeping:
         else:
             log.info("%d uploads that nothing needs were deleted", swept)
 
-    def _tell_damage(self) -> None:
+    def _report_damage(self) -> None:
         try:
-            if told := damage(self._parts.database):
-                self._parts.dispatcher.add_notice(told)
+            if notice := damage(self._parts.database):
+                self._parts.dispatcher.add_notice(notice)
         except EaselError as error:
             log.warning("the database could not be looked through: %s", error)
 
@@ -71,8 +84,9 @@ class Housekeeping:
         if rescue:
             notice(rescue.notice)
         try:
-            made = self._parts.pictures.rebuild_history(
-                self._parts.history, self._parts.users.named, Path.is_file if is_lost else self._is_left_over)
+            wanted = Path.is_file if is_lost else self._is_left_over
+            parts = self._parts
+            made = rebuild_history(parts.settings.outputs, parts.history, parts.users.named, wanted)
         except (EaselError, OSError) as error:
             notice(f"The history could not be made again: {error}")
             return

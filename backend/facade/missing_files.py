@@ -10,7 +10,7 @@ from backend.catalog.model_file import EMBEDDING, LORA
 from backend.errors import NotFound
 from backend.image.infotext import Reading
 from backend.image.infotext_entries import entries
-from backend.image.save import Saved
+from backend.image.read import Metadata
 from backend.prompt.grammar import networks
 
 LORAS = ("lora", "lyco")        # AUTOMATIC1111 reads both alike
@@ -18,15 +18,15 @@ WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, whi
             "there are no settings to take over. The picture itself can be sent on.")
 
 
-def missing(saved: Saved, found: Reading, values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
+def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
     """`found` is what the text says, `values` what of it a request here can have."""
-    if not saved.infotext:
-        yield from [WORKFLOW] if saved.workflow else []
+    if not metadata.infotext:
+        yield from [WORKFLOW] if metadata.workflow else []
         return
     known = found.values.get("checkpoint")
     if known and "checkpoint" not in values:
         yield _absent("checkpoint", found.model or known, known if found.model else "")
-    said = entries(saved.infotext)
+    said = entries(metadata.infotext)
     yield from _files(LORA, {**_loras(values), **hashes(said.get("Lora hashes", ""))}, catalog)
     yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in LORAS]

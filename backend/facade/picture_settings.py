@@ -11,8 +11,8 @@ from backend.errors import CheckpointError, NotFound
 from backend.facade.components import Components
 from backend.facade.missing_files import missing
 from backend.image import infotext
-from backend.image.save import read as read_picture
-from backend.store.views import Told
+from backend.image.read import read_metadata
+from backend.store.views import FileSettings
 
 Styles = Sequence[dict[str, str]]       # in AUTOMATIC1111's keys
 
@@ -27,13 +27,13 @@ class PictureSettings:
         """The field values in a settings text. A checkpoint that is not here is left out."""
         return self._with_own_checkpoint(infotext.read(text, styles=styles))
 
-    def told_by(self, file: bytes, styles: Styles) -> Told:
+    def of_file(self, file: bytes, styles: Styles) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
-        saved = read_picture(file)
-        found = infotext.read(saved.infotext, saved.request_json, styles)
-        values = self._with_own_checkpoint(found) if saved.infotext else {}
-        absent = (*missing(saved, found, values, self._catalog), *missing_upscalers(values, self._catalog))
-        return Told(saved.infotext, values, absent)
+        metadata = read_metadata(file)
+        found = infotext.read(metadata.infotext, metadata.request_json, styles)
+        values = self._with_own_checkpoint(found) if metadata.infotext else {}
+        absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))
+        return FileSettings(metadata.infotext, values, absent)
 
     def _with_own_checkpoint(self, found: infotext.Reading) -> dict[str, Any]:
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend.catalog import needed_files
+from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
-from backend.image import file_names as naming
+from backend.image import file_names
 from backend.image.postprocessing import extras_request
-from backend.request.output_size import settled
+from backend.request.output_size import check_cells, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -34,25 +34,33 @@ class Submission:
         """
         problems: list[Problem] = []
         own, edits = settings(self._parts.preferences.of(self._user.id)), values.get("process") == EXTRAS
-        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, problems)
-        problems += naming.problems(request) + self._parts.uploads.check(request, self._user.id)
+        checkpoint = None if edits else self._checkpoint_of(values, problems)
+        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, checkpoint, problems)
+        problems += file_names.problems(request) + self._parts.uploads.check(request, self._user.id)
         try:
             request = needed_files.resolved(request, self._parts.catalog).with_seeds()
         except InvalidRequest as error:
             problems += error.problems
         if problems:
             raise InvalidRequest(problems=problems)
-        return request if edits else self._library.resolved(self._settled(request))
-
-    def _settled(self, request: Request) -> Request:
-        """With the size that it draws, which may follow from the picture that it starts from."""
-        if not request.init_image:
+        if not checkpoint:
             return request
-        return settled(request, self._parts.uploads.size(request.init_image, self._user.id))
+        return self._library.resolved(self._settled(request, families.cell(checkpoint.family)))
 
-    def _to_draw(self, values: Mapping[str, Any], own: Mapping[str, Any], problems: list[Problem]) -> Request:
-        """The request with its checkpoint's name and defaults; what is wrong with the checkpoint joins `problems`."""
-        checkpoint = self._checkpoint_of(values, problems)
+    def _settled(self, request: Request, cell: int) -> Request:
+        """With the size that it draws, which may follow from the picture that it starts from.
+
+        `cell`: pixels per latent cell. InvalidRequest when a size is too large or not whole in cells.
+        """
+        if request.init_image:
+            request = settled(request, self._parts.uploads.size(request.init_image, self._user.id), cell)
+        check_cells(request, cell)
+        return request
+
+    def _to_draw(
+        self, values: Mapping[str, Any], own: Mapping[str, Any], checkpoint: ModelFile | None, problems: list[Problem]
+    ) -> Request:
+        """The request with its checkpoint's name and defaults; `problems` are those found before."""
         defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
         try:
             request = Request.parse(values, defaults)
@@ -66,6 +74,7 @@ class Submission:
         return extras_request(values, source)
 
     def _checkpoint_of(self, values: Mapping[str, Any], problems: list[Problem]) -> ModelFile | None:
+        """What is wrong with the checkpoint joins `problems`."""
         name = values.get("checkpoint", "")
         if not isinstance(name, str):
             return None         # Request.parse says so

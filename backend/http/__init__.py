@@ -1,8 +1,9 @@
-"""The HTTP door: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
+"""The HTTP API: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
 
     guard.py               every request passes it: login, Host, Origin, size, security headers
     authentication.py      who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
+    decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
     dependencies.py        what a route asks for: the caller's own front door, changes, options
     a1111_routes.py        /sdapi/v1/...   a1111_requests.py reads its payloads, a1111_responses.py writes its answers
     a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images, upscalers, face-restorers
@@ -22,9 +23,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 
 from backend import Backend, Table
-from backend.http import a1111_extras as extras
-from backend.http import a1111_routes as api
-from backend.http import errors, events, files, history, jobs, preferences, prompts
+from backend.http import a1111_extras, a1111_routes, errors, events, files, history, jobs, preferences, prompts
 from backend.http.a1111_requests import Options
 from backend.http.async_watch import Changes
 from backend.http.foreign_routes import ForeignRoutes
@@ -41,13 +40,13 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (api, extras, events, jobs, files, history, preferences, prompts):
+    for part in (a1111_routes, a1111_extras, events, jobs, files, history, preferences, prompts):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 
 
 def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAPI:
-    """The whole door as one application, with these routes; without any, with Easel's own.
+    """The whole API as one application, with these routes; without any, with Easel's own.
 
     The page is mounted into it afterwards, so that the guard covers it too.
     """

@@ -14,13 +14,14 @@ from starlette.responses import Response
 
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http import a1111_responses as answers
+from backend.http import a1111_responses
+from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
-from backend.image import save
-from backend.image import upload_validation as incoming
-from backend.image.postprocessing import done
+from backend.image import upload_validation
+from backend.image.postprocessing import infotext_values
+from backend.image.read import read_metadata
 from backend.request.field import MAX_PROMPT, Field, clean
 from backend.request.request import FIELDS, PIXEL_UPSCALERS
 from backend.request.rules import EXTRAS
@@ -41,12 +42,12 @@ async def extra_single_image(
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
     values = {**options.of(door), **read_extras(payload)}
-    jobs = await to_thread.run_sync(_submitted, door, values, [("image", "", payload.get("image"))])
+    jobs = await run_decoding(_submitted, door, values, [("image", "", payload.get("image"))])
     over = await ended(request, door, changes, jobs)
     if over is None:
         return Response(status_code=CLIENT_GONE)
     images = await to_thread.run_sync(_results, door, over)
-    return {"html_info": _told(jobs[0]), "image": images[0] if images else None}
+    return {"html_info": _html_info(jobs[0]), "image": images[0] if images else None}
 
 
 @router.post("/extra-batch-images")
@@ -55,18 +56,18 @@ async def extra_batch_images(
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
     values = {**options.of(door), **read_extras(payload)}
-    jobs = await to_thread.run_sync(_submitted, door, values, _listed(payload))
+    jobs = await run_decoding(_submitted, door, values, _listed(payload))
     over = await ended(request, door, changes, jobs)
     if over is None:
         return Response(status_code=CLIENT_GONE)
-    return {"html_info": _told(jobs[0]), "images": await to_thread.run_sync(_results, door, over)}
+    return {"html_info": _html_info(jobs[0]), "images": await to_thread.run_sync(_results, door, over)}
 
 
 @router.get("/upscalers")
 def upscalers(door: FrontDoor) -> list[dict[str, Any]]:
     """What enlarges pixels: two that need no file, then the files."""
-    files = [answers.upscaler(file.key, file.facts["scale"]) for file in door.backend.upscalers()]
-    return [*(answers.upscaler(name) for name in PIXEL_UPSCALERS), *files]
+    files = [a1111_responses.upscaler(file.key, file.facts["scale"]) for file in door.backend.upscalers()]
+    return [*(a1111_responses.upscaler(name) for name in PIXEL_UPSCALERS), *files]
 
 
 @router.get("/face-restorers")
@@ -120,7 +121,7 @@ def _submitted(door: Door, values: dict[str, Any], pictures: list[tuple[str, str
 def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
     """Name without ending, the upload's id, and the settings text inside it."""
     try:
-        file = incoming.from_base64(data)
+        file = upload_validation.from_base64(data)
         upload = door.upload(file).id
     except UserError as error:
         raise InvalidRequest(str(error), field=place) from error
@@ -130,7 +131,7 @@ def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
 def _text(file: bytes) -> str:
     """The settings that a picture carries; "" where its format has none, or more of it than a request can hold."""
     try:
-        text = save.read(file).infotext
+        text = read_metadata(file).infotext
     except UserError:
         return ""
     return text if len(text) <= MAX_PROMPT else ""
@@ -145,7 +146,7 @@ def _results(door: Door, over: list[Job]) -> list[str]:
     return [base64.b64encode(file.read_bytes()).decode("ascii") for file in files]
 
 
-def _told(job: Job) -> str:
+def _html_info(job: Job) -> str:
     """What was done, as AUTOMATIC1111 shows it."""
-    text = ", ".join(f"{key}: {value}" for key, value in done(job.request).items())
+    text = ", ".join(f"{key}: {value}" for key, value in infotext_values(job.request).items())
     return f"<div class='infotext'><p>{html.escape(text)}</p></div>" if text else ""

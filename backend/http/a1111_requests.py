@@ -12,8 +12,7 @@ from typing import Any
 from backend import Door
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
-from backend.image import file_names as naming
-from backend.image import upload_validation as incoming
+from backend.image import file_names, upload_validation
 from backend.request.field import Field
 from backend.request.request import FIELDS, Request
 from backend.sampling.names import split_suffix
@@ -145,7 +144,7 @@ def _pictures(payload: Mapping[str, Any], door: Door) -> dict[str, str]:
 
 def _stored(text: Any, field: str, door: Door) -> str:
     try:
-        return door.upload(incoming.from_base64(text), mask=field == "mask").id
+        return door.upload(upload_validation.from_base64(text), mask=field == "mask").id
     except UserError as error:
         raise InvalidRequest(str(error), field=field) from error
 
@@ -163,7 +162,7 @@ def read_options(payload: Mapping[str, Any], door: Door) -> dict[str, Any]:
     problems = list(_unknown(payload, BY_OVERRIDE, ""))
     values = _known(payload, BY_OVERRIDE)
     try:
-        problems += naming.problems(Request.parse(values))
+        problems += file_names.problems(Request.parse(values))
         problems += _unusable(door.backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
     except InvalidRequest as error:
         problems += error.problems

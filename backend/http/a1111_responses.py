@@ -12,7 +12,7 @@ from backend import Door, Image, Job, Live
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
 from backend.image import infotext
-from backend.image.save import Saved
+from backend.image.read import Metadata
 from backend.request.field import Field
 from backend.request.request import FIELDS
 from backend.sampling.sampler_row import SamplerRow
@@ -39,13 +39,13 @@ def parameters(job: Job) -> dict[str, Any]:
     values = job.request.to_json()
     plain = {
         field.api_name: _as_theirs(field, values[field.name])
-        for field in FIELDS.values() if _is_told(field) and not job.request.idle(field)
+        for field in FIELDS.values() if _is_reported(field) and not job.request.idle(field)
     }
     overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
     return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
 
 
-def _is_told(field: Field) -> bool:
+def _is_reported(field: Field) -> bool:
     return not field.override and not field.internal and field.kind != "picture"
 
 
@@ -126,9 +126,9 @@ def model(checkpoint: ModelFile) -> dict[str, Any]:
     }
 
 
-def png_info(saved: Saved, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def png_info(metadata: Metadata, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
-    text = saved.infotext
+    text = metadata.infotext
     if not text:
         return {"info": "", "items": {}, "parameters": {}}
     return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}

@@ -10,13 +10,14 @@ from starlette.responses import JSONResponse, Response
 
 from backend import Door
 from backend.errors import InvalidRequest, UserError
-from backend.http import a1111_responses as answers
+from backend.http import a1111_responses
 from backend.http.a1111_requests import read_img2img, read_options, read_payload, write_options
+from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
-from backend.image import save
-from backend.image import upload_validation as incoming
+from backend.image import upload_validation
+from backend.image.read import read_metadata
 from backend.request.preferences import settings
 from backend.request.request import LATENT_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
@@ -39,7 +40,7 @@ async def img2img(
     request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
 ) -> Response:
     """The same from a picture, and with a mask only where that is white."""
-    values = await to_thread.run_sync(read_img2img, payload, options.of(door), door)
+    values = await run_decoding(read_img2img, payload, options.of(door), door)
     return await _drawn(request, door, changes, values, payload)
 
 
@@ -50,7 +51,7 @@ def progress(door: FrontDoor, skip_current_image: bool = False) -> dict[str, Any
     job = door.job(running) if running else None
     live = door.live(job.id) if job else None
     preview = door.preview(job.id) if job and not skip_current_image else None
-    return answers.progress(job, live, preview)
+    return a1111_responses.progress(job, live, preview)
 
 
 @router.post("/interrupt")
@@ -86,7 +87,7 @@ def set_options(door: FrontDoor, kept: ClientOptions, payload: dict[str, Any]) -
 @router.get("/sd-models")
 def models(door: FrontDoor) -> list[dict[str, Any]]:
     """The checkpoints that a request may name."""
-    return [answers.model(checkpoint) for checkpoint in door.backend.checkpoints()]
+    return [a1111_responses.model(checkpoint) for checkpoint in door.backend.checkpoints()]
 
 
 @router.post("/refresh-checkpoints")
@@ -99,13 +100,13 @@ def refresh_checkpoints(door: FrontDoor) -> dict[str, Any]:
 @router.get("/samplers")
 def samplers() -> list[dict[str, Any]]:
     """Every sampling method with its older names."""
-    return [answers.sampler(row, SCHEDULES) for row in SAMPLERS.values()]
+    return [a1111_responses.sampler(row, SCHEDULES) for row in SAMPLERS.values()]
 
 
 @router.get("/schedulers")
 def schedulers() -> list[dict[str, Any]]:
     """Every noise schedule."""
-    return [answers.scheduler(row) for row in SCHEDULES.values()]
+    return [a1111_responses.scheduler(row) for row in SCHEDULES.values()]
 
 
 @router.get("/prompt-styles")
@@ -115,19 +116,23 @@ def prompt_styles(door: FrontDoor) -> list[dict[str, str]]:
 
 
 @router.post("/png-info")
-def png_info(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+async def png_info(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
-    try:
-        saved = save.read(incoming.from_base64(payload.get("image")))
-    except UserError as error:
-        raise InvalidRequest(str(error), field="image") from error
-    return answers.png_info(saved, door.prompt_library.as_theirs())
+    return await run_decoding(_png_info, door, payload.get("image"))
 
 
 @router.get("/latent-upscale-modes")
 def latent_upscale_modes() -> list[dict[str, str]]:
     """What enlarges its latent."""
     return [{"name": name} for name in LATENT_UPSCALERS]
+
+
+def _png_info(door: Door, image: Any) -> dict[str, Any]:
+    try:
+        metadata = read_metadata(upload_validation.from_base64(image))
+    except UserError as error:
+        raise InvalidRequest(str(error), field="image") from error
+    return a1111_responses.png_info(metadata, door.prompt_library.as_theirs())
 
 
 async def _drawn(
@@ -141,7 +146,7 @@ async def _drawn(
     if job.state == "failed":
         raise JobFailed(problems=job.problems)
     send_images = payload.get("send_images", True) is not False
-    answer = await to_thread.run_sync(answers.drawn, door, job, send_images)
+    answer = await to_thread.run_sync(a1111_responses.drawn, door, job, send_images)
     if payload.get("include_init_images") and send_images:
         answer["parameters"] |= {name: payload.get(name) for name in ("init_images", "mask")}
     return JSONResponse(answer)

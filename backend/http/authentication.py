@@ -16,6 +16,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 from argon2 import PasswordHasher
@@ -35,30 +36,22 @@ class Denied(Exception):
 
 
 class Throttle:
-    """Counts logins per address that failed or are being checked: after `allowed` within `window` seconds it waits.
-
-    An attempt counts from its beginning, so that many at once are no more than many one after the other.
-    """
+    """Counts failed logins per address: after `allowed` within `window` seconds the address has to wait."""
 
     def __init__(self, allowed: int = 8, window: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed, self._window, self._clock = allowed, window, clock
-        self._attempts: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def begin(self, address: str) -> float:
-        """Count an attempt that may begin now (0), or tell how many seconds this address has to wait for it."""
-        attempts = self._attempts.setdefault(_network(address), deque(maxlen=self._allowed))
-        if len(attempts) == self._allowed and (wait := attempts[0] + self._window - self._clock()) > 0:
-            return wait
-        attempts.append(self._clock())
-        self._attempts.move_to_end(_network(address))
-        while len(self._attempts) > REMEMBERED:
-            self._attempts.popitem(last=False)
-        return 0.0
+    def wait(self, address: str) -> float:
+        """Seconds until this address may try again; 0 when it may now."""
+        failures = self._failures.get(network(address), ())
+        return max(failures[0] + self._window - self._clock(), 0.0) if len(failures) == self._allowed else 0.0
 
-    def succeeded(self, address: str) -> None:
-        """An attempt that has begun was right, and does not count."""
-        if attempts := self._attempts.get(_network(address)):
-            attempts.pop()
+    def failed(self, address: str) -> None:
+        self._failures.setdefault(network(address), deque(maxlen=self._allowed)).append(self._clock())
+        self._failures.move_to_end(network(address))
+        while len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
 
 
 class Credentials:
@@ -69,7 +62,11 @@ class Credentials:
         self._throttle = throttle or Throttle()
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, str] = OrderedDict()
-        self._checks: dict[bytes, asyncio.Task[bool]] = {}      # those under way: a page's requests come all at once
+        # Checks under way, by login and network: a page's requests come all at once and wait for the same answer.
+        self._checks: dict[tuple[bytes, str], asyncio.Task[Denied | None]] = {}
+        # Each network checks one login after the other, so that a failure is counted before the next login is looked at
+        # and right logins that come at once only wait.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._hasher = PasswordHasher()
         self._turns = CapacityLimiter(AT_ONCE)
         # A stranger's name is checked against something that takes as long, so that time tells nothing about names.
@@ -82,24 +79,27 @@ class Credentials:
         digest = hmac.digest(self._key, f"{name}\0{password}".encode(), hashlib.sha256)
         if digest in self._known:
             return self._known[digest]
-        if digest not in self._checks:
-            if wait := self._throttle.begin(address):
-                raise Denied(429, "Too many failed logins from this address", {"Retry-After": str(int(wait) + 1)})
-            self._checks[digest] = asyncio.create_task(self._checked(digest, name, password, address))
-        if not await asyncio.shield(self._checks[digest]):
-            raise unauthorized("Wrong name or password")
+        check = (digest, network(address))
+        if check not in self._checks:
+            self._checks[check] = asyncio.create_task(self._checked(check, name, password))
+        if refusal := await asyncio.shield(self._checks[check]):
+            raise refusal
         return name
 
-    async def _checked(self, digest: bytes, name: str, password: str, address: str) -> bool:
+    async def _checked(self, check: tuple[bytes, str], name: str, password: str) -> Denied | None:
         """Goes on when who asked first has hung up: others may wait for the same answer."""
+        digest, address = check
         try:
-            is_right = await to_thread.run_sync(self._is_right, name, password, limiter=self._turns)
+            async with self._locks.setdefault(address, asyncio.Lock()):
+                if wait := self._throttle.wait(address):
+                    return Denied(429, "Too many failed logins from this address", {"Retry-After": str(int(wait) + 1)})
+                if await to_thread.run_sync(self._is_right, name, password, limiter=self._turns):
+                    self._remember(digest, name)
+                    return None
+                self._throttle.failed(address)
+                return unauthorized("Wrong name or password")
         finally:
-            del self._checks[digest]
-        if is_right:
-            self._throttle.succeeded(address)
-            self._remember(digest, name)
-        return is_right
+            del self._checks[check]
 
     def _is_right(self, name: str, password: str) -> bool:
         secret = self._users.get(name, self._decoy)
@@ -138,7 +138,7 @@ def parse_basic(authorization: str) -> tuple[str, str]:
     return name, password
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """One customer's IPv6 addresses count as one: providers hand out whole /64 networks."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -11,16 +11,16 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query
 from PIL import Image as Pillow
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from backend import FIELDS, Image
 from backend.errors import InvalidRequest, NotFound, UserError
+from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
-from backend.image import save
-from backend.image import upload_validation as incoming
+from backend.image import thumbnail, upload_validation
 from backend.image.batch_names import component
+from backend.image.decode_budget import DECODING
 from backend.request.record import spread
 from backend.store.painted_layers import Layer
 
@@ -59,10 +59,9 @@ def picture(door: FrontDoor, image: str, download: bool = False) -> FileResponse
 
 
 @router.get("/image/{image}/thumb")
-def thumb(door: FrontDoor, image: str) -> Response:
+async def thumb(door: FrontDoor, image: str) -> Response:
     """A small WebP of the picture."""
-    path = _existing(door.image_file(image))
-    return Response(thumbnail(path, path.stat().st_mtime_ns), media_type="image/webp", headers=FOREVER)
+    return Response(await run_decoding(_thumbnail_of, door, image), media_type="image/webp", headers=FOREVER)
 
 
 @router.get("/image/{image}/info")
@@ -97,7 +96,7 @@ def preview(door: FrontDoor, job: str) -> Response:
 async def upload(door: FrontDoor, request: Request, mask: bool = False) -> dict[str, Any]:
     """Keeps the picture in the body, or with `mask` its grey levels; the id is for `init_image` and `mask`."""
     try:
-        kept = await run_in_threadpool(door.upload, await request.body(), mask=mask)
+        kept = await run_decoding(door.upload, await request.body(), mask=mask)
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
@@ -108,14 +107,14 @@ async def paint(
     door: FrontDoor, layer: Annotated[Layer, Depends()], request: Request
 ) -> dict[str, str]:
     """Keeps what is painted on the picture `over`: the body is a PNG, a cut-out whose corner lies at `left`, `top`."""
-    return {"id": await run_in_threadpool(door.paint, await request.body(), layer)}
+    return {"id": await run_decoding(door.paint, await request.body(), layer)}
 
 
 @router.post("/settings")
 async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    told = await run_in_threadpool(door.told_by, await request.body())
-    return {"infotext": told.infotext, "values": spread(told.values, FIELDS), "missing": told.missing}
+    found = await run_decoding(door.read_settings, await request.body())
+    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
 
 
 @router.get("/upload/{upload}")
@@ -126,13 +125,9 @@ def uploaded(door: FrontDoor, upload: str) -> FileResponse:
 
 
 @router.get("/upload/{upload}/layer.png")
-def layer(door: FrontDoor, upload: str, over: str) -> Response:
+async def layer(door: FrontDoor, upload: str, over: str) -> Response:
     """A mask as see-through paint, at the size of the picture `over` which it lies."""
-    with Pillow.open(door.uploaded(over)) as picture, Pillow.open(door.uploaded(upload)) as mask:
-        levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
-    paint = Pillow.new("RGB", levels.size, PAINT)
-    paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))
-    return Response(incoming.png(paint), media_type="image/png", headers=FOREVER)
+    return Response(await run_decoding(_layer, door, upload, over), media_type="image/png", headers=FOREVER)
 
 
 def summary(image: Image) -> dict[str, Any]:
@@ -161,10 +156,24 @@ def row(image: Image, missing: bool) -> dict[str, Any]:
             "model": image.model, "sampler": image.sampler}
 
 
+def _layer(door: FrontDoor, upload: str, over: str) -> bytes:
+    files = door.uploaded(over), door.uploaded(upload)
+    with Pillow.open(files[0]) as picture, Pillow.open(files[1]) as mask, DECODING.share(picture.size):
+        levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
+        paint = Pillow.new("RGB", levels.size, PAINT)
+        paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))
+        return upload_validation.png(paint)
+
+
+def _thumbnail_of(door: FrontDoor, image: str) -> bytes:
+    path = _existing(door.image_file(image))
+    return _thumbnail(path, path.stat().st_mtime_ns)
+
+
 @lru_cache(maxsize=THUMBS)
-def thumbnail(path: Path, changed: int) -> bytes:
+def _thumbnail(path: Path, changed: int) -> bytes:
     """WebP bytes of at most THUMB pixels; `changed` makes a replaced file a new one."""
-    return save.thumbnail(path, THUMB)
+    return thumbnail.thumbnail(path, THUMB)
 
 
 def _existing(path: Path) -> Path:

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from backend.errors import InvalidRequest, Problem, UserError
+from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
 from backend.http.files import row
 from backend.request.request import MAX_SEED
@@ -137,6 +137,6 @@ async def take_in(
     moment = None if modified is None else datetime.fromtimestamp(modified / 1000, UTC)
     data = await request.body()
     try:
-        return asdict(await run_in_threadpool(door.gallery.take_in, data, name, moment))
+        return asdict(await run_decoding(door.gallery.take_in, data, name, moment))
     except UserError as error:
         raise InvalidRequest(str(error), field="file") from None

@@ -20,7 +20,7 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.image import infotext_records
 from backend.image.infotext_compatibility import IMPLIED, add_defaults, add_history, parse_version
-from backend.image.postprocessing import done
+from backend.image.postprocessing import infotext_values
 from backend.prompt.styles import extract_styles
 from backend.prompt.variants import varies
 from backend.request.field import Field
@@ -243,7 +243,7 @@ def _by_field(params: Mapping[str, Any]) -> dict[str, Any]:
     for key, fields in _keys().items():
         names = [key] if len(fields) == 1 else [f"{key}-{i}" for i in range(1, len(fields) + 1)]
         found |= {field.name: params.get(name) for field, name in zip(fields, names, strict=True)}
-    return found | infotext_records.told(params, _inner_pairs)
+    return found | infotext_records.read_records(params, _inner_pairs)
 
 
 def _inner_pairs(text: str) -> Iterator[tuple[str, str]]:
@@ -329,7 +329,7 @@ def _with_afterwards(request: Request, facts: Mapping[str, Any]) -> str:
 
     AUTOMATIC1111 keeps them in a chunk of their own, where its reader does not look.
     """
-    pairs = [_pair(key, _number(value)) for key, value in (done(request) | dict(facts)).items()]
+    pairs = [_pair(key, _number(value)) for key, value in (infotext_values(request) | dict(facts)).items()]
     text = request.source_text.strip()
     if _split(text)[1]:
         return ", ".join([text, *pairs])
@@ -363,7 +363,7 @@ def _entries(request: Request) -> dict[str, str]:
         if key not in _PROMPTS and not request.idle(fields[0]) and (always or changed):
             found[key] = "x".join(map(_number, values))
     found |= {"Schedule type": _schedule(request.sampler, request.schedule)}
-    return found | infotext_records.written(request, lambda key, value: _pair(key, _number(value)))
+    return found | infotext_records.write_records(request, lambda key, value: _pair(key, _number(value)))
 
 
 def _number(value: Any) -> str:

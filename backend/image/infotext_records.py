@@ -16,13 +16,13 @@ from backend.request.request import FIELDS, Request
 KEPT: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "records" and bool(field.infotext))
 
 
-def written(request: Request, as_text: Callable[[str, Any], str]) -> dict[str, str]:
+def write_records(request: Request, as_text: Callable[[str, Any], str]) -> dict[str, str]:
     """Key -> text of every record of a request; `as_text(key, value)` writes one pair."""
     return {f"{field.infotext} {index}": ", ".join(_pairs(field, record, as_text))
             for field in KEPT.values() for index, record in enumerate(getattr(request, field.name))}
 
 
-def told(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]) -> dict[str, list[Any]]:
+def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]) -> dict[str, list[Any]]:
     """Field name -> objects by the names of its record, from the keys of a text; `pairs` splits what one key holds."""
     found = {field.name: _records(field, params, pairs) for field in KEPT.values()}
     return {name: records for name, records in found.items() if records}

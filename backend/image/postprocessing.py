@@ -29,26 +29,26 @@ def extras_request(values: Mapping[str, Any], drawn: Mapping[str, Any]) -> Reque
         return Request.parse(own)
 
 
-def done(request: Request) -> dict[str, Any]:
+def infotext_values(request: Request) -> dict[str, Any]:
     """What an Extras request does, by infotext key: AUTOMATIC1111's, and the table's for what it does not tell."""
     found = _enlarged(request) if request.upscaler_1 != NO_UPSCALER else {}
     names = [name for name in ("gfpgan_visibility", "codeformer_visibility") if getattr(request, name)]
     names += ["upscale_first"] if names and request.upscale_first else []
     names += ["codeformer_weight"] if "codeformer_visibility" in names else []
-    return found | _told(request, names)
+    return found | _values(request, names)
 
 
 def _enlarged(request: Request) -> dict[str, Any]:
     width, height, crop = request.upscale_to_width, request.upscale_to_height, FIELDS["upscale_crop"].infotext
-    by_factor, to_size = _told(request, ["upscale_by"]), {FIELDS["upscale_to_width"].infotext: f"{width}x{height}"}
+    by_factor, to_size = _values(request, ["upscale_by"]), {FIELDS["upscale_to_width"].infotext: f"{width}x{height}"}
     found = to_size if width or height else by_factor
     if width and height:
         found |= {"Postprocess crop to": f"{width}x{height}"} if request.upscale_crop else {crop: False}
-    found |= _told(request, ["upscaler_1"])
+    found |= _values(request, ["upscaler_1"])
     if request.upscaler_2 != NO_UPSCALER and request.upscaler_2_visibility:
-        found |= _told(request, ["upscaler_2", "upscaler_2_visibility"])
+        found |= _values(request, ["upscaler_2", "upscaler_2_visibility"])
     return found
 
 
-def _told(request: Request, names: list[str]) -> dict[str, Any]:
+def _values(request: Request, names: list[str]) -> dict[str, Any]:
     return {FIELDS[name].infotext: getattr(request, name) for name in names}

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from backend.errors import UserError
 from backend.image.decode_budget import DECODING
 from backend.image.png_data import is_whole
-from backend.image.save import BROKEN
+from backend.image.read import BROKEN
 from backend.request.rules import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from backend.catalog.regular_files import read_regular
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
-from backend.image.save import write_atomically
+from backend.image.atomic_write import write_atomically
 from backend.prompt_library.text_files import MAX_BYTES, Watched, decoded
 from backend.request.field import clean
 from backend.request.request import FIELDS

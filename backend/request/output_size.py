@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.errors import InvalidRequest
-from backend.request.request import Request
+from backend.errors import InvalidRequest, Problem
+from backend.request.request import FIELDS, Request
 from backend.request.rules import DRAW, MAX_PIXELS, NO_UPSCALER, OUTPAINT
 
 Size = tuple[int, int]          # width, height
-CELL = 8                        # sides of what is drawn are multiples of it
+CELL = 8                        # pixels per latent cell, where a family has no other number of them
 LEAST, MOST = 64, 8192          # pixels of a side: the bounds of the fields `width` and `height`
+SIZES = ("width", "height", "hr_resize_x", "hr_resize_y", "seed_resize_from_w", "seed_resize_from_h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,24 @@ class Margins:
         return size[0] + self.left + self.right, size[1] + self.up + self.down
 
 
-def settled(request: Request, size: Size) -> Request:
+def check_cells(request: Request, cell: int) -> None:
+    """Refuse sizes that are not whole in latent cells of `cell` pixels: they would be drawn smaller than they say.
+
+    Of hires and seed sizes what stands over a multiple of 8 is cut off, as AUTOMATIC1111 does. Raises InvalidRequest
+    naming every such field.
+    """
+    sides = {name: getattr(request, name) // CELL * CELL for name in SIZES if not request.idle(FIELDS[name])}
+    nearest = {name: round(side / cell) * cell for name, side in sides.items() if side % cell}
+    if nearest:
+        raise InvalidRequest(problems=[
+            Problem(f"must be a multiple of {cell} with this checkpoint; the nearest is {whole}", name)
+            for name, whole in nearest.items()])
+
+
+def settled(request: Request, size: Size, cell: int = CELL) -> Request:
     """The request with the width and height that it draws, when it starts from a picture of `size`.
 
+    `cell`: pixels per latent cell.
     With outpainting these are the grown picture's, in whole cells; with "Only masked" they stay those of the part that
     is drawn. Raises InvalidRequest naming the field that makes the result too large.
     """
@@ -47,16 +63,16 @@ def settled(request: Request, size: Size) -> Request:
         grown = margins.around(size)
         _check(grown, max(OUTPAINT, key=lambda name: getattr(request, name)))
         if request.inpaint_area == "Whole picture":
-            width, height = drawn(grown)
+            width, height = drawn(grown, cell)
             return request.replace(width=width, height=height)
     if upscales(request):
         _check(upscaled(request, size), "sd_upscale_factor")
     return request
 
 
-def drawn(size: Size) -> Size:
+def drawn(size: Size, cell: int = CELL) -> Size:
     """The size in whole cells that holds a picture of `size`, and is large enough to draw."""
-    width, height = (max(-(-side // CELL) * CELL, LEAST) for side in size)
+    width, height = (-(-max(side, LEAST) // cell) * cell for side in size)
     return width, height
 
 

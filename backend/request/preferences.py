@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
-from backend.image import file_names as naming
+from backend.image import file_names
 from backend.request.field import Field, clean
 from backend.request.request import FIELDS, Request
 
@@ -67,13 +67,14 @@ def settings(values: Mapping[str, Any]) -> dict[str, Any]:
 def example(values: Mapping[str, Any], user: str) -> str:
     """The name that a picture gets with these settings."""
     request = Request(**{**EXAMPLE, **settings(values)})
-    subject = naming.Subject(request=request, job="example", created=datetime.now(UTC), index=0, user=user,
+    subject = file_names.Subject(request=request, job="example", created=datetime.now(UTC), index=0, user=user,
                              model_hash="6ce0161689")
-    return str(naming.path(subject))
+    return str(file_names.path(subject))
 
 
 def _patterns(values: Mapping[str, Any]) -> list[Problem]:
-    return naming.problems(Request(**{name: value for name, value in settings(values).items() if "pattern" in name}))
+    patterns = {name: value for name, value in settings(values).items() if "pattern" in name}
+    return file_names.problems(Request(**patterns))
 
 
 def _value(name: str, value: Any, problems: list[Problem]) -> Any:

@@ -50,7 +50,7 @@ def line_of(row: JobRow, position: int | None, done: int) -> JobLine:
                    created=row.created, problems=problems_of(row), notes=tuple(row.notes))
 
 
-def done_of(session: Session, jobs: Collection[str]) -> dict[str, int]:
+def saved_counts(session: Session, jobs: Collection[str]) -> dict[str, int]:
     """Job -> how many of its pictures are saved; none are left out."""
     if not jobs:
         return {}

@@ -24,11 +24,11 @@ from sqlalchemy.orm import Session, defer
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
-from backend.store import job_states as states
+from backend.store import job_states
 from backend.store.database import Database
 from backend.store.fair_scheduler import FairQueue, Waiting
 from backend.store.history import images_of, last_place, new_id, runnable_request, stored_request
-from backend.store.job_reading import UNREADABLE, done_of, glance_of, line_of, stored_glance, view_of
+from backend.store.job_reading import UNREADABLE, glance_of, line_of, saved_counts, stored_glance, view_of
 from backend.store.job_states import Change
 from backend.store.tables import ImageRow, JobRow, in_request, next_sort_moment, now
 from backend.store.uploads import FIELDS_OF_PICTURES
@@ -98,7 +98,7 @@ class Jobs:
         """`recent` without the pictures."""
         with self._database.read() as session:
             rows = session.scalars(_newest(owner, limit)).all()
-            done = done_of(session, [row.id for row in rows])
+            done = saved_counts(session, [row.id for row in rows])
         return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
 
     def queue(self, owner: str) -> list[Job]:
@@ -123,7 +123,7 @@ class Jobs:
         if begun or unknown:
             with self._database.read() as session:
                 known |= self._read_glances(session, unknown)
-                done = done_of(session, begun)
+                done = saved_counts(session, begun)
         jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
                        count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
         return Overview(jobs=tuple(jobs), total=flying + waiting)
@@ -151,7 +151,7 @@ class Jobs:
                 raise NotAllowed(f"The job is {row.state}; there is nothing to cancel.")
             if row.state == "queued":
                 rows.append(row)
-                return states.end(row, "cancelled")
+                return job_states.end(row, "cancelled")
             row.cancelling = True
             return None
 
@@ -224,7 +224,7 @@ class Jobs:
             if row is None or row.state != "queued":
                 return None
             rows.append(row)
-            return states.start(row)
+            return job_states.start(row)
 
     def skip(self, job: str, lease: str, index: int) -> None:
         """Picture `index` was left out on request and will not be made later."""
@@ -247,7 +247,7 @@ class Jobs:
             if row is None:
                 return None
             rows.append(row)
-            return states.end(row, state, problems)
+            return job_states.end(row, state, problems)
 
     def lose(self, leases: Collection[str], problem: Problem) -> list[Change]:
         """Their worker died. Running jobs go back to their old place.
@@ -257,7 +257,7 @@ class Jobs:
         with self._change() as (session, rows):
             rows += session.scalars(_without_request().where(JobRow.lease.in_(leases)))
             made = _made(session, rows)
-            return [states.lose(row, len(made[row.id]), problem) for row in rows]
+            return [job_states.lose(row, len(made[row.id]), problem) for row in rows]
 
     def release(self, leases: Collection[str] | None = None) -> list[Change]:
         """Take jobs back unharmed because their worker was ended on purpose; None takes every lease back."""
@@ -266,7 +266,7 @@ class Jobs:
             query = query.where(JobRow.lease.in_(leases))
         with self._change() as (session, rows):
             rows += [row for row in session.scalars(query) if row.lease or row.state == "running"]
-            return [states.requeue(row) for row in rows]
+            return [job_states.requeue(row) for row in rows]
 
     def is_held(self, job: str, lease: str) -> bool:
         with self._database.read() as session:
@@ -323,7 +323,7 @@ class Jobs:
                 row.worker, row.lease = worker, secrets.token_hex(8)
             leases = [_lease_of(row, made[row.id]) for row in rows]
             if rows and not held:
-                states.start(rows[0])
+                job_states.start(rows[0])
         with self._memory:
             for row in rows:
                 self._queue.turn(row.owner)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 
 from PIL import Image
 
 from backend.errors import NotFound
-from backend.image import painting as paint
-from backend.image import upload_validation as incoming
+from backend.image import painting, upload_validation
+from backend.image.decode_budget import DECODING
 from backend.store.uploads import Uploads
 
 
@@ -37,19 +38,21 @@ class PaintedLayers:
         UserError for what is no picture or does not lie on it, NotFound without the picture.
         """
         size = self._uploads.size(layer.over, owner)
-        sheet = paint.placed(incoming.paint(data), (layer.left, layer.top), size)
-        former = self._former(layer.former, owner)
-        if layer.mask:
-            sheet = paint.as_mask(sheet)
-        if former and (paint.same_mask if layer.mask else paint.same_paint)(sheet, former):
-            return layer.former
-        return self._uploads.keep(sheet, owner).id if sheet.getbbox() else ""
+        with DECODING.share(max(size, upload_validation.size(data), key=prod)):
+            sheet = painting.placed(upload_validation.paint(data), (layer.left, layer.top), size)
+            former = self._former(layer.former, owner)
+            if layer.mask:
+                sheet = painting.as_mask(sheet)
+            if former and (painting.same_mask if layer.mask else painting.same_paint)(sheet, former):
+                return layer.former
+            return self._uploads.keep(sheet, owner).id if sheet.getbbox() else ""
 
     def sketch(self, picture: str, painted: str, owner: str) -> tuple[str, str]:
         """The ids of the picture with the paint on it, and of the mask of all that this changed. NotFound."""
-        ground, sheet = self._open(picture, owner), self._open(painted, owner).convert("RGBA")
-        whole = self._uploads.keep(paint.composite(ground, paint.placed(sheet, (0, 0), ground.size)), owner)
-        return whole.id, self._uploads.keep(paint.sketched_mask(sheet), owner).id
+        with DECODING.share(max(self._uploads.size(picture, owner), self._uploads.size(painted, owner), key=prod)):
+            ground, sheet = self._open(picture, owner), self._open(painted, owner).convert("RGBA")
+            whole = self._uploads.keep(painting.composite(ground, painting.placed(sheet, (0, 0), ground.size)), owner)
+            return whole.id, self._uploads.keep(painting.sketched_mask(sheet), owner).id
 
     def _open(self, name: str, owner: str) -> Image.Image:
         with Image.open(self._uploads.file(name, owner)) as image:

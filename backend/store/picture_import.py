@@ -18,11 +18,12 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from backend.errors import UserError
-from backend.image import save
-from backend.image import upload_validation as incoming
+from backend.image import save, upload_validation
+from backend.image.atomic_write import write_atomically
 from backend.image.batch_names import component
 from backend.store.history import History, PictureFile
-from backend.store.picture_files import Pictures, described, lies_below
+from backend.store.picture_files import Pictures, lies_below
+from backend.store.picture_rebuild import described
 from backend.store.tables import now
 
 FOLDER = "imported"
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Imported:
     """A picture of the history; `known` when it was there before."""
 
     id: str
@@ -43,7 +44,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ImportProgress:
     """How far the import of a folder has come."""
 
     total: int
@@ -52,12 +53,12 @@ class Tally:
     unreadable: int = 0
 
     @property
-    def done(self) -> int:
+    def processed(self) -> int:
         return self.taken + self.known + self.unreadable
 
     def __str__(self) -> str:
-        return (f"{self.done:,} of {self.total:,} files; {self.taken:,} pictures taken, {self.known:,} were known, "
-                f"{self.unreadable:,} unreadable")
+        return (f"{self.processed:,} of {self.total:,} files; {self.taken:,} pictures taken, "
+                f"{self.known:,} were known, {self.unreadable:,} unreadable")
 
 
 class Imports:
@@ -67,29 +68,29 @@ class Imports:
         self._history, self._pictures = history, pictures
         self._one_at_a_time = threading.Lock()      # two equal files at once would both be new
 
-    def take(self, data: bytes, name: str, owner: str, modified: datetime | None = None) -> Taken:
+    def take(self, data: bytes, name: str, owner: str, modified: datetime | None = None) -> Imported:
         """Keep a PNG, JPEG or WebP. `name` is its path where it came from, `modified` the time of its last change.
 
         Deleted pictures come back; a known one whose file is missing gets it back. Raises UserError when it cannot be
         read, StorageError when it cannot be written.
         """
-        incoming.check(data)
+        upload_validation.check(data)
         request, file = described(data, "")
         with self._one_at_a_time:
             if known := self._known(file, data, owner):
-                return Taken(known, True)
+                return Imported(known, True)
             file = replace(file, path=str(self._place(file, name, owner)))
             created = created_by(name, modified)
             self._write(file, data, created)
-            return Taken(self._history.adopt(owner, created, request.of_image(0), file), False)
+            return Imported(self._history.adopt(owner, created, request.of_image(0), file), False)
 
-    def folder(self, folder: Path, owner: str) -> Iterator[Tally]:
+    def folder(self, folder: Path, owner: str) -> Iterator[ImportProgress]:
         """Take in every picture below `folder`, telling after each how far it is. Unreadable ones are logged.
 
         Raises StorageError when one cannot be written.
         """
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in save.FORMATS and path.is_file())
-        tally = Tally(len(files))
+        tally = ImportProgress(len(files))
         yield tally
         for path in files:
             try:
@@ -100,10 +101,10 @@ class Imports:
                 tally = replace(tally, unreadable=tally.unreadable + 1)
             yield tally
 
-    def _take_file(self, path: Path, folder: Path, owner: str) -> Taken:
+    def _take_file(self, path: Path, folder: Path, owner: str) -> Imported:
         status = path.stat()
-        if status.st_size > incoming.MAX_BYTES:
-            raise UserError(f"The file is larger than {incoming.MAX_BYTES // 2**20} MiB.")
+        if status.st_size > upload_validation.MAX_BYTES:
+            raise UserError(f"The file is larger than {upload_validation.MAX_BYTES // 2**20} MiB.")
         name = path.relative_to(folder.parent).as_posix()
         return self.take(path.read_bytes(), name, owner, datetime.fromtimestamp(status.st_mtime, UTC))
 
@@ -114,7 +115,7 @@ class Imports:
                 continue
             place = self._pictures.outputs / path
             if sure and self._pictures.is_missing(path):
-                save.write_atomically(place, data)
+                write_atomically(place, data)
             if sure or _has(place, file.digest):
                 return image
         return ""
@@ -133,7 +134,7 @@ class Imports:
 
     def _write(self, file: PictureFile, data: bytes, created: datetime) -> None:
         place = self._pictures.outputs / file.path
-        save.write_atomically(place, data)
+        write_atomically(place, data)
         with suppress(OSError):     # a history that is made again from the files knows the day by this
             os.utime(place, (created.timestamp(), created.timestamp()))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError, UserError
-from backend.image import upload_validation as incoming
+from backend.image import upload_validation
+from backend.image.atomic_write import sweep_unfinished, write_atomically
 from backend.image.decode_budget import DECODING
-from backend.image.save import sweep_unfinished, write_atomically
 from backend.request.field import PICTURE_ID, Field
 from backend.request.request import FIELDS, Request
 from backend.store.views import UserOf
@@ -35,7 +35,7 @@ class Upload:
 
 
 class Uploads:
-    """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `incoming`."""
+    """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `upload_validation`."""
 
     def __init__(self, folder: Path, user_of: UserOf, in_use: Callable[[], Collection[str]] | None = None,
                  quota: int = QUOTA) -> None:
@@ -49,12 +49,12 @@ class Uploads:
 
     def add(self, data: bytes, owner: str, *, mask: bool = False) -> Upload:
         """Store a picture, or with `mask` its grey levels. UserError when it cannot be read, StorageError when full."""
-        with DECODING.share(incoming.size(data)):
-            return self.keep(incoming.mask(data) if mask else incoming.picture(data), owner)
+        with DECODING.share(upload_validation.size(data)):
+            return self.keep(upload_validation.mask(data) if mask else upload_validation.picture(data), owner)
 
     def keep(self, image: Image.Image, owner: str) -> Upload:
         """Store an image that is RGB, grey or RGBA already."""
-        data = incoming.png(image)
+        data = upload_validation.png(image)
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name, owner)
         if path.is_file():

@@ -157,7 +157,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FileSettings:
     """What a picture file says of how it was made: the text, values by field name, a sentence per missing thing."""
 
     infotext: str

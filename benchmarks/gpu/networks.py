@@ -76,12 +76,15 @@ def _model(found: ModelFile, placement: Placement, sizes: Sizes) -> Model:
         texts = [_text(config, last=bool(number)).to(dtype=placement.text) for number, config in enumerate(sizes.texts)]
     for network in (unet, autoencoder, *texts):
         network.eval().requires_grad_(False)
-    family, colours = (sdxl.SDXL, sdxl.COLOURS) if len(texts) == 2 else (sd1.SD1, sd1.COLOURS)
-    return family(
-        checkpoint=found, placement=placement, denoiser=unet, vae=autoencoder, text_encoders=tuple(texts),
-        tokenizer=Tokenizer.clip(), parametrisation=Epsilon(NoiseTable.from_betas()),
-        preview_factors=preview_factors(autoencoder, colours),
-    )
+    parts: dict[str, Any] = {
+        "checkpoint": found, "placement": placement, "denoiser": unet, "vae": autoencoder,
+        "text_encoders": tuple(texts), "tokenizer": Tokenizer.clip(),
+        "parametrisation": Epsilon(NoiseTable.from_betas()),
+    }
+    if len(texts) == 1:
+        return sd1.SD1(**parts, preview_factors=preview_factors(autoencoder, sd1.COLOURS))
+    tokenizer_2 = clip.open_clip_tokenizer(parts["tokenizer"])
+    return sdxl.SDXL(**parts, tokenizer_2=tokenizer_2, preview_factors=preview_factors(autoencoder, sdxl.COLOURS))
 
 
 def _text(config: Mapping[str, Any], *, last: bool) -> nn.Module:

@@ -23,7 +23,11 @@ def main(arguments: list[str]) -> None:
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     tiny = arguments[0] == "--rehearse"
     name, *of = arguments[tiny:]
-    print(json.dumps(MEASURES[name](*of, tiny=tiny)), flush=True)
+    try:
+        found = MEASURES[name](*of, tiny=tiny)
+    except ModuleNotFoundError as error:
+        found = {"left out": f"{error.name} is not installed"}
+    print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

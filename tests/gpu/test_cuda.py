@@ -5,14 +5,11 @@ import pytest
 import torch
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import ModelFile
 from backend.messages import Picture
 from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
-from backend.worker.models.upscaler import load
-from tests.tiny import upscalers
 from tests.tiny.test_engine import Studio, neighbours
 
 pytestmark = [
@@ -62,12 +59,3 @@ def test_the_card_is_given_back(demo):
     pixels(studio)
     studio.memory.clear()
     assert torch.cuda.memory_allocated() - before < 2**20
-
-
-def test_an_upscaler_in_float16_gives_the_picture_of_float32(tmp_path):
-    file = ModelFile("upscaler", "x", str(upscalers.save(upscalers.compact(4, features=64, convolutions=8), tmp_path / "x.pth")))
-    card, cpu = load(file, place("cuda")), load(file, place("cpu"))
-    tile = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
-    assert card.network.dtype == torch.float16 and cpu.network.dtype == torch.float32
-    assert card.traits.tile >= cpu.traits.tile
-    assert np.abs(card.run(tile).astype(int) - cpu.run(tile)).max() <= 3

@@ -14,12 +14,14 @@ from sqlalchemy import Connection, create_engine, inspect, text
 
 from backend.errors import StorageError
 from backend.image import infotext, save
+from backend.image.atomic_write import TEMPORARY
 from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.database import MIGRATIONS, Database, Lock, upgrade
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs, Lease
 from backend.store.picture_files import Pictures
+from backend.store.picture_rebuild import rebuild_history
 from backend.store.rescue import open_database
 from backend.store.tables import REVISION, WORDS, Base, now
 from backend.store.users import Users
@@ -335,14 +337,14 @@ def test_pictures_without_rows_come_back_with_owner_and_request(tmp_path, histor
     lease, picture = drawn(owner, 2, image_format=kind)
     file = pictures.write(lease, picture)
     assert (tmp_path / "outputs") in pictures.file(file.path).resolve().parents
-    assert pictures.rebuild_history(history, user_of) == 1
+    assert rebuild_history(pictures.outputs, history, user_of) == 1
     (image,) = history.images(owner)
     assert image.request == lease.request.of_image(2).to_json()
     assert (image.seed, image.width, image.height, image.format) == (7, 64, 72, kind)
     assert image.infotext == infotext.write(lease.request.of_image(2), picture.facts)
     assert abs((image.created - lease.created).total_seconds()) <= 1
     assert history.path(image.id, owner) == file.path
-    assert pictures.rebuild_history(history, user_of) == 0
+    assert rebuild_history(pictures.outputs, history, user_of) == 0
 
 
 def test_pictures_of_other_programs_and_broken_files_do_no_harm(tmp_path, history):
@@ -353,7 +355,7 @@ def test_pictures_of_other_programs_and_broken_files_do_no_harm(tmp_path, histor
     (outputs / "broken.png").write_bytes(b"not a picture")
     (outputs / "notes.txt").write_text("hello")
     pictures = Pictures(outputs, user_of)
-    assert pictures.rebuild_history(history, user_of) == 2
+    assert rebuild_history(pictures.outputs, history, user_of) == 2
     by_name = {image.name: image for image in history.images("local")}
     assert by_name["a1111.png"].request["steps"] == 7 and by_name["a1111.png"].seed == 99
     assert by_name["plain.jpg"].request["width"] == 64
@@ -370,10 +372,10 @@ def test_the_same_job_and_index_give_the_same_file(tmp_path):
 def test_files_in_the_making_are_swept(tmp_path):
     pictures = Pictures(tmp_path, user_of)
     pictures.write(*drawn("ann", 1))
-    half = tmp_path / "users" / "ann" / f".abc{save.TEMPORARY}"
+    half = tmp_path / "users" / "ann" / f".abc{TEMPORARY}"
     half.write_bytes(b"half")
     os.utime(half, (1, 1))
-    writing = half.with_name(f".def{save.TEMPORARY}")
+    writing = half.with_name(f".def{TEMPORARY}")
     writing.write_bytes(b"now")
     pictures.sweep(time.time() - 60)
     assert writing.exists()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.image import file_names as naming
+from backend.image import file_names
 from backend.image.file_names import GRID, Subject
 from backend.request.request import Request
 
@@ -22,11 +22,11 @@ def subject(index: int = 0, job: str = JOB, **values) -> Subject:
 
 
 def name(index: int = 0, **values) -> str:
-    return str(naming.path(subject(index, **values)))
+    return str(file_names.path(subject(index, **values)))
 
 
 def said(word: str, index: int = 0, **values) -> str:
-    return naming.filled(word, subject(index, **values))
+    return file_names.filled(word, subject(index, **values))
 
 
 # ---- the names that Easel gives by itself ----
@@ -41,7 +41,7 @@ def test_the_usual_name():
 
 def test_usual_names_sort_by_time_then_index():
     request = Request(seed=9, batch_count=1000, batch_size=2)
-    names = [naming.path(Subject(request=request, job="j", created=WHEN.replace(hour=hour), index=index)).name
+    names = [file_names.path(Subject(request=request, job="j", created=WHEN.replace(hour=hour), index=index)).name
              for hour in (1, 12, 23) for index in (0, 9, 10, 999, 1999)]
     assert names == sorted(names)
 
@@ -88,15 +88,15 @@ def test_prompts_are_those_of_the_picture():
 @pytest.mark.parametrize("field", ["folder_pattern", "name_pattern"])
 def test_patterns_that_are_refused_name_their_field(field, pattern, words):
     with_it = Request(**{field: pattern})
-    (problem,) = naming.problems(with_it)
+    (problem,) = file_names.problems(with_it)
     assert problem.field == field
     with pytest.raises(AssertionError, match=words):
         raise AssertionError(problem.message)
 
 
 def test_folders_are_counted_over_both_patterns():
-    assert naming.problems(Request(folder_pattern="a/b/c/d/e", name_pattern="f/g/h/[seed]")) == []
-    (problem,) = naming.problems(Request(folder_pattern="a/b/c/d/e/f", name_pattern="g/h/i/[seed]"))
+    assert file_names.problems(Request(folder_pattern="a/b/c/d/e", name_pattern="f/g/h/[seed]")) == []
+    (problem,) = file_names.problems(Request(folder_pattern="a/b/c/d/e/f", name_pattern="g/h/i/[seed]"))
     assert problem.field == "folder_pattern" and "9 folders" in problem.message
 
 
@@ -123,7 +123,7 @@ def test_a_pattern_that_tells_pictures_apart_needs_nothing_more():
     assert name(name_pattern="[prompt_spaces][job][number]", folder_pattern="", prompt="猫" * 200).endswith(f"-{MARK}-000.png")
 
 
-WORDS = st.sampled_from([f"[{word}]" for word in naming.WORDS] + ["/", "-", ".", " ", "users", "[datetime<%H/%M>]", "\\", "con", "猫"])
+WORDS = st.sampled_from([f"[{word}]" for word in file_names.WORDS] + ["/", "-", ".", " ", "users", "[datetime<%H/%M>]", "\\", "con", "猫"])
 PATTERNS = st.lists(WORDS | st.text(max_size=3), max_size=12).map("".join)
 PROMPTS = st.text(max_size=300)
 
@@ -132,12 +132,12 @@ PROMPTS = st.text(max_size=300)
 @given(folder=PATTERNS, pattern=PATTERNS, prompt=PROMPTS, checkpoint=st.text(max_size=200), ending=st.sampled_from(["png", "jpg", "webp"]))
 def test_no_name_leaves_its_folder_or_breaks_a_file_system(folder, pattern, prompt, checkpoint, ending):
     values = {"folder_pattern": folder, "name_pattern": pattern, "prompt": prompt, "checkpoint": checkpoint, "image_format": ending}
-    path = naming.path(subject(**values))
-    assert path == naming.path(subject(**values))
-    assert not path.is_absolute() and path.suffix == f".{ending}" and len(str(path)) <= naming.MAX_PATH
-    assert len(path.parts) <= naming.MAX_FOLDERS + 1 and path.parts[0].casefold() != "users"
+    path = file_names.path(subject(**values))
+    assert path == file_names.path(subject(**values))
+    assert not path.is_absolute() and path.suffix == f".{ending}" and len(str(path)) <= file_names.MAX_PATH
+    assert len(path.parts) <= file_names.MAX_FOLDERS + 1 and path.parts[0].casefold() != "users"
     for part in path.parts:
-        assert 0 < len(part) <= naming.MAX_PART + 5 and len(part.encode()) <= 255
+        assert 0 < len(part) <= file_names.MAX_PART + 5 and len(part.encode()) <= 255
         assert not part.startswith((".", " ")) and not part.endswith((".", " ")) and not set(part) & set('<>:"/\\|?*#\0\n\r\t')
         assert part.split(".")[0].strip().casefold() not in {"con", "nul", "aux", "prn", "com1", "lpt9"}
     assert PurePosixPath(str(path)) == path
@@ -147,16 +147,16 @@ def test_no_name_leaves_its_folder_or_breaks_a_file_system(folder, pattern, prom
 @given(folder=PATTERNS, pattern=PATTERNS, prompts=st.tuples(PROMPTS, PROMPTS),
        places=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([GRID, 0, 1, 2, 3])), min_size=2, max_size=2, unique=True))
 def test_no_two_pictures_share_a_name(folder, pattern, prompts, places):
-    names = [str(naming.path(subject(index, job=job, folder_pattern=folder, name_pattern=pattern, prompt=prompt, batch_count=4)))
+    names = [str(file_names.path(subject(index, job=job, folder_pattern=folder, name_pattern=pattern, prompt=prompt, batch_count=4)))
              for (job, index), prompt in zip(places, prompts, strict=True)]
     assert names[0].casefold() != names[1].casefold()
 
 
 def test_the_long_mark_is_another_name():
-    path, longer = naming.path(subject()), naming.path(subject(), whole_job=True)
+    path, longer = file_names.path(subject()), file_names.path(subject(), whole_job=True)
     assert path != longer and longer.name.endswith(f"{subject().job_hash[:24]}-000.png")
 
 
 def test_a_picture_that_webp_cannot_hold_is_saved_as_png():
     wide = Subject(request=Request(image_format="webp"), job=JOB, created=WHEN, index=0, size=(20_000, 8))
-    assert naming.path(wide).suffix == ".png"
+    assert file_names.path(wide).suffix == ".png"

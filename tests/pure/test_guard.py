@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,8 +182,10 @@ def test_failed_logins_are_slowed_down_but_nobody_is_locked_out() -> None:
 
 def test_addresses_of_one_network_count_as_one() -> None:
     throttle = Throttle(allowed=2)
-    assert throttle.begin("2001:db8::1") == throttle.begin("2001:db8::2") == 0
-    assert throttle.begin("2001:db8::3") > 0 and throttle.begin("2001:db8:0:1::1") == 0
+    throttle.failed("2001:db8::1")
+    assert throttle.wait("2001:db8::3") == 0
+    throttle.failed("2001:db8::2")
+    assert throttle.wait("2001:db8::3") > 0 and throttle.wait("2001:db8:0:1::1") == 0
 
 
 class Counted(Credentials):
@@ -195,15 +198,15 @@ class Counted(Credentials):
         return super()._is_right(name, password)
 
 
-def at_once(credentials: Credentials, *logins: str) -> list[int | str]:
-    async def one(authorization: str) -> int | str:
+def at_once(credentials: Credentials, *logins: str, addresses: tuple[str, ...] = ("10.0.0.1",)) -> list[int | str]:
+    async def one(authorization: str, address: str) -> int | str:
         try:
-            return await credentials.user(authorization, "10.0.0.1")
+            return await credentials.user(authorization, address)
         except Denied as denied:
             return denied.status
 
     async def every() -> list[int | str]:
-        return await asyncio.gather(*map(one, logins))
+        return await asyncio.gather(*map(one, logins, itertools.cycle(addresses)))
 
     return asyncio.run(every())
 
@@ -212,6 +215,26 @@ def test_many_wrong_passwords_at_once_are_no_more_than_one_after_the_other() -> 
     credentials = Counted(USERS, Throttle(allowed=8))
     answers = at_once(credentials, *(basic("bob", f"guess {number}")["Authorization"] for number in range(2000)))
     assert credentials.looked == 8 and answers.count(401) == 8 and answers.count(429) == 1992
+
+
+def test_many_people_behind_one_address_log_in_at_once() -> None:
+    people = {f"user {number}": WEAK.hash(f"secret {number}") for number in range(20)}
+    credentials = Counted(people, Throttle(allowed=2))
+    logins = [basic(f"user {number}", f"secret {number}")["Authorization"] for number in range(20)]
+    assert at_once(credentials, *logins * 5) == list(people) * 5 and credentials.looked == 20
+
+
+def test_wrong_passwords_among_right_ones_count_in_the_order_they_came() -> None:
+    wrong = [basic("bob", f"guess {number}")["Authorization"] for number in range(50)]
+    answers = at_once(Counted(USERS, Throttle(allowed=2)), wrong[0], basic("ann", "secret")["Authorization"], *wrong[1:])
+    assert answers == [401, "ann", 401, *[429] * 48]
+
+
+def test_an_address_that_has_to_wait_refuses_nobody_elsewhere() -> None:
+    credentials = Credentials(USERS, Throttle(allowed=1))
+    assert at_once(credentials, basic("bob", "no")["Authorization"]) == [401]
+    right = [basic("ann", "secret")["Authorization"]] * 2
+    assert at_once(credentials, *right, addresses=("10.0.0.1", "10.0.0.2")) == [429, "ann"]
 
 
 def test_all_that_a_page_asks_for_at_once_is_one_login() -> None:

@@ -24,7 +24,8 @@ from backend.http import create_app
 from backend.image import save
 from backend.image.infotext_entries import differences, entries
 from backend.request.request import Request
-from backend.store.picture_import import Tally, created_by, safe_parts
+from backend.store import picture_import
+from backend.store.picture_import import ImportProgress, created_by, safe_parts
 from tests.guest import Guest
 from tests.pure.test_database import drawn
 
@@ -551,10 +552,10 @@ def outputs(folder: Path) -> Path:
 def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Guest, caplog: pytest.LogCaptureFixture) -> None:
     folder = outputs(tmp_path / "outputs")
     tallies = list(house.gallery.take_in_folder(folder))
-    assert tallies[-1] == Tally(total=6, taken=4, known=1, unreadable=1) and [tally.done for tally in tallies] == list(range(7))
+    assert tallies[-1] == ImportProgress(total=6, taken=4, known=1, unreadable=1) and [tally.done for tally in tallies] == list(range(7))
     assert str(tallies[-1]) == "6 of 6 files; 4 pictures taken, 1 were known, 1 unreadable"
     assert "extras-images/00000.png cannot be imported" in caplog.text
-    assert list(house.gallery.take_in_folder(folder))[-1] == Tally(total=6, taken=0, known=5, unreadable=1)
+    assert list(house.gallery.take_in_folder(folder))[-1] == ImportProgress(total=6, taken=0, known=5, unreadable=1)
     names = [image.name for image in house.images()]
     assert names == ["00000-4.webp", "00001-2.png", "00000-1.png", "grid-0000.jpg"]
     assert (folder / "txt2img-images/2024-01-31/00000-1.png").is_file(), "the originals stay"
@@ -565,7 +566,7 @@ def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Guest, caplog: 
 def test_its_own_outputs_are_nothing_new(tmp_path: Path, house: Guest) -> None:
     list(house.gallery.take_in_folder(outputs(tmp_path / "outputs")))
     files = sorted(house.settings.outputs.rglob("*"))
-    assert list(house.gallery.take_in_folder(house.settings.outputs))[-1] == Tally(total=4, known=4)
+    assert list(house.gallery.take_in_folder(house.settings.outputs))[-1] == ImportProgress(total=4, known=4)
     assert sorted(house.settings.outputs.rglob("*")) == files
 
 
@@ -577,7 +578,7 @@ def test_the_start_tells_of_the_import(tmp_path: Path, house: Guest, capsys: pyt
     def full(*_: object) -> None:
         raise StorageError("The picture could not be saved: the disk is full.")
 
-    monkeypatch.setattr(save, "write_atomically", full)
+    monkeypatch.setattr(picture_import, "write_atomically", full)
     (tmp_path / "outputs/new.png").write_bytes(file(99))
     with pytest.raises(Refusal, match="disk is full"):
         app.take_in(house.backend, tmp_path / "outputs")

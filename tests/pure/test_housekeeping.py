@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
+import ui
 from backend import Backend, Settings
 from backend.errors import NotFound, UserError
-from backend.facade import housekeeping
-from backend.image.save import TEMPORARY
+from backend.facade import gradio_files, housekeeping
+from backend.http import create_app
+from backend.image.atomic_write import TEMPORARY
 from backend.store.uploads import Uploads
 from tests.guest import Guest, user_of
 from tests.pure.test_history import file
@@ -49,6 +53,41 @@ def test_uploads_are_swept_while_the_house_runs(tmp_path: Path, monkeypatch: pyt
     os.utime(path, (1, 1))
     until(lambda: not path.exists(), 10)
     house.close()
+
+
+def test_what_is_sent_to_gradio_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the page's own upload route, which takes anything; a file that somebody may be working with stays."""
+    monkeypatch.setattr(housekeeping, "GRADIO_SECONDS", 0.02)
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(settings.gradio_files))
+    house = Backend(settings, start_workers=False)
+    app = create_app(house)
+    ui.mount(app, house, path="/")
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+        sent = [Path(client.post("/gradio_api/upload", files={"files": (name, b"no picture" * 1000)}).json()[0])
+                for name in ("old.bin", "new.bin")]
+        until(lambda: all(path.is_file() for path in sent), 10)
+        assert all(settings.gradio_files in path.parents for path in sent)
+        for path in (sent[0], sent[0].parent):
+            os.utime(path, (1e9, 1e9))
+        until(lambda: not sent[0].parent.exists() or not sent[0].exists(), 10)
+        assert sent[1].is_file()
+    house.close()
+
+
+def test_gradios_folder_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradio_files, "MAX_BYTES", 250)
+    for number, age in enumerate((3000, 2000, 1000, 5)):
+        (tmp_path / f"{number}").mkdir()
+        path = tmp_path / f"{number}" / "a.bin"
+        path.write_bytes(bytes(100))
+        os.utime(path, (time.time() - age,) * 2)
+    (tmp_path / "link").symlink_to(tmp_path / "3")
+    assert gradio_files.sweep(tmp_path) == 2
+    assert [path.parent.name for path in sorted(tmp_path.glob("*/a.bin")) if not path.parent.is_symlink()] == ["2", "3"]
+    os.utime(tmp_path / "0", (1e9, 1e9))
+    assert gradio_files.sweep(tmp_path) == 0 and not (tmp_path / "0").exists()
+    assert gradio_files.sweep(tmp_path / "nowhere") == 0
 
 
 def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from backend.image.infotext_compatibility import parse_version
 from backend.prompt.styles import extract
 from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
-from backend.request.rules import OUTPAINT
+from backend.request.rules import MAX_PICTURES, OUTPAINT
 from backend.version import VERSION
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -70,6 +70,9 @@ def requests(draw: st.DrawFn) -> Request:
         chosen.pop("sigma_min", None)
     if chosen.get("width", 512) * chosen.get("height", 512) > 8192 * 8192:
         chosen.pop("width", None)
+    for one_fewer in ("batch_count", "loopback_loops"):
+        if chosen.get("batch_count", 1) * chosen.get("batch_size", 1) * chosen.get("loopback_loops", 1) > MAX_PICTURES:
+            chosen.pop(one_fewer, None)
     chosen.pop("enable_hr" if chosen.get("init_image") else "mask", None)
     chosen.pop("process", None)
     if {"mask", "loopback_loops", *OUTPAINT} & chosen.keys():

@@ -15,10 +15,11 @@ from PIL import Image, PngImagePlugin
 
 from backend import Backend, Settings
 from backend.errors import UserError
-from backend.image import save
-from backend.image import upload_validation as incoming
+from backend.image import upload_validation
 from backend.image.decode_budget import BYTES_PER_PIXEL, DecodeBudget
 from backend.image.png_data import is_whole
+from backend.image.read import read_metadata
+from backend.store.picture_rebuild import rebuild_history
 from tests.guest import Guest
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -39,10 +40,10 @@ def saved(image: Image.Image, **options: object) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("read", [incoming.picture, incoming.mask, incoming.paint, incoming.check])
+@pytest.mark.parametrize("read", [upload_validation.picture, upload_validation.mask, upload_validation.paint, upload_validation.check])
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_a_picture_with_missing_rows_is_refused(read, rows: int) -> None:
-    assert read(png(100, 100)) is None or read is not incoming.check
+    assert read(png(100, 100)) is None or read is not upload_validation.check
     with pytest.raises(UserError):
         read(png(100, 100, rows=rows))
 
@@ -50,17 +51,17 @@ def test_a_picture_with_missing_rows_is_refused(read, rows: int) -> None:
 @pytest.mark.parametrize("image", [Image.new("RGB", (33, 17)), Image.new("L", (33, 17)), Image.new("1", (33, 17)), Image.new("P", (5, 9)),
                                    Image.new("RGBA", (8, 8)), Image.new("LA", (3, 3)), Image.new("I;16", (7, 5))])
 def test_a_black_picture_is_whole(image: Image.Image) -> None:
-    assert is_whole(saved(image)) and incoming.picture(saved(image)).size == image.size
+    assert is_whole(saved(image)) and upload_validation.picture(saved(image)).size == image.size
 
 
 def test_sixteen_bits_and_transparency_look_the_same_strip_by_strip() -> None:
     dice = np.random.default_rng(1)
     grey = Image.fromarray(dice.integers(0, 65536, (700, 40)).astype(np.uint16))
     expected = (np.asarray(grey) / 65535 * 255).round().astype(np.uint8)
-    assert np.array_equal(np.asarray(incoming.picture(saved(grey)))[..., 0], expected)
+    assert np.array_equal(np.asarray(upload_validation.picture(saved(grey)))[..., 0], expected)
     clear = Image.fromarray(dice.integers(0, 256, (700, 40, 4), np.uint8))
     whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    assert np.array_equal(np.asarray(incoming.picture(saved(clear))), np.asarray(whole))
+    assert np.array_equal(np.asarray(upload_validation.picture(saved(clear))), np.asarray(whole))
 
 
 def test_pictures_are_decoded_together_only_as_far_as_they_fit() -> None:
@@ -107,11 +108,11 @@ def test_deep_json_in_one_picture_loses_no_other(tmp_path: Path) -> None:
     (folder / "2.png").write_bytes(saved(Image.new("RGB", (8, 8), "blue")))
     settings = Settings(data=tmp_path / "data", models=(tmp_path,))
     house = Guest(Backend(settings, start_workers=False))
-    assert house.told_by(deep).values == {}
+    assert house.read_settings(deep).values == {}
     assert list(house.gallery.take_in_folder(folder))[-1].taken == 2
     house.close()
     settings.database.unlink()
     again = Guest(Backend(settings, start_workers=False))
-    again._components.pictures.rebuild_history(again._components.history, again.backend.user)
-    assert len(again.images()) == 2 and save.read(deep).request_json == DEEP
+    rebuild_history(again._components.pictures.outputs, again._components.history, again.backend.user)
+    assert len(again.images()) == 2 and read_metadata(deep).request_json == DEEP
     again.close()

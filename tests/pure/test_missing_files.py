@@ -13,7 +13,8 @@ from backend.catalog.model_file import ModelFile
 from backend.catalog.shelf import Shelf
 from backend.errors import NotFound
 from backend.facade.missing_files import WORKFLOW, hashes, missing
-from backend.image import infotext, save
+from backend.image import infotext
+from backend.image.read import Metadata, read_metadata
 
 LINE = "Steps: 9, Sampler: Euler a, CFG scale: 3, Seed: 12, Size: 128x64"
 
@@ -34,7 +35,7 @@ class FakeCatalog(ModelCatalog):
 def told(text: str, here: Iterable[str] = (), **values: object) -> list[str]:
     found = infotext.read(text)
     kept = {name: value for name, value in found.values.items() if name != "checkpoint"} | values
-    return list(missing(save.Saved(text, None, "png", 8, 8), found, kept, FakeCatalog(here)))
+    return list(missing(Metadata(text, None, "png", 8, 8), found, kept, FakeCatalog(here)))
 
 
 def test_a_lora_is_named_by_its_hash() -> None:
@@ -82,14 +83,14 @@ def comfy(kind: str, **also: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_a_workflow_alone_is_told(kind: str) -> None:
-    saved = save.read(comfy(kind))
+    saved = read_metadata(comfy(kind))
     assert saved.workflow and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == [WORKFLOW]
 
 
 def test_comfyuis_text_is_read_where_it_has_one() -> None:
-    saved = save.read(comfy("PNG", parameters=f"a tree\n{LINE}"))
+    saved = read_metadata(comfy("PNG", parameters=f"a tree\n{LINE}"))
     assert infotext.read(saved.infotext).values["steps"] == 9
     plain = io.BytesIO()
     Image.new("RGB", (8, 8)).save(plain, "PNG")
-    saved = save.read(plain.getvalue())
+    saved = read_metadata(plain.getvalue())
     assert not saved.workflow and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == []

@@ -13,7 +13,7 @@ from PIL import Image
 from backend import LOCAL
 from backend.errors import NotFound, UserError
 from backend.http import create_app
-from backend.image import upload_validation as incoming
+from backend.image import upload_validation
 from backend.settings import Settings
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Uploads
@@ -157,4 +157,4 @@ def test_bad_files_are_refused_with_a_sentence(client: TestClient, name: str, ma
 
 
 def test_paint_keeps_its_alpha() -> None:
-    assert incoming.paint(patch(128)).getpixel((0, 0)) == (*RED, 128)
+    assert upload_validation.paint(patch(128)).getpixel((0, 0)) == (*RED, 128)

@@ -16,6 +16,9 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from backend.errors import NotFound, StorageError, UserError
 from backend.image import infotext, save
+from backend.image.atomic_write import write_atomically
+from backend.image.read import read_metadata
+from backend.image.thumbnail import thumbnail
 from backend.messages import Picture
 from backend.request.request import Request
 
@@ -49,10 +52,10 @@ def test_text_and_request_come_back(tmp_path, ending):
     request = Request(prompt="猫\n\ud800 x ", seed=5, variation_seed=6)
     path = tmp_path / "2026-11-22" / f"a.{ending}"
     save.save(picture(), path, TEXT, json.dumps(request.to_json()))
-    saved = save.read(path)
+    saved = read_metadata(path)
     assert (saved.infotext, saved.format, saved.width, saved.height) == (TEXT, ending, 24, 16)
     assert json.loads(saved.request_json) == request.to_json()
-    assert save.read(path.read_bytes()) == saved
+    assert read_metadata(path.read_bytes()) == saved
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -62,7 +65,7 @@ def test_text_and_request_come_back(tmp_path, ending):
 def test_any_text_comes_back(ending, text):
     request_json = json.dumps({"prompt": text})
     data = save.encode(save.to_image(picture()), save.FORMATS[f".{ending}"], text, request_json)
-    saved = save.read(data)
+    saved = read_metadata(data)
     assert saved.request_json == request_json
     assert saved.infotext == (text if ending == "png" else text.rstrip("\0"))
 
@@ -79,7 +82,7 @@ def test_the_law_through_a_file(tmp_path, ending):
     request = Request(prompt="a\nNegative prompt: b", negative_prompt=" c ", seed=3, eta=0.1, image_format=ending)
     path = tmp_path / f"a.{ending}"
     save.save(picture(), path, infotext.write(request), json.dumps(request.to_json()))
-    saved = save.read(path)
+    saved = read_metadata(path)
     assert Request.parse(json.loads(saved.request_json)) == request
     values = infotext.read(saved.infotext).values
     assert (values["prompt"], values["negative_prompt"], values["eta"]) == (request.prompt, " c ", 0.1)
@@ -88,17 +91,17 @@ def test_the_law_through_a_file(tmp_path, ending):
 def test_without_texts(tmp_path):
     for ending in ENDINGS:
         save.save(picture(), tmp_path / f"a.{ending}", "")
-        assert (save.read(tmp_path / f"a.{ending}").infotext, save.read(tmp_path / f"a.{ending}").request_json) == ("", None)
+        assert (read_metadata(tmp_path / f"a.{ending}").infotext, read_metadata(tmp_path / f"a.{ending}").request_json) == ("", None)
 
 
 def test_a_jpeg_leaves_out_what_it_cannot_hold(tmp_path):
     path = tmp_path / "a.jpg"
     save.save(picture(), path, "x" * 30_000, "y" * 30_000)
-    assert (len(save.read(path).infotext), save.read(path).request_json) == (30_000, None)
+    assert (len(read_metadata(path).infotext), read_metadata(path).request_json) == (30_000, None)
     save.save(picture(), path, "x" * 100_000, "y" * 30_000)
-    assert save.read(path).infotext == ""
+    assert read_metadata(path).infotext == ""
     save.save(picture(), tmp_path / "a.webp", "x" * 200_000, "y" * 200_000)
-    assert len(save.read(tmp_path / "a.webp").infotext) == 200_000
+    assert len(read_metadata(tmp_path / "a.webp").infotext) == 200_000
 
 
 # ---- pictures by other programs ----
@@ -107,7 +110,7 @@ def test_a_jpeg_leaves_out_what_it_cannot_hold(tmp_path):
 def test_png_by_automatic1111():
     info = PngImagePlugin.PngInfo()
     info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a")
-    assert save.read(image_bytes("PNG", pnginfo=info)).infotext == "a cat\nSteps: 20, Sampler: Euler a"
+    assert read_metadata(image_bytes("PNG", pnginfo=info)).infotext == "a cat\nSteps: 20, Sampler: Euler a"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
@@ -117,7 +120,7 @@ def test_png_by_automatic1111():
      (b"\0" * 8, "utf-8"), (b"", "utf-8")],
 )  # fmt: skip
 def test_exif_user_comments(kind, prefix, encoding):
-    assert save.read(with_comment(kind, prefix + TEXT.encode(encoding))).infotext == TEXT
+    assert read_metadata(with_comment(kind, prefix + TEXT.encode(encoding))).infotext == TEXT
 
 
 def test_exif_is_byte_for_byte_as_automatic1111_writes_it():
@@ -131,14 +134,14 @@ def test_exif_is_byte_for_byte_as_automatic1111_writes_it():
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP", os.urandom(999)])
 def test_not_a_picture(data):
     with pytest.raises(UserError, match="PNG, JPEG and WebP"):
-        save.read(data)
+        read_metadata(data)
 
 
 def test_a_picture_of_30000_pixels_a_side_is_called_too_large():
     buffer = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(buffer, "PNG")
     with pytest.raises(UserError, match="too large"):
-        save.read(buffer.getvalue())
+        read_metadata(buffer.getvalue())
 
 
 def test_a_png_with_its_text_in_front_is_read_without_its_pixels(monkeypatch):
@@ -147,14 +150,14 @@ def test_a_png_with_its_text_in_front_is_read_without_its_pixels(monkeypatch):
     data = image_bytes("PNG", pnginfo=notes)
     late = PngImagePlugin.PngInfo()
     late.add(b"tEXt", b"parameters\0a cat", after_idat=True)
-    assert save.read(image_bytes("PNG", pnginfo=late)).infotext == "a cat"
+    assert read_metadata(image_bytes("PNG", pnginfo=late)).infotext == "a cat"
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", lambda self: pytest.fail("decoded"))
-    assert save.read(data).infotext == TEXT
+    assert read_metadata(data).infotext == TEXT
 
 
 def test_no_file(tmp_path):
     with pytest.raises(NotFound):
-        save.read(tmp_path / "none.png")
+        read_metadata(tmp_path / "none.png")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of what it skips
@@ -167,12 +170,12 @@ def test_damaged_files_read_or_are_refused(ending, data):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     with contextlib.suppress(UserError):
-        save.read(cut)
+        read_metadata(cut)
 
 
 @pytest.mark.parametrize("comment", [b"", b"UNICODE\0\xd8", b"UNICODE\0\xd8\x00\xd8", b"ASCII\0\0\0\xff\xfe", b"\xff" * 30])
 def test_broken_comments_are_text_at_worst(comment):
-    assert isinstance(save.read(with_comment("JPEG", comment)).infotext, str)
+    assert isinstance(read_metadata(with_comment("JPEG", comment)).infotext, str)
 
 
 # ---- all or nothing ----
@@ -193,11 +196,11 @@ def failing(code: int):
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, step, code, advice):
     path = tmp_path / "a.png"
     save.save(picture(), path, "old")
-    monkeypatch.setattr(save.os, step, failing(code))
+    monkeypatch.setattr(os, step, failing(code))
     with pytest.raises(StorageError, match=advice):
         save.save(picture(), path, "new")
     monkeypatch.undo()
-    assert save.read(path).infotext == "old"
+    assert read_metadata(path).infotext == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -211,10 +214,10 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from backend.errors import StorageError
-from backend.image import save
+from backend.image.atomic_write import write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    save.write_atomically(Path(sys.argv[1]), bytes(100_000))
+    write_atomically(Path(sys.argv[1]), bytes(100_000))
 except StorageError as error:
     print(error)
 """
@@ -227,7 +230,7 @@ def test_the_system_stops_a_real_write_half_way(tmp_path):
     command = [sys.executable, "-c", LIMITED, str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert "no file of this size" in done.stdout
-    assert save.read(path).infotext == "old"
+    assert read_metadata(path).infotext == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -242,9 +245,9 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk(small_disk):
-    save.write_atomically(small_disk / "a.png", b"old")
+    write_atomically(small_disk / "a.png", b"old")
     with pytest.raises(StorageError, match="disk is full"):
-        save.write_atomically(small_disk / "a.png", bytes(200_000))
+        write_atomically(small_disk / "a.png", bytes(200_000))
     assert (small_disk / "a.png").read_bytes() == b"old"
     assert [p.name for p in small_disk.iterdir()] == ["a.png"]
 
@@ -279,10 +282,10 @@ def test_lossless_webp_keeps_every_pixel(tmp_path):
 def test_thumbnail(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     save.save(picture(640, 320), path, TEXT)
-    with Image.open(io.BytesIO(save.thumbnail(path, 128))) as small:
+    with Image.open(io.BytesIO(thumbnail(path, 128))) as small:
         assert small.format == "WEBP"
         assert small.size == (128, 64)
-    with Image.open(io.BytesIO(save.thumbnail(path, 10**9))) as whole:
+    with Image.open(io.BytesIO(thumbnail(path, 10**9))) as whole:
         assert whole.size == (640, 320)
 
 
@@ -290,4 +293,4 @@ def test_thumbnail_of_a_damaged_file(tmp_path):
     whole = save.encode(save.to_image(picture(200, 200)), "PNG", "")
     (tmp_path / "a.png").write_bytes(whole[:200])
     with pytest.raises(UserError, match="damaged"):
-        save.thumbnail(tmp_path / "a.png")
+        thumbnail(tmp_path / "a.png")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from backend.errors import NotFound, UserError
-from backend.image import upload_validation as incoming
+from backend.image import upload_validation
 from backend.store.uploads import Uploads
 from tests.guest import user_of
 
@@ -34,12 +34,12 @@ def animated() -> bytes:
 
 
 def test_pixels_survive() -> None:
-    assert np.array_equal(incoming.picture(file(COLOURS)), COLOURS)
+    assert np.array_equal(upload_validation.picture(file(COLOURS)), COLOURS)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
 def test_other_formats(kind: str) -> None:
-    image = incoming.picture(file(COLOURS, kind))
+    image = upload_validation.picture(file(COLOURS, kind))
     assert (image.mode, image.size) == ("RGB", (30, 40))
 
 
@@ -49,7 +49,7 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     levels = np.linspace(0, 65535, 256).reshape(16, 16)
     plain = {"I;16": levels.astype(np.uint16), "I": levels.astype(np.int32), "F": (levels / 257).astype(np.float32)}
     image = Image.fromarray(plain[mode]) if mode in plain else COLOURS.convert("RGB").convert(mode)
-    found = np.asarray(incoming.picture(file(image, kind)))
+    found = np.asarray(upload_validation.picture(file(image, kind)))
     assert found.shape == (*image.size[::-1], 3)
     if mode in plain:
         assert found[0, 0, 0] == 0 and found[-1, -1, 0] == 255 and abs(int(found[8, 0, 0]) - 128) <= 1
@@ -57,17 +57,17 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
 
 def test_transparent_parts_are_white_in_a_picture_and_black_in_a_mask() -> None:
     clear = file(Image.new("RGBA", (8, 8), (255, 0, 0, 0)))
-    assert incoming.picture(clear).getpixel((0, 0)) == (255, 255, 255)
-    assert incoming.mask(clear).getpixel((0, 0)) == 0
-    assert incoming.mask(file(Image.new("RGBA", (8, 8), "white"))).getpixel((0, 0)) == 255
+    assert upload_validation.picture(clear).getpixel((0, 0)) == (255, 255, 255)
+    assert upload_validation.mask(clear).getpixel((0, 0)) == 0
+    assert upload_validation.mask(file(Image.new("RGBA", (8, 8), "white"))).getpixel((0, 0)) == 255
 
 
 def test_a_turned_photograph_is_upright() -> None:
-    assert incoming.picture(rotated()).size == (40, 30)
+    assert upload_validation.picture(rotated()).size == (40, 30)
 
 
 def test_the_first_frame_of_an_animation() -> None:
-    assert incoming.picture(animated()).getpixel((0, 0)) == (255, 0, 0)
+    assert upload_validation.picture(animated()).getpixel((0, 0)) == (255, 0, 0)
 
 
 def bomb() -> bytes:
@@ -88,22 +88,22 @@ def bomb() -> bytes:
     (bomb(), "too large"),
 ])
 def test_what_is_no_picture_is_refused_in_words(data: bytes, words: str) -> None:
-    for read in (incoming.picture, incoming.mask):
+    for read in (upload_validation.picture, upload_validation.mask):
         with pytest.raises(UserError, match=words):
             read(data)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
 def test_odd_sizes_are_pictures(size: tuple[int, int]) -> None:
-    assert incoming.picture(file(Image.new("RGB", size))).size == size
+    assert upload_validation.picture(file(Image.new("RGB", size))).size == size
 
 
 def test_base64_with_and_without_a_head() -> None:
     text = base64.b64encode(b"abc").decode()
-    assert incoming.from_base64(text) == incoming.from_base64(f"data:image/png;base64,{text}") == b"abc"
+    assert upload_validation.from_base64(text) == upload_validation.from_base64(f"data:image/png;base64,{text}") == b"abc"
     for wrong in (None, 5, "not base64!", "\u00e9"):
         with pytest.raises(UserError):
-            incoming.from_base64(wrong)
+            upload_validation.from_base64(wrong)
 
 
 def test_an_upload_is_stored_once_and_belongs_to_its_owner(tmp_path) -> None:

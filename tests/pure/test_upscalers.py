@@ -13,7 +13,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of, missing_upscalers, needed, resolved, restorers_there
 from backend.errors import InvalidRequest, NotFound
 from backend.image import infotext
-from backend.image.postprocessing import done, extras_request
+from backend.image.postprocessing import extras_request, infotext_values
 from backend.request.request import FIELDS, Request
 from backend.request.rules import EXTRAS
 from tests.pure.test_catalog import write
@@ -188,7 +188,7 @@ def edited(**values: object) -> Request:
     ({"codeformer_visibility": 1, "codeformer_weight": 0.3}, {"CodeFormer visibility": 1.0, "CodeFormer weight": 0.3}),
 ])
 def test_automatic1111s_keys_tell_what_was_done(values: dict, keys: dict) -> None:
-    assert done(edited(**values)) == keys
+    assert infotext_values(edited(**values)) == keys
 
 
 ACTS = [{"upscaler_1": "4x, odd: name", "upscale_by": 3.35}, {"upscaler_1": "Lanczos", "upscale_to_width": 640, "upscale_to_height": 480, "upscale_crop": False},

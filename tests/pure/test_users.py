@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from backend import LOCAL, Backend, NotFound, Settings, User
 from backend.http import create_app
 from backend.store.database import Database
+from backend.store.picture_rebuild import rebuild_history
 from backend.store.users import USER_ID, Users
 from tests.guest import Guest
 from tests.pure.test_history import file
@@ -85,6 +86,6 @@ def test_what_the_account_local_made_stays_its_own_when_the_database_is_lost(tmp
     settings.database.unlink()
     again = Backend(settings, start_workers=False)
     theirs = Guest(again, "local")
-    again._components.pictures.rebuild_history(again._components.history, again.user)
+    rebuild_history(again._components.pictures.outputs, again._components.history, again.user)
     assert len(theirs.images()) == 1 and Guest(again).images() == []
     again.close()

@@ -22,14 +22,14 @@ def clock() -> Clock:
 @pytest.fixture
 def dog(clock: Clock) -> Watchdog:
     dog = Watchdog(clock)
-    dog.hear(Ready("fake", "float32"))
+    dog.on_event(Ready("fake", "float32"))
     return dog
 
 
 def test_a_worker_that_gives_signs_of_life_lives(dog, clock):
     for _ in range(1000):
         clock.now += watchdog.SILENT_SECONDS / 2
-        dog.hear(Alive("denoising", ("1",), 5.0))
+        dog.on_event(Alive("denoising", ("1",), 5.0))
         assert dog.verdict() is None
 
 
@@ -49,13 +49,13 @@ def test_a_worker_may_take_longer_to_start(clock):
 def test_a_cancel_that_is_not_obeyed_ends_the_worker_without_blame(dog, clock):
     dog.cancel("1")
     dog.cancel("2")
-    dog.hear(Cancelled("2"))
+    dog.on_event(Cancelled("2"))
     clock.now += watchdog.CANCEL_SECONDS - 1
-    dog.hear(Progress("1", 0, 1, 20))
+    dog.on_event(Progress("1", 0, 1, 20))
     assert dog.verdict() is None
     clock.now += 2
     assert not dog.verdict().blames and "cancel" in dog.verdict().why
-    dog.hear(Cancelled("1"))
+    dog.on_event(Cancelled("1"))
     assert dog.verdict() is None
 
 
@@ -68,11 +68,11 @@ def test_a_cancel_asked_for_again_and_again_is_not_put_off(dog, clock):
 
 def test_a_model_is_loaded_to_its_end_before_a_cancel_counts(dog, clock):
     dog.cancel("1")
-    dog.hear(Alive("loading", ("1",), 1.0))
+    dog.on_event(Alive("loading", ("1",), 1.0))
     clock.now += watchdog.CANCEL_SECONDS + 1
     assert dog.verdict() is None
-    dog.hear(Loading("demo", done=True))
-    dog.hear(Alive("denoising", ("1",), 0.1))
+    dog.on_event(Loading("demo", done=True))
+    dog.on_event(Alive("denoising", ("1",), 0.1))
     assert dog.verdict() is not None
 
 
@@ -81,5 +81,5 @@ def test_a_model_is_loaded_to_its_end_before_a_cancel_counts(dog, clock):
     ("decoding", watchdog.STUCK_OTHERWISE + 1, True), ("idle", 10**6, False),
 ])  # fmt: skip
 def test_a_worker_that_is_in_the_middle_of_one_thing_for_hours_is_ended(dog, activity, seconds, ended):
-    dog.hear(Alive(activity, ("1",), seconds))
+    dog.on_event(Alive(activity, ("1",), seconds))
     assert bool(dog.verdict()) == ended

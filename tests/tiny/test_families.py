@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from backend.catalog.families import FAMILIES
+from backend import Backend, Settings
+from backend.catalog.families import FAMILIES, cell
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
-from backend.errors import CheckpointError
+from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Failed, Picture, Preview, Run
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.models.loader import load
 from backend.worker.models.memory import Memory
+from tests.guest import Guest
 from tests.tiny import toy_family
 from tests.tiny.test_engine import Studio
 from tests.tiny.test_init_image import INIT, MASK, picture, png
@@ -32,6 +35,16 @@ def toy() -> Iterator[None]:
     FAMILIES.add(toy_family.FAMILY)
     yield
     FAMILIES.restore(before)
+
+
+@pytest.fixture
+def coarse(toy: None, tmp_path: Path) -> Iterator[Guest]:
+    """A house whose only checkpoint is of a family with 16 pixels per latent cell."""
+    FAMILIES.restore((*FAMILIES.rows()[:-1], replace(toy_family.FAMILY, cell=16)))
+    listed(tmp_path)
+    backend = Backend(Settings(data=tmp_path / "data"), catalog=ModelCatalog((tmp_path,)), start_workers=False)
+    yield Guest(backend)
+    backend.close()
 
 
 def listed(folder: Path) -> ModelFile:
@@ -62,7 +75,43 @@ def test_it_is_detected_listed_and_loaded(toy: None, tmp_path: Path) -> None:
     assert checkpoint.defaults == {"width": 32, "height": 32, "steps": 4}
     model = load(checkpoint, PLACE)
     assert type(model) is toy_family.Toy and model.latent_shape(64, 48) == (3, 12, 16)
+    assert model.latent_scale == cell("toy") == 4 and cell("sd1") == cell("sdxl") == 8
     assert model.preview(torch.zeros(1, 3, 12, 16)).shape == (1, 12, 16, 3)
+
+
+@pytest.mark.parametrize("changes, wrong", [
+    ({}, {}), ({"width": 80, "height": 272}, {}),
+    ({"width": 72}, {"width": "64"}), ({"width": 88, "height": 264}, {"width": "96", "height": "256"}),
+    ({"enable_hr": True, "hr_resize_x": 1000, "hr_resize_y": 120}, {"hr_resize_x": "992", "hr_resize_y": "128"}),
+    ({"enable_hr": True, "hr_resize_x": 1011}, {}), ({"hr_resize_x": 1000}, {}),
+    ({"seed_resize_from_w": 72, "seed_resize_from_h": 64}, {"seed_resize_from_w": "64"}),
+], ids=str)
+def test_a_size_that_is_not_whole_in_cells_is_refused_by_its_field(coarse: Guest, changes: dict[str, object], wrong: dict[str, str]) -> None:
+    if not wrong:
+        request = coarse.submit(**changes).request
+        assert {name: getattr(request, name) for name in changes} == changes
+        return
+    with pytest.raises(InvalidRequest) as refused:
+        coarse.submit(**changes)
+    found = {problem.field: problem.message for problem in refused.value.problems}
+    assert found.keys() == wrong.keys()
+    assert all("a multiple of 16 " in found[name] and found[name].endswith(f" {nearest}") for name, nearest in wrong.items())
+
+
+def test_outpainting_grows_to_whole_cells(coarse: Guest) -> None:
+    sent = coarse.upload(png(picture(101, 67))).id
+    request = coarse.submit(init_image=sent, outpaint_right=30, width=72, height=72).request
+    assert (request.width, request.height) == (144, 80), "the size that was asked for is not drawn at"
+    with pytest.raises(InvalidRequest) as refused:
+        coarse.submit(init_image=sent, outpaint_right=30, inpaint_area="Only masked", width=72)
+    assert [problem.field for problem in refused.value.problems] == ["width"]
+
+
+def test_a_model_coarser_than_its_family_is_not_loaded(toy: None, tmp_path: Path) -> None:
+    checkpoint = listed(tmp_path)
+    FAMILIES.restore((*FAMILIES.rows()[:-1], replace(toy_family.FAMILY, cell=2)))
+    with pytest.raises(CheckpointError, match="4 pixels per latent cell, and its family 2"):
+        load(checkpoint, PLACE)
 
 
 @pytest.mark.parametrize("changes", [

@@ -108,10 +108,10 @@ def test_a_submitted_job_has_the_grown_size(tmp_path):
     try:
         sent = backend.upload(png(picture(101, 67)))
         values = {"prompt": "a", "init_image": sent.id, "outpaint_right": 30, "width": 64, "height": 64}
-        request = backend.submit(values).request
+        request = backend.submit(**values).request
         assert (request.width, request.height) == (136, 72)
         with pytest.raises(InvalidRequest) as refused:
-            backend.submit(values | {"init_image": backend.upload(png(picture(8190, 8))).id})
+            backend.submit(**values | {"init_image": backend.upload(png(picture(8190, 8))).id})
         assert refused.value.problems[0].field == "outpaint_right"
     finally:
         backend.close()

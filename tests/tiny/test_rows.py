@@ -12,10 +12,11 @@ from torch import Tensor
 
 import backend.worker.engine.engine as engines
 from backend.messages import Failed, Picture
+from backend.worker.adapters.adapter import Use, Watched
 from backend.worker.device import place
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.guidance.row import Group, Row, Use, Watched, units, whole
+from backend.worker.guidance.row import Group, Row, units, whole
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.models.vae import encode

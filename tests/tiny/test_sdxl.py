@@ -231,7 +231,7 @@ def test_long_prompts_are_chunks_side_by_side_and_the_first_one_is_pooled(model:
 @torch.inference_mode()
 def test_clip_skip_counts_for_the_first_encoder_when_it_is_asked_to(model, networks, clip_skip, listens, state) -> None:
     request = Request(clip_skip=clip_skip, sdxl_clip_l_skip=listens)
-    encoded = model.encode_text("a fox", model.text_settings(request, "cond", (64, 64)))
+    encoded = model.encode_text("a fox", model.text_settings(request, "cond", (64, 64), ["a fox"]))
     tokens = [[49406, 320, 3240, *[49407] * 74]]
     first, second = by_hand(networks, tokens, (state, -2))
     assert torch.allclose(encoded.tokens, torch.cat([first, second], dim=-1)[0], atol=1e-5)
@@ -252,7 +252,7 @@ def test_emphasis_is_each_encoders_own_and_leaves_pooled_alone(model: Model, net
 ])
 @torch.inference_mode()
 def test_an_empty_negative_prompt_is_zeros_unless_it_is_switched_off(model, text, role, asked, zeros) -> None:
-    settings = model.text_settings(Request(sdxl_zero_negative=asked), role, (96, 64))
+    settings = model.text_settings(Request(sdxl_zero_negative=asked), role, (96, 64), [text])
     encoded = model.encode_text(text, settings)
     assert encoded.tokens.shape == (77, 96)
     assert bool((encoded.tokens == 0).all()) == zeros == bool((encoded.pooled[:-6] == 0).all())
@@ -261,7 +261,7 @@ def test_an_empty_negative_prompt_is_zeros_unless_it_is_switched_off(model, text
 
 def test_sizes_and_crop_are_told(model: Model) -> None:
     request = Request(sdxl_crop_top=16, sdxl_crop_left=40)
-    encoded = model.encode_text("a fox", model.text_settings(request, "cond", (1024, 768)))
+    encoded = model.encode_text("a fox", model.text_settings(request, "cond", (1024, 768), ["a fox"]))
     assert encoded.pooled[-6:].tolist() == [1024, 768, 16, 40, 1024, 768]
 
 

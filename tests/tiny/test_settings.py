@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from backend.errors import InvalidRequest
-from backend.image import save
 from backend.image.grid import MAX_PIXELS, MAX_SIDE, cell, grid, layout
+from backend.image.read import read_metadata, read_pixels
 from tests.guest import Guest
 from tests.tiny.house import open_house, submit, until
 
@@ -108,9 +108,9 @@ def test_a_grid_lies_beside_the_pictures_with_the_firsts_settings(guest):
     assert (whole.width, whole.height) == (128, 128) and whole.infotext == job.images[0].infotext and whole.seed == 7
     path = guest.image_file(whole.id)
     assert "-grid-" in path.name and path.parent == guest.image_file(job.images[0].id).parent
-    assert save.read(path).infotext == job.images[0].infotext
+    assert read_metadata(path).infotext == job.images[0].infotext
     pixels = Image.open(io.BytesIO(path.read_bytes()))
-    first = save.pixels(guest.image_file(job.images[0].id))
+    first = read_pixels(guest.image_file(job.images[0].id))
     assert pixels.crop((0, 0, 64, 64)).tobytes() == first.tobytes() and pixels.getpixel((100, 100)) == (0, 0, 0)
 
 

@@ -28,7 +28,7 @@ from backend.worker.models.tensor_files import Format
 WIDTH, CHANNELS = 8, 3
 FAMILY = Family(
     "toy", "Toy", (TensorRule("toy.denoiser.first.weight", 1, CHANNELS),), loader=f"{__name__}:Toy",
-    defaults=square(32) | {"steps": 4},
+    cell=4, defaults=square(32) | {"steps": 4},
 )
 
 

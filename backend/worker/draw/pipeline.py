@@ -39,7 +39,7 @@ OnStep = Callable[[Noisy, Tensor], None]
 def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None) -> Drawing:
     """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one."""
     request = plan.request
-    texts = yield from _conditioned(request, plan.first, canvas)
+    texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
     noise = _image_noise(request, canvas)
     unit = noise.initial()
     start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
@@ -54,8 +54,9 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
 
 
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:
-    """Hires fix: the enlarged latent noised and sampled again."""
-    texts = yield from _conditioned(plan.request, plan.second, canvas)
+    """Hires fix: the enlarged latent noised and sampled again. The network is told the size before any is cut off."""
+    target = Target.of(plan.request, canvas.cell)
+    texts = yield from _conditioned(plan.request, plan.second, canvas, (target.height, target.width))
     noise = _image_noise(plan.request, canvas)
     x = noised(plan.second, latent, noise.initial(), plan.request.extra_noise)
     start = Start(x, (yield from shown_nothing(canvas)))
@@ -71,9 +72,15 @@ class _Texts:
     negative: Conditioning
 
 
-def _conditioned(request: Request, path: Pass, canvas: Canvas) -> Generator[EncodeText, Sequence[Encoded], _Texts]:
-    read = {role: canvas.model.text_settings(request, role, canvas.size) for role in (COND, UNCOND)}
+def _conditioned(
+    request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
+) -> Generator[EncodeText, Sequence[Encoded], _Texts]:
+    """`size`: the height and width in pixels that the network is told."""
     parts = [*((COND, part) for part in path.parts), (UNCOND, path.negative)]
+    read = {}
+    for role in (COND, UNCOND):
+        texts = [wording.text for each, part in parts if each == role for _, wording in part.timeline]
+        read[role] = canvas.model.text_settings(request, role, size, texts)
     asked = dict.fromkeys((wording.text, read[role]) for role, part in parts for _, wording in part.timeline)
     encoded = dict(zip(asked, (yield EncodeText(canvas.model, tuple(asked))), strict=True))
     *made, negative = (

@@ -83,10 +83,14 @@ class _Aim:
     after: int | None = None             # denoiser calls that the first pass plans for, in the second
 
 
-def plan(request: Request, model: NoiseTable) -> Plan:
-    """The plan of a request on a model with these noise levels. Raises InvalidRequest naming the field."""
-    first = _pass(request, model, _first(request))
-    second = _pass(request, model, _second(request)) if request.enable_hr and request.denoising_strength else None
+def plan(request: Request, model: NoiseTable, *, sdxl_knots: bool = False) -> Plan:
+    """The plan of a request on a model with these noise levels. Raises InvalidRequest naming the field.
+
+    `sdxl_knots`: optimised schedules take the noise levels found for SDXL instead of those for SD1.
+    """
+    first = _pass(request, model, _first(request), sdxl_knots)
+    hires = request.enable_hr and request.denoising_strength
+    second = _pass(request, model, _second(request), sdxl_knots) if hires else None
     return Plan(request, first, second, _left_out([first, second] if second else [first]))
 
 
@@ -131,9 +135,9 @@ def _cut(request: Request) -> Img2ImgSteps:
     return img2img_steps(request.steps, request.denoising_strength, fixed=fixed)
 
 
-def _pass(request: Request, model: NoiseTable, aim: _Aim) -> Pass:
+def _pass(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) -> Pass:
     row = aim.sampler
-    whole = _sigmas(request, model, aim)
+    whole = _sigmas(request, model, aim, sdxl_knots)
     noise_sigma, sigmas = img2img_start(row, whole, aim.cut) if aim.from_picture else (float(whole[0]), whole)
     positive = whole[whole > 0]
     return Pass(
@@ -164,7 +168,7 @@ def _timeline(
     return tuple((end, worded(entry)) for end, entry in entries)
 
 
-def _sigmas(request: Request, model: NoiseTable, aim: _Aim) -> NDArray[np.float64]:
+def _sigmas(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) -> NDArray[np.float64]:
     settings = ScheduleSettings(
         rho=request.rho or None,
         sigma_min=request.sigma_min or None,
@@ -172,6 +176,7 @@ def _sigmas(request: Request, model: NoiseTable, aim: _Aim) -> NDArray[np.float6
         discard_next_to_last=request.discard_next_to_last,
         beta_alpha=request.beta_alpha,
         beta_beta=request.beta_beta,
+        is_sdxl=sdxl_knots,
     )
     try:
         return resolve_sigmas(aim.sampler, aim.schedule, aim.cut.steps, model, settings)

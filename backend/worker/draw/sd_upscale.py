@@ -33,7 +33,7 @@ def enlarge(request: Request, source: Source) -> Enlarging:
 def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawing:
     """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams."""
     request, (height, width) = plan.request, larger.shape[:2]
-    most = drawn((width, height))                           # a tile is no larger than what there is to draw
+    most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))
     whole = padded(larger, tile[1], tile[0])

@@ -60,7 +60,8 @@ def _postprocessing(task: Task, index: int, request: Request) -> Program:
 def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall) -> Program:
     if task.source is None:
         task.source = Source.prepare(request, task.run.pictures, model.latent_scale)
-    planned = [plan(each, model.parametrisation.table) for each in rounds.requests(request)]
+    planned = [plan(each, model.parametrisation.table, sdxl_knots=model.sdxl_knots)
+               for each in rounds.requests(request)]
     first = indices[-1] - len(planned) + 1
     steps = [Round(each, first + number in indices) for number, each in enumerate(planned)]
 

@@ -7,7 +7,7 @@ and what its networks take. The programs call the methods below and never ask wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -54,6 +54,9 @@ class Model(ABC):
     prefixes: ClassVar[Mapping[str, str]] = {}
     """Where the components lie in a single file: the start of their tensors' names -> the component."""
 
+    sdxl_knots: ClassVar[bool] = False
+    """Whether optimised schedules (Align Your Steps, GITS) take the noise levels found for SDXL, or those for SD1."""
+
     checkpoint: Checkpoint
     placement: Placement
     text_encoders: tuple[nn.Module, ...]
@@ -86,8 +89,13 @@ class Model(ABC):
     ) -> Self:
         """Make the networks on the placement's device. Raises CheckpointError naming missing tensors."""
 
-    def text_settings(self, request: Request, role: Role, size: tuple[int, int]) -> TextSettings:
-        """How a request's texts are read when (height, width) pixels are drawn: only what this family listens to."""
+    def text_settings(
+        self, request: Request, role: Role, size: tuple[int, int], texts: Sequence[str]
+    ) -> TextSettings:
+        """How the texts of a role are read, all that a pass has: only what this family listens to.
+
+        `size`: the height and width in pixels that the network shall believe its picture to have.
+        """
         return TextSettings(request.clip_skip, request.emphasis)
 
     @abstractmethod

@@ -20,7 +20,7 @@ class TextSettings:
     """How a text is read, as far as the family listens: equal settings of one model give equal encodings.
 
     `clip_skip` counts from 1 (all layers); `emphasis` is one of request.EMPHASIS; `size` is (height, width) in pixels
-    of what is drawn, (0, 0) for families that do not look at it.
+    that the network is told, (0, 0) for families that do not look at it.
     """
 
     clip_skip: int = 1

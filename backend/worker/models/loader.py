@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.catalog.checkpoints import side_car
-from backend.catalog.families import FAMILIES, why_not
+from backend.catalog.families import FAMILIES, cell, why_not
 from backend.catalog.fingerprints import fingerprint
 from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
@@ -53,12 +53,19 @@ def load(checkpoint: Checkpoint, placement: Placement) -> Model:
         family = loader_of(checkpoint.family)
         components, parametrisation = _read(checkpoint, family, placement)
         model = family.build(checkpoint, components, parametrisation, placement)
+        _check_cells(model)
     except CheckpointError as error:
         reason = error.problems[0].message
         raise CheckpointError(f"{checkpoint.key} cannot be loaded: {reason}", field="checkpoint") from error
     if not checkpoint.sha256:
         model.background_hash = BackgroundHash(checkpoint.path, loaded)
     return model
+
+
+def _check_cells(model: Model) -> None:
+    """Sizes are checked against the family's row before they come here. Raises CheckpointError."""
+    if (expected := cell(model.checkpoint.family)) % model.latent_scale:
+        raise CheckpointError(f"its VAE has {model.latent_scale} pixels per latent cell, and its family {expected}")
 
 
 def _read(

@@ -7,7 +7,7 @@ AUTOMATIC1111 reads them: both encoders see the same chunks, each gives its last
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -76,12 +76,12 @@ class SDXLTextSettings(TextSettings):
     """`crop` (top, left) is where the network shall believe that its picture was cut out of a larger one.
 
     `skips_clip_l`: clip skip counts for the first encoder; otherwise each stops one layer before its end.
-    `zeroes_empty`: an empty negative prompt is nothing at all, zeros in the place of its vectors.
+    `zeroes`: the text counts for nothing at all, zeros stand in the place of its vectors.
     """
 
     crop: tuple[int, int] = (0, 0)
     skips_clip_l: bool = False
-    zeroes_empty: bool = True
+    zeroes: bool = False
 
 
 PLAIN = SDXLTextSettings()
@@ -94,6 +94,7 @@ class SDXL(Model):
     prefixes: ClassVar[Mapping[str, str]] = ldm_layout.PREFIXES | {
         TEXT_PREFIX: "text_encoder", TEXT_2_PREFIX: "text_encoder_2",
     }
+    sdxl_knots: ClassVar[bool] = True
 
     tokenizer: Tokenizer
     tokenizer_2: Tokenizer
@@ -137,39 +138,45 @@ class SDXL(Model):
             preview_factors=preview_factors(vae, COLOURS),
         )
 
-    def text_settings(self, request: Request, role: Role, size: tuple[int, int]) -> SDXLTextSettings:
-        """See `Model.text_settings`."""
+    def text_settings(
+        self, request: Request, role: Role, size: tuple[int, int], texts: Sequence[str]
+    ) -> SDXLTextSettings:
+        """See `Model.text_settings`. A negative prompt is zeros if it is empty at every step."""
+        empty = role == "uncond" and not any(texts)
         return SDXLTextSettings(
             clip_skip=request.clip_skip, emphasis=request.emphasis, role=role, size=size,
             crop=(request.sdxl_crop_top, request.sdxl_crop_left), skips_clip_l=request.sdxl_clip_l_skip,
-            zeroes_empty=request.sdxl_zero_negative,
+            zeroes=request.sdxl_zero_negative and empty,
         )
 
     def encode_text(self, text: str, settings: SDXLTextSettings = PLAIN) -> Encoded:
         """See `Model.encode_text`: tokens (77n, 768 + 1280) of n chunks, pooled (1280 + 6,) of the first of them."""
-        nothing = text == "" and settings.role == "uncond" and settings.zeroes_empty
-        tokens, pooled = self._nothing() if nothing else self._read(text, settings)
+        encoded = self._nothing() if settings.zeroes else self._read(text, settings)
         sizes = torch.tensor([*settings.size, *settings.crop, *settings.size], device=self.device)
-        return Encoded(tokens, torch.cat([pooled, sizes.float()]))
+        return replace(encoded, pooled=torch.cat([encoded.pooled, sizes.float()]))
 
-    def _nothing(self) -> tuple[Tensor, Tensor]:
-        """Zeros as long as the encoding of one chunk: tokens and pooled."""
+    def _nothing(self) -> Encoded:
+        """Zeros as long as the encoding of one chunk, without sizes."""
         configs = [encoder.config for encoder in self.text_encoders]
         width = sum(config.hidden_size for config in configs)
-        return (torch.zeros(CHUNK_LENGTH + 2, width, device=self.device),
-                torch.zeros(configs[1].projection_dim, device=self.device))
+        return Encoded(torch.zeros(CHUNK_LENGTH + 2, width, device=self.device),
+                       torch.zeros(configs[1].projection_dim, device=self.device))
 
-    def _read(self, text: str, settings: SDXLTextSettings) -> tuple[Tensor, Tensor]:
-        """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis."""
+    def _read(self, text: str, settings: SDXLTextSettings) -> Encoded:
+        """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis, without sizes.
+
+        Words stand where the first encoder reads them; the second differs only in special words typed out.
+        """
         tokenizers = (self.tokenizer, self.tokenizer_2)
-        chunks, chunks_2 = equally_many([chunk(text, each, emphasis=settings.emphasis) for each in tokenizers])
+        read = [chunk(text, each, emphasis=settings.emphasis) for each in tokenizers]
+        chunks, chunks_2 = equally_many(read)
         narrow = self._clip_l(chunks, settings)
         wide, pooled = self._open_clip(chunks_2)
         halves = [
-            apply_emphasis(z.float(), self._tensor([chunk.multipliers for chunk in read]), settings.emphasis)
-            for z, read in ((narrow, chunks), (wide, chunks_2))
+            apply_emphasis(z.float(), self._tensor([chunk.multipliers for chunk in windows]), settings.emphasis)
+            for z, windows in ((narrow, chunks), (wide, chunks_2))
         ]
-        return torch.cat(halves, dim=-1).flatten(0, 1), pooled[0].float()
+        return Encoded(torch.cat(halves, dim=-1).flatten(0, 1), pooled[0].float(), read[0].words)
 
     def _clip_l(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> Tensor:
         """(n, 77, C): the last layer but one, or with `skips_clip_l` the one that clip skip counts to. Never normed."""
