@@ -210,8 +210,12 @@ def next_sort_moment(session: Session, table: type[JobRow | ImageRow], owner: st
     Where the clock was set back, it is the microsecond after the owner's newest row instead. A file that was found is
     sorted by its own day, which needs no such care.
     """
-    newest = session.scalar(select(func.max(table.sort_moment)).where(table.owner == owner))
-    return max(created, newest + timedelta(microseconds=1)) if newest else created
+    newest = select(func.max(table.sort_moment)).where(table.owner == owner)
+    # Asked for each list by itself, the index gives the answer without a look at every row.
+    in_bin = ImageRow.binned.is_not(None)
+    lists = [newest.where(~ImageRow.deleted, each) for each in (~in_bin, in_bin)]
+    found = [moment for query in ([newest] if table is JobRow else lists) if (moment := session.scalar(query))]
+    return max(created, *(moment + timedelta(microseconds=1) for moment in found)) if found else created
 
 
 def in_request(name: str) -> ColumnElement[str | None]:

@@ -552,7 +552,7 @@ def outputs(folder: Path) -> Path:
 def test_a_folder_is_taken_in_and_counted(tmp_path: Path, house: Guest, caplog: pytest.LogCaptureFixture) -> None:
     folder = outputs(tmp_path / "outputs")
     tallies = list(house.gallery.take_in_folder(folder))
-    assert tallies[-1] == ImportProgress(total=6, taken=4, known=1, unreadable=1) and [tally.done for tally in tallies] == list(range(7))
+    assert tallies[-1] == ImportProgress(total=6, taken=4, known=1, unreadable=1) and [tally.processed for tally in tallies] == list(range(7))
     assert str(tallies[-1]) == "6 of 6 files; 4 pictures taken, 1 were known, 1 unreadable"
     assert "extras-images/00000.png cannot be imported" in caplog.text
     assert list(house.gallery.take_in_folder(folder))[-1] == ImportProgress(total=6, taken=0, known=5, unreadable=1)

@@ -20,7 +20,7 @@ from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
 from backend.store.rescue import open_database
 from backend.store.search import Query, Search, expressions
-from backend.store.tables import ImageRow, JobRow
+from backend.store.tables import ImageRow, JobRow, next_sort_moment
 from backend.store.users import Users
 
 WORDS = ["cat", "Cats", "category", "dog", "café", "CAFE", "naïve", "long_hair", "1girl", "猫", "red-haired", "(blue:1.2)", "<lora:x:0.8>",
@@ -315,6 +315,20 @@ def first_version(path: Path) -> None:
 
 
 # ---- speed, roughly; benchmarks/history.py measures ----
+
+
+def test_a_new_picture_finds_its_place_without_a_look_at_all_others(tmp_path: Path) -> None:
+    database = Database(tmp_path / "easel.db")
+    with database.write() as session:
+        for number in range(2000):
+            add(session, str(number), "ann", START + timedelta(minutes=number), "")
+    steps: list[int] = []
+    with database.read() as session:
+        session.connection().connection.dbapi_connection.set_progress_handler(lambda: steps.append(100), 100)
+        assert next_sort_moment(session, ImageRow, "ann", START) == START + timedelta(minutes=1999, microseconds=1)
+        session.connection().connection.dbapi_connection.set_progress_handler(None, 0)
+    assert sum(steps) < 2000, "SQLite's own steps: several for each row that it looks at"
+    database.close()
 
 
 def test_the_first_page_does_not_read_every_row(tmp_path: Path) -> None:
