@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.studio import Studio
+from tests.browser.studio import PATIENCE, Studio
 
 INFOTEXT = """a blue star, white background
 Negative prompt: red
 Steps: 11, Sampler: Euler a, Schedule type: Karras, CFG scale: 3.5, Seed: 77, Size: 192x64"""
+
+APPLIED = """async tab => { const form = easel.form(tab), told = [form.values.width], pause = time => new Promise(done => setTimeout(done, time));
+  easel.on('form', one => { if (one === form && one.values.width !== told.at(-1)) told.push(one.values.width); });
+  const until = async reached => { while (!reached()) await pause(2); };
+  for (const width of [256, 384, 256]) { form.apply({ width }); await until(() => !('width' in form.pending)); }
+  await until(() => !form.fillings);
+  await pause(1500);
+  return { told: told.slice(1), at_the_end: [form.values.width, form.fillings] }; }"""
 
 
 def select(studio: Studio, start: int, end: int) -> None:
@@ -136,3 +146,27 @@ def test_clear_and_random_seed(stage: Studio) -> None:
     stage.button("clear_prompt").click()
     stage.button("random_seed").click()
     stage.shows(prompt="", seed=-1)
+
+
+@pytest.mark.parametrize("tab", ["txt2img", "img2img"])
+def test_what_is_applied_is_the_truth_until_gradio_has_set_it(stage: Studio, tab: str) -> None:
+    stage.into(tab)
+    seen = stage.page.evaluate(APPLIED, tab)
+    assert seen["told"] == [256, 384, 256], "no value comes back that was replaced"
+    assert seen["at_the_end"] == [256, 0]
+    replace(stage, tab=tab).shows(width=256)
+
+
+def test_a_person_puts_a_value_back_that_was_replaced(stage: Studio) -> None:
+    stage.page.evaluate("easel.form('txt2img').apply({ width: 256 })")
+    stage.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
+    stage.fill(width=128)
+    stage.page.wait_for_function("easel.form('txt2img').values.width === 128", timeout=PATIENCE)
+
+
+def test_what_is_typed_outlasts_values_that_are_applied(stage: Studio) -> None:
+    stage.page.evaluate("""() => { const form = easel.form('txt2img'), box = document.querySelector('#txt2img_prompt textarea');
+      box.value = 'a red fox'; box.dispatchEvent(new Event('input', { bubbles: true })); form.apply({ width: 256 }); }""")
+    stage.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
+    stage.shows(prompt="a red fox", width=256)
+    assert stage.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"

@@ -231,7 +231,7 @@ def test_two_are_compared(past: Past, stage: Studio) -> None:
     chosen(page, "compare")
     compare = page.locator(".compare")
     expect(compare.locator(".compare-count")).to_contain_text("2 settings differ")
-    expect(compare.locator("tbody tr", has_text="Seed")).to_have_text("Seed115")
+    expect(compare.locator("tbody tr")).to_have_text(["Size640x384512x768", "Seed115"])
     cut = "getComputedStyle(document.querySelector('.compare-a')).clipPath"
     before = page.evaluate(cut)
     page.keyboard.press("ArrowRight")

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from tests.browser.conftest import Stage
 from tests.browser.painting import Painting, distance
-from tests.browser.studio import Studio
+from tests.browser.studio import PATIENCE, Studio
 
 SIZE = (160, 128)
 RED, BLUE = (0xd6, 0x28, 0x28), (0x2f, 0x6f, 0xc1)
@@ -225,6 +226,41 @@ def test_a_failed_upload_is_told_and_made_up_for(painting: Callable[..., Paintin
     own.stroke((40, 90), (60, 90))
     mask = own.pixels(own.kept("mask"), "L")
     assert mask[40, 50] == 255 == mask[90, 50]
+
+
+def test_no_job_is_sent_without_what_is_painted(painting: Callable[..., Painting], house: Stage) -> None:
+    own = painting("Inpaint")
+    jobs = len(house.requests())
+    own.page.evaluate(PATIENT)
+    own.page.route("**/paint?*", lambda route: route.fulfill(status=507, json={"problems": [{"field": "", "message": "The disk is full."}]}))
+    own.stroke((40, 40), (60, 40))
+    own.studio.button("generate").click()
+    expect(own.page.locator("#img2img_init_image .problem")).to_contain_text("The disk is full", timeout=10_000)
+    own.page.wait_for_timeout(2 * SENT)
+    assert len(house.requests()) == jobs
+    own.page.unroute("**/paint?*")
+    own.studio.button("generate").click()
+    own.studio.wait_pictures(1)
+    sent = house.requests()[jobs:]
+    assert len(sent) == 1 and own.pixels(sent[0].mask, "L")[40, 50] == 255
+
+
+def test_undo_at_once_is_not_undone_by_what_gradio_tells_late(painting: Callable[..., Painting]) -> None:
+    own = painting("Inpaint")
+    own.stroke((40, 40), (60, 40))
+    first = own.kept("mask")
+    own.stroke((40, 90), (60, 90))
+    second = own.kept("mask", but=first)
+    own.page.evaluate("""() => { const form = easel.form('img2img'); window.masks = [form.values.mask];
+      easel.on('form', one => { if (one === form && one.values.mask !== masks.at(-1)) masks.push(one.values.mask); }); }""")
+    for key in ("Control+z", "Control+Shift+z", "Control+z"):
+        own.page.keyboard.press(key)
+        own.page.wait_for_function("""([key, first, second]) => easel.form('img2img').values.mask === (key === 'Control+z' ? first : second)""",
+                                   arg=[key, first, second], timeout=PATIENCE)
+    own.page.wait_for_function("!easel.form('img2img').fillings", timeout=PATIENCE)
+    own.page.wait_for_timeout(SENT)
+    assert own.page.evaluate("masks") == [second, first, second, first]
+    assert own.value("mask") == first
 
 
 def test_the_wheel_as_automatic1111_has_it(painting: Callable[..., Painting]) -> None:

@@ -38,10 +38,6 @@ def scripts(page: Assets) -> dict[str, str]:
     return {path: content.decode() for path, content in page.files.items() if path.endswith(".js")}
 
 
-def ours(page: Assets) -> dict[str, str]:
-    return {path: text for path, text in scripts(page).items() if not path.startswith("vendor/")}
-
-
 def target(path: str, source: str) -> str:
     return os.path.normpath(PurePosixPath(path).parent / source)
 
@@ -61,14 +57,14 @@ def exported(text: str) -> set[str]:
 
 def test_every_import_finds_its_file_and_its_names(page):
     known = scripts(page)
-    wrong = [f"{path}: {source} {missing}" for path, text in ours(page).items() for source, names in imports(path, text)
+    wrong = [f"{path}: {source} {missing}" for path, text in known.items() for source, names in imports(path, text)
              if (missing := sorted(set(names) - exported(known[source])) if source in known else "is not there")
-             and not source.startswith("vendor/") or source not in known]
+             or source not in known]
     assert not wrong
 
 
 def test_what_is_imported_is_used(page):
-    bodies = {path: re.sub(r"^export .*from.*$", "", text, flags=re.M) for path, text in ours(page).items() if path != FACE}
+    bodies = {path: re.sub(r"^export .*from.*$", "", text, flags=re.M) for path, text in scripts(page).items() if path != FACE}
     wrong = [f"{path}: {name}" for path, text in bodies.items() for names, _ in IMPORT.findall(text)
              for name in re.findall(r"(?:\bas )?(\w+)(?=\s*[,}]|$)", names) if len(re.findall(rf"\b{name}\b", text)) == 1]
     assert not wrong
@@ -76,18 +72,18 @@ def test_what_is_imported_is_used(page):
 
 def test_what_is_exported_is_used(page):
     """By another script, or by the public face, where Gradio's events and extensions find it."""
-    taken = {(source, name) for path, text in ours(page).items() for source, names in imports(path, text) for name in names}
-    spaces = {target(path, source): alias for path, text in ours(page).items()
+    taken = {(source, name) for path, text in scripts(page).items() for source, names in imports(path, text) for name in names}
+    spaces = {target(path, source): alias for path, text in scripts(page).items()
               for alias, source in re.findall(r'^(?:import|export) \* as (\w+) from "([^"]+)"', text, re.M)}
-    everything = "\n".join(ours(page).values()) + "\n".join(file.read_text("utf-8") for file in Path(ui.__file__).parent.rglob("*.py"))
-    wrong = [f"{path}: {name}" for path, text in ours(page).items() if path != FACE
+    everything = "\n".join(scripts(page).values()) + "\n".join(file.read_text("utf-8") for file in Path(ui.__file__).parent.rglob("*.py"))
+    wrong = [f"{path}: {name}" for path, text in scripts(page).items() if path != FACE
              for name in exported(text) - {name for source, name in taken if source == path}
              if not (path in spaces and re.search(rf"\.{name}\b|[\"']{name}[\"']", everything))]
     assert not wrong
 
 
 def test_no_script_imports_itself_in_a_circle(page):
-    known, done = ours(page), set()
+    known, done = scripts(page), set()
 
     def walk(path: str, way: tuple[str, ...]) -> None:
         assert path not in way, " -> ".join((*way[way.index(path):], path))
@@ -113,7 +109,7 @@ def test_every_script_comes_to_the_page(page):
 
 def test_nothing_lies_on_the_window(page):
     """Scripts know each other by imports; what stands before them in the page's HTML is `page_head.js`."""
-    assert not [path for path, text in ours(page).items() if re.search(r"\b(window|self|globalThis)\.easel(?!Preferences\b)\w*\b", text)]
+    assert not [path for path, text in scripts(page).items() if re.search(r"\b(window|self|globalThis)\.easel(?!Preferences\b)\w*\b", text)]
 
 
 def test_the_address_changes_with_any_content(page):

@@ -37,7 +37,7 @@ def test_what_fits_one_device_of_several_or_is_not_known_is_queued():
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     read: list[Path] = []
-    monkeypatch.setattr(admission, "read_estimate", lambda path: read.append(path) or feasibility.UNKNOWN)
+    monkeypatch.setattr(feasibility, "read_estimate", lambda path: read.append(path) or feasibility.UNKNOWN)
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"1")
     checkpoint, check = replace(DEMO, path=str(file)), Admission().check

@@ -11,21 +11,14 @@ export const PLAIN = "img2img", SKETCH = "Sketch", INPAINT = "Inpaint", BOTH = "
 const TAB = "img2img";
 const MAKES = { [SKETCH]: "paint", [INPAINT]: "mask", [BOTH]: "paint" };      // what the brush makes: a field of the form
 const PAUSE = 300;                  // ms after a stroke; another one within them is sent together with it
-const SETTLING = 60;                // ms; Gradio sets the fields of a form one after the other, and in between it holds a mixture of old and new
 const TOOLS = "easel.painter";
 const NOTHING = { picture: "", layer: "", name: "" };
-const ECHO = 3000;                  // ms
-const replaced = {};                // field -> { picture, former, id, until }
 let painter = null, shown = NOTHING, coming = NOTHING;      // what the painter shows, and what it is going to show
-let unsent = null, waiting = 0, settling = 0, work = Promise.resolve();
+let unsent = null, failed = false, waiting = 0, work = Promise.resolve();
 
 const form = () => formOf(TAB);
-// What the form holds, also what is still on its way into it. After an id was replaced Gradio may tell of the former one once more.
-export function held(name) {
-  const value = ({ ...form().values, ...form().pending })[name] || "", last = replaced[name];
-  const echo = last && value === last.former && last.picture === form().values.init_image && performance.now() < last.until;
-  return echo ? last.id : value;
-}
+// What the form holds, also what is still on its way into it.
+export const held = name => ({ ...form().values, ...form().pending })[name] || "";
 export const mode = () => held("editor_mode") || PLAIN;
 export const made = () => MAKES[mode()] ?? "";
 const same = (a, b) => a.picture === b.picture && a.layer === b.layer && a.name === b.name;
@@ -73,6 +66,7 @@ function ended() {
 
 // The painter is about to show something else. Paint that was replaced from outside is not wanted any more.
 function leaving() {
+  failed = false;
   if (unsent?.picture === coming.picture && unsent?.name === coming.name) unsent = null;
   else send();
 }
@@ -81,6 +75,7 @@ function send() {
   painter?.finish();
   clearTimeout(waiting);
   if (!unsent) return;
+  failed = false;
   const { picture, name } = unsent, cut = painter.cutOut();
   unsent = null;
   work = work.then(() => keep(picture, name, cut));
@@ -92,35 +87,31 @@ async function keep(picture, name, { left, top, png }) {
   if (!current()) return;
   try {
     const { id } = await sendFile(`/easel/upload/${picture}/paint?${where}`, await png);
-    if (current() && id !== former) taken(picture, name, id, former);
+    if (current() && id !== former) taken(picture, name, id);
   } catch (error) {
-    if (shown.picture === picture && shown.name === name) unsent ??= shown;     // goes with the next stroke, or with Generate
+    failed = shown.picture === picture && shown.name === name;
+    if (failed) unsent ??= shown;       // goes with the next stroke, or with Generate
     form().mark([{ field: "init_image", message: error.message }]);
   }
 }
 
-function taken(picture, name, id, former) {
-  replaced[name] = { picture, former, id, until: performance.now() + ECHO };
+function taken(picture, name, id) {
   if (shown.picture === picture && shown.name === name && same(shown, coming)) shown = coming = { picture, name, layer: id };
   form().apply({ [name]: id });
 }
 
 // Takes away what the mode's brush has made.
 export function clear() {
-  delete replaced[made()];
   form().apply({ [made()]: "" });
 }
 
-// All that is painted is on the server, and the form knows its id.
+// Sends what is painted. Whether all of it is on the server, and the form knows its id; if not, the form tells why.
 export async function settled() {
   send();
   await work;
+  return !failed;
 }
 
-on("form", one => {
-  if (one.tab !== TAB) return;
-  clearTimeout(settling);
-  settling = setTimeout(sync, SETTLING);
-});
+on("form", one => { if (one.tab === TAB) sync(); });
 document.addEventListener("visibilitychange", () => { if (document.hidden) send(); });
 start();

@@ -20,7 +20,7 @@ const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
 const form = () => formOf(TAB);
 const box = () => find(`#${TAB}_init_image`);
 const SIDES = ["left", "right", "up", "down"];
-let arriving = null;    // a picture on its way to the server
+let arriving = null;    // a picture on its way to the server: whether it came there
 
 // ---- from outside to the server ----
 
@@ -32,17 +32,19 @@ function underWay(work) {
 const keep = (file, more) => underWay(keeping(file, more));
 async function keeping(file, more) {
   const kept = await tried("init_image", () => upload(file));
-  if (!kept) return;
+  if (!kept) return false;
   form().apply({ init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more });
   say(`Picture of ${kept.width} by ${kept.height} pixels taken.`);
+  return true;
 }
 
 const keepMask = file => underWay(keepingMask(file));
 async function keepingMask(file) {
   const kept = await tried("mask", () => upload(file, true));
-  if (!kept) return;
+  if (!kept) return false;
   form().apply({ mask: kept.id, editor_mode: INPAINT });
   say("Mask taken.");
+  return true;
 }
 
 async function tried(field, act) {
@@ -134,11 +136,12 @@ function gone(id) {
   form().mark([{ field: "init_image", message: "is no longer there; choose the picture again" }]);
 }
 
-// Generate waits for a picture on its way and for the newest stroke.
+// Generate waits for a picture on its way and for the newest stroke. An error here keeps Gradio from sending the job:
+// what is missing would be missing in the picture. The form has told why it is.
 export async function complete(names, values) {
   const pictures = ["init_image", "mask", "paint", "editor_mode"], sides = arriving ? ["width", "height"] : [];
-  await arriving;
-  await settled();
+  if (arriving && !await arriving) throw new Error("The picture did not reach the server.");
+  if (!await settled()) throw new Error("What is painted did not reach the server.");
   const known = { ...form().values, ...form().pending };
   return names.map((name, i) => pictures.includes(name) && name in known ? held(name) : sides.includes(name) && name in known ? known[name] : values[i]);
 }

@@ -75,9 +75,11 @@ def keep(form: Form, page: gr.Blocks) -> None:
     """The browser keeps the form: saved at every change, back after a refresh, without asking the server."""
     keeping = script(f"form('{form.tab}').%s({form.names}, values)", "...values")
     everything = {"fn": None, "inputs": form.all}
-    page.load(**everything, outputs=form.all, js=keeping % "restore")
-    gr.on([component.change for component in form.all], **everything, js=keeping % "save")
-    if "checkpoint" in form.components:
-        form["checkpoint"].input(**everything, outputs=form.all, js=keeping % "follow")
     apply = gr.Button("Apply", visible="hidden", elem_id=f"{form.tab}_apply")
-    apply.click(**everything, outputs=form.all, js=keeping % "take")
+    fillings = [page.load(**everything, outputs=form.all, js=keeping % "restore"),
+                apply.click(**everything, outputs=form.all, js=keeping % "take")]
+    if "checkpoint" in form.components:
+        fillings.append(form["checkpoint"].input(**everything, outputs=form.all, js=keeping % "follow"))
+    for filling in fillings:
+        filling.then(**everything, js=keeping % "filled")
+    gr.on([component.change for component in form.all], **everything, js=keeping % "save")

@@ -11,6 +11,8 @@ const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a 
 let facts = { default: "", defaults: {}, examples: {} }, heard;
 const learned = new Promise(resolve => { heard = resolve; });
 
+const written = value => JSON.stringify(value ?? null);
+
 class Form {
   constructor(tab) {
     this.tab = tab;
@@ -19,6 +21,8 @@ class Form {
     this.restored = false;
     this.checkpoint = "";
     this.pending = {};
+    this.fillings = 0;      // given to Gradio, and not yet in all of the fields
+    this.former = {};       // field -> the values that such a filling replaces
   }
 
   element(name) {
@@ -32,15 +36,38 @@ class Form {
 
   restore(names, values) {
     const kept = this.kept() ?? defaultsOf(this.tab);
-    this.known(names, names.map((name, i) => name in kept ? kept[name] : values[i]));
     this.restored = true;
+    return this.fill(names, values, names.map((name, i) => name in kept ? kept[name] : values[i]));
+  }
+
+  // Gradio sets the fields one after the other, and tells of each with all the others as they are by then. Until it
+  // has set them all, a value that was replaced is no choice of the person.
+  fill(names, values, next) {
+    names.forEach((name, i) => {
+      const former = this.former[name] ??= new Set();
+      for (const value of [values[i], this.values[name]]) if (written(value) !== written(next[i])) former.add(written(value));
+    });
+    this.fillings++;
+    this.known(names, next);
     return names.map(name => this.values[name]);
+  }
+
+  filled(names, values) {
+    this.fillings--;
+    if (!this.fillings) this.former = {};
+    this.save(names, values);
+  }
+
+  // What Gradio tells, without what is only on its way out of the fields.
+  told(names, values) {
+    return names.map((name, i) => this.former[name]?.has(written(values[i])) ? this.values[name] : values[i]);
   }
 
   save(names, values) {
     if (!this.restored) return;
-    names.forEach((name, i) => { if (values[i] !== this.values[name]) this.unmark(name); });
-    this.known(names, values, this.checkpoint);
+    const told = this.told(names, values);
+    names.forEach((name, i) => { if (written(told[i]) !== written(this.values[name])) this.unmark(name); });
+    this.known(names, told, this.checkpoint);
     store(sessionStorage, this.key, this.values);
     store(localStorage, this.key, this.values);
   }
@@ -59,12 +86,12 @@ class Form {
   // Gradio tells of one choice twice; the second time its values can be those from before the first.
   async follow(names, values) {
     await Promise.race([learned, new Promise(resolve => setTimeout(resolve, 5000))]);
-    const former = this.checkpoint, next = values[names.indexOf("checkpoint")];
-    if (next === former) return names.map(name => this.values[name]);
-    const moved = names.map((name, i) =>
-      name !== "checkpoint" && values[i] === this.fitting(former, name) ? this.fitting(next, name) : values[i]);
-    this.known(names, moved);
-    return moved;
+    const former = this.checkpoint, next = values[names.indexOf("checkpoint")], told = this.told(names, values);
+    if (next === former) return this.fill(names, values, names.map(name => this.values[name]));
+    return this.fill(names, values, names.map((name, i) => {
+      if (name === "checkpoint") return next;
+      return told[i] === this.fitting(former, name) ? this.fitting(next, name) : told[i];
+    }));
   }
 
   // As a new browser would start: the person's own defaults, over what suits the checkpoint. Pictures and prompt stay.
@@ -80,13 +107,10 @@ class Form {
     appeared(`#${this.tab}_apply`).then(button => button.click());
   }
 
-  // What is known here comes before what Gradio says: a second `apply` at once finds the fields as they were before the first.
   take(names, values) {
-    const now = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), ...this.values, ...this.pending };
-    const taken = names.map(name => now[name]);
+    const told = this.told(names, values), wanted = this.pending;
     this.pending = {};
-    this.known(names, taken);
-    return taken;
+    return this.fill(names, values, names.map((name, i) => name in wanted ? wanted[name] : told[i]));
   }
 
   reuse(request) {

@@ -39,7 +39,7 @@ async function run() {
   [sending, stopped] = [true, false];
   form().answer(null);
   render();
-  await editor.settled();
+  if (!await editor.settled()) stopped = true;
   const values = settings(), mask = await paintedMask(), sent = [];
   for (let i = 0; i < files.length && !stopped; i++) {
     for (let k = i; k < Math.min(i + AHEAD, files.length); k++) sent[k] ??= upload(files[k]).then(kept => ({ kept }), error => ({ error }));
