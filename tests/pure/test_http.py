@@ -481,10 +481,11 @@ def test_a_cursor_that_means_nothing_starts_over(app: FastAPI, last: str) -> Non
 
 def test_sixty_open_pages_keep_one_thread_waiting_and_all_hear(app: FastAPI, door: Door) -> None:
     async def pages() -> list[list[str]]:
-        first: list[None] = []      # one for each page that has had the state of now
-        reading = [asyncio.ensure_future(_read_events(app, {}, 3, lambda: first.append(None))) for _ in range(60)]
-        while len(first) < 60:
-            await asyncio.sleep(0.02)
+        have_the_state_of_now = asyncio.Semaphore(0)
+        act = have_the_state_of_now.release
+        reading = [asyncio.ensure_future(_read_events(app, {}, 3, act)) for _ in range(60)]
+        for _ in reading:
+            await have_the_state_of_now.acquire()
         assert threading.active_count() < 60
         with httpx.Client():
             await asyncio.to_thread(door.submit, {})
