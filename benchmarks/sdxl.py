@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionXLPipeline
+from diffusers import StableDiffusionXLPipeline
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.request.request import Request
@@ -17,7 +17,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.encoded import Role
 from backend.worker.models.memory import Memory
 from backend.worker.models.sdxl import SIZES
-from benchmarks.engine import NEGATIVE, PROMPT, decoded, draw, on_cpu
+from benchmarks.engine import NEGATIVE, PROMPT, decoded, draw, on_cpu, scheduler
 from benchmarks.random_file import write_sdxl
 from benchmarks.timing import in_turns, medians, ratio
 
@@ -65,11 +65,9 @@ def compare(memory: Memory, checkpoint: Any, request: Request, rounds: int) -> d
 
 def pipeline(model: Model, request: Request) -> Callable[[], object]:
     """diffusers around the same networks; the words are encoded as Easel does, in the same format, in each run."""
-    scheduler = DPMSolverMultistepScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1)
     made = StableDiffusionXLPipeline(
         vae=model.vae, text_encoder=None, text_encoder_2=None, tokenizer=None, tokenizer_2=None, unet=model.denoiser,
-        scheduler=scheduler, add_watermarker=False)
+        scheduler=scheduler(), add_watermarker=False)
     made.set_progress_bar_config(disable=True)
 
     def run() -> object:
@@ -87,7 +85,7 @@ def pipeline(model: Model, request: Request) -> Callable[[], object]:
 
 
 def _words(model: Model, request: Request, text: str, role: Role) -> tuple[torch.Tensor, torch.Tensor]:
-    encoded = model.encode_text(text, model.text_settings(request, role, (request.height, request.width)))
+    encoded = model.encode_text(text, model.text_settings(request, role, (request.height, request.width), [text]))
     return encoded.tokens[None].to(model.dtype), encoded.pooled[None, :-SIZES].to(model.dtype)
 
 

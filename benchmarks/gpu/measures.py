@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import nn
 from transformers import CLIPTokenizer
 
@@ -21,13 +21,12 @@ from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, stacked
-from benchmarks.engine import asked, bare
+from benchmarks.engine import NEGATIVE, PROMPT, asked, bare, decoded, scheduler
 from benchmarks.engine import draw as drawn
 from benchmarks.gpu.networks import random_memory
 from benchmarks.timing import in_turns, medians, ratio
 from benchmarks.upscale import enlarge
 
-PROMPT, NEGATIVE = "a red circle and a blue star, yellow background", "green"
 STEPS = 20
 COUNTS = (1, 2, 4, 8, 16)
 PIPELINES = {"sd1": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
@@ -170,10 +169,9 @@ def _request(side: int, steps: int) -> Request:
 
 def _texts(model: Model, request: Request) -> Encoded:
     """The encoded words of the two rows of a step."""
-    size = request.height, request.width
-    settings = [model.text_settings(request, role, size) for role in ("cond", "uncond")]
-    texts = [PROMPT, NEGATIVE]
-    return stacked([model.encode_text(text, how) for text, how in zip(texts, settings, strict=True)])
+    size, spoken = (request.height, request.width), {"cond": PROMPT, "uncond": NEGATIVE}
+    return stacked([model.encode_text(text, model.text_settings(request, role, size, [text]))
+                    for role, text in spoken.items()])
 
 
 def _pipeline(family: str, model: Model, request: Request, network: nn.Module | None = None) -> Callable[[], object]:
@@ -183,7 +181,7 @@ def _pipeline(family: str, model: Model, request: Request, network: nn.Module | 
     """
     tokenizer = CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer")
     unet = model.denoiser if network is None else network
-    parts: dict[str, Any] = {"vae": model.vae, "unet": unet, "scheduler": _scheduler()}
+    parts: dict[str, Any] = {"vae": model.vae, "unet": unet, "scheduler": scheduler()}
     for number, encoder in enumerate(model.text_encoders):
         end = f"_{number + 1}" if number else ""
         parts |= {f"text_encoder{end}": deepcopy(encoder).to(model.dtype), f"tokenizer{end}": tokenizer}
@@ -195,15 +193,9 @@ def _pipeline(family: str, model: Model, request: Request, network: nn.Module | 
     def run() -> object:
         latent = pipeline(height=request.height, width=request.width, num_inference_steps=request.steps,
                           **asked(request)).images
-        return model.decode(latent.float() / model.vae.config.scaling_factor)
+        return decoded(model, latent)
 
     return run
-
-
-def _scheduler() -> DPMSolverMultistepScheduler:
-    return DPMSolverMultistepScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", use_karras_sigmas=True, steps_offset=1,
-    )
 
 
 def _about(model: Model, request: Request) -> dict[str, Any]:
