@@ -1,0 +1,33 @@
+"""What is only measured on a card, or takes long, runs at tiny sizes: a machine that is lent for minutes must not find a slip."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks import sdxl
+from benchmarks.gpu import measures
+from benchmarks.gpu.networks import random_memory
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_a_picture_beside_the_bare_calls_and_diffusers(family):
+    found = measures.draw(family, "float16", tiny=True)
+    assert set(found["seconds"]) == {"easel", "bare", "diffusers"}
+    assert min(found["seconds"].values()) > 0 and found["easel / bare"] > 0
+
+
+def test_calls_and_decoding():
+    assert set(measures.launch(tiny=True)) == {"sd1", "sdxl"}
+    assert measures.decode(tiny=True)["64x64"]["seconds"].keys() == {"whole", "tiled"}
+
+
+def test_several_jobs_at_once():
+    assert list(measures.packed("sdxl", tiny=True)["jobs"]) == ["1", "2", "4"]
+
+
+@torch.inference_mode()
+def test_sdxl_beside_diffusers():
+    memory, checkpoint, side = random_memory("sdxl", None, tiny=True)
+    request = measures._request(side, 2)
+    assert sdxl.compare(memory, checkpoint, request, rounds=1)["easel / diffusers"] > 0
