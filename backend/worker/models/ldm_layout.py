@@ -25,6 +25,15 @@ Config = dict[str, Any]
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
 PREFIXES = {UNET_PREFIX: "unet", VAE_PREFIX: "vae"}
+KL_VAE: Config = {
+    "latent_channels": 4,
+    "layers_per_block": 2,
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "norm_num_groups": 32,
+}
+"""The autoencoder that Stable Diffusion 1 and XL share but for its weights, its sample size and its scale."""
 """Of tensors' names, with the component that they belong to."""
 
 _OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}

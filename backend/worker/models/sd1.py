@@ -38,16 +38,7 @@ UNET: Config = {
     "attention_head_dim": 8,        # diffusers' name for the number of heads of this family
     "norm_num_groups": 32,
 }
-VAE: Config = {
-    "sample_size": 512,
-    "latent_channels": 4,
-    "layers_per_block": 2,
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "norm_num_groups": 32,
-    "scaling_factor": 0.18215,
-}
+VAE: Config = ldm_layout.KL_VAE | {"sample_size": 512, "scaling_factor": 0.18215}
 # "Decoding latents to RGB without upscaling", Kevin Turner 2022: what AUTOMATIC1111 calls "Approx cheap"
 COLOURS = Published(
     stages=(128, 256, 512, 512),

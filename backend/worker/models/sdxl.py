@@ -44,16 +44,7 @@ UNET: Config = {
     "projection_class_embeddings_input_dim": 2816,
     "norm_num_groups": 32,
 }
-VAE: Config = {
-    "sample_size": 1024,
-    "latent_channels": 4,
-    "layers_per_block": 2,
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "norm_num_groups": 32,
-    "scaling_factor": 0.13025,
-}
+VAE: Config = ldm_layout.KL_VAE | {"sample_size": 1024, "scaling_factor": 0.13025}
 # ComfyUI's linear map for SDXL's latents
 COLOURS = Published(
     stages=(128, 256, 512, 512),
