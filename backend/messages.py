@@ -12,8 +12,6 @@ from backend.catalog.model_file import CHECKPOINT, FileKey, ModelFile
 from backend.errors import Problem
 from backend.request.request import Request
 
-Checkpoint = ModelFile
-
 # ---- commands ----
 
 @dataclass(frozen=True, slots=True)

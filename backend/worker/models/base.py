@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from backend.messages import Checkpoint
+from backend.catalog.model_file import ModelFile
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
@@ -57,7 +57,7 @@ class Model(ABC):
     sdxl_knots: ClassVar[bool] = False
     """Whether optimised schedules (Align Your Steps, GITS) take the noise levels found for SDXL, or those for SD1."""
 
-    checkpoint: Checkpoint
+    checkpoint: ModelFile
     placement: Placement
     text_encoders: tuple[nn.Module, ...]
     denoiser: nn.Module
@@ -85,7 +85,7 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def build(
-        cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
+        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
     ) -> Self:
         """Make the networks on the placement's device. Raises CheckpointError naming missing tensors."""
 

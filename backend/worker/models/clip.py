@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from backend.catalog.checkpoints import tokenizer_folder
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.messages import Checkpoint
 from backend.prompt.tokenizer import Tokenizer
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component
@@ -132,7 +132,7 @@ def projecting_text_encoder(component: Component, dtype: torch.dtype, device: to
     return compute_in(encoder, dtype)
 
 
-def tokenizer(checkpoint: Checkpoint, encoder: nn.Module) -> Tokenizer:
+def tokenizer(checkpoint: ModelFile, encoder: nn.Module) -> Tokenizer:
     """The checkpoint's own, else CLIP's. Raises CheckpointError when it is broken or too large for the encoder."""
     folder = tokenizer_folder(checkpoint)
     try:

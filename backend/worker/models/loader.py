@@ -16,9 +16,9 @@ from torch import Tensor
 from backend.catalog.checkpoints import side_car
 from backend.catalog.families import FAMILIES, cell, why_not
 from backend.catalog.fingerprints import fingerprint
+from backend.catalog.model_file import ModelFile
 from backend.catalog.regular_files import MAX_CONFIG, read_config, read_regular
 from backend.errors import CheckpointError
-from backend.messages import Checkpoint
 from backend.sampling.noise_table import NoiseTable, scaled_linear_betas, zero_terminal_snr
 from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
@@ -40,7 +40,7 @@ def loader_of(family: str) -> type[Model]:
     return getattr(importlib.import_module(module), name)
 
 
-def load(checkpoint: Checkpoint, placement: Placement) -> Model:
+def load(checkpoint: ModelFile, placement: Placement) -> Model:
     """Read a checkpoint and put it onto the placement's device. A hash that is not known is computed beside its use.
 
     Raises CheckpointError, whose sentence names the checkpoint, when the file is missing, broken, incomplete, unsafe,
@@ -69,7 +69,7 @@ def _check_cells(model: Model) -> None:
 
 
 def _read(
-    checkpoint: Checkpoint, family: type[Model], placement: Placement
+    checkpoint: ModelFile, family: type[Model], placement: Placement
 ) -> tuple[Components, Parametrisation]:
     path, formats = Path(checkpoint.path), family.formats(placement)
     if not path.exists():

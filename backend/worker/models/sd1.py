@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from backend.messages import Checkpoint
+from backend.catalog.model_file import ModelFile
 from backend.prompt.chunks import chunk
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import Parametrisation
@@ -74,7 +74,7 @@ class SD1(Model):
 
     @classmethod
     def build(
-        cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
+        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
     ) -> Self:
         """See `Model.build`."""
         unet, vae = ldm_layout.unet_and_vae(components, placement)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from backend.messages import Checkpoint
+from backend.catalog.model_file import ModelFile
 from backend.prompt.chunks import CHUNK_LENGTH, Chunk, chunk, equally_many, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
@@ -115,7 +115,7 @@ class SDXL(Model):
 
     @classmethod
     def build(
-        cls, checkpoint: Checkpoint, components: Components, parametrisation: Parametrisation, placement: Placement
+        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
     ) -> Self:
         """See `Model.build`. The second text encoder computes in the text's format, in whatever it is kept."""
         device = placement.device
