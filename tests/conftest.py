@@ -4,7 +4,11 @@ A browser test that fails is run once more, and the report says so: a busy machi
 honest waiting time, while a defect fails twice.
 """
 
+from collections.abc import Iterator
+
 import pytest
+
+from backend.house import House
 
 ORDER = ("pure", "test_house.py", "tiny", "gpu", "browser")
 
@@ -14,3 +18,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(autouse=True)
+def process_tables() -> Iterator[None]:
+    """A test that freezes the tables of its process takes them from every test after it: it fails itself instead."""
+    yield
+    assert not House().fields.frozen and not House().families.frozen, "this test froze the tables of its process"
