@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .scenes import COLOURS, RGB, Scene, Thing, resolved_places
+from .scenes import COLOURS, PAINTS, RGB, Scene, Thing, resolved_places
 
 SUPERSAMPLING = 3
 OUTLINE = 0.013  # visible width of the outline, as a part of the picture's side
@@ -96,8 +96,8 @@ def paint_of(part: Part, colour: str) -> RGB:
     if part.paint == "wood":
         return WOOD
     if part.paint:
-        return COLOURS["brown" if colour in ("yellow", "orange", "white") else "yellow"]
-    return scaled(COLOURS[colour], part.shade)
+        return PAINTS["brown" if colour in ("yellow", "orange", "white") else "yellow"]
+    return scaled(PAINTS[colour], part.shade)
 
 
 def scaled(colour: RGB, factor: float) -> RGB:
@@ -248,3 +248,12 @@ def draw(scene: Scene, size: int = 128, seed: int = 0) -> Image.Image:
         shading = shading * (1 + inside * (light(size, pose) - 1))
     pixels = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) * shading
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
+def thing_masks(scene: Scene, size: int = 128, seed: int = 0) -> list[np.ndarray]:
+    """Where each thing of `draw`'s picture with the same arguments is: masks [size, size], True inside."""
+    rng = random.Random(seed)
+    if not scene.plain:
+        LANDSCAPE_PAINTERS[scene.background](Image.new("RGB", (size, size)), rng)
+    placed_things = zip(scene.things, poses(scene.things, rng), strict=True)
+    return [np.asarray(thing_mask(thing, pose, size)) > 0 for thing, pose in placed_things]

@@ -22,6 +22,8 @@ COLOURS: dict[str, RGB] = {
     "gray": (130, 130, 135),
     "cyan": (60, 200, 215),
 }
+NEW_COLOUR, NEW_RGB = "lime", (165, 215, 55)    # the demo model never saw it; the demo embedding teaches it
+PAINTS = COLOURS | {NEW_COLOUR: NEW_RGB}
 SHAPES = ("circle", "square", "triangle", "star", "heart", "moon", "house", "tree", "flower", "boat")
 SIZES = ("small", "big")
 PLACES = ("left", "right", "top", "bottom")

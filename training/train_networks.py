@@ -1,0 +1,230 @@
+"""Makes the demo LoRA and the demo embedding from pictures that the project draws; the demo model stays as it is.
+
+    python -m training.train_networks [lora] [embedding] [--scale 1.0] [--threads 1]
+
+The LoRA (PEFT, low-rank branches beside the UNet's attention and convolutions) teaches the style of `half_shade`. The
+embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as two vectors. What is saved on the
+way lies in the work folder; a training that was interrupted goes on from there. The number of steps is fixed and every
+step draws its numbers from its own seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.utils import convert_state_dict_to_kohya
+from peft import LoraConfig, get_peft_model_state_dict
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+from transformers import CLIPTextModel
+
+from backend.prompt.tokenizer import Tokenizer
+
+from .captions import caption
+from .data import MODEL, PICTURE, PROJECT, WORK
+from .drawing import draw
+from .half_shade import draw_half_shaded
+from .new_colour import new_coloured
+from .scenes import NEW_COLOUR, Scene, random_scenes
+from .text_encoder import LENGTH, token_ids
+from .unet import DROPPED, Noising, timesteps
+
+LORA = PROJECT / "models" / "Lora" / "demo-halfshade.safetensors"
+EMBEDDING = PROJECT / "models" / "embeddings" / "demo-lime.safetensors"
+RANK = 8
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.proj", "net.2",
+           "conv1", "conv2", "conv_shortcut", "time_emb_proj")
+VECTORS = 2
+BATCH = 24
+SAVED_EVERY = 20
+STEPS = {"lora": 450, "embedding": 160}
+RATES = {"lora": 2e-3, "embedding": 2e-2}
+LORA_SCENES, COLOUR_SCENES = 6000, 2500
+SEEDS = {"lora": 31, "embedding": 32}
+
+
+def drawn(scenes: list[Scene], paint: Callable[[Scene, int, int], Image.Image]) -> Iterator[np.ndarray]:
+    for number, scene in enumerate(scenes):
+        yield np.asarray(paint(scene, PICTURE, number))
+
+
+def encoded(pictures: Iterable[np.ndarray], part: int = 50) -> Tensor:
+    """Latents (N, 4, 16, 16) of pictures uint8 [128, 128, 3], by the demo model's own encoder."""
+    vae = AutoencoderKL.from_pretrained(MODEL / "vae").eval()
+    rest, latents = iter(pictures), []
+    while some := list(islice(rest, part)):
+        pixels = torch.from_numpy(np.stack(some)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            latents.append(vae.encode(pixels).latent_dist.mean.float() * vae.config.scaling_factor)
+    return torch.cat(latents)
+
+
+def kept(name: str, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` gives, made once and kept in the work folder."""
+    path = WORK / f"{name}.latents.safetensors"
+    if not path.exists():
+        WORK.mkdir(parents=True, exist_ok=True)
+        save_file({"latents": make().contiguous()}, path)
+    return load_file(path)["latents"]
+
+
+class Words:
+    """The demo model's text encoder, frozen, with room for `VECTORS` learnt vectors that stand for one word."""
+
+    def __init__(self) -> None:
+        self.tokenizer = Tokenizer.from_folder(MODEL / "tokenizer")
+        self.encoder = CLIPTextModel.from_pretrained(MODEL / "text_encoder").float().eval().requires_grad_(False)
+        table = self.encoder.get_input_embeddings().weight
+        self.size = len(table)
+        start = table[self.tokenizer.ids("green")[0]] * 0.5 + table[self.tokenizer.ids("yellow")[0]] * 0.5
+        self.vectors = nn.Parameter(start.detach().clone().repeat(VECTORS, 1))
+
+    def __call__(self, captions: list[str]) -> Tensor:
+        """Hidden states (B, 77, H) of captions without the new word."""
+        with torch.no_grad():
+            return self.encoder(token_ids(self.tokenizer, captions)).last_hidden_state
+
+    def with_new(self, captions: list[str]) -> Tensor:
+        """Hidden states (B, 77, H), the learnt vectors in the place of the new colour's name."""
+        ids = torch.tensor([self._row(text) for text in captions])
+        table = self.encoder.get_input_embeddings()
+        hook = table.register_forward_hook(lambda *_: embedding(ids, torch.cat([table.weight, self.vectors])))
+        try:
+            return self.encoder(ids.clamp(max=self.size - 1)).last_hidden_state
+        finally:
+            hook.remove()
+
+    def _row(self, text: str) -> list[int]:
+        before, found, after = text.partition(NEW_COLOUR)
+        own = [self.size + number for number in range(VECTORS)] if found else []
+        ids = [*self.tokenizer.ids(before), *own, *self.tokenizer.ids(after)][: LENGTH - 2]
+        row = [self.tokenizer.start, *ids, self.tokenizer.end]
+        return row + [self.tokenizer.pad] * (LENGTH - len(row))
+
+
+@dataclass
+class Lesson:
+    """What is trained: pictures and their scenes, the context of some of them, and the parameters that learn."""
+
+    name: str
+    latents: Tensor
+    scenes: list[Scene]
+    context: Callable[[list[str]], Tensor]
+    learns: list[nn.Parameter]
+
+    def batch(self, rng: random.Random) -> tuple[Tensor, Tensor]:
+        chosen = rng.choices(range(len(self.scenes)), k=BATCH)
+        captions = ["" if rng.random() < DROPPED else caption(self.scenes[one], rng) for one in chosen]
+        return self.latents[chosen], self.context(captions)
+
+
+def train(lesson: Lesson, unet: UNet2DConditionModel, steps: int) -> None:
+    """AdamW on the lesson's parameters, resuming what the work folder holds; saved there every SAVED_EVERY steps."""
+    state = WORK / f"{lesson.name}.pt"
+    optimizer = torch.optim.AdamW(lesson.learns, lr=RATES[lesson.name], betas=(0.9, 0.99), weight_decay=0.0)
+    noising, losses = Noising(), deque[float](maxlen=60)
+    for step in range(resumed(state, lesson, optimizer), steps):
+        torch.manual_seed(step)
+        for group in optimizer.param_groups:
+            group["lr"] = RATES[lesson.name] * rate(step, steps)
+        losses.append(advance(unet, optimizer, noising, lesson.batch(random.Random(step))))
+        if (step + 1) % SAVED_EVERY == 0:
+            print(f"{lesson.name}: step {step + 1} of {steps}, loss {np.mean(losses):.4f}", flush=True)
+            learns = [parameter.detach() for parameter in lesson.learns]
+            torch.save({"learns": learns, "optimizer": optimizer.state_dict(), "step": step + 1}, state)
+
+
+def resumed(state: Path, lesson: Lesson, optimizer: torch.optim.Optimizer) -> int:
+    """The steps that lie behind, after the parameters and the optimizer were brought to where they were."""
+    if not state.exists():
+        return 0
+    saved = torch.load(state, weights_only=True)
+    with torch.no_grad():
+        for parameter, value in zip(lesson.learns, saved["learns"], strict=True):
+            parameter.copy_(value)
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["step"]
+
+
+def rate(step: int, steps: int) -> float:
+    """Part of the full rate, 0..1: a short warm-up, then a cosine."""
+    return min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def advance(unet: UNet2DConditionModel, optimizer: torch.optim.Optimizer, noising: Noising,
+            batch: tuple[Tensor, Tensor]) -> float:
+    """One step; returns the loss."""
+    x0, context = batch
+    t = timesteps(len(x0))
+    x, epsilon, weight = noising(x0, t)
+    with torch.autocast("cpu", torch.bfloat16):
+        predicted = unet(x, t, context).sample
+    loss = (weight * (predicted.float() - epsilon).square()).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def frozen_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel.from_pretrained(MODEL / "unet").float().requires_grad_(False)
+
+
+def train_lora(steps: int) -> None:
+    scenes = random_scenes(SEEDS["lora"], LORA_SCENES, held_out=False)
+    latents = kept("lora", lambda: encoded(drawn(scenes, draw_half_shaded)))
+    unet = frozen_unet()
+    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(TARGETS)))
+    learns = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    train(Lesson("lora", latents, scenes, Words(), learns), unet, steps)
+    tensors = convert_state_dict_to_kohya(get_peft_model_state_dict(unet))
+    publish(LORA, {f"lora_unet_{name.removeprefix('lora_unet_')}": value for name, value in tensors.items()}, {
+        "ss_output_name": LORA.stem, "ss_base_model_version": "sd_v1", "ss_network_module": "networks.lora",
+        "ss_network_dim": str(RANK), "ss_network_alpha": str(RANK), "ss_tag_frequency": json.dumps({}),
+    })
+
+
+def train_embedding(steps: int) -> None:
+    scenes = new_coloured(SEEDS["embedding"], COLOUR_SCENES, held_out=False)
+    latents = kept("embedding", lambda: encoded(drawn(scenes, draw)))
+    words = Words()
+    train(Lesson("embedding", latents, scenes, words.with_new, [words.vectors]), frozen_unet(), steps)
+    publish(EMBEDDING, {"emb_params": words.vectors.detach()}, {})
+
+
+def publish(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Half precision, as such files are shared."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.detach().half().contiguous() for name, value in tensors.items()}, path, metadata)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+LESSONS: dict[str, Callable[[int], None]] = {"lora": train_lora, "embedding": train_embedding}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lessons", nargs="*", default=list(LESSONS), help="lora, embedding (both without)")
+    parser.add_argument("--scale", type=float, default=1.0, help="so many times as many steps")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    for name in options.lessons:
+        LESSONS[name](round(options.scale * STEPS[name]))
+
+
+if __name__ == "__main__":
+    main()
