@@ -46,7 +46,7 @@ class Drawing(Fake):
         for step in range(1, request.steps + 1):
             time.sleep(PAUSE)
             self.obey()
-            if self.stopped(run, index, lambda: half_drawn(self.drawn(run, index, 1 - step / request.steps), step - 1, request.steps)):
+            if self.stopped(run, index, lambda step=step: half_drawn(self.drawn(run, index, 1 - step / request.steps), step - 1, request.steps)):
                 return
             if step % 3 == 0:
                 self.say(Preview(run.job, index, jpeg(picture(request, 1 - step / request.steps).resize((64, 64)))))

@@ -147,7 +147,7 @@ class Fake:
             time.sleep(orders.slow)
             if not orders.deaf:
                 self.obey()
-            if self.stopped(run, index, lambda: half_drawn(self.plain(run, index), step - 1, STEPS)):
+            if self.stopped(run, index, lambda step=step: half_drawn(self.plain(run, index), step - 1, STEPS)):
                 return
             orders.reach(f"step:{index * STEPS + step}")
             self.say(Progress(run.job, index, step, STEPS))
