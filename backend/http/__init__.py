@@ -11,6 +11,7 @@
     jobs.py                /easel/jobs, queue, interrupt, skip, health
     files.py               /easel/image, /easel/preview, /easel/upload
     history.py             /easel/history  search, stars, the bin, comparison, import
+    networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
     preferences.py         /easel/preferences, /easel/about
     errors.py              the one place where an error becomes a status code
@@ -23,7 +24,18 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 
 from backend import Backend, Table
-from backend.http import a1111_extras, a1111_routes, errors, events, files, history, jobs, preferences, prompts
+from backend.http import (
+    a1111_extras,
+    a1111_routes,
+    errors,
+    events,
+    files,
+    history,
+    jobs,
+    networks,
+    preferences,
+    prompts,
+)
 from backend.http.a1111_requests import Options
 from backend.http.async_watch import Changes
 from backend.http.foreign_routes import ForeignRoutes
@@ -40,7 +52,7 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (a1111_routes, a1111_extras, events, jobs, files, history, preferences, prompts):
+    for part in (a1111_routes, a1111_extras, events, jobs, files, history, networks, preferences, prompts):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 
