@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -74,6 +74,7 @@ class _Flight:
 
     lease: Lease
     started: bool
+    recalled: bool = False      # asked back before the worker had begun it
 
 
 class Supervisor:
@@ -118,6 +119,21 @@ class Supervisor:
                 self._watchdog.cancel(job)
             self._changed.notify_all()
             return True
+
+    def recall(self, jobs: Collection[str]) -> None:
+        """Ask for those jobs back that the worker holds and has not begun: they wait again."""
+        with self._leasing, self._changed:
+            for job in jobs:
+                flight = self._flights.get(job)
+                if flight and not flight.started and not flight.recalled:
+                    flight.recalled = True
+                    self._outbox.append(Cancel(job))
+            self._changed.notify_all()
+
+    def drawn(self) -> list[str]:
+        """The jobs that the worker has begun."""
+        with self._changed:
+            return [job for job, flight in self._flights.items() if flight.started]
 
     def restart(self) -> None:
         """Try again after the worker has failed to start too often."""
@@ -260,7 +276,10 @@ class Supervisor:
         if flight is None:
             return
         self._failures = 0
-        self._recorder.put((flight.lease, event))
+        if flight.recalled and isinstance(event, Cancelled):
+            self._recorder.put(Lost((flight.lease.token,), "it was recalled", blames=False))
+        else:
+            self._recorder.put((flight.lease, event))
         if head:
             self._begun(head)
         self.wake()
