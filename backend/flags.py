@@ -18,8 +18,7 @@ HELP = {
     "port": "Port of the page and the API. Default: %(default)s.",
     "auth": "People who may log in, a line each: name:password or name:argon2-hash. "
             f"The environment variable {LOGINS} takes the same, separated by commas.",
-    "admin": "A name of --auth that may pause the queue of everybody; may be given several times. "
-             "Without logins everybody may.",
+    "admin": "A name of --auth that may pause the queue of everybody; may be given several times.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
     "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",

@@ -36,7 +36,7 @@ def jobs(door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> di
 def queue(door: FrontDoor, start: Annotated[int, Query(ge=0)] = 0,
           limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """The caller's running and waiting jobs in running order, as a queue event names the first of them."""
-    return {**dataclasses.asdict(door.overview(start, limit)), "may_pause_all": door.may_pause_all}
+    return {**dataclasses.asdict(door.overview(start, limit)), "may_pause_all": door.may_pause_all()}
 
 
 @router.post("/queue/pause")

@@ -49,9 +49,10 @@ def held_row(session: Session, job: str, lease: str) -> JobRow | None:
 
 
 def made_pictures(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
-    """Job -> the indices of its pictures that are saved or left out on request."""
+    """Job -> the indices of its pictures that are saved whole or left out on request."""
     made = {row.id: set(row.skipped) for row in rows}
-    query = select(ImageRow.job, ImageRow.index).where(ImageRow.job.in_(made), ImageRow.index >= 0)
+    whole = ImageRow.job.in_(made), ImageRow.index >= 0, ~ImageRow.unfinished
+    query = select(ImageRow.job, ImageRow.index).where(*whole)
     for job, index in session.execute(query):
         made[job].add(index)
     return made

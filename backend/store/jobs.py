@@ -132,6 +132,11 @@ class Jobs:
         with self._memory:
             return self._queue.position(job) is not None
 
+    def about_to_start(self, owner: str) -> str | None:
+        """The owner's job that comes next, where nobody's is running."""
+        with self._memory:
+            return self._queue.about_to_start(owner)
+
     def cancel(self, job: str, owner: str) -> Change | None:
         """Cancel a waiting job at once, or note the wish for a running one (None: its worker has to be told).
 

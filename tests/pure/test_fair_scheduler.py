@@ -130,3 +130,12 @@ def test_after_any_changes_the_queue_is_as_if_it_were_made_anew(changes):
         everything = queue.of(owner)
         assert [entry for start in range(0, 9, 2) for entry in queue.of(owner, start, 2)] == everything
         assert [(job, queue.position(job)) for job, _ in everything] == everything
+
+
+def test_what_is_paused_is_not_about_to_start():
+    queue = queue_of("ab")
+    assert [queue.about_to_start(owner) for owner in "ab"] == ["a0", None]
+    queue.pause("a", on=True)
+    assert [queue.about_to_start(owner) for owner in "ab"] == [None, "b1"]
+    queue.pause(EVERYBODY, on=True)
+    assert queue.about_to_start("b") is None
