@@ -43,6 +43,11 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Unload:
+    """Free the device of the models that nothing is drawn with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the worker when the call in flight is over."""
 
@@ -170,5 +175,5 @@ class Failed:
     detail: str = ""
 
 
-Command = Run | Cancel | Stop
+Command = Run | Cancel | Unload | Stop
 Event = Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

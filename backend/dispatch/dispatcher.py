@@ -77,6 +77,11 @@ class Dispatcher:
         """Tell whichever worker has the job; False when none has."""
         return any(supervisor.cancel(job, index) for supervisor in self._supervisors)
 
+    def unload(self) -> None:
+        """Tell the workers to free their devices of what nothing is drawn with."""
+        for supervisor in self._supervisors:
+            supervisor.unload()
+
     def restart(self) -> None:
         """Give failed workers another try."""
         for supervisor in self._supervisors:

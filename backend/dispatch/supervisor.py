@@ -39,6 +39,7 @@ from backend.messages import (
     Run,
     Skipped,
     Stop,
+    Unload,
 )
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
@@ -106,6 +107,13 @@ class Supervisor:
         """There may be jobs to lease."""
         with self._changed:
             self._woken = True
+            self._changed.notify_all()
+
+    def unload(self) -> None:
+        """Tell the worker to free its device of models that nothing is drawn with."""
+        with self._changed:
+            if Unload() not in self._outbox:
+                self._outbox.append(Unload())
             self._changed.notify_all()
 
     def cancel(self, job: str, index: int | None = None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -71,10 +71,10 @@ class Door:
         """Cancel all that waits or runs."""
         self._cancel_all("queued", "running")
 
-    def skip(self) -> None:
-        """Leave out the picture that is being drawn, in each running job, and go on with the next."""
-        dispatcher = self._parts.dispatcher
-        for job in self._parts.jobs.pending(self._owner, "running"):
+    def skip(self, jobs: Collection[str] | None = None) -> None:
+        """Leave out the picture that is being drawn, in each running job or those named, and go on with the next."""
+        dispatcher, running = self._parts.dispatcher, self._parts.jobs.pending(self._owner, "running")
+        for job in [job for job in running if jobs is None or job in jobs]:
             if live := dispatcher.live.get(job):
                 dispatcher.cancel(job, live.index)
 

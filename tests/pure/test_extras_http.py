@@ -77,7 +77,6 @@ def test_an_odd_text_in_the_picture_does_not_stop_it(client: TestClient, text: s
     ({"image": picture(), "resize_mode": 2}, {"resize_mode"}),
     ({"image": picture(), "upscaling_resize": 99, "gfpgan_visibility": 2}, {"upscaling_resize", "gfpgan_visibility"}),
     ({"image": picture(), "codeformer_weight": "much"}, {"codeformer_weight"}),
-    ({"image": picture(), "steps": 20}, {"steps"}),
     ({"image": picture(), "upscaler_1": 5}, {"upscaler_1"}),
 ])
 def test_what_is_wrong_is_named(client: TestClient, payload: dict[str, Any], named: set[str]) -> None:

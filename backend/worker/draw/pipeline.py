@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from backend.request.request import Request
+from backend.request.rules import NO_RESTORER
 from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency
 from backend.sampling.protocol import Noisy
@@ -31,9 +32,12 @@ from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Encoded
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
+Restored = Generator[FindFaces | RestoreFace, Any, Pixels]
 
 
 def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None) -> Drawing:
@@ -49,8 +53,16 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
         latent = yield from _enlarged(request, canvas, latent)
     if plan.second:
         latent = yield from _second_pass(plan, replace(canvas, shape=tuple(latent.shape)), on_step, latent)
-    pixels = yield DecodeLatent(latent, canvas.tiling)
+    pixels = yield from with_clean_faces((yield DecodeLatent(latent, canvas.tiling)), request)
     return source.finished(pixels) if source else pixels
+
+
+def with_clean_faces(pixels: Pixels, request: Request) -> Restored:
+    """The picture (H, W, 3) with its faces made clean, if the request wants that."""
+    if request.face_restoration == NO_RESTORER:
+        return pixels
+    clean, _ = yield from restored(pixels, request.face_restoration, request.face_restoration_weight)
+    return clean
 
 
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:

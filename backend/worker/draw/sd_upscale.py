@@ -11,10 +11,11 @@ from typing import Any
 
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
+from backend.request.rules import NO_RESTORER
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
 from backend.worker.draw.paste_back import recoloured
-from backend.worker.draw.pipeline import OnStep, draw
+from backend.worker.draw.pipeline import OnStep, draw, with_clean_faces
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
 from backend.worker.pixels import Pixels
@@ -33,6 +34,7 @@ def enlarge(request: Request, source: Source) -> Enlarging:
 def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawing:
     """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams."""
     request, (height, width) = plan.request, larger.shape[:2]
+    plan = replace(plan, request=request.replace(face_restoration=NO_RESTORER))     # of a tile; the whole has its turn
     most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))
@@ -47,7 +49,7 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
         some = boxes[first : first + TOGETHER]
         tiles = yield from side_by_side([draw(plan, canvas, on_step, Source(box.cut(whole))) for box in some])
         result = _laid(blending, some, tiles)
-    cut = result[:height, :width]
+    cut = yield from with_clean_faces(result[:height, :width], request)
     return recoloured(cut, larger) if request.color_correction else cut
 
 
