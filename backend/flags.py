@@ -18,9 +18,9 @@ HELP = {
     "port": "Port of the page and the API. Default: %(default)s.",
     "auth": "People who may log in, a line each: name:password or name:argon2-hash. "
             f"The environment variable {LOGINS} takes the same, separated by commas.",
-    "allow_host": "Another name under which this Easel may be asked where nobody logs in, such as "
+    "allow-host": "Another name under which this Easel may be asked where nobody logs in, such as "
                   "host.docker.internal; may be given several times.",
-    "allow_origin": "A web page elsewhere whose scripts may use the API, such as http://localhost:3000; may be given "
+    "allow-origin": "A web page elsewhere whose scripts may use the API, such as http://localhost:3000; may be given "
                     "several times.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--listen", action="store_const", dest="host", const="0.0.0.0", help=HELP["listen"])  # noqa: S104
     flags.add_argument("--port", type=int, default=7860, help=HELP["port"])
     flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
-    flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HELP["allow_host"])
-    flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow_origin"])
+    flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HELP["allow-host"])
+    flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow-origin"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])

@@ -20,6 +20,7 @@ from backend.image import file_names
 from backend.request.field import Field
 from backend.request.preferences import settings
 from backend.request.request import FIELDS, Request
+from backend.request.rules import CODEFORMER
 
 BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
 MAX_KEPT = 1_000_000        # characters of JSON that one caller's kept options may take
@@ -114,7 +115,15 @@ def write(chosen: Chosen, door: Door) -> dict[str, Any]:
     top = {name: values[ours] for name, ours in OF_FIELDS.items()}
     named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
     named["show_progress_every_n_steps"] = values["preview_every"] or -1
-    return {**KEPT, **ACTS, **top, **chosen.kept, **named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
+    faces = {"face_restoration_model": restorer(door)}
+    return {**KEPT, **ACTS, **top, **faces, **chosen.kept, **named, "sd_model_checkpoint": title,
+            "sd_checkpoint_hash": sha256}
+
+
+def restorer(door: Door) -> str:
+    """The restorer of faces that is taken where none is named: AUTOMATIC1111's own choice, or one that is here."""
+    there = door.backend.face_restorers()
+    return CODEFORMER if CODEFORMER in there or not there else there[0]
 
 
 def _unusable(checkpoint: ModelFile) -> list[Problem]:

@@ -13,13 +13,14 @@ from backend import Door
 from backend.errors import InvalidRequest
 from backend.http import a1111_options, a1111_pictures, a1111_scripts
 from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
+from backend.http.a1111_option_table import OF_FIELDS
 from backend.http.a1111_options import Chosen
 from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
 from backend.prompt import grammar
 from backend.request.field import Field
 from backend.request.output_size import CELL
 from backend.request.request import FIELDS, PIXEL_UPSCALERS
-from backend.request.rules import CODEFORMER, NO_RESTORER, NO_UPSCALER, RESTORERS
+from backend.request.rules import NO_RESTORER, NO_UPSCALER, RESTORERS
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
@@ -75,7 +76,10 @@ class _Payload:
             raise InvalidRequest(problems=problems)
         options = self._options | chosen
         values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext()}
-        values |= {**chosen.values, **self._known(), **scripts, **self._sampler(), **self._script()}
+        known = self._known()
+        behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
+        values |= {**behind, **known, **scripts, **self._sampler(), **self._script()}
+        values |= {name: value for name, value in chosen.values.items() if name not in behind}
         values |= {**self._grid(), **self._faces(options)}
         values |= self._styles(values) | self._without_networks(values)
         return (_without_idle(values), [*passed_over, *(f"override_settings.{name}" for name in foreign)], self._notes)
@@ -84,7 +88,7 @@ class _Payload:
         values = {}
         for name, value in self._payload.items():
             row = self._table.get(name)
-            if row is not None and name not in READ and not row.override and not is_missing(row, value):
+            if row is not None and name not in READ and not is_missing(row, value):
                 values[row.name] = as_ours(name, row, value)
                 if row.name in SIZES and not is_same(value, values[row.name]):
                     self._notes.append(f"{name}: {value} was cut to {values[row.name]}, a multiple of {CELL}")
@@ -125,7 +129,7 @@ class _Payload:
 
     def _restorer(self, name: Any) -> str:
         if name is None:
-            return next(iter(sorted(self._door.backend.face_restorers())), CODEFORMER)
+            return a1111_options.restorer(self._door)
         found = next((known for known in (*RESTORERS, NO_RESTORER) if is_same(name, known)), None)
         if found is None:
             raise InvalidRequest(f"'{str(name)[:60]}' is unknown; one of: {', '.join(RESTORERS)}",
