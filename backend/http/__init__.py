@@ -82,9 +82,9 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.state.options = Options()
     app.state.calls = Calls()
     errors.register(app)
-    for routes in (routers or fill(Table("routers"))).values():
-        app.include_router(routes.router)
-    app.include_router(wrong_methods.router)
+    ours = [routes.router for routes in (routers or fill(Table("routers"))).values()]
+    for router in (*ours, wrong_methods.refusing(ours)):
+        app.include_router(router)
     openapi.describe(app)
     users = {name: backend.user(name) for name in backend.settings.users}
     app.add_middleware(ForeignRoutes)

@@ -30,13 +30,13 @@ ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
 def drawn(door: Door, jobs: Sequence[Job], reading: Reading, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
     send_images = truth(payload.get("send_images", True)) is not False
-    images = [image for job in jobs for image in sorted(job.images, key=lambda image: image.index)]
+    images = [image for job in jobs for image in door.results(job.id)]
     files = [door.image_file(image.id).read_bytes() for image in images] if send_images else []
     echoed = ("init_images", "mask") if send_images and truth(payload.get("include_init_images")) else ()
     return {
         "images": [base64.b64encode(file).decode("ascii") for file in files],
         "parameters": parameters(jobs[0], payload) | {name: payload.get(name) for name in echoed},
-        "info": json.dumps(info(jobs, images, _model(door, jobs[0])) | told(jobs, reading)),
+        "info": json.dumps(info(jobs, images, _model(door, jobs[0])) | told(jobs, images, reading)),
     }
 
 
@@ -52,13 +52,12 @@ def parameters(job: Job, payload: Mapping[str, Any]) -> dict[str, Any]:
     return {**sent, **plain, **faces, "sampler_index": job.request.sampler, "override_settings": overrides}
 
 
-def told(jobs: Sequence[Job], reading: Reading) -> dict[str, Any]:
+def told(jobs: Sequence[Job], images: Sequence[Image], reading: Reading) -> dict[str, Any]:
     """What Easel adds to `info`: names that were passed over, and sentences that a person should know."""
     notes = [*reading.notes, *(note for job in jobs for note in job.notes)]
-    stopped = [job for job in jobs if job.state == "cancelled"]
-    if stopped:
-        made, count = sum(len(job.images) for job in jobs), sum(job.request.count for job in jobs)
-        notes.append(f"interrupted: {made} of {count} pictures are here")
+    count, half = sum(job.request.count for job in jobs), sum(image.unfinished for image in images)
+    if half or any(job.state == "cancelled" for job in jobs):
+        notes.append(f"interrupted: {len(images)} of {count} pictures are here, {half} of them half-drawn")
     return {"passed_over": list(reading.passed_over), "notes": list(dict.fromkeys(notes))}
 
 

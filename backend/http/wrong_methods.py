@@ -5,22 +5,27 @@ Without this such a request would reach the page, which is mounted over everythi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 EVERY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-router = APIRouter()
 
+def refusing(routers: Sequence[APIRouter]) -> APIRouter:
+    """A router that stands behind these and answers what none of them does."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, Route)]
+    behind = APIRouter()
 
-@router.api_route("/sdapi/{path:path}", methods=list(EVERY), include_in_schema=False)
-@router.api_route("/internal/{path:path}", methods=list(EVERY), include_in_schema=False)
-async def wrong_method(request: Request, path: str) -> None:
-    """Raises HTTPException."""
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
-    there = {method for route in routes if route.matches(request.scope)[0] == Match.PARTIAL
-             for method in route.methods or ()}
-    if there:
-        raise HTTPException(405, "Method Not Allowed", {"Allow": ", ".join(sorted(there))})
-    raise HTTPException(404, "Not Found")
+    @behind.api_route("/sdapi/{path:path}", methods=list(EVERY), include_in_schema=False)
+    @behind.api_route("/internal/{path:path}", methods=list(EVERY), include_in_schema=False)
+    async def refuse(request: Request, path: str) -> None:
+        there = {method for route in routes if route.matches(request.scope)[0] == Match.PARTIAL
+                 for method in route.methods or ()}
+        if there:
+            raise HTTPException(405, "Method Not Allowed", {"Allow": ", ".join(sorted(there))})
+        raise HTTPException(404, "Not Found")
+
+    return behind

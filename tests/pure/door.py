@@ -41,6 +41,8 @@ def encoded(kind: str) -> bytes:
 
 JPEG = encoded("JPEG")
 FILES = (
+    ModelFile("upscaler", "4x-Test", "/srv/secret/4x-Test.pth", facts={"scale": 4}),
+    ModelFile("upscaler", "RealESRGAN_x4plus", "/srv/secret/RealESRGAN_x4plus.pth", facts={"scale": 4}),
     ModelFile("vae", "fine", "/srv/secret/fine.safetensors"),
     ModelFile("text_encoder", "words", "/srv/secret/words.safetensors"),
     ModelFile("hypernetwork", "hyper", "/srv/secret/hyper.pt"),
@@ -165,6 +167,9 @@ class Door:
         newest = [image for job in self.jobs(owner, 1000) for image in reversed(job.images)]
         return newest[[image.id for image in newest].index(before) + 1 if before else 0:][:limit]
 
+    def results(self, job_id: str, owner: str) -> list[Image]:
+        return list(self.job(job_id, owner).images)
+
     def image(self, image_id: str, owner: str) -> Image:
         for image in self.images(owner, 1000):
             if image.id == image_id:
@@ -215,7 +220,7 @@ class Door:
         self.calls.append("unload_models")
 
     def upscalers(self, refresh: bool = False) -> list[ModelFile]:
-        return [ModelFile("upscaler", "4x-Test", "/srv/secret/4x-Test.pth", facts={"scale": 4})]
+        return [file for file in FILES if file.kind == "upscaler"]
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]

@@ -154,7 +154,7 @@ def test_a_picture_tells_its_settings(client: TestClient) -> None:
 
 
 def test_upscalers_are_named(client: TestClient) -> None:
-    assert [row["name"] for row in client.get("/sdapi/v1/upscalers").json()] == ["None", "Lanczos", "Nearest", "4x-Test"]
+    assert [row["name"] for row in client.get("/sdapi/v1/upscalers").json()] == ["None", "Lanczos", "Nearest", "4x-Test", "RealESRGAN_x4plus"]
     assert client.get("/sdapi/v1/latent-upscale-modes").json()[0] == {"name": "Latent"}
 
 
