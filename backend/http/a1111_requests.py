@@ -81,7 +81,8 @@ class _Payload:
         values |= {**behind, **known, **scripts, **self._sampler(), **self._script()}
         values |= {name: value for name, value in chosen.values.items() if name not in behind}
         values |= {**self._grid(), **self._faces(options)}
-        values |= self._styles(values) | self._without_networks(values)
+        values |= self._styles(values)
+        values |= self._without_networks(values)
         return (_without_idle(values), [*passed_over, *(f"override_settings.{name}" for name in foreign)], self._notes)
 
     def _known(self) -> dict[str, Any]:
@@ -150,7 +151,10 @@ class _Payload:
         if not truth(self._payload.get("disable_extra_networks")):
             return {}
         texts = {name: values[name] for name in TEXTS if isinstance(values.get(name), str)}
-        return {name: grammar.networks(text)[0] for name, text in texts.items()}
+        if values.get("styles"):
+            named = values["styles"], texts.get("prompt", ""), texts.get("negative_prompt", "")
+            texts["prompt"], texts["negative_prompt"] = self._door.prompt_library.apply(*named)
+        return {"styles": [], **{name: grammar.networks(text)[0] for name, text in texts.items()}}
 
 
 def upscaler_names(door: Door) -> list[str]:
