@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -79,10 +79,11 @@ class Door:
         """Cancel all that waits or runs."""
         self._cancel_all("queued", "running")
 
-    def skip(self) -> None:
-        """In each running job, end the batch that is being drawn as far as it is, and go on with the next."""
+    def skip(self, jobs: Collection[str] | None = None) -> None:
+        """End the batch that is drawn as far as it is, in each running job or those named; go on with the next."""
         for job in self._parts.jobs.pending(self._owner, "running"):
-            self._parts.dispatcher.skip(job)
+            if jobs is None or job in jobs:
+                self._parts.dispatcher.skip(job)
 
     def may_pause_all(self) -> bool:
         """Whether the user is one of the settings' admins. Where nobody logs in, all jobs are one user's anyway."""
