@@ -116,10 +116,9 @@ def read_payload(
     problems = [*_unknown(payload, table, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
     if problems:
         raise InvalidRequest(problems=problems)
-    values = {**options, **_from_infotext(payload.get("infotext"), door)}
-    values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
+    said = _known(payload, table) | _known(overrides, BY_OVERRIDE) | _sampler(payload)
     no_grid = {"save_grid": False} if payload.get("do_not_save_grid") is True else {}
-    return {**values, **_sampler(payload), **no_grid}
+    return {**options, **_from_infotext(payload.get("infotext"), door, said), **said, **no_grid}
 
 
 def read_img2img(
@@ -260,9 +259,10 @@ def _sampler(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
 
 
-def _from_infotext(text: Any, door: Door) -> dict[str, Any]:
+def _from_infotext(text: Any, door: Door, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a settings text. One that cannot be used is refused, unless the payload `said` another."""
     if not text:
         return {}
     if not isinstance(text, str):
         raise InvalidRequest("must be text", field="infotext")
-    return door.infotext(text)
+    return door.usable_infotext(text, said)
