@@ -14,7 +14,8 @@ def has_comments(text: str) -> bool:
 
 
 def without_comments(text: str) -> str:
-    """The text as it is drawn. AUTOMATIC1111's two steps, each of which leaves a line end in the place of a comment."""
-    if not has_comments(text):
-        return text
-    return _END_OF_LINE.sub("\n", _WHOLE_LINE.sub("\n", text))
+    """The text as it is drawn. AUTOMATIC1111's two steps, each of which leaves a line end in the place of a comment.
+
+    White space at the ends, which nothing reads, goes too.
+    """
+    return _END_OF_LINE.sub("\n", _WHOLE_LINE.sub("\n", text)).strip() if has_comments(text) else text
