@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
+from backend.catalog.prompt_networks import network_problems
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
@@ -55,7 +56,10 @@ class Submission:
         if not checkpoint:
             return Order(request)
         drawn = self._settled(request, families.cell(checkpoint.family))
-        return Order(self._library.resolved(drawn.request), drawn.notes)
+        resolved = self._library.resolved(drawn.request)
+        if problems := network_problems(resolved, self._parts.catalog, checkpoint):
+            raise InvalidRequest(problems=problems)
+        return Order(resolved, drawn.notes)
 
     def _settled(self, request: Request, cell: int) -> Order:
         """With the size that it draws, which may follow from the picture that it starts from.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from codecs import BOM_UTF16_BE
 
+UNICODE = b"UNICODE\0"
 _CODES = {b"ASCII\0\0\0": "utf-8", b"\0" * 8: "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp"}
 _NO_LETTER = ("Cn", "Co", "Cs", "Cc")       # not assigned, private, halves of pairs, control
 _SEEN = 4000            # characters that tell which of two readings is right
@@ -32,10 +34,16 @@ def user_comment(value: object) -> str:
     if not isinstance(value, bytes):
         return value if isinstance(value, str) else ""
     code, text = value[:8], value[8:]
-    if code == b"UNICODE\0":
+    if code == UNICODE:
         return _utf16(text).rstrip("\0")
     text, encoding = (text, _CODES[code]) if code in _CODES else (value, "utf-8")
     return text.decode(encoding, "replace").rstrip("\0")
+
+
+def as_user_comment(text: str) -> bytes:
+    """The text as AUTOMATIC1111 writes it, UTF-16 from the high byte; with a mark only where that would be misread."""
+    plain_form = UNICODE + text.encode("utf-16-be")
+    return plain_form if user_comment(plain_form) == text else UNICODE + BOM_UTF16_BE + text.encode("utf-16-be")
 
 
 def _utf16(data: bytes) -> str:

@@ -18,7 +18,7 @@ from backend.request.effects import UNIPC_SKIP_TYPES, UNIPC_VARIANTS, draws_nois
 from backend.request.field import Field, clean, param
 from backend.request.old_names import split_samplers
 from backend.request.record import gathered, plain
-from backend.request.rules import DRAW, MASKING, NO_UPSCALER, PROCESSES, together
+from backend.request.rules import DRAW, MASKING, NO_RESTORER, NO_UPSCALER, PROCESSES, RESTORERS, together
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -150,6 +150,11 @@ class Request:
                                            infotext="UniPC lower order final", acts=uses_unipc)
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
+    face_restoration: str = param(NO_RESTORER, "Restore faces", "choice", "advanced", choices=(NO_RESTORER, *RESTORERS), api="restore_faces",
+                                  infotext="Face restoration", help="Makes faces of the finished picture clean; needs the restorer's file.")
+    face_restoration_weight: float = param(0.5, "CodeFormer weight for faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
+                                           needs=("face_restoration",), infotext="Face restoration weight",
+                                           help="0 repairs most, 1 keeps closest to the face that is there.")
     image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
                               help="PNG keeps every pixel. How a picture was made is written into all three.")
     image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
@@ -224,6 +229,8 @@ class Request:
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
     mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=MASKING,
                            help="Pixels over which the mask's edge is softened.")
+    mask_blur_y: int | None = param(None, "Vertical mask blur", "int", "hidden", minimum=0, maximum=256, step=1, infotext="Mask blur Y",
+                                    needs=MASKING, internal=True)       # None: as `mask_blur`
     mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
                            needs=MASKING, infotext="Mask mode")
     masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
