@@ -53,6 +53,7 @@ class Image:
     name: str                       # the file's name without its folder
     starred: bool = False
     binned: bool = False            # in the bin: shown there only
+    unfinished: bool = False        # it was interrupted
     model: str = ""                 # the checkpoint's name and the sampler's label as the infotext tells them
     sampler: str = ""
 
@@ -101,6 +102,8 @@ class Overview:
 
     jobs: tuple[Glance, ...]
     total: int                      # waiting, running, and held by a worker that has not begun them
+    paused: bool = False            # none of the owner's waiting jobs starts
+    all_paused: bool = False        # nobody's does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,7 @@ class JobLine:
     created: datetime
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    dismissed: bool = False         # the owner has read how it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 // The form of a tab: kept in the browser, filled from a picture or an infotext, marked where a field is wrong.
-import { note, say } from "../parts/notices.js";
+import { note, toast } from "../parts/notices.js";
 import { appeared, find, findAll, make } from "./dom.js";
 import { on, tell } from "./events.js";
 import { fields } from "./fields.js";
@@ -42,7 +42,8 @@ class Form {
 
   // Gradio sets the fields one after the other, and tells of each with all the others as they are by then. Until it
   // has set them all, a value that was replaced is no choice of the person.
-  fill(names, values, next) {
+  fill(names, values, wanted) {
+    const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i]) : wanted[i]);
     names.forEach((name, i) => {
       const former = this.former[name] ??= new Set();
       for (const value of [values[i], this.values[name]]) if (written(value) !== written(next[i])) former.add(written(value));
@@ -99,7 +100,7 @@ class Form {
     const own = defaultsOf(this.tab);
     const starts = Object.keys(this.values).filter(name => fields[name]?.start);
     this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
-    say("Your defaults are back.");
+    toast("Your defaults are back.");
   }
 
   apply(values) {
@@ -117,7 +118,7 @@ class Form {
     openTab(this.tab);
     this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
     tell("reused", { form: this, request });
-    say("Settings taken over.");
+    toast("Settings taken over.");
   }
 
   answer(answer) {
