@@ -12,44 +12,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from backend.catalog.model_file import CHECKPOINT, ModelFile
-from backend.messages import Event, Failed, Picture, Run
 from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.engine.engine import Engine
 from backend.worker.models.memory import Memory
 
 from .checker import judge
-from .data import LARGE, MODEL, PICTURE
+from .data import LARGE, MODEL
+from .easel_pictures import drawn, request
 from .measure import Question, figures, questions, share
-
-ORDINARY = Request(
-    width=PICTURE, height=PICTURE, steps=20, cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras", preview_every=0
-)
-
-
-def request(question: Question) -> Request:
-    return ORDINARY.replace(prompt=question.caption, seed=question.seed, variation_seed=question.seed)
-
-
-@torch.inference_mode()
-def drawn(memory: Memory, folder: Path, requests: list[Request]) -> list[Image.Image]:
-    """One picture per request, in their order. Raises RuntimeError when one fails."""
-    checkpoint = ModelFile(CHECKPOINT, "measured", str(folder), family="sd1", single_file=False, sha256="0" * 64)
-    events: list[Event] = []
-    engine = Engine(memory, "packed", events.append)
-    for number, one in enumerate(requests):
-        engine.add(Run(str(number), "local", one, (0,), {(CHECKPOINT, one.checkpoint): checkpoint}))
-    while engine.step():
-        pass
-    failed = [event for event in events if isinstance(event, Failed)]
-    if failed:
-        raise RuntimeError(failed[0].detail)
-    pictures = sorted((event for event in events if isinstance(event, Picture)), key=lambda event: int(event.job))
-    return [Image.frombytes("RGB", (picture.width, picture.height), picture.pixels) for picture in pictures]
 
 
 def sharpness(picture: Image.Image) -> float:

@@ -42,8 +42,8 @@ from .scenes import NEW_COLOUR, Scene, random_scenes
 from .text_encoder import LENGTH, token_ids
 from .unet import DROPPED, Noising, timesteps
 
-LORA = PROJECT / "models" / "Lora" / "demo-halfshade.safetensors"
-EMBEDDING = PROJECT / "models" / "embeddings" / "demo-lime.safetensors"
+LORA_FILE = PROJECT / "models" / "Lora" / "demo-halfshade.safetensors"
+EMBEDDING_FILE = PROJECT / "models" / "embeddings" / "demo-lime.safetensors"
 RANK = 8
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.proj", "net.2",
            "conv1", "conv2", "conv_shortcut", "time_emb_proj")
@@ -191,8 +191,8 @@ def train_lora(steps: int) -> None:
     learns = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     train(Lesson("lora", latents, scenes, Words(), learns), unet, steps)
     tensors = convert_state_dict_to_kohya(get_peft_model_state_dict(unet))
-    publish(LORA, {f"lora_unet_{name.removeprefix('lora_unet_')}": value for name, value in tensors.items()}, {
-        "ss_output_name": LORA.stem, "ss_base_model_version": "sd_v1", "ss_network_module": "networks.lora",
+    publish(LORA_FILE, {f"lora_unet_{name.removeprefix('lora_unet_')}": value for name, value in tensors.items()}, {
+        "ss_output_name": LORA_FILE.stem, "ss_base_model_version": "sd_v1", "ss_network_module": "networks.lora",
         "ss_network_dim": str(RANK), "ss_network_alpha": str(RANK), "ss_tag_frequency": json.dumps({}),
     })
 
@@ -202,7 +202,7 @@ def train_embedding(steps: int) -> None:
     latents = kept("embedding", lambda: encoded(drawn(scenes, draw)))
     words = Words()
     train(Lesson("embedding", latents, scenes, words.with_new, [words.vectors]), frozen_unet(), steps)
-    publish(EMBEDDING, {"emb_params": words.vectors.detach()}, {})
+    publish(EMBEDDING_FILE, {"emb_params": words.vectors.detach()}, {})
 
 
 def publish(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
