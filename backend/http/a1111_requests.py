@@ -54,7 +54,6 @@ NEEDS = {
     "denoising_strength": "enable_hr",
     "firstphase_width": "enable_hr",
     "firstphase_height": "enable_hr",
-    "refiner_switch_at": "refiner_checkpoint",
     "script_args": "script_name",
 }
 # Values that change nothing, for settings that are not off when they are empty, false or zero.
@@ -70,7 +69,6 @@ OFF: dict[str, tuple[Any, ...]] = {
     "comma_padding_backtrack": (20,),
     "script_name": ("None",),
     "face_restoration_model": ("None",),
-    "refiner_checkpoint": ("None",),
 }
 
 # AUTOMATIC1111's own default for these is -1.
@@ -201,7 +199,7 @@ def _our_word(key: str, value: Any) -> Any:
 
 def _is_missing(field: Field, value: Any) -> bool:
     """null stands for "not given", and so does an empty name."""
-    return value is None or (value == "" and field.kind in ("choice", "upscaler"))
+    return value is None or (value == "" and field.kind in ("choice", "upscaler", "second_checkpoint"))
 
 
 def _as_ours(field: Field, value: Any) -> Any:

@@ -84,8 +84,10 @@ class Program:
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
+    in_use: Model | None = None     # what it goes on with: the model, until another takes over
 
     def __post_init__(self) -> None:
+        self.in_use = self.model
         self.expected = self.due[0].calls
 
     @property
