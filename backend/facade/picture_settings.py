@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from backend.catalog.model_file import CHECKPOINT
 from backend.catalog.needed_files import missing_upscalers
-from backend.errors import CheckpointError, NotFound
+from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.missing_files import missing
 from backend.image import infotext
@@ -30,6 +30,20 @@ class PictureSettings:
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
         """The field values in a settings text. Checkpoints that are not here are left out."""
         return self._with_own_checkpoints(infotext.read(text, styles=styles))
+
+    def usable(self, text: str, styles: Styles, but: Container[str]) -> dict[str, Any]:
+        """The same; but InvalidRequest names every value that cannot be used and whose field is not among `but`."""
+        found = infotext.read(text, styles=styles)
+        values = self._with_own_checkpoints(found)
+        problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
+                    for wrong in found.problems if wrong.field not in but]
+        for name, said in found.values.items():
+            if FIELDS[name].kind in CHECKPOINTS and name not in values and name not in but:
+                known = found.model or said if name == CHECKPOINT else said
+                problems.append(Problem(f"{FIELDS[name].infotext} {known[:80]} is not in the models folders", "infotext"))
+        if problems:
+            raise InvalidRequest(problems=problems)
+        return values
 
     def of_file(self, file: bytes, styles: Styles) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""

@@ -15,18 +15,21 @@ from typing import Any
 
 from torch import Tensor
 
+from backend.prompt.grammar import Wording
 from backend.request.checkpoints import changes_checkpoint, second_checkpoint
 from backend.request.request import Request
+from backend.request.rules import NO_RESTORER
 from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency, Parametrisation
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
-from backend.worker.draw.plan import Pass, Plan, second_pass
-from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, UseModel, Work
+from backend.worker.draw.plan import Pass, Plan, parametrisation, second_pass
+from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, UseModel, Work
 from backend.worker.guidance.cfg_denoiser import (
     COND,
     UNCOND,
@@ -45,8 +48,9 @@ from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
@@ -64,6 +68,8 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
             raise
         latent, half = interrupted.latent, True
     pixels = yield from _decoded(latent, canvas)
+    if not half:
+        pixels, half = yield from with_clean_faces(pixels, plan.request)
     finished = source.finished(pixels) if source else pixels
     if half:
         raise Interrupted(pixels=finished)
@@ -105,10 +111,23 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     return start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
 
 
+def with_clean_faces(pixels: Pixels, request: Request) -> Generator[FindFaces | RestoreFace, Any, tuple[Pixels, bool]]:
+    """The picture (H, W, 3) with its faces made clean, if the request wants that; as it is when interrupted meanwhile,
+    and whether it was."""
+    if request.face_restoration == NO_RESTORER:
+        return pixels, False
+    try:
+        clean, _ = yield from restored(pixels, request.face_restoration, request.face_restoration_weight)
+    except Interrupted:
+        return pixels, True
+    return clean, False
+
+
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:
     """Hires fix: the enlarged latent noised and sampled again. The network is told the size before any is cut off."""
     target, model = Target.of(plan.request, canvas.cell), canvas.model
-    path = second_pass(plan, model.parametrisation.table, sdxl_knots=model.sdxl_knots)
+    table = parametrisation(plan.request, model.parametrisation).table
+    path = second_pass(plan, table, sdxl_knots=model.sdxl_knots)
     texts = yield from _conditioned(plan.request, path, canvas, (target.height, target.width))
     noise = _image_noise(plan.request, canvas)
     x = noised(path, latent, noise.initial(), plan.request.extra_noise)
@@ -135,39 +154,51 @@ class _Texts:
 
 def _conditioned(
     request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
-) -> Generator[EncodeText, Sequence[Encoded], _Texts]:
+) -> Generator[LoadNetworks | EncodeText, Any, _Texts]:
     """`size`: the height and width in pixels that the network is told."""
+    model = canvas.model
+    networks = (yield LoadNetworks(model, path.networks)) if path.networks else PromptNetworks(model)
     parts = [*((COND, part) for part in path.parts), (UNCOND, path.negative)]
     read = {}
     for role in (COND, UNCOND):
         texts = [wording.text for each, part in parts if each == role for _, wording in part.timeline]
-        read[role] = canvas.model.text_settings(request, role, size, texts)
-    asked = dict.fromkeys((wording.text, read[role]) for role, part in parts for _, wording in part.timeline)
-    encoded = dict(zip(asked, (yield EncodeText(canvas.model, tuple(asked))), strict=True))
+        read[role] = model.text_settings(request, role, size, texts)
+    wordings = [(role, wording) for role, part in parts for _, wording in part.timeline]
+    unet = {wording.applied: networks.unet(wording.applied) for _, wording in wordings}
+    text = {wording.applied: networks.text(wording.applied) for _, wording in wordings}
+    asked = {(wording.text, role, key_of(text[wording.applied])): (wording.text, read[role], text[wording.applied])
+             for role, wording in wordings}
+    encoded = dict(zip(asked, (yield EncodeText(model, tuple(asked.values()))), strict=True))
+
+    def said(role: Role, wording: Wording) -> Said:
+        found = encoded[wording.text, role, key_of(text[wording.applied])]
+        changes = unet[wording.applied]
+        return Said(found, (*changes.uses, *uses_of(wording.networks, model)), changes.branches)
+
     *made, negative = (
-        Conditioning(tuple((end, Said(encoded[text.text, read[role]], uses_of(text.networks, canvas.model)))
-                           for end, text in part.timeline), part.weight)
+        Conditioning(tuple((end, said(role, wording)) for end, wording in part.timeline), part.weight)
         for role, part in parts)
     return _Texts(size, tuple(made), negative)
 
 
 def _refiner(
     request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
-) -> Generator[EncodeText | UseModel, Any, Network]:
+) -> Generator[LoadNetworks | EncodeText | UseModel, Any, Network]:
     model = yield UseModel(request.refiner_checkpoint)
     texts = yield from _conditioned(request, path, replace(canvas, model=model), size)
-    return Network(model, _parametrisation(path, model), texts.parts, texts.negative)
+    return Network(model, _parametrisation(request, path, model), texts.parts, texts.negative)
 
 
-def _parametrisation(path: Pass, model: Model) -> Parametrisation:
-    return Consistency.of(model.parametrisation) if path.sampler.lcm else model.parametrisation
+def _parametrisation(request: Request, path: Pass, model: Model) -> Parametrisation:
+    own = parametrisation(request, model.parametrisation)
+    return Consistency.of(own) if path.sampler.lcm else own
 
 
 def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts: _Texts) -> CFGDenoiser:
     """What guides a pass."""
     found: dict[str, Any] = {
         "model": canvas.model,
-        "parametrisation": _parametrisation(path, canvas.model),
+        "parametrisation": _parametrisation(request, path, canvas.model),
         "parts": texts.parts,
         "negative": texts.negative,
         "hooks": [*start.hooks, *([Seamless()] if canvas.tiling else []), *hooks_for(request)],

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from backend.errors import InvalidRequest
 from backend.prompt.grammar import Wording, split_and
+from backend.prompt.network_timeline import Clock, with_networks
 from backend.prompt.timeline import timeline
 from backend.request.checkpoints import is_refined, second_checkpoint
 from backend.request.request import Request
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
 from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.samplers import SAMPLERS, SamplerRow
 from backend.sampling.schedules import (
     Img2ImgSteps,
@@ -26,6 +28,8 @@ from backend.sampling.schedules import (
     resolve_sigmas,
 )
 from backend.worker.adapters.kinds import ADAPTERS
+
+UNIPC = ("variant", "skip_type", "order", "lower_order_final")     # options of the sampler, as the fields call them
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,12 @@ class Pass:
     scale: float                         # of guidance
     calls: int                           # expected denoiser calls of one picture
     refined_below: float = 0.0           # the sigma at which the refiner takes over; 0 where none does
+
+    @property
+    def networks(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of every network file that the prompt needs at any step, each once."""
+        wordings = (wording for part in (*self.parts, self.negative) for _, wording in part.timeline)
+        return tuple(dict.fromkeys((one.kind, one.name) for wording in wordings for one in wording.applied))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +93,13 @@ class _Aim:
     prompt: str
     negative_prompt: str
     cfg_scale: float
+    prompt_field: str = "prompt"
     after: int | None = None             # denoiser calls that the first pass plans for, in the second
+
+
+def parametrisation(request: Request, own: Parametrisation) -> Parametrisation:
+    """The model's `own`, or with its noise levels as the request wants them."""
+    return own.in_half_precision() if request.downcast_alphas_cumprod else own
 
 
 def plan(request: Request, model: NoiseTable, *, sdxl_knots: bool = False) -> Plan:
@@ -110,7 +126,7 @@ def _left_out(passes: Sequence[Pass]) -> tuple[str, ...]:
     named = [network for each in passes for part in each.parts for _, wording in part.timeline
              for network in wording.networks]
     return tuple(dict.fromkeys(
-        f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
+        f"<{network.kind}:{network.positional[0]}> was left out: Easel knows no networks of this kind"
         for network in named if network.positional and network.kind not in ADAPTERS))
 
 
@@ -134,6 +150,7 @@ def _second(request: Request) -> _Aim:
         prompt=request.hr_prompt or request.prompt,
         negative_prompt=request.hr_negative_prompt or request.negative_prompt,
         cfg_scale=request.hr_cfg or request.cfg_scale,
+        prompt_field="hr_prompt" if request.hr_prompt else "prompt",
         after=_span(first.sampler, request.steps),
     )
 
@@ -151,17 +168,21 @@ def _pass(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) -> P
     whole = _sigmas(request, model, aim, sdxl_knots)
     noise_sigma, sigmas = img2img_start(row, whole, aim.cut) if aim.from_picture else (float(whole[0]), whole)
     positive = whole[whole > 0]
+    parts, calls = split_and(aim.prompt), row.calls(aim.cut.t_enc + 1)
+    timelines, negative = with_networks(
+        [_timeline(text, request, aim, Wording.of) for text, _ in parts],
+        _timeline(aim.negative_prompt, request, aim, Wording),
+        Clock(calls, aim.cut.t_enc + 1, second=aim.after is not None, prompt=aim.prompt_field))
     return Pass(
         sampler=row,
         sigmas=sigmas,
         noise_sigma=noise_sigma,
         noise_range=(float(positive.min()), float(positive.max())),
         options=_options(request, model, aim),
-        parts=tuple(PromptPart(_timeline(text, request, aim, Wording.of), weight)
-                    for text, weight in split_and(aim.prompt)),
-        negative=PromptPart(_timeline(aim.negative_prompt, request, aim, Wording)),
+        parts=tuple(PromptPart(timeline, weight) for timeline, (_, weight) in zip(timelines, parts, strict=True)),
+        negative=PromptPart(negative),
         scale=aim.cfg_scale / row.cfg_divisor,
-        calls=row.calls(aim.cut.t_enc + 1),
+        calls=calls,
         refined_below=_switch(request, model) if is_refined(request, aim.after is not None) else 0.0,
     )
 
@@ -204,12 +225,13 @@ def _sigmas(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) ->
 
 def _options(request: Request, model: NoiseTable, aim: _Aim) -> dict[str, Any]:
     """What the model decides, and the user's settings that this sampler listens to."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "eta": request.eta,
         "s_churn": request.s_churn,
         "s_tmin": request.s_tmin,
         "s_tmax": request.s_tmax or None,
         "s_noise": request.s_noise,
     }
+    wanted |= {name: getattr(request, f"uni_pc_{name}") for name in UNIPC}
     heard = {name: value for name, value in wanted.items() if value is not None and name in aim.sampler.ui_options}
     return {**aim.sampler.network_options(model, img2img=aim.from_picture), **heard}

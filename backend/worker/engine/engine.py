@@ -34,10 +34,11 @@ from backend.messages import (
 )
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.work_items import EncodeText, Finished, UseModel
+from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks, UseModel
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.model_loading import ModelLoading
+from backend.worker.engine.network_loading import load_networks
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
@@ -55,7 +56,7 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = EncodeText | EncodePicture | UseModel | Expect | Inspect | FindFaces | RestoreFace
+Preparation = LoadNetworks | EncodeText | EncodePicture | UseModel | Expect | Inspect | FindFaces | RestoreFace
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -166,9 +167,12 @@ class Engine:
     def _prepared(self, program: Program, work: Preparation) -> Any:
         jobs = jobs_of([program])
         match work:
+            case LoadNetworks():
+                with self.current_work.doing("loading", jobs):
+                    return load_networks(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
-                    return [self.codec.text(work.model, text, settings) for text, settings in work.texts]
+                    return [self.codec.text(work.model, *text) for text in work.texts]
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
                     latent, note = self.codec.picture(program.in_use, work)

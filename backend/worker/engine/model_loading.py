@@ -33,7 +33,7 @@ class ModelLoading:
     def use(self, program: Program, name: str) -> Model:
         """The program goes on with this checkpoint of its job; the one before may leave the device."""
         run = program.task.run
-        self._memory.unpin(program)
+        self._memory.unpin(program, program.in_use)
         program.in_use = self.load(run.job, run.files[CHECKPOINT, name])
         self._memory.pin(program.in_use, program)
         return program.in_use
