@@ -40,7 +40,8 @@ class PictureSettings:
         for name, said in found.values.items():
             if FIELDS[name].kind in CHECKPOINTS and name not in values and name not in but:
                 known = found.model or said if name == CHECKPOINT else said
-                problems.append(Problem(f"{FIELDS[name].infotext} {known[:80]} is not in the models folders", "infotext"))
+                sentence = f"{FIELDS[name].infotext} {known[:80]} is not in the models folders"
+                problems.append(Problem(sentence, "infotext"))
         if problems:
             raise InvalidRequest(problems=problems)
         return values

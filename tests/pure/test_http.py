@@ -152,8 +152,8 @@ def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: s
 
 
 def test_what_hires_fix_does_not_have_is_refused_where_it_is_on(client: TestClient) -> None:
-    answer = client.post("/sdapi/v1/txt2img", json={"enable_hr": True, "hr_additional_modules": ["x"]})
-    assert fields(answer) == ["hr_additional_modules"]
+    answer = client.post("/sdapi/v1/txt2img", json={"enable_hr": True, "firstpass_image": "x"})
+    assert fields(answer) == ["firstpass_image"]
 
 
 def test_a_picture_tells_its_settings(client: TestClient) -> None:
