@@ -1,4 +1,4 @@
-// News among the scripts of a page, by type: "live", "connected", "lost" (see stream.js), "form", "facts", "submitted", "problems",
+// News among the scripts of a page, by type: "live", "connected", "lost" (see stream.js), "form", "facts", "submitted", "refused", "answered" and "unanswered" (what became of a click on Generate), "problems", "forever",
 // "reused", "binned", "restored".
 const listeners = {};
 

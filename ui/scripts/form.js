@@ -123,7 +123,9 @@ class Form {
   answer(answer) {
     findAll(".wrong").forEach(box => this.clear(box));
     if (answer?.problems) this.mark(answer.problems);
+    if (answer?.problems) tell("refused", { tab: this.tab });
     else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
+    tell("answered", this.tab);
   }
 
   async mark(problems, focus = true) {
