@@ -18,7 +18,7 @@ export function openMenu(at, label, items) {
   entries(menu)[0]?.focus();
 }
 
-export function closeMenu(back = true) {
+function closeMenu(back = true) {
   if (!open) return;
   const { menu, before, forget } = open;
   open = null;
