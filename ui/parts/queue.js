@@ -1,5 +1,5 @@
 // Progress and the queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
-import { find, findAll, make } from "../scripts/dom.js";
+import { find, findAll } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { ask, post } from "../scripts/http.js";
 import { store, stored } from "../scripts/storage.js";
