@@ -221,6 +221,10 @@ class Door:
         """
         return PictureSettings(self._parts).of_file(file, self.prompt_library.as_theirs())
 
+    def read_text(self, text: str) -> FileSettings:
+        """The same of a settings text that somebody has typed or pasted."""
+        return PictureSettings(self._parts).of_text(text, self.prompt_library.as_theirs())
+
     # ---- preferences ----
 
     def preferences(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.missing_files import missing
 from backend.image import infotext
-from backend.image.read import read_metadata
+from backend.image.read import Metadata, read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
 
@@ -43,7 +43,13 @@ class PictureSettings:
 
     def of_file(self, file: bytes, styles: Styles) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
-        metadata = read_metadata(file)
+        return self._told(read_metadata(file), styles)
+
+    def of_text(self, text: str, styles: Styles) -> FileSettings:
+        """The same of a settings text alone."""
+        return self._told(Metadata(infotext=text, request_json=None, format="", width=0, height=0), styles)
+
+    def _told(self, metadata: Metadata, styles: Styles) -> FileSettings:
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
         values = self._with_own_checkpoint(found) if metadata.infotext else {}
         absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Body, Depends, Query
 from PIL import Image as Pillow
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -23,10 +23,12 @@ from backend.image.batch_names import component
 from backend.image.decode_budget import DECODING
 from backend.request.record import spread
 from backend.store.painted_layers import Layer
+from backend.store.view_types import FileSettings
 
 THUMB = 320         # pixels of a thumbnail's longer side
 PIECE = 2**18       # bytes of an archive that are sent at once
 THUMBS = 512        # thumbnails kept in memory, about 20 kB each
+LONGEST_TEXT = 1_000_000    # letters of a settings text that somebody pastes
 PAINT = (255, 110, 40)      # how the page shows a mask over its picture
 PAINT_ALPHA = 153
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -34,6 +36,7 @@ FOREVER = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
+SettingsText = Annotated[str, Body(embed=True, max_length=LONGEST_TEXT)]
 router = APIRouter(prefix="/easel")
 
 
@@ -70,7 +73,7 @@ def info(door: FrontDoor, image: str) -> dict[str, Any]:
     found = door.image(image)
     missing = door.gallery.is_missing(image)
     return {**row(found, missing), "infotext": found.infotext,
-            "request": spread(found.request, FIELDS)}
+            "request": spread(found.request, FIELDS), "boards": door.gallery.boards_with(image)}
 
 
 @router.get("/batch/{folder}.zip")
@@ -113,8 +116,13 @@ async def paint(
 @router.post("/settings")
 async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    found = await run_decoding(door.read_settings, await request.body())
-    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
+    return _told(await run_decoding(door.read_settings, await request.body()))
+
+
+@router.post("/settings/text")
+def settings_of_text(door: FrontDoor, text: SettingsText) -> dict[str, Any]:
+    """The same of a settings text alone."""
+    return _told(door.read_text(text))
 
 
 @router.get("/upload/{upload}")
@@ -148,6 +156,10 @@ def summary(image: Image) -> dict[str, Any]:
         "name": image.name,
         "format": image.format,
     }
+
+
+def _told(found: FileSettings) -> dict[str, Any]:
+    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
 
 
 def row(image: Image, missing: bool) -> dict[str, Any]:
