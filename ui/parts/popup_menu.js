@@ -39,9 +39,9 @@ function entry({ label, act, checked, disabled = false, verbatim = false }) {
 function place(menu, at) {
   const box = at instanceof Element ? at.getBoundingClientRect() : null, byHand = !box && (at.clientX || at.clientY);
   const target = box ?? (byHand ? { left: at.clientX, bottom: at.clientY } : at.target.getBoundingClientRect());
-  const { width, height } = menu.getBoundingClientRect();
-  menu.style.left = `${Math.max(8, Math.min(target.left, innerWidth - width - 8))}px`;
-  menu.style.top = `${Math.max(8, Math.min(target.bottom + 2, innerHeight - height - 8))}px`;
+  const { width, height } = menu.getBoundingClientRect(), { clientWidth, clientHeight } = document.documentElement;     // without scroll bars
+  menu.style.left = `${Math.max(8, Math.min(target.left, clientWidth - width - 8))}px`;
+  menu.style.top = `${Math.max(8, Math.min(target.bottom + 2, clientHeight - height - 8))}px`;
 }
 
 function byKey(event) {

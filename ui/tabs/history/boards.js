@@ -6,7 +6,7 @@ import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 
 const DRAGGED = "application/x-easel-pictures";
-const plural = count => count === 1 ? "The picture" : `${count.toLocaleString()} pictures`;
+const are = (count, where) => count === 1 ? `The picture is ${where}` : `${count.toLocaleString()} pictures are ${where}`;
 
 export class HistoryBoards {
   constructor(history, root) {
@@ -107,7 +107,7 @@ export class HistoryBoards {
     const ids = rows.map(row => row.id);
     if (await this.tried(() => post(`/easel/boards/${board.id}/add`, { ids }))) {
       this.history.details.forget(ids);
-      toast(`${plural(ids.length)} put on the board ${board.name}.`, { undo: () => this.take(board, rows, false) });
+      toast(are(ids.length, `on the board ${board.name} now.`), { undo: () => this.take(board, rows, false) });
     }
   }
 
@@ -116,7 +116,7 @@ export class HistoryBoards {
     if (!await this.tried(() => post(`/easel/boards/${board.id}/remove`, { ids }))) return;
     this.history.details.forget(ids);
     if (this.chosen?.id === board.id) this.history.remove(ids);
-    if (told) toast(`${plural(ids.length)} taken off the board ${board.name}.`, { undo: () => this.put(board, rows).then(() => this.history.fresh()) });
+    if (told) toast(are(ids.length, `no longer on the board ${board.name}.`), { undo: () => this.put(board, rows).then(() => this.history.fresh()) });
   }
 
   // Of one picture the menu says on which boards it is.
