@@ -54,7 +54,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     uploads = Uploads(settings.data / "inputs", users.of, jobs.pictures)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     return Components(
-        settings=settings, database=database, users=users, jobs=jobs, arrivals=Arrivals(), history=history, preferences=preferences,
+        settings=settings, database=database, users=users, jobs=jobs, arrivals=Arrivals(), history=history,
+        preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures), networks=Networks(catalog),
         prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
