@@ -123,15 +123,16 @@ def test_the_end_of_a_job_is_heard_once_it_is_wanted(stage: Studio) -> None:
     }""")
     end = "id => easel.tell('live', { type: 'job', id, state: 'done', problems: [], notes: [] })"
     page.evaluate(end, "a")
-    settings = stage.into("Settings")
-    settings.box("end_sound").get_by_text("On", exact=True).click()
+    page.get_by_role("tab", name="Settings").click()
+    choice = page.locator("#settings_end_sound")
+    choice.get_by_text("On", exact=True).click()
     expect(page.locator("#settings_state")).to_have_text("Saved", timeout=PATIENCE)
     chosen = page.evaluate("window.heard")
     assert chosen == 2, "the choice lets it be heard"
     page.evaluate(end, "b")
     page.evaluate(end, "b")
     assert page.evaluate("window.heard") == 4
-    settings.box("end_sound").get_by_text("Off", exact=True).click()
+    choice.get_by_text("Off", exact=True).click()
     page.wait_for_timeout(1000)
     page.evaluate(end, "c")
     assert page.evaluate("window.heard") == 4

@@ -28,7 +28,7 @@ new MutationObserver(() => {
   for (const box of findAll(".toast-body:not([data-heard])")) {
     box.dataset.heard = true;
     if (!box.textContent.includes(GRADIO)) continue;
-    box.hidden = true;
+    box.style.display = "none";
     unanswered();
   }
 }).observe(document.body, { childList: true, subtree: true });
