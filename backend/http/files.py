@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,11 +67,10 @@ async def thumb(door: FrontDoor, image: str) -> Response:
 
 @router.get("/image/{image}/info")
 def info(door: FrontDoor, image: str) -> dict[str, Any]:
-    """Everything that made the picture: its infotext, and the values that make it again."""
-    found = door.image(image)
-    missing = door.gallery.is_missing(image)
-    return {**row(found, missing), "infotext": found.infotext,
-            "request": spread(found.request, FIELDS)}
+    """Everything that made the picture: its infotext, the values that make it again, and how long its job took."""
+    found, taken = door.image(image), door.gallery.taken(image)
+    return {**row(found, door.gallery.is_missing(image)), "infotext": found.infotext,
+            "request": spread(found.request, FIELDS), "taken": asdict(taken) if taken else None}
 
 
 @router.get("/batch/{folder}.zip")
@@ -147,13 +147,13 @@ def summary(image: Image) -> dict[str, Any]:
         "process": image.request.get("process", ""),
         "name": image.name,
         "format": image.format,
+        "starred": image.starred,
     }
 
 
 def row(image: Image, missing: bool) -> dict[str, Any]:
     """What the history shows of a picture."""
-    return {**summary(image), "starred": image.starred, "binned": image.binned, "missing": missing,
-            "model": image.model, "sampler": image.sampler}
+    return {**summary(image), "binned": image.binned, "missing": missing, "model": image.model, "sampler": image.sampler}
 
 
 def _layer(door: FrontDoor, upload: str, over: str) -> bytes:

@@ -65,6 +65,14 @@ class Image:
         return f"{self.url}/thumb"
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How long a job has drawn, to its end or to its newest picture, and how many pictures it has made."""
+
+    seconds: float
+    pictures: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job as it stands."""
@@ -123,7 +131,7 @@ class Live:
     """How far a running job has come."""
 
     job: str
-    index: int = 0                  # the picture in work
+    index: int = 0                  # the picture in work, the first where there are several; `step` is its
     done: int = 0                   # pictures finished
     count: int = 1
     step: int = 0
@@ -131,6 +139,7 @@ class Live:
     fraction: float = 0.0           # 0 to 1, of the whole job
     eta: float | None = None        # seconds; None until it can be measured
     preview: int = 0                # counts up with every preview; 0 = none yet
+    preview_index: int = 0          # the picture that the newest preview shows
     message: str = ""
 
 

@@ -1,7 +1,6 @@
 // The page's only script of its own in its HTML: all others come through it. It dresses what Gradio puts up, and opens the stream.
 import "../parts/autocomplete.js";
 import "../parts/prompt.js";
-import * as queue from "../parts/queue.js";
 import { resultsOf } from "../parts/results.js";
 import "../parts/styles.js";
 import "../parts/used.js";
@@ -40,7 +39,6 @@ function startResults() {
   for (const place of findAll(".results:not([data-started])")) {
     place.dataset.started = true;
     resultsOf(place.closest("[id$='_results']").id.replace(/_results$/, "")).start(place);
-    queue.start(place);
   }
 }
 

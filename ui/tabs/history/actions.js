@@ -75,7 +75,7 @@ export class HistoryActions {
   // Seen at once; taken back if the server says no.
   async star(rows, on) {
     const changed = rows.filter(row => row.starred !== on);
-    const show = starred => this.history.update(changed, { starred });
+    const show = starred => { this.history.update(changed, { starred }); tell("starred", { ids: changed.map(row => row.id), on: starred }); };
     show(on);
     const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
     if (done) say(on ? "Starred." : "Star taken away.");
