@@ -4,10 +4,9 @@ import { find, make } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
-import { note } from "./notices.js";
+import { note, say } from "./notices.js";
 import { PictureActions } from "./picture_actions.js";
 import { described, info } from "./pictures.js";
-import { say } from "./toasts.js";
 
 const BAR = 56, NARROW = 820, DEEPEST = 8;      // pixels; the deepest zoom, in screen pixels per pixel of the picture
 const AHEAD = 5;        // pictures before the last one at which older ones are asked for

@@ -7,10 +7,9 @@ import { post } from "../scripts/http.js";
 import * as extras from "../tabs/extras/extras.js";
 import { hiresFits, submitHires } from "../tabs/txt2img/hires.js";
 import { addMenu } from "./menu.js";
-import { note } from "./notices.js";
+import { note, toast } from "./notices.js";
 import * as picture from "./picture.js";
 import { info, tabOf } from "./pictures.js";
-import { toast } from "./toasts.js";
 
 const ACTIONS = [["star", "Star", "S"], ["bin", "Delete", "Delete"], ["copy", "Copy the picture", "C"], ["text", "Copy text", "T"],
   ["download", "Download", "D"], ["reuse", "Reuse these settings", "R"], ["send", "Send to …", ""], ["hires", "Upscale with hires. fix", "H"]];

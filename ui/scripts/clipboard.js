@@ -1,11 +1,11 @@
 // Texts and pictures into the clipboard.
-import { say } from "../parts/notices.js";
+import { toast } from "../parts/notices.js";
 import { make } from "./dom.js";
 
 export async function copy(text) {
   if (navigator.clipboard) await navigator.clipboard.writeText(text);
   else copyBySelection(text);   // plain http in a local network has no clipboard
-  say("Copied.");
+  toast("Copied.");
 }
 
 function copyBySelection(text) {
@@ -20,7 +20,7 @@ function copyBySelection(text) {
 export async function copyPicture(url) {
   if (!window.ClipboardItem || !navigator.clipboard?.write) throw new Error("This browser copies pictures only where Easel is opened by https or on this computer.");
   await navigator.clipboard.write([new ClipboardItem({ "image/png": asPng(url) })]);
-  say("Picture copied.");
+  toast("Picture copied.");
 }
 
 async function asPng(url) {
