@@ -43,7 +43,7 @@ def images(
     door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 60, before: str | None = None
 ) -> dict[str, Any]:
     """The caller's pictures, newest first; `before` is the id of the last one already known."""
-    return {"images": [summary(image) for image in door.images(limit=limit, before=before or None)]}
+    return {"images": [image.summary() for image in door.images(limit=limit, before=before or None)]}
 
 
 @router.get("/image/{image}")
@@ -130,30 +130,9 @@ async def layer(door: FrontDoor, upload: str, over: str) -> Response:
     return Response(await run_decoding(_layer, door, upload, over), media_type="image/png", headers=FOREVER)
 
 
-def summary(image: Image) -> dict[str, Any]:
-    """What a gallery shows of a picture."""
-    return {
-        "id": image.id,
-        "job": image.job,
-        "index": image.index,
-        "url": f"/easel/image/{image.id}",
-        "thumb": f"/easel/image/{image.id}/thumb",
-        "width": image.width,
-        "height": image.height,
-        "seed": image.seed,
-        "created": image.created.isoformat(),
-        "prompt": image.request["prompt"],
-        "init_image": image.request.get("init_image", ""),
-        "process": image.request.get("process", ""),
-        "name": image.name,
-        "format": image.format,
-        "starred": image.starred,
-    }
-
-
 def row(image: Image, missing: bool) -> dict[str, Any]:
     """What the history shows of a picture."""
-    return {**summary(image), "binned": image.binned, "missing": missing, "model": image.model, "sampler": image.sampler}
+    return {**image.summary(), "binned": image.binned, "missing": missing, "model": image.model, "sampler": image.sampler}
 
 
 def _layer(door: FrontDoor, upload: str, over: str) -> bytes:

@@ -69,6 +69,6 @@ on("starred", ({ ids, on }) => {
   tell("pictures");
 });
 on("live", event => {
-  if (event.type === "image") add({ ...event.image, job: event.job });
+  if (event.type === "image") add(event.image);
   if (event.type === "job" && event.state !== "running") forget(event.id);
 });
