@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -37,6 +37,7 @@ from backend.messages import (
     Ready,
     Refused,
     Run,
+    Skip,
     Skipped,
     Stop,
 )
@@ -74,6 +75,7 @@ class _Flight:
 
     lease: Lease
     started: bool
+    recalled: bool = False      # asked back before the worker had begun it
 
 
 class Supervisor:
@@ -108,16 +110,39 @@ class Supervisor:
             self._woken = True
             self._changed.notify_all()
 
-    def cancel(self, job: str, index: int | None = None) -> bool:
-        """Tell the worker to stop a job, or one picture of it; False when the job is not in its hands."""
+    def cancel(self, job: str) -> bool:
+        """Tell the worker to stop a job; False when the job is not in its hands."""
+        return self._tell(Cancel(job))
+
+    def skip(self, job: str) -> bool:
+        """Tell the worker to go on with the job's next picture; False when the job is not in its hands."""
+        return self._tell(Skip(job))
+
+    def _tell(self, command: Cancel | Skip) -> bool:
         with self._leasing, self._changed:
-            if job not in self._flights:
+            flight = self._flights.get(command.job)
+            if flight is None:
                 return False
-            self._outbox.append(Cancel(job, index))
-            if index is None and self._flights[job].started:
-                self._watchdog.cancel(job)
+            self._outbox.append(command)
+            if isinstance(command, Cancel) and flight.started:
+                self._watchdog.cancel(command.job)
             self._changed.notify_all()
             return True
+
+    def recall(self, jobs: Collection[str]) -> None:
+        """Ask for those jobs back that the worker holds and has not begun: they wait again."""
+        with self._leasing, self._changed:
+            for job in jobs:
+                flight = self._flights.get(job)
+                if flight and not flight.started and not flight.recalled:
+                    flight.recalled = True
+                    self._outbox.append(Cancel(job))
+            self._changed.notify_all()
+
+    def drawn(self) -> list[str]:
+        """The jobs that the worker has begun."""
+        with self._changed:
+            return [job for job, flight in self._flights.items() if flight.started]
 
     def restart(self) -> None:
         """Try again after the worker has failed to start too often."""
@@ -240,7 +265,7 @@ class Supervisor:
     def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
         with self._changed:
             flight = self._flights.get(event.job)
-        if flight is None:
+        if flight is None or flight.recalled and isinstance(event, Picture) and event.unfinished:
             return
         self._begun(flight)
         match event:
@@ -260,7 +285,10 @@ class Supervisor:
         if flight is None:
             return
         self._failures = 0
-        self._recorder.put((flight.lease, event))
+        if flight.recalled and isinstance(event, Cancelled):
+            self._recorder.put(Lost((flight.lease.token,), "it was recalled", blames=False))
+        else:
+            self._recorder.put((flight.lease, event))
         if head:
             self._begun(head)
         self.wake()

@@ -53,6 +53,7 @@ class Image:
     name: str                       # the file's name without its folder
     starred: bool = False
     binned: bool = False            # in the bin: shown there only
+    unfinished: bool = False        # it was interrupted
     model: str = ""                 # the checkpoint's name and the sampler's label as the infotext tells them
     sampler: str = ""
 
@@ -71,7 +72,7 @@ class Image:
             "id": self.id, "job": self.job, "index": self.index, "url": self.url, "thumb": self.thumb, "width": self.width,
             "height": self.height, "seed": self.seed, "created": self.created.isoformat(), "prompt": request["prompt"],
             "init_image": request.get("init_image", ""), "process": request.get("process", ""), "name": self.name,
-            "format": self.format, "starred": self.starred,
+            "format": self.format, "starred": self.starred, "unfinished": self.unfinished,
         }
 
 
@@ -119,6 +120,8 @@ class Overview:
 
     jobs: tuple[Glance, ...]
     total: int                      # waiting, running, and held by a worker that has not begun them
+    paused: bool = False            # none of the owner's waiting jobs starts
+    all_paused: bool = False        # nobody's does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ class JobLine:
     created: datetime
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    dismissed: bool = False         # the owner has read how it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,18 @@ class Door:
         for job in self.queue(owner):
             self.cancel(job.id, owner)
 
+    def may_pause_all(self, owner: str) -> bool:
+        return True
+
+    def pause(self, on: bool = True, everybody: bool = False, owner: str = "local") -> None:
+        self.calls.append(f"{'pause' if on else 'resume'} {'everybody' if everybody else owner}")
+
+    def move(self, job_id: str, to: str, owner: str) -> None:
+        self.calls.append(f"move {job_id} {to}")
+
+    def dismiss(self, job_id: str | None = None, owner: str = "local") -> None:
+        self.calls.append(f"dismiss {job_id}")
+
     def skip(self, owner: str) -> None:
         self.calls.append("skip")
 
@@ -147,6 +159,9 @@ class Door:
     def images(self, owner: str, limit: int = 50, before: str | None = None) -> list[Image]:
         newest = [image for job in self.jobs(owner, 1000) for image in reversed(job.images)]
         return newest[[image.id for image in newest].index(before) + 1 if before else 0:][:limit]
+
+    def results(self, job_id: str, owner: str) -> list[Image]:
+        return list(self.job(job_id, owner).images)
 
     def image(self, image_id: str, owner: str) -> Image:
         for image in self.images(owner, 1000):

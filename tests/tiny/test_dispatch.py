@@ -230,6 +230,41 @@ def test_skip_leaves_out_one_picture_for_good(house):
     assert done.state == "done" and [image.index for image in done.images] == [1, 2]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_half_drawn_picture_is_shown_and_kept_if_that_is_wanted(house, kept):
+    seen = house.watch(cursor=0)[0]
+    job = house.submit("slow=0.1", batch_count=3, save_incomplete_images=kept)
+    until(lambda: (live := house.live(job.id)) and live.step)
+    house.interrupt()
+    over = house.wait(job.id)
+    (half,) = house.results(job.id)
+    shown = [event["image"] for event in house.watch(cursor=seen)[1] if event["type"] == "image"]
+    assert over.state == "cancelled" and [(one["id"], one["unfinished"]) for one in shown] == [(half.id, True)]
+    assert half.unfinished and ", Unfinished: step " in half.infotext and house.image_file(half.id).is_file()
+    values = house.infotext(half.infotext)
+    assert (values["seed"], values["width"], values["steps"]) == (7, 64, job.request.steps)
+    assert half.binned is not kept and [image.id for image in house.images(job=job.id)] == [half.id] * kept
+    house.retry(job.id)
+    whole = house.wait(job.id)
+    assert whole.state == "done" and [image.index for image in whole.images] == [0, 1, 2]
+    assert whole.images[0].id == half.id and not any(image.unfinished or image.binned for image in whole.images)
+
+
+def test_an_interrupt_counts_from_the_moment_the_job_is_queued(house):
+    """Before its worker has begun it, and only if nobody else's is drawn."""
+    job = house.submit("slow=0.1")
+    house.interrupt()
+    assert house.wait(job.id).state == "cancelled"
+
+
+def test_an_interrupt_leaves_a_job_that_waits_for_others(house, other):
+    theirs = other.submit("slow=0.1")
+    until(lambda: running(other, theirs.id))
+    mine = house.submit()
+    house.interrupt()
+    assert house.wait(mine.id).state == other.wait(theirs.id).state == "done"
+
+
 def test_owners_do_not_see_each_other(house, other):
     job = house.submit()
     image = house.wait(job.id).images[0]
@@ -530,4 +565,51 @@ def test_pictures_come_back_after_the_database_is_lost(tmp_path):
     until(lambda: len(house.status().notices) == 2)
     assert "easel.db.broken-" in house.status().notices[0] and "2 pictures" in house.status().notices[1]
     assert {image.infotext for image in ann.images()} == {image.infotext for image in before}
+    house.close()
+
+
+# ---- paused and moved while a worker holds them ----
+
+
+def ahead(house: Guest, job: str) -> bool:
+    """The worker has the job in its hands and has not begun it."""
+    supervisor = house._components.dispatcher._supervisors[0]
+    return job in supervisor._flights and job not in supervisor.drawn()
+
+
+def test_a_job_that_was_handed_over_ahead_waits_when_its_queue_is_paused(house):
+    first, second = (submit(house, "slow=0.1") for _ in range(2))
+    until(lambda: ahead(house, second.id))
+    house.pause()
+    assert house.wait(first.id).state == "done"
+    until(lambda: not house._components.dispatcher._supervisors[0]._flights)
+    assert house.job(second.id).state == "queued" and house.overview().paused
+    house.pause(on=False)
+    assert house.wait(second.id).state == "done"
+
+
+def test_a_job_that_is_moved_to_the_front_overtakes_the_one_handed_over_ahead(house):
+    first, second, third = (submit(house, "slow=0.1") for _ in range(3))
+    until(lambda: ahead(house, second.id))
+    house.move(third.id, "front")
+    ended = [house.wait(job.id) for job in (first, second, third)]
+    assert {job.state for job in ended} == {"done"} and ended[0].ended < ended[2].ended < ended[1].ended
+
+
+def test_a_job_that_is_cancelled_while_it_is_recalled_stays_cancelled(house):
+    first, second = (submit(house, "slow=0.1") for _ in range(2))
+    until(lambda: ahead(house, second.id))
+    house.pause()
+    house.cancel(second.id)
+    house.pause(on=False)
+    assert house.wait(first.id).state == "done" and house.wait(second.id).state == "cancelled"
+
+
+def test_everybody_is_paused_only_by_an_admin(tmp_path):
+    house = open_house(tmp_path, start_workers=False, users={"ann": "a password", "bob": "another one"}, admins=("ann",))
+    ann, bob = Guest(house, "ann"), Guest(house, "bob")
+    with pytest.raises(NotAllowed, match="admin"):
+        bob.pause(everybody=True)
+    ann.pause(everybody=True)
+    assert bob.overview().all_paused and ann.may_pause_all() and not bob.may_pause_all()
     house.close()
