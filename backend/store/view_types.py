@@ -59,11 +59,16 @@ class Image:
 
     @property
     def url(self) -> str:
-        return f"/easel/image/{self.id}"
+        return f"/easel/image/{self.id}{self._state}"
 
     @property
     def thumb(self) -> str:
-        return f"{self.url}/thumb"
+        return f"/easel/image/{self.id}/thumb{self._state}"
+
+    @property
+    def _state(self) -> str:
+        """Browsers keep a picture for good by its address, and a half-drawn one that is finished later keeps its id."""
+        return "?unfinished" if self.unfinished else ""
 
     def summary(self) -> dict[str, Any]:
         """What a gallery shows of it, as JSON values."""

@@ -92,7 +92,7 @@ export class PictureActions {
     const link = find('[data-act="download"]', this.bar);
     link.classList.toggle("off", !one);
     link.download = one?.name ?? "";
-    if (one) link.href = `${one.url}?download=true`;
+    if (one) link.href = `/easel/image/${one.id}?download=true`;
     else link.removeAttribute("href");
     this.renderHires(one);
   }

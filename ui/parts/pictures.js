@@ -10,7 +10,7 @@ let pictures = [], complete = false;
 export const described = picture => `${picture.prompt || "Picture without a prompt"} (seed ${picture.seed})`;
 export const tabOf = picture => picture.process === "Extras" ? "extras" : picture.init_image ? "img2img" : "txt2img";
 export const made = tab => pictures.filter(picture => tabOf(picture) === tab);
-export const drawn = (job, index) => pictures.some(picture => picture.job === job && picture.index === index);
+export const drawn = (job, index) => pictures.some(picture => picture.job === job && picture.index === index && !picture.unfinished);
 export const isComplete = () => complete || !pictures.length;
 
 const known = id => pictures.some(picture => picture.id === id);
@@ -36,10 +36,13 @@ export async function older(tab) {
   while (!complete && made(tab).length === had) await load(pictures.at(-1)?.id);
 }
 
+// A half-drawn picture that is finished later keeps its place.
 function add(picture) {
-  if (known(picture.id)) return;
-  pictures.unshift(picture);
-  say(`Picture finished, seed ${picture.seed}.`);
+  const at = pictures.findIndex(other => other.id === picture.id);
+  if (at >= 0 && pictures[at].unfinished === picture.unfinished) return;
+  infos.delete(picture.id);
+  pictures.splice(Math.max(0, at), at < 0 ? 0 : 1, picture);
+  say(picture.unfinished ? `Half-drawn picture kept, seed ${picture.seed}.` : `Picture finished, seed ${picture.seed}.`);
   tell("pictures");
 }
 

@@ -2,6 +2,7 @@
 import { find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { examplePrompts, formOf } from "../scripts/form.js";
+import { Comparison } from "./comparison.js";
 import { fillInfo } from "./infotext.js";
 import { addSource, openLightbox } from "./lightbox.js";
 import { note } from "./notices.js";
@@ -12,6 +13,8 @@ import * as queue from "./queue.js";
 
 const views = {};
 const LIVE = "live ";       // how the tile of a job being drawn is named, before the job's id
+// Beside the deeds: ways of looking at a picture.
+const TOOLS = [["before", "Before and after", "B", "before"], ["grid", "All pictures of this job", "G", "grid"], ["full", "Full screen", "F", ""]];
 const SHARP = 9;            // pictures of a job that its grid shows from their files, not from thumbnails
 
 function decoded(url) {
@@ -26,7 +29,7 @@ class Results {
     this.chosenId = null;       // a picture, or a job that is being drawn; null follows the newest
     this.drawing = new Map();   // job -> the address of its preview, "" before the first
     this.tiles = new Map();
-    this.grid = false;
+    this.mode = "";             // how the stage shows the picture: "" alone, "grid" with its job's others, "before" beside what it was made from
     addSource(this);
   }
 
@@ -88,8 +91,10 @@ class Results {
   render() {
     if (!this.root) return;
     const own = this.list();
+    if (!this.fits(this.mode)) this.mode = "";
     this.renderStage();
-    this.renderGrid(own);
+    this.renderGrid();
+    this.renderBefore();
     this.renderStrip(own);
     this.renderInfo();
     this.actions.render();
@@ -98,7 +103,7 @@ class Results {
   async renderStage() {
     const draft = this.preview, shown = this.shown(), button = find(".stage-picture", this.root), image = find("img", button);
     find(".stage-empty", this.root).hidden = Boolean(draft || shown);
-    button.hidden = this.grid || !(draft || shown);
+    button.hidden = Boolean(this.mode) || !(draft || shown);
     button.classList.toggle("draft", Boolean(draft));
     if (!draft && !shown) return this.renderExamples();
     const url = draft || shown.url, label = draft ? "Preview of the picture being drawn" : described(shown);
@@ -116,19 +121,38 @@ class Results {
       make("button", { type: "button", class: "example", onclick: () => formOf(this.tab).apply({ prompt: text }) }, text))));
   }
 
-  siblings(own = this.list()) {
+  // The pictures of the job of the one shown, as they were drawn.
+  siblings() {
     const { job } = this.shown() ?? {};
-    return own.filter(picture => picture.job === job).sort((a, b) => a.index - b.index);
+    return this.list().filter(picture => picture.job === job).sort((a, b) => a.index - b.index);
   }
 
-  renderGrid(own) {
-    const batch = this.siblings(own), place = find(".stage-grid", this.root), button = find(".icon-grid", this.root), shown = this.shown();
-    button.disabled = batch.length < 2;
-    if (batch.length < 2) this.grid = false;
-    button.setAttribute("aria-pressed", String(this.grid));
-    place.hidden = !this.grid;
-    find(".stage-picture", this.root).hidden ||= this.grid;
-    if (!this.grid) return place.replaceChildren();
+  // Whether the picture shown can be seen that way.
+  fits(mode) {
+    if (mode === "grid") return this.siblings().length > 1;
+    return !mode || !this.preview && Boolean(this.shown()?.init_image);
+  }
+
+  renderBefore() {
+    const place = find(".stage-compare", this.root), shown = this.shown();
+    place.hidden = this.mode !== "before";
+    if (place.hidden) return;
+    this.before ??= new Comparison(place.firstElementChild);
+    if (this.compared !== shown.id) this.before.part(50);
+    this.compared = shown.id;
+    this.before.show([{ url: `/easel/upload/${shown.init_image}`, alt: "Before", caption: "Before" }, { url: shown.url, alt: described(shown), caption: "After" }],
+      shown.width / shown.height);
+  }
+
+  renderGrid() {
+    const batch = this.siblings(), place = find(".stage-grid", this.root), shown = this.shown();
+    for (const [name, , , mode] of TOOLS) if (mode) {
+      const button = find(`.icon-${name}`, this.root);
+      button.disabled = !this.fits(mode);
+      button.setAttribute("aria-pressed", String(this.mode === mode));
+    }
+    place.hidden = this.mode !== "grid";
+    if (place.hidden) return place.replaceChildren();
     place.style.setProperty("--across", Math.ceil(Math.sqrt(batch.length)));
     const key = batch.map(picture => picture.id).join();
     if (place.dataset.key !== key || !place.children.length) place.replaceChildren(...batch.map(picture => make("button", { type: "button", class: "cell", "data-id": picture.id },
@@ -165,7 +189,9 @@ class Results {
   tile(picture) {
     if (!this.tiles.has(picture.id)) this.tiles.set(picture.id, make("div", { role: "option", class: "tile", "data-id": picture.id },
       make("img", { src: picture.thumb, loading: "lazy", alt: described(picture) })));
-    return this.tiles.get(picture.id);
+    const tile = this.tiles.get(picture.id), image = find("img", tile);
+    if (image.getAttribute("src") !== picture.thumb) image.src = picture.thumb;
+    return tile;
   }
 
   liveTile(job) {
@@ -181,14 +207,14 @@ class Results {
     const picture = this.preview ? null : this.shown(), text = find(".infotext", this.root), facts = find(".picture-facts", this.root);
     text.hidden = !picture;
     if (!picture) { facts.textContent = ""; return; }
-    const told = `${picture.id} ${this.drawing.size}`;      // a job's time is known when it has ended
+    const told = `${picture.id} ${picture.url} ${this.drawing.size}`;      // a job's time is known when it has ended
     if (text.dataset.told === told) return;
     if (!text.dataset.told?.startsWith(`${picture.id} `)) facts.textContent = `${picture.width} × ${picture.height}`;
     text.dataset.told = told;
     info(picture).then(all => {
       if (text.dataset.told !== told) return;
       fillInfo(text, all.infotext);
-      facts.textContent = [`${all.width} × ${all.height}`, taken(all.taken)].filter(Boolean).join(" · ");
+      facts.replaceChildren(...factsOf(all).flatMap((fact, i) => i ? [" · ", make("span", {}, fact)] : [make("span", {}, fact)]));
     }, error => { if (text.dataset.told === told) fillInfo(text, error.message); text.dataset.told = ""; });
   }
 
@@ -201,8 +227,9 @@ class Results {
 
   open() { const shown = this.shown(); if (shown && !this.preview) openLightbox(this, shown.id); }
 
-  toggleGrid() {
-    this.grid = !this.grid && this.siblings().length > 1;
+  use(mode) {
+    if (!mode) return this.open();
+    this.mode = this.mode === mode || !this.fits(mode) ? "" : mode;
     this.render();
   }
 
@@ -210,10 +237,11 @@ class Results {
     const { target, key } = event;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || target.closest(".queue, .infotext, [role=menu]")) return;
     const inStrip = target.closest(".strip"), onStage = target.closest(".stage-picture");
+    const tool = TOOLS.find(([, , own]) => own.toLowerCase() === key.toLowerCase());
     const end = { Home: -Infinity, End: Infinity }[key], by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key] ?? end;
     if (by && (inStrip || onStage)) this.walk(by, inStrip);
-    else if (inStrip && (key === "Enter" || key === " ") || key.toLowerCase() === "f") this.open();
-    else if (key.toLowerCase() === "g") this.toggleGrid();
+    else if (inStrip && (key === "Enter" || key === " ")) this.open();
+    else if (tool) this.use(tool[3]);
     else if (!this.actions.byKey(event)) return;
     event.preventDefault();
   }
@@ -229,14 +257,15 @@ class Results {
     this.root = root;
     const bar = find(".picture-tools", root), strip = find(".strip", root), more = () => older(this.tab).catch(error => note(error.message, 8000));
     this.actions = new PictureActions(bar, { tab: this.tab, shown: () => this.preview ? undefined : this.shown() });
-    bar.append(...TOOLS.map(([name, label, key, act]) => make("button", { type: "button", class: `tool icon-${name}`, "aria-label": label, title: `${label} (${key})`, "aria-keyshortcuts": key, onclick: () => act(this) })));
+    bar.append(...TOOLS.map(([name, label, key, mode]) => make("button", { type: "button", class: `tool icon-${name}`, "aria-label": label, title: `${label} (${key})`, "aria-keyshortcuts": key,
+      onclick: () => this.use(mode), hidden: mode === "before" && this.tab === "txt2img" })));
     strip.addEventListener("click", event => { const one = event.target.closest(".tile"); if (one) this.pick(one.dataset.id); });
     strip.addEventListener("dblclick", () => this.open());
     root.addEventListener("keydown", event => this.byKey(event));
     find(".stage-picture", root).addEventListener("click", () => this.open());
     find(".stage-grid", root).addEventListener("click", event => {
       const cell = event.target.closest(".cell");
-      if (cell) { this.grid = false; this.pick(cell.dataset.id); find(".stage-picture", root).focus({ preventScroll: true }); }
+      if (cell) { this.mode = ""; this.pick(cell.dataset.id); find(".stage-picture", root).focus({ preventScroll: true }); }
     });
     find(".older", root).addEventListener("click", more);
     progress.start(root, () => this.followed);
@@ -245,7 +274,14 @@ class Results {
   }
 }
 
-const TOOLS = [["grid", "All pictures of this job", "G", view => view.toggleGrid()], ["full", "Full screen", "F", view => view.open()]];
+
+const factsOf = all => [`${all.width} × ${all.height}`, interrupted(all), taken(all.taken)].filter(Boolean);
+
+function interrupted({ unfinished, infotext }) {
+  const [, step, steps] = /Unfinished: step (\d+) of (\d+)/.exec(infotext) ?? [];
+  if (!unfinished) return "";
+  return step ? `Interrupted at step ${step} of ${steps}` : "Interrupted";
+}
 
 function taken(time) {
   if (!time) return "";

@@ -94,7 +94,7 @@ export class HistoryActions {
     const there = rows.filter(row => !row.missing);
     if (there.length < rows.length) note(`${plural(rows.length - there.length)} cannot be downloaded: the file is gone.`, 8000);
     for (const row of there) {
-      make("a", { href: `${row.url}?download=true`, download: row.name }).click();
+      make("a", { href: `/easel/image/${row.id}?download=true`, download: row.name }).click();
       await new Promise(resolve => setTimeout(resolve, PAUSE));
     }
   }

@@ -98,7 +98,7 @@ export class Details {
     const act = name => find(`[data-details="${name}"]`, this.box);
     act("star").setAttribute("aria-pressed", row.starred);
     act("download").hidden = row.missing;
-    act("download").href = `${row.url}?download=true`;
+    act("download").href = `/easel/image/${row.id}?download=true`;
     act("download").download = row.name;
     act("bin").hidden = row.binned;
     act("restore").hidden = !row.binned;
