@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
-    with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
+    with gr.Row(elem_classes=["actions"], elem_id=f"{form.tab}_actions"):
         generate = buttons(form, backend)
         _tools(form, backend)
     return generate
