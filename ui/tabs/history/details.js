@@ -2,6 +2,7 @@
 import { Lightbox } from "../../parts/lightbox.js";
 import * as picture from "../../parts/picture.js";
 import { fillInfo } from "../../parts/results.js";
+import { showsPicture } from "../../scripts/address.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, findAll } from "../../scripts/dom.js";
 import { formOf } from "../../scripts/form.js";
@@ -43,6 +44,7 @@ export class Details {
     this.mark();
     this.render();
     if (!this.box.open) this.place();
+    showsPicture("history", row.id);
   }
 
   // A panel leaves the focus where it was; a sheet takes it.
@@ -60,6 +62,7 @@ export class Details {
     if (this.box.open) return;
     this.row = null;
     this.mark();
+    showsPicture("history");
   }
 
   mark() {
