@@ -16,7 +16,9 @@ from backend.prompt.timeline import active
 from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
 from backend.worker.guidance.hooks import Hook
+from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, Role, equally_long
@@ -27,10 +29,11 @@ UNCOND: Role = "uncond"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """What a prompt part says for a while: its encoded text, and the adapters that the text names."""
+    """What a prompt part says for a while: its encoded text, and what the networks in force change: see `Row`."""
 
     encoded: Encoded
     uses: tuple[Use, ...] = ()
+    branches: tuple[Branches, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +91,7 @@ class CFGDenoiser:
         """A row for each of these, all equally long."""
         encoded = equally_long([each.encoded for _, each in said])
         return [
-            Row(noisy.x, noisy.sigma, text, self.model, self.parametrisation, role, each.uses)
+            Row(noisy.x, noisy.sigma, text, self.model, self.parametrisation, role, each.uses, each.branches)
             for text, (role, each) in zip(encoded, said, strict=True)
         ]
 
@@ -139,16 +142,19 @@ OnStep = Callable[[Noisy, Tensor], None]
 def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[list[Row], Sequence[Answer], Tensor]:
     """Runs a sampler under guidance: yields rows, is sent their answers, returns the final latent (C, h, w).
 
-    `on_step(noisy, denoised)` hears of every guided call.
+    `on_step(noisy, denoised)` hears of every guided call. Interrupted, it raises that with the last guided latent.
     """
-    sent = None
+    sent = denoised = None
     while True:
         try:
             noisy = sampler.send(sent)
         except StopIteration as end:
             return end.value
         rows = guidance.rows(noisy)
-        answers = yield rows
+        try:
+            answers = yield rows
+        except Interrupted:
+            raise Interrupted(denoised) from None
         denoised, uncond = guidance.combine(noisy, rows, answers)
         on_step(noisy, denoised)
         sent = (denoised, uncond) if guidance.strength.keep_uncond else denoised
