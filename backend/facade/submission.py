@@ -13,7 +13,7 @@ from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names
 from backend.image.extras_text import extras_request
-from backend.request.output_size import check_cells, settled
+from backend.request.output_size import in_cells, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -54,12 +54,11 @@ class Submission:
     def _settled(self, request: Request, cell: int) -> Request:
         """With the size that it draws, which may follow from the picture that it starts from.
 
-        `cell`: pixels per latent cell. InvalidRequest when a size is too large or not whole in cells.
+        `cell`: pixels per latent cell. InvalidRequest when a size is too large.
         """
         if request.init_image:
             request = settled(request, self._parts.uploads.size(request.init_image, self._user.id), cell)
-        check_cells(request, cell)
-        return request
+        return in_cells(request, cell)
 
     def _to_draw(
         self, values: Mapping[str, Any], own: Mapping[str, Any], checkpoint: ModelFile | None, problems: list[Problem]

@@ -40,7 +40,7 @@ class Field:
     help: str = ""
     minimum: float | None = None
     maximum: float | None = None
-    step: float | None = None             # slider step of the page; also "must be a multiple of" for sizes
+    step: float | None = None             # slider step of the page
     slider_minimum: float | None = None   # the page's slider starts here, typed numbers may go down to `minimum`
     slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
     choices: Sequence[str] = ()
@@ -182,6 +182,4 @@ def _number(field: Field, value: Any) -> int | float:
         raise ValueError("must be a whole number")
     if field.minimum is not None and number < field.minimum or field.maximum is not None and number > field.maximum:
         raise ValueError(f"must be between {field.minimum:g} and {field.maximum:,}; {number:g} is not")
-    if field.name in ("width", "height") and number % 8:
-        raise ValueError(f"must be a multiple of 8; the nearest is {round(number / 8) * 8}")
     return int(number) if field.kind != "float" else number

@@ -63,9 +63,9 @@ class Request:
     steps: int = param(20, "Sampling steps", "int", "sampling", minimum=1, maximum=1000, slider_maximum=150, step=1,
                        infotext="Steps", infotext_always=True, xyz="Steps")
     width: int = param(512, "Width", "int", "size", minimum=64, maximum=8192, slider_maximum=2048, step=8,
-                       infotext="Size", infotext_always=True, xyz="Width", help="Pixels; a multiple of 8.")
+                       infotext="Size", infotext_always=True, xyz="Width", help="Pixels; rounded to what the model can draw, mostly a multiple of 8.")
     height: int = param(512, "Height", "int", "size", minimum=64, maximum=8192, slider_maximum=2048, step=8,
-                        infotext="Size", infotext_always=True, xyz="Height", help="Pixels; a multiple of 8.")
+                        infotext="Size", infotext_always=True, xyz="Height", help="Pixels; rounded to what the model can draw, mostly a multiple of 8.")
     batch_count: int = param(1, "Batch count", "int", "batch", minimum=1, maximum=1000, slider_maximum=100, step=1, api="n_iter",
                              help="How many batches to make, one after another.")
     batch_size: int = param(1, "Batch size", "int", "batch", minimum=1, maximum=64, slider_maximum=16, step=1,

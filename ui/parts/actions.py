@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from backend import FIELDS, Backend, Door, UserError, spread
+from backend import FIELDS, Backend, Door, UserError, rounded_sizes, spread
 from ui.fields import Form
 from ui.script_calls import script
 from ui.visitor import door
@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
-    with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
+    with gr.Row(elem_classes=["actions"], elem_id=f"{form.tab}_actions"):
         generate = buttons(form, backend)
         _tools(form, backend)
     return generate
@@ -78,7 +78,11 @@ def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str,
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
             theirs = door(backend, request)
-            return {"job": theirs.submit(complete(theirs, values)).id}
+            wanted = complete(theirs, values)
+            job = theirs.submit(wanted)
+            rounded = rounded_sizes(wanted, job.request)
+            return {"job": job.id, "notes": [str(size) for size in rounded],
+                    "sizes": {size.field: size.drawn for size in rounded}}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

@@ -1,15 +1,17 @@
 // Pictures on the whole screen, for every place that shows some. PhotoSwipe zooms, pans and swipes; the dialog around it keeps the
 // page behind it still and gives the focus back.
+import { showsPicture } from "../scripts/address.js";
 import { find, make } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
 import { note, say } from "./notices.js";
 import { PictureActions } from "./picture_actions.js";
-import { described, info } from "./pictures.js";
+import { described, info, loaded } from "./pictures.js";
 
 const BAR = 56, NARROW = 820, DEEPEST = 8;      // pixels; the deepest zoom, in screen pixels per pixel of the picture
 const AHEAD = 5;        // pictures before the last one at which older ones are asked for
+const HISTORY = "history";      // its panel names the picture in the address
 const QUICK = 150;      // ms of a zoom by key
 const VIEWS = [["actual", "One pixel for one", "1"], ["whole", "The whole picture", "0"], ["info", "Settings of this picture", "I"], ["close", "Close", "Escape"]];
 const KEYS = { 1: "actual", 0: "whole", "+": "closer", "=": "closer", "-": "farther", i: "info", f: "close", Home: "first", End: "last" };
@@ -84,6 +86,7 @@ class Lightbox {
     this.pswp = null;
     pswp?.destroy();
     if (row) this.source.focus(row.id);
+    if (this.source.tab !== HISTORY) showsPicture(this.source.tab);
     tell("closed", row?.id);
   }
 
@@ -96,6 +99,7 @@ class Lightbox {
     this.source.chosen(row.id);
     say(described(row));
     this.render();
+    if (this.source.tab !== HISTORY) showsPicture(this.source.tab, row.id);
     tell("opened", row.id);
     if (this.at >= this.rows.length - AHEAD && !this.source.isComplete()) this.more().catch(error => note(error.message, 8000));
   }
@@ -176,13 +180,18 @@ export const close = () => box?.close();
 
 // A picture by its id alone, as an address names it; where its place is not known, steps lead nowhere from it.
 export async function open(id) {
+  await loaded;
   const here = [...sources].sort((a, b) => (b.tab === currentTab()) - (a.tab === currentTab()));
   const found = here.find(source => source.list().some(row => row.id === id));
   if (found) return openLightbox(found, id);
   const row = await info({ id });
-  openLightbox({ list: () => [row], chosen: () => {}, focus: () => {}, isComplete: () => true }, id);
+  openLightbox({ list: () => [row], chosen: () => {}, focus: () => {}, isComplete: () => true, tab: currentTab() }, id);
 }
 
+on("address", ({ tab, picture }) => {
+  if (tab === HISTORY || !picture) close();
+  else if (box?.dialog.open !== true) open(picture).catch(() => showsPicture(tab));
+});
 on("binned", ids => { if (box?.pswp) box.removed(ids); });
 on("restored", ids => { if (box?.pswp) box.returned(ids); });
 on("starred", change => { if (box?.pswp) box.starred(change); });

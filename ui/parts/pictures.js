@@ -21,12 +21,16 @@ export async function info(picture) {
   return infos.get(picture.id);
 }
 
+let arrived;
+export const loaded = new Promise(resolve => { arrived = resolve; });      // the first pictures are there
+
 // The newest pictures, or the page of those before the picture `before`.
 async function load(before) {
   const answer = await ask(`/easel/images?limit=${PAGE}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
   const fresh = answer.images.filter(picture => !known(picture.id));
   pictures = before ? [...pictures, ...fresh] : [...fresh, ...pictures];
   complete = answer.images.length < PAGE;
+  arrived();
   tell("pictures");
 }
 

@@ -1,45 +1,40 @@
-// How the workers are and what they draw, in the bar of the page.
+// The workers in the bar: what is being drawn, and how each of them is.
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
-import { percent } from "./progress.js";
 
-const STATES = { starting: "Starting", ready: "Ready", loading: "Loading the model", restarting: "Restarting", failed: "Not working" };
-const URGENT = ["failed", "restarting", "starting", "loading"];
-let workers = [], running = [], shown = "";
-
-const worded = worker => STATES[worker.state] ?? worker.state;
-// The one that a person must know of first.
-const first = () => URGENT.map(state => workers.find(worker => worker.state === state)).find(Boolean) ?? workers[0];
-const told = worker => `${[worker.device, worker.dtype, worker.checkpoint].filter(Boolean).join(" · ")}`;
+const STATES = { starting: "Starting", ready: "Ready", loading: "Loading the model", restarting: "Restarting", failed: "Not working", stopped: "Stopped" };
+const WORST = ["failed", "restarting", "starting", "loading", "stopped", "ready"];
+let workers = [], running = [], live = {};     // `live`: the last progress of each running job
 
 function drawing() {
-  if (running.length > 1) return [make("span", { class: "worker-now" }, `Drawing ${running.length} jobs`)];
-  const [job] = running;
-  return [make("span", { class: "worker-now" }, `Drawing ${percent(job.id)}%`), make("span", { class: "worker-job", translate: "no" }, job.prompt)];
+  const told = running.map(job => live[job.id]).find(Boolean);
+  if (!running.length) return "";
+  const percent = told ? `${Math.round(100 * told.fraction)}%` : "";
+  return [running.length > 1 ? `Drawing ${running.length} jobs` : `Drawing`, percent].filter(Boolean).join(" ");
 }
 
-function devices() {
-  return workers.filter(worker => worker.device).map(worker =>
-    make("span", { class: "worker-device", "data-state": worker.state, title: `${worded(worker)} · ${told(worker)}` }, worker.device));
+function said(worker) {
+  return [worker.device, STATES[worker.state] ?? worker.state, worker.dtype, worker.checkpoint].filter(Boolean).join(" · ");
 }
 
 function render() {
   const place = find("#worker");
   if (!place || !workers.length) return;
-  const now = JSON.stringify([workers, running.map(job => [job.id, percent(job.id)])]);
-  if (now === shown) return;
-  shown = now;
-  const { state } = first();
+  const state = WORST.find(one => workers.some(worker => worker.state === one)) ?? workers[0].state;
+  const busy = state === "ready" ? drawing() : "";
   place.dataset.state = state;
-  place.toggleAttribute("data-drawing", running.length > 0);
-  place.title = [...running.map(job => job.prompt), ...workers.map(told)].filter(Boolean).join("\n");
-  const draws = running.length > 0 && state === "ready";
-  place.replaceChildren(...(draws ? drawing() : [make("span", { class: "worker-now" }, worded(first()))]), ...(draws && workers.length === 1 ? [] : devices()));
+  place.classList.toggle("busy", Boolean(busy));
+  place.title = workers.map(said).join("\n");
+  const devices = workers.length > 1 ? `${workers.filter(worker => worker.state === "ready").length} of ${workers.length} devices` : workers[0].device;
+  place.replaceChildren(make("span", {}, busy || (STATES[state] ?? state)), ...(devices ? [make("span", { class: "worker-device" }, devices)] : []));
 }
 
-on("running", jobs => { running = jobs; render(); });
 on("live", event => {
-  if (event.type !== "status") return;
-  workers = event.workers ?? [];
+  if (event.type === "status") workers = event.workers ?? [];
+  else if (event.type === "progress") live[event.job] = event;
+  else if (event.type === "queue") {
+    running = event.jobs.filter(job => job.state === "running");
+    live = Object.fromEntries(Object.entries(live).filter(([job]) => running.some(one => one.id === job)));
+  } else return;
   render();
 });

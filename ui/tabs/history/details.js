@@ -2,6 +2,7 @@
 import { fillInfo } from "../../parts/infotext.js";
 import { addSource, openLightbox } from "../../parts/lightbox.js";
 import * as picture from "../../parts/picture.js";
+import { showsPicture } from "../../scripts/address.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, findAll } from "../../scripts/dom.js";
 import { formOf } from "../../scripts/form.js";
@@ -46,6 +47,7 @@ export class Details {
     this.mark();
     this.render();
     if (!this.box.open) this.place();
+    showsPicture("history", row.id);
   }
 
   // A panel leaves the focus where it was; a sheet takes it.
@@ -63,6 +65,7 @@ export class Details {
     if (this.box.open) return;
     this.row = null;
     this.mark();
+    showsPicture("history");
   }
 
   mark() {
