@@ -2,7 +2,7 @@
 // page behind it still and gives the focus back.
 import { showsPicture } from "../scripts/address.js";
 import { find, make } from "../scripts/dom.js";
-import { on, tell } from "../scripts/events.js";
+import { on } from "../scripts/events.js";
 import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
 import { note, say } from "./notices.js";
@@ -87,7 +87,6 @@ class Lightbox {
     pswp?.destroy();
     if (row) this.source.focus(row.id);
     if (this.source.tab !== HISTORY) showsPicture(this.source.tab);
-    tell("closed", row?.id);
   }
 
   // ---- which picture ----
@@ -100,7 +99,6 @@ class Lightbox {
     say(described(row));
     this.render();
     if (this.source.tab !== HISTORY) showsPicture(this.source.tab, row.id);
-    tell("opened", row.id);
     if (this.at >= this.rows.length - AHEAD && !this.source.isComplete()) this.more().catch(error => note(error.message, 8000));
   }
 
