@@ -132,7 +132,8 @@ async def layer(door: FrontDoor, upload: str, over: str) -> Response:
 
 def row(image: Image, missing: bool) -> dict[str, Any]:
     """What the history shows of a picture."""
-    return {**image.summary(), "binned": image.binned, "missing": missing, "model": image.model, "sampler": image.sampler}
+    return {**image.summary(), "binned": image.binned, "missing": missing,
+            "model": image.model, "sampler": image.sampler}
 
 
 def _layer(door: FrontDoor, upload: str, over: str) -> bytes:

@@ -74,10 +74,11 @@ class Image:
         """What a gallery shows of it, as JSON values."""
         request = self.request
         return {
-            "id": self.id, "job": self.job, "index": self.index, "url": self.url, "thumb": self.thumb, "width": self.width,
-            "height": self.height, "seed": self.seed, "created": self.created.isoformat(), "prompt": request["prompt"],
-            "init_image": request.get("init_image", ""), "process": request.get("process", ""), "name": self.name,
-            "format": self.format, "starred": self.starred, "unfinished": self.unfinished,
+            "id": self.id, "job": self.job, "index": self.index, "url": self.url, "thumb": self.thumb,
+            "width": self.width, "height": self.height, "seed": self.seed, "created": self.created.isoformat(),
+            "prompt": request["prompt"], "init_image": request.get("init_image", ""),
+            "process": request.get("process", ""), "name": self.name, "format": self.format,
+            "starred": self.starred, "unfinished": self.unfinished,
         }
 
 
