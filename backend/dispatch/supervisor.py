@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -40,6 +40,7 @@ from backend.messages import (
     Skip,
     Skipped,
     Stop,
+    Unload,
 )
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
@@ -75,6 +76,7 @@ class _Flight:
 
     lease: Lease
     started: bool
+    recalled: bool = False      # asked back before the worker had begun it
 
 
 class Supervisor:
@@ -109,6 +111,13 @@ class Supervisor:
             self._woken = True
             self._changed.notify_all()
 
+    def unload(self) -> None:
+        """Tell the worker to free its device of models that nothing is drawn with."""
+        with self._changed:
+            if Unload() not in self._outbox:
+                self._outbox.append(Unload())
+            self._changed.notify_all()
+
     def cancel(self, job: str) -> bool:
         """Tell the worker to stop a job; False when the job is not in its hands."""
         return self._tell(Cancel(job))
@@ -127,6 +136,21 @@ class Supervisor:
                 self._watchdog.cancel(command.job)
             self._changed.notify_all()
             return True
+
+    def recall(self, jobs: Collection[str]) -> None:
+        """Ask for those jobs back that the worker holds and has not begun: they wait again."""
+        with self._leasing, self._changed:
+            for job in jobs:
+                flight = self._flights.get(job)
+                if flight and not flight.started and not flight.recalled:
+                    flight.recalled = True
+                    self._outbox.append(Cancel(job))
+            self._changed.notify_all()
+
+    def drawn(self) -> list[str]:
+        """The jobs that the worker has begun."""
+        with self._changed:
+            return [job for job, flight in self._flights.items() if flight.started]
 
     def restart(self) -> None:
         """Try again after the worker has failed to start too often."""
@@ -249,7 +273,7 @@ class Supervisor:
     def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
         with self._changed:
             flight = self._flights.get(event.job)
-        if flight is None:
+        if flight is None or flight.recalled and isinstance(event, Picture) and event.unfinished:
             return
         self._begun(flight)
         match event:
@@ -269,7 +293,10 @@ class Supervisor:
         if flight is None:
             return
         self._failures = 0
-        self._recorder.put((flight.lease, event))
+        if flight.recalled and isinstance(event, Cancelled):
+            self._recorder.put(Lost((flight.lease.token,), "it was recalled", blames=False))
+        else:
+            self._recorder.put((flight.lease, event))
         if head:
             self._begun(head)
         self.wake()

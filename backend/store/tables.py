@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     String,
     UniqueConstraint,
@@ -31,10 +32,10 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
-from backend.image.infotext_entries import labels
+from backend.image.infotext.entries import labels
 from backend.store.view_types import STATES
 
-REVISION = "0008"       # the newest file in migrations/versions; a test compares
+REVISION = "0009"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -81,6 +82,24 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+class Unsigned(TypeDecorator[int]):
+    """A whole number of 64 bits without a sign; SQLite's have one, so the upper half is kept below zero."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        return value - 2**64 if value is not None and value >= 2**63 else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:
+        return self.signless(value) if isinstance(value, int) else value
+
+    @staticmethod
+    def signless(value: int) -> int:
+        """As it was before it was kept."""
+        return int(value) % 2**64
 
 
 class Damaged(dict[str, Any]):
@@ -155,6 +174,7 @@ class JobRow(Base):
     ended: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)                # worker deaths while it ran
     died_at: Mapped[int | None]                                     # how many pictures it had at the last of them
+    dismissed: Mapped[bool] = mapped_column(default=False, server_default="0")      # its owner has read how it ended
     cancelling: Mapped[bool] = mapped_column(default=False)         # asked for; outlives the worker that should obey
     skipped: Mapped[list[Any]] = mapped_column(default=list)        # indices left out on request
     problems: Mapped[list[Any]] = mapped_column(default=list)       # {"field", "message"}
@@ -182,7 +202,7 @@ class ImageRow(Base):
     path: Mapped[str]                                               # below the outputs folder, with /
     width: Mapped[int]
     height: Mapped[int]
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(Unsigned)
     infotext: Mapped[str]
     format: Mapped[str] = mapped_column(String(8))
     created: Mapped[datetime] = mapped_column(default=now)
@@ -232,6 +252,14 @@ class PreferenceRow(Base):
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     chosen: Mapped[dict[str, Any]]
+
+
+class PausedQueueRow(Base):
+    """Of this owner nothing starts; `EVERYBODY` of the fair scheduler stands for all."""
+
+    __tablename__ = "paused_queues"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
 
 
 class ModelHashRow(Base):
