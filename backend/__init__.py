@@ -16,7 +16,6 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image.file_names import WORDS as NAME_WORDS
 from backend.request.field import Field
-from backend.request.output_size import rounded_sizes
 from backend.request.preferences import STARTS
 from backend.request.record import place as record_place
 from backend.request.record import spread
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
            "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
-           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place",
-           "rounded_sizes", "spread"]
+           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place", "spread"]
 
 
 def __getattr__(name: str) -> Any:

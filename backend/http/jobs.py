@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from backend import FIELDS, Job, JobLine, rounded_sizes
+from backend import FIELDS, Job, JobLine
 from backend.errors import InvalidRequest, Problem
 from backend.http.dependencies import EntireBackend, FrontDoor
 
@@ -72,7 +72,7 @@ async def submit(door: FrontDoor, request: Request) -> dict[str, Any]:
     if problems:
         raise InvalidRequest(problems=problems)
     job = await run_in_threadpool(door.submit, values)
-    return {**_state(job), "notes": [str(size) for size in rounded_sizes(values, job.request)]}
+    return {**_state(job), "notes": list(job.notes)}
 
 
 @router.post("/jobs/cancel")

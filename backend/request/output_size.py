@@ -5,9 +5,7 @@ Arithmetic only; read by the front when a job is submitted and by the worker whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from backend.errors import InvalidRequest
 from backend.request.request import FIELDS, Request
@@ -16,9 +14,7 @@ from backend.request.rules import DRAW, MAX_PIXELS, NO_UPSCALER, OUTPAINT
 Size = tuple[int, int]          # width, height
 CELL = 8                        # pixels per latent cell, where a family has no other number of them
 LEAST, MOST = 64, 8192          # pixels of a side: the bounds of the fields `width` and `height`
-DRAWN = ("width", "height")
-SIZES = (*DRAWN, "hr_resize_x", "hr_resize_y", "seed_resize_from_w", "seed_resize_from_h")
-WHOLE = "Whole picture"         # the area of inpainting with which outpainting draws all of the grown picture
+SIZES = ("width", "height", "hr_resize_x", "hr_resize_y", "seed_resize_from_w", "seed_resize_from_h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +38,21 @@ class Margins:
         return size[0] + self.left + self.right, size[1] + self.up + self.down
 
 
-@dataclass(frozen=True, slots=True)
-class Rounded:
-    """A size that is drawn otherwise than it was asked for, because models draw whole latent cells; pixels."""
-
-    field: str
-    asked: int
-    drawn: int
-
-    def __str__(self) -> str:
-        return f"{FIELDS[self.field].label}: {self.drawn} in place of {self.asked}; the model draws whole cells only."
-
-
 def in_cells(request: Request, cell: int) -> Request:
-    """The request with every size that counts in whole latent cells of `cell` pixels, as a model draws it.
+    """The request with sizes that are whole in latent cells of `cell` pixels, as it is drawn.
 
-    Width and height go to the nearest. Of hires and seed sizes what stands over a multiple of 8 is cut off first, as
-    AUTOMATIC1111 does; 0 stays, which is none.
+    What stands over is cut off, as AUTOMATIC1111 does, so that no picture claims a size that it does not have.
     """
     sides = {name: getattr(request, name) for name in SIZES if not request.idle(FIELDS[name])}
-    whole = {name: _whole(side if name in DRAWN else side // CELL * CELL, cell) for name, side in sides.items() if side}
-    return request.replace(**{name: side for name, side in whole.items() if side != sides[name]})
+    cut = {name: max(side // cell, 1) * cell for name, side in sides.items() if side % cell}
+    return request.replace(**cut) if cut else request
 
 
-def rounded_sizes(asked: Mapping[str, Any], request: Request) -> list[Rounded]:
-    """The sizes of `asked`, values by field name, in place of which its `request` has others.
-
-    Those that follow from the picture that is grown are not among them.
-    """
-    grows = bool(Margins.of(request)) and request.inpaint_area == WHOLE
-    names = [name for name in SIZES
-             if asked.get(name) and not (grows and name in DRAWN) and not request.idle(FIELDS[name])]
-    sizes = [Rounded(name, int(float(asked[name])), getattr(request, name)) for name in names]
-    return [size for size in sizes if size.asked != size.drawn]
-
-
-def _whole(side: int, cell: int) -> int:
-    return max((2 * side + cell) // (2 * cell), 1) * cell
+def rounding(asked: Request, drawn: Request) -> tuple[str, ...]:
+    """A sentence for each size that is drawn otherwise than it was asked for."""
+    changed = [name for name in SIZES if getattr(asked, name) != getattr(drawn, name)]
+    return tuple(f"{FIELDS[name].label}: {getattr(drawn, name)} in place of {getattr(asked, name)}; "
+                 "the model draws in whole cells." for name in changed)
 
 
 def settled(request: Request, size: Size, cell: int = CELL) -> Request:
@@ -91,7 +65,7 @@ def settled(request: Request, size: Size, cell: int = CELL) -> Request:
     if margins := Margins.of(request):
         grown = margins.around(size)
         _check(grown, max(OUTPAINT, key=lambda name: getattr(request, name)))
-        if request.inpaint_area == WHOLE:
+        if request.inpaint_area == "Whole picture":
             width, height = drawn(grown, cell)
             return request.replace(width=width, height=height)
     if upscales(request):

@@ -75,7 +75,8 @@ class Image:
         request = self.request
         return {
             "id": self.id, "job": self.job, "index": self.index, "url": self.url, "thumb": self.thumb,
-            "width": self.width, "height": self.height, "seed": self.seed, "created": self.created.isoformat(),
+            "width": self.width, "height": self.height, "created": self.created.isoformat(),
+            "seed": str(self.seed),        # a page's numbers have 53 bits
             "prompt": request["prompt"], "init_image": request.get("init_image", ""),
             "process": request.get("process", ""), "name": self.name, "format": self.format,
             "starred": self.starred, "unfinished": self.unfinished,

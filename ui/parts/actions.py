@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from backend import FIELDS, Backend, Door, UserError, rounded_sizes, spread
+from backend import FIELDS, Backend, Door, UserError, spread
 from ui.fields import Form
 from ui.script_calls import script
 from ui.visitor import door
@@ -78,11 +78,8 @@ def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str,
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
             theirs = door(backend, request)
-            wanted = complete(theirs, values)
-            job = theirs.submit(wanted)
-            rounded = rounded_sizes(wanted, job.request)
-            return {"job": job.id, "notes": [str(size) for size in rounded],
-                    "sizes": {size.field: size.drawn for size in rounded}}
+            job = theirs.submit(complete(theirs, values))
+            return {"job": job.id, "notes": list(job.notes)}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

@@ -19,6 +19,9 @@ import * as stream from "./stream.js";
 import "./tab_scripts.js";
 import "./translate.js";
 
+// Texts say in themselves what they are for, settings below their label; in the bar there is no room.
+const HELPED = ".field:not(.field-text, .setting-sheet .field, #bar .field)";
+
 function dress() {
   startResults();
   findAll(".field:not([data-dressed])").forEach(dressField);
@@ -34,7 +37,8 @@ function dressField(box) {
   const name = box.id.replace(/^[a-z0-9]+_(?=.)/, ""), field = fields[name] ?? fields[box.id];
   if (!field || !find("input, textarea", box)) return;
   box.dataset.dressed = name;
-  if (field.help && !box.matches(".field-text")) addHelp(box, field.label, field.help);
+  if (field.help && box.matches(HELPED)) addHelp(box, field.label, field.help);
+  else if (field.help) box.title = field.help;
   if (field.slider) addSlider(box, field.slider);
   const counter = find(`#${box.id}_tokens`);
   if (counter) find("textarea", box).setAttribute("aria-describedby", counter.id);
