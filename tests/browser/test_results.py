@@ -104,6 +104,7 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     ids = page.evaluate("easel.results('txt2img').list().map(one => one.id)")
     page.locator(".tile[tabindex='0']").focus()
     page.keyboard.press("f")
+    place = page.evaluate("scrollY")
     expect(image).to_have_attribute("src", f"/easel/image/{ids[0]}")
     expect(box.locator(".lightbox-counter")).to_have_text(f"1 / {len(ids)}")
     assert page.evaluate("location.hash") == f"#/txt2img/{ids[0]}"
@@ -133,7 +134,7 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Escape")
     expect(box).to_be_hidden()
-    assert page.evaluate("scrollY") == 0
+    assert page.evaluate("scrollY") == place
     expect(page.locator(f".strip [data-id='{ids[1]}']")).to_be_focused()
     assert page.evaluate("location.hash") == "#/txt2img"
     page.goto(f"{stage.url}#/txt2img/{ids[2]}")

@@ -124,13 +124,13 @@ class Results {
   // The pictures of the job of the one shown, as they were drawn.
   siblings() {
     const { job } = this.shown() ?? {};
-    return this.list().filter(picture => picture.job === job).sort((a, b) => a.index - b.index);
+    return this.list().filter(picture => picture.job === job && picture.index >= 0).sort((a, b) => a.index - b.index);
   }
 
   // Whether the picture shown can be seen that way.
   fits(mode) {
-    if (mode === "grid") return this.siblings().length > 1;
-    return !mode || !this.preview && Boolean(this.shown()?.init_image);
+    if (!mode) return true;
+    return !this.preview && (mode === "grid" ? this.siblings().length > 1 : Boolean(this.shown()?.init_image));
   }
 
   renderBefore() {
