@@ -68,9 +68,9 @@ async def thumb(door: FrontDoor, image: str) -> Response:
 @router.get("/image/{image}/info")
 def info(door: FrontDoor, image: str) -> dict[str, Any]:
     """Everything that made the picture: its infotext, the values that make it again, and how long its job took."""
-    found, taken = door.image(image), door.gallery.taken(image)
+    found, time_taken = door.image(image), door.gallery.time_taken(image)
     return {**row(found, door.gallery.is_missing(image)), "infotext": found.infotext,
-            "request": spread(found.request, FIELDS), "taken": asdict(taken) if taken else None}
+            "request": spread(found.request, FIELDS), "time_taken": asdict(time_taken) if time_taken else None}
 
 
 @router.get("/batch/{folder}.zip")

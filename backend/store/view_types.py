@@ -84,7 +84,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TimeTaken:
     """How long a job has drawn, to its end or to its newest picture, and how many pictures it has made."""
 
     seconds: float

@@ -39,7 +39,7 @@ def drawn(stage: Studio, count: int) -> Page:
     return stage.page
 
 
-def deed(stage: Studio, name: str) -> Locator:
+def action(stage: Studio, name: str) -> Locator:
     return stage.results.locator(".picture-tools").get_by_role("button", name=name)
 
 
@@ -68,17 +68,17 @@ def test_what_can_be_done_with_a_picture(stage: Studio, house: Stage) -> None:
     page = drawn(stage, 3)
     had, first = stage.pictures(), page.evaluate("easel.results('txt2img').shown().id")
     expect(stage.results.locator(".picture-facts")).to_contain_text("3 pictures in")
-    deed(stage, "Star").click()
-    expect(deed(stage, "Star")).to_have_attribute("aria-pressed", "true")
+    action(stage, "Star").click()
+    expect(action(stage, "Star")).to_have_attribute("aria-pressed", "true")
     page.wait_for_function("document.querySelector('#say').textContent === 'Starred.'")
     assert first in house.past.ids(starred=True)
-    deed(stage, "Delete").click()
+    action(stage, "Delete").click()
     page.wait_for_function("had => easel.results('txt2img').list().length === had - 1", arg=had)
     assert first in house.past.ids(binned=True)
     page.keyboard.press("Control+z")
     page.wait_for_function("first => easel.results('txt2img').list()[0].id === first", arg=first)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    deed(stage, "Copy the picture").click()
+    action(stage, "Copy the picture").click()
     page.wait_for_function("document.querySelector('#say').textContent === 'Picture copied.'")
     assert page.evaluate("navigator.clipboard.read().then(items => items[0].types)") == ["image/png"]
     page.locator(".tile[tabindex='0']").focus()
@@ -90,12 +90,12 @@ def test_what_can_be_done_with_a_picture(stage: Studio, house: Stage) -> None:
     expect(stage.results.locator(".stage-picture")).to_be_focused()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("easel.results('txt2img').list().map(one => one.index).indexOf(easel.results('txt2img').shown().index)") == 2
-    deed(stage, "Send to …").focus()
+    action(stage, "Send to …").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
     expect(stage.results.get_by_role("menuitem", name="Send to inpaint")).to_be_focused()
     page.keyboard.press("Escape")
-    expect(deed(stage, "Send to …")).to_be_focused()
+    expect(action(stage, "Send to …")).to_be_focused()
 
 
 def test_full_screen(stage: Studio, house: Stage) -> None:
@@ -153,7 +153,7 @@ def test_before_and_after(stage: Studio) -> None:
     had = tab.pictures()
     tab.button("generate").click()
     tab.wait_pictures(had + 1)
-    deed(tab, "Before and after").click()
+    action(tab, "Before and after").click()
     before, after = (tab.results.locator(f".stage-compare .compare-{side} img") for side in "ab")
     expect(before).to_have_attribute("src", re.compile("/easel/upload/"))
     expect(after).to_have_attribute("src", page.evaluate("easel.results('extras').shown().url"))

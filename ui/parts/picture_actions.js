@@ -53,7 +53,7 @@ function button([name, label, key]) {
 }
 
 export class PictureActions {
-  // `bar` is an empty element; `shown` answers with the picture that it is about; `left` is told when a deed opens another tab.
+  // `bar` is an empty element; `shown` answers with the picture that it is about; `left` is told when an action opens another tab.
   constructor(bar, { tab, shown, left = () => {} }) {
     this.bar = bar;
     this.tab = tab;
@@ -67,7 +67,7 @@ export class PictureActions {
     });
   }
 
-  // Whether that is one of these deeds.
+  // Whether that is one of the actions.
   run(name) {
     const one = this.shown();
     if (!one || !RUN[name]) return false;

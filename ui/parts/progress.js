@@ -25,7 +25,7 @@ function beside(others) {
 }
 
 export const isRunning = () => running.length > 0;
-export const percent = job => Math.round((lives.get(job)?.fraction ?? 0) * 100);
+const percent = job => Math.round((lives.get(job)?.fraction ?? 0) * 100);
 
 // The job that the results of a tab tell of: one stays until it ends, however many run beside it.
 function toldIn({ follows }) {

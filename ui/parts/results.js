@@ -13,7 +13,7 @@ import * as queue from "./queue.js";
 
 const views = {};
 const LIVE = "live ";       // how the tile of a job being drawn is named, before the job's id
-// Beside the deeds: ways of looking at a picture.
+// Beside the actions: ways of looking at a picture.
 const TOOLS = [["before", "Before and after", "B", "before"], ["grid", "All pictures of this job", "G", "grid"], ["full", "Full screen", "F", ""]];
 const SHARP = 9;            // pictures of a job that its grid shows from their files, not from thumbnails
 
@@ -37,7 +37,7 @@ class Results {
   seed() { return this.shown()?.seed; }
   async request() { return this.shown() && (await info(this.shown())).request; }
 
-  // The picture that the deeds are about.
+  // The picture that the actions are about.
   shown() { const own = this.list(); return own.find(picture => picture.id === this.chosenId) ?? own[0]; }
 
   // The job whose preview is seen: the chosen one, or the oldest, for as long as it is drawn.
@@ -207,15 +207,15 @@ class Results {
     const picture = this.preview ? null : this.shown(), text = find(".infotext", this.root), facts = find(".picture-facts", this.root);
     text.hidden = !picture;
     if (!picture) { facts.textContent = ""; return; }
-    const told = `${picture.id} ${picture.url} ${this.drawing.size}`;      // a job's time is known when it has ended
-    if (text.dataset.told === told) return;
-    if (!text.dataset.told?.startsWith(`${picture.id} `)) facts.textContent = `${picture.width} × ${picture.height}`;
-    text.dataset.told = told;
+    const key = `${picture.id} ${picture.url} ${this.drawing.size}`;      // a job's time is known when it has ended
+    if (text.dataset.key === key) return;
+    if (!text.dataset.key?.startsWith(`${picture.id} `)) facts.textContent = `${picture.width} × ${picture.height}`;
+    text.dataset.key = key;
     info(picture).then(all => {
-      if (text.dataset.told !== told) return;
+      if (text.dataset.key !== key) return;
       fillInfo(text, all.infotext);
       facts.replaceChildren(...factsOf(all).flatMap((fact, i) => i ? [" · ", make("span", {}, fact)] : [make("span", {}, fact)]));
-    }, error => { if (text.dataset.told === told) fillInfo(text, error.message); text.dataset.told = ""; });
+    }, error => { if (text.dataset.key === key) fillInfo(text, error.message); text.dataset.key = ""; });
   }
 
   // ---- hands ----
@@ -274,8 +274,7 @@ class Results {
   }
 }
 
-
-const factsOf = all => [`${all.width} × ${all.height}`, interrupted(all), taken(all.taken)].filter(Boolean);
+const factsOf = all => [`${all.width} × ${all.height}`, interrupted(all), timeTaken(all.time_taken)].filter(Boolean);
 
 function interrupted({ unfinished, infotext }) {
   const [, step, steps] = /Unfinished: step (\d+) of (\d+)/.exec(infotext) ?? [];
@@ -283,7 +282,7 @@ function interrupted({ unfinished, infotext }) {
   return step ? `Interrupted at step ${step} of ${steps}` : "Interrupted";
 }
 
-function taken(time) {
+function timeTaken(time) {
   if (!time) return "";
   const seconds = time.seconds < 10 ? time.seconds.toFixed(1) : Math.round(time.seconds);
   return time.pictures > 1 ? `${time.pictures} pictures in ${seconds} s` : `Drawn in ${seconds} s`;
