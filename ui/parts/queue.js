@@ -1,29 +1,20 @@
-// Progress and the queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
+// The queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
 import { find, findAll } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { ask, post } from "../scripts/http.js";
 import { store, stored } from "../scripts/storage.js";
 import { foreverTab } from "./forever.js";
 import { note, say, toast } from "./notices.js";
+import { isRunning } from "./progress.js";
 import { dragRows } from "./queue_drag.js";
 import { QueueRows } from "./queue_rows.js";
 
 const KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
 const EARLY = 20;     // failures kept that come before the answer to Generate
 const roots = [], mine = new Map(), early = new Map();
-let jobs = [], total = 0, ended = [], live = null;    // an event names the first jobs of `total`
+let jobs = [], total = 0, ended = [];    // an event names the first jobs of `total`
 let workers = [], paused = false, allPaused = false, mayPauseAll = false;
 let sending = 0, stopping = false;      // clicks on Generate without an answer; the person has stopped what comes of them
-
-const running = () => jobs.find(job => job.state === "running");
-
-function duration(seconds) {
-  if (seconds == null) return "";
-  if (seconds < 1.5) return "about a second left";
-  if (seconds < 90) return `about ${Math.round(seconds)} s left`;
-  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
-  return `about ${Math.round(seconds / 3600)} h left`;
-}
 
 // Which tab started a job, also after a refresh of the page.
 export const tabOf = job => stored(localStorage, STARTED)?.[job] ?? "txt2img";
@@ -32,21 +23,6 @@ function remember({ job, tab }) {
   if (early.has(job)) tell("problems", { tab, problems: early.get(job) });
   const started = Object.entries(stored(localStorage, STARTED) ?? {}).slice(1 - REMEMBERED);
   store(localStorage, STARTED, Object.fromEntries([...started, [job, tab]]));
-}
-
-function renderProgress(root) {
-  const job = running(), now = live?.job === job?.id ? live : null;
-  const box = find(".progress", root), bar = find(".progress-bar", root);
-  box.hidden = !job;
-  document.title = job && now ? `${Math.round(now.fraction * 100)}% · Easel` : "Easel";
-  if (!job) return;
-  const percent = Math.round((now?.fraction ?? 0) * 100);
-  const what = now?.message || (now?.steps ? `${job.count > 1 ? `Picture ${now.index + 1} of ${job.count}, s` : "S"}tep ${now.step} of ${now.steps}` : "Starting…");
-  bar.setAttribute("aria-valuenow", percent);
-  bar.setAttribute("aria-valuetext", `${percent}%, ${what}`);
-  find("i", bar).style.transform = `scaleX(${now?.fraction ?? 0})`;
-  find(".progress-what", root).textContent = what;
-  find(".progress-eta", root).textContent = duration(now?.eta);
 }
 
 // A tab's rows are laid anew only when they say something else, so that a drag or a click is not lost under the hand.
@@ -126,16 +102,16 @@ function mark(job, problems) {
   if (early.size > EARLY) early.delete(early.keys().next().value);
 }
 
-function render() {
-  roots.forEach(renderProgress);
-  for (const stop of findAll(".stops button")) stop.disabled = !(running() || stop.id.endsWith("_interrupt") && (sending || foreverTab() || jobs[0]?.position === 1));
+function renderStops() {
+  const early = sending || foreverTab() || jobs[0]?.position === 1;
+  for (const stop of findAll(".stops button")) stop.disabled = !isRunning() && !(early && stop.id.endsWith("_interrupt"));
 }
 
 export function start(root) {
   roots.push(root);
   find(".queue", root).addEventListener("click", event => acts[event.target.closest("[data-queue]")?.dataset.queue]?.());
   dragRows(find(".queue-jobs", root), (job, to) => act({ id: job }, "move", to), () => renderQueue(root));
-  render();
+  renderStops();
   renderQueue(root);
 }
 
@@ -149,19 +125,19 @@ on("live", event => {
   if (event.type === "queue") {
     ({ jobs, total = jobs.length, paused = false, all_paused: allPaused = false } = event);
     roots.forEach(renderQueue);
+    renderStops();
   }
   if (event.type === "status") { workers = event.workers ?? []; roots.forEach(renderQueue); }
   if (event.type === "dismissed") refresh();
   if (event.type === "cleared") { toast("Cancelled."); refresh(); }
-  if (event.type === "progress") live = event;
   if (event.type === "job") changed(event);
-  if (["queue", "progress", "job"].includes(event.type)) render();
 });
-on("forever", () => { roots.forEach(renderQueue); render(); });
-on("answered", () => { sending = Math.max(0, sending - 1); stopping &&= sending > 0; render(); });
-on("unanswered", () => { sending = 0; stopping = false; render(); });
+on("running", renderStops);
+on("forever", () => { roots.forEach(renderQueue); renderStops(); });
+on("answered", () => { sending = Math.max(0, sending - 1); stopping &&= sending > 0; renderStops(); });
+on("unanswered", () => { sending = 0; stopping = false; renderStops(); });
 // Interrupt counts from the click on Generate on, also while there is no job yet.
 document.addEventListener("click", event => {
-  if (event.target.closest?.(".generate")) { sending += 1; render(); }
+  if (event.target.closest?.(".generate")) { sending += 1; renderStops(); }
   else if (event.target.closest?.("[id$='_interrupt']") && sending) stopping = true;
 }, true);

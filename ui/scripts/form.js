@@ -125,7 +125,10 @@ class Form {
     findAll(".wrong").forEach(box => this.clear(box));
     if (answer?.problems) this.mark(answer.problems);
     if (answer?.problems) tell("refused", { tab: this.tab });
-    else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
+    else if (answer?.job) {
+      tell("submitted", { job: answer.job, tab: this.tab });
+      for (const text of answer.notes ?? []) note(text, 12000);
+    }
     tell("answered", this.tab);
   }
 

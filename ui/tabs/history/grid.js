@@ -231,5 +231,3 @@ export class HistoryGrid {
     tile.scrollIntoView({ block: "nearest" });
   }
 }
-
-described = described;
