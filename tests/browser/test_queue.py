@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.studio import PATIENCE, Studio
 
-LONG = {"steps": 150}
+LONG = {"steps": 150, "batch_count": 9}     # longer than any test
 
 
 def line(studio: Studio) -> list[str]:
