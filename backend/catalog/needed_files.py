@@ -76,7 +76,8 @@ def _files(wanted: Iterable[Needed], catalog: ModelCatalog) -> dict[FileKey, Mod
 def missing_upscalers(values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
     """A sentence for each upscaler that field values name and that is not here."""
     fields = [field for field in FIELDS.values() if field.kind == "upscaler"]
-    named = {str(values[field.name]) for field in fields if values.get(field.name, NO_UPSCALER) not in field.choices
+    named = {str(values[field.name]) for field in fields if field.name in values
+             and values[field.name] not in field.choices
              and (field.needs != ("enable_hr",) or values.get("enable_hr"))}
     for name in sorted(named - {NO_UPSCALER, ""}):
         try:

@@ -135,7 +135,7 @@ class Dispatcher:
     def picture_saved(self, owner: str, image: Image) -> None:
         self.feed.publish(owner, {"type": "image", "job": image.job, "image": {
             "id": image.id, "index": image.index, "url": image.url, "width": image.width, "height": image.height,
-            "seed": image.seed, "unfinished": image.unfinished}})
+            "seed": str(image.seed), "unfinished": image.unfinished}})
         self.feed.touch(owner)
 
     def picture_refused(self, lease: Lease) -> None:

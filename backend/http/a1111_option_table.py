@@ -21,13 +21,13 @@ ACTS: Mapping[str, Any] = MappingProxyType({
     "pad_cond_uncond": False, "pad_cond_uncond_v0": False, "fp8_storage": "Disable",
     "use_old_emphasis_implementation": False, "use_old_karras_scheduler_sigmas": False,
     "no_dpmpp_sde_batch_determinism": False, "use_old_hires_fix_width_height": False,
-    "hires_fix_use_firstpass_conds": False, "use_downcasted_alpha_bar": False, "refiner_switch_by_sample_steps": False,
+    "hires_fix_use_firstpass_conds": False, "refiner_switch_by_sample_steps": False,
     "extra_networks_default_multiplier": 1.0, "sd_hypernetwork": "None", "sd_lora": "None",
     "upscaler_for_img2img": None, "eta_ddim": 0.0, "eta_ancestral": 1.0, "ddim_discretize": "uniform",
-    "sgm_noise_multiplier": False, "uni_pc_variant": "bh1", "uni_pc_skip_type": "time_uniform", "uni_pc_order": 3,
-    "uni_pc_lower_order_final": True, "sd_noise_schedule": "Default", "skip_early_cond": 0.0,
+    "sgm_noise_multiplier": False,
+    "sd_noise_schedule": "Default", "skip_early_cond": 0.0,
     "postprocessing_enable_in_main_ui": [], "hypertile_enable_unet": False,
-    "hypertile_enable_unet_secondpass": False, "hypertile_enable_vae": False, "enable_prompt_comments": True,
+    "hypertile_enable_unet_secondpass": False, "hypertile_enable_vae": False,
 })
 ALSO_NEUTRAL: Mapping[str, tuple[Any, ...]] = MappingProxyType({
     "sd_unet": ("None",), "sd_vae": ("None",), "upscaler_for_img2img": ("None",), "ddim_discretize": ("quad",),

@@ -5,7 +5,7 @@ Names come from the field table (`api_name`, `override`); `a1111_fields` says wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +75,9 @@ class _Payload:
         if problems:
             raise InvalidRequest(problems=problems)
         options = self._options | chosen
-        values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext()}
         known = self._known()
+        said = {*known, *chosen.values, *self._sampler()}
+        values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext(said)}
         behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
         values |= {**behind, **known, **scripts, **self._sampler(), **self._script()}
         values |= {name: value for name, value in chosen.values.items() if name not in behind}
@@ -104,13 +105,14 @@ class _Payload:
         short, schedule = split_suffix(name, automatic)
         return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
 
-    def _infotext(self) -> dict[str, Any]:
+    def _infotext(self, said: Container[str]) -> dict[str, Any]:
+        """The values of a settings text. One that cannot be used is refused, unless the payload `said` another."""
         text = self._payload.get("infotext")
         if not text:
             return {}
         if not isinstance(text, str):
             raise InvalidRequest("must be text", field="infotext")
-        return self._door.infotext(text)
+        return self._door.usable_infotext(text, said)
 
     def _script(self) -> dict[str, Any]:
         return a1111_scripts.selected(self._payload, upscaler_names(self._door), img2img=self._img2img)

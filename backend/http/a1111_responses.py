@@ -123,11 +123,10 @@ def model(checkpoint: ModelFile) -> dict[str, Any]:
 
 
 def png_info(metadata: Metadata, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
+    """The text of a picture's settings, all texts of its file, and what AUTOMATIC1111 with these styles reads."""
     text = metadata.infotext
-    if not text:
-        return {"info": "", "items": {}, "parameters": {}}
-    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}
+    items = dict(metadata.texts) | ({"parameters": text} if text else {})
+    return {"info": text, "items": items, "parameters": infotext.parse(text, styles=styles) if text else {}}
 
 
 def upscaler(name: str, scale: int = 0) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import secrets
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -242,6 +242,9 @@ class Door:
 
     def infotext(self, text: str, owner: str) -> dict[str, Any]:
         return {"prompt": text.splitlines()[0], "steps": 7}
+
+    def usable_infotext(self, text: str, but: Container[str], owner: str) -> dict[str, Any]:
+        return self.infotext(text, owner)
 
     def status(self) -> Status:
         return Status(workers=(), notices=("hello",))

@@ -380,7 +380,7 @@ def test_pictures_come_with_type_name_and_caching(client: TestClient, door: Door
     assert client.get(f"/easel/image/{image.id}?download=1").headers["content-disposition"].startswith("attachment")
     assert client.get(f"/easel/image/{image.id}/thumb").content[8:12] == b"WEBP"
     info = client.get(f"/easel/image/{image.id}/info").json()
-    assert info["infotext"].startswith("a cat") and info["request"]["seed"] == image.seed
+    assert info["infotext"].startswith("a cat") and info["request"]["seed"] == str(image.seed)
 
 
 def test_pictures_are_listed_newest_first_in_pages(client: TestClient, door: Door) -> None:

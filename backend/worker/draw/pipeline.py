@@ -26,7 +26,7 @@ from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
-from backend.worker.draw.plan import Pass, Plan
+from backend.worker.draw.plan import Pass, Plan, parametrisation
 from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, Work
 from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.hook_table import hooks_for
@@ -158,7 +158,7 @@ def _conditioned(
 
 def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts: _Texts) -> CFGDenoiser:
     """What guides a pass."""
-    own = canvas.model.parametrisation
+    own = parametrisation(request, canvas.model.parametrisation)
     found: dict[str, Any] = {
         "model": canvas.model,
         "parametrisation": Consistency.of(own) if path.sampler.lcm else own,
