@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import assets, page_head, theme
+from ui import api_page, assets, page_head, theme
 from ui.parts import checkpoint_bar, notices, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
@@ -47,7 +47,9 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
     files = assets.collect(tabs)
-    app.include_router(assets.route(files))
+    of_the_api = assets.of_the_api()
+    app.include_router(assets.route(files, of_the_api))
+    app.include_router(api_page.route(of_the_api))
     app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
     app.add_middleware(page_head.PageHead, path=path, head=files.head())
     return gr.mount_gradio_app(

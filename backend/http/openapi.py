@@ -21,6 +21,7 @@ from backend.version import VERSION
 
 Schema = dict[str, Any]
 
+GROUPS = {"/easel/": "Easel", "/internal/": "AUTOMATIC1111, its page's own", "/": "AUTOMATIC1111"}
 PICTURE: Schema = {"type": "string", "description": "A picture in base64, with or without a data: head."}
 PLAIN: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 KINDS: dict[str, Schema] = {
@@ -70,6 +71,10 @@ def field_schema(field: Field) -> Schema:
 def _whole(app: FastAPI) -> Schema:
     made = get_openapi(title="Easel", version=VERSION, routes=app.routes,
                        description="AUTOMATIC1111's API and Easel's own routes; docs/api.md says more.")
+    for path, methods in made["paths"].items():
+        group = next(name for start, name in GROUPS.items() if path.startswith(start))
+        for route in methods.values():
+            route["tags"] = [group]
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for path, (name, body) in BODIES.items():
         if path in made["paths"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -259,3 +260,15 @@ def test_several_pictures_are_one_call(clients: Clients) -> None:
     told = clients.named("one").get(f"{SD}/progress").json()
     assert (told["state"]["job"], told["state"]["job_count"], told["state"]["job_no"]) == ("scripts_img2img", 4, 1)
     assert told["progress"] == pytest.approx((1 + 0.25) / 4) and base64.b64decode(told["current_image"])[:4] == b"\x89PNG"
+
+
+def test_the_page_of_the_api_loads_nothing_from_elsewhere(app: FastAPI, door: Door) -> None:
+    from ui import api_page, assets
+
+    app.include_router(assets.route(assets.of_the_api()))
+    app.include_router(api_page.route(assets.of_the_api()))
+    with TestClient(app, base_url=LOCAL) as client:
+        page = client.get("/docs").text
+        loaded = re.findall(r'(?:href|src)="([^"]+)"', page)
+        assert len(loaded) == 2 and all(client.get(address).status_code == 200 for address in loaded)
+        assert "http" not in re.sub(r"\{\{.*\}\}", "", page) and 'url: "/openapi.json"' in page
