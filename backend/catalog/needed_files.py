@@ -9,7 +9,7 @@ from typing import Any
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
 from backend.catalog.model_files import clean_name
-from backend.catalog.prompt_networks import FILE_KINDS, network_names
+from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
 from backend.request.rules import EXTRAS, NO_RESTORER, RESTORERS
@@ -44,7 +44,7 @@ def needed(request: Request) -> list[Needed]:
 
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
     """The files that a job needs, by kind and name. InvalidRequest names the field of each that is gone or broken."""
-    return _files(needed(request), catalog)
+    return _files(needed(request), catalog) | embeddings_named(request, catalog)
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:

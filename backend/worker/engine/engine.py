@@ -39,7 +39,7 @@ from backend.settings import Policy
 from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
-from backend.worker.engine.network_loading import load_networks
+from backend.worker.engine.network_loading import encode_texts, load_networks
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
@@ -183,7 +183,7 @@ class Engine:
                     return load_networks(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
-                    return [self.codec.text(work.model, *text) for text in work.texts]
+                    return encode_texts(self.codec, self.memory, program, work)
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
                     latent, note = self.codec.picture(program.model, work)
