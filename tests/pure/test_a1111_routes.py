@@ -201,6 +201,13 @@ def test_a_client_that_waits_stops_nobody(clients: Clients) -> None:
     assert clients.named("two").get(f"{SD}/progress").json()["textinfo"] == "Waiting in the queue"
 
 
+def test_a_job_that_is_about_to_run_is_stopped(clients: Clients) -> None:
+    waiting = clients.draw("one")
+    clients.queue(0)
+    clients.named("one").post(f"{SD}/interrupt")
+    assert ended(waiting).json()["images"] == [] and clients.job(0).state == "cancelled"
+
+
 def test_a_client_that_never_drew_stops_what_runs(clients: Clients) -> None:
     waiting = clients.draw("one")
     clients.named("curl").post(f"{SD}/interrupt")
