@@ -16,6 +16,7 @@ from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2I
 from backend.http.a1111_option_table import ACTS, KEPT
 from backend.http.a1111_options import BY_OVERRIDE
 from backend.http.a1111_requests import IMG2IMG_DEFAULTS
+from backend.http.openapi_answers import ANSWERS, answer_schema
 from backend.request.field import Field
 from backend.version import VERSION
 
@@ -81,6 +82,12 @@ def _whole(app: FastAPI) -> Schema:
             schemas[name] = body()
             content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
             made["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+    for path, (method, name, kind) in ANSWERS.items():
+        if path in made["paths"]:
+            schemas[name] = answer_schema(kind[0] if isinstance(kind, list) else kind)
+            told = {"$ref": f"#/components/schemas/{name}"}
+            told = {"type": "array", "items": told} if isinstance(kind, list) else told
+            made["paths"][path][method]["responses"]["200"]["content"] = {"application/json": {"schema": told}}
     return made
 
 
