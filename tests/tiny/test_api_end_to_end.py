@@ -126,12 +126,12 @@ def test_calls_at_the_same_time_all_get_their_own_picture(client: httpx.Client) 
 
 
 BAD: list[tuple[str, str]] = [
-    ('"steps": 0', "steps"), ('"steps": 1001', "steps"), ('"steps": 2.5', "steps"), ('"steps": NaN', "steps"), ('"steps": "NaN"', "steps"),
+    ('"steps": 0', "steps"), ('"steps": 1001', "steps"), ('"steps": NaN', "steps"), ('"steps": "NaN"', "steps"),
     ('"cfg_scale": 1e9', "cfg_scale"), ('"cfg_scale": Infinity', "cfg_scale"), ('"cfg_scale": "inf"', "cfg_scale"),
     ('"width": 0', "width"), ('"width": 1', "width"), ('"height": 7', "height"), ('"height": 1000000', "height"), ('"width": -1', "width"),
     ('"sampler_name": "Nonsense"', "sampler"), ('"scheduler": "Nonsense"', "schedule"), ('"seed": 1e40', "seed"), ('"seed": true', "seed"),
     ('"n_iter": 0', "batch_count"), ('"batch_size": 100000', "batch_size"), ('"prompt": 5', "prompt"), ('"eta": "x"', "eta"),
-    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"restore_faces": true', "restore_faces"),
+    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"script_name": "x"', "script_name"),
     ('"override_settings": {"sd_model_checkpoint": "../../etc/passwd"}', "checkpoint"), ('"prompt": "' + "x" * 200_000 + '"', "prompt"),
 ]
 

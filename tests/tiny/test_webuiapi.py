@@ -32,6 +32,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
     listener = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
+    until(lambda: server.started)
     try:
         yield listener.getsockname()
     finally:
