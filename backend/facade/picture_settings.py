@@ -9,8 +9,9 @@ from backend.catalog.model_file import CHECKPOINT
 from backend.catalog.needed_files import missing_upscalers
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
-from backend.facade.missing_files import missing
+from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
+from backend.image.infotext_entries import entries
 from backend.image.read import read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
@@ -26,12 +27,12 @@ class PictureSettings:
 
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
         """The field values in a settings text. A checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotext.read(text, styles=styles))
+        return self._as_here(infotext.read(text, styles=styles), text)
 
     def usable(self, text: str, styles: Styles, but: Container[str]) -> dict[str, Any]:
         """The same; but InvalidRequest names every value that cannot be used and whose field is not among `but`."""
         found = infotext.read(text, styles=styles)
-        values = self._with_own_checkpoint(found)
+        values = self._as_here(found, text)
         problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
                     for wrong in found.problems if wrong.field not in but]
         if "checkpoint" in found.values and "checkpoint" not in values and "checkpoint" not in but:
@@ -45,12 +46,16 @@ class PictureSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
         metadata = read_metadata(file)
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
-        values = self._with_own_checkpoint(found) if metadata.infotext else {}
+        values = self._as_here(found, metadata.infotext) if metadata.infotext else {}
         absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))
         return FileSettings(metadata.infotext, values, absent)
 
-    def _with_own_checkpoint(self, found: infotext.Reading) -> dict[str, Any]:
+    def _as_here(self, found: infotext.Reading, text: str) -> dict[str, Any]:
+        """With the checkpoint and the LoRAs that are meant, by the names that they have here."""
         values = {name: value for name, value in found.values.items() if name != "checkpoint"}
+        if digests := hashes(entries(text).get("Lora hashes", "")):
+            values |= {name: with_names_here(values[name], digests, self._catalog)
+                       for name in ("prompt", "hr_prompt") if name in values}
         for name in filter(None, (found.values.get("checkpoint"), found.model)):
             try:
                 return {**values, "checkpoint": self._catalog.find(CHECKPOINT, name).key}
