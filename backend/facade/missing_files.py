@@ -15,6 +15,7 @@ from backend.image.infotext import Reading
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
+from backend.request.request import FIELDS
 
 _LORA = re.compile(r"<(?P<kind>lora|lyco):(?P<name>[^:<>]+)(?P<rest>[:>])")
 WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "
@@ -30,6 +31,9 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     known = found.values.get("checkpoint")
     if known and "checkpoint" not in values:
         yield _absent("checkpoint", found.model or known, known if found.model else "")
+    for field in FIELDS.values():
+        if field.kind == "second_checkpoint" and field.name in found.values and field.name not in values:
+            yield _absent("checkpoint", found.values[field.name], "")
     said = entries(metadata.infotext)
     yield from _files(LORA, {**_named(values, LORA), **hashes(said.get("Lora hashes", ""))}, catalog)
     yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)

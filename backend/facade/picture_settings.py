@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from backend.image.read import read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
 
+CHECKPOINTS = ("checkpoint", "second_checkpoint")       # kinds of fields
+_SHORT_TITLE = re.compile(r"(.+) \[([0-9a-f]{6,64})\]")
 Styles = Sequence[dict[str, str]]       # in AUTOMATIC1111's keys
 
 
@@ -26,7 +29,7 @@ class PictureSettings:
         self._catalog = components.catalog
 
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
-        """The field values in a settings text. A checkpoint that is not here is left out."""
+        """The field values in a settings text. Checkpoints that are not here are left out."""
         return self._as_here(infotext.read(text, styles=styles), text)
 
     def usable(self, text: str, styles: Styles, but: Container[str]) -> dict[str, Any]:
@@ -35,9 +38,11 @@ class PictureSettings:
         values = self._as_here(found, text)
         problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
                     for wrong in found.problems if wrong.field not in but]
-        if "checkpoint" in found.values and "checkpoint" not in values and "checkpoint" not in but:
-            known = found.model or found.values["checkpoint"]
-            problems.append(Problem(f"Model {known[:80]} is not in the models folders", "infotext"))
+        for name, said in found.values.items():
+            if FIELDS[name].kind in CHECKPOINTS and name not in values and name not in but:
+                known = found.model or said if name == CHECKPOINT else said
+                sentence = f"{FIELDS[name].infotext} {known[:80]} is not in the models folders"
+                problems.append(Problem(sentence, "infotext"))
         if problems:
             raise InvalidRequest(problems=problems)
         return values
@@ -51,14 +56,31 @@ class PictureSettings:
         return FileSettings(metadata.infotext, values, absent)
 
     def _as_here(self, found: infotext.Reading, text: str) -> dict[str, Any]:
-        """With the checkpoint and the LoRAs that are meant, by the names that they have here."""
-        values = {name: value for name, value in found.values.items() if name != "checkpoint"}
-        if digests := hashes(entries(text).get("Lora hashes", "")):
-            values |= {name: with_names_here(values[name], digests, self._catalog)
-                       for name in ("prompt", "hr_prompt") if name in values}
-        for name in filter(None, (found.values.get("checkpoint"), found.model)):
-            try:
-                return {**values, "checkpoint": self._catalog.find(CHECKPOINT, name).key}
-            except (NotFound, CheckpointError):
-                continue
+        """With the checkpoints and the LoRAs that are meant, by the names that they have here."""
+        values, digests = self._with_own_checkpoints(found), hashes(entries(text).get("Lora hashes", ""))
+        prompts = {name: values[name] for name in ("prompt", "hr_prompt") if digests and name in values}
+        return values | {name: with_names_here(each, digests, self._catalog) for name, each in prompts.items()}
+
+    def _with_own_checkpoints(self, found: infotext.Reading) -> dict[str, Any]:
+        said = {name: value for name, value in found.values.items() if FIELDS[name].kind in CHECKPOINTS}
+        values = {name: value for name, value in found.values.items() if name not in said}
+        for field, name in said.items():
+            names = (name, found.model) if field == CHECKPOINT else _names(name)
+            if name in FIELDS[field].choices:
+                values[field] = name
+            elif key := next(filter(None, map(self._key, names)), ""):
+                values[field] = key
         return values
+
+    def _key(self, name: str) -> str:
+        """Of a checkpoint by one of its names; "" for none."""
+        try:
+            return self._catalog.find(CHECKPOINT, name).key if name else ""
+        except (NotFound, CheckpointError):
+            return ""
+
+
+def _names(said: str) -> tuple[str, ...]:
+    """By which a checkpoint may be found: AUTOMATIC1111 writes "name [hash]"."""
+    titled = _SHORT_TITLE.fullmatch(said)
+    return (said, titled[2], titled[1]) if titled else (said,)
