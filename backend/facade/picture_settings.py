@@ -12,7 +12,7 @@ from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
-from backend.image.infotext_entries import entries
+from backend.image.infotext.entries import entries
 from backend.image.read import read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings

@@ -28,7 +28,7 @@ def load_networks(memory: Memory, program: Program, work: LoadNetworks) -> Promp
         files[kind, name] = network = _network(memory, program, kind, name)
         memory.pin(network, program)
         if isinstance(network, NetworkFile):
-            program.note(f"{network.key}: {network.on(work.model).fit.told()}")
+            program.note(f"{network.key} on {work.model.checkpoint.key}: {network.on(work.model).fit.told()}")
             program.hashes.setdefault(LORA_HASHES, {})[network.key] = network.hash
     return PromptNetworks(work.model, files, memory)
 
