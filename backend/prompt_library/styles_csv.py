@@ -127,7 +127,7 @@ class Styles:
 
     def __init__(self, data: Path) -> None:
         self._shared, self._folder = data / "styles.csv", data / "styles"
-        self._kept: Watched[tuple[Style, ...]] = Watched(lambda data: tuple(read(data).styles()), ())
+        self._kept: Watched[tuple[Style, ...]] = Watched(lambda data, path: tuple(read(data).styles()), ())
         self._lock = threading.Lock()
 
     def of(self, user: User) -> list[Style]:
