@@ -27,7 +27,7 @@ class Door:
 
     Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
     `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
-    with writing prompts; `backend`, what is the same for everybody.
+    with writing prompts; `networks`, cards of network files; `backend`, what is the same for everybody.
     """
 
     def __init__(self, backend: Backend, components: Components, user: User) -> None:
@@ -35,6 +35,7 @@ class Door:
         self._parts, self._owner = components, user.id
         self.gallery = components.gallery.as_(user)
         self.prompt_library = components.prompt_library.as_(user)
+        self.networks = components.networks
 
     # ---- jobs ----
 

@@ -10,14 +10,14 @@ from typing import Literal
 
 from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import EMBEDDING, LORA, ModelFile
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
 from backend.prompt_library.wildcards import Wildcards
 
 Kind = Literal["word", "lora", "hypernet", "wildcard"]
 LIMIT = 20
-_TAGS = {"lora": ("lora", LORA), "hypernet": ("hypernet", "hypernetwork")}      # as prompts name them, and their kinds
+_TAGS = {"lora": ("lora", LORA), "hypernet": ("hypernet", HYPERNETWORK)}      # as prompts name them, and their kinds
 MOST_WORDS = 3              # of which a tag may be made that is being typed
 
 
