@@ -344,3 +344,16 @@ def test_logins_are_read_from_lines_and_from_one_line() -> None:
 def test_unreadable_logins_are_errors(text: str) -> None:
     with pytest.raises(ValueError):
         read_file(text)
+
+
+def test_the_page_is_kept_for_those_who_may_see_it(closed: TestClient) -> None:
+    ann = basic("ann", "secret")
+    page = closed.get("/", headers=ann)
+    assert page.status_code == 200 and b"http://easel.example" in page.content
+    assert page.headers["content-encoding"] == "gzip" and "no-cache" in page.headers["cache-control"]
+    assert closed.get("/").status_code == 401
+    assert closed.get("/", headers=ann).content == page.content
+    known = ann | {"If-None-Match": page.headers["etag"]}
+    assert (closed.get("/", headers=known).status_code, closed.get("/", headers=known).content) == (304, b"")
+    elsewhere = closed.get("/", headers=ann | {"Host": "other.example"})
+    assert b"http://other.example" in elsewhere.content and elsewhere.headers["etag"] != page.headers["etag"]
