@@ -9,12 +9,8 @@ from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
 from ui import assets, page_head, theme
-<<<<<<< HEAD
-from ui.parts import checkpoint_bar, notices, second_checkpoints, styles, upscalers
-=======
 from ui.compression import Compression
-from ui.parts import checkpoint_bar, notices, styles, upscalers
->>>>>>> results
+from ui.parts import checkpoint_bar, notices, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img

@@ -16,11 +16,8 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.sampling(bench.form)
         workbench.shape(bench.form)
         workbench.drawing(bench.form)
-<<<<<<< HEAD
-        workbench.refiner(bench.form)
-=======
         _hires(bench.form)
->>>>>>> results
+        workbench.refiner(bench.form)
         workbench.advanced(bench.form)
 
 
