@@ -127,7 +127,7 @@ def test_stars_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     assert past.ids(starred=True) == {ids[1], ids[2]}
     page.route("**/easel/history/star", lambda route: route.fulfill(status=507, json={"problems": [{"field": "", "message": "the disk is full"}]}))
     tile(page, ids[2]).locator(".shot-star").click()
-    expect(page.locator(".toast")).to_contain_text("The disk is full.")
+    expect(page.locator(".toast", has_text="The disk is full.")).to_be_visible()
     expect(tile(page, ids[2]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
 
 
@@ -190,7 +190,7 @@ def test_details_follow_the_keys_and_fill_the_screen(past: Past, stage: Studio) 
     page.keyboard.press("ArrowRight")
     expect(details.locator(".infotext-settings")).to_contain_text("Seed: 10")
     details.locator(".details-picture").click()
-    lightbox = page.locator(".lightbox:modal img")
+    lightbox = page.locator(".lightbox:modal .pswp__item[aria-hidden=false] .pswp__img:not(.pswp__img--placeholder)")
     expect(lightbox).to_have_attribute("src", f"/easel/image/{ids[1]}")
     page.keyboard.press("ArrowRight")
     expect(lightbox).to_have_attribute("src", f"/easel/image/{ids[2]}")

@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
-    with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
+    with gr.Row(elem_classes=["actions"], elem_id=f"{form.tab}_actions"):
         generate = buttons(form, backend)
         _tools(form, backend)
     return generate
@@ -64,7 +64,9 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
     `before` is a script that the form's values pass first, `complete` what makes fields of them on the server.
     """
     answer = gr.JSON(visible=False)
-    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
+    told = f"await ({before})(...values)" if before else "values"
+    seeded = script(f"forever.seeded('{form.tab}', {form.names}, {told})", "...values")
+    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=seeded,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=script(f"form('{form.tab}').answer(answer)", "answer"))
 
@@ -78,7 +80,8 @@ def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str,
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
             theirs = door(backend, request)
-            return {"job": theirs.submit(complete(theirs, values)).id}
+            job = theirs.submit(complete(theirs, values))
+            return {"job": job.id, "notes": list(job.notes)}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

@@ -23,7 +23,7 @@ from backend.worker.device import Placement
 from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.device_transfer import move, tensors
-from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
+from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.tensor_files import Format
 from backend.worker.models.vae_tiles import TILES, Tiles
@@ -68,6 +68,9 @@ class Model(ABC):
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
     """Which load of this process it is: a file that is read again is another model."""
 
+    _sizes: dict[tuple[nn.Module, torch.dtype], int] = field(init=False, default_factory=dict)
+    _at: torch.device | None = field(init=False, default=None)      # where all networks have been moved to
+
     @classmethod
     def formats(cls, placement: Placement) -> dict[str, Format]:
         """How the tensors of each component are kept. Those of other components are not read."""
@@ -99,8 +102,13 @@ class Model(ABC):
         return TextSettings(request.clip_skip, request.emphasis)
 
     @abstractmethod
-    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
-        """Embed one text of a prompt: no AND, no timeline, no networks in it. Float32 on `device`."""
+    def encode_text(
+        self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
+    ) -> Encoded:
+        """Embed one text of a prompt: no AND, no timeline, no networks in it. Float32 on `device`.
+
+        The names of `embeddings` stand for their vectors, which `takes` has accepted.
+        """
 
     @abstractmethod
     def predict(self, x: Tensor, timesteps: Tensor, texts: Encoded, *, channels: Tensor | None = None) -> Tensor:
@@ -173,8 +181,19 @@ class Model(ABC):
 
     @property
     def bytes(self) -> int:
-        """Memory that the networks take."""
-        return sum(tensor.nbytes for network in self.networks() for tensor in tensors(network))
+        """Memory that the networks take. A VAE may go on in another number format; else it stays the same."""
+        return sum(self._bytes_of(network) for network in self.networks())
+
+    def _bytes_of(self, network: nn.Module) -> int:
+        key = network, next(tensors(network)).dtype
+        if key not in self._sizes:
+            self._sizes[key] = sum(tensor.nbytes for tensor in tensors(network))
+        return self._sizes[key]
+
+    @property
+    def word_widths(self) -> tuple[int, ...]:
+        """How wide the vector of a token is, in each text encoder; () where words are no vectors of their own."""
+        return ()
 
     def adapted(self) -> dict[str, nn.Module]:
         """What LoRAs and their kin can change: by the names that the family's row has for them in `networks`."""
@@ -187,8 +206,10 @@ class Model(ABC):
 
     def to(self, device: torch.device) -> Self:
         """Move all networks, number formats unchanged. Where memory runs out all are back where they were."""
-        move(self.networks(), device)
-        self.preview_factors = self.preview_factors.to(device)
+        if self._at != device:
+            self._at = None
+            move(self.networks(), device)
+            self.preview_factors, self._at = self.preview_factors.to(device), device
         return self
 
 

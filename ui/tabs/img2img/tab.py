@@ -15,9 +15,8 @@ MARGINS = {"None": 0, "64 on all sides": 64, "128 on all sides": 128}
 
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
-    with workbench.place(NAME, backend, bar, page) as bench:
+    with workbench.place(NAME, backend, bar, page, picture.place) as bench:
         form = bench.form
-        picture.place(form)
         bench.complete = picture.complete
         form.place("denoising_strength")
         form.place("resize_mode")
@@ -31,6 +30,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         _fold(form, "Loopback: draw again from the result", "loopback")
         _fold(form, "SD upscale: larger, drawn again tile by tile", "sd_upscale")
         _fold(form, "More img2img options", "img2img_extra")
+        workbench.refiner(form)
         workbench.advanced(form)
         bench.before = picture.before(form)
 
