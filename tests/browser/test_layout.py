@@ -126,7 +126,7 @@ def test_the_address_names_the_tab_and_the_picture(stage: Studio, page: Page, ho
 def test_lists_go_down_where_there_is_room(stage: Studio, page: Page) -> None:
     page.set_viewport_size(LARGE)
     stage.field("sampler").click()
-    options = page.locator("ul.options")
+    options = page.locator(".wrap > .options")
     expect(options).to_be_visible()
     assert options.bounding_box()["y"] > stage.field("sampler").bounding_box()["y"]
     assert options.evaluate("list => getComputedStyle(list).boxShadow !== 'none' && parseFloat(getComputedStyle(list).borderTopWidth) > 0")
