@@ -23,14 +23,15 @@ from ui.tabs.table import Tabs
 
 HERE = Path(__file__).parent
 ROOT = "/easel/assets"
-SHARED = ("scripts", "parts")
+SHARED = ("vendor", "scripts", "parts")
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"
-ASIDE = ("scripts/stream_worker.js",)      # not the page's: a worker loads it
+# Not loaded with the page: the one by a worker, the other when a picture is first opened.
+ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
 # Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
 WEIGHT = ":root:root:root"
-KEYFRAMES = re.compile(r"^@keyframes .*$", re.M)       # may not stand inside a rule
+KEYFRAMES = re.compile(r"^@keyframes [^{]+\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.M)       # may not stand inside a rule
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ function chosen(event) {
 async function dropped(transfer) {
   const link = transfer.getData("text/uri-list").split("\n")[0];
   if (transfer.files[0]) return keep(transfer.files[0]);
-  if (link.startsWith(`${location.origin}/easel/image/`)) keep(await (await fetch(link.replace(/\/thumb$/, ""))).blob());
+  if (link.startsWith(`${location.origin}/easel/image/`)) keep(await (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob());
 }
 
 document.addEventListener("change", event => { if (event.target.matches?.(`#${TAB}_init_image .drop-file, .mask-file`)) chosen(event); }, true);

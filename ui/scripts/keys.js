@@ -8,7 +8,7 @@ function press(name) {
 }
 
 document.addEventListener("keydown", event => {
-  if (event.isComposing || find("dialog:modal")) return;
+  if (event.isComposing || find("dialog:modal, :popover-open")) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); press("generate"); }
   else if (event.key === "Enter" && event.altKey) { event.preventDefault(); press("skip"); }
   else if (event.key === "Escape" && event.target.getAttribute?.("aria-expanded") !== "true") press("interrupt");

@@ -2,7 +2,6 @@
 import "../parts/autocomplete.js";
 import "../parts/prompt.js";
 import "../parts/proportions.js";
-import * as queue from "../parts/queue.js";
 import { resultsOf } from "../parts/results.js";
 import "../parts/styles.js";
 import "../parts/used.js";
@@ -50,7 +49,6 @@ function startResults() {
   for (const place of findAll(".results:not([data-started])")) {
     place.dataset.started = true;
     resultsOf(place.closest("[id$='_results']").id.replace(/_results$/, "")).start(place);
-    queue.start(place);
   }
 }
 

@@ -41,7 +41,7 @@ class History {
   // ---- pictures come ----
 
   reload() { return this.load(); }
-  more() { if (!this.loading && !this.complete && this.grid.last) this.load(this.grid.last); }
+  async more() { if (!this.loading && !this.complete && this.grid.last) await this.load(this.grid.last); }
 
   // The page behind the picture `before`, or a new search from its first page.
   async load(before) {
@@ -231,6 +231,9 @@ let tab = null, due = 0;
 appeared(`#${TAB} .history`).then(root => { tab = new History(root); });
 on("address", to => tab?.follow(to));
 on("connected", () => { tab?.grid.mend(); tab?.fresh(); });
+on("starred", ({ ids, on }) => tab?.update(ids.map(id => tab.grid.rows.get(id)).filter(Boolean), { starred: on }));
+on("binned", ids => { if (!tab?.binned) tab?.remove(ids); });
+on("restored", ids => tab?.binned ? tab.remove(ids) : tab?.fresh());
 on("live", event => {
   if (event.type !== "image" || !tab) return;
   clearTimeout(due);
