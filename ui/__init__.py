@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import assets, gradio_files, page_head, theme
+from ui import api_page, assets, gradio_files, page_head, theme
 from ui.compression import Compression
 from ui.parts import checkpoint_bar, notices, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
@@ -50,8 +50,9 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
-    files, blocks = assets.collect(tabs), build(backend, tabs)
-    app.include_router(assets.route(files))
+    files, of_the_api, blocks = assets.collect(tabs), assets.of_the_api(), build(backend, tabs)
+    app.include_router(assets.route(files, of_the_api))
+    app.include_router(api_page.route(of_the_api))
     app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
     types = sorted({block.get_block_name() for block in blocks.blocks.values()})
     head = files.head(gradio_files.head(types))
