@@ -173,9 +173,12 @@ class Door:
 
     # ---- pictures ----
 
-    def upload(self, data: bytes, *, mask: bool = False) -> Upload:
-        """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read."""
-        return self._parts.uploads.add(data, self._owner, mask=mask)
+    def upload(self, data: bytes, *, mask: bool = False, alpha: bool = False) -> Upload:
+        """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read.
+
+        `alpha`: what is transparent in the picture stays so; else it becomes white.
+        """
+        return self._parts.uploads.add(data, self._owner, mask=mask, alpha=alpha)
 
     def paint(self, data: bytes, layer: Layer) -> str:
         """Keep what is painted over a picture; its id, or "" for nothing. UserError, NotFound."""

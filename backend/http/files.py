@@ -97,10 +97,13 @@ def preview(door: FrontDoor, job: str) -> Response:
 
 
 @router.post("/upload")
-async def upload(door: FrontDoor, request: Request, mask: bool = False) -> dict[str, Any]:
-    """Keeps the picture in the body, or with `mask` its grey levels; the id is for `init_image` and `mask`."""
+async def upload(door: FrontDoor, request: Request, mask: bool = False, alpha: bool = False) -> dict[str, Any]:
+    """Keeps the picture in the body, or with `mask` what it marks; the id is for `init_image` and `mask`.
+
+    `alpha`, for Extras: what is transparent stays so.
+    """
     try:
-        kept = await run_decoding(door.upload, await request.body(), mask=mask)
+        kept = await run_decoding(door.upload, await request.body(), mask=mask, alpha=alpha)
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}

@@ -192,7 +192,7 @@ class Door:
     def image_file(self, image_id: str, owner: str) -> Path:
         return self.settings.data / self.image(image_id, owner).name
 
-    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False) -> Upload:
+    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False, alpha: bool = False) -> Upload:
         return self.uploads.add(data, owner, mask=mask)
 
     def uploaded(self, upload_id: str, owner: str) -> Path:
