@@ -625,3 +625,18 @@ def test_png_info_tells_all_chunks(client: TestClient, name: str) -> None:
     answer = client.post("/sdapi/v1/png-info", json={"image": base64.b64encode(data).decode()}).json()
     assert answer["info"].startswith("a red circle\nNegative prompt: blurry\nSteps: ") and answer["parameters"]["Steps"] in ("23", "25")
     assert set(Image.open(io.BytesIO(data)).info) <= set(answer["items"])
+
+
+@pytest.mark.parametrize(("line", "key"), [
+    ("Sampler: Some new sampler, Seed: 3, Size: 64x64", "Sampler"), ("Sampler: Euler, Seed: 99999999999999999999, Size: 64x64", "Seed"),
+    ("Sampler: Euler, Seed: 3, Size: 64x9000", "Size"), ("Sampler: Euler, Seed: 3, Size: 64x64, Model: gone", "Model"),
+])
+def test_an_infotext_to_draw_from_is_refused_by_the_key_that_cannot_be_used(client: TestClient, line: str, key: str) -> None:
+    text = f"a red circle\nSteps: 2, CFG scale: 5, {line}"
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": text})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["field"] == "infotext" and problem["message"].startswith(key)
+    said = {"Sampler": {"sampler_name": "Euler"}, "Seed": {"seed": 3}, "Size": {"height": 64}, "Model": {"override_settings": {"sd_model_checkpoint": "x"}}}[key]
+    problems = client.post("/sdapi/v1/txt2img", json={"infotext": text, **said}).json().get("problems", [])
+    assert not [problem for problem in problems if problem["field"] == "infotext"]
