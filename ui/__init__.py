@@ -8,9 +8,9 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import assets, page_head, theme
+from ui import api_page, assets, page_head, theme
 from ui.compression import Compression
-from ui.parts import checkpoint_bar, notices, styles, upscalers
+from ui.parts import checkpoint_bar, notices, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
@@ -43,6 +43,7 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
                     tab.place(backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
         upscalers.wire(page, backend, bar)
+        second_checkpoints.wire(page, backend, bar)
     return page
 
 
@@ -50,7 +51,9 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
     files = assets.collect(tabs)
-    app.include_router(assets.route(files))
+    of_the_api = assets.of_the_api()
+    app.include_router(assets.route(files, of_the_api))
+    app.include_router(api_page.route(of_the_api))
     app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
     app.user_middleware.append(Middleware(page_head.PageHead, path=path, head=files.head()))       # behind the guard
     app.add_middleware(Compression, compresslevel=COMPRESSION)

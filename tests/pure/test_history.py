@@ -320,7 +320,7 @@ def test_two_pictures_are_compared_in_the_order_of_the_table(client: TestClient)
     assert answer["differences"] == [
         {"key": "Prompt", "a": "a red circle", "b": "a blue circle"}, {"key": "Negative prompt", "a": "ugly", "b": ""},
         {"key": "Steps", "a": "7", "b": "30"}, {"key": "Seed", "a": "1", "b": "2"}, {"key": "Clip skip", "a": "1", "b": "2"},
-        {"key": "Face restoration", "a": "", "b": "CodeFormer"}]
+        {"key": "Face restoration", "a": "None", "b": "CodeFormer"}]
     assert answer["same"] == len({"Model", "Sampler", "Schedule type", "Size", "CFG scale", "Model hash"})
     assert client.get(f"/easel/history/compare?a={a}&b={a}").json()["differences"] == []
     assert client.get(f"/easel/history/compare?a={a}&b=nothing").status_code == 404
@@ -593,3 +593,35 @@ def test_the_flag_wants_a_folder_and_no_logins(tmp_path: Path) -> None:
         folder("--import", str(tmp_path / "nothing"))
     with pytest.raises(Refusal, match="without logins"):
         folder("--import", str(tmp_path), users=USERS)
+
+
+@pytest.mark.parametrize("seed", [2**53 + 1, 2**63, 2**64 - 1])
+def test_seeds_of_64_bits_are_kept_shown_and_found(client: TestClient, seed: int) -> None:
+    image = bring(client, seed)
+    (row,) = client.get("/easel/history").json()["images"]
+    assert row["seed"] == str(seed), "text: a page's numbers have 53 bits"
+    assert ids(client, seed=seed) == [image] and ids(client, seed=seed - 1) == []
+    assert client.get(f"/easel/image/{image}/info").json()["request"]["seed"] == str(seed)
+
+
+CASES = Path(__file__).parent.parent / "data" / "metadata"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CASES.iterdir() if path.suffix in (".png", ".jpg")))
+def test_pictures_of_everybody_are_read_without_an_error(client: TestClient, name: str) -> None:
+    answer = client.post("/easel/settings", content=(CASES / name).read_bytes())
+    assert answer.status_code == 200
+    values = answer.json()["values"]
+    assert not values or values["prompt"].endswith(("a red circle", "ñ é"))
+    if name == "hires-without-upscaler.png":
+        assert (values["enable_hr"], values["hr_scale"], values["hr_upscaler"]) == (True, 2, "Latent")
+    if name in ("swarmui.png", "novelai.png", "invokeai.png"):
+        assert "These settings were read from" in answer.json()["missing"][0]
+
+
+@pytest.mark.parametrize("name", ["novelai.png", "swarmui.png"])
+def test_png_info_tells_all_chunks(client: TestClient, name: str) -> None:
+    data = (CASES / name).read_bytes()
+    answer = client.post("/sdapi/v1/png-info", json={"image": base64.b64encode(data).decode()}).json()
+    assert answer["info"].startswith("a red circle\nNegative prompt: blurry\nSteps: ") and answer["parameters"]["Steps"] in ("23", "25")
+    assert set(Image.open(io.BytesIO(data)).info) <= set(answer["items"])

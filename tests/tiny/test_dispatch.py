@@ -14,6 +14,7 @@ import pytest
 
 from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
+from backend.facade.submission import Submission
 from backend.store.picture_files import Pictures
 from backend.store.view_types import ENDED
 from tests.guest import Guest
@@ -613,3 +614,23 @@ def test_everybody_is_paused_only_by_an_admin(tmp_path):
     ann.pause(everybody=True)
     assert bob.overview().all_paused and ann.may_pause_all() and not bob.may_pause_all()
     house.close()
+
+
+def test_an_interrupt_counts_while_a_request_is_still_being_prepared(house, other, monkeypatch):
+    arrived, prepared, order, jobs = threading.Event(), threading.Event(), Submission.order, []
+
+    def slow(submission: Submission, values: object) -> object:
+        arrived.set()
+        prepared.wait(20)
+        return order(submission, values)
+
+    monkeypatch.setattr(Submission, "order", slow)
+    thread = threading.Thread(target=lambda: jobs.append(submit(house, "slow=0.5")))
+    thread.start()
+    assert arrived.wait(20)
+    other.interrupt()
+    house.interrupt()
+    prepared.set()
+    thread.join()
+    assert house.wait(jobs[0].id).state == "cancelled"
+    assert house.wait(submit(house).id).state == "done"

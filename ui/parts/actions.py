@@ -64,7 +64,9 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
     `before` is a script that the form's values pass first, `complete` what makes fields of them on the server.
     """
     answer = gr.JSON(visible=False)
-    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
+    told = f"await ({before})(...values)" if before else "values"
+    seeded = script(f"forever.seeded('{form.tab}', {form.names}, {told})", "...values")
+    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=seeded,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=script(f"form('{form.tab}').answer(answer)", "answer"))
 

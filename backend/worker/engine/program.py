@@ -85,8 +85,10 @@ class Program:
     notes: list[str] = field(default_factory=list)
     hashes: dict[str, dict[str, str]] = field(default_factory=dict)     # infotext key -> name -> hash of what was used
     interrupted: bool = False
+    in_use: Model | None = None     # what it goes on with: the model, until another takes over
 
     def __post_init__(self) -> None:
+        self.in_use = self.model
         self.expected = self.due[0].calls
 
     @property
