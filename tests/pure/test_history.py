@@ -662,3 +662,18 @@ def test_a_settings_text_is_read_like_a_pictures(client: TestClient) -> None:
     assert any("gone" in line for line in told["missing"])
     assert client.post("/easel/settings/text", json={"text": "only words"}).json()["values"] == {"prompt": "only words", "negative_prompt": ""}
     assert client.post("/easel/settings/text", json={}).status_code == 422
+
+
+@pytest.mark.parametrize(("line", "key"), [
+    ("Sampler: Some new sampler, Seed: 3, Size: 64x64", "Sampler"), ("Sampler: Euler, Seed: 99999999999999999999, Size: 64x64", "Seed"),
+    ("Sampler: Euler, Seed: 3, Size: 64x9000", "Size"), ("Sampler: Euler, Seed: 3, Size: 64x64, Model: gone", "Model"),
+])
+def test_an_infotext_to_draw_from_is_refused_by_the_key_that_cannot_be_used(client: TestClient, line: str, key: str) -> None:
+    text = f"a red circle\nSteps: 2, CFG scale: 5, {line}"
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": text})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["field"] == "infotext" and problem["message"].startswith(key)
+    said = {"Sampler": {"sampler_name": "Euler"}, "Seed": {"seed": 3}, "Size": {"height": 64}, "Model": {"override_settings": {"sd_model_checkpoint": "x"}}}[key]
+    problems = client.post("/sdapi/v1/txt2img", json={"infotext": text, **said}).json().get("problems", [])
+    assert not [problem for problem in problems if problem["field"] == "infotext"]
