@@ -126,7 +126,7 @@ def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
     """Name without ending, the upload's id, and the settings text inside it."""
     try:
         file = upload_validation.from_base64(data)
-        upload = door.upload(file).id
+        upload = door.upload(file, alpha=True).id
     except UserError as error:
         raise InvalidRequest(str(error), field=place) from error
     return PureWindowsPath(name).stem, upload, _text(file)

@@ -40,6 +40,7 @@ async def txt2img(
     call = calls.begin(asking, payload.get("force_task_id"))
     try:
         reading = await to_thread.run_sync(read_txt2img, payload, options.of(door), door)
+        options.keep_overrides(door, payload)
         jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
         return await _answer(door, jobs, reading, payload)
     finally:
@@ -55,6 +56,7 @@ async def img2img(
     call = calls.begin(asking, payload.get("force_task_id"))
     try:
         reading = await run_decoding(read_img2img, payload, options.of(door), door)
+        options.keep_overrides(door, payload)
         jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
         return await _answer(door, jobs, reading, payload)
     finally:

@@ -24,6 +24,7 @@ HEAD = """<div class="settings-head">
 EXAMPLE = """<p class="example-name"><span>Your next picture would be called</span>
 <code id="settings_example" translate="no"></code></p>"""
 LIGHTS = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
+SWITCH = [("Off", "off"), ("On", "on")]
 AS_THE_BROWSER = ("As the browser", "browser")
 
 
@@ -36,6 +37,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
             _previews(form)
         with gr.Column():
             _look(form)
+            _job_end(form)
             with _panel("Defaults"):
                 _html(fragment(__file__, "defaults.html"))
             with _panel("About this Easel"):
@@ -63,6 +65,12 @@ def _look(form: Form) -> None:
     with _panel("Look"):
         _choice(form, "theme", "Theme", LIGHTS)
         _choice(form, "language", "Language", spoken)
+
+
+def _job_end(form: Form) -> None:
+    with _panel("When a job ends"):
+        _choice(form, "end_sound", "A sound", SWITCH)
+        _choice(form, "end_notice", "A desktop notice, while the page is out of sight", SWITCH)
 
 
 def _choice(form: Form, name: str, label: str, choices: list[tuple[str, str]]) -> Component:
