@@ -120,4 +120,11 @@ def _starts(name: str, values: Mapping[str, Any], problems: list[Problem]) -> It
         except ValueError as error:
             problems.append(Problem(str(error), f"{name}.{key}"))
         else:
-            yield key, list(kept) if isinstance(kept, tuple) else kept
+            yield key, _plain(STARTS[key], kept)
+
+
+def _plain(field: Field, value: Any) -> Any:
+    """As JSON has it; a seed as text, since a page's numbers have 53 bits."""
+    if field.kind == "seed":
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

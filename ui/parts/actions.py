@@ -53,7 +53,8 @@ def _tools(form: Form, backend: Backend) -> None:
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
-        return spread(door(backend, request).infotext(text or ""), FIELDS)
+        told = door(backend, request).read_text(text or "")
+        return {"values": spread(told.values, FIELDS), "missing": list(told.missing)}
 
     return read
 
