@@ -133,13 +133,7 @@ class Form {
       if (box) boxes.push(this.wrong(box, field, message));
       else note(sentence(field, message), 12000);
     }
-    if (focus && boxes[0]) this.show(boxes[0]);
-  }
-
-  // To be put right at once. The list of a multiple choice opens with the focus, over the message: that one is only shown.
-  show(box) {
-    if (box.matches(".field-texts")) box.scrollIntoView({ block: "center" });
-    else find("input, textarea", box)?.focus();
+    if (focus && boxes[0]) find("input, textarea", boxes[0])?.focus();
   }
 
   wrong(box, name, message) {

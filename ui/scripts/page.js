@@ -7,6 +7,7 @@ import "../parts/styles.js";
 import "../parts/used.js";
 import "../parts/worker_state.js";
 import { appeared, find, findAll } from "./dom.js";
+import "./dropdowns.js";
 import "./easel.js";
 import { fields } from "./fields.js";
 import "./keys.js";
