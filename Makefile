@@ -11,9 +11,9 @@ PARALLEL = -n 2 --dist worksteal
 run: .venv/installed
 	.venv/bin/python app.py $(ARGS)
 
-# The tests that need neither a network of any size nor a browser.
+# The tests that need neither a network of any size nor a browser, less the slow ones, with a fifth of the examples.
 quick: .venv/installed-dev
-	.venv/bin/python -m pytest $(PARALLEL) tests/test_house.py tests/pure $(ARGS)
+	.venv/bin/python -m pytest $(PARALLEL) -m "not slow" --hypothesis-profile quick tests/test_house.py tests/pure $(ARGS)
 
 # All of them; ARGS names some alone. Two at a time, each with one thread; a browser wants the machine for itself.
 test: .venv/installed-dev

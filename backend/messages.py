@@ -36,10 +36,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the job at the next network call. With `index`, only that picture (Skip)."""
+    """Stop the job at the next network call; pictures in work come as far as they are."""
 
     job: str
-    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """End the pictures of a job that are being drawn, all of one batch, as far as they are, and go on with the next."""
+
+    job: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "dec
 pictures, "upscaling" of all networks on pixels; "idle" waits for commands."""
 
 ALIVE_SECONDS = 1.0
+
+UNFINISHED = "Unfinished"       # the infotext key of a picture that was interrupted: "step 7 of 20"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,10 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A finished picture: `pixels` is RGB, uint8, row by row (height * width * 3 bytes)."""
+    """A picture: `pixels` is RGB, uint8, row by row (height * width * 3 bytes).
+
+    One that was interrupted is `unfinished`, and its facts say how far it is.
+    """
 
     job: str
     index: int
@@ -137,11 +148,12 @@ class Picture:
     pixels: bytes
     facts: dict = field(default_factory=dict)      # infotext keys only the worker knows: "Model hash", ...
     notes: tuple[str, ...] = ()                    # what the person should know: "decoded in tiles, memory was short"
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Picture `index` was left out on request (Skip)."""
+    """Picture `index` was left out on request (Skip); an unfinished one may have come before this."""
 
     job: str
     index: int
@@ -170,5 +182,5 @@ class Failed:
     detail: str = ""
 
 
-Command = Run | Cancel | Stop
+Command = Run | Cancel | Skip | Stop
 Event = Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

@@ -7,8 +7,12 @@ honest waiting time, while a defect fails twice.
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from backend.house import House
+from tests.examples import QUICK
+
+settings.register_profile(QUICK)     # before pytest looks for the one that is asked for
 
 ORDER = ("pure", "test_house.py", "tiny", "gpu", "browser")
 

@@ -234,6 +234,7 @@ def test_nothing_is_read_from_a_table_before_the_house_has_filled_it() -> None:
     assert [*reads_of_tables(ast.parse("X = [f for f in FIELDS.values()]\nY = FIELDS.where(len)"), names)] == [1]
 
 
+@pytest.mark.slow
 def test_the_front_process_is_free_of_torch_and_nothing_is_frozen_at_import() -> None:
     script = ("import sys, app, backend, backend.http.server, backend.facade.backend, backend.house, ui\n"
               f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))\n"
@@ -242,6 +243,7 @@ def test_the_front_process_is_free_of_torch_and_nothing_is_frozen_at_import() ->
     assert ran.stdout.split("\n")[:2] == ["[]", "[]"], ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_needs_neither_the_page_nor_the_database() -> None:
     """It runs where only torch and what reads and draws is installed."""
     script = ("import sys\n"

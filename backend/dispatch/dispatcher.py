@@ -73,9 +73,13 @@ class Dispatcher:
         self.feed.publish(owner, {"type": "cleared", "count": len(jobs)})
         self.feed.touch(owner)
 
-    def cancel(self, job: str, index: int | None = None) -> bool:
+    def cancel(self, job: str) -> bool:
         """Tell whichever worker has the job; False when none has."""
-        return any(supervisor.cancel(job, index) for supervisor in self._supervisors)
+        return any(supervisor.cancel(job) for supervisor in self._supervisors)
+
+    def skip(self, job: str) -> bool:
+        """Tell whichever worker has the job to go on with its next picture; False when none has."""
+        return any(supervisor.skip(job) for supervisor in self._supervisors)
 
     def restart(self) -> None:
         """Give failed workers another try."""
@@ -116,7 +120,7 @@ class Dispatcher:
     def picture_saved(self, owner: str, image: Image) -> None:
         self.feed.publish(owner, {"type": "image", "job": image.job, "image": {
             "id": image.id, "index": image.index, "url": image.url, "width": image.width, "height": image.height,
-            "seed": image.seed}})
+            "seed": image.seed, "unfinished": image.unfinished}})
         self.feed.touch(owner)
 
     def picture_refused(self, lease: Lease) -> None:

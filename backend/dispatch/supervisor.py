@@ -37,6 +37,7 @@ from backend.messages import (
     Ready,
     Refused,
     Run,
+    Skip,
     Skipped,
     Stop,
 )
@@ -108,14 +109,22 @@ class Supervisor:
             self._woken = True
             self._changed.notify_all()
 
-    def cancel(self, job: str, index: int | None = None) -> bool:
-        """Tell the worker to stop a job, or one picture of it; False when the job is not in its hands."""
+    def cancel(self, job: str) -> bool:
+        """Tell the worker to stop a job; False when the job is not in its hands."""
+        return self._tell(Cancel(job))
+
+    def skip(self, job: str) -> bool:
+        """Tell the worker to go on with the job's next picture; False when the job is not in its hands."""
+        return self._tell(Skip(job))
+
+    def _tell(self, command: Cancel | Skip) -> bool:
         with self._leasing, self._changed:
-            if job not in self._flights:
+            flight = self._flights.get(command.job)
+            if flight is None:
                 return False
-            self._outbox.append(Cancel(job, index))
-            if index is None and self._flights[job].started:
-                self._watchdog.cancel(job)
+            self._outbox.append(command)
+            if isinstance(command, Cancel) and flight.started:
+                self._watchdog.cancel(command.job)
             self._changed.notify_all()
             return True
 

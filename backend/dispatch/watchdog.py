@@ -11,6 +11,7 @@ from backend.messages import Activity, Alive, Cancelled, Done, Event, Failed, Re
 START_SECONDS = 300.0           # from the start of the process to its Ready: a slow disk, much to import
 SILENT_SECONDS = 60.0           # without any event; a worker that is well sends one every second
 CANCEL_SECONDS = 20.0           # from a cancel to its answer: a network call takes less, or nobody wants to wait for it
+DECODING_SECONDS = 120.0        # that a half-drawn picture may take to be decoded after a cancel
 STUCK_SECONDS: dict[Activity, float] = {"denoising": 7200.0}    # in the middle of one thing
 STUCK_OTHERWISE = 1800.0
 
@@ -60,6 +61,12 @@ class Watchdog:
         if self._doing.activity != "idle" and self._doing.seconds > longest:
             return Verdict(f"it was {self._doing.activity} for {longest / 60:.0f} minutes without an end", blames=True)
         overdue = any(now - since > CANCEL_SECONDS for since in self._cancels.values())
-        if overdue and self._doing.activity != "loading":   # to load the model again would take longer
+        if overdue and not self._is_ending():
             return Verdict(f"it did not obey a cancel for {CANCEL_SECONDS:.0f} seconds", blames=False)
         return None
+
+    def _is_ending(self) -> bool:
+        """Whether a worker is on its way to obey: to load a model again would take longer than to let it finish, and
+        what there is of a cancelled picture is decoded."""
+        decoding = self._doing.activity == "decoding" and self._doing.seconds < DECODING_SECONDS
+        return decoding or self._doing.activity == "loading"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from backend.errors import NotAllowed
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.submission import Submission
@@ -54,7 +56,9 @@ class Door:
         return jobs
 
     def cancel(self, job_id: str) -> None:
-        """End a waiting job at once, a running one within a network call; its pictures so far stay.
+        """End a waiting job at once, a running one within a network call.
+
+        Its pictures so far stay, and those that are being drawn come as far as they are.
 
         NotAllowed when it has ended.
         """
@@ -64,19 +68,19 @@ class Door:
             self._parts.dispatcher.job_changed(change)
 
     def interrupt(self) -> None:
-        """Cancel what is running; waiting jobs stay."""
-        self._cancel_all("running")
+        """Cancel what is running, as `cancel` does, or what is just about to; waiting jobs stay."""
+        if not self._cancel_all("running") and (job := self._parts.jobs.about_to_start(self._owner)):
+            with contextlib.suppress(NotAllowed):       # it has ended meanwhile
+                self.cancel(job)
 
     def cancel_all(self) -> None:
         """Cancel all that waits or runs."""
         self._cancel_all("queued", "running")
 
     def skip(self) -> None:
-        """Leave out the picture that is being drawn, in each running job, and go on with the next."""
-        dispatcher = self._parts.dispatcher
+        """In each running job, end the batch that is being drawn as far as it is, and go on with the next."""
         for job in self._parts.jobs.pending(self._owner, "running"):
-            if live := dispatcher.live.get(job):
-                dispatcher.cancel(job, live.index)
+            self._parts.dispatcher.skip(job)
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
@@ -154,6 +158,10 @@ class Door:
         """Newest first; `before` is the id of the last one already seen."""
         return self._parts.history.images(self._owner, limit, before, job)
 
+    def results(self, job_id: str) -> list[Image]:
+        """What a job has made, in order; of half-drawn pictures also those that are not kept."""
+        return self._parts.history.results(job_id, self._owner)
+
     def image(self, image_id: str) -> Image:
         return self._parts.history.image(image_id, self._owner)
 
@@ -197,9 +205,11 @@ class Door:
 
     # ---- inside ----
 
-    def _cancel_all(self, *states: State) -> None:
+    def _cancel_all(self, *states: State) -> bool:
+        """Whether there was anything."""
         over, running = self._parts.jobs.cancel_all(self._owner, *states)
         for job in running:
             self._parts.dispatcher.cancel(job)
         if over:
             self._parts.dispatcher.cleared(self._owner, over)
+        return bool(over or running)

@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from backend.errors import EaselError
@@ -15,8 +16,10 @@ from backend.store.damaged_rows import damage
 from backend.store.database_recovery import Rescue
 from backend.store.picture_import import FOLDER
 from backend.store.picture_rebuild import rebuild_history
+from backend.store.tables import now
 
 SWEEP_SECONDS = 3600.0
+UNFINISHED_KEPT = timedelta(days=1)     # in the bin, of half-drawn pictures that nobody chose to keep
 GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
 log = logging.getLogger(__name__)
@@ -47,8 +50,17 @@ class Housekeeping:
         self._parts.uploads.sweep_unfinished(self._started)
         while True:
             self._sweep()
+            self._forget_unfinished()
             if self._closed.wait(SWEEP_SECONDS):
                 return
+
+    def _forget_unfinished(self) -> None:
+        try:
+            forgotten = self._parts.gallery.bin.forget_unfinished(now() - UNFINISHED_KEPT)
+        except EaselError as error:
+            log.warning("half-drawn pictures could not be deleted: %s", error)
+        else:
+            log.info("%d half-drawn pictures that nobody kept were deleted", forgotten)
 
     def _sweep_gradio_files(self) -> None:
         while not self._closed.wait(GRADIO_SECONDS):

@@ -25,7 +25,7 @@ ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
 
 def drawn(door: Door, job: Job, send_images: bool) -> dict[str, Any]:
     """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
-    images = sorted(job.images, key=lambda image: image.index)
+    images = door.results(job.id)
     files = [door.image_file(image.id).read_bytes() for image in images] if send_images else []
     return {
         "images": [base64.b64encode(file).decode("ascii") for file in files],

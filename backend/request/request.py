@@ -146,6 +146,8 @@ class Request:
                               help="[seed], [prompt_words], [steps], ... are filled in. Two pictures never get the same name.")
     save_grid: bool = param(False, "Save a grid of several pictures", "bool", "files", override="grid_save",
                             help="Beside the pictures of a job, all of them in one.")
+    save_incomplete_images: bool = param(False, "Keep half-drawn pictures", "bool", "files", override="save_incomplete_images",
+                                         help="What Interrupt and Skip leave of a picture stays in the history. Otherwise it is only shown, and lies in the bin for a day.")
     preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
                                override="show_progress_every_n_steps", help="0 shows none.")
     preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",

@@ -89,6 +89,11 @@ class FairQueue:
             if heads[owner] < len(own):
                 heapq.heappush(heap, (taken + 1, clock, own[heads[owner]][0], owner))
 
+    def about_to_start(self, owner: str) -> str | None:
+        """The owner's job that comes next, where none of anybody is running."""
+        following = self.of(owner, limit=1)
+        return following[0][0] if following and following[0][1] == 1 and not self._running else None
+
     def counts(self, owner: str) -> tuple[int, int]:
         """How many of the owner's jobs are in flight, and how many wait."""
         return self._taken[owner], len(self._waiting.get(owner, ()))

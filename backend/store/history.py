@@ -22,7 +22,7 @@ from backend.store.view_types import Image
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
 COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotext": str, "path": str, "format": str,
                 "model": str, "sampler": str, "created": datetime}
-FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest")
+FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest", "unfinished")
 SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin
 ORDER = (ImageRow.sort_moment, ImageRow.number)
 NEWEST_FIRST = tuple(column.desc() for column in ORDER)
@@ -43,6 +43,7 @@ class PictureFile:
     infotext: str
     format: str
     digest: str = ""        # SHA-256 of the file, hexadecimal
+    unfinished: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -99,7 +100,8 @@ def image_of(row: ImageRow, request: Request) -> Image:
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
                  request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
-                 starred=row.starred, binned=row.binned is not None, model=row.model, sampler=row.sampler)
+                 starred=row.starred, binned=row.binned is not None, unfinished=row.unfinished, model=row.model,
+                 sampler=row.sampler)
 
 
 def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
@@ -162,10 +164,20 @@ class History:
             found = list(readable((row, stored_request(request)) for row, request in rows))
             return [image for _, image in found], [row.path for row, _ in found]
 
+    def results(self, job: str, owner: str) -> list[Image]:
+        """A job's own pictures in the order of their indices, with half-drawn ones that were put into the bin."""
+        query = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
+        query = query.where(ImageRow.job == job, ImageRow.owner == owner, ImageRow.index >= 0, ~ImageRow.deleted,
+                            or_(ImageRow.binned.is_(None), ImageRow.unfinished))
+        with self._database.read() as session:
+            rows = session.execute(query.order_by(ImageRow.index)).all()
+            return [image for _, image in readable((row, stored_request(request)) for row, request in rows)]
+
     def add(self, job: str, lease: str, saved: PictureFile) -> Image | None:
         """Record a saved picture and its notes; None when the job is no longer held under this lease (a ghost).
 
-        A picture made again keeps its id and its place in the history.
+        A picture made again keeps its id and its place in the history. A half-drawn one that its job does not keep
+        goes into the bin.
         """
         with self._database.write() as session:
             held = session.scalar(select(JobRow).where(JobRow.id == job, JobRow.lease == lease))
@@ -178,10 +190,15 @@ class History:
                 row = ImageRow(id=new_id(), job=job, index=saved.index, owner=held.owner, created=created,
                                sort_moment=next_sort_moment(session, ImageRow, held.owner, created))
                 session.add(row)
+            request = stored_request(held.request)
+            if row.unfinished or saved.unfinished:
+                row.deleted, row.binned = False, None
+                if saved.unfinished and not request.save_incomplete_images:
+                    row.binned = now()
             for name in FILE_COLUMNS:
                 setattr(row, name, getattr(saved, name))
             session.flush()
-            return image_of(row, stored_request(held.request))
+            return image_of(row, request)
 
     def adopt(self, owner: str, created: datetime, request: Request, file: PictureFile) -> str:
         """Make a finished job of one picture for a file that was found; the picture's id."""

@@ -51,8 +51,8 @@ def line_of(row: JobRow, position: int | None, done: int) -> JobLine:
 
 
 def saved_counts(session: Session, jobs: Collection[str]) -> dict[str, int]:
-    """Job -> how many of its pictures are saved; none are left out."""
+    """Job -> how many of its pictures are saved whole; a job without any is left out."""
     if not jobs:
         return {}
-    query = select(ImageRow.job, func.count()).where(ImageRow.job.in_(jobs), ImageRow.index >= 0).group_by(ImageRow.job)
-    return dict(map(tuple, session.execute(query)))
+    query = select(ImageRow.job, func.count()).where(ImageRow.job.in_(jobs), ImageRow.index >= 0, ~ImageRow.unfinished)
+    return dict(map(tuple, session.execute(query.group_by(ImageRow.job))))

@@ -140,6 +140,11 @@ class Jobs:
         with self._memory:
             return self._queue.position(job) is not None
 
+    def about_to_start(self, owner: str) -> str | None:
+        """The owner's job that comes next, where nobody's is running."""
+        with self._memory:
+            return self._queue.about_to_start(owner)
+
     def cancel(self, job: str, owner: str) -> Change | None:
         """Cancel a waiting job at once, or note the wish for a running one (None: its worker has to be told).
 
@@ -382,9 +387,10 @@ def _held(session: Session, job: str, lease: str) -> JobRow | None:
 
 
 def _made(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
-    """Job -> the indices of its pictures that are saved or left out on request."""
+    """Job -> the indices of its pictures that are saved whole or left out on request."""
     made = {row.id: set(row.skipped) for row in rows}
-    query = select(ImageRow.job, ImageRow.index).where(ImageRow.job.in_(made), ImageRow.index >= 0)
+    whole = ImageRow.job.in_(made), ImageRow.index >= 0, ~ImageRow.unfinished
+    query = select(ImageRow.job, ImageRow.index).where(*whole)
     for job, index in session.execute(query):
         made[job].add(index)
     return made

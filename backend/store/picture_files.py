@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -44,7 +45,8 @@ class Pictures:
         size = picture.width, picture.height
         subject = self._subject(lease, picture.index, size, str(picture.facts.get("Model hash", "")))
         text = infotext.write(request, picture.facts)
-        return self._saved(subject, save.to_image(picture), text, request, is_free, picture.notes)
+        saved = self._saved(subject, save.to_image(picture), text, request, is_free, picture.notes)
+        return replace(saved, unfinished=picture.unfinished)
 
     def write_grid(self, lease: Lease, images: Sequence[Image], paths: Sequence[str],
                    is_free: IsFree = _nobodys) -> PictureFile:

@@ -8,6 +8,7 @@ afterwards: a crash between the two leaves a row in the bin without its file, wh
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -17,7 +18,7 @@ from backend.errors import StorageError
 from backend.store.database import Database
 from backend.store.history import change
 from backend.store.picture_files import Pictures, lies_below
-from backend.store.tables import ImageRow, now
+from backend.store.tables import ImageRow, JobRow, in_request, now
 
 AT_ONCE = 100       # pictures that are deleted in one transaction: other writers wait no longer than for these
 
@@ -55,6 +56,14 @@ class RecycleBin:
             some = f"{len(refused):,} pictures" if len(refused) > 1 else "One picture"
             raise StorageError(f"{some} could not be deleted and may be found in the bin: {refused[0]}.")
         return deleted
+
+    def forget_unfinished(self, before: datetime) -> int:
+        """Delete half-drawn pictures that went into the bin by themselves before that moment; how many."""
+        query = select(ImageRow).join(JobRow, JobRow.id == ImageRow.job)
+        query = query.where(ImageRow.unfinished, ~ImageRow.deleted, ImageRow.binned < before,
+                            func.coalesce(in_request("save_incomplete_images"), "0") == "0")
+        with self._database.write() as session:
+            return sum(not self._delete(row) for row in session.scalars(query.limit(AT_ONCE)))
 
     def _delete(self, row: ImageRow) -> str:
         """Why the file cannot be deleted, or ""."""

@@ -34,7 +34,7 @@ from sqlalchemy.types import TypeDecorator
 from backend.image.infotext_entries import labels
 from backend.store.view_types import STATES
 
-REVISION = "0007"       # the newest file in migrations/versions; a test compares
+REVISION = "0008"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -190,6 +190,7 @@ class ImageRow(Base):
     deleted: Mapped[bool] = mapped_column(default=False)            # for good: the row only says "never make it again"
     binned: Mapped[datetime | None]                                 # since when it lies in the bin
     starred: Mapped[bool] = mapped_column(default=False, server_default="0")
+    unfinished: Mapped[bool] = mapped_column(default=False, server_default="0")     # it was interrupted
     model: Mapped[str] = mapped_column(default="", server_default=text("''"))       # as the infotext tells; for filters
     sampler: Mapped[str] = mapped_column(default="", server_default=text("''"))
     digest: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))      # SHA-256 of the file

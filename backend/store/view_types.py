@@ -53,6 +53,7 @@ class Image:
     name: str                       # the file's name without its folder
     starred: bool = False
     binned: bool = False            # in the bin: shown there only
+    unfinished: bool = False        # it was interrupted
     model: str = ""                 # the checkpoint's name and the sampler's label as the infotext tells them
     sampler: str = ""
 

@@ -18,7 +18,7 @@ import torch
 
 from backend.errors import EaselError
 from backend.house import sentences
-from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Stop
+from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Skip, Stop
 from backend.settings import Policy
 from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
@@ -73,7 +73,9 @@ def _obey(engine: Engine, command: Command) -> None:
     if isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):
-        engine.cancel(command.job, command.index)
+        engine.cancel(command.job)
+    elif isinstance(command, Skip):
+        engine.skip(command.job)
 
 
 def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:

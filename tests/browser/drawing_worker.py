@@ -9,9 +9,9 @@ from multiprocessing.connection import Connection
 from PIL import Image, ImageDraw, ImageFilter
 
 from backend.errors import Problem
-from backend.messages import Cancelled, Done, Failed, Picture, Preview, Progress, Run, Skipped
+from backend.messages import Cancel, Done, Failed, Picture, Preview, Progress, Run, Skip
 from backend.request.request import Request
-from tests.tiny.fake_worker import Ended, Fake
+from tests.tiny.fake_worker import Ended, Fake, half_drawn
 
 PAUSE = 0.06        # seconds a step takes
 TOO_LARGE = Problem("the picture does not fit into memory; try a smaller one", "width")
@@ -34,7 +34,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 class Drawing(Fake):
     def draw(self, run: Run) -> None:
-        self.cancelled = {key for key in self.cancelled if key[0] != run.job}
+        self.told -= {Cancel(run.job), Skip(run.job)}
         try:
             for index in run.indices:
                 self.show(run, index, run.request.of_image(index))
@@ -46,11 +46,7 @@ class Drawing(Fake):
         for step in range(1, request.steps + 1):
             time.sleep(PAUSE)
             self.obey()
-            if (run.job, None) in self.cancelled:
-                self.say(Cancelled(run.job))
-                raise Ended
-            if (run.job, index) in self.cancelled:
-                self.say(Skipped(run.job, index))
+            if self.stopped(run, index, lambda step=step: half_drawn(self.drawn(run, index, 1 - step / request.steps), step - 1, request.steps)):
                 return
             if step % 3 == 0:
                 self.say(Preview(run.job, index, jpeg(picture(request, 1 - step / request.steps).resize((64, 64)))))
@@ -58,8 +54,11 @@ class Drawing(Fake):
         if "fail" in request.prompt:
             self.say(Failed(run.job, (TOO_LARGE,), "No memory"))
             raise Ended
-        drawn, facts = picture(request), {"Model": run.checkpoint.key} if run.checkpoint else {}
-        self.say(Picture(run.job, index, drawn.width, drawn.height, drawn.tobytes(), facts))
+        self.say(self.drawn(run, index))
+
+    def drawn(self, run: Run, index: int, blur: float = 0) -> Picture:
+        image, facts = picture(run.request.of_image(index), blur), {"Model": run.checkpoint.key} if run.checkpoint else {}
+        return Picture(run.job, index, image.width, image.height, image.tobytes(), facts)
 
 
 def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...] = ()) -> None:

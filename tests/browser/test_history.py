@@ -127,7 +127,7 @@ def test_stars_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     assert past.ids(starred=True) == {ids[1], ids[2]}
     page.route("**/easel/history/star", lambda route: route.fulfill(status=507, json={"problems": [{"field": "", "message": "the disk is full"}]}))
     tile(page, ids[2]).locator(".shot-star").click()
-    expect(page.locator("#notices")).to_contain_text("The disk is full.")
+    expect(page.locator(".toast")).to_contain_text("The disk is full.")
     expect(tile(page, ids[2]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
 
 
@@ -145,7 +145,7 @@ def test_several_go_to_the_bin_and_come_back_in_their_places(past: Past, stage: 
     assert order(page) == [ids[0], *ids[5:]]
     assert past.ids(binned=True) == set(ids[1:5])
     assert page.locator(".shots-part").evaluate_all("parts => parts.map(part => part.childElementCount)") == [120, 6]
-    page.locator(".undo button").click()
+    page.get_by_role("button", name="Undo").click()
     counted(page, "130 pictures")
     assert order(page) == ids
     assert not past.ids(binned=True)
@@ -367,7 +367,7 @@ def test_a_phone(past: Past, stage: Studio) -> None:
     assert page.evaluate("document.querySelector('.compare').scrollWidth") <= PHONE["width"]
     page.locator('[data-compare="close"]').click()
     chosen(page, "bin")
-    expect(page.locator(".undo button")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Undo")).to_be_in_viewport()
 
 
 def test_the_real_house(studio: Studio) -> None:
@@ -391,7 +391,7 @@ def test_the_real_house(studio: Studio) -> None:
     expect(tile(page, ids[1]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
     chosen(page, "bin")
     expect(tile(page, ids[0])).to_have_count(0)
-    page.locator(".undo button").click()
+    page.get_by_role("button", name="Undo").click()
     expect(tile(page, ids[0])).to_have_count(1)
     assert order(page) == ids
     tile(page, ids[1]).locator(".shot-open").click()

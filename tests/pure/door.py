@@ -148,6 +148,9 @@ class Door:
         newest = [image for job in self.jobs(owner, 1000) for image in reversed(job.images)]
         return newest[[image.id for image in newest].index(before) + 1 if before else 0:][:limit]
 
+    def results(self, job_id: str, owner: str) -> list[Image]:
+        return list(self.job(job_id, owner).images)
+
     def image(self, image_id: str, owner: str) -> Image:
         for image in self.images(owner, 1000):
             if image.id == image_id:

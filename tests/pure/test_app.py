@@ -94,6 +94,7 @@ def test_a_port_in_use_is_refused_with_a_way_out(tmp_path: Path, capsys: pytest.
     assert code == 2 and "give --port another" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_second_easel_in_one_data_folder_is_refused(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "easel.lock")
     command = [sys.executable, "app.py", "--port", "0", "--data", str(tmp_path)]

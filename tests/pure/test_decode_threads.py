@@ -40,6 +40,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     house.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ROUTES)
 def test_other_requests_are_answered_meanwhile(house: Guest, route: str) -> None:
     names = {"upload": house.upload(file()).id, "image": house.gallery.take_in(file(3), "3.png").id}

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.image import file_names
 from backend.image.file_names import GRID, Subject
 from backend.request.request import Request
+from tests.examples import examples
 
 WHEN = datetime(2026, 11, 22, 21, 30, 5, tzinfo=UTC)
 JOB = "0a1b2c"
@@ -128,7 +129,7 @@ PATTERNS = st.lists(WORDS | st.text(max_size=3), max_size=12).map("".join)
 PROMPTS = st.text(max_size=300)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(folder=PATTERNS, pattern=PATTERNS, prompt=PROMPTS, checkpoint=st.text(max_size=200), ending=st.sampled_from(["png", "jpg", "webp"]))
 def test_no_name_leaves_its_folder_or_breaks_a_file_system(folder, pattern, prompt, checkpoint, ending):
     values = {"folder_pattern": folder, "name_pattern": pattern, "prompt": prompt, "checkpoint": checkpoint, "image_format": ending}
@@ -143,7 +144,7 @@ def test_no_name_leaves_its_folder_or_breaks_a_file_system(folder, pattern, prom
     assert PurePosixPath(str(path)) == path
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(folder=PATTERNS, pattern=PATTERNS, prompts=st.tuples(PROMPTS, PROMPTS),
        places=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([GRID, 0, 1, 2, 3])), min_size=2, max_size=2, unique=True))
 def test_no_two_pictures_share_a_name(folder, pattern, prompts, places):

@@ -12,10 +12,11 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.catalog import pickled_shapes
@@ -24,6 +25,7 @@ from backend.catalog.headers import read_shapes
 from backend.catalog.pickled_shapes import BrokenPickle, read_pickle
 from backend.catalog.regular_files import open_regular, read_config, read_regular
 from backend.errors import CheckpointError
+from tests.examples import examples
 
 SECONDS = 2.0           # for what the unguarded reader took 20 seconds, or for ever
 
@@ -63,6 +65,7 @@ LONG_NAMES = b"\x80\x02}(" + b"X\0\0\x10\0" + b"n" * (1 << 20) + b"}(" + \
 @pytest.mark.parametrize("content", [NESTED, MEMO, MANY_SIDES, SHARED_TABLES, LONG_NAMES, b"\x80\x02" + b"}" * 3_000_000 + b".",
                                      b"\x80\x02" + b"(" * 3_000_000 + b"t" * 3_000_000 + b"."],
                          ids=["nested", "memo", "sides", "shared", "names", "opcodes", "marks"])
+@pytest.mark.slow
 def test_pickles_that_grow_stay_small_and_quick(tmp_path: Path, content: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read(tmp_path, "x.ckpt", zipped(content))
@@ -193,13 +196,13 @@ ANYTHING = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() 
 
 
 @given(TABLES, st.integers(0, 5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_tables_of_texts_and_numbers_are_what_a_real_unpickler_makes_of_them(value: dict, protocol: int) -> None:
     assert built(value, protocol) == value
 
 
 @given(ANYTHING, st.integers(0, 5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_whatever_python_pickles_can_be_walked(value: object, protocol: int) -> None:
     built(value, protocol)
 
@@ -210,7 +213,7 @@ PIECES = st.sampled_from(OPCODES) | st.binary(max_size=6) | st.builds(lambda n: 
 
 
 @given(st.lists(PIECES, max_size=300))
-@settings(max_examples=400, deadline=SECONDS * 1000)
+@examples(400, timedelta(seconds=SECONDS))
 def test_any_opcodes_end_in_time_and_in_one_kind_of_error(pieces: list[bytes]) -> None:
     try:
         read_pickle(b"\x80\x02" + b"".join(pieces) + b".")

@@ -61,6 +61,7 @@ WIDE_LINE = "name,prompt,negative_prompt\n" + "x," * (7 << 20)
 BRACES = "name,prompt,negative_prompt\n" + "{a|" * (4 << 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [MANY_ROWS, LONG_LINE, WIDE_LINE, BRACES], ids=["rows", "line", "commas", "braces"])
 @pytest.mark.parametrize("name", FILES)
 def test_large_files_cost_little_time_and_only_once(library: UserPromptLibrary, tmp_path: Path, name: str, content: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from backend.errors import NotFound, UserError
 from backend.facade import gradio_files, housekeeping
 from backend.http import create_app
 from backend.image.atomic_write import TEMPORARY
+from backend.request.request import Request
+from backend.store.history import PictureFile
 from backend.store.uploads import Uploads
 from tests.guest import Guest, user_of
 from tests.pure.test_history import file
@@ -106,3 +109,26 @@ def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:
     assert [image.name for image in house.images()] == ["1.png"], "what a job makes, the job finds itself"
     assert made.is_file()
     house.close()
+
+
+def test_half_drawn_pictures_that_nobody_kept_leave_the_bin_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.02)
+    house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path,)), start_workers=False))
+    parts, images = house._components, {}
+    for number, kept in enumerate((False, True)):
+        request = Request(save_incomplete_images=kept, batch_count=2).with_seeds()
+        parts.jobs.add_all([request], house.user.id)
+        (lease,) = parts.jobs.lease("cpu", 1)
+        for index in range(2):
+            saved = PictureFile(index=index, path=f"{number}{index}.png", width=8, height=8, seed=1, infotext="x", format="png",
+                                unfinished=index == 0)
+            (parts.settings.outputs / saved.path).parent.mkdir(exist_ok=True)
+            (parts.settings.outputs / saved.path).touch()
+            images[kept, index] = parts.history.add(lease.job, lease.token, saved)
+    house.gallery.put_in_bin([images[False, 1].id, images[True, 0].id])
+    time.sleep(0.1)
+    assert all(house.image(image.id) for image in images.values()), "it is too early"
+    monkeypatch.setattr(housekeeping, "UNFINISHED_KEPT", timedelta(0))
+    until(lambda: not (parts.settings.outputs / "00.png").exists(), 10)
+    house.close()
+    assert [path.name for path in sorted(parts.settings.outputs.glob("*.png"))] == ["01.png", "10.png", "11.png"]

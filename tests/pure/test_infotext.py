@@ -5,7 +5,7 @@ from pathlib import Path
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.image import infotext
@@ -15,6 +15,7 @@ from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
 from backend.request.rules import MAX_PICTURES, OUTPAINT
 from backend.version import VERSION
+from tests.examples import examples
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TEXTS = json.loads((GOLDEN / "infotext.json").read_text("utf-8"))
@@ -180,7 +181,7 @@ def test_values_no_request_can_have_are_dropped_and_named():
 # ---- request -> text -> request ----
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(requests(), st.integers(0, 5))
 def test_round_trip_is_the_identity(request, index):
     one = request.of_image(index)
@@ -190,7 +191,7 @@ def test_round_trip_is_the_identity(request, index):
 
 
 @pytest.mark.parametrize("field", KEYED, ids=lambda field: field.name)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(data=st.data())
 def test_round_trip_of_each_field_alone(field, data):
     needed = SWITCHES.get(field.name) or next((SWITCHES[name] for name in field.needs if name in SWITCHES), {})
@@ -199,7 +200,7 @@ def test_round_trip_of_each_field_alone(field, data):
     assert carried(Request.parse(values)) == carried(request)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(requests())
 def test_a_checkpoint_s_own_defaults_do_not_step_in(request):
     others = {"clip_skip": 2, "cfg_rescale": 0.7, "eta": 0.5, "sampler": "DDIM", "steps": 7, "rho": 3.0}
@@ -258,7 +259,7 @@ def test_a_forged_exact_request_is_not_believed():
     assert infotext.read(text).values["steps"] == 20
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(requests())
 def test_the_exact_request_beside_the_text_wins(request):
     values = infotext.read(infotext.write(request), json.dumps(request.to_json())).values

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
@@ -21,6 +21,7 @@ from backend.image.read import read_metadata
 from backend.image.thumbnail import thumbnail
 from backend.messages import Picture
 from backend.request.request import Request
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
 ENDINGS = ["png", "jpg", "webp"]
@@ -60,7 +61,7 @@ def test_text_and_request_come_back(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(text=st.text(max_size=80))
 def test_any_text_comes_back(ending, text):
     request_json = json.dumps({"prompt": text})
@@ -137,6 +138,7 @@ def test_not_a_picture(data):
         read_metadata(data)
 
 
+@pytest.mark.slow
 def test_a_picture_of_30000_pixels_a_side_is_called_too_large():
     buffer = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(buffer, "PNG")
@@ -162,7 +164,7 @@ def test_no_file(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of what it skips
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_damaged_files_read_or_are_refused(ending, data):
     whole = bytearray(save.encode(save.to_image(picture()), save.FORMATS[f".{ending}"], TEXT, "{}"))
@@ -215,6 +217,7 @@ import resource, sys
 from pathlib import Path
 from backend.errors import StorageError
 from backend.image.atomic_write import write_atomically
+from tests.examples import examples
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
     write_atomically(Path(sys.argv[1]), bytes(100_000))

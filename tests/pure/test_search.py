@@ -118,6 +118,7 @@ def random_query(dice: random.Random) -> Query:
                  starred=dice.random() < 0.2, binned=dice.random() < 0.2)
 
 
+@pytest.mark.slow
 def test_a_search_finds_what_a_plain_look_at_every_row_finds(database: Database) -> None:
     rows, search, dice, hits = everything(database), Search(database), random.Random(2), 0
     for _ in range(250):
@@ -317,6 +318,7 @@ def first_version(path: Path) -> None:
 # ---- speed, roughly; benchmarks/history.py measures ----
 
 
+@pytest.mark.slow
 def test_a_new_picture_finds_its_place_without_a_look_at_all_others(tmp_path: Path) -> None:
     database = Database(tmp_path / "easel.db")
     with database.write() as session:

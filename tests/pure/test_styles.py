@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend import LOCAL, User
 from backend.errors import EaselError, InvalidRequest, NotAllowed, NotFound
 from backend.prompt.styles import apply_styles, extract_styles
 from backend.prompt_library.styles_csv import Style, Styles, read, written
+from tests.examples import examples
 
 WINDOWS = b'\xef\xbb\xbfname,prompt,negative_prompt\r\nOil,"oil painting, ""thick"" paint",photo\r\nFrame,"a {prompt},\r\nin a frame",\r\n'
 ANN, BOB = User("u1", "../ann"), User("u2", "bob")
@@ -55,7 +56,7 @@ def test_files_as_people_have_them(styles: Styles, tmp_path: Path, data: bytes, 
     assert texts(styles) == wanted
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(st.tuples(nasty.map(lambda name: f"n{name}".replace("\n", "").strip()), nasty, nasty), max_size=5, unique_by=lambda row: row[0]))
 def test_what_is_written_is_read_here_and_by_automatic1111(rows: list[tuple[str, str, str]]) -> None:
     sheet = read(b"")

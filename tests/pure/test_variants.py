@@ -7,11 +7,12 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.prompt.expansion import LOTS, Expansion
 from backend.prompt.variants import Options, VariantError, is_plain, parse, parse_line
+from tests.examples import examples
 
 FILES = {"colour": ("red", "2::green", "{dark|light} blue"), "animals/cats": ("lion", "tiger"), "animals/dogs": ("husky",),
          "person": ("a __colour__ __animals/cats__", "nobody"), "empty": (), "loop": ("a __pool__",), "pool": ("b", "__loop__"),
@@ -76,7 +77,7 @@ pieces = st.sampled_from(["a", "b ", " ", "{", "|", "}", "[", "]", "::", "2::", 
 texts = st.lists(pieces, max_size=14).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(texts, st.integers(0, 2**32))
 def test_the_three_agree(text: str, seed: int) -> None:
     expansion, parts = Expansion(lines), parse(text)
@@ -94,7 +95,7 @@ def test_the_three_agree(text: str, seed: int) -> None:
         assert drawn in found
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(max_size=60))
 def test_any_text_can_be_read(text: str) -> None:
     if "{" not in text and "__" not in text:
@@ -131,6 +132,7 @@ def test_counts_stop_at_lots() -> None:
     assert Expansion(lines).count(parse("{9$$" + "|".join(map(str, range(3000))) + "}")) == LOTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{a|" * 30_000, "{" * 50_000 + "}" * 50_000, "[" * 50_000 + "}" * 50_000, "__" * 45_000, "{[" * 30_000 + "}" * 30_000])
 def test_long_nonsense_is_read_in_linear_time(text: str) -> None:
     started = time.perf_counter()

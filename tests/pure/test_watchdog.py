@@ -59,6 +59,15 @@ def test_a_cancel_that_is_not_obeyed_ends_the_worker_without_blame(dog, clock):
     assert dog.verdict() is None
 
 
+def test_a_half_drawn_picture_may_be_decoded_for_a_while_after_a_cancel(dog, clock):
+    dog.cancel("1")
+    clock.now += watchdog.CANCEL_SECONDS + 1
+    dog.on_event(Alive("decoding", ("1",), watchdog.DECODING_SECONDS - 1))
+    assert dog.verdict() is None
+    dog.on_event(Alive("decoding", ("1",), watchdog.DECODING_SECONDS + 1))
+    assert "cancel" in dog.verdict().why and not dog.verdict().blames
+
+
 def test_a_cancel_asked_for_again_and_again_is_not_put_off(dog, clock):
     for _ in range(12):
         dog.cancel("1")

@@ -17,11 +17,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from backend.errors import Problem
 from backend.messages import (
+    UNFINISHED,
     Alive,
     Cancel,
     Cancelled,
@@ -34,6 +37,7 @@ from backend.messages import (
     Progress,
     Ready,
     Run,
+    Skip,
     Skipped,
     Stop,
 )
@@ -54,9 +58,9 @@ class Ended(Exception):
 class Fake:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.commands: queue.SimpleQueue[Run | Cancel | Stop] = queue.SimpleQueue()
+        self.commands: queue.SimpleQueue[Run | Cancel | Skip | Stop] = queue.SimpleQueue()
         self.waiting: list[Run] = []
-        self.cancelled: set[tuple[str, int | None]] = set()
+        self.told: set[Cancel | Skip] = set()      # what concerns the job that is drawn
         self.loaded = ""
         self.sending = threading.Lock()
         threading.Thread(target=self.listen, daemon=True).start()
@@ -96,18 +100,32 @@ class Fake:
                 os._exit(0)
             elif isinstance(command, Run):
                 self.waiting.append(command)
+            elif waiting := next((run for run in self.waiting if run.job == command.job), None):
+                self.forget(waiting, command)
             else:
-                self.cancel(command)
+                self.told.add(command)
 
-    def cancel(self, command: Cancel) -> None:
-        waiting = next((run for run in self.waiting if run.job == command.job), None)
-        if waiting and command.index is None:
+    def forget(self, waiting: Run, command: Cancel | Skip) -> None:
+        if isinstance(command, Cancel):
             self.waiting.remove(waiting)
             self.say(Cancelled(command.job))
-        self.cancelled.add((command.job, command.index))
+
+    def stopped(self, run: Run, index: int, half: Callable[[], Picture | None]) -> bool:
+        """Whether the picture is to be left out; Ended when the job is. `half` is what there is of it."""
+        cancelled, skipped = Cancel(run.job) in self.told, Skip(run.job) in self.told
+        if not (cancelled or skipped):
+            return False
+        self.told.discard(Skip(run.job))
+        if picture := half():
+            self.say(picture)
+        if cancelled:
+            self.say(Cancelled(run.job))
+            raise Ended
+        self.say(Skipped(run.job, index))
+        return True
 
     def draw(self, run: Run) -> None:
-        self.cancelled.discard((run.job, None))
+        self.told -= {Cancel(run.job), Skip(run.job)}
         orders = Orders(run)
         try:
             orders.reach("load")
@@ -129,11 +147,7 @@ class Fake:
             time.sleep(orders.slow)
             if not orders.deaf:
                 self.obey()
-            if (run.job, None) in self.cancelled:
-                self.say(Cancelled(run.job))
-                raise Ended
-            if (run.job, index) in self.cancelled:
-                self.say(Skipped(run.job, index))
+            if self.stopped(run, index, lambda step=step: half_drawn(self.plain(run, index), step - 1, STEPS)):
                 return
             orders.reach(f"step:{index * STEPS + step}")
             self.say(Progress(run.job, index, step, STEPS))
@@ -141,11 +155,19 @@ class Fake:
         if orders.fails(index):
             self.say(Failed(run.job, (Problem("too wild", "prompt"),), "Traceback of a fake"))
             raise Ended
+        self.say(self.plain(run, index))
+        orders.reach(f"picture:{index}")
+
+    def plain(self, run: Run, index: int) -> Picture:
         width, height = run.request.width, run.request.height
         colour = run.request.of_image(index).seed.to_bytes(4, "big")[1:]
-        facts = {"Model hash": "abababab"}
-        self.say(Picture(run.job, index, width, height, colour * (width * height), facts))
-        orders.reach(f"picture:{index}")
+        return Picture(run.job, index, width, height, colour * (width * height), {"Model hash": "abababab"})
+
+
+def half_drawn(picture: Picture, step: int, steps: int) -> Picture | None:
+    """As it is after so many steps; None before the first."""
+    facts = {**picture.facts, UNFINISHED: f"step {step} of {steps}"}
+    return replace(picture, facts=facts, unfinished=True) if step else None
 
 
 class Orders:

@@ -230,6 +230,41 @@ def test_skip_leaves_out_one_picture_for_good(house):
     assert done.state == "done" and [image.index for image in done.images] == [1, 2]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_half_drawn_picture_is_shown_and_kept_if_that_is_wanted(house, kept):
+    seen = house.watch(cursor=0)[0]
+    job = house.submit("slow=0.1", batch_count=3, save_incomplete_images=kept)
+    until(lambda: (live := house.live(job.id)) and live.step)
+    house.interrupt()
+    over = house.wait(job.id)
+    (half,) = house.results(job.id)
+    shown = [event["image"] for event in house.watch(cursor=seen)[1] if event["type"] == "image"]
+    assert over.state == "cancelled" and [(one["id"], one["unfinished"]) for one in shown] == [(half.id, True)]
+    assert half.unfinished and ", Unfinished: step " in half.infotext and house.image_file(half.id).is_file()
+    values = house.infotext(half.infotext)
+    assert (values["seed"], values["width"], values["steps"]) == (7, 64, job.request.steps)
+    assert half.binned is not kept and [image.id for image in house.images(job=job.id)] == [half.id] * kept
+    house.retry(job.id)
+    whole = house.wait(job.id)
+    assert whole.state == "done" and [image.index for image in whole.images] == [0, 1, 2]
+    assert whole.images[0].id == half.id and not any(image.unfinished or image.binned for image in whole.images)
+
+
+def test_an_interrupt_counts_from_the_moment_the_job_is_queued(house):
+    """Before its worker has begun it, and only if nobody else's is drawn."""
+    job = house.submit("slow=0.1")
+    house.interrupt()
+    assert house.wait(job.id).state == "cancelled"
+
+
+def test_an_interrupt_leaves_a_job_that_waits_for_others(house, other):
+    theirs = other.submit("slow=0.1")
+    until(lambda: running(other, theirs.id))
+    mine = house.submit()
+    house.interrupt()
+    assert house.wait(mine.id).state == other.wait(theirs.id).state == "done"
+
+
 def test_owners_do_not_see_each_other(house, other):
     job = house.submit()
     image = house.wait(job.id).images[0]

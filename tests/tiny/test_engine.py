@@ -131,7 +131,7 @@ def test_events_tell_the_whole_story(house):
     assert isinstance(studio.events[-1], Done)
 
 
-def test_cancel_frees_the_job_at_once_and_leaves_the_others(house):
+def test_cancel_stops_the_job_at_once_and_leaves_the_others(house):
     studio = Studio(house)
     studio.add("gone", BASE.replace(steps=50))
     studio.add("stays")
@@ -141,7 +141,7 @@ def test_cancel_frees_the_job_at_once_and_leaves_the_others(house):
     before = len(studio.of(Progress, "gone"))
     studio.run()
     assert studio.of(Cancelled, "gone") and len(studio.of(Progress, "gone")) == before
-    assert studio.of(Done, "stays") and not studio.of(Picture, "gone")
+    assert studio.of(Done, "stays") and not studio.of(Done, "gone")
     studio.engine.cancel("gone")
     assert len(studio.of(Cancelled)) == 1
 
@@ -151,10 +151,11 @@ def test_skip_leaves_out_one_picture(house):
     studio.add("mine", BASE.replace(batch_count=3, steps=20))
     for _ in range(3):
         studio.step()
-    studio.engine.cancel("mine", 0)
+    studio.engine.skip("mine")
     studio.run()
     assert [e.index for e in studio.of(Skipped)] == [0]
-    assert [e.index for e in studio.of(Picture, "mine")] == [1, 2] and studio.of(Done, "mine")
+    assert [(e.index, e.unfinished) for e in studio.of(Picture, "mine")] == [(0, True), (1, False), (2, False)]
+    assert studio.of(Done, "mine")
 
 
 def test_an_error_fails_its_own_job_only(house, monkeypatch):

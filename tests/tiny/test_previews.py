@@ -26,7 +26,7 @@ def house(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch):
-    monkeypatch.setattr("backend.worker.engine.engine.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("backend.worker.engine.previews.PREVIEW_SECONDS", 0.0)
 
 
 def drawn(house, **values):

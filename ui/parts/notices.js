@@ -1,25 +1,17 @@
-// Lines under the head for what concerns the whole house, and words for screen readers.
+// Lines under the head for what concerns the whole house, for as long as it lasts. What is over in a moment is a toast.
 import { find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { post } from "../scripts/http.js";
+import { say, toast } from "./toasts.js";
 
 const LOST = "The connection to Easel is lost; trying again. What you typed is safe, and queued pictures go on.";
-let told = [], passing = [], lost = false, failed = false;
+let told = [], lost = false, failed = false;
 
-export function say(text) {
-  const voice = find("#say");
-  if (voice) voice.textContent = text;
-}
-
-// A line that goes away by itself.
-export function note(text, milliseconds) {
-  passing.push(text);
-  render();
-  setTimeout(() => { passing = passing.filter(other => other !== text); render(); }, milliseconds);
-}
+export { say, toast };
+export const note = (text, milliseconds) => toast(text, { milliseconds });
 
 function render() {
-  const lines = [...new Set([...(lost ? [LOST] : []), ...told, ...passing])].map(text => make("p", { class: "notice" }, make("span", {}, text)));
+  const lines = [...new Set([...(lost ? [LOST] : []), ...told])].map(text => make("p", { class: "notice" }, make("span", {}, text)));
   if (failed && !lost) (lines[0] ?? lines[lines.push(make("p", { class: "notice" })) - 1]).append(restart());
   find("#notices")?.replaceChildren(...lines);
 }
@@ -28,7 +20,7 @@ function render() {
 function restart() {
   return make("button", { type: "button", class: "act", onclick: async event => {
     event.target.disabled = true;
-    try { await post("/easel/workers/restart"); say("Starting the worker again."); }
+    try { await post("/easel/workers/restart"); toast("Starting the worker again."); }
     catch (error) { note(error.message, 8000); }
     finally { event.target.disabled = false; }
   } }, "Try again");

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-LINES = """<div id="notices" role="status" aria-live="polite"></div>
-<div id="say" class="unseen" role="status" aria-live="polite"></div>"""
+LINES = '<div id="notices" role="status" aria-live="polite"></div>'
 
 
 def place() -> None:

@@ -4,7 +4,7 @@ import { on, tell } from "../scripts/events.js";
 import { sentence } from "../scripts/form.js";
 import { ask, post } from "../scripts/http.js";
 import { store, stored } from "../scripts/storage.js";
-import { note, say } from "./notices.js";
+import { note, say, toast } from "./notices.js";
 
 const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
 const EARLY = 20;     // failures kept that come before the answer to Generate
@@ -103,7 +103,7 @@ async function refresh() {
 
 function changed(event) {
   if (event.state === "failed") say(`Failed: ${event.problems.map(problem => problem.message).join("; ")}`);
-  if (event.state === "cancelled") say("Cancelled.");
+  if (event.state === "cancelled") toast("Cancelled.");
   if (event.state === "failed") mark(event.id, event.problems.filter(problem => problem.field));
   if (event.notes?.length) note(event.notes.join(" "), 12000);
   if (["failed", "cancelled"].includes(event.state)) refresh();
@@ -129,10 +129,10 @@ export function start(root) {
 }
 
 on("connected", refresh);
-on("submitted", job => { remember(job); say("Added to the queue."); });
+on("submitted", job => { remember(job); (jobs.length ? toast : say)("Added to the queue."); });
 on("live", event => {
   if (event.type === "queue") { jobs = event.jobs; total = event.total ?? jobs.length; roots.forEach(renderQueue); }
-  if (event.type === "cleared") { say("Cancelled."); refresh(); }
+  if (event.type === "cleared") { toast("Cancelled."); refresh(); }
   if (event.type === "progress") live = event;
   if (event.type === "job") changed(event);
   if (["queue", "progress", "job"].includes(event.type)) render();

@@ -2,7 +2,7 @@
 import { appeared, find, make } from "../scripts/dom.js";
 import { formOf, sentence } from "../scripts/form.js";
 import { ask, post } from "../scripts/http.js";
-import { note, say } from "./notices.js";
+import { note, toast } from "./notices.js";
 
 const NEW = "";
 const TABS = ["txt2img", "img2img"];
@@ -19,7 +19,7 @@ export async function apply(name) {
   if (!chosen.length) return note("Choose one or more styles first.", 6000);
   try {
     form.apply({ ...await post("/easel/styles/apply", { styles: chosen, ...typed(form) }), styles: [] });
-    say("The styles are in the prompt boxes now.");
+    toast("The styles are in the prompt boxes now.");
   } catch (error) { note(error.message, 8000); }
 }
 
@@ -71,7 +71,7 @@ async function save() {
   await keep(() => post("/easel/styles", { name, prompt: box("prompt").value, negative_prompt: box("negative").value, was }));
   chosenUnder(was, name);
   list(name);
-  say("Style saved.");
+  toast("Style saved.");
 }
 
 async function remove(button) {
@@ -84,7 +84,7 @@ async function remove(button) {
   await keep(() => post("/easel/styles/delete", { name }));
   chosenUnder(name, "");
   list(NEW);
-  say("Style deleted.");
+  toast("Style deleted.");
 }
 
 async function keep(change) {

@@ -2,7 +2,7 @@
 import { find, make } from "../scripts/dom.js";
 import { formOf } from "../scripts/form.js";
 import { ask } from "../scripts/http.js";
-import { note, say } from "./notices.js";
+import { note, toast } from "./notices.js";
 
 const LIMIT = 100, PAUSE = 150;
 let tab = "txt2img", due = 0, asked = 0;
@@ -39,7 +39,7 @@ function choose({ prompt, negative_prompt }) {
   formOf(tab).apply({ prompt, negative_prompt });
   sheet().close();
   find(`#${tab}_prompt textarea`)?.focus();
-  say("Prompt taken over.");
+  toast("Prompt taken over.");
 }
 
 // A click beside the dialog; one on its edge is the dialog's own.

@@ -1,11 +1,11 @@
 // Text into the clipboard.
-import { say } from "../parts/notices.js";
+import { toast } from "../parts/notices.js";
 import { make } from "./dom.js";
 
 export async function copy(text) {
   if (navigator.clipboard) await navigator.clipboard.writeText(text);
   else copyBySelection(text);   // plain http in a local network has no clipboard
-  say("Copied.");
+  toast("Copied.");
 }
 
 function copyBySelection(text) {

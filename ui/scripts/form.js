@@ -1,5 +1,5 @@
 // The form of a tab: kept in the browser, filled from a picture or an infotext, marked where a field is wrong.
-import { note, say } from "../parts/notices.js";
+import { note, toast } from "../parts/notices.js";
 import { appeared, find, findAll, make } from "./dom.js";
 import { on, tell } from "./events.js";
 import { fields } from "./fields.js";
@@ -99,7 +99,7 @@ class Form {
     const own = defaultsOf(this.tab);
     const starts = Object.keys(this.values).filter(name => fields[name]?.start);
     this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
-    say("Your defaults are back.");
+    toast("Your defaults are back.");
   }
 
   apply(values) {
@@ -117,7 +117,7 @@ class Form {
     openTab(this.tab);
     this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
     tell("reused", { form: this, request });
-    say("Settings taken over.");
+    toast("Settings taken over.");
   }
 
   answer(answer) {

@@ -11,6 +11,7 @@ from backend.worker.draw.init_image import Source
 from backend.worker.draw.pipeline import OnStep, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Finished
+from backend.worker.guidance.interrupted import Interrupted
 
 CURVES: dict[str, Callable[[float], float]] = {
     "Linear": lambda progress: progress,
@@ -54,9 +55,17 @@ def requests(request: Request) -> list[Request]:
 
 
 def draw_rounds(rounds: Sequence[Round], canvas: Canvas, on_step: OnStep, source: Source | None) -> Drawing:
-    """The last round's picture; those before it are handed out on the way."""
+    """The last round's picture; those before it are handed out on the way.
+
+    Raises Interrupted, with the half-drawn picture if its round is one of the job's.
+    """
     for each in rounds[:-1]:
-        pixels = yield from draw(each.plan, canvas, on_step, source)
+        try:
+            pixels = yield from draw(each.plan, canvas, on_step, source)
+        except Interrupted:
+            if each.shown:
+                raise
+            raise Interrupted from None
         if each.shown:
             yield Finished(pixels)
         source = source.again(pixels) if source else None

@@ -2,7 +2,8 @@
 
 `draw` is a straight line: encode the words, make the start, sample under guidance, decode. Whatever needs a model is
 yielded as a work item; the engine does it, together with the work of other pictures where that pays, and sends back the
-result. Closing the generator ends the picture and frees its latents.
+result. Closing the generator ends the picture and frees its latents. `Interrupted`, thrown into it, ends the picture
+with what there is of it.
 """
 
 from __future__ import annotations
@@ -27,30 +28,66 @@ from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, Work
 from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.hook_table import hooks_for
 from backend.worker.guidance.hooks import Seamless
+from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Encoded
+from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
 
 
 def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None) -> Drawing:
-    """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one."""
+    """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one.
+
+    Raises Interrupted with the half-drawn picture when it was interrupted before the last step.
+    """
+    try:
+        latent, half = (yield from _passes(plan, canvas, on_step, source)), False
+    except Interrupted as interrupted:
+        if interrupted.latent is None:
+            raise
+        latent, half = interrupted.latent, True
+    pixels = yield from _decoded(latent, canvas)
+    finished = source.finished(pixels) if source else pixels
+    if half:
+        raise Interrupted(pixels=finished)
+    return finished
+
+
+def _decoded(latent: Tensor, canvas: Canvas) -> Generator[DecodeLatent, Any, Pixels]:
+    """The picture of a latent. An interruption meanwhile comes too late: there is nothing left to sample."""
+    while True:
+        try:
+            return (yield DecodeLatent(latent, canvas.tiling))
+        except Interrupted:
+            continue
+
+
+def _passes(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, Tensor]:
+    """The latent to decode. Interrupted in hires fix, there is at least that of the first pass."""
+    latent = yield from _first_pass(plan, canvas, on_step, source)
+    if not plan.request.enable_hr:
+        return latent
+    try:
+        larger = yield from _enlarged(plan.request, canvas, latent)
+        if not plan.second:
+            return larger
+        return (yield from _second_pass(plan, replace(canvas, shape=tuple(larger.shape)), on_step, larger))
+    except Interrupted as half:
+        raise Interrupted(latent if half.latent is None else half.latent) from None
+
+
+def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, Tensor]:
     request = plan.request
     texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
     noise = _image_noise(request, canvas)
     unit = noise.initial()
     start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
-    latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
-    if request.enable_hr:
-        latent = yield from _enlarged(request, canvas, latent)
-    if plan.second:
-        latent = yield from _second_pass(plan, replace(canvas, shape=tuple(latent.shape)), on_step, latent)
-    pixels = yield DecodeLatent(latent, canvas.tiling)
-    return source.finished(pixels) if source else pixels
+    return start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
 
 
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:

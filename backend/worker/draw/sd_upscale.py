@@ -5,8 +5,9 @@ All tiles have the request's seed. Several are drawn side by side, so that they 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from backend.request.output_size import drawn, upscaled
@@ -17,6 +18,7 @@ from backend.worker.draw.paste_back import recoloured
 from backend.worker.draw.pipeline import OnStep, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
+from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.tile_blender import Box, blended, spans
 from backend.worker.pixels.upscaling import Enlarging, Expect, enlarged
@@ -31,7 +33,10 @@ def enlarge(request: Request, source: Source) -> Enlarging:
 
 
 def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawing:
-    """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams."""
+    """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams.
+
+    Interrupted, what has not been drawn again is as it was enlarged.
+    """
     request, (height, width) = plan.request, larger.shape[:2]
     most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
@@ -41,37 +46,56 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
                      for side, most in zip(whole.shape[:2], reversed(tile), strict=True))
     boxes = [Box(row, column) for row in rows for column in columns]
     yield Expect((len(boxes) - 1) * plan.calls)
-    blending, result = blended(rows, columns), None
+    blending, result, interrupted, begun = blended(rows, columns), None, False, False
     next(blending)
     for first in range(0, len(boxes), TOGETHER):
         some = boxes[first : first + TOGETHER]
-        tiles = yield from side_by_side([draw(plan, canvas, on_step, Source(box.cut(whole))) for box in some])
-        result = _laid(blending, some, tiles)
+        drawings = [] if interrupted else [draw(plan, canvas, on_step, Source(box.cut(whole))) for box in some]
+        tiles, interrupted = (yield from side_by_side(drawings)) if drawings else ([None] * len(some), True)
+        begun = begun or any(tile is not None for tile in tiles)
+        laid = [box.cut(whole) if tile is None else tile for box, tile in zip(some, tiles, strict=True)]
+        result = _laid(blending, some, laid)
     cut = result[:height, :width]
-    return recoloured(cut, larger) if request.color_correction else cut
+    picture = recoloured(cut, larger) if request.color_correction else cut
+    if interrupted:
+        raise Interrupted(pixels=picture if begun else None)
+    return picture
 
 
-def side_by_side(drawings: Sequence[Drawing]) -> Generator[Work, Any, list[Pixels]]:
-    """Runs programs together: the rows of all that wait for the network are one work item. Their results, in order."""
-    done: dict[int, Pixels] = {}
+def side_by_side(drawings: Sequence[Drawing]) -> Generator[Work, Any, tuple[list[Pixels | None], bool]]:
+    """Runs programs together: the rows of all that wait for the network are one work item.
+
+    Their results in order, and whether they were interrupted: then each has come as far as it has, None is nowhere.
+    """
+    done: dict[int, Pixels | None] = {}
     waiting: dict[int, Work] = {}
-    answers: dict[int, Any] = dict.fromkeys(range(len(drawings)))
-    while answers:
-        for number, answer in answers.items():
+    interrupted = False
+    going: dict[int, Callable[[], Work]] = {n: partial(next, drawing) for n, drawing in enumerate(drawings)}
+    while going:
+        for number, go in going.items():
             try:
-                waiting[number] = drawings[number].send(answer)
+                waiting[number] = go()
             except StopIteration as end:
                 done[number] = end.value
-        answers = yield from _answered(waiting)
-    return [done[number] for number in range(len(drawings))]
+            except Interrupted as half:
+                done[number] = half.pixels
+        try:
+            answers = yield from _answered(waiting)
+            going = {number: partial(drawings[number].send, answer) for number, answer in answers.items()}
+        except Interrupted:
+            interrupted = True
+            going = {number: partial(drawings[number].throw, Interrupted()) for number in waiting}
+            waiting.clear()
+    return [done[number] for number in range(len(drawings))], interrupted
 
 
 def _answered(waiting: dict[int, Work]) -> Generator[Work, Any, dict[int, Any]]:
     """Takes one work item that is not rows out of `waiting`, or all of them when only rows are left; the answers."""
     for number, work in waiting.items():
         if not isinstance(work, list):
+            answer = yield work
             del waiting[number]
-            return {number: (yield work)}
+            return {number: answer}
     if not waiting:
         return {}
     rows = [row for work in waiting.values() for row in work]

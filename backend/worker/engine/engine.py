@@ -21,13 +21,26 @@ from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, OutOfMemory, Problem
-from backend.messages import Cancelled, Done, Event, Failed, Hashed, Loading, Picture, Preview, Progress, Run, Skipped
+from backend.messages import (
+    UNFINISHED,
+    Cancelled,
+    Done,
+    Event,
+    Failed,
+    Hashed,
+    Loading,
+    Picture,
+    Progress,
+    Run,
+    Skipped,
+)
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.work_items import EncodeText, Finished
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
-from backend.worker.engine.program import Program, Task, jobs_of
+from backend.worker.engine.previews import Previews
+from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
 from backend.worker.engine.row_counts import RowCurve, within
 from backend.worker.guidance.preconditioning import denoise
@@ -38,12 +51,10 @@ from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.networks import PixelNetworks, PixelWork
-from backend.worker.pixels.preview import jpeg, preview
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)
 
-PREVIEW_SECONDS = 0.15    # at most one preview of a picture in this time
 DECODED_TOGETHER = 4
 
 Slot = tuple[Program, int]      # a program and the position of one of its rows
@@ -66,6 +77,7 @@ class Engine:
         self.codec = Codec(memory)
         self.admission = Admission()
         self.current_work = CurrentWork()
+        self.previews = Previews(memory, self.current_work, emit)
 
     # ---- what the process calls ----
 
@@ -76,18 +88,27 @@ class Engine:
             refuse_impossible(run, self.limits)
             self._finish_if_empty(task)
 
-    def cancel(self, job: str, index: int | None = None) -> None:
-        """Stop a job, or leave out one of its pictures; unknown ones were over already."""
+    def cancel(self, job: str) -> None:
+        """Stop a job; pictures in work are delivered as far as they are. An unknown job was over already."""
         task = self.tasks.get(job)
-        if task is None:
+        if task is None or task.cancelled:
             return
-        if index is None:
-            self._drop(task)
-            self.emit(Cancelled(job))
-        elif index in task.drawing or index in task.waiting:
-            for skipped in self._leave_out(task, index):
-                self.emit(Skipped(job, skipped))
-            self._finish_if_empty(task)
+        task.cancelled = True
+        task.waiting.clear()
+        for program in self._programs_of(task):
+            self._interrupt(program)
+        self._finish_if_empty(task)
+
+    def skip(self, job: str) -> None:
+        """End the pictures of a job that are in work, all of one batch, as far as they are, and go on with the next."""
+        task = self.tasks.get(job)
+        programs = self._programs_of(task) if task else []
+        if any(program.interrupted for program in programs):
+            return          # pressed twice: the next picture is not meant
+        batches = [task.batch_of(program.index) for program in programs]
+        for program, batch in zip(programs, batches, strict=True):
+            if batch == min(batches):
+                self._interrupt(program)
 
     def step(self) -> bool:
         """One piece of work: start pictures there is room for, then one text encoding, decoding or network call.
@@ -248,51 +269,60 @@ class Engine:
 
     def _advance(self, program: Program, answer: Any) -> None:
         with self._border(program.task, program):
-            work, finished = self._sent(program, answer)
-            while isinstance(work, Finished):
-                self._deliver(program, work.pixels)
-                if not program.due:
-                    return          # the rounds after this one were skipped
-                work, finished = self._sent(program, None)
-            if finished is None:
-                program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
-            else:
-                self._deliver(program, finished)
+            self._follow(program, program.go_on(answer))
 
-    @staticmethod
-    def _sent(program: Program, answer: Any) -> tuple[Any, np.ndarray | None]:
-        """What a program asks for next, or its last picture. A StopIteration of anybody else is an error."""
-        try:
-            return program.drawing.send(answer), None
-        except StopIteration as end:
-            return None, end.value
+    def _interrupt(self, program: Program) -> None:
+        """End a program with what there is of its picture; those that would be made from it are left out."""
+        if program not in self.programs or program.interrupted:
+            return
+        with self._border(program.task, program):
+            left_out = [due.index for due in program.due][1:]
+            work = program.interrupt()
+            self._leave_out(program.task, left_out)
+            self._follow(program, work)
 
-    def _deliver(self, program: Program, pixels: np.ndarray) -> None:
+    def _follow(self, program: Program, work: Any) -> None:
+        """Take up what a program asks for next, or its end."""
+        while isinstance(work, Finished):
+            self._deliver(program, work.pixels)
+            if not program.due:
+                return          # it was interrupted in this round
+            work = program.go_on(None)
+        if not isinstance(work, Ended):
+            program.work, program.answers = work, [None] * len(work) if isinstance(work, list) else []
+        elif work.pixels is not None:
+            self._deliver(program, work.pixels, work.unfinished)
+        else:
+            self._close(program)
+            self._leave_out(program.task, [program.index])
+            self._finish_if_empty(program.task)
+
+    def _deliver(self, program: Program, pixels: np.ndarray, unfinished: bool = False) -> None:
         with self.current_work.doing("loading", jobs_of([program])):    # the hash may still be read
             facts = program.facts
         task, due, notes = program.task, program.due[0], tuple(program.notes)
+        if unfinished:
+            facts |= {UNFINISHED: f"step {program.call} of {program.expected}"}
         if not program.next():
             self._close(program)
         task.drawing.discard(due.index)
         self.emit(Picture(
             job=task.run.job, index=due.index,
             width=pixels.shape[1], height=pixels.shape[0], pixels=pixels.tobytes(),
-            facts=facts, notes=(*due.notes, *notes),
+            facts=facts, notes=(*due.notes, *notes), unfinished=unfinished,
         ))
+        if unfinished:
+            self._leave_out(task, [due.index])
         self._finish_if_empty(task)
 
-    def _leave_out(self, task: Task, index: int) -> list[int]:
-        """Draw neither this picture nor those that would be made from it; which ones these are."""
-        if index in task.waiting:
-            task.waiting.remove(index)
-            return [index]
-        (program,) = (program for program in self.programs if program.task is task and program.draws(index))
-        out = [due for due in program.due if due.index >= index]
-        program.due = deque(due for due in program.due if due.index < index)
-        task.drawing.difference_update(due.index for due in out)
-        if not program.due:
-            self._close(program)
-        return [due.index for due in out]
+    def _leave_out(self, task: Task, indices: Sequence[int]) -> None:
+        """These pictures are not drawn, or not to their end."""
+        task.drawing.difference_update(indices)
+        for index in () if task.cancelled else indices:
+            self.emit(Skipped(task.run.job, index))
+
+    def _programs_of(self, task: Task) -> list[Program]:
+        return [program for program in self.programs if program.task is task]
 
     def _close(self, program: Program) -> None:
         program.drawing.close()
@@ -300,12 +330,12 @@ class Engine:
         self.programs.remove(program)
 
     def _finish_if_empty(self, task: Task) -> None:
-        if not task.waiting and not task.drawing:
+        if task.run.job in self.tasks and not task.waiting and not task.drawing:
             self._drop(task)
-            self.emit(Done(task.run.job))
+            self.emit(Cancelled(task.run.job) if task.cancelled else Done(task.run.job))
 
     def _drop(self, task: Task) -> None:
-        for program in [program for program in self.programs if program.task is task]:
+        for program in self._programs_of(task):
             self._close(program)
         task.waiting.clear()
         task.drawing.clear()
@@ -317,6 +347,9 @@ class Engine:
         self._drop(task)
         detail = "".join(traceback.format_exception(error))
         log.error("job %s failed\n%s", task.run.job, detail)
+        if task.cancelled:      # what there was of its picture could not be decoded
+            self.emit(Cancelled(task.run.job))
+            return
         problems = error.problems if isinstance(error, EaselError) else (Problem(_sentence(error)),)
         self.emit(Failed(task.run.job, problems, detail))
 
@@ -351,26 +384,12 @@ class Engine:
         """A picture has made one denoiser call more."""
         program.sigma = noisy.sigma
         self._step_done(program)
-        every = program.task.run.request.preview_every
-        if every and program.call % every == 0 and program.call < program.expected:
-            self._preview(program, denoised)
+        self.previews.show(program, denoised)
 
     def _step_done(self, program: Program) -> None:
         program.call += 1
         program.expected = max(program.expected, program.call)
         self.emit(Progress(program.task.run.job, program.index, program.call, program.expected))
-
-    def _preview(self, program: Program, denoised: Tensor) -> None:
-        """Send a preview unless the picture's last one is still fresh."""
-        now = time.monotonic()
-        if now < program.previewed + PREVIEW_SECONDS:
-            return
-        program.previewed = now
-        with self.current_work.doing("decoding", jobs_of([program])):
-            pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
-        if small:
-            self.memory.free_cache()
-        self.emit(Preview(program.task.run.job, program.index, jpeg(pixels)))
 
 
 def _row(slot: Slot) -> Row:

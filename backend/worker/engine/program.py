@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from backend.messages import Run
 from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Source
-from backend.worker.draw.work_items import Drawing, Work
+from backend.worker.draw.work_items import Drawing, Finished, Work
+from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
+from backend.worker.models.codec import DecodeLatent
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.networks import PixelWork
 from backend.worker.pixels.postprocess import Postprocessing
@@ -26,6 +30,7 @@ class Task:
     source: Source | None = None
     larger: Pixels | None = None                    # the source enlarged, for SD upscale
     drawing: set[int] = field(default_factory=set)
+    cancelled: bool = False
 
     @property
     def postprocesses(self) -> bool:
@@ -40,6 +45,18 @@ class Task:
         self.waiting = deque(index for index in self.waiting if index not in taken)
         self.drawing.update(taken)
         return taken
+
+    def batch_of(self, index: int) -> int:
+        """The number of the batch that a picture belongs to."""
+        return index // (self.run.request.rounds * self.run.request.batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A program is over: with its last picture, with an `unfinished` one where it was interrupted, or with none."""
+
+    pixels: Pixels | None
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,7 @@ class Program:
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     def __post_init__(self) -> None:
         self.expected = self.due[0].calls
@@ -86,9 +104,27 @@ class Program:
         """The rows that it waits for, if it does."""
         return self.work if isinstance(self.work, list) else ()
 
-    def draws(self, index: int) -> bool:
-        """Whether it will deliver this picture of its job."""
-        return any(due.index == index for due in self.due)
+    def go_on(self, answer: Any) -> Work | PixelWork | Ended:
+        """Answer what it waits for; what it asks for next, or its end."""
+        return self._until_next(partial(self.drawing.send, answer))
+
+    def interrupt(self) -> Work | PixelWork | Ended:
+        """End it with what there is of its picture, as `go_on`. What would be made from that picture is not due."""
+        self.interrupted = True
+        self.due = deque([self.due[0]])
+        return self._until_next(partial(self.drawing.throw, Interrupted()))
+
+    def _until_next(self, going: Callable[[], Work | PixelWork]) -> Work | PixelWork | Ended:
+        """Once interrupted, it may still decode; whatever else it asks for is interrupted, too."""
+        try:
+            work = going()
+            while self.interrupted and not isinstance(work, DecodeLatent | Finished):
+                work = self.drawing.throw(Interrupted())
+        except StopIteration as end:
+            return Ended(end.value)
+        except Interrupted as half:
+            return Ended(half.pixels, unfinished=True)
+        return work
 
     def note(self, text: str) -> None:
         """Something that the person should know, told once with the next picture; "" is nothing."""

@@ -17,6 +17,7 @@ from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
 from backend.worker.adapters.adapter import Use
 from backend.worker.guidance.hooks import Hook
+from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, Role, equally_long
@@ -139,16 +140,19 @@ OnStep = Callable[[Noisy, Tensor], None]
 def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[list[Row], Sequence[Answer], Tensor]:
     """Runs a sampler under guidance: yields rows, is sent their answers, returns the final latent (C, h, w).
 
-    `on_step(noisy, denoised)` hears of every guided call.
+    `on_step(noisy, denoised)` hears of every guided call. Interrupted, it raises that with the last guided latent.
     """
-    sent = None
+    sent = denoised = None
     while True:
         try:
             noisy = sampler.send(sent)
         except StopIteration as end:
             return end.value
         rows = guidance.rows(noisy)
-        answers = yield rows
+        try:
+            answers = yield rows
+        except Interrupted:
+            raise Interrupted(denoised) from None
         denoised, uncond = guidance.combine(noisy, rows, answers)
         on_step(noisy, denoised)
         sent = (denoised, uncond) if guidance.strength.keep_uncond else denoised

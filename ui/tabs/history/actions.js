@@ -1,12 +1,11 @@
 // What is done to pictures of the history: stars, the bin and the way back, downloads.
-import { note, say } from "../../parts/notices.js";
+import { note, toast } from "../../parts/notices.js";
 import { find, make } from "../../scripts/dom.js";
 import { tell } from "../../scripts/events.js";
 import { sentence } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
-import { currentTab } from "../../scripts/tabs.js";
 
-const OFFERED = 10000, PAUSE = 400;    // ms: how long an undo is offered; between two downloads
+const PAUSE = 400;                     // ms between two downloads
 const MOST = 1000;                     // pictures that the server changes at once
 const plural = count => count === 1 ? "The picture" : `${count.toLocaleString()} pictures`;
 
@@ -14,51 +13,11 @@ async function change(verb, ids, more) {
   for (let at = 0; at < ids.length; at += MOST) await post(`/easel/history/${verb}`, { ids: ids.slice(at, at + MOST), ...more });
 }
 
-// One line that can take the last deed back, for a while; longer while the pointer or the focus is on it.
-class Undo {
-  constructor(box) {
-    this.box = box;
-    for (const type of ["pointerenter", "focusin"]) box.addEventListener(type, () => clearTimeout(this.timer));
-    for (const type of ["pointerleave", "focusout"]) box.addEventListener(type, () => this.wait());
-    document.addEventListener("keydown", event => this.byKey(event));
-  }
-
-  offer(text, back) {
-    this.back = back;
-    this.box.replaceChildren(make("p", {}, text), make("button", { type: "button", class: "act", "aria-keyshortcuts": "Control+Z", onclick: () => this.take() }, "Undo"));
-    this.wait();
-  }
-
-  wait() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.close(), OFFERED);
-  }
-
-  close() {
-    clearTimeout(this.timer);
-    this.back = null;
-    this.box.replaceChildren();
-  }
-
-  take() {
-    const back = this.back;
-    this.close();
-    back?.();
-  }
-
-  byKey(event) {
-    const typing = event.target.matches?.("textarea, input:not([type=checkbox], [type=range])");
-    if (!this.back || typing || currentTab() !== "history" || event.key.toLowerCase() !== "z" || event.shiftKey || !(event.ctrlKey || event.metaKey)) return;
-    event.preventDefault();
-    this.take();
-  }
-}
-
 export class HistoryActions {
   constructor(history, root) {
     this.history = history;
     this.leaving = new Set();     // ids on their way into the bin
-    this.undo = new Undo(find(".undo", root));
+    this.offer = null;
     this.sure = find(".sure", root.parentElement);
     this.sure.addEventListener("click", event => {
       const answer = event.target.closest("[data-sure]")?.dataset.sure;
@@ -78,7 +37,7 @@ export class HistoryActions {
     const show = starred => this.history.update(changed, { starred });
     show(on);
     const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
-    if (done) say(on ? "Starred." : "Star taken away.");
+    if (done) toast(on ? "Starred." : "Star taken away.");
     else show(!on);
   }
 
@@ -92,7 +51,7 @@ export class HistoryActions {
     if (!done) return;
     const turn = this.history.turn, places = this.history.remove(ids);
     tell("binned", ids);
-    this.undo.offer(`${plural(ids.length)} went to the bin.`, () => this.back(ids, places, turn));
+    this.offer = toast(`${plural(ids.length)} went to the bin.`, { undo: () => this.back(ids, places, turn) });
   }
 
   async back(ids, places, turn) {
@@ -100,7 +59,7 @@ export class HistoryActions {
     if (turn === this.history.turn) this.history.bring(places);
     else this.history.reload();
     tell("restored", ids);
-    say(`${plural(ids.length)} came back.`);
+    toast(`${plural(ids.length)} came back.`);
   }
 
   async restore(rows) {
@@ -108,7 +67,7 @@ export class HistoryActions {
     if (!ids.length || !await this.tried(() => change("restore", ids))) return;
     this.history.remove(ids);
     tell("restored", ids);
-    say(`${plural(ids.length)} came back from the bin.`);
+    toast(`${plural(ids.length)} came back from the bin.`);
   }
 
   async askFirst() {
@@ -124,8 +83,8 @@ export class HistoryActions {
   async empty() {
     await this.tried(async () => {
       const { deleted } = await post("/easel/history/empty");
-      this.undo.close();
-      say(`${plural(deleted)} deleted.`);
+      this.offer?.close();
+      toast(`${plural(deleted)} deleted.`);
       this.history.reload();
     });
   }

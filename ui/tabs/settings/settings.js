@@ -1,5 +1,5 @@
 // Settings: what is chosen goes to the server at once and holds for the person's later pictures, on every device.
-import { note, say } from "../../parts/notices.js";
+import { note, say, toast } from "../../parts/notices.js";
 import { appeared, find, findAll, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
 import { fields } from "../../scripts/fields.js";
@@ -104,12 +104,12 @@ async function makeDefaults(tab) {
   const told = find("#settings_defaults .problem");
   told.hidden = !problems.length;
   told.textContent = problems.map(({ field, message }) => sentence(field.split(".").pop(), message)).join(" ");
-  if (!problems.length) say("Saved");
+  if (!problems.length) toast("Saved");
 }
 
 async function forget(tab) {
   await keep({ [`defaults.${tab}`]: null });
-  say("Saved");
+  toast("Saved");
 }
 
 function renderDefaults() {

@@ -1,5 +1,5 @@
 // Hires. fix for a finished picture: drawn once more from its seed, and then at its full size.
-import { say } from "../../parts/notices.js";
+import { toast } from "../../parts/notices.js";
 import { tell } from "../../scripts/events.js";
 import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
@@ -18,7 +18,7 @@ export async function submitHires(request, tab) {
   const values = { ...Object.fromEntries([...own, ...second]), enable_hr: true, batch_count: 1, batch_size: 1, styles: [], prompt_expansion: "Off" };
   try {
     tell("submitted", { job: (await post("/easel/jobs", values)).id, tab });
-    say("Added to the queue with hires. fix.");
+    toast("Added to the queue with hires. fix.");
   } catch (error) {
     if (!error.problems?.length) throw error;
     await openTab(TAB);
