@@ -21,7 +21,7 @@ from ui.tabs.table import Tabs
 
 HERE = Path(__file__).parent
 ROOT = "/easel/assets"
-SHARED = ("scripts", "parts")
+SHARED = ("vendor", "scripts", "parts")
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"

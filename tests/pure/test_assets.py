@@ -35,7 +35,8 @@ def page() -> Assets:
 
 
 def scripts(page: Assets) -> dict[str, str]:
-    return {path: content.decode() for path, content in page.files.items() if path.endswith(".js")}
+    """Easel's own."""
+    return {path: content.decode() for path, content in page.files.items() if path.endswith(".js") and not path.startswith("vendor/")}
 
 
 def target(path: str, source: str) -> str:

@@ -8,6 +8,7 @@ import { store, stored } from "./storage.js";
 import { openTab } from "./tabs.js";
 
 const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
+const PAINTED = ["init_image", "mask", "paint", "editor_mode"];     // what a tab with a picture has
 let facts = { default: "", defaults: {}, examples: {} }, heard;
 const learned = new Promise(resolve => { heard = resolve; });
 
@@ -98,8 +99,15 @@ class Form {
   home() {
     const own = defaultsOf(this.tab);
     const starts = Object.keys(this.values).filter(name => fields[name]?.start);
-    this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
-    toast("Your defaults are back.");
+    this.replace(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])), "Your defaults are back.");
+  }
+
+  // Values that take the place of others, with words about it and a way back. `also` names what may change by it, too.
+  replace(values, text, also = []) {
+    const known = { ...this.values, ...this.pending }, names = [...also, ...Object.keys(values)].filter(name => name in known);
+    const before = Object.fromEntries(names.filter(name => also.includes(name) || written(known[name]) !== written(values[name])).map(name => [name, known[name]]));
+    this.apply(values);
+    toast(text, { undo: Object.keys(before).length ? () => this.apply(before) : null });
   }
 
   apply(values) {
@@ -115,9 +123,8 @@ class Form {
 
   reuse(request) {
     openTab(this.tab);
-    this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
+    this.replace(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))), "Settings taken over.", PAINTED);
     tell("reused", { form: this, request });
-    toast("Settings taken over.");
   }
 
   answer(answer) {
