@@ -74,6 +74,7 @@ class Family:
 
     `loader` is "module:class" of the worker's side, a `worker.models.base.Model`; "" for a family that Easel cannot
     load. `defaults` are field values that suit it. `cell`: pixels per latent cell; sizes are multiples of it.
+    `networks`: its components that LoRAs and their kin change, and how the flat names of their modules begin there.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Family:
     loader: str = ""
     cell: int = CELL
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def square(side: int) -> dict[str, int]:
@@ -102,8 +104,17 @@ _PARTS = (
     "encoder.block.0.*", "shared.weight", "vision_model.*", "params_ema*", "conv_first.weight",
 )
 
-_SD1 = {"loader": "backend.worker.models.sd1:SD1", "defaults": square(512)}
-_SDXL = {"loader": "backend.worker.models.sdxl:SDXL", "defaults": square(1024)}
+_UNET_MODULES = ("lora_unet_", "unet_", "model_diffusion_model_", "diffusion_model_")
+_TEXT_MODULES = ("lora_te1_", "lora_te_", "text_encoder_", "te1_", "te_")
+_TEXT_2_MODULES = ("lora_te2_", "text_encoder_2_", "te2_")
+_SD1 = {
+    "loader": "backend.worker.models.sd1:SD1", "defaults": square(512),
+    "networks": {"unet": _UNET_MODULES, "text_encoder": (*_TEXT_MODULES, "cond_stage_model_transformer_")},
+}
+_SDXL = {
+    "loader": "backend.worker.models.sdxl:SDXL", "defaults": square(1024),
+    "networks": {"unet": _UNET_MODULES, "text_encoder_2": _TEXT_2_MODULES, "text_encoder": _TEXT_MODULES},
+}
 
 # In the order in which they are asked: the first that knows a file has it.
 BUILT_IN = (

@@ -48,7 +48,7 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind("vae", "VAE", adapters.describe_vae, ("vae", "VAE"), guest_folders=_CHECKPOINTS),
     Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
     Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
-    Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS")),
+    Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True),
     Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings")),
     Kind("hypernetwork", "hypernetwork", adapters.describe_any, ("hypernetworks",)),
     Kind("controlnet", "ControlNet", adapters.describe_controlnet, _CONTROL),

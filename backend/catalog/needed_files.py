@@ -9,6 +9,7 @@ from typing import Any
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
 from backend.catalog.model_files import clean_name
+from backend.catalog.prompt_networks import FILE_KINDS, network_names
 from backend.catalog.upscalers import RESTORERS
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
@@ -38,7 +39,8 @@ def needed(request: Request) -> list[Needed]:
         wanted.insert(0, Needed(CHECKPOINT, request.checkpoint, "checkpoint"))
     restorers = [Needed(FACE_RESTORER, name, VISIBILITY[name]) for name in _restorers(request)]
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
-    return [*wanted, *restorers, *detector]
+    networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
+    return [*wanted, *restorers, *detector, *networks]
 
 
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
@@ -47,8 +49,11 @@ def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:
-    """The request with the exact names of its files but the checkpoint. InvalidRequest names each field at fault."""
-    wanted = [one for one in needed(request) if one.kind != CHECKPOINT]
+    """The request with the exact names of its upscalers. InvalidRequest names each field at fault.
+
+    What a prompt names is looked for when its wildcards are filled in, the checkpoint by others.
+    """
+    wanted = [one for one in needed(request) if one.kind not in (CHECKPOINT, *FILE_KINDS.values())]
     files = _files(wanted, catalog)
     names = {one.field: files[one.key].key for one in wanted if one.kind == UPSCALER}
     changes = {field: name for field, name in names.items() if name != getattr(request, field)}

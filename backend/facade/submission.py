@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
+from backend.catalog.prompt_networks import network_problems
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
@@ -45,7 +46,10 @@ class Submission:
             raise InvalidRequest(problems=problems)
         if not checkpoint:
             return request
-        return self._library.resolved(self._settled(request, families.cell(checkpoint.family)))
+        resolved = self._library.resolved(self._settled(request, families.cell(checkpoint.family)))
+        if problems := network_problems(resolved, self._parts.catalog, checkpoint):
+            raise InvalidRequest(problems=problems)
+        return resolved
 
     def _settled(self, request: Request, cell: int) -> Request:
         """With the size that it draws, which may follow from the picture that it starts from.

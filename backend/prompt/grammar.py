@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,6 +23,8 @@ _BREAK = re.compile(r"\bBREAK\b")
 _AND = re.compile(r"\bAND\b")
 _PART_WEIGHT = re.compile(r"[-+]?(?:\d+\.?|\d*\.\d+)")
 _NETWORK = re.compile(r"<(\w+):([^>]+)>")
+_POINT = rf"{_NUMBER}:{_NUMBER}"
+_RAMP = re.compile(rf"(?<=[:=]){_POINT}(?:,{_POINT})+(?=:|$)")
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,14 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a prompt part says at a moment: its text, and the networks that were named in it."""
+    """What a prompt part says at a moment: its text, and the networks that were named in it.
+
+    `applied` are those of them that `network_timeline` has read, with what the other parts have named for all.
+    """
 
     text: str
     networks: tuple[Network, ...] = ()
+    applied: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -156,8 +162,14 @@ def networks(text: str) -> tuple[str, list[Network]]:
 
     They are found wherever they stand, also inside brackets. `name=value` arguments are named, the others positional.
     """
-    found = [_network(match[1], match[2].split(":")) for match in found_networks(text)]
+    found = [_network(match[1], _RAMP.sub(_as_loractl, match[2]).split(":")) for match in found_networks(text)]
     return _apart(text)[0], found
+
+
+def _as_loractl(ramp: re.Match[str]) -> str:
+    """`0:0.2,1:0.9`, position and weight in turns, as `0.2@0,0.9@1`, which holds no colon."""
+    pairs = (point.partition(":") for point in ramp[0].split(","))
+    return ",".join(f"{weight}@{position}" for position, _, weight in pairs)
 
 
 def _network(kind: str, arguments: list[str]) -> Network:

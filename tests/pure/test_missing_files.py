@@ -45,7 +45,7 @@ def test_a_lora_is_named_by_its_hash() -> None:
         "The LoRA bark is not in the models folders.",
         "The LoRA hidden [0123456789ab] is not in the models folders.",
     ]
-    assert told(text, here=["Leaves"])[0] == "The LoRA leaves was used; Easel cannot load LoRAs yet."
+    assert told(text, here=["Leaves"])[0] == "The LoRA bark is not in the models folders."
 
 
 def test_embeddings_and_other_networks() -> None:

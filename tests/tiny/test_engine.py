@@ -319,9 +319,9 @@ def test_a_job_with_nothing_left_is_done(house):
     assert studio.of(Done, "empty") and not studio.run().engine.tasks
 
 
-def test_unknown_networks_are_named_in_the_notes(house):
+def test_networks_of_an_unknown_kind_are_named_in_the_notes(house):
     studio = Studio(house, "solo")
-    studio.add("mine", BASE.replace(prompt="a cat <lora:style:0.8>"))
+    studio.add("mine", BASE.replace(prompt="a cat <strange:style:0.8>"))
     assert "style" in studio.run().of(Picture)[0].notes[0]
 
 

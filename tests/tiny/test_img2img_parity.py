@@ -43,7 +43,7 @@ def easels(model: Model, request: Request, source: Source | None) -> torch.Tenso
     work = program.send(None)
     while not isinstance(work, DecodeLatent):
         if isinstance(work, EncodeText):
-            work = program.send([work.model.encode_text(text, settings) for text, settings in work.texts])
+            work = program.send([work.model.encode_text(text, settings) for text, settings, _ in work.texts])
         elif isinstance(work, EncodePicture):
             work = program.send(model.encode(work.pixels[None])[0])
         else:

@@ -179,7 +179,7 @@ def test_lcm_draws_by_its_consistency_function(house) -> None:
         request = BASE.replace(sampler=sampler, schedule="Automatic", steps=4)
         program = draw(plan(request, model.parametrisation.table), canvas_of(request, model, None), lambda *heard: None)
         work, seen = program.send(None), []
-        work = program.send([work.model.encode_text(text, settings) for text, settings in work.texts])
+        work = program.send([work.model.encode_text(text, settings) for text, settings, _ in work.texts])
         while isinstance(work, list):
             assert all(isinstance(each.parametrisation, Consistency) == lcm for each in work)
             seen.append(work[0].parametrisation.scalings(work[0].sigma).timestep)

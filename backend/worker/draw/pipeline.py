@@ -14,17 +14,19 @@ from typing import Any
 
 from torch import Tensor
 
+from backend.prompt.grammar import Wording
 from backend.request.request import Request
 from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
 from backend.worker.draw.plan import Pass, Plan
-from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, Work
+from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, Work
 from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.hook_table import hooks_for
 from backend.worker.guidance.hooks import Seamless
@@ -32,7 +34,7 @@ from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.codec import DecodeLatent, EncodePicture
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import enlarged
 
@@ -111,18 +113,29 @@ class _Texts:
 
 def _conditioned(
     request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
-) -> Generator[EncodeText, Sequence[Encoded], _Texts]:
+) -> Generator[LoadNetworks | EncodeText, Any, _Texts]:
     """`size`: the height and width in pixels that the network is told."""
+    model = canvas.model
+    networks = (yield LoadNetworks(model, path.networks)) if path.networks else PromptNetworks(model)
     parts = [*((COND, part) for part in path.parts), (UNCOND, path.negative)]
     read = {}
     for role in (COND, UNCOND):
         texts = [wording.text for each, part in parts if each == role for _, wording in part.timeline]
-        read[role] = canvas.model.text_settings(request, role, size, texts)
-    asked = dict.fromkeys((wording.text, read[role]) for role, part in parts for _, wording in part.timeline)
-    encoded = dict(zip(asked, (yield EncodeText(canvas.model, tuple(asked))), strict=True))
+        read[role] = model.text_settings(request, role, size, texts)
+    wordings = [(role, wording) for role, part in parts for _, wording in part.timeline]
+    unet = {wording.applied: networks.unet(wording.applied) for _, wording in wordings}
+    text = {wording.applied: networks.text(wording.applied) for _, wording in wordings}
+    asked = {(wording.text, role, key_of(text[wording.applied])): (wording.text, read[role], text[wording.applied])
+             for role, wording in wordings}
+    encoded = dict(zip(asked, (yield EncodeText(model, tuple(asked.values()))), strict=True))
+
+    def said(role: Role, wording: Wording) -> Said:
+        found = encoded[wording.text, role, key_of(text[wording.applied])]
+        changes = unet[wording.applied]
+        return Said(found, (*changes.uses, *uses_of(wording.networks, model)), changes.branches)
+
     *made, negative = (
-        Conditioning(tuple((end, Said(encoded[text.text, read[role]], uses_of(text.networks, canvas.model)))
-                           for end, text in part.timeline), part.weight)
+        Conditioning(tuple((end, said(role, wording)) for end, wording in part.timeline), part.weight)
         for role, part in parts)
     return _Texts(tuple(made), negative)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backend.errors import InvalidRequest
 from backend.prompt.grammar import Wording, split_and
+from backend.prompt.network_timeline import Clock, with_networks
 from backend.prompt.timeline import timeline
 from backend.request.request import Request
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
@@ -48,6 +49,12 @@ class Pass:
     scale: float                         # of guidance
     calls: int                           # expected denoiser calls of one picture
 
+    @property
+    def networks(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of every network file that the prompt needs at any step, each once."""
+        wordings = (wording for part in (*self.parts, self.negative) for _, wording in part.timeline)
+        return tuple(dict.fromkeys((one.kind, one.name) for wording in wordings for one in wording.applied))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
@@ -80,6 +87,7 @@ class _Aim:
     prompt: str
     negative_prompt: str
     cfg_scale: float
+    prompt_field: str = "prompt"
     after: int | None = None             # denoiser calls that the first pass plans for, in the second
 
 
@@ -99,7 +107,7 @@ def _left_out(passes: Sequence[Pass]) -> tuple[str, ...]:
     named = [network for each in passes for part in each.parts for _, wording in part.timeline
              for network in wording.networks]
     return tuple(dict.fromkeys(
-        f"<{network.kind}:{network.positional[0]}> was left out: extra networks cannot be loaded yet"
+        f"<{network.kind}:{network.positional[0]}> was left out: Easel knows no networks of this kind"
         for network in named if network.positional and network.kind not in ADAPTERS))
 
 
@@ -123,6 +131,7 @@ def _second(request: Request) -> _Aim:
         prompt=request.hr_prompt or request.prompt,
         negative_prompt=request.hr_negative_prompt or request.negative_prompt,
         cfg_scale=request.hr_cfg or request.cfg_scale,
+        prompt_field="hr_prompt" if request.hr_prompt else "prompt",
         after=_span(first.sampler, request.steps),
     )
 
@@ -140,17 +149,21 @@ def _pass(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) -> P
     whole = _sigmas(request, model, aim, sdxl_knots)
     noise_sigma, sigmas = img2img_start(row, whole, aim.cut) if aim.from_picture else (float(whole[0]), whole)
     positive = whole[whole > 0]
+    parts, calls = split_and(aim.prompt), row.calls(aim.cut.t_enc + 1)
+    timelines, negative = with_networks(
+        [_timeline(text, request, aim, Wording.of) for text, _ in parts],
+        _timeline(aim.negative_prompt, request, aim, Wording),
+        Clock(calls, aim.cut.t_enc + 1, second=aim.after is not None, prompt=aim.prompt_field))
     return Pass(
         sampler=row,
         sigmas=sigmas,
         noise_sigma=noise_sigma,
         noise_range=(float(positive.min()), float(positive.max())),
         options=_options(request, model, aim),
-        parts=tuple(PromptPart(_timeline(text, request, aim, Wording.of), weight)
-                    for text, weight in split_and(aim.prompt)),
-        negative=PromptPart(_timeline(aim.negative_prompt, request, aim, Wording)),
+        parts=tuple(PromptPart(timeline, weight) for timeline, (_, weight) in zip(timelines, parts, strict=True)),
+        negative=PromptPart(negative),
         scale=aim.cfg_scale / row.cfg_divisor,
-        calls=row.calls(aim.cut.t_enc + 1),
+        calls=calls,
     )
 
 

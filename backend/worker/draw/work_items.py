@@ -11,16 +11,27 @@ import numpy as np
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
-from backend.worker.models.encoded import TextSettings
+from backend.worker.models.encoded import TextChange, TextSettings
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 
 @dataclass(frozen=True, slots=True)
-class EncodeText:
-    """Encode these texts for a model, each as its settings say. Answered by one `Encoded` each."""
+class LoadNetworks:
+    """Load the files that a prompt names, as (kind, name), for a model. Answered by `PromptNetworks`."""
 
     model: Model
-    texts: Sequence[tuple[str, TextSettings]]
+    names: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeText:
+    """Encode these texts for a model, each as its settings say, by encoders that may be changed for it.
+
+    Answered by one `Encoded` each.
+    """
+
+    model: Model
+    texts: Sequence[tuple[str, TextSettings, TextChange | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = EncodeText | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | list[Row]
+Work = LoadNetworks | EncodeText | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | list[Row]
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

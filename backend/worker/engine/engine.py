@@ -36,9 +36,10 @@ from backend.messages import (
 )
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.work_items import EncodeText, Finished
+from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
+from backend.worker.engine.network_loading import load_networks
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
@@ -57,6 +58,7 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
+PREPARING = (LoadNetworks, EncodeText, EncodePicture, Expect, Inspect, FindFaces, RestoreFace)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -122,7 +124,7 @@ class Engine:
 
     def _work(self) -> None:
         for program in self.programs:
-            if isinstance(program.work, EncodeText | EncodePicture | Expect | Inspect | FindFaces | RestoreFace):
+            if isinstance(program.work, PREPARING):
                 self._encode(program, program.work)
                 return
         ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
@@ -169,16 +171,19 @@ class Engine:
 
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: EncodeText | EncodePicture | Expect | PixelWork) -> None:
+    def _encode(self, program: Program, work: LoadNetworks | EncodeText | EncodePicture | Expect | PixelWork) -> None:
         with self._border(program.task, program):
             self._advance(program, self._prepared(program, work))
 
-    def _prepared(self, program: Program, work: EncodeText | EncodePicture | Expect | PixelWork) -> Any:
+    def _prepared(self, program: Program, work: LoadNetworks | EncodeText | EncodePicture | Expect | PixelWork) -> Any:
         jobs = jobs_of([program])
         match work:
+            case LoadNetworks():
+                with self.current_work.doing("loading", jobs):
+                    return load_networks(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
-                    return [self.codec.text(work.model, text, settings) for text, settings in work.texts]
+                    return [self.codec.text(work.model, *text) for text in work.texts]
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
                     latent, note = self.codec.picture(program.model, work)

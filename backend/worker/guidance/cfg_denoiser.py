@@ -16,6 +16,7 @@ from backend.prompt.timeline import active
 from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
@@ -28,10 +29,11 @@ UNCOND: Role = "uncond"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """What a prompt part says for a while: its encoded text, and the adapters that the text names."""
+    """What a prompt part says for a while: its encoded text, and what the networks in force change: see `Row`."""
 
     encoded: Encoded
     uses: tuple[Use, ...] = ()
+    branches: tuple[Branches, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,7 @@ class CFGDenoiser:
         """A row for each of these, all equally long."""
         encoded = equally_long([each.encoded for _, each in said])
         return [
-            Row(noisy.x, noisy.sigma, text, self.model, self.parametrisation, role, each.uses)
+            Row(noisy.x, noisy.sigma, text, self.model, self.parametrisation, role, each.uses, each.branches)
             for text, (role, each) in zip(encoded, said, strict=True)
         ]
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, Role
 
@@ -25,7 +26,8 @@ class Row:
     """One evaluation of a network.
 
     `channels` (K, h, w) is what inpainting and edit networks are shown beside the latent. `tiling`: opposite edges are
-    neighbours. `watch`: what adapters see inside the network is wanted, too.
+    neighbours. `watch`: what adapters see inside the network is wanted, too. `branches` are low-rank changes beside the
+    network's layers: each row of a call may have its own.
     """
 
     x: Tensor                           # (C, h, w) float32: the latent plus `sigma` times unit noise
@@ -35,6 +37,7 @@ class Row:
     parametrisation: Parametrisation    # the model's own, or what a sampler makes of it
     role: Role = "cond"
     uses: tuple[Use, ...] = ()
+    branches: tuple[Branches, ...] = ()
     channels: Tensor | None = None
     tiling: bool = False
     watch: bool = False

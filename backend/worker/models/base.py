@@ -176,6 +176,11 @@ class Model(ABC):
         """Memory that the networks take."""
         return sum(tensor.nbytes for network in self.networks() for tensor in tensors(network))
 
+    def adapted(self) -> dict[str, nn.Module]:
+        """What LoRAs and their kin can change: by the names that the family's row has for them in `networks`."""
+        names = ("text_encoder", *(f"text_encoder_{n}" for n in range(2, len(self.text_encoders) + 1)))
+        return {"unet": self.denoiser, **dict(zip(names, self.text_encoders, strict=True))}
+
     def networks(self) -> tuple[nn.Module, ...]:
         """Every module that `to` moves."""
         return self.denoiser, self.vae, *self.text_encoders

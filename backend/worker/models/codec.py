@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from backend.errors import OutOfMemory
 from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded, TextSettings
+from backend.worker.models.encoded import Encoded, TextChange, TextSettings, key_of
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae_memory import Direction, fitting
@@ -64,10 +65,15 @@ class Codec:
         self._memory = memory
         self._texts, self._pictures = memory.cache(TEXT_BYTES), memory.cache(PICTURE_BYTES)
 
-    def text(self, model: Model, text: str, settings: TextSettings) -> Encoded:
-        """The encoded text of a prompt."""
-        encode = partial(self._memory.attempt, partial(model.encode_text, text, settings))
-        return self._texts.get((model.identity, text, settings), encode)
+    def text(self, model: Model, text: str, settings: TextSettings, change: TextChange | None = None) -> Encoded:
+        """The encoded text of a prompt, read by encoders that are changed for it."""
+
+        def encode() -> Encoded:
+            with change.attached() if change else nullcontext():
+                return model.encode_text(text, settings)
+
+        key = (model.identity, text, settings, key_of(change))
+        return self._texts.get(key, partial(self._memory.attempt, encode))
 
     def picture(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
         """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""

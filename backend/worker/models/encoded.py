@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -30,6 +31,20 @@ class TextSettings:
 
 
 PLAIN = TextSettings()
+
+
+class TextChange(Protocol):
+    """What changes the text encoders while a text is read; equal keys of one model change them alike."""
+
+    @property
+    def key(self) -> Hashable: ...
+
+    def attached(self) -> AbstractContextManager[None]: ...
+
+
+def key_of(change: TextChange | None) -> Hashable:
+    """None where nothing is changed."""
+    return change.key if change else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

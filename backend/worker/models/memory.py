@@ -56,8 +56,8 @@ class _Held:
 
     @property
     def is_current(self) -> bool:
-        """The file has not changed since it was read; one that was deleted has not."""
-        return fingerprint(self.path) in (self.mark, None)
+        """The file has not changed since it was read; one that was deleted has not, nor what was read from none."""
+        return not self.path or fingerprint(self.path) in (self.mark, None)
 
 
 class Memory:
@@ -93,6 +93,8 @@ class Memory:
     def fetch(self, kind: str, name: str, path: str, load: Callable[[], Loaded]) -> Loaded:
         """A network on the device, read by `load` if need be (again if the file has changed or lies elsewhere).
 
+        `path` is "" for what is made from what is in memory already.
+
         Raises CheckpointError when the file is missing or broken, OutOfMemory when it does not fit.
         """
         problem = Problem(f"{name} needs more memory than there is", kind if kind == CHECKPOINT else "")
@@ -101,7 +103,7 @@ class Memory:
             if held:
                 del held
                 self.free_cache()
-            mark = fingerprint(path)
+            mark = fingerprint(path) if path else None
             self._make_room(mark[0] if mark else 0)
             held = _Held(self.attempt(load, problem), path, mark)
         try:

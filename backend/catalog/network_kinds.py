@@ -1,0 +1,133 @@
+"""The kinds of changes that a network file can hold for one module: told by their tensors, checked by their shapes.
+
+The names of tensors are LyCORIS', whose formulas are in `worker/adapters/weight_rules.py` under the same kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+Shape = tuple[int, ...]
+Parts = Mapping[str, Shape]
+Size = tuple[int, int]
+"""Of a change as a matrix: rows out, and columns for all that goes in (for a convolution channels times kernel)."""
+
+
+class Misshapen(ValueError):
+    """Tensors that do not fit to each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind:
+    """`holds` tells whether these tensors are of this kind; `size(parts, weight)` gives the size of what they change.
+
+    `weight` is the shape of the module's weights. `size` raises Misshapen or an error of missing tensors.
+    """
+
+    name: str
+    holds: Callable[[Parts], bool]
+    size: Callable[[Parts, Shape], Size]
+
+
+def matrix(shape: Shape) -> Size:
+    """A weight's size as a matrix; a norm's weights are a column."""
+    return shape[0], prod(shape[1:])
+
+
+def kind_of(parts: Parts) -> LayerKind | None:
+    """The first kind that knows these tensors."""
+    return next((kind for kind in LAYER_KINDS if kind.holds(parts)), None)
+
+
+def _low_rank(parts: Parts, weight: Shape) -> Size:
+    up, down, mid = parts["lora_up"], parts["lora_down"], parts.get("lora_mid")
+    rank, kernel = down[0], prod(down[1:])
+    if mid:
+        kernel = down[1] * prod(mid[2:])
+        _check(mid[1] == down[0] and prod(down[2:]) == 1)
+        rank = mid[0]
+    _check(rank > 0 and prod(up[1:]) == rank)
+    return up[0], kernel
+
+
+def _loha(parts: Parts, weight: Shape) -> Size:
+    pairs = [(parts[f"hada_w{i}_a"], parts[f"hada_w{i}_b"], parts.get(f"hada_t{i}")) for i in (1, 2)]
+    sizes = [_product(a, b, core) for a, b, core in pairs]
+    _check(sizes[0] == sizes[1])
+    return sizes[0]
+
+
+def _product(a: Shape, b: Shape, core: Shape | None) -> Size:
+    """Of two factors, or of two with a core between them, which come the other way round."""
+    if core:
+        _check(core[:2] == (a[0], b[0]) and a[0] > 0)
+        return a[1], b[1] * prod(core[2:])
+    _check(a[1] == b[0] and b[0] > 0)
+    return a[0], prod(b[1:])
+
+
+def _lokr(parts: Parts, weight: Shape) -> Size:
+    first = parts.get("lokr_w1") or _product(parts["lokr_w1_a"], parts["lokr_w1_b"], None)
+    second = parts.get("lokr_w2") or _product(parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2"))
+    return first[0] * second[0], first[1] * prod(second[1:])
+
+
+def _ia3(parts: Parts, weight: Shape) -> Size:
+    _check(prod(parts["weight"]) in (weight[0], weight[1] if len(weight) > 1 else weight[0]))
+    return matrix(weight)
+
+
+def _full(parts: Parts, weight: Shape) -> Size:
+    _check(prod(parts.get("diff_b", (weight[0],))) == weight[0])
+    return matrix(parts["diff"]) if "diff" in parts else matrix(weight)
+
+
+def _norm(parts: Parts, weight: Shape) -> Size:
+    _check(len(weight) == 1 and prod(parts.get("b_norm", weight)) == weight[0])
+    return prod(parts["w_norm"]), 1
+
+
+def _rotation(parts: Parts, weight: Shape) -> Size:
+    blocks = parts.get("oft_blocks") or parts["oft_diag"]
+    _check(len(blocks) in (3, 4) and blocks[-1] == blocks[-2])
+    return blocks[-3] * blocks[-1], matrix(weight)[1]
+
+
+def _glora(parts: Parts, weight: Shape) -> Size:
+    """b makes a change of its own, a one of the weight's input channels; older files name each pair the other way."""
+    a1, a2, b1, b2 = (matrix(parts[name]) for name in ("a1", "a2", "b1", "b2"))
+    core = parts.get("bm")
+    if not is_new_glora(parts, weight):
+        a1, a2, b1, b2 = a2, a1, b2, b1
+    _check(a1[1] == a2[0] and a1[0] == a2[1] == weight[1] and b1[0] > 0 and a2[0] > 0)
+    if core:
+        _check(core[:2] == (b1[1], b2[0]))
+        return b1[0], b2[1] * prod(core[2:])
+    _check(b1[1] == b2[0])
+    return b1[0], b2[1]
+
+
+def is_new_glora(parts: Parts, weight: Shape) -> bool:
+    """Whether the factors stand as LyCORIS multiplies them now (a1 a2, b1 b2); else as it did before (a2 a1, b2 b1)."""
+    first, second = matrix(parts["a1"]), matrix(parts["b1"])
+    return first[0] == weight[1] and second[0] == weight[0]
+
+
+def _check(fits: bool) -> None:
+    if not fits:
+        raise Misshapen
+
+
+LAYER_KINDS: tuple[LayerKind, ...] = (
+    LayerKind("lora", lambda parts: "lora_up" in parts and "lora_down" in parts, _low_rank),
+    LayerKind("loha", lambda parts: "hada_w1_a" in parts, _loha),
+    LayerKind("lokr", lambda parts: any(name.startswith("lokr_") for name in parts), _lokr),
+    LayerKind("ia3", lambda parts: "on_input" in parts and "weight" in parts, _ia3),
+    LayerKind("full", lambda parts: "diff" in parts or "diff_b" in parts, _full),
+    LayerKind("norm", lambda parts: "w_norm" in parts, _norm),
+    LayerKind("boft", lambda parts: len(parts.get("oft_blocks", ())) == 4, _rotation),
+    LayerKind("oft", lambda parts: "oft_blocks" in parts or "oft_diag" in parts, _rotation),
+    LayerKind("glora", lambda parts: {"a1", "a2", "b1", "b2"} <= parts.keys(), _glora),
+)

@@ -1,0 +1,85 @@
+"""The network files that the prompts of a request name, and whether they go with its checkpoint: told from headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from backend.catalog.families import FAMILIES
+from backend.catalog.headers import read_shapes
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import HYPERNETWORK, LORA, ModelFile
+from backend.catalog.module_shapes import modules_of
+from backend.catalog.network_fit import fit
+from backend.errors import CheckpointError, NotFound, Problem
+from backend.prompt.grammar import Network, networks
+from backend.prompt.network_terms import HYPERNET, LORAS, TERM_KINDS, TermError, read_term
+from backend.request.request import RESOLVED, Request
+from backend.request.rules import EXTRAS
+
+FILE_KINDS: Mapping[str, str] = {**dict.fromkeys(LORAS, LORA), HYPERNET: HYPERNETWORK}
+"""A prompt's word for networks -> the kind of their files."""
+
+PROMPTS = ("prompt", "hr_prompt")
+
+
+def named_networks(request: Request) -> Iterator[tuple[str, Network]]:
+    """(field, network) for everything that a prompt of any of the pictures names and that is a file; some repeat."""
+    if request.process == EXTRAS:
+        return
+    for field in PROMPTS if request.enable_hr else PROMPTS[:1]:
+        texts = getattr(request, RESOLVED[field]) or (getattr(request, field),)
+        for text in dict.fromkeys(texts):
+            yield from ((field, network) for network in networks(text)[1] if network.kind in TERM_KINDS)
+
+
+def network_names(request: Request) -> dict[tuple[str, str], str]:
+    """(kind of file, name) -> the field that names it first, for each file that is needed."""
+    found: dict[tuple[str, str], str] = {}
+    for field, network in named_networks(request):
+        name = network.positional[0].strip() if network.positional else ""
+        if name:
+            found.setdefault((FILE_KINDS[network.kind], name), field)
+    return found
+
+
+def network_problems(request: Request, catalog: ModelCatalog, checkpoint: ModelFile) -> list[Problem]:
+    """What is wrong with the networks that the prompts name: how they are written, and which files they are."""
+    problems = []
+    for field, network in named_networks(request):
+        try:
+            read_term(network)
+        except TermError as error:
+            problems.append(Problem(str(error), field))
+    for (kind, name), field in network_names(request).items():
+        try:
+            file = catalog.find(kind, name)
+            why = file.problem or misfit(file, checkpoint)
+        except (NotFound, CheckpointError) as error:
+            problems += error.about(field)
+        else:
+            problems += [Problem(f"{file.key}: {why}", field)] if why else []
+    return list(dict.fromkeys(problems))
+
+
+def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
+    """Why a network changes nothing on a checkpoint; "" when it changes something. Raises CheckpointError."""
+    family = FAMILIES.get(checkpoint.family)
+    found = fit(read_shapes(Path(file.path)), modules_of(checkpoint), family.networks if family else {})
+    if found.layers:
+        return ""
+    if not found.total:
+        return "the file holds no network that Easel knows"
+    own, other = _label(file.family), _label(checkpoint.family)
+    if file.family and _base(file.family) != _base(checkpoint.family):
+        return f"is made for {own} and changes nothing on {checkpoint.key}, which is {other}"
+    return f"changes nothing on {checkpoint.key} ({other}): {found.told()}"
+
+
+def _label(family: str) -> str:
+    return FAMILIES[family].label if family in FAMILIES else "another family"
+
+
+def _base(family: str) -> str:
+    """Inpainting and edit networks take what their plain family takes."""
+    return family.partition("-")[0]

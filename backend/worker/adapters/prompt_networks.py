@@ -1,0 +1,102 @@
+"""The networks that a prompt names, loaded: what they do to the rows and to the text encoders of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from backend.prompt.block_weights import BASE, weight_of
+from backend.prompt.network_terms import Applied
+from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches, attached
+from backend.worker.adapters.merged import MergedSet, MergedUse
+from backend.worker.adapters.network_file import NetworkFile
+from backend.worker.models.base import Model
+from backend.worker.models.memory import Memory
+
+UNET = "unet"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """What networks do to one component of a model: branches beside some layers, new weights for others."""
+
+    branches: tuple[Branches, ...] = ()
+    merged: MergedSet | None = None
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """The part that rows of one call must share."""
+        return (MergedUse(self.merged),) if self.merged else ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextChange:
+    """What networks do to the text encoders of a model: see `codec.TextChange`."""
+
+    key: Hashable
+    components: Sequence[Changes]
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """For the reading of one text."""
+        with ExitStack() as stack:
+            for changes in self.components:
+                if changes.merged:
+                    stack.enter_context(changes.merged.weights().attached())
+                if changes.branches:
+                    stack.enter_context(attached([changes.branches]))
+            yield
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptNetworks:
+    """The loaded files by the names that a prompt has for them, on one model; `memory` holds what is made of them."""
+
+    model: Model
+    files: Mapping[tuple[str, str], NetworkFile] = field(default_factory=dict)
+    memory: Memory | None = field(default=None, repr=False)
+
+    def unet(self, applied: Iterable[Applied]) -> Changes:
+        """What these do to the denoiser."""
+        return self._changes(UNET, [(one, one.unet) for one in applied])
+
+    def text(self, applied: Iterable[Applied]) -> TextChange | None:
+        """What these do to the text encoders; None where it is nothing."""
+        strengths = [(one, one.te * weight_of(one.blocks, BASE)) for one in applied]
+        heard = [(one, strength) for one, strength in strengths if strength]
+        components = [self._changes(name, heard) for name in self.model.adapted() if name != UNET]
+        if not any(changes.branches or changes.merged for changes in components):
+            return None
+        return TextChange(tuple(self._key(one, strength) for one, strength in heard), components)
+
+    def _changes(self, component: str, applied: Sequence[tuple[Applied, float]]) -> Changes:
+        uses = [(self._key(one, strength), self._branches(component, one, strength)) for one, strength in applied
+                if strength]
+        uses = [(key, use) for key, use in uses if use.layers]
+        dense = {path for _, use in uses for path, layer in use.layers.items() if not layer.branch}
+        if not dense:
+            return Changes(tuple(use for _, use in uses))
+        merged = [(key, _restricted(use, dense)) for key, use in uses if not dense.isdisjoint(use.layers)]
+        key = self.model.identity, component, tuple(key for key, _ in merged)
+        beside = (_without(use, dense) for _, use in uses)
+        return Changes(tuple(use for use in beside if use.layers),
+                       MergedSet(self.model, [use for _, use in merged], key, self.memory))
+
+    def _branches(self, component: str, one: Applied, strength: float) -> Branches:
+        fitted = self.files[one.kind, one.name].on(self.model)
+        blocks = one.blocks if component == UNET else ()
+        return Branches(fitted.layers.get(component, {}), strength, one.dyn, blocks)
+
+    def _key(self, one: Applied, strength: float) -> Hashable:
+        return self.files[one.kind, one.name].identity, strength, one.dyn, one.blocks
+
+
+def _restricted(use: Branches, paths: set[str]) -> Branches:
+    layers = {path: layer for path, layer in use.layers.items() if path in paths}
+    return Branches(layers, use.strength, use.ranks, use.blocks)
+
+
+def _without(use: Branches, paths: set[str]) -> Branches:
+    return _restricted(use, use.layers.keys() - paths)
