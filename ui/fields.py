@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from backend import FIELDS, STARTS, Field, record_place
+from backend import FIELDS, PINNABLE, STARTS, Field, record_place
 
 EXPLAINED = ("seed_extra", "advanced", "files", "preview")     # groups whose help is read, not only a tooltip
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
@@ -116,10 +116,11 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 
 
 def described() -> dict[str, dict[str, Any]]:
-    """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it."""
+    """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it, and what a pin needs."""
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
     return {name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
-                   "start": name in STARTS, "internal": field.internal}
+                   "start": name in STARTS, "internal": field.internal,
+                   **({"kind": field.kind, "choices": list(field.choices)} if name in PINNABLE else {})}
             for name, field in rows.items()}
 
 

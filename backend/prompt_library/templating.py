@@ -43,6 +43,15 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     return _with_texts(request, _expanded(request, parts, varied, Expansion(lookup))).replace(**templates)
 
 
+def pictures(request: Request, styles: Iterable[Style], lookup: Lookup) -> int:
+    """How many pictures a job of this request would make, also where that is more than it may. InvalidRequest as in `resolve`."""
+    texts = _styled(request, _chosen(request, styles))
+    if request.prompt_expansion != "Combinatorial":
+        return request.count
+    expansion = Expansion(lookup)
+    return _combinations(request, {name: _count(name, _parse(name, text), expansion) for name, text in texts.items()})
+
+
 def styled(prompt: str, negative: str, styles: Iterable[Style]) -> tuple[str, str]:
     """Both prompts with the styles merged in, in their order."""
     chosen = list(styles)
@@ -92,16 +101,21 @@ def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
     """The texts of each picture. `varied` are the fields with something to fill in."""
     each = {name: _count(name, found, expansion) for name, found in parts.items()}
     combinatorial = request.prompt_expansion == "Combinatorial"
-    count = request.chains
-    for number in each.values() if combinatorial else ():
-        count = min(LOTS, count * number)
-    count *= request.rounds
+    count = _combinations(request, each if combinatorial else {})
     if count > MAX_PICTURES:
         raise InvalidRequest(problems=[_too_many(count, varied[0] if combinatorial else "batch_count")])
     try:
         return _every(request, parts, expansion) if combinatorial else _drawn(request, parts, expansion)
     except (VariantError, RecursionError) as error:
         raise InvalidRequest(_sentence(error), field=varied[0]) from error
+
+
+def _combinations(request: Request, texts: Mapping[str, int]) -> int:
+    """Pictures of a job that draws each combination of so many texts per field; more than LOTS are not told apart."""
+    count = request.chains
+    for number in texts.values():
+        count = min(LOTS, count * number)
+    return count * request.rounds
 
 
 def _count(name: str, parts: Parts, expansion: Expansion) -> int:

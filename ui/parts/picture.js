@@ -4,7 +4,7 @@ import { dropZone, linked } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
-import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
+import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SIDES, SKETCH } from "./editor.js";
 import { note } from "./notices.js";
 import { shape } from "./size.js";
 import { measured, multiple, upload } from "./uploads.js";
@@ -19,7 +19,6 @@ const SAYS = {
 const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
 const form = () => formOf(TAB);
 const box = () => find(`#${TAB}_init_image`);
-const SIDES = ["left", "right", "up", "down"];
 let arriving = null;    // a picture on its way to the server: whether it came there
 
 // ---- from outside to the server ----

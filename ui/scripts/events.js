@@ -1,5 +1,5 @@
 // News among the scripts of a page, by type: "live", "connected", "lost" (see stream.js), "form", "facts", "submitted", "problems",
-// "reused", "binned", "restored".
+// "reused", "binned", "restored", "preferences".
 const listeners = {};
 
 export const on = (type, handler) => (listeners[type] ??= []).push(handler);

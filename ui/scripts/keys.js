@@ -53,7 +53,7 @@ export function showKeys(first = "") {
 
 function section({ title, rows }) {
   return make("section", {}, make("h3", {}, title), make("dl", {}, ...rows.map(({ keys, text }) => make("div", {},
-    make("dt", { translate: "no" }, ...keys.flatMap((one, i) => [...(i ? [" "] : []), make("span", {}, ...shown(one))])), make("dd", {}, text)))));
+    make("dt", {}, ...keys.flatMap((one, i) => [...(i ? [" "] : []), make("span", {}, ...shown(one))])), make("dd", {}, text)))));
 }
 
 // ---- keys that work everywhere ----

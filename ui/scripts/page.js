@@ -1,8 +1,10 @@
 // The page's only script of its own in its HTML: all others come through it. It dresses what Gradio puts up, and opens the stream.
 import "../parts/autocomplete.js";
-import "../parts/brackets.js";
 import "../parts/page_drop.js";
+import "../parts/picture_count.js";
+import "../parts/pins.js";
 import "../parts/prompt.js";
+import "../parts/prompt_marks.js";
 import * as queue from "../parts/queue.js";
 import { resultsOf } from "../parts/results.js";
 import "../parts/styles.js";

@@ -31,6 +31,8 @@ export function listen(does) {
     ["ArrowUp", "Move up", () => does.pan(0, STEP)],
     ["ArrowDown", "Move down", () => does.pan(0, -STEP)],
     ["S", "Full screen and back", () => does.fullScreen()],
+    ["Two fingers", "Zoom and move the picture"],
+    ["Pen", "Paints as thick as it is pressed; its other end erases"],
     ["?", "Keys of the painter", () => does.help()],
   ], { here: event => !own(event) && does.attended() });
   addEventListener("keyup", event => { if (["f", " "].includes(event.key.toLowerCase())) does.hold(false); }, true);

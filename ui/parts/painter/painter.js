@@ -49,6 +49,14 @@ export class Painter {
     this.counted();
   }
 
+  // Shows a frame around the picture, in pixels of it: what will be drawn at its sides.
+  surround(around) {
+    const frame = this.part("frame"), sides = { left: around.left, right: around.right, top: around.up, bottom: around.down };
+    frame.hidden = !Object.values(sides).some(Boolean);
+    for (const [side, pixels] of Object.entries(sides)) frame.style[side] = `${-pixels}px`;
+    this.view.surround(around);
+  }
+
   // Ends a stroke that is under way.
   finish() {
     if (this.surface.stroke) this.end();
