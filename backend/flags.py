@@ -18,6 +18,7 @@ HELP = {
     "port": "Port of the page and the API. Default: %(default)s.",
     "auth": "People who may log in, a line each: name:password or name:argon2-hash. "
             f"The environment variable {LOGINS} takes the same, separated by commas.",
+    "admin": "A name of --auth that may pause the queue of everybody; may be given several times.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
     "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--listen", action="store_const", dest="host", const="0.0.0.0", help=HELP["listen"])  # noqa: S104
     flags.add_argument("--port", type=int, default=7860, help=HELP["port"])
     flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
+    flags.add_argument("--admin", action="append", default=[], metavar="NAME", help=HELP["admin"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
@@ -52,7 +54,9 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     users = users_from(flags.auth, environment.get(LOGINS, ""))
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
-                        device=flags.device, policy=flags.policy, users=users)
+                        device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin))
+    if unknown := [name for name in settings.admins if name not in users]:
+        raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
     if not settings.is_loopback and not users:
         raise Refusal(f"others can reach {flags.host}; say who may enter with --auth FILE or {LOGINS}=name:password.")
     _check_writable(settings.data)

@@ -22,6 +22,7 @@ class Settings:
     device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
     policy: Policy = "solo"
     users: dict[str, str] = field(default_factory=dict, repr=False)
+    admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
     extensions: tuple[str, ...] = ()          # packages that register with each process
 
     @property

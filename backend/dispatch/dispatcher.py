@@ -81,6 +81,16 @@ class Dispatcher:
         """Tell whichever worker has the job to go on with its next picture; False when none has."""
         return any(supervisor.skip(job) for supervisor in self._supervisors)
 
+    def recall(self, owner: str | None, jobs: Collection[str]) -> None:
+        """The owner's queue, or with None everybody's, has changed: these jobs are not begun before others."""
+        for supervisor in self._supervisors:
+            supervisor.recall(jobs)
+        self.feed.touch(owner)
+
+    def dismissed(self, owner: str) -> None:
+        """The owner has read how jobs ended; other pages of his need not tell it again."""
+        self.feed.publish(owner, {"type": "dismissed"})
+
     def restart(self) -> None:
         """Give failed workers another try."""
         for supervisor in self._supervisors:
@@ -148,9 +158,12 @@ class Dispatcher:
 
     def _queue_event(self, owner: str) -> dict[str, Any]:
         queue = self._jobs.overview(owner, limit=SHOWN_JOBS)
-        return {"type": "queue", "jobs": [dataclasses.asdict(job) for job in queue.jobs], "total": queue.total}
+        drawn = {job: each.worker.name for each in self._supervisors for job in each.drawn()}
+        jobs = [{**dataclasses.asdict(job), "worker": drawn.get(job.id, "")} for job in queue.jobs]
+        return {"type": "queue", "jobs": jobs, "total": queue.total, "paused": queue.paused,
+                "all_paused": queue.all_paused}
 
     def _status_event(self) -> dict[str, Any]:
-        status = self.status()
-        return {"type": "status", "workers": [dataclasses.asdict(worker) for worker in status.workers],
-                "notices": list(status.notices)}
+        """Of other people's jobs a page learns how many are drawn, and nothing else."""
+        workers = [{**dataclasses.asdict(each.worker), "drawing": len(each.drawn())} for each in self._supervisors]
+        return {"type": "status", "workers": workers, "notices": list(self.status().notices)}

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -75,6 +75,7 @@ class _Flight:
 
     lease: Lease
     started: bool
+    recalled: bool = False      # asked back before the worker had begun it
 
 
 class Supervisor:
@@ -127,6 +128,21 @@ class Supervisor:
                 self._watchdog.cancel(command.job)
             self._changed.notify_all()
             return True
+
+    def recall(self, jobs: Collection[str]) -> None:
+        """Ask for those jobs back that the worker holds and has not begun: they wait again."""
+        with self._leasing, self._changed:
+            for job in jobs:
+                flight = self._flights.get(job)
+                if flight and not flight.started and not flight.recalled:
+                    flight.recalled = True
+                    self._outbox.append(Cancel(job))
+            self._changed.notify_all()
+
+    def drawn(self) -> list[str]:
+        """The jobs that the worker has begun."""
+        with self._changed:
+            return [job for job, flight in self._flights.items() if flight.started]
 
     def restart(self) -> None:
         """Try again after the worker has failed to start too often."""
@@ -249,7 +265,7 @@ class Supervisor:
     def _drawing(self, event: Progress | Preview | Picture | Skipped) -> None:
         with self._changed:
             flight = self._flights.get(event.job)
-        if flight is None:
+        if flight is None or flight.recalled and isinstance(event, Picture) and event.unfinished:
             return
         self._begun(flight)
         match event:
@@ -269,7 +285,10 @@ class Supervisor:
         if flight is None:
             return
         self._failures = 0
-        self._recorder.put((flight.lease, event))
+        if flight.recalled and isinstance(event, Cancelled):
+            self._recorder.put(Lost((flight.lease.token,), "it was recalled", blames=False))
+        else:
+            self._recorder.put((flight.lease, event))
         if head:
             self._begun(head)
         self.wake()

@@ -13,6 +13,7 @@ from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
+from backend.store.fair_scheduler import EVERYBODY
 from backend.store.painted_layers import Layer
 from backend.store.uploads import Upload
 from backend.store.view_types import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
@@ -81,6 +82,34 @@ class Door:
         """In each running job, end the batch that is being drawn as far as it is, and go on with the next."""
         for job in self._parts.jobs.pending(self._owner, "running"):
             self._parts.dispatcher.skip(job)
+
+    def may_pause_all(self) -> bool:
+        """Whether the user is one of the settings' admins. Where nobody logs in, all jobs are one user's anyway."""
+        return self.user.name in self._parts.settings.admins
+
+    def pause(self, on: bool = True, everybody: bool = False) -> None:
+        """Let none of the user's waiting jobs start until they are resumed, or nobody's; what is drawn is finished.
+
+        NotAllowed when the user may not pause everybody.
+        """
+        if everybody and not self.may_pause_all():
+            raise NotAllowed("Only an admin of this Easel may pause the queue of everybody.")
+        held = self._parts.jobs.pause(EVERYBODY if everybody else self._owner, on)
+        self._parts.dispatcher.recall(None if everybody else self._owner, held)
+        if not on:
+            self._parts.dispatcher.queued(self._owner)
+
+    def move(self, job_id: str, to: str) -> None:
+        """Let a waiting job stand elsewhere among the user's own: "front", "up", "down", "end", or before the job `to`.
+
+        NotAllowed when it has begun.
+        """
+        self._parts.dispatcher.recall(self._owner, self._parts.jobs.move(job_id, self._owner, to))
+
+    def dismiss(self, job_id: str | None = None) -> None:
+        """A failed or cancelled job need not be told of any more, on any page; None: none of them."""
+        self._parts.jobs.dismiss(self._owner, job_id)
+        self._parts.dispatcher.dismissed(self._owner)
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""

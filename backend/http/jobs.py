@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from backend import FIELDS, Job, JobLine
@@ -14,6 +14,7 @@ from backend.errors import InvalidRequest, Problem
 from backend.http.dependencies import EntireBackend, FrontDoor
 
 SET_OUTSIDE = ("output_name", "output_folder", "process", "source_text")    # of Easel's own fields
+Everybody = Annotated[bool, Body(embed=True)]
 router = APIRouter(prefix="/easel")
 
 
@@ -35,7 +36,21 @@ def jobs(door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> di
 def queue(door: FrontDoor, start: Annotated[int, Query(ge=0)] = 0,
           limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """The caller's running and waiting jobs in running order, as a queue event names the first of them."""
-    return dataclasses.asdict(door.overview(start, limit))
+    return {**dataclasses.asdict(door.overview(start, limit)), "may_pause_all": door.may_pause_all()}
+
+
+@router.post("/queue/pause")
+def pause(door: FrontDoor, everybody: Everybody = False) -> dict[str, bool]:
+    """None of the caller's waiting jobs starts until they are resumed, or nobody's; what is drawn is finished."""
+    door.pause(everybody=everybody)
+    return {"ok": True}
+
+
+@router.post("/queue/resume")
+def resume(door: FrontDoor, everybody: Everybody = False) -> dict[str, bool]:
+    """Waiting jobs start again."""
+    door.pause(on=False, everybody=everybody)
+    return {"ok": True}
 
 
 @router.post("/workers/restart")
@@ -68,6 +83,27 @@ def cancel(door: FrontDoor, job: str) -> dict[str, str]:
     """A waiting job is cancelled at once, a running one within a network call."""
     door.cancel(job)
     return _state(door.job(job))
+
+
+@router.post("/jobs/dismiss")
+def dismiss_all(door: FrontDoor) -> dict[str, bool]:
+    """No page of the caller's tells again how a job failed or was cancelled."""
+    door.dismiss()
+    return {"ok": True}
+
+
+@router.post("/jobs/{job}/dismiss")
+def dismiss(door: FrontDoor, job: str) -> dict[str, bool]:
+    """The same of one job."""
+    door.dismiss(job)
+    return {"ok": True}
+
+
+@router.post("/jobs/{job}/move")
+def move(door: FrontDoor, job: str, to: Annotated[str, Body(embed=True, max_length=100)]) -> dict[str, bool]:
+    """A waiting job stands elsewhere among the caller's: "front", "up", "down", "end", or before the job `to`."""
+    door.move(job, to)
+    return {"ok": True}
 
 
 @router.post("/jobs/{job}/retry")

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+EVERYBODY = "*"     # in the place of an owner; no user has this id
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -26,7 +28,7 @@ class FairQueue:
     """The jobs that wait and those that a worker holds. Not thread-safe.
 
     The owner with the fewest jobs in flight comes first; among equals the one whose last turn is longest ago, then the
-    one whose next job is the oldest.
+    one whose next job is the oldest. While an owner is paused, his waiting jobs stay where they are.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class FairQueue:
         self._taken: Counter[str] = Counter()                   # owner -> jobs in flight
         self._turns: dict[str, int] = {}                        # owner -> when the last turn was; absent = never
         self._clock = 0
+        self._paused: set[str] = set()      # owners, or EVERYBODY
 
     def wait(self, job: Waiting) -> None:
         """The job waits, at its place among its owner's."""
@@ -50,6 +53,14 @@ class FairQueue:
         self._known[job.id] = job
         self._taken[job.owner] += 1
         self._running.add(job.id) if running else insort(self._ahead, (job.place, job.id))
+
+    def pause(self, owner: str, on: bool) -> None:
+        """Let nothing of the owner's start, or of `EVERYBODY`, until it is resumed."""
+        self._paused.add(owner) if on else self._paused.discard(owner)
+
+    def is_paused(self, owner: str) -> bool:
+        """By himself, or `EVERYBODY` as a whole."""
+        return owner in self._paused
 
     def turn(self, owner: str) -> None:
         """The owner has just been served."""
@@ -76,8 +87,8 @@ class FairQueue:
         return self._known[job].attempts if job in self._known else 0
 
     def upcoming(self) -> Iterator[Waiting]:
-        """The waiting jobs in the order in which they will start. Cheap to begin; nothing may change meanwhile."""
-        heads = dict.fromkeys(self._waiting, 0)
+        """The waiting jobs that may start, in their order. Cheap to begin; nothing may change meanwhile."""
+        heads = {} if EVERYBODY in self._paused else dict.fromkeys(self._waiting.keys() - self._paused, 0)
         heap = [(self._taken[owner], *self._rank(owner)) for owner in heads]
         heapq.heapify(heap)
         clock = self._clock
@@ -90,13 +101,19 @@ class FairQueue:
                 heapq.heappush(heap, (taken + 1, clock, own[heads[owner]][0], owner))
 
     def about_to_start(self, owner: str) -> str | None:
-        """The owner's job that comes next, where none of anybody is running."""
+        """The owner's job that comes next, where none of anybody is running and it is not paused."""
+        if {owner, EVERYBODY} & self._paused:
+            return None
         following = self.of(owner, limit=1)
         return following[0][0] if following and following[0][1] == 1 and not self._running else None
 
     def counts(self, owner: str) -> tuple[int, int]:
         """How many of the owner's jobs are in flight, and how many wait."""
         return self._taken[owner], len(self._waiting.get(owner, ()))
+
+    def ahead(self, owner: str) -> list[str]:
+        """The owner's jobs that a worker holds and has not begun; of `EVERYBODY`, all of them."""
+        return [job for _, job in self._ahead if owner in (EVERYBODY, self._known[job].owner)]
 
     def of(self, owner: str, start: int = 0, limit: int | None = None) -> list[tuple[str, int]]:
         """(id, position) of the owner's jobs in running order, `limit` of them after the first `start`.
@@ -129,12 +146,15 @@ class FairQueue:
         """Of the owner's waiting job number `index`.
 
         Serving goes in rounds: in round r everybody is served who then has r jobs in flight. An owner with more jobs in
-        flight now joins a later round, and goes ahead of those who were served in the round before.
+        flight now joins a later round, and goes ahead of those who were served in the round before. Who is paused holds
+        up nobody else; his own jobs are counted as if he were resumed now.
         """
         own = self._taken[owner] + index
         rank = (-self._taken[owner], *self._rank(owner))
         before = 0
         for other, jobs in self._waiting.items():
+            if other != owner and other in self._paused:
+                continue
             rounds = own - self._taken[other]
             before += min(max(rounds, 0), len(jobs))
             before += 0 <= rounds < len(jobs) and (-self._taken[other], *self._rank(other)) < rank

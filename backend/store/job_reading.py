@@ -47,7 +47,7 @@ def stored_glance(request: str) -> tuple[str, int]:
 def line_of(row: JobRow, position: int | None, done: int) -> JobLine:
     request = glanced(row.request)
     return JobLine(id=row.id, state=row.state, position=position, prompt=request.prompt, count=request.count, done=done,
-                   created=row.created, problems=problems_of(row), notes=tuple(row.notes))
+                   created=row.created, problems=problems_of(row), notes=tuple(row.notes), dismissed=row.dismissed)
 
 
 def saved_counts(session: Session, jobs: Collection[str]) -> dict[str, int]:

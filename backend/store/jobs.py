@@ -14,41 +14,30 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import Select, String, select, type_coerce, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import String, select, type_coerce, update
+from sqlalchemy.orm import Session
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
 from backend.store import job_states
 from backend.store.database import Database
-from backend.store.fair_scheduler import FairQueue, Waiting
-from backend.store.history import images_of, last_place, new_id, runnable_request, stored_request
+from backend.store.fair_scheduler import EVERYBODY, FairQueue, Waiting
+from backend.store.history import images_of, last_place, new_id, stored_request
 from backend.store.job_reading import UNREADABLE, glance_of, line_of, saved_counts, stored_glance, view_of
+from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, owned_row, without_request
 from backend.store.job_states import Change
-from backend.store.tables import ImageRow, JobRow, in_request, next_sort_moment, now
+from backend.store.queue_order import reorder
+from backend.store.tables import JobRow, PausedQueueRow, in_request, next_sort_moment, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 from backend.store.view_types import ENDED, Glance, Job, JobLine, Overview, State
 
 PENDING = ("queued", "running")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A job in a worker's hands: what is left to make of it."""
-
-    job: str
-    owner: str
-    token: str
-    created: datetime
-    request: Request
-    indices: tuple[int, ...]
 
 
 class Jobs:
@@ -69,6 +58,8 @@ class Jobs:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
                 self._place(Waiting(*row[:4]), row.state, row.lease)
                 self._begun.add(row.id)
+            for owner in session.scalars(select(PausedQueueRow.owner)):
+                self._queue.pause(owner, on=True)
 
     # ---- the owner's side ----
 
@@ -87,17 +78,17 @@ class Jobs:
 
     def get(self, job: str, owner: str) -> Job:
         with self._database.read() as session:
-            return self._views(session, [_owned(session, job, owner)])[0]
+            return self._views(session, [owned_row(session, job, owner)])[0]
 
     def recent(self, owner: str, limit: int = 50) -> list[Job]:
         """All states, newest first; not those that stand for a file that was found, which ended as they began."""
         with self._database.read() as session:
-            return self._views(session, session.scalars(_newest(owner, limit)).all())
+            return self._views(session, session.scalars(newest(owner, limit)).all())
 
     def lines(self, owner: str, limit: int = 50) -> list[JobLine]:
         """`recent` without the pictures."""
         with self._database.read() as session:
-            rows = session.scalars(_newest(owner, limit)).all()
+            rows = session.scalars(newest(owner, limit)).all()
             done = saved_counts(session, [row.id for row in rows])
         return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
 
@@ -119,6 +110,7 @@ class Jobs:
             flying, waiting = self._queue.counts(owner)
             known = {job: self._glances[job] for job, _ in shown if job in self._glances}
             begun = [job for job, _ in shown if job in self._begun]
+            paused, all_paused = map(self._queue.is_paused, (owner, EVERYBODY))
         unknown, done = [job for job, _ in shown if job not in known], {}
         if begun or unknown:
             with self._database.read() as session:
@@ -126,7 +118,7 @@ class Jobs:
                 done = saved_counts(session, begun)
         jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
                        count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
-        return Overview(jobs=tuple(jobs), total=flying + waiting)
+        return Overview(jobs=tuple(jobs), total=flying + waiting, paused=paused, all_paused=all_paused)
 
     def state(self, job: str, owner: str) -> State:
         with self._database.read() as session:
@@ -151,7 +143,7 @@ class Jobs:
         NotAllowed when it has ended.
         """
         with self._change() as (session, rows):
-            row = _owned(session, job, owner)
+            row = owned_row(session, job, owner)
             if row.state in ENDED:
                 raise NotAllowed(f"The job is {row.state}; there is nothing to cancel.")
             if row.state == "queued":
@@ -178,6 +170,44 @@ class Jobs:
                     self._forget(job)
         return over, told
 
+    def pause(self, owner: str, on: bool) -> list[str]:
+        """Let nothing of the owner's start, or of `EVERYBODY`, until it is resumed; what runs goes on.
+
+        The ids of jobs that a worker holds and has not begun: they have to be recalled.
+        """
+        with self._changing:
+            with self._database.write() as session:
+                row = session.get(PausedQueueRow, owner)
+                if on and not row:
+                    session.add(PausedQueueRow(owner=owner))
+                elif row and not on:
+                    session.delete(row)
+            with self._memory:
+                self._queue.pause(owner, on)
+                return self._queue.ahead(owner) if on else []
+
+    def move(self, job: str, owner: str, to: str) -> list[str]:
+        """Let a waiting job stand elsewhere among its owner's: see `queue_order.moved`. NotAllowed when it has begun.
+
+        The ids of jobs that a worker holds though others come before them: they have to be recalled.
+        """
+        with self._change() as (session, rows):
+            state = owned_row(session, job, owner).state
+            if state != "queued":
+                raise NotAllowed(f"The job is {state}; only a waiting one can be moved.")
+            changed, overtaken = reorder(session, owner, job, to)
+            rows += changed
+            return overtaken
+
+    def dismiss(self, owner: str, job: str | None = None) -> None:
+        """The owner has read how a job ended that failed or was cancelled; None: all of them."""
+        theirs = update(JobRow).where(JobRow.owner == owner, JobRow.state.in_(("failed", "cancelled")))
+        with self._database.write() as session:
+            if job is not None:
+                owned_row(session, job, owner)
+                theirs = theirs.where(JobRow.id == job)
+            session.execute(theirs.values(dismissed=True))
+
     def pictures(self) -> set[str]:
         """Ids of the uploads that any job names."""
         with self._database.read() as session:
@@ -193,12 +223,12 @@ class Jobs:
     def retry(self, job: str, owner: str) -> None:
         """Queue a failed or cancelled job again, at the end; pictures that it has are kept. NotAllowed otherwise."""
         with self._change() as (session, rows):
-            row = _owned(session, job, owner)
+            row = owned_row(session, job, owner)
             if row.state not in ("failed", "cancelled"):
                 raise NotAllowed(f"The job is {row.state}; only a failed or cancelled one can be tried again.")
             row.state, row.place, row.attempts, row.died_at = "queued", last_place(session) + 1, 0, None
             row.started = row.ended = None
-            row.problems, row.skipped, row.cancelling = [], [], False
+            row.problems, row.skipped, row.cancelling, row.dismissed = [], [], False, False
             rows.append(row)
             self._begun.add(job)
 
@@ -225,7 +255,7 @@ class Jobs:
     def start(self, job: str, lease: str) -> Change | None:
         """The worker has begun: queued -> running. None when it runs already or the lease is over."""
         with self._change() as (session, rows):
-            row = _held(session, job, lease)
+            row = held_row(session, job, lease)
             if row is None or row.state != "queued":
                 return None
             rows.append(row)
@@ -234,21 +264,21 @@ class Jobs:
     def skip(self, job: str, lease: str, index: int) -> None:
         """Picture `index` was left out on request and will not be made later."""
         with self._database.write() as session:
-            row = _held(session, job, lease)
+            row = held_row(session, job, lease)
             if row and index not in row.skipped:
                 row.skipped = [*row.skipped, index]
 
     def note(self, job: str, lease: str, text: str) -> None:
         """Something that the person should know of a job that goes on."""
         with self._database.write() as session:
-            row = _held(session, job, lease)
+            row = held_row(session, job, lease)
             if row and text not in row.notes:
                 row.notes = [*row.notes, text]
 
     def finish(self, job: str, lease: str, state: State, problems: Iterable[Problem] = ()) -> Change | None:
         """The job has ended; None when the lease is over."""
         with self._change() as (session, rows):
-            row = _held(session, job, lease)
+            row = held_row(session, job, lease)
             if row is None:
                 return None
             rows.append(row)
@@ -260,13 +290,13 @@ class Jobs:
         The second time that one made no picture since the death before, it fails with `problem`.
         """
         with self._change() as (session, rows):
-            rows += session.scalars(_without_request().where(JobRow.lease.in_(leases)))
-            made = _made(session, rows)
+            rows += session.scalars(without_request().where(JobRow.lease.in_(leases)))
+            made = made_pictures(session, rows)
             return [job_states.lose(row, len(made[row.id]), problem) for row in rows]
 
     def release(self, leases: Collection[str] | None = None) -> list[Change]:
         """Take jobs back unharmed because their worker was ended on purpose; None takes every lease back."""
-        query = _without_request().where(JobRow.state.in_(PENDING))
+        query = without_request().where(JobRow.state.in_(PENDING))
         if leases is not None:
             query = query.where(JobRow.lease.in_(leases))
         with self._change() as (session, rows):
@@ -323,10 +353,10 @@ class Jobs:
         with self._change() as (session, rows):
             query = select(JobRow).where(JobRow.id.in_(chosen), JobRow.state == "queued", JobRow.lease.is_(None))
             rows += sorted(session.scalars(query), key=lambda row: chosen.index(row.id))
-            made = _made(session, rows)
+            made = made_pictures(session, rows)
             for row in rows:
                 row.worker, row.lease = worker, secrets.token_hex(8)
-            leases = [_lease_of(row, made[row.id]) for row in rows]
+            leases = [lease_of(row, made[row.id]) for row in rows]
             if rows and not held:
                 job_states.start(rows[0])
         with self._memory:
@@ -363,40 +393,3 @@ class Jobs:
         requests = {row.id: stored_request(row.request) for row in rows}
         images = images_of(session, requests)
         return [view_of(row, requests[row.id], self._position(row), images[row.id]) for row in rows]
-
-
-def _newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
-    query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
-    return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).limit(limit)
-
-
-def _without_request() -> Select[tuple[JobRow]]:
-    """Rows for a change of state: a request may carry a thousand prompts."""
-    return select(JobRow).options(defer(JobRow.request))
-
-
-def _owned(session: Session, job: str, owner: str) -> JobRow:
-    row = session.get(JobRow, job)
-    if row is None or row.owner != owner:
-        raise NotFound("There is no such job.")
-    return row
-
-
-def _held(session: Session, job: str, lease: str) -> JobRow | None:
-    return session.scalar(_without_request().where(JobRow.id == job, JobRow.lease == lease))
-
-
-def _made(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
-    """Job -> the indices of its pictures that are saved whole or left out on request."""
-    made = {row.id: set(row.skipped) for row in rows}
-    whole = ImageRow.job.in_(made), ImageRow.index >= 0, ~ImageRow.unfinished
-    query = select(ImageRow.job, ImageRow.index).where(*whole)
-    for job, index in session.execute(query):
-        made[job].add(index)
-    return made
-
-
-def _lease_of(row: JobRow, made: Collection[int]) -> Lease:
-    request = runnable_request(row.request)
-    left = tuple(index for index in range(request.count) if index not in made)
-    return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left)

@@ -34,7 +34,7 @@ from sqlalchemy.types import TypeDecorator
 from backend.image.infotext_entries import labels
 from backend.store.view_types import STATES
 
-REVISION = "0008"       # the newest file in migrations/versions; a test compares
+REVISION = "0009"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -155,6 +155,7 @@ class JobRow(Base):
     ended: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)                # worker deaths while it ran
     died_at: Mapped[int | None]                                     # how many pictures it had at the last of them
+    dismissed: Mapped[bool] = mapped_column(default=False, server_default="0")      # its owner has read how it ended
     cancelling: Mapped[bool] = mapped_column(default=False)         # asked for; outlives the worker that should obey
     skipped: Mapped[list[Any]] = mapped_column(default=list)        # indices left out on request
     problems: Mapped[list[Any]] = mapped_column(default=list)       # {"field", "message"}
@@ -232,6 +233,14 @@ class PreferenceRow(Base):
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     chosen: Mapped[dict[str, Any]]
+
+
+class PausedQueueRow(Base):
+    """Of this owner nothing starts; `EVERYBODY` of the fair scheduler stands for all."""
+
+    __tablename__ = "paused_queues"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
 
 
 class ModelHashRow(Base):

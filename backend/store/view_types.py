@@ -102,6 +102,8 @@ class Overview:
 
     jobs: tuple[Glance, ...]
     total: int                      # waiting, running, and held by a worker that has not begun them
+    paused: bool = False            # none of the owner's waiting jobs starts
+    all_paused: bool = False        # nobody's does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,7 @@ class JobLine:
     created: datetime
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    dismissed: bool = False         # the owner has read how it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

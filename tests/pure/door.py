@@ -138,6 +138,18 @@ class Door:
         for job in self.queue(owner):
             self.cancel(job.id, owner)
 
+    def may_pause_all(self, owner: str) -> bool:
+        return True
+
+    def pause(self, on: bool = True, everybody: bool = False, owner: str = "local") -> None:
+        self.calls.append(f"{'pause' if on else 'resume'} {'everybody' if everybody else owner}")
+
+    def move(self, job_id: str, to: str, owner: str) -> None:
+        self.calls.append(f"move {job_id} {to}")
+
+    def dismiss(self, job_id: str | None = None, owner: str = "local") -> None:
+        self.calls.append(f"dismiss {job_id}")
+
     def skip(self, owner: str) -> None:
         self.calls.append("skip")
 

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict, deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.store.fair_scheduler import FairQueue, Waiting
+from backend.store.fair_scheduler import EVERYBODY, FairQueue, Waiting
 
 
 def line(owners: str) -> list[Waiting]:
@@ -89,6 +89,26 @@ def test_the_order_and_every_position_are_those_of_the_rule(owners, in_flight, l
         assert own == [(job, at) for job, at in positions.items() if job[0] == owner]
 
 
+@given(st.text("abcd", max_size=30), st.dictionaries(OWNERS, st.integers(0, 3)), st.sets(OWNERS))
+def test_who_is_paused_starts_nothing_and_holds_up_nobody(owners, in_flight, paused):
+    queue = queue_of(owners, in_flight)
+    for owner in paused:
+        queue.pause(owner, on=True)
+    wanted = served_one_by_one([job for job in line(owners) if job.owner not in paused], in_flight, {})
+    assert [job.id for job in queue.upcoming()] == wanted
+    assert {job: queue.position(job) for job in wanted} == {job: position for position, job in enumerate(wanted, 1)}
+    for owner in paused:
+        resumed = queue_of(owners, in_flight)
+        for other in paused - {owner}:
+            resumed.pause(other, on=True)
+        assert queue.of(owner) == resumed.of(owner)
+    queue.pause(EVERYBODY, on=True)
+    assert not list(queue.upcoming())
+    for owner in {EVERYBODY, *paused}:
+        queue.pause(owner, on=False)
+    assert [job.id for job in queue.upcoming()] == served_one_by_one(line(owners), in_flight, {})
+
+
 @given(st.lists(st.tuples(st.sampled_from(["wait", "ahead", "run", "drop"]), st.integers(0, 8)), max_size=40))
 def test_after_any_changes_the_queue_is_as_if_it_were_made_anew(changes):
     queue, state = FairQueue(), {}
@@ -110,3 +130,12 @@ def test_after_any_changes_the_queue_is_as_if_it_were_made_anew(changes):
         everything = queue.of(owner)
         assert [entry for start in range(0, 9, 2) for entry in queue.of(owner, start, 2)] == everything
         assert [(job, queue.position(job)) for job, _ in everything] == everything
+
+
+def test_what_is_paused_is_not_about_to_start():
+    queue = queue_of("ab")
+    assert [queue.about_to_start(owner) for owner in "ab"] == ["a0", None]
+    queue.pause("a", on=True)
+    assert [queue.about_to_start(owner) for owner in "ab"] == [None, "b1"]
+    queue.pause(EVERYBODY, on=True)
+    assert queue.about_to_start("b") is None

@@ -418,6 +418,15 @@ def test_jobs_are_listed_cancelled_and_tried_again(client: TestClient, door: Doo
     assert door.jobs("local")[0].state == "cancelled"
 
 
+def test_the_queue_is_paused_reordered_and_its_notices_are_dismissed(client: TestClient, door: Door) -> None:
+    assert client.get("/easel/queue").json() == {"jobs": [], "total": 0, "paused": False, "all_paused": False, "may_pause_all": True}
+    for route, body in (("queue/pause", {}), ("queue/resume", {"everybody": True}), ("jobs/a/move", {"to": "front"}),
+                        ("jobs/a/dismiss", {}), ("jobs/dismiss", {})):
+        assert client.post(f"/easel/{route}", json=body).json() == {"ok": True}
+    assert door.calls[-5:] == ["pause local", "resume everybody", "move a front", "dismiss a", "dismiss None"]
+    assert client.post("/easel/jobs/a/move", json={}).status_code == 422
+
+
 def test_failed_workers_are_started_again_on_request(client: TestClient, door: Door) -> None:
     assert client.post("/easel/workers/restart").json() == {"ok": True} and "restart_workers" in door.calls
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
 from backend.store.database import Database
+from backend.store.fair_scheduler import EVERYBODY
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
 from backend.store.uploads import Uploads
@@ -330,3 +331,76 @@ def test_a_row_that_somebody_else_has_ended_does_not_hold_up_the_others(jobs, da
     gone, next_one = add(jobs), add(jobs)
     Jobs(database).cancel(gone, "local")
     assert [lease.job for lease in jobs.lease("gpu", 1)] == [next_one]
+
+
+# ---- paused, moved, dismissed ----
+
+
+def line(jobs: Jobs, owner: str = "local") -> list[str]:
+    return [job.id for job in jobs.queue(owner)]
+
+
+def test_a_paused_queue_starts_nothing_until_it_is_resumed_also_after_a_restart(jobs, database):
+    ann, bob = add(jobs, "ann"), add(jobs, "bob")
+    assert jobs.pause("ann", on=True) == []
+    again = Jobs(database)
+    assert again.overview("ann").paused and not again.overview("ann").all_paused and not again.overview("bob").paused
+    assert [lease.job for lease in again.lease("gpu", 5)] == [bob]
+    assert again.pause(EVERYBODY, on=True) == [] and again.overview("bob").all_paused
+    again.pause("ann", on=False)
+    assert again.lease("gpu", 5) == []
+    again.pause(EVERYBODY, on=False)
+    assert [lease.job for lease in again.lease("gpu", 5)] == [ann]
+    assert not Jobs(database).overview("ann").paused
+
+
+def test_pausing_tells_what_a_worker_has_not_begun(jobs):
+    add(jobs, "ann"), add(jobs, "bob")
+    running, ahead = jobs.lease("gpu", 2)
+    assert jobs.pause("ann", on=True) == [] and running.owner == "ann"
+    assert jobs.pause("bob", on=True) == jobs.pause(EVERYBODY, on=True) == [ahead.job]
+
+
+@pytest.mark.parametrize(("job", "to", "expected"), [
+    (2, "front", "2013"), (0, "end", "1230"), (1, "up", "1023"), (1, "down", "0213"), (0, "up", "0123"), (3, "down", "0123"),
+    (3, 1, "0312"), (0, 3, "1203"), (1, 1, "0123")])
+def test_a_waiting_job_is_moved(jobs, database, job, to, expected):
+    ids = [add(jobs) for _ in range(4)]
+    assert jobs.move(ids[job], "local", ids[to] if isinstance(to, int) else to) == []
+    wanted = [ids[int(number)] for number in expected]
+    assert line(jobs) == line(Jobs(database)) == wanted
+    assert [lease.job for lease in jobs.lease("gpu", 4)] == wanted
+
+
+def test_who_moves_jobs_gains_nothing_over_others(jobs):
+    ids = [add(jobs, owner) for owner in ("ann", "bob", "ann", "bob")]
+    jobs.move(ids[2], "ann", "front")
+    assert [lease.job for lease in jobs.lease("gpu", 4)] == [ids[2], ids[1], ids[0], ids[3]]
+
+
+def test_what_a_worker_holds_ahead_and_others_overtake_is_recalled(jobs):
+    first, ahead, last = (add(jobs) for _ in range(3))
+    jobs.lease("gpu", 2)
+    with pytest.raises(NotAllowed, match="running"):
+        jobs.move(first, "local", "end")
+    assert jobs.move(last, "local", "up") == [ahead]
+    assert jobs.move(last, "local", "down") == []
+    with pytest.raises(NotAllowed, match="nothing can stand before it"):
+        jobs.move(last, "local", first)
+    with pytest.raises(NotFound):
+        jobs.move(last, "bob", "front")
+
+
+def test_what_is_dismissed_stays_so_until_it_is_tried_again(jobs):
+    ids = [add(jobs) for _ in range(3)]
+    jobs.cancel_all("local", "queued")
+    jobs.dismiss("local", ids[0])
+    assert [one.dismissed for one in jobs.lines("local")] == [False, False, True]
+    with pytest.raises(NotFound):
+        jobs.dismiss("bob", ids[1])
+    jobs.dismiss("bob")
+    assert [one.dismissed for one in jobs.lines("local")] == [False, False, True]
+    jobs.dismiss("local")
+    assert all(one.dismissed for one in jobs.lines("local"))
+    jobs.retry(ids[1], "local")
+    assert not jobs.lines("local")[1].dismissed

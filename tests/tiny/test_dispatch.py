@@ -566,3 +566,50 @@ def test_pictures_come_back_after_the_database_is_lost(tmp_path):
     assert "easel.db.broken-" in house.status().notices[0] and "2 pictures" in house.status().notices[1]
     assert {image.infotext for image in ann.images()} == {image.infotext for image in before}
     house.close()
+
+
+# ---- paused and moved while a worker holds them ----
+
+
+def ahead(house: Guest, job: str) -> bool:
+    """The worker has the job in its hands and has not begun it."""
+    supervisor = house._components.dispatcher._supervisors[0]
+    return job in supervisor._flights and job not in supervisor.drawn()
+
+
+def test_a_job_that_was_handed_over_ahead_waits_when_its_queue_is_paused(house):
+    first, second = (submit(house, "slow=0.1") for _ in range(2))
+    until(lambda: ahead(house, second.id))
+    house.pause()
+    assert house.wait(first.id).state == "done"
+    until(lambda: not house._components.dispatcher._supervisors[0]._flights)
+    assert house.job(second.id).state == "queued" and house.overview().paused
+    house.pause(on=False)
+    assert house.wait(second.id).state == "done"
+
+
+def test_a_job_that_is_moved_to_the_front_overtakes_the_one_handed_over_ahead(house):
+    first, second, third = (submit(house, "slow=0.1") for _ in range(3))
+    until(lambda: ahead(house, second.id))
+    house.move(third.id, "front")
+    ended = [house.wait(job.id) for job in (first, second, third)]
+    assert {job.state for job in ended} == {"done"} and ended[0].ended < ended[2].ended < ended[1].ended
+
+
+def test_a_job_that_is_cancelled_while_it_is_recalled_stays_cancelled(house):
+    first, second = (submit(house, "slow=0.1") for _ in range(2))
+    until(lambda: ahead(house, second.id))
+    house.pause()
+    house.cancel(second.id)
+    house.pause(on=False)
+    assert house.wait(first.id).state == "done" and house.wait(second.id).state == "cancelled"
+
+
+def test_everybody_is_paused_only_by_an_admin(tmp_path):
+    house = open_house(tmp_path, start_workers=False, users={"ann": "a password", "bob": "another one"}, admins=("ann",))
+    ann, bob = Guest(house, "ann"), Guest(house, "bob")
+    with pytest.raises(NotAllowed, match="admin"):
+        bob.pause(everybody=True)
+    ann.pause(everybody=True)
+    assert bob.overview().all_paused and ann.may_pause_all() and not bob.may_pause_all()
+    house.close()

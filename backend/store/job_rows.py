@@ -1,0 +1,64 @@
+"""Rows of jobs, read inside a transaction, and what a worker is told of one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, defer
+
+from backend.errors import NotFound
+from backend.request.request import Request
+from backend.store.history import runnable_request
+from backend.store.tables import ImageRow, JobRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A job in a worker's hands: what is left to make of it."""
+
+    job: str
+    owner: str
+    token: str
+    created: datetime
+    request: Request
+    indices: tuple[int, ...]
+
+
+def newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
+    query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
+    return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).limit(limit)
+
+
+def without_request() -> Select[tuple[JobRow]]:
+    """Rows for a change of state: a request may carry a thousand prompts."""
+    return select(JobRow).options(defer(JobRow.request))
+
+
+def owned_row(session: Session, job: str, owner: str) -> JobRow:
+    row = session.get(JobRow, job)
+    if row is None or row.owner != owner:
+        raise NotFound("There is no such job.")
+    return row
+
+
+def held_row(session: Session, job: str, lease: str) -> JobRow | None:
+    return session.scalar(without_request().where(JobRow.id == job, JobRow.lease == lease))
+
+
+def made_pictures(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[int]]:
+    """Job -> the indices of its pictures that are saved whole or left out on request."""
+    made = {row.id: set(row.skipped) for row in rows}
+    whole = ImageRow.job.in_(made), ImageRow.index >= 0, ~ImageRow.unfinished
+    query = select(ImageRow.job, ImageRow.index).where(*whole)
+    for job, index in session.execute(query):
+        made[job].add(index)
+    return made
+
+
+def lease_of(row: JobRow, made: Collection[int]) -> Lease:
+    request = runnable_request(row.request)
+    left = tuple(index for index in range(request.count) if index not in made)
+    return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left)
