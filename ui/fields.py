@@ -116,7 +116,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 
 
 def described() -> dict[str, dict[str, Any]]:
-    """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it, and what a pin needs."""
+    """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs."""
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
     return {name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
                    "start": name in STARTS, "internal": field.internal,

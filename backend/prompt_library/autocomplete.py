@@ -43,8 +43,8 @@ class Suggestions:
     def search(self, text: str, kind: Kind, styles: list[Style]) -> tuple[str, list[Suggestion]]:
         """At most `LIMIT` of them, and which part at the end of `text` they would take the place of.
 
-        "word" finds embeddings, styles and tags: for the last words of the text, as many of them as fit something; where
-        nothing fits, tags that are spelt nearly so.
+        "word" finds embeddings, styles and tags: for the last words of the text, as many of them as fit something;
+        where nothing fits, tags that are spelt nearly so.
         "lora" is for what follows `<lora:`, "hypernet" for `<hypernet:`, "wildcard" for what follows two underscores.
         """
         if kind != "word":
@@ -52,7 +52,8 @@ class Suggestions:
         words = [match.start() for match in re.finditer(r"\S+", text)][-MOST_WORDS:]
         ends = [text[start:] for start in words]
         found = ((end, list(self._words(end, styles))[:LIMIT]) for end in ends if len(end) >= _shortest(end))
-        alike = ((end, [_suggested(tag) for tag in self._tags.alike(end, ALIKE_LIMIT)]) for end in dict.fromkeys([*ends[:1], *ends[-1:]]))
+        nearly = dict.fromkeys([*ends[:1], *ends[-1:]])     # all of them, and the last
+        alike = ((end, [_suggested(tag) for tag in self._tags.alike(end, ALIKE_LIMIT)]) for end in nearly)
         return next((one for one in chain(found, alike) if one[1]), ("", []))
 
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:

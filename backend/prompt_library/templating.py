@@ -44,7 +44,7 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
 
 
 def pictures(request: Request, styles: Iterable[Style], lookup: Lookup) -> int:
-    """How many pictures a job of this request would make, also where that is more than it may. InvalidRequest as in `resolve`."""
+    """How many pictures a job of this request would make, also if more than it may. InvalidRequest as in `resolve`."""
     texts = _styled(request, _chosen(request, styles))
     if request.prompt_expansion != "Combinatorial":
         return request.count

@@ -39,7 +39,7 @@ PINS = "pins"
 MOST_PINS = 12
 _ONE_CONTROL = ("int", "float", "seed", "bool", "choice", "upscaler", "text")
 PINNABLE: Mapping[str, Field] = FIELDS.where(
-    lambda field: field.kind in _ONE_CONTROL and not field.internal and (field.name in SETTINGS or field.name not in _OWN)
+    lambda field: field.kind in _ONE_CONTROL and not field.internal and field.name not in _OWN
 )
 
 

@@ -21,7 +21,8 @@ TITLE = "Settings"
 HEAD = """<div class="settings-head">
 <p>Everything here is saved at once, and holds for pictures that are started from now on.</p>
 <span id="settings_state" role="status"></span>
-<input type="search" class="settings-search" placeholder="Search in the settings" aria-label="Search in the settings" autocomplete="off">
+<input type="search" class="settings-search" placeholder="Search in the settings" aria-label="Search in the settings"
+autocomplete="off">
 <p class="settings-none" role="status" hidden>No setting has these words.</p></div>"""
 EXAMPLE = """<p class="example-name"><span>Your next picture would be called</span>
 <code id="settings_example" translate="no"></code></p>"""
