@@ -57,7 +57,7 @@ class Tags:
         return list(distinct.values())[:limit]
 
     def alike(self, text: str, limit: int) -> list[Tag]:
-        """Tags that are spelt nearly like the text, the nearest first; meant for one that `search` finds nothing for."""
+        """Tags that are spelt nearly like the text, the nearest first; for one that `search` finds nothing for."""
         wanted = _key(text)
         if len(wanted) < SHORTEST:
             return []
