@@ -21,7 +21,7 @@ def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page
         page.keyboard.type(words)
         page.wait_for_timeout(250)
         page.keyboard.press("Enter")
-    page.wait_for_function("easel.form('settings').values.pins.length === 3", timeout=PATIENCE)
+    page.wait_for_function("async () => (await easel.ask('/easel/preferences')).pins?.length === 3", timeout=PATIENCE)
     pinned(page, image_format="png")
     page.locator("[data-pin=image_format] select").select_option("webp")
     expect(page.locator("#settings_image_format input")).to_have_value("webp")

@@ -2,12 +2,12 @@
 // may follow.
 
 const PARTNER = { ")": "(", "]": "[", "}": "{", ">": "<" };
-const SIGNS = /\\.|#[^\n]*|<(?=[a-z]+:)|[()[\]{}>]/gis;
+const SIGNS = /\\.|<(?=[a-z]+:)|[()[\]{}>]/gis, COMMENTED = /#[^\n]*|\\.|<(?=[a-z]+:)|[()[\]{}>]/gis;
 
-// Their places in the text.
-export function unmatched(text) {
+// Their places in the text; `comments` tells whether a # begins a comment.
+export function unmatched(text, comments = true) {
   const open = [], wrong = [];
-  for (const { 0: sign, index } of text.matchAll(SIGNS)) {
+  for (const { 0: sign, index } of text.matchAll(comments ? COMMENTED : SIGNS)) {
     if (sign.length > 1) continue;
     if (!(sign in PARTNER)) { open.push({ sign, index }); continue; }
     const at = open.findLastIndex(one => one.sign === PARTNER[sign]);

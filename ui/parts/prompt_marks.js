@@ -2,20 +2,22 @@
 import "../vendor/textarea-caret/index.js";
 import { find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
+import { formOf } from "../scripts/form.js";
 import { unmatched } from "./brackets.js";
 
 const BOXES = ".prompt-box textarea";
 const LEAST = 6;        // pixels a mark is wide
 
 function look(area) {
-  const box = area.closest(".prompt-box"), wrong = unmatched(area.value), text = area.value;
+  const box = area.closest(".prompt-box"), text = area.value, comments = formOf(find(".field", box).id.replace(/_.*$/, "")).values.prompt_comments !== false;
+  const wrong = unmatched(text, comments);
   const layer = find(".bracket-marks", box) ?? box.appendChild(make("div", { class: "bracket-marks", "aria-hidden": "true" }));
   layer.replaceChildren(...wrong.map(at => make("i", { "data-at": at })));
   put(area, layer);
   const told = find(".prompt-told", box) ?? box.appendChild(make("div", { class: "prompt-told", role: "status" }));
   const words = [...wrong.slice(0, 1).map(at => make("button", { type: "button", class: "bracket-told", onclick: () => show(area, at) }, `${text[at]} without a partner`)),
     ...(wrong.length > 1 ? [make("span", {}, `and ${wrong.length - 1} more`)] : []),
-    ...(/#/.test(text) ? [make("span", { class: "comment-told" }, "What follows a # is a comment, to the end of its line.")] : [])];
+    ...(comments && text.includes("#") ? [make("span", { class: "comment-told" }, "What follows a # is a comment, to the end of its line.")] : [])];
   if (told.textContent !== words.map(one => one.textContent).join("")) told.replaceChildren(...words);
 }
 
