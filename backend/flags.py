@@ -18,6 +18,10 @@ HELP = {
     "port": "Port of the page and the API. Default: %(default)s.",
     "auth": "People who may log in, a line each: name:password or name:argon2-hash. "
             f"The environment variable {LOGINS} takes the same, separated by commas.",
+    "allow-host": "Another name under which this Easel may be asked where nobody logs in, such as "
+                  "host.docker.internal; may be given several times.",
+    "allow-origin": "A web page elsewhere whose scripts may use the API, such as http://localhost:3000; may be given "
+                    "several times.",
     "admin": "A name of --auth that may pause the queue of everybody; may be given several times.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
@@ -40,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--listen", action="store_const", dest="host", const="0.0.0.0", help=HELP["listen"])  # noqa: S104
     flags.add_argument("--port", type=int, default=7860, help=HELP["port"])
     flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
+    flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HELP["allow-host"])
+    flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow-origin"])
     flags.add_argument("--admin", action="append", default=[], metavar="NAME", help=HELP["admin"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
@@ -54,7 +60,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     users = users_from(flags.auth, environment.get(LOGINS, ""))
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
-                        device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin))
+                        device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin),
+                        hosts=tuple(map(_host, flags.allow_host)), origins=tuple(map(_origin, flags.allow_origin)))
     if unknown := [name for name in settings.admins if name not in users]:
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
     if not settings.is_loopback and not users:
@@ -100,6 +107,18 @@ def _users(entries: Iterable[str]) -> dict[str, str]:
             raise ValueError(f"'{name}' is there twice")
         users[name] = secret
     return users
+
+
+def _host(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:]+", name):
+        raise Refusal(f"--allow-host takes a bare name or address such as host.docker.internal, not {name}.")
+    return name.lower()
+
+
+def _origin(url: str) -> str:
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?", url):
+        raise Refusal(f"--allow-origin takes a page's address such as http://localhost:3000, not {url}.")
+    return url.rstrip("/").lower()
 
 
 def _folder(folder: Path, flag: str = "--models") -> Path:

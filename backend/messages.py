@@ -49,6 +49,11 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class Unload:
+    """Free the device of the models that nothing is drawn with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the worker when the call in flight is over."""
 
@@ -182,5 +187,5 @@ class Failed:
     detail: str = ""
 
 
-Command = Run | Cancel | Skip | Stop
+Command = Run | Cancel | Skip | Unload | Stop
 Event = Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed

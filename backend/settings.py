@@ -24,6 +24,8 @@ class Settings:
     users: dict[str, str] = field(default_factory=dict, repr=False)
     admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
     extensions: tuple[str, ...] = ()          # packages that register with each process
+    hosts: tuple[str, ...] = ()               # names besides the local ones that lead here, where nobody logs in
+    origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 
     @property
     def outputs(self) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from backend.facade.gallery import Gallery
-from backend.image.infotext_entries import labels
+from backend.image.infotext.entries import labels
 from backend.request.request import Request
 from backend.store.database import Database
 from backend.store.history import History

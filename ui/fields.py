@@ -81,6 +81,11 @@ def _number(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Number(value, step=field.step or 1, **look)
 
 
+def _seed(field: Field, value: Any, look: dict[str, Any]) -> Component:
+    """Text: a browser's numbers have 53 bits, and a seed 64."""
+    return gr.Textbox(str(value), lines=1, max_lines=1, **look)
+
+
 def _bool(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Checkbox(value, **look)
 
@@ -108,7 +113,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "upscaler": _upscaler,
     "int": _number,
     "float": _number,
-    "seed": _number,
+    "seed": _seed,
     "bool": _bool,
     "choice": _choice,
     "picture": _picture,
@@ -118,10 +123,14 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 def described() -> dict[str, dict[str, Any]]:
     """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs."""
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
-    return {name: {"label": field.label, "help": field.help, "default": field.default, "slider": _slider(field),
-                   "start": name in STARTS, "internal": field.internal,
-                   **({"kind": field.kind, "choices": list(field.choices)} if name in PINNABLE else {})}
+    return {name: {"label": field.label, "help": field.help, "default": _default(field), "kind": field.kind,
+                   "slider": _slider(field), "start": name in STARTS, "internal": field.internal,
+                   **({"choices": list(field.choices)} if name in PINNABLE else {})}
             for name, field in rows.items()}
+
+
+def _default(field: Field) -> Any:
+    return str(field.default) if field.kind == "seed" else field.default
 
 
 def _of_records() -> Iterator[tuple[str, Field]]:

@@ -46,10 +46,14 @@ class Shelf:
         object.__setattr__(self, "_exact", exact)
 
     def named(self, name: str) -> ModelFile | None:
-        """By key, title, hash, file name or alias, in this order; only key and title mind upper and lower case."""
+        """By key, title, hash, file name or alias, in this order; only key and title mind upper and lower case.
+
+        A title from Windows has backslashes between its folders.
+        """
         wanted = self.aliases.get(name.casefold(), name)
         bare = _TITLE_HASH.sub("", wanted).casefold()
-        return self._exact.get(wanted) or self._hashed(wanted) or self._names.get(bare)
+        found = self._exact.get(wanted) or self._hashed(wanted) or self._names.get(bare)
+        return found or self._names.get(bare.replace("\\", "/"))
 
     def has_changed(self) -> bool:
         """Whether names may have come or gone since this look."""
@@ -93,5 +97,7 @@ def _names(file: ModelFile) -> Iterable[str]:
     """Other spellings of a file's key."""
     name = _TITLE_HASH.sub("", file.title)
     base = name.rpartition("/")[2]
-    stem = base.rpartition(".")[0] if file.single_file else base
-    return filter(None, (file.key, name, base, stem, file.facts.get("alias", "")))
+    whole = name.rpartition(".")[0] if file.single_file else name
+    stem = whole.rpartition("/")[2]
+    joined = whole.replace("/", "_")        # AUTOMATIC1111's `model_name`
+    return filter(None, (file.key, name, base, stem, whole, joined, file.facts.get("alias", "")))

@@ -10,10 +10,9 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
 from backend.catalog.model_files import clean_name
 from backend.catalog.prompt_networks import FILE_KINDS, network_names
-from backend.catalog.upscalers import RESTORERS
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
-from backend.request.rules import EXTRAS
+from backend.request.rules import EXTRAS, NO_RESTORER, RESTORERS
 
 VISIBILITY = dict(zip(RESTORERS, ("gfpgan_visibility", "codeformer_visibility"), strict=True))
 RESTORER_FOLDERS = dict(zip(RESTORERS, ("GFPGAN", "Codeformer"), strict=True))
@@ -37,7 +36,7 @@ def needed(request: Request) -> list[Needed]:
     wanted = [Needed(UPSCALER, name, field) for field, name in _upscalers(request)]
     if request.process != EXTRAS:
         wanted.insert(0, Needed(CHECKPOINT, request.checkpoint, "checkpoint"))
-    restorers = [Needed(FACE_RESTORER, name, VISIBILITY[name]) for name in _restorers(request)]
+    restorers = [Needed(FACE_RESTORER, name, field) for name, field in _restorers(request)]
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
     return [*wanted, *restorers, *detector, *networks]
@@ -77,7 +76,8 @@ def _files(wanted: Iterable[Needed], catalog: ModelCatalog) -> dict[FileKey, Mod
 def missing_upscalers(values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
     """A sentence for each upscaler that field values name and that is not here."""
     fields = [field for field in FIELDS.values() if field.kind == "upscaler"]
-    named = {str(values[field.name]) for field in fields if values.get(field.name, NO_UPSCALER) not in field.choices
+    named = {str(values[field.name]) for field in fields if field.name in values
+             and values[field.name] not in field.choices
              and (field.needs != ("enable_hr",) or values.get("enable_hr"))}
     for name in sorted(named - {NO_UPSCALER, ""}):
         try:
@@ -118,9 +118,12 @@ def _upscalers(request: Request) -> list[tuple[str, str]]:
     return [(field, name) for field, name in named if name not in (*FIELDS[field].choices, NO_UPSCALER, "")]
 
 
-def _restorers(request: Request) -> list[str]:
-    wanted = [name for name, field in VISIBILITY.items() if getattr(request, field)]
-    return [name for name in wanted if not request.idle(FIELDS[VISIBILITY[name]])]
+def _restorers(request: Request) -> list[tuple[str, str]]:
+    """(name, field) for every restorer of faces: of Extras, or of pictures that are drawn."""
+    if request.process != EXTRAS:
+        wanted = request.face_restoration
+        return [] if wanted == NO_RESTORER else [(wanted, "face_restoration")]
+    return [(name, field) for name, field in VISIBILITY.items() if getattr(request, field)]
 
 
 def _restorer(name: str, catalog: ModelCatalog) -> ModelFile | None:

@@ -7,8 +7,7 @@ import re
 from backend.catalog.description import Description
 from backend.catalog.headers import Shapes
 from backend.catalog.model_files import Found
-
-GFPGAN, CODEFORMER = RESTORERS = ("GFPGAN", "CodeFormer")
+from backend.request.rules import CODEFORMER, GFPGAN
 
 # The files behind AUTOMATIC1111's own names.
 ALIASES = {

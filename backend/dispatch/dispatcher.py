@@ -81,6 +81,11 @@ class Dispatcher:
         """Tell whichever worker has the job to go on with its next picture; False when none has."""
         return any(supervisor.skip(job) for supervisor in self._supervisors)
 
+    def unload(self) -> None:
+        """Tell the workers to free their devices of what nothing is drawn with."""
+        for supervisor in self._supervisors:
+            supervisor.unload()
+
     def recall(self, owner: str | None, jobs: Collection[str]) -> None:
         """The owner's queue, or with None everybody's, has changed: these jobs are not begun before others."""
         for supervisor in self._supervisors:
@@ -130,7 +135,7 @@ class Dispatcher:
     def picture_saved(self, owner: str, image: Image) -> None:
         self.feed.publish(owner, {"type": "image", "job": image.job, "image": {
             "id": image.id, "index": image.index, "url": image.url, "width": image.width, "height": image.height,
-            "seed": image.seed, "unfinished": image.unfinished}})
+            "seed": str(image.seed), "unfinished": image.unfinished}})
         self.feed.touch(owner)
 
     def picture_refused(self, lease: Lease) -> None:

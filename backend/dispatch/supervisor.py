@@ -40,6 +40,7 @@ from backend.messages import (
     Skip,
     Skipped,
     Stop,
+    Unload,
 )
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
@@ -108,6 +109,13 @@ class Supervisor:
         """There may be jobs to lease."""
         with self._changed:
             self._woken = True
+            self._changed.notify_all()
+
+    def unload(self) -> None:
+        """Tell the worker to free its device of models that nothing is drawn with."""
+        with self._changed:
+            if Unload() not in self._outbox:
+                self._outbox.append(Unload())
             self._changed.notify_all()
 
     def cancel(self, job: str) -> bool:

@@ -65,6 +65,10 @@ class Backend:
         """Give workers that have failed to start another try."""
         self._components.dispatcher.restart()
 
+    def unload_models(self) -> None:
+        """Let the workers free their devices of all models that nothing is drawn with."""
+        self._components.dispatcher.unload()
+
     def close(self) -> None:
         """Stop the workers within seconds and let go of the data folder; running jobs wait for the next start."""
         if self._closed:
@@ -100,6 +104,15 @@ class Backend:
         """A value for every field that suits this checkpoint."""
         chosen = self.checkpoint(checkpoint)
         return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
+
+    def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        """All files of a kind of `catalog.kinds`, broken ones too; looks again when asked to `refresh`."""
+        catalog = self._components.catalog
+        return list(catalog.scan(kind) if refresh else catalog.listed(kind))
+
+    def can_use(self, kind: str) -> bool:
+        """Whether Easel can draw with files of a kind."""
+        return self._components.catalog.kinds[kind].usable
 
     def upscalers(self, refresh: bool = False) -> list[ModelFile]:
         """The files in the models folders that enlarge pictures; those that need no file are not among them."""

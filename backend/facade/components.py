@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backend.catalog.model_catalog import ModelCatalog
 from backend.dispatch.dispatcher import Dispatcher
 from backend.facade.gallery import Gallery
+from backend.facade.networks import Networks
 from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
 from backend.store.batch_archive import BatchArchive
@@ -37,6 +38,7 @@ class Components:
     uploads: Uploads
     layers: PaintedLayers
     gallery: Gallery
+    networks: Networks
     prompt_library: PromptLibrary
     catalog: ModelCatalog
     dispatcher: Dispatcher
@@ -52,6 +54,6 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     return Components(
         settings=settings, database=database, users=users, jobs=jobs, history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
-        gallery=Gallery(database, history, pictures),
+        gallery=Gallery(database, history, pictures), networks=Networks(catalog),
         prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
         catalog=catalog, dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))

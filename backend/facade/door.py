@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ class Door:
 
     Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
     `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
-    with writing prompts; `backend`, what is the same for everybody.
+    with writing prompts; `networks`, cards of network files; `backend`, what is the same for everybody.
     """
 
     def __init__(self, backend: Backend, components: Components, user: User) -> None:
@@ -35,6 +35,7 @@ class Door:
         self._parts, self._owner = components, user.id
         self.gallery = components.gallery.as_(user)
         self.prompt_library = components.prompt_library.as_(user)
+        self.networks = components.networks
 
     # ---- jobs ----
 
@@ -49,10 +50,11 @@ class Door:
     def submit_all(self, values: Iterable[Mapping[str, Any]]) -> list[Job]:
         """Queue several requests in their order at once; none when one of them is wrong. InvalidRequest as above."""
         submission = Submission(self._parts, self.user)
-        requests = [submission.request(each) for each in values]
-        for request in requests:
-            self._parts.dispatcher.check(request)
-        jobs = self._parts.jobs.add_all(requests, self._owner)
+        orders = [submission.order(each) for each in values]
+        for order in orders:
+            self._parts.dispatcher.check(order.request)
+        requests, notes = [order.request for order in orders], [order.notes for order in orders]
+        jobs = self._parts.jobs.add_all(requests, self._owner, notes)
         self._parts.dispatcher.queued(self._owner)
         return jobs
 
@@ -78,10 +80,11 @@ class Door:
         """Cancel all that waits or runs."""
         self._cancel_all("queued", "running")
 
-    def skip(self) -> None:
-        """In each running job, end the batch that is being drawn as far as it is, and go on with the next."""
+    def skip(self, jobs: Collection[str] | None = None) -> None:
+        """End the batch that is drawn as far as it is, in each running job or those named; go on with the next."""
         for job in self._parts.jobs.pending(self._owner, "running"):
-            self._parts.dispatcher.skip(job)
+            if jobs is None or job in jobs:
+                self._parts.dispatcher.skip(job)
 
     def may_pause_all(self) -> bool:
         """Whether the user is one of the settings' admins. Where nobody logs in, all jobs are one user's anyway."""
@@ -207,6 +210,10 @@ class Door:
         A checkpoint that is not here is left out.
         """
         return PictureSettings(self._parts).values(text, self.prompt_library.as_theirs())
+
+    def usable_infotext(self, text: str, but: Container[str]) -> dict[str, Any]:
+        """The same; but InvalidRequest names every value that cannot be used, unless its field is among `but`."""
+        return PictureSettings(self._parts).usable(text, self.prompt_library.as_theirs(), but)
 
     def read_settings(self, file: bytes) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says of how it was made.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from backend.image.infotext_entries import Difference, differences
+from backend.image.infotext.entries import Difference, differences
 from backend.store.database import Database
 from backend.store.history import History
 from backend.store.picture_files import Pictures

@@ -8,8 +8,9 @@ from typing import Any
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, LORA
 from backend.errors import NotFound
+from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading
-from backend.image.infotext_entries import entries
+from backend.image.infotext.entries import entries
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
 
@@ -20,8 +21,9 @@ WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, whi
 
 def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
     """`found` is what the text says, `values` what of it a request here can have."""
+    if metadata.program:
+        yield _whose(metadata)
     if not metadata.infotext:
-        yield from [WORKFLOW] if metadata.workflow else []
         return
     known = found.values.get("checkpoint")
     if known and "checkpoint" not in values:
@@ -34,6 +36,14 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
         yield f"The {kind} {name} was used; Easel cannot load such networks yet."
     if found.dropped:
         yield f"Not understood: {', '.join(found.dropped)}."
+
+
+def _whose(metadata: Metadata) -> str:
+    if metadata.infotext:
+        return f"These settings were read from {metadata.program}'s own; what Easel has no like for was left out."
+    if metadata.program == COMFYUI:
+        return WORKFLOW
+    return f"This picture holds settings by {metadata.program} in a form that Easel does not read."
 
 
 def hashes(text: str) -> dict[str, str]:

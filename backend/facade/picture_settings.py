@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from backend.catalog.model_file import CHECKPOINT
 from backend.catalog.needed_files import missing_upscalers
-from backend.errors import CheckpointError, NotFound
+from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.missing_files import missing
 from backend.image import infotext
 from backend.image.read import read_metadata
+from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
 
 Styles = Sequence[dict[str, str]]       # in AUTOMATIC1111's keys
@@ -26,6 +27,19 @@ class PictureSettings:
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
         """The field values in a settings text. A checkpoint that is not here is left out."""
         return self._with_own_checkpoint(infotext.read(text, styles=styles))
+
+    def usable(self, text: str, styles: Styles, but: Container[str]) -> dict[str, Any]:
+        """The same; but InvalidRequest names every value that cannot be used and whose field is not among `but`."""
+        found = infotext.read(text, styles=styles)
+        values = self._with_own_checkpoint(found)
+        problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
+                    for wrong in found.problems if wrong.field not in but]
+        if "checkpoint" in found.values and "checkpoint" not in values and "checkpoint" not in but:
+            known = found.model or found.values["checkpoint"]
+            problems.append(Problem(f"Model {known[:80]} is not in the models folders", "infotext"))
+        if problems:
+            raise InvalidRequest(problems=problems)
+        return values
 
     def of_file(self, file: bytes, styles: Styles) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from backend.catalog import families, needed_files
@@ -13,11 +14,19 @@ from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names
 from backend.image.extras_text import extras_request
-from backend.request.output_size import check_cells, settled
+from backend.request.output_size import in_cells, rounding, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import User
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A whole request, and what of it became otherwise than it was asked for, in sentences."""
+
+    request: Request
+    notes: tuple[str, ...] = ()
 
 
 class Submission:
@@ -27,7 +36,7 @@ class Submission:
         self._parts, self._user = components, user
         self._library = components.prompt_library.as_(user)
 
-    def request(self, values: Mapping[str, Any]) -> Request:
+    def order(self, values: Mapping[str, Any]) -> Order:
         """A whole request from values by field name. InvalidRequest names every wrong field.
 
         What is missing takes the user's settings, then the checkpoint's defaults; random seeds are drawn, styles
@@ -45,21 +54,22 @@ class Submission:
         if problems:
             raise InvalidRequest(problems=problems)
         if not checkpoint:
-            return request
-        resolved = self._library.resolved(self._settled(request, families.cell(checkpoint.family)))
+            return Order(request)
+        drawn = self._settled(request, families.cell(checkpoint.family))
+        resolved = self._library.resolved(drawn.request)
         if problems := network_problems(resolved, self._parts.catalog, checkpoint):
             raise InvalidRequest(problems=problems)
-        return resolved
+        return Order(resolved, drawn.notes)
 
-    def _settled(self, request: Request, cell: int) -> Request:
+    def _settled(self, request: Request, cell: int) -> Order:
         """With the size that it draws, which may follow from the picture that it starts from.
 
-        `cell`: pixels per latent cell. InvalidRequest when a size is too large or not whole in cells.
+        `cell`: pixels per latent cell. InvalidRequest when a size is too large.
         """
         if request.init_image:
             request = settled(request, self._parts.uploads.size(request.init_image, self._user.id), cell)
-        check_cells(request, cell)
-        return request
+        whole = in_cells(request, cell)
+        return Order(whole, rounding(request, whole))
 
     def _to_draw(
         self, values: Mapping[str, Any], own: Mapping[str, Any], checkpoint: ModelFile | None, problems: list[Problem]

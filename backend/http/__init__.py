@@ -4,13 +4,22 @@
     authentication.py      who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
     decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
-    dependencies.py        what a route asks for: the caller's own front door, changes, options
-    a1111_routes.py        /sdapi/v1/...   a1111_requests.py reads its payloads, a1111_responses.py writes its answers
-    a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images, upscalers, face-restorers
+    dependencies.py        what a route asks for: the caller's own front door, changes, options, calls
+    a1111_routes.py        /sdapi/v1/txt2img, img2img, interrupt, skip, options, png-info
+    a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images
+    a1111_progress.py      /sdapi/v1/progress, /internal/progress
+    a1111_models.py        the lists of models, samplers, upscalers, styles
+    a1111_server.py        flags, memory, scripts, extensions, probes
+    a1111_requests.py      payloads in: a1111_fields (names), a1111_values, a1111_scripts, a1111_pictures, a1111_options
+    a1111_responses.py     answers out
+    a1111_calls.py         which calls wait for their answer, and whose they are
+    openapi.py             the description of all routes, with bodies from the field table
+    wrong_methods.py       405 for a route that is there for another method
     events.py              /easel/events   one stream of changes per open page
     jobs.py                /easel/jobs, queue, interrupt, skip, health
     files.py               /easel/image, /easel/preview, /easel/upload
     history.py             /easel/history  search, stars, the bin, comparison, import
+    networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
     preferences.py         /easel/preferences, /easel/about
     errors.py              the one place where an error becomes a status code
@@ -23,8 +32,25 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 
 from backend import Backend, Table
-from backend.http import a1111_extras, a1111_routes, errors, events, files, history, jobs, preferences, prompts
-from backend.http.a1111_requests import Options
+from backend.http import (
+    a1111_extras,
+    a1111_models,
+    a1111_progress,
+    a1111_routes,
+    a1111_server,
+    errors,
+    events,
+    files,
+    history,
+    jobs,
+    networks,
+    openapi,
+    preferences,
+    prompts,
+    wrong_methods,
+)
+from backend.http.a1111_calls import Calls
+from backend.http.a1111_options import Options
 from backend.http.async_watch import Changes
 from backend.http.foreign_routes import ForeignRoutes
 from backend.http.guard import Guard
@@ -40,7 +66,8 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (a1111_routes, a1111_extras, events, jobs, files, history, preferences, prompts):
+    for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
+                 networks, preferences, prompts):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 
@@ -55,9 +82,12 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.state.backend = backend
     app.state.changes = Changes()
     app.state.options = Options()
+    app.state.calls = Calls()
     errors.register(app)
-    for routes in (routers or fill(Table("routers"))).values():
-        app.include_router(routes.router)
+    ours = [routes.router for routes in (routers or fill(Table("routers"))).values()]
+    for router in (*ours, wrong_methods.refusing(ours)):
+        app.include_router(router)
+    openapi.describe(app)
     users = {name: backend.user(name) for name in backend.settings.users}
     app.add_middleware(ForeignRoutes)
     app.add_middleware(Guard, settings=backend.settings, users=users)

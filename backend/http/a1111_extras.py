@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PureWindowsPath
 from typing import Any
 
@@ -14,20 +14,21 @@ from starlette.responses import Response
 
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http import a1111_responses
+from backend.http.a1111_routes import queued
+from backend.http.a1111_values import as_ours
 from backend.http.decode_threads import run_decoding
-from backend.http.dependencies import ClientOptions, FrontDoor, Watch
+from backend.http.dependencies import Asking, ClientOptions, FrontDoor, OpenCalls, Watch
 from backend.http.errors import JobFailed
-from backend.http.wait_for_jobs import CLIENT_GONE, ended
+from backend.http.wait_for_jobs import CLIENT_GONE
 from backend.image import upload_validation
 from backend.image.extras_text import infotext_values
 from backend.image.read import read_metadata
 from backend.request.field import MAX_PROMPT, Field, clean
-from backend.request.request import FIELDS, PIXEL_UPSCALERS
+from backend.request.request import FIELDS
 from backend.request.rules import EXTRAS
 
 BY_NAME: Mapping[str, Field] = FIELDS.by(lambda field: field.api_name if field.group == "extras" else "")
-READ_HERE = ("resize_mode", "show_extras_results", "image", "imageList")
+READ_HERE = ("resize_mode", "show_extras_results", "image", "imageList", "force_task_id")
 FACTOR = 2.0                # AUTOMATIC1111's API upscales by this where a client says nothing, its page by 4
 SIDE = 512                  # and to this
 FOLDER = "extras"           # below the outputs folder, for pictures that keep their names
@@ -38,62 +39,64 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/extra-single-image")
 async def extra_single_image(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
+    payload: dict[str, Any],
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
-    values = {**options.of(door), **read_extras(payload)}
-    jobs = await run_decoding(_submitted, door, values, [("image", "", payload.get("image"))])
-    over = await ended(request, door, changes, jobs)
+    call = calls.begin(asking, payload.get("force_task_id"))
+    try:
+        values, foreign = read_extras(payload)
+        requests = await run_decoding(_requests, door, {**options.of(door).values, **values},
+                                      [("image", "", payload.get("image"))])
+        over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
+        images = await to_thread.run_sync(_results, door, over or [])
+    finally:
+        calls.end(call)
     if over is None:
         return Response(status_code=CLIENT_GONE)
-    images = await to_thread.run_sync(_results, door, over)
-    return {"html_info": _html_info(jobs[0]), "image": images[0] if images else None}
+    return {"html_info": _html_info(over[0], foreign), "image": images[0] if images else None}
 
 
 @router.post("/extra-batch-images")
 async def extra_batch_images(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
+    payload: dict[str, Any],
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
-    values = {**options.of(door), **read_extras(payload)}
-    jobs = await run_decoding(_submitted, door, values, _listed(payload))
-    over = await ended(request, door, changes, jobs)
+    call = calls.begin(asking, payload.get("force_task_id"))
+    try:
+        values, foreign = read_extras(payload)
+        requests = await run_decoding(_requests, door, {**options.of(door).values, **values}, _listed(payload))
+        over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
+        images = await to_thread.run_sync(_results, door, over or [])
+    finally:
+        calls.end(call)
     if over is None:
         return Response(status_code=CLIENT_GONE)
-    return {"html_info": _html_info(jobs[0]), "images": await to_thread.run_sync(_results, door, over)}
+    return {"html_info": _html_info(over[0], foreign), "images": images}
 
 
-@router.get("/upscalers")
-def upscalers(door: FrontDoor) -> list[dict[str, Any]]:
-    """What enlarges pixels: two that need no file, then the files."""
-    files = [a1111_responses.upscaler(file.key, file.facts["scale"]) for file in door.backend.upscalers()]
-    return [*(a1111_responses.upscaler(name) for name in PIXEL_UPSCALERS), *files]
+def read_extras(payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Field values of a payload, without the picture, and the names that AUTOMATIC1111 never had.
 
-
-@router.get("/face-restorers")
-def face_restorers(door: FrontDoor) -> list[dict[str, Any]]:
-    """What makes faces clean, as far as its file is here."""
-    return [{"name": name, "cmd_dir": None} for name in door.backend.face_restorers()]
-
-
-def read_extras(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Field values of a payload, without the picture. Raises InvalidRequest naming every wrong or unknown entry."""
-    problems = [Problem("is not something that Easel has; leave it out", key) for key in payload
-                if key not in BY_NAME and key not in READ_HERE]
+    Raises InvalidRequest naming every wrong entry.
+    """
+    problems = []
     values: dict[str, Any] = {"upscale_by": FACTOR} | dict.fromkeys(TO_SIZE, SIDE)
     for key, field in BY_NAME.items():
         if payload.get(key) is None:
             continue
         try:
-            values[field.name] = clean(field, payload[key])
+            values[field.name] = clean(field, as_ours(key, field, payload[key]))
         except ValueError as error:
             problems.append(Problem(str(error), field.name))
-    if payload.get("resize_mode", 0) not in (0, 1):
+    mode = payload.get("resize_mode") or 0
+    if str(mode) not in ("0", "1"):
         problems.append(Problem("must be 0 (by a factor) or 1 (to a size)", "resize_mode"))
     if problems:
         raise InvalidRequest(problems=problems)
-    by_factor = not payload.get("resize_mode")
-    return values | dict.fromkeys(TO_SIZE, 0) if by_factor else values
+    foreign = [key for key in payload if key not in BY_NAME and key not in READ_HERE]
+    return values | (dict.fromkeys(TO_SIZE, 0) if str(mode) == "0" else {}), foreign
 
 
 def _listed(payload: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
@@ -110,12 +113,13 @@ def _listed(payload: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     return listed
 
 
-def _submitted(door: Door, values: dict[str, Any], pictures: list[tuple[str, str, Any]]) -> list[Job]:
-    """A job for each picture; none is queued when one of them cannot be read."""
+def _requests(
+    door: Door, values: Mapping[str, Any], pictures: Sequence[tuple[str, str, Any]]
+) -> list[dict[str, Any]]:
+    """The values of a job for each picture. InvalidRequest when one of them cannot be read."""
     read = [_read(door, *picture) for picture in pictures]
-    requests = [{**values, "process": EXTRAS, "init_image": upload, "source_text": text,
-                 "output_name": name, "output_folder": FOLDER if name else ""} for name, upload, text in read]
-    return door.submit_all(requests)
+    return [{**values, "process": EXTRAS, "init_image": upload, "source_text": text,
+             "output_name": name, "output_folder": FOLDER if name else ""} for name, upload, text in read]
 
 
 def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
@@ -146,7 +150,9 @@ def _results(door: Door, over: list[Job]) -> list[str]:
     return [base64.b64encode(file.read_bytes()).decode("ascii") for file in files]
 
 
-def _html_info(job: Job) -> str:
-    """What was done, as AUTOMATIC1111 shows it."""
+def _html_info(job: Job, foreign: Sequence[str]) -> str:
+    """What was done, as AUTOMATIC1111 shows it, and what of the payload meant nothing."""
     text = ", ".join(f"{key}: {value}" for key, value in infotext_values(job.request).items())
-    return f"<div class='infotext'><p>{html.escape(text)}</p></div>" if text else ""
+    lines = [text, f"Passed over: {', '.join(foreign)}" if foreign else ""]
+    shown = "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)
+    return f"<div class='infotext'>{shown}</div>" if shown else ""

@@ -1,268 +1,191 @@
-"""AUTOMATIC1111's JSON in: a txt2img payload, or options, to values of the field table.
+"""AUTOMATIC1111's JSON in: a txt2img or img2img payload to the values of one or more jobs.
 
-Names come from the table (`api_name`, `override`). What Easel does not have is passed over only when it is switched
-off or cannot change the picture; anything else is refused by name, because a picture made without it would be wrong.
+Names come from the field table (`api_name`, `override`); `a1111_fields` says what becomes of all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from backend import Door
-from backend.catalog.model_file import ModelFile
-from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
-from backend.image import file_names, upload_validation
+from backend.errors import InvalidRequest
+from backend.http import a1111_options, a1111_pictures, a1111_scripts
+from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
+from backend.http.a1111_option_table import OF_FIELDS
+from backend.http.a1111_options import Chosen
+from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
+from backend.prompt import grammar
 from backend.request.field import Field
-from backend.request.request import FIELDS, Request
+from backend.request.output_size import CELL
+from backend.request.request import FIELDS, PIXEL_UPSCALERS
+from backend.request.rules import NO_RESTORER, NO_UPSCALER, RESTORERS
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
-_OF_PICTURES = ("img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale")
-
-
-def _img2img_name(field: Field) -> str:
-    """AUTOMATIC1111's name of a field in img2img's JSON, "" for one that is not there."""
-    told = field.kind != "picture" and field.group != "extras" and not field.internal
-    return field.api_name if told else ""
-
-
-def _txt2img_name(field: Field) -> str:
-    return _img2img_name(field) if field.group not in _OF_PICTURES or "enable_hr" in field.needs else ""
-
-
-IMG2IMG: Mapping[str, Field] = FIELDS.by(_img2img_name)
-TXT2IMG: Mapping[str, Field] = FIELDS.by(_txt2img_name)
-BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
-READ_HERE = ("sampler_index", "infotext", "override_settings", "send_images")
-PICTURES = ("init_images", "mask", "mask_blur_x", "mask_blur_y", "include_init_images")
-
 # What AUTOMATIC1111's API takes where a client says nothing; its page has other defaults, which are the table's.
 IMG2IMG_DEFAULTS = {"masked_content": "fill", "inpaint_area": "Only masked", "masked_padding": 0}
-
-# What a client may send with any value: it says where pictures go or what the server keeps, not what is drawn.
-WITHOUT_EFFECT = frozenset({
-    "save_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "force_task_id",
-    "comments", "samples_save", "save_to_dirs", "grid_to_dirs", "return_grid", "outdir_samples",
-    "outdir_txt2img_samples", "outdir_img2img_samples", "mask_round", "live_previews_enable",
-    "live_preview_refresh_period", "save_images_add_number", "grid_format",
-    "sd_checkpoint_hash", "sd_checkpoint_cache", "sd_checkpoints_limit", "sd_checkpoints_keep_in_cpu",
-    "sd_vae_checkpoint_cache", "cross_attention_optimization", "persistent_cond_cache", "batch_cond_uncond",
-})
-# Settings of a feature, and the switch without which they mean nothing.
-NEEDS = {
-    "denoising_strength": "enable_hr",
-    "firstphase_width": "enable_hr",
-    "firstphase_height": "enable_hr",
-    "refiner_switch_at": "refiner_checkpoint",
-    "script_args": "script_name",
-}
-# Values that change nothing, for settings that are not off when they are empty, false or zero.
-OFF: dict[str, tuple[Any, ...]] = {
-    "sd_vae": ("Automatic", "None"),
-    "sd_unet": ("Automatic", "None"),
-    "sd_lora": ("None",),
-    "fp8_storage": ("Disable",),
-    "enable_pnginfo": (True,),
-    "enable_batch_seeds": (True,),
-    "eta_ancestral": (1,),
-    "s_noise": (1,),
-    "comma_padding_backtrack": (20,),
-    "script_name": ("None",),
-    "face_restoration_model": ("None",),
-    "refiner_checkpoint": ("None",),
-}
-
-# AUTOMATIC1111's own default for these is -1.
-MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
+# Who waits for an answer looks at how far it is, from the first step; a rough picture costs next to nothing.
+WATCHED = {"preview_every": 1}
+TEXTS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt")
 
 
-# Words of options that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
-OPTION_WORDS: dict[str, dict[Any, Any]] = {
-    "samples_format": {"jpeg": "jpg"},
-    "show_progress_every_n_steps": {-1: 0, 0: 1},
-    "show_progress_type": {"Approx NN": "Approx cheap", "TAESD": "Approx cheap"},
-}
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Values by field name for each job of a payload, in the order of their pictures, and what `info` tells of it."""
+
+    jobs: Sequence[Mapping[str, Any]]
+    passed_over: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
 
 
-class Options:
-    """What a client set with POST /options: defaults of that user's later API requests, kept until Easel stops.
-
-    AUTOMATIC1111 keeps such options for everybody; here they reach nobody else, and never a job already queued.
-    """
-
-    def __init__(self) -> None:
-        self._values: dict[str, dict[str, Any]] = {}
-
-    def of(self, door: Door) -> dict[str, Any]:
-        """Values by field name."""
-        return self._values.get(door.user.id, {})
-
-    def update(self, door: Door, values: Mapping[str, Any]) -> None:
-        self._values[door.user.id] = {**self.of(door), **values}
+def read_txt2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Reading:
+    """`options` are the caller's own defaults. Raises InvalidRequest naming every field at fault."""
+    values, passed_over, notes = _Payload(payload, options, door, img2img=False).read()
+    return Reading([values | _first_pass(payload, values)], passed_over, notes)
 
 
-def read_payload(
-    payload: Mapping[str, Any], options: Mapping[str, Any], door: Door,
-    table: Mapping[str, Field] = TXT2IMG,
-) -> dict[str, Any]:
-    """Field values of a payload with the names in `table`; `options` are the client's own defaults.
-
-    Raises InvalidRequest.
-    """
-    overrides = payload.get("override_settings") or {}
-    if not isinstance(overrides, Mapping):
-        raise InvalidRequest("must be an object", field="override_settings")
-    problems = [*_unknown(payload, table, ""), *_unknown(overrides, BY_OVERRIDE, "override_settings.")]
-    if problems:
-        raise InvalidRequest(problems=problems)
-    values = {**options, **_from_infotext(payload.get("infotext"), door)}
-    values |= _known(payload, table) | _known(overrides, BY_OVERRIDE)
-    no_grid = {"save_grid": False} if payload.get("do_not_save_grid") is True else {}
-    return {**values, **_sampler(payload), **no_grid}
+def read_img2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Reading:
+    """The same; the pictures are stored as uploads of the user. Several are a batch, one job for each picture."""
+    values, passed_over, notes = _Payload(payload, options, door, img2img=True).read()
+    values = {**IMG2IMG_DEFAULTS, **values, "enable_hr": False}      # an infotext's belongs to txt2img
+    masks = a1111_pictures.masks(payload, values, door)
+    starts = a1111_pictures.starts(payload.get("init_images"), door)
+    return Reading(a1111_pictures.batch(values | masks, starts), passed_over, notes)
 
 
-def read_img2img(
-    payload: Mapping[str, Any], options: Mapping[str, Any], door: Door
-) -> dict[str, Any]:
-    """Field values of an img2img payload; its pictures are stored as uploads of the user. Raises InvalidRequest."""
-    plain = {key: value for key, value in payload.items() if key not in PICTURES}
-    values = {**IMG2IMG_DEFAULTS, **read_payload(plain, options, door, IMG2IMG)}
-    no_hires = {} if payload.get("enable_hr") else {"enable_hr": False}      # an infotext's belongs to txt2img
-    return values | no_hires | _mask_blur(payload) | _pictures(payload, door)
+class _Payload:
+    """One payload being read."""
+
+    def __init__(self, payload: Mapping[str, Any], options: Chosen, door: Door, *, img2img: bool) -> None:
+        self._payload, self._options, self._door, self._img2img = payload, options, door, img2img
+        self._table: Mapping[str, Field] = IMG2IMG if img2img else TXT2IMG
+        self._notes: list[str] = []
+
+    def read(self) -> tuple[dict[str, Any], list[str], list[str]]:
+        """Field values, the names that were passed over, and sentences about what was made of the payload."""
+        overrides = self._payload.get("override_settings") or {}
+        if not isinstance(overrides, Mapping):
+            raise InvalidRequest("must be an object", field="override_settings")
+        chosen, wrong, foreign = a1111_options.read(overrides)
+        problems, passed_over = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
+        scripts, idle = a1111_scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
+        problems += [*(_below("override_settings", problem) for problem in wrong), *idle]
+        if problems:
+            raise InvalidRequest(problems=problems)
+        options = self._options | chosen
+        known = self._known()
+        said = {*known, *chosen.values, *self._sampler()}
+        values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext(said)}
+        behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
+        values |= {**behind, **known, **scripts, **self._sampler(), **self._script()}
+        values |= {name: value for name, value in chosen.values.items() if name not in behind}
+        values |= {**self._grid(), **self._faces(options)}
+        values |= self._styles(values)
+        values |= self._without_networks(values)
+        return (_without_idle(values), [*passed_over, *(f"override_settings.{name}" for name in foreign)], self._notes)
+
+    def _known(self) -> dict[str, Any]:
+        values = {}
+        for name, value in self._payload.items():
+            row = self._table.get(name)
+            if row is not None and name not in READ and not is_missing(row, value):
+                values[row.name] = as_ours(name, row, value)
+                if row.name in SIZES and not is_same(value, values[row.name]):
+                    self._notes.append(f"{name}: {value} was cut to {values[row.name]}, a multiple of {CELL}")
+        return values
+
+    def _sampler(self) -> dict[str, Any]:
+        """`sampler_index` is an older name of `sampler_name`, whose end was the schedule before 1.9."""
+        name = self._payload.get("sampler_name") or self._payload.get("sampler_index")
+        if not isinstance(name, str):
+            return {} if name is None else {"sampler": name}
+        automatic = SCHEDULES["Automatic"]
+        short, schedule = split_suffix(name, automatic)
+        return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
+
+    def _infotext(self, said: Container[str]) -> dict[str, Any]:
+        """The values of a settings text. One that cannot be used is refused, unless the payload `said` another."""
+        text = self._payload.get("infotext")
+        if not text:
+            return {}
+        if not isinstance(text, str):
+            raise InvalidRequest("must be text", field="infotext")
+        return self._door.usable_infotext(text, said)
+
+    def _script(self) -> dict[str, Any]:
+        return a1111_scripts.selected(self._payload, upscaler_names(self._door), img2img=self._img2img)
+
+    def _grid(self) -> dict[str, Any]:
+        return {"save_grid": False} if truth(self._payload.get("do_not_save_grid")) else {}
+
+    def _faces(self, options: Chosen) -> dict[str, Any]:
+        """`restore_faces` and its options as the name of a restorer: the one that is asked for, or one that is here."""
+        wanted, option = self._payload.get("restore_faces"), options.kept.get("face_restoration")
+        if wanted is None and option is None:
+            return {}
+        wanted, name = option if wanted is None else wanted, options.kept.get("face_restoration_model")
+        if isinstance(wanted, str) and truth(wanted) is None:
+            wanted, name = True, wanted
+        return {"face_restoration": self._restorer(name) if truth(wanted) else NO_RESTORER}
+
+    def _restorer(self, name: Any) -> str:
+        if name is None:
+            return a1111_options.restorer(self._door)
+        found = next((known for known in (*RESTORERS, NO_RESTORER) if is_same(name, known)), None)
+        if found is None:
+            raise InvalidRequest(f"'{str(name)[:60]}' is unknown; one of: {', '.join(RESTORERS)}",
+                                 field="face_restoration")
+        return found
+
+    def _styles(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that there are. AUTOMATIC1111 has a style called None and passes over unknown ones."""
+        named = values.get("styles")
+        if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
+            return {}
+        there = {style["name"] for style in self._door.prompt_library.as_theirs()}
+        missing = [name for name in named if name not in there and name.casefold() not in a1111_scripts.NAMES_OFF]
+        self._notes.extend(f"styles: there is no style called {name[:80]}; it was left out" for name in missing)
+        return {"styles": [name for name in named if name in there]}
+
+    def _without_networks(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        if not truth(self._payload.get("disable_extra_networks")):
+            return {}
+        texts = {name: values[name] for name in TEXTS if isinstance(values.get(name), str)}
+        if values.get("styles"):
+            named = values["styles"], texts.get("prompt", ""), texts.get("negative_prompt", "")
+            texts["prompt"], texts["negative_prompt"] = self._door.prompt_library.apply(*named)
+        return {"styles": [], **{name: grammar.networks(text)[0] for name, text in texts.items()}}
 
 
-def _pictures(payload: Mapping[str, Any], door: Door) -> dict[str, str]:
-    images = payload.get("init_images")
-    if not isinstance(images, list) or len(images) != 1:
-        raise InvalidRequest("must be a list of one picture in base64", field="init_images")
-    stored = {"init_image": _stored(images[0], "init_images", door)}
-    if payload.get("mask"):
-        stored["mask"] = _stored(payload["mask"], "mask", door)
-    return stored
+def upscaler_names(door: Door) -> list[str]:
+    """Names of `GET upscalers`, by whose place a script's argument may name one."""
+    return [NO_UPSCALER, *PIXEL_UPSCALERS, *(file.key for file in door.backend.upscalers())]
 
 
-def _stored(text: Any, field: str, door: Door) -> str:
-    try:
-        return door.upload(upload_validation.from_base64(text), mask=field == "mask").id
-    except UserError as error:
-        raise InvalidRequest(str(error), field=field) from error
+def _settings(door: Door) -> dict[str, Any]:
+    """The caller's own word on previews stands before `WATCHED`; the other preferences join when it is submitted."""
+    return {name: value for name, value in door.preferences().items() if name in WATCHED}
 
 
-def _mask_blur(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """AUTOMATIC1111 can blur the two directions differently; Easel takes one radius for both."""
-    sides = [payload[key] for key in ("mask_blur_x", "mask_blur_y") if payload.get(key) is not None]
-    if len(set(map(str, sides))) > 1:
-        raise InvalidRequest("must be the same as mask_blur_x", field="mask_blur_y")
-    return {"mask_blur": sides[0]} if sides and payload.get("mask_blur") is None else {}
-
-
-def read_options(payload: Mapping[str, Any], door: Door) -> dict[str, Any]:
-    """Field values of a POST /options payload, each checked. Raises InvalidRequest."""
-    problems = list(_unknown(payload, BY_OVERRIDE, ""))
-    values = _known(payload, BY_OVERRIDE)
-    try:
-        problems += file_names.problems(Request.parse(values))
-        problems += _unusable(door.backend.checkpoint(values["checkpoint"])) if "checkpoint" in values else []
-    except InvalidRequest as error:
-        problems += error.problems
-    except NotFound as error:
-        problems += error.about("checkpoint")
-    if problems:
-        raise InvalidRequest(problems=problems)
-    return values
-
-
-def write_options(options: Mapping[str, Any], door: Door) -> dict[str, Any]:
-    """Every option of the table by AUTOMATIC1111's name, with the value that a request without it would get."""
-    try:
-        checkpoint = door.backend.checkpoint(str(options.get("checkpoint", "")))
-        own, title, sha256 = door.backend.defaults(checkpoint.key), checkpoint.title, checkpoint.sha256
-    except EaselError:  # no model yet, or it was taken away: the other options are still true
-        own, title, sha256 = {name: field.default for name, field in FIELDS.items()}, None, ""
-    values = {**own, **options}
-    named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
-    named["show_progress_every_n_steps"] = values["preview_every"] or -1
-    return {**named, "sd_model_checkpoint": title, "sd_checkpoint_hash": sha256}
-
-
-def _unusable(checkpoint: ModelFile) -> list[Problem]:
-    return [Problem(checkpoint.problem, "checkpoint")] if checkpoint.problem else []
-
-
-def _known(payload: Mapping[str, Any], table: Mapping[str, Field]) -> dict[str, Any]:
-    given = {table[key]: _our_word(key, value) for key, value in payload.items() if key in table}
-    return {field.name: _as_ours(field, value) for field, value in given.items() if not _is_missing(field, value)}
-
-
-def _our_word(key: str, value: Any) -> Any:
-    return OPTION_WORDS.get(key, {}).get(value, value) if isinstance(value, int | str) else value
-
-
-def _is_missing(field: Field, value: Any) -> bool:
-    """null stands for "not given", and so does an empty name."""
-    return value is None or (value == "" and field.kind in ("choice", "upscaler"))
-
-
-def _as_ours(field: Field, value: Any) -> Any:
-    if field.api_index and isinstance(value, int):
-        return _choice_at(field, int(value))
-    return 0 if field.name in MINUS_ONE_IS_OFF and value == -1 else value
-
-
-def _choice_at(field: Field, index: int) -> Any:
-    """The choice that AUTOMATIC1111 numbers so; an unknown number stays, to be refused with the field's name."""
-    return field.choices[index] if 0 <= index < len(field.choices) else str(index)
-
-
-def _unknown(payload: Mapping[str, Any], table: Mapping[str, Field], prefix: str) -> list[Problem]:
-    return [
-        Problem("is not something that Easel has; leave it out or switch it off", prefix + name)
-        for key, value in payload.items()
-        if not (key in table or (key in READ_HERE and not prefix) or _is_neutral(key, value, payload))
-        for name in _culprits(key, value)
-    ]
-
-
-def _culprits(key: str, value: Any) -> list[str]:
-    """The name to complain about; of the always-on scripts, each one that is switched on."""
-    if key != "alwayson_scripts" or not isinstance(value, Mapping):
-        return [key]
-    return [f"{key}.{name}" for name, script in value.items() if not _is_idle(script)]
-
-
-def _is_neutral(key: str, value: Any, payload: Mapping[str, Any]) -> bool:
-    switch = "enable_hr" if key.startswith("hr_") else NEEDS.get(key)
-    if key in WITHOUT_EFFECT or value in OFF.get(key, ()):
-        return True
-    if switch is not None and _is_neutral(switch, payload.get(switch), {}):
-        return True
-    if key == "alwayson_scripts" and isinstance(value, Mapping):
-        return all(_is_idle(script) for script in value.values())
-    return not value
-
-
-def _is_idle(script: Any) -> bool:
-    """An always-on script whose arguments are all off: missing, false, or an object that says so."""
-    arguments = script.get("args") if isinstance(script, Mapping) else script
-    if not isinstance(arguments, list):
-        return not arguments
-    return all(not unit or (isinstance(unit, Mapping) and unit.get("enabled") is False) for unit in arguments)
-
-
-def _sampler(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """`sampler_index` is an older name of `sampler_name`; "DPM++ 2M Karras" is how schedules were named before 1.9."""
-    name = payload.get("sampler_name") or payload.get("sampler_index")
-    if not isinstance(name, str):
-        return {} if name is None else {"sampler": name}
-    automatic = SCHEDULES["Automatic"]
-    short, schedule = split_suffix(name, automatic)
-    return {"sampler": name} if schedule is automatic else {"sampler": short, "schedule": schedule.label}
-
-
-def _from_infotext(text: Any, door: Door) -> dict[str, Any]:
-    if not text:
+def _first_pass(payload: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The older way to ask for hires fix: the first pass's own size, which the factor enlarges."""
+    sides = {name: payload.get(f"firstphase_{name}") for name in SIZES}
+    if not values.get("enable_hr") or all(not side or is_same(side, 0) for side in sides.values()):
         return {}
-    if not isinstance(text, str):
-        raise InvalidRequest("must be text", field="infotext")
-    return door.infotext(text)
+    wrong = next((name for name, side in sides.items() if not side or is_same(side, 0)), None)
+    if wrong:
+        raise InvalidRequest("must be given with the other side of the first pass", field=f"firstphase_{wrong}")
+    return {name: as_ours(name, FIELDS[name], side) for name, side in sides.items()}
+
+
+def _without_idle(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what belongs to hires fix when that is off: clients send placeholders there."""
+    if values.get("enable_hr"):
+        return dict(values)
+    return {name: value for name, value in values.items() if FIELDS[name].needs != ("enable_hr",)}
+
+
+def _below(place: str, problem: Any) -> Any:
+    return type(problem)(problem.message, f"{place}.{problem.field}")

@@ -1,4 +1,4 @@
-"""AUTOMATIC1111's JSON out: finished jobs, progress, and the lists of models, samplers and schedulers."""
+"""AUTOMATIC1111's JSON out: finished jobs, and the lists of models, samplers and schedulers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend import Door, Image, Job, Live
+from backend import Door, Image, Job
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
+from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
+from backend.http.a1111_requests import Reading
+from backend.http.a1111_values import truth
 from backend.image import infotext
 from backend.image.read import Metadata
 from backend.request.field import Field
 from backend.request.request import FIELDS
+from backend.request.rules import NO_RESTORER
 from backend.sampling.sampler_row import SamplerRow
 from backend.sampling.schedules import ScheduleRow
 from backend.version import VERSION
@@ -23,26 +27,38 @@ from backend.version import VERSION
 ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
 
 
-def drawn(door: Door, job: Job, send_images: bool) -> dict[str, Any]:
+def drawn(door: Door, jobs: Sequence[Job], reading: Reading, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
-    images = door.results(job.id)
+    send_images = truth(payload.get("send_images", True)) is not False
+    images = [image for job in jobs for image in door.results(job.id)]
     files = [door.image_file(image.id).read_bytes() for image in images] if send_images else []
+    echoed = ("init_images", "mask") if send_images and truth(payload.get("include_init_images")) else ()
     return {
         "images": [base64.b64encode(file).decode("ascii") for file in files],
-        "parameters": parameters(job),
-        "info": json.dumps(info(job, images, *_model(door, job))),
+        "parameters": parameters(jobs[0], payload) | {name: payload.get(name) for name in echoed},
+        "info": json.dumps(info(jobs, images, _model(door, jobs[0])) | told(jobs, images, reading)),
     }
 
 
-def parameters(job: Job) -> dict[str, Any]:
-    """The request by AUTOMATIC1111's names, random seeds already drawn."""
-    values = job.request.to_json()
-    plain = {
-        field.api_name: _as_theirs(field, values[field.name])
-        for field in FIELDS.values() if _is_reported(field) and not job.request.idle(field)
-    }
+def parameters(job: Job, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The request by AUTOMATIC1111's names, random seeds already drawn; what is no field as it was sent."""
+    img2img, values = bool(job.request.init_image), job.request.to_json()
+    table, read = (IMG2IMG, READ_IMG2IMG) if img2img else (TXT2IMG, READ_TXT2IMG)
+    plain = {name: _as_theirs(field, values[field.name]) for name, field in table.items() if _is_reported(field)}
     overrides = {field.override: values[field.name] for field in FIELDS.values() if field.override}
-    return {**plain, "sampler_index": job.request.sampler, "override_settings": overrides}
+    sent = {name: payload.get(name, default) for name, default in (read | WITHOUT_EFFECT).items()
+            if name not in ("init_images", "mask", "latent_mask")}
+    faces = {"restore_faces": job.request.face_restoration != NO_RESTORER}
+    return {**sent, **plain, **faces, "sampler_index": job.request.sampler, "override_settings": overrides}
+
+
+def told(jobs: Sequence[Job], images: Sequence[Image], reading: Reading) -> dict[str, Any]:
+    """What Easel adds to `info`: names that were passed over, and sentences that a person should know."""
+    notes = [*reading.notes, *(note for job in jobs for note in job.notes)]
+    count, half = sum(job.request.count for job in jobs), sum(image.unfinished for image in images)
+    if half or any(job.state == "cancelled" for job in jobs):
+        notes.append(f"interrupted: {len(images)} of {count} pictures are here, {half} of them half-drawn")
+    return {"passed_over": list(reading.passed_over), "notes": list(dict.fromkeys(notes))}
 
 
 def _is_reported(field: Field) -> bool:
@@ -53,8 +69,9 @@ def _as_theirs(field: Field, value: Any) -> Any:
     return field.choices.index(value) if field.api_index else value
 
 
-def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dict[str, Any]:
-    """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists."""
+def info(jobs: Sequence[Job], images: list[Image], model: tuple[str, str]) -> dict[str, Any]:
+    """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists. `model`: its name and hash."""
+    job, (model_name, model_hash) = jobs[0], model
     request, first = job.request, job.request.of_image(0)
     each = [image.request for image in images]
     return {
@@ -74,43 +91,22 @@ def info(job: Job, images: list[Image], model_name: str, model_hash: str) -> dic
         "sampler_name": request.sampler,
         "cfg_scale": request.cfg_scale,
         "steps": request.steps,
-        "batch_size": request.batch_size,
+        "batch_size": request.batch_size if len(jobs) == 1 else len({job.request.init_image for job in jobs}),
         "clip_skip": request.clip_skip,
         "sd_model_name": model_name,
         "sd_model_hash": model_hash,
         "sd_vae_name": None,
         "sd_vae_hash": None,
-        "restore_faces": False,
-        "face_restoration_model": None,
+        "restore_faces": request.face_restoration != NO_RESTORER,
+        "face_restoration_model": request.face_restoration if request.face_restoration != NO_RESTORER else None,
         "denoising_strength": request.denoising_strength if request.init_image else None,
         "extra_generation_params": {"Schedule type": request.schedule},
         "styles": list(request.styles),
         "is_using_inpainting_conditioning": False,
         "index_of_first_image": 0,
         "infotexts": [image.infotext for image in images],
-        "job_timestamp": _timestamp(job),
+        "job_timestamp": timestamp(job),
         "version": f"Easel {VERSION}",
-    }
-
-
-def progress(job: Job | None, live: Live | None, preview: bytes | None) -> dict[str, Any]:
-    """The answer to a progress call; zeros when nothing runs."""
-    return {
-        "progress": live.fraction if live else 0.0,
-        "eta_relative": (live.eta or 0.0) if live else 0.0,
-        "state": {
-            "skipped": False,
-            "interrupted": False,
-            "stopping_generation": False,
-            "job": job.id if job else "",
-            "job_count": job.request.count if job else 0,
-            "job_timestamp": _timestamp(job),
-            "job_no": live.done if live else 0,
-            "sampling_step": live.step if live else 0,
-            "sampling_steps": live.steps if live else 0,
-        },
-        "current_image": base64.b64encode(preview).decode("ascii") if preview else None,
-        "textinfo": (live.message or None) if live else None,
     }
 
 
@@ -127,11 +123,10 @@ def model(checkpoint: ModelFile) -> dict[str, Any]:
 
 
 def png_info(metadata: Metadata, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The text of a picture's settings, and what AUTOMATIC1111 with these styles reads in it."""
+    """The text of a picture's settings, all texts of its file, and what AUTOMATIC1111 with these styles reads."""
     text = metadata.infotext
-    if not text:
-        return {"info": "", "items": {}, "parameters": {}}
-    return {"info": text, "items": {"parameters": text}, "parameters": infotext.parse(text, styles=styles)}
+    items = dict(metadata.texts) | ({"parameters": text} if text else {})
+    return {"info": text, "items": items, "parameters": infotext.parse(text, styles=styles) if text else {}}
 
 
 def upscaler(name: str, scale: int = 0) -> dict[str, Any]:
@@ -172,6 +167,7 @@ def _model(door: Door, job: Job) -> tuple[str, str]:
     return checkpoint.key, checkpoint.short_hash
 
 
-def _timestamp(job: Job | None) -> str:
+def timestamp(job: Job | None) -> str:
+    """When a job was begun, as AUTOMATIC1111 writes it; "0" without one."""
     moment = (job.started or job.created) if job else None
     return moment.strftime("%Y%m%d%H%M%S") if moment else "0"

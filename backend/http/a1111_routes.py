@@ -1,130 +1,115 @@
-"""The routes of AUTOMATIC1111's API, version 1.10: a client written for it works here."""
+"""The routes of AUTOMATIC1111's API that draw, version 1.10: a client written for it works here."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from backend import Door
-from backend.errors import InvalidRequest, UserError
+from backend import Door, Job
+from backend.errors import EaselError, InvalidRequest, UserError
 from backend.http import a1111_responses
-from backend.http.a1111_requests import read_img2img, read_options, read_payload, write_options
+from backend.http.a1111_calls import Call, meant
+from backend.http.a1111_options import Chosen, changed, write
+from backend.http.a1111_progress import running_jobs
+from backend.http.a1111_requests import Reading, read_img2img, read_txt2img
+from backend.http.async_watch import Changes
 from backend.http.decode_threads import run_decoding
-from backend.http.dependencies import ClientOptions, FrontDoor, Watch
+from backend.http.dependencies import Asking, ClientOptions, FrontDoor, OpenCalls, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import upload_validation
 from backend.image.read import read_metadata
 from backend.request.preferences import settings
-from backend.request.request import LATENT_UPSCALERS
-from backend.sampling.samplers import SAMPLERS
-from backend.sampling.schedules import SCHEDULES
+
+Body = dict[str, Any]
 
 router = APIRouter(prefix="/sdapi/v1")
 
 
 @router.post("/txt2img")
 async def txt2img(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
+    payload: Body,
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
-    values = await to_thread.run_sync(read_payload, payload, options.of(door), door)
-    return await _drawn(request, door, changes, values, payload)
+    call = calls.begin(asking, payload.get("force_task_id"))
+    try:
+        reading = await to_thread.run_sync(read_txt2img, payload, options.of(door), door)
+        jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
+        return await _answer(door, jobs, reading, payload)
+    finally:
+        calls.end(call)
 
 
 @router.post("/img2img")
 async def img2img(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, payload: dict[str, Any]
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
+    payload: Body,
 ) -> Response:
-    """The same from a picture, and with a mask only where that is white."""
-    values = await run_decoding(read_img2img, payload, options.of(door), door)
-    return await _drawn(request, door, changes, values, payload)
-
-
-@router.get("/progress")
-def progress(door: FrontDoor, skip_current_image: bool = False) -> dict[str, Any]:
-    """How far the caller's running job is, with a rough picture."""
-    running = next((job.id for job in door.overview(limit=1).jobs if job.state == "running"), "")
-    job = door.job(running) if running else None
-    live = door.live(job.id) if job else None
-    preview = door.preview(job.id) if job and not skip_current_image else None
-    return a1111_responses.progress(job, live, preview)
+    """The same from a picture, and with a mask only where that is white. Several pictures are drawn as a batch."""
+    call = calls.begin(asking, payload.get("force_task_id"))
+    try:
+        reading = await run_decoding(read_img2img, payload, options.of(door), door)
+        jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
+        return await _answer(door, jobs, reading, payload)
+    finally:
+        calls.end(call)
 
 
 @router.post("/interrupt")
-def interrupt(door: FrontDoor) -> dict[str, Any]:
-    """Stops the caller's running job; its finished pictures are kept and answered."""
-    door.interrupt()
+def interrupt(
+    door: FrontDoor, calls: OpenCalls, asking: Asking, payload: Body | None = None, force_task_id: str = ""
+) -> dict[str, Any]:
+    """Stops the caller's running job; what there is of its pictures is kept and answered."""
+    task = _task(payload, force_task_id)
+    own = calls.open(asking, task)
+    running = meant(own, running_jobs(door), only_own=bool(task))
+    stopped = [call for call in own if not call.jobs or set(call.jobs) & set(running)]
+    for call in stopped:
+        call.interrupted = True
+    for job in dict.fromkeys([*running, *(job for call in stopped for job in call.jobs)]):
+        _cancel(door, job)
     return {}
 
 
 @router.post("/skip")
-def skip(door: FrontDoor) -> dict[str, Any]:
-    """Leaves out the picture being drawn."""
-    door.skip()
-    return {}
+def skip(
+    door: FrontDoor, calls: OpenCalls, asking: Asking, payload: Body | None = None, force_task_id: str = ""
+) -> None:
+    """Ends the picture being drawn, and goes on with the next."""
+    task = _task(payload, force_task_id)
+    for job in meant(calls.open(asking, task), running_jobs(door), only_own=bool(task)):
+        call, live = calls.with_job(asking.user, job), door.live(job)
+        if call and live:
+            call.skipped.add((job, live.index))
+        door.skip([job])
 
 
 @router.get("/options")
 def options(door: FrontDoor, kept: ClientOptions) -> dict[str, Any]:
-    """The settings that a request of this caller starts from."""
-    return write_options({**settings(door.preferences()), **kept.of(door)}, door)
+    """Every option, as a request of this caller starts from it."""
+    return write(kept.of(door), door)
 
 
 @router.post("/options")
-def set_options(door: FrontDoor, kept: ClientOptions, payload: dict[str, Any]) -> dict[str, Any]:
-    """Keeps settings for the caller's later API requests, those of the Settings tab for the page too."""
-    values = read_options(payload, door)
-    chosen = settings(values)
-    door.set_preferences(chosen)
-    kept.update(door, {name: value for name, value in values.items() if name not in chosen})
-    return {}
-
-
-@router.get("/sd-models")
-def models(door: FrontDoor) -> list[dict[str, Any]]:
-    """The checkpoints that a request may name."""
-    return [a1111_responses.model(checkpoint) for checkpoint in door.backend.checkpoints()]
-
-
-@router.post("/refresh-checkpoints")
-def refresh_checkpoints(door: FrontDoor) -> dict[str, Any]:
-    """Looks through the model folders again."""
-    door.backend.checkpoints(refresh=True)
-    return {}
-
-
-@router.get("/samplers")
-def samplers() -> list[dict[str, Any]]:
-    """Every sampling method with its older names."""
-    return [a1111_responses.sampler(row, SCHEDULES) for row in SAMPLERS.values()]
-
-
-@router.get("/schedulers")
-def schedulers() -> list[dict[str, Any]]:
-    """Every noise schedule."""
-    return [a1111_responses.scheduler(row) for row in SCHEDULES.values()]
-
-
-@router.get("/prompt-styles")
-def prompt_styles(door: FrontDoor) -> list[dict[str, str]]:
-    """The styles that a request of this caller may name."""
-    return door.prompt_library.as_theirs()
+def set_options(door: FrontDoor, kept: ClientOptions, payload: Body) -> None:
+    """Keeps options for the caller's later API requests, those of the Settings tab for the page too."""
+    chosen = changed(payload, write(kept.of(door), door), door)
+    preferred = settings(chosen.values)
+    door.set_preferences(preferred)
+    own = {name: value for name, value in chosen.values.items() if name not in preferred}
+    kept.update(door, Chosen(own, chosen.kept))
 
 
 @router.post("/png-info")
-async def png_info(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+async def png_info(door: FrontDoor, payload: Body) -> dict[str, Any]:
     """What a picture (base64) says of how it was made."""
     return await run_decoding(_png_info, door, payload.get("image"))
-
-
-@router.get("/latent-upscale-modes")
-def latent_upscale_modes() -> list[dict[str, str]]:
-    """What enlarges its latent."""
-    return [{"name": name} for name in LATENT_UPSCALERS]
 
 
 def _png_info(door: Door, image: Any) -> dict[str, Any]:
@@ -135,18 +120,35 @@ def _png_info(door: Door, image: Any) -> dict[str, Any]:
     return a1111_responses.png_info(metadata, door.prompt_library.as_theirs())
 
 
-async def _drawn(
-    request: Request, door: Door, changes: Watch, values: dict[str, Any], payload: dict[str, Any]
-) -> Response:
-    queued = await to_thread.run_sync(door.submit, values)
-    over = await ended(request, door, changes, [queued])
-    if over is None:
+async def queued(
+    request: Request, door: Door, changes: Changes, call: Call, submit: Callable[[], list[Job]]
+) -> list[Job] | None:
+    """The jobs that `submit` queues, once they have ended; None when the client has hung up.
+
+    An interrupt that came before they were queued counts.
+    """
+    jobs = await to_thread.run_sync(submit)
+    call.jobs = tuple(job.id for job in jobs)
+    if call.interrupted:
+        for job in call.jobs:
+            await to_thread.run_sync(_cancel, door, job)
+    return await ended(request, door, changes, jobs)
+
+
+async def _answer(door: Door, jobs: list[Job] | None, reading: Reading, payload: Mapping[str, Any]) -> Response:
+    if jobs is None:
         return Response(status_code=CLIENT_GONE)
-    job = over[0]
-    if job.state == "failed":
-        raise JobFailed(problems=job.problems)
-    send_images = payload.get("send_images", True) is not False
-    answer = await to_thread.run_sync(a1111_responses.drawn, door, job, send_images)
-    if payload.get("include_init_images") and send_images:
-        answer["parameters"] |= {name: payload.get(name) for name in ("init_images", "mask")}
-    return JSONResponse(answer)
+    for job in jobs:
+        if job.state == "failed":
+            raise JobFailed(problems=job.problems)
+    return JSONResponse(await to_thread.run_sync(a1111_responses.drawn, door, jobs, reading, payload))
+
+
+def _task(payload: Body | None, query: str) -> str:
+    """The task that is meant, where a client says so."""
+    return query or str((payload or {}).get("force_task_id") or "")
+
+
+def _cancel(door: Door, job: str) -> None:
+    with contextlib.suppress(EaselError):       # it has ended meanwhile
+        door.cancel(job)

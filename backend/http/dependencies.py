@@ -1,4 +1,4 @@
-"""What a route asks for: the caller's front door, the changes to wait for, the caller's options."""
+"""What a route asks for: the caller's front door, the changes to wait for, the caller's options and open calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from backend import Backend, Door
-from backend.http.a1111_requests import Options
+from backend.http.a1111_calls import Caller, Calls
+from backend.http.a1111_options import Options
 from backend.http.async_watch import Changes
 
 
@@ -28,7 +29,17 @@ async def _options(connection: HTTPConnection) -> Options:
     return connection.app.state.options
 
 
+async def _calls(connection: HTTPConnection) -> Calls:
+    return connection.app.state.calls
+
+
+async def _caller(connection: HTTPConnection) -> Caller:
+    return Caller.of(connection)
+
+
 EntireBackend = Annotated[Backend, Depends(_backend)]
 FrontDoor = Annotated[Door, Depends(_door)]
 Watch = Annotated[Changes, Depends(_changes)]
 ClientOptions = Annotated[Options, Depends(_options)]
+OpenCalls = Annotated[Calls, Depends(_calls)]
+Asking = Annotated[Caller, Depends(_caller)]

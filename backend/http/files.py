@@ -140,7 +140,7 @@ def summary(image: Image) -> dict[str, Any]:
         "thumb": f"/easel/image/{image.id}/thumb",
         "width": image.width,
         "height": image.height,
-        "seed": image.seed,
+        "seed": str(image.seed),        # a page's numbers have 53 bits
         "created": image.created.isoformat(),
         "prompt": image.request["prompt"],
         "init_image": image.request.get("init_image", ""),

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OWN = ("/easel/", "/sdapi/")
+OWN = ("/easel/", "/sdapi/", "/internal/")
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,8 @@
 """The guard: plain ASGI around every route, the page's, its files and websockets included. Nothing is open by default.
 
 Refused, in this order: requests sent by other web sites, bodies that are too large, names that are not this machine's
-(where there are no logins) or requests without a right login. All that goes out carries the security headers.
+(where there are no logins) or requests without a right login. All that goes out carries the security headers. Names and
+web sites that Easel was started with (`Settings.hosts`, `origins`) are let in.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ CLOSED = (
     "/monitoring",
 )
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+MAY_SEND = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Max-Age": "600",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type"}
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
@@ -52,14 +55,26 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, users: Mapping[str, User]) -> None:
         if not settings.users and not settings.is_loopback:
             raise ValueError("without users Easel listens to this machine only")
-        self._app, self._users = app, users
+        self._app, self._users, self._settings = app, users, settings
         self._credentials = Credentials(settings.users) if settings.users else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            await self._guarded(scope, receive, _with_security_headers(send))
+            origin = self._origin(scope)
+            if origin and scope["method"] == "OPTIONS":     # the browser asks first, without a login
+                secured = _with_security_headers(send, {"Access-Control-Allow-Origin": origin, **MAY_SEND})
+                await secured({"type": "http.response.start", "status": 204, "headers": []})
+                await secured({"type": "http.response.body", "body": b""})
+                return
+            cors = {"Access-Control-Allow-Origin": origin} if origin else {}
+            await self._guarded(scope, receive, _with_security_headers(send, cors))
         else:
             await self._app(scope, receive, send)
+
+    def _origin(self, scope: Scope) -> str:
+        """The page elsewhere that sends this, if it is one of those that may; else ""."""
+        origin = Headers(scope=scope).get("origin", "") if scope["type"] == "http" else ""
+        return origin if origin in self._settings.origins else ""
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -71,7 +86,7 @@ class Guard:
             await self._app(scope, _limited(receive), send)
 
     async def _admit(self, scope: Scope, headers: Headers) -> User | None:
-        check_origin(scope, headers)
+        check_origin(scope, headers, self._settings.origins)
         check_size(headers)
         user = await self._user(scope, headers)
         if scope["path"].startswith(CLOSED):
@@ -80,7 +95,7 @@ class Guard:
 
     async def _user(self, scope: Scope, headers: Headers) -> User | None:
         if self._credentials is None:
-            check_host(headers.get("host", ""))
+            check_host(headers.get("host", ""), self._settings.hosts)
             return LOCAL
         authorization = headers.get("authorization", "")
         if scope["path"] == HEALTH and not authorization:
@@ -88,17 +103,19 @@ class Guard:
         return self._users[await self._credentials.user(authorization, (scope.get("client") or ("",))[0])]
 
 
-def check_host(host: str) -> None:
+def check_host(host: str, allowed: Sequence[str]) -> None:
     """A foreign name that leads to this machine (DNS rebinding) shows in the Host header."""
-    if _host_and_port(f"http://{host}")[0] not in LOCAL_NAMES:
-        raise Denied(403, "Easel answers to localhost only; start it with --auth to give it other names")
+    if _host_and_port(f"http://{host}")[0] not in (*LOCAL_NAMES, *allowed):
+        raise Denied(403, "Easel answers to localhost only; --allow-host or --auth give it other names")
 
 
-def check_origin(scope: Scope, headers: Headers) -> None:
+def check_origin(scope: Scope, headers: Headers, allowed: Sequence[str]) -> None:
     """Browsers say which page sends a request. Another site's page may not change anything here, or open a socket."""
     if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
         return
     origin = headers.get("origin")
+    if scope["type"] == "http" and origin in allowed:
+        return
     if origin is None and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         raise Denied(403, "Requests from other web sites are refused")
     if origin is not None and not _same(origin, headers.get("host", "")):
@@ -141,12 +158,16 @@ def _limited(receive: Receive) -> Receive:
     return counted
 
 
-def _with_security_headers(send: Send) -> Send:
+def _with_security_headers(send: Send, cors: Mapping[str, str]) -> Send:
+    """`cors`: what lets a page elsewhere read the answer."""
     async def secured(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name in [name for name in headers if name.startswith("access-control-")]:
                 del headers[name]  # Gradio would let other sites read
+            headers.update(cors)
+            if cors:
+                headers.add_vary_header("Origin")
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)

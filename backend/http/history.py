@@ -67,7 +67,7 @@ class Asked:
 
 
 def _seed(text: str) -> int:
-    if not re.fullmatch(r"\d{1,10}", text, re.ASCII) or int(text) > MAX_SEED:
+    if not re.fullmatch(r"\d{1,20}", text, re.ASCII) or int(text) > MAX_SEED:
         raise ValueError(f"must be a whole number between 0 and {MAX_SEED:,}")
     return int(text)
 

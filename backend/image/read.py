@@ -4,49 +4,64 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import iTXt
 
 from backend.errors import NotFound, UserError
 from backend.image.decode_budget import DECODING
+from backend.image.foreign_metadata.programs import foreign
+from backend.image.foreign_metadata.stealth import hidden_texts
+from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, XMP, Texts, json_object
+from backend.image.infotext.syntax import layout
 from backend.image.save import INFOTEXT_CHUNK, MAKER_NOTE, REQUEST_CHUNK
+from backend.image.text_codes import mended, plain, user_comment
 
 # What Pillow raises over a damaged file.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
-_WORKFLOW = ("prompt", "workflow")
-_IN_EXIF = ("prompt:{", "workflow:{")
-_CODES = {b"ASCII\0\0\0": "utf-8", b"\0" * 8: "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp"}
+_NO_TEXT = ("exif", "icc_profile", "photoshop")
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a picture file says about itself: `format` is "png", "jpg" or "webp", sizes are in pixels."""
+    """What a picture file says about itself: `format` is "png", "jpg" or "webp", sizes are in pixels.
+
+    `infotext` is in AUTOMATIC1111's format, whoever wrote the file. `program` is who told it in another form; a
+    program without an infotext is one whose settings cannot be read. `texts` are all that is in the file, by place.
+    """
 
     infotext: str
     request_json: str | None
     format: str
     width: int
     height: int
-    workflow: bool = False      # ComfyUI's JSON is in it instead of an infotext
+    program: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_metadata(source: Path | bytes) -> Metadata:
     """The metadata of a PNG, JPEG or WebP by Easel, AUTOMATIC1111, Forge and others.
 
-    Pixels are decoded only in a PNG without a text in front of them, since there may be one behind them.
+    Pixels are decoded only in a PNG without a text in front of them, since there may be one behind them, or in them.
     Raises NotFound if there is no such file, UserError if it is not such a picture; broken metadata reads as "".
     """
     with open_picture(source) as image, DECODING.share(image.size):
         kind = {"JPEG": "jpg"}.get(image.format or "", (image.format or "").lower())
-        exif = {} if _chunk(image, INFOTEXT_CHUNK) else _exif_tags(image)
-        infotext = _chunk(image, INFOTEXT_CHUNK) or _comment(exif.get(ExifTags.Base.UserComment))
+        exif = {} if image.info.get(INFOTEXT_CHUNK) else _exif(image)
+        texts = _texts(image, exif)
+        infotext, found = _infotext(texts), foreign(Texts(texts, *image.size))
+        if image.format == "PNG" and not (infotext or found.program) and (hidden := _hidden(image)):
+            texts |= hidden
+            infotext, found = _infotext(texts), foreign(Texts(texts, *image.size))
         note = exif.get(ExifTags.Base.MakerNote)
         ours = isinstance(note, bytes) and note.startswith(MAKER_NOTE)
-        request = note.removeprefix(MAKER_NOTE).decode("utf-8", "replace") if ours else _chunk(image, REQUEST_CHUNK)
-        return Metadata(infotext, request or None, kind, *image.size, not infotext and _has_workflow(image))
+        request = note.removeprefix(MAKER_NOTE).decode("utf-8", "replace") if ours else texts.get(REQUEST_CHUNK)
+        program = "" if infotext else found.program
+        return Metadata(infotext or found.text, request or None, kind, *image.size, program, texts)
 
 
 def open_picture(source: Path | bytes) -> Image.Image:
@@ -61,45 +76,43 @@ def open_picture(source: Path | bytes) -> Image.Image:
         raise UserError("This file is not a picture that Easel can read; it takes PNG, JPEG and WebP.") from None
 
 
-def _chunk(image: Image.Image, key: str) -> str:
-    text = image.info.get(key, "")
-    return str(text) if isinstance(text, str) else ""
+def _infotext(texts: Mapping[str, str]) -> str:
+    """The text in AUTOMATIC1111's format. A JPEG's own comment counts only where it holds settings."""
+    comment = texts.get(SEGMENT, "")
+    found = texts.get(PARAMETERS) or texts.get(COMMENT) or (comment if layout(comment).pairs else "")
+    return "" if json_object(found) else found
 
 
-def _has_workflow(image: Image.Image) -> bool:
-    """ComfyUI's PNGs have two chunks of JSON, its WebPs the same in EXIF's texts, each behind its name."""
+def _texts(image: Image.Image, exif: Mapping[int, Any]) -> dict[str, str]:
+    """Every text of the file by its place."""
+    found = {str(key): _decoded(value) for key, value in image.info.items() if key not in _NO_TEXT}
+    if "XML:com.adobe.xmp" in found:
+        found[XMP] = found["XML:com.adobe.xmp"]
+    found |= {COMMENT: user_comment(exif.get(ExifTags.Base.UserComment))}
+    found |= {tag.name: _decoded(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)}
+    return {place: text for place, text in found.items() if text}
+
+
+def _decoded(value: Any) -> str:
+    if isinstance(value, bytes):
+        return plain(value)
+    return (str(value) if isinstance(value, iTXt) else mended(value)) if isinstance(value, str) else ""
+
+
+def _hidden(image: Image.Image) -> dict[str, str]:
     try:
-        texts = [str(image.getexif().get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
-    except BROKEN:
-        texts = []
-    chunks = [_chunk(image, key).lstrip() for key in _WORKFLOW]
-    return any(text.startswith("{") for text in chunks) or any(text.startswith(_IN_EXIF) for text in texts)
-
-
-def _exif_tags(image: Image.Image) -> dict[int, Any]:
-    try:
-        return dict(image.getexif().get_ifd(ExifTags.IFD.Exif))
+        return hidden_texts(image)
     except BROKEN:
         return {}
 
 
-def _comment(value: Any) -> str:
-    """The text of an EXIF UserComment: eight bytes name its code, which many programs leave out."""
-    if not isinstance(value, bytes):
-        return value if isinstance(value, str) else ""
-    code, text = value[:8], value[8:]
-    if code == b"UNICODE\0":
-        return _utf16(text).rstrip("\0")
-    text, encoding = (text, _CODES[code]) if code in _CODES else (value, "utf-8")
-    return text.decode(encoding, "replace").rstrip("\0")
-
-
-def _utf16(data: bytes) -> str:
-    """The standard leaves the byte order open: a mark decides, else the order that gives more ASCII."""
-    if data[:2] in (b"\xfe\xff", b"\xff\xfe"):
-        return data.decode("utf-16", "replace")
-    readings = [data.decode(encoding, "replace") for encoding in ("utf-16-be", "utf-16-le")]
-    return max(readings, key=lambda text: sum(c < "\x80" for c in text))
+def _exif(image: Image.Image) -> dict[int, Any]:
+    """EXIF's tags, of its first directory too: some programs put the comment there."""
+    try:
+        first = image.getexif()
+        return dict(first) | dict(first.get_ifd(ExifTags.IFD.Exif))
+    except BROKEN:
+        return {}
 
 
 def read_pixels(path: Path) -> Image.Image:

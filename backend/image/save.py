@@ -15,6 +15,7 @@ from typing import Any
 from PIL import ExifTags, Image, PngImagePlugin
 
 from backend.image.atomic_write import write_atomically
+from backend.image.text_codes import as_user_comment
 from backend.messages import Picture
 from backend.request.request import Request
 
@@ -93,7 +94,7 @@ def _exif(infotext: str, request_json: str, limit: int | None) -> bytes:
     """EXIF within `limit` bytes, leaving out first the request, then the infotext."""
     tags = {}
     if infotext:
-        tags[ExifTags.Base.UserComment] = b"UNICODE\0" + infotext.encode("utf-16-be")
+        tags[ExifTags.Base.UserComment] = as_user_comment(infotext)
     if request_json:
         tags[ExifTags.Base.MakerNote] = MAKER_NOTE + request_json.encode()
     while True:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import EMBEDDING, LORA, ModelFile
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
 from backend.prompt_library.wildcards import Wildcards
@@ -19,7 +19,7 @@ from backend.prompt_library.wildcards import Wildcards
 Kind = Literal["word", "lora", "hypernet", "wildcard"]
 LIMIT = 20
 ALIKE_LIMIT = 5             # of tags that are only spelt nearly so
-_TAGS = {"lora": ("lora", LORA), "hypernet": ("hypernet", "hypernetwork")}      # as prompts name them, and their kinds
+_TAGS = {"lora": ("lora", LORA), "hypernet": ("hypernet", HYPERNETWORK)}      # as prompts name them, and their kinds
 MOST_WORDS = 3              # of which a tag may be made that is being typed
 
 

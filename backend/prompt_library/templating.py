@@ -1,4 +1,4 @@
-"""From what was typed to what is drawn: styles are merged into the prompts, wildcards and variants filled in.
+"""From what was typed to what is drawn: styles are merged into the prompts, comments taken out, wildcards filled in.
 
 A job keeps both: `prompt` as typed, and in `prompts` and its sisters one text per picture (or one for all of them).
 """
@@ -10,6 +10,7 @@ from itertools import product
 from random import Random
 
 from backend.errors import InvalidRequest, Problem
+from backend.prompt.comments import without_comments
 from backend.prompt.expansion import LOTS, Expansion, Lookup
 from backend.prompt.styles import apply_styles
 from backend.prompt.variants import Parts, VariantError, is_plain, parse
@@ -31,16 +32,17 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     """
     if request.prompts or request.process == EXTRAS:
         return request
-    texts = _styled(request, _chosen(request, styles))
+    typed = _styled(request, _chosen(request, styles))
+    texts = {name: without_comments(text) if request.prompt_comments else text for name, text in typed.items()}
     expanded = request.prompt_expansion != "Off"
     parts = {name: _parse(name, text) if expanded else (text,) for name, text in texts.items()}
     varied = [name for name, found in parts.items() if not is_plain(found)]
-    if not request.styles and not varied:
+    changed = [name for name, text in typed.items() if name in varied or texts[name] != text]
+    if not request.styles and not changed:
         return request
-    if not varied:
-        return _with_texts(request, [texts])
-    templates = {TEMPLATES[name]: texts[name] for name in varied if name in TEMPLATES}
-    return _with_texts(request, _expanded(request, parts, varied, Expansion(lookup))).replace(**templates)
+    templates = {TEMPLATES[name]: typed[name] for name in changed if name in TEMPLATES}
+    pictures = _expanded(request, parts, varied, Expansion(lookup)) if varied else [texts]
+    return _with_texts(request, pictures).replace(**templates)
 
 
 def pictures(request: Request, styles: Iterable[Style], lookup: Lookup) -> int:

@@ -26,6 +26,7 @@ Group = Literal[
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
 MAX_TEXTS = 10_000            # entries of a list
 PICTURE_ID = re.compile("[0-9a-f]{64}")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Field:
     api_index: bool = False               # AUTOMATIC1111's JSON gives a choice by its number, or by yes and no
     override: str = ""                    # the name in AUTOMATIC1111's options / override_settings
     needs: tuple[str, ...] = ()           # fields of which one must be set, or this one changes nothing
+    acts: Callable[[Any], bool] | None = None   # of a request, whether this one has a hold on it; None = always
     xyz: str = ""                         # label of the XYZ axis; "" = no axis
     xyz_cost: Cost = "step"
     resolve: Callable[[str], str] | None = None  # turns an alias of a choice into the choice
@@ -172,16 +174,30 @@ def _boolean(value: Any) -> bool:
 
 
 def _number(field: Field, value: Any) -> int | float:
+    number = _finite(value) if field.kind == "float" else _whole(value)
+    if field.minimum is not None and number < field.minimum or field.maximum is not None and number > field.maximum:
+        told = str(number) if field.kind == "seed" else f"{number:g}"
+        raise ValueError(f"must be between {field.minimum:g} and {field.maximum:,}; {told} is not")
+    return number
+
+
+def _whole(value: Any) -> int:
+    """Exactly, however large: seeds have more digits than a float."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
+    number = _finite(value)
+    if number != int(number):
+        raise ValueError("must be a whole number")
+    return int(number)
+
+
+def _finite(value: Any) -> float:
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ValueError("must be a number")
-    if field.kind != "float" and number != int(number):
-        raise ValueError("must be a whole number")
-    if field.minimum is not None and number < field.minimum or field.maximum is not None and number > field.maximum:
-        raise ValueError(f"must be between {field.minimum:g} and {field.maximum:,}; {number:g} is not")
-    if field.name in ("width", "height") and number % 8:
-        raise ValueError(f"must be a multiple of 8; the nearest is {round(number / 8) * 8}")
-    return int(number) if field.kind != "float" else number
+    return number

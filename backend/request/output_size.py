@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.errors import InvalidRequest, Problem
+from backend.errors import InvalidRequest
 from backend.request.request import FIELDS, Request
 from backend.request.rules import DRAW, MAX_PIXELS, NO_UPSCALER, OUTPAINT
 
@@ -38,18 +38,21 @@ class Margins:
         return size[0] + self.left + self.right, size[1] + self.up + self.down
 
 
-def check_cells(request: Request, cell: int) -> None:
-    """Refuse sizes that are not whole in latent cells of `cell` pixels: they would be drawn smaller than they say.
+def in_cells(request: Request, cell: int) -> Request:
+    """The request with sizes that are whole in latent cells of `cell` pixels, as it is drawn.
 
-    Of hires and seed sizes what stands over a multiple of 8 is cut off, as AUTOMATIC1111 does. Raises InvalidRequest
-    naming every such field.
+    What stands over is cut off, as AUTOMATIC1111 does, so that no picture claims a size that it does not have.
     """
-    sides = {name: getattr(request, name) // CELL * CELL for name in SIZES if not request.idle(FIELDS[name])}
-    nearest = {name: round(side / cell) * cell for name, side in sides.items() if side % cell}
-    if nearest:
-        raise InvalidRequest(problems=[
-            Problem(f"must be a multiple of {cell} with this checkpoint; the nearest is {whole}", name)
-            for name, whole in nearest.items()])
+    sides = {name: getattr(request, name) for name in SIZES if not request.idle(FIELDS[name])}
+    cut = {name: max(side // cell, 1) * cell for name, side in sides.items() if side % cell}
+    return request.replace(**cut) if cut else request
+
+
+def rounding(asked: Request, drawn: Request) -> tuple[str, ...]:
+    """A sentence for each size that is drawn otherwise than it was asked for."""
+    changed = [name for name in SIZES if getattr(asked, name) != getattr(drawn, name)]
+    return tuple(f"{FIELDS[name].label}: {getattr(drawn, name)} in place of {getattr(asked, name)}; "
+                 "the model draws in whole cells." for name in changed)
 
 
 def settled(request: Request, size: Size, cell: int = CELL) -> Request:

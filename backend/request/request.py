@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
+from backend.request.effects import UNIPC_SKIP_TYPES, UNIPC_VARIANTS, draws_noise, resizes_seed, uses_unipc
 from backend.request.field import Field, clean, param
+from backend.request.old_names import split_samplers
 from backend.request.record import gathered, plain
-from backend.request.rules import DRAW, MASKING, NO_UPSCALER, PROCESSES, together
-from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named, split_suffix
+from backend.request.rules import DRAW, MASKING, NO_RESTORER, NO_UPSCALER, PROCESSES, RESTORERS, together
+from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 from backend.table import Names, Table
 
-MAX_SEED = 2**32 - 1
+MAX_SEED = 2**64 - 1            # what torch's generators take
+RANDOM_SEEDS = 2**32 - 1        # random ones stay below this: short enough to be typed
 
 EMPHASIS = ("Original", "No norm", "Ignore", "None")
 SEED_SOURCES = ("CPU", "GPU", "NV")
@@ -52,6 +55,8 @@ class Request:
     styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")
     prompt_expansion: str = param("Random", "Wildcards and variants", "choice", "styles", choices=EXPANSIONS, api="prompt_expansion",
                                   help="__colour__ and {a|b|c}: one at random for each picture, every combination once, or left as they stand.")
+    prompt_comments: bool = param(True, "Comments in prompts", "bool", "advanced", override="enable_prompt_comments",
+                                  help="What stands between a # and the end of its line is not drawn.")
     checkpoint: str = param("", "Checkpoint", "checkpoint", "prompt", override="sd_model_checkpoint", infotext="Model",
                             infotext_always=True, xyz="Checkpoint name", xyz_cost="checkpoint",
                             help="The model that draws: a name or a hash from the list.")
@@ -63,9 +68,9 @@ class Request:
     steps: int = param(20, "Sampling steps", "int", "sampling", minimum=1, maximum=1000, slider_maximum=150, step=1,
                        infotext="Steps", infotext_always=True, xyz="Steps")
     width: int = param(512, "Width", "int", "size", minimum=64, maximum=8192, slider_maximum=2048, step=8,
-                       infotext="Size", infotext_always=True, xyz="Width", help="Pixels; a multiple of 8.")
+                       infotext="Size", infotext_always=True, xyz="Width", help="Pixels; what stands over a multiple of 8 is cut off.")
     height: int = param(512, "Height", "int", "size", minimum=64, maximum=8192, slider_maximum=2048, step=8,
-                        infotext="Size", infotext_always=True, xyz="Height", help="Pixels; a multiple of 8.")
+                        infotext="Size", infotext_always=True, xyz="Height", help="Pixels; what stands over a multiple of 8 is cut off.")
     batch_count: int = param(1, "Batch count", "int", "batch", minimum=1, maximum=1000, slider_maximum=100, step=1, api="n_iter",
                              help="How many batches to make, one after another.")
     batch_size: int = param(1, "Batch size", "int", "batch", minimum=1, maximum=64, slider_maximum=16, step=1,
@@ -84,10 +89,10 @@ class Request:
                                       api="subseed_strength", infotext="Variation seed strength", xyz="Var. strength",
                                       help="0 is the seed alone, 1 the variation seed alone.")
     seed_resize_from_w: int = param(0, "Resize seed from width", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
-                                    step=8, infotext="Seed resize from",
+                                    step=8, infotext="Seed resize from", acts=resizes_seed,
                                     help="Keep the composition that this seed has at another size; 0 is off.")
     seed_resize_from_h: int = param(0, "Resize seed from height", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
-                                    step=8, infotext="Seed resize from")
+                                    step=8, infotext="Seed resize from", acts=resizes_seed)
     clip_skip: int = param(1, "Clip skip", "int", "advanced", minimum=1, maximum=12, step=1, override="CLIP_stop_at_last_layers",
                            infotext="Clip skip", xyz="Clip skip", xyz_cost="image",
                            help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
@@ -126,15 +131,30 @@ class Request:
                              override="beta_dist_beta", infotext="Beta schedule beta", xyz="Beta schedule beta")
     discard_next_to_last: bool = param(False, "Discard next-to-last sigma", "bool", "advanced",
                                        override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma")
-    ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-MAX_SEED, maximum=MAX_SEED, step=1,
-                      override="eta_noise_seed_delta", infotext="ENSD", help="Added to the seed for all noise after the first.")
+    ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-RANDOM_SEEDS, maximum=RANDOM_SEEDS, step=1,
+                      override="eta_noise_seed_delta", infotext="ENSD", acts=draws_noise, help="Added to the seed for all noise after the first.")
     seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=SEED_SOURCES, override="randn_source",
                              infotext="RNG", infotext_always=True,
                              help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
     old_timelines: bool = param(False, "Old prompt editing timelines", "bool", "advanced", override="use_old_scheduling",
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
+    downcast_alphas_cumprod: bool = param(False, "Noise levels in half precision", "bool", "advanced", override="use_downcasted_alpha_bar",
+                                          infotext="Downcast alphas_cumprod", help="As AUTOMATIC1111 before 1.7 had them.")
+    uni_pc_variant: str = param("bh1", "UniPC variant", "choice", "advanced", choices=UNIPC_VARIANTS, override="uni_pc_variant",
+                                infotext="UniPC variant", acts=uses_unipc)
+    uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=UNIPC_SKIP_TYPES,
+                                  override="uni_pc_skip_type", infotext="UniPC skip type", acts=uses_unipc)
+    uni_pc_order: int = param(3, "UniPC order", "int", "advanced", minimum=1, maximum=4, step=1, override="uni_pc_order",
+                              infotext="UniPC order", acts=uses_unipc)
+    uni_pc_lower_order_final: bool = param(True, "UniPC lower order at the end", "bool", "advanced", override="uni_pc_lower_order_final",
+                                           infotext="UniPC lower order final", acts=uses_unipc)
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
+    face_restoration: str = param(NO_RESTORER, "Restore faces", "choice", "advanced", choices=(NO_RESTORER, *RESTORERS), api="restore_faces",
+                                  infotext="Face restoration", help="Makes faces of the finished picture clean; needs the restorer's file.")
+    face_restoration_weight: float = param(0.5, "CodeFormer weight for faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
+                                           needs=("face_restoration",), infotext="Face restoration weight",
+                                           help="0 repairs most, 1 keeps closest to the face that is there.")
     image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
                               help="PNG keeps every pixel. How a picture was made is written into all three.")
     image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
@@ -196,7 +216,7 @@ class Request:
     hr_second_pass_steps: int = param(0, "Hires steps", "int", "hires", minimum=0, maximum=1000, slider_maximum=150, step=1,
                                       needs=("enable_hr",), infotext="Hires steps", xyz="Hires steps", help="0 makes as many as the first pass.")
     hr_sampler: str = param(SAME_SAMPLER, "Hires sampling method", "choice", "hires", choices=Names(SAMPLERS, (SAME_SAMPLER,)), api="hr_sampler_name",
-                            resolve=lambda name: sampler_named(split_suffix(name, SCHEDULES["Automatic"])[0]).label, needs=("enable_hr",),
+                            resolve=lambda name: sampler_named(name).label, needs=("enable_hr",),
                             infotext="Hires sampler", xyz="Hires sampler")
     hr_schedule: str = param(SAME_SCHEDULER, "Hires schedule type", "choice", "hires", choices=Names(SCHEDULES, (SAME_SCHEDULER,)), api="hr_scheduler",
                              resolve=lambda name: schedule_named(name).label, needs=("enable_hr",), infotext="Hires schedule type")
@@ -209,6 +229,8 @@ class Request:
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
     mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=MASKING,
                            help="Pixels over which the mask's edge is softened.")
+    mask_blur_y: int | None = param(None, "Vertical mask blur", "int", "hidden", minimum=0, maximum=256, step=1, infotext="Mask blur Y",
+                                    needs=MASKING, internal=True)       # None: as `mask_blur`
     mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
                            needs=MASKING, infotext="Mask mode")
     masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
@@ -271,7 +293,7 @@ class Request:
 
         Raises InvalidRequest naming every wrong or unknown field.
         """
-        values = gathered(_split_sampler(values))
+        values = gathered(split_samplers(values))
         problems = [Problem("is not a setting that Easel knows", name) for name in values if name not in FIELDS]
         found: dict[str, Any] = {}
         for field in FIELDS.values():
@@ -301,8 +323,8 @@ class Request:
     def with_seeds(self) -> Request:
         """The same request with random seeds drawn: from here on, the pictures are a function of the request."""
         return self.replace(
-            seed=secrets.randbelow(MAX_SEED) if self.seed < 0 else self.seed,
-            variation_seed=secrets.randbelow(MAX_SEED) if self.variation_seed < 0 else self.variation_seed,
+            seed=secrets.randbelow(RANDOM_SEEDS) if self.seed < 0 else self.seed,
+            variation_seed=secrets.randbelow(RANDOM_SEEDS) if self.variation_seed < 0 else self.variation_seed,
         )
 
     def of_image(self, index: int) -> Request:
@@ -344,8 +366,9 @@ class Request:
         return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
 
     def idle(self, field: Field) -> bool:
-        """Whether the field changes nothing in this request, because nothing that it needs is switched on."""
-        return bool(field.needs) and not any(self._acts(FIELDS[name]) for name in field.needs)
+        """Whether the field changes nothing in this request: what it needs is switched off, or it has no hold on it."""
+        off = bool(field.needs) and not any(self._acts(FIELDS[name]) for name in field.needs)
+        return off or (field.acts is not None and not field.acts(self))
 
     def _acts(self, field: Field) -> bool:
         return getattr(self, field.name) != field.default and not self.idle(field)
@@ -370,15 +393,3 @@ def _core() -> Iterator[Field]:
 _CORE = frozenset(f.name for f in dataclasses.fields(Request) if f.metadata)
 FIELDS: Table[Field] = Table("fields", _core())
 """Every parameter: those of `Request`, then those that extensions add while the process starts."""
-
-
-def _split_sampler(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """AUTOMATIC1111 before 1.9 wrote the schedule into the sampler's name: "DPM++ 2M Karras"."""
-    sampler = values.get("sampler")
-    if not isinstance(sampler, str) or sampler in SAMPLERS:
-        return values
-    name, schedule = split_suffix(sampler, SCHEDULES["Automatic"])
-    if name == sampler:
-        return values
-    named = values.get("schedule", "Automatic")
-    return {**values, "sampler": name, "schedule": schedule.label if named == "Automatic" else named}

@@ -19,6 +19,7 @@ from backend.sampling.protocol import Noise
 from backend.sampling.seeds import NoiseSpec, Source
 
 Shape = tuple[int, ...]
+SEEDS = 2**64           # how many seeds a generator tells apart
 
 
 class Stream(Protocol):
@@ -116,7 +117,7 @@ class ImageNoise:
         self._started = True
         noise = self._initial()
         if self.spec.ensd:
-            self._stream = self._fresh(self.spec.seed + self.spec.ensd)
+            self._stream = self._fresh((self.spec.seed + self.spec.ensd) % SEEDS)
         return self._moved(noise)
 
     def __call__(self, sigma: float, sigma_next: float) -> Tensor:

@@ -19,6 +19,9 @@ ZERO_SNR_FLOOR = 4.8973451890853435e-08
 NEARLY_NOISE = ((1 - ZERO_SNR_FLOOR) / ZERO_SNR_FLOOR) ** 0.5
 """Its sigma."""
 
+HALF_SMALLEST, HALF_BELOW_ONE = 2.0**-24, 1 - 2.0**-11
+"""The numbers of 16 bits next to 0 and next to 1: at those themselves a level would be infinite or none."""
+
 
 def scaled_linear_betas(start: float = 0.00085, end: float = 0.012, steps: int = 1000) -> Floats:
     """The betas of Stable Diffusion: evenly spaced square roots (LDM, Rombach et al. 2022)."""
@@ -94,6 +97,12 @@ class NoiseTable:
     @property
     def alphas_cumprod(self) -> Floats:
         return 1 / (1 + self.sigmas**2)
+
+    def in_half_precision(self) -> NoiseTable:
+        """With alpha bar rounded to 16 bits, which AUTOMATIC1111 calls downcast; some levels become the same."""
+        alphas = self.alphas_cumprod.astype(np.float16).astype(np.float64)
+        kept = np.clip(alphas, HALF_SMALLEST, HALF_BELOW_ONE)
+        return NoiseTable(np.sqrt((1 - kept) / kept))
 
     def sigma_to_t(self, sigma: float, *, quantize: bool = False) -> float:
         """Timestep in [0, N - 1] of a sigma > 0, fractional (linear in log sigma) or the nearest whole one.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from backend.sampling.noise_table import NoiseTable, lcm_boundary, lcm_discretisation, lcm_timestep
@@ -32,6 +32,10 @@ class Parametrisation(ABC):
     """How a network was trained. `table` holds the noise levels that it knows."""
 
     table: NoiseTable
+
+    def in_half_precision(self) -> Self:
+        """The same with its noise levels rounded to 16 bits."""
+        return replace(self, table=self.table.in_half_precision())
 
     @abstractmethod
     def scalings(self, sigma: float) -> Scalings:

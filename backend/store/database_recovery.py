@@ -21,7 +21,18 @@ from backend.errors import EaselError, StorageError
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database, trouble
 from backend.store.picture_files import account_of
-from backend.store.tables import Base, ImageRow, JobRow, JsonList, JsonObject, Moment, PreferenceRow, UserRow, now
+from backend.store.tables import (
+    Base,
+    ImageRow,
+    JobRow,
+    JsonList,
+    JsonObject,
+    Moment,
+    PreferenceRow,
+    Unsigned,
+    UserRow,
+    now,
+)
 from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
@@ -167,7 +178,7 @@ def _value(kind: TypeEngine[Any], value: Any) -> Any:
         return json.loads(value)
     if isinstance(kind, Moment):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return kind.python_type(value)
+    return kind.signless(value) if isinstance(kind, Unsigned) else kind.python_type(value)
 
 
 def _clean_job(values: dict[str, Any], place: int) -> dict[str, Any]:

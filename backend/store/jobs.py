@@ -17,6 +17,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import zip_longest
 
 from sqlalchemy import String, select, type_coerce, update
 from sqlalchemy.orm import Session
@@ -63,14 +64,15 @@ class Jobs:
 
     # ---- the owner's side ----
 
-    def add_all(self, requests: Sequence[Request], owner: str) -> list[Job]:
-        """Queue requests whose seeds are drawn, in their order, all or none; the new jobs."""
+    def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = ()) -> list[Job]:
+        """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
         with self._change() as (session, rows):
             place, created = last_place(session), now()
             first = next_sort_moment(session, JobRow, owner, created)
             rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(), created=created,
-                            sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint)
-                     for number, request in enumerate(requests, 1)]
+                            sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint,
+                            notes=list(said))
+                     for number, (request, said) in enumerate(zip_longest(requests, notes, fillvalue=()), 1)]
             session.add_all(rows)
         with self._memory:
             self._glances |= {row.id: glance_of(request) for row, request in zip(rows, requests, strict=True)}

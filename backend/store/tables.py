@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     String,
     UniqueConstraint,
@@ -31,7 +32,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
-from backend.image.infotext_entries import labels
+from backend.image.infotext.entries import labels
 from backend.store.view_types import STATES
 
 REVISION = "0009"       # the newest file in migrations/versions; a test compares
@@ -81,6 +82,24 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+class Unsigned(TypeDecorator[int]):
+    """A whole number of 64 bits without a sign; SQLite's have one, so the upper half is kept below zero."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        return value - 2**64 if value is not None and value >= 2**63 else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:
+        return self.signless(value) if isinstance(value, int) else value
+
+    @staticmethod
+    def signless(value: int) -> int:
+        """As it was before it was kept."""
+        return int(value) % 2**64
 
 
 class Damaged(dict[str, Any]):
@@ -183,7 +202,7 @@ class ImageRow(Base):
     path: Mapped[str]                                               # below the outputs folder, with /
     width: Mapped[int]
     height: Mapped[int]
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(Unsigned)
     infotext: Mapped[str]
     format: Mapped[str] = mapped_column(String(8))
     created: Mapped[datetime] = mapped_column(default=now)

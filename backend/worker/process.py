@@ -18,7 +18,7 @@ import torch
 
 from backend.errors import EaselError
 from backend.house import sentences
-from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Skip, Stop
+from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Skip, Stop, Unload
 from backend.settings import Policy
 from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
@@ -76,6 +76,8 @@ def _obey(engine: Engine, command: Command) -> None:
         engine.cancel(command.job)
     elif isinstance(command, Skip):
         engine.skip(command.job)
+    elif isinstance(command, Unload):
+        engine.memory.free_idle()
 
 
 def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:

@@ -20,7 +20,7 @@ import ui
 from backend import LOCAL, Backend, Request, Settings
 from backend.catalog.model_file import ModelFile
 from backend.http import create_app
-from backend.image.infotext_entries import labels
+from backend.image.infotext.entries import labels
 from backend.store.tables import ImageRow, JobRow
 from tests.browser import drawing_worker
 from tests.tiny.house import FakeCatalog

@@ -88,7 +88,7 @@ def test_a_search_narrows_and_is_remembered(past: Past, stage: Studio) -> None:
     page.locator('.history-search [name="seed"]').fill("41")
     counted(page, "1 picture found")
     page.locator('.history-search [name="seed"]').fill("41x")
-    expect(page.locator(".history-search .problem")).to_have_text("Seed must be a whole number between 0 and 4,294,967,295.")
+    expect(page.locator(".history-search .problem")).to_have_text("Seed must be a whole number between 0 and 18,446,744,073,709,551,615.")
     assert len(order(page)) == 1    # what was found stays
     page.locator('.history-search [name="seed"]').fill("")
     page.locator('.history-search [name="since"]').fill("2026-05-30")
@@ -216,7 +216,7 @@ def test_a_picture_lends_its_settings(past: Past, stage: Studio) -> None:
     opened(page)
     page.locator('.details [data-send="inpaint"]').click()
     page.wait_for_function("easel.tab() === 'img2img' && easel.form('img2img').values.init_image")
-    assert page.evaluate("easel.form('img2img').values.seed") == 10
+    assert page.evaluate("easel.form('img2img').values.seed") == "10"
     expect(page.locator("#img2img_inpaint_fold > button")).to_have_class(re.compile(r"\bopen\b"))
     opened(page)
     page.locator('.details [data-send="extras"]').click()

@@ -7,7 +7,7 @@ import io
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,25 @@ from backend.store.view_types import Glance
 from tests.guest import user_of
 
 DEMO = ModelFile("checkpoint", "demo", "/srv/secret/demo.safetensors", "demo.safetensors [0123456789]", sha256="0123456789" + "a" * 54, family="sd1")
+
+
+def encoded(kind: str) -> bytes:
+    out = io.BytesIO()
+    Pillow.new("RGB", (8, 8), "teal").save(out, kind)
+    return out.getvalue()
+
+
+JPEG = encoded("JPEG")
+FILES = (
+    ModelFile("upscaler", "4x-Test", "/srv/secret/4x-Test.pth", facts={"scale": 4}),
+    ModelFile("upscaler", "RealESRGAN_x4plus", "/srv/secret/RealESRGAN_x4plus.pth", facts={"scale": 4}),
+    ModelFile("vae", "fine", "/srv/secret/fine.safetensors"),
+    ModelFile("text_encoder", "words", "/srv/secret/words.safetensors"),
+    ModelFile("hypernetwork", "hyper", "/srv/secret/hyper.pt"),
+    ModelFile("lora", "detail", "/srv/secret/detail.safetensors", family="sd1", facts={"alias": "add_detail", "model_hash": "ab"}),
+    ModelFile("embedding", "easy", "/srv/secret/easy.pt", family="sd1", facts={"vectors": 2}),
+    ModelFile("embedding", "large", "/srv/secret/large.safetensors", family="sdxl", facts={"vectors": 8}),
+)
 
 
 class NoneUsed(UsedPrompts):
@@ -122,7 +141,7 @@ class Door:
         return Live(job=job_id, index=0, done=0, count=1, step=3, steps=12, fraction=0.25, eta=6.0, preview=1, message="")
 
     def preview(self, job_id: str, owner: str) -> bytes | None:
-        return b"\xff\xd8jpeg" if self.job(job_id, owner).state == "running" else None
+        return JPEG if self.job(job_id, owner).state == "running" else None
 
     def cancel(self, job_id: str, owner: str) -> None:
         self.calls.append("cancel")
@@ -150,7 +169,7 @@ class Door:
     def dismiss(self, job_id: str | None = None, owner: str = "local") -> None:
         self.calls.append(f"dismiss {job_id}")
 
-    def skip(self, owner: str) -> None:
+    def skip(self, jobs: Collection[str] | None = None, owner: str = "local") -> None:
         self.calls.append("skip")
 
     def retry(self, job_id: str, owner: str) -> Job:
@@ -202,8 +221,18 @@ class Door:
             return DEMO
         raise NotFound("there is no such checkpoint", field="checkpoint")
 
+    def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        self.calls += [f"refresh {kind}"] if refresh else []
+        return [DEMO] if kind == "checkpoint" else [file for file in FILES if file.kind == kind]
+
+    def can_use(self, kind: str) -> bool:
+        return True
+
+    def unload_models(self) -> None:
+        self.calls.append("unload_models")
+
     def upscalers(self, refresh: bool = False) -> list[ModelFile]:
-        return [ModelFile("upscaler", "4x-Test", "/srv/secret/4x-Test.pth", facts={"scale": 4})]
+        return [file for file in FILES if file.kind == "upscaler"]
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]
@@ -213,6 +242,9 @@ class Door:
 
     def infotext(self, text: str, owner: str) -> dict[str, Any]:
         return {"prompt": text.splitlines()[0], "steps": 7}
+
+    def usable_infotext(self, text: str, but: Container[str], owner: str) -> dict[str, Any]:
+        return self.infotext(text, owner)
 
     def status(self) -> Status:
         return Status(workers=(), notices=("hello",))

@@ -266,6 +266,18 @@ def test_find_by_every_name(catalog: Checkpoints, models: Path) -> None:
             catalog.find(name)
 
 
+@pytest.mark.parametrize("name", [
+    r"anime\example.safetensors", r"anime\example.safetensors [0123456789]", r"anime\example", "anime_example", "anime/example",
+    "anime_example [0123456789]", "example.safetensors [0123456789]",
+])
+def test_a_model_in_a_folder_has_the_names_that_automatic1111_gives_it(catalog: Checkpoints, models: Path, name: str) -> None:
+    write(models / "checkpoints" / "anime" / "example.safetensors")
+    write(models / "checkpoints" / "other.safetensors")
+    assert catalog.find(name).key == "example"
+    catalog.hash(catalog.find("example"))
+    assert catalog.find(name.replace("0123456789", catalog.find("example").sha256[:10])).key == "example"
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "../outside", "checkpoints/x", "..", ".", "x\0", "\n", "*", "%00"])
 def test_names_are_never_paths(catalog: Checkpoints, models: Path, name: str) -> None:
     write(models / "checkpoints" / "x.safetensors")

@@ -77,7 +77,6 @@ def test_an_odd_text_in_the_picture_does_not_stop_it(client: TestClient, text: s
     ({"image": picture(), "resize_mode": 2}, {"resize_mode"}),
     ({"image": picture(), "upscaling_resize": 99, "gfpgan_visibility": 2}, {"upscaling_resize", "gfpgan_visibility"}),
     ({"image": picture(), "codeformer_weight": "much"}, {"codeformer_weight"}),
-    ({"image": picture(), "steps": 20}, {"steps"}),
     ({"image": picture(), "upscaler_1": 5}, {"upscaler_1"}),
 ])
 def test_what_is_wrong_is_named(client: TestClient, payload: dict[str, Any], named: set[str]) -> None:
@@ -111,7 +110,7 @@ def test_a_job_that_fails_is_an_error_with_its_field(client: TestClient, door: D
 
 def test_the_lists_never_tell_a_path(client: TestClient) -> None:
     rows = client.get("/sdapi/v1/upscalers").json()
-    assert rows[-1] == {"name": "4x-Test", "model_name": None, "model_path": None, "model_url": None, "scale": 4}
+    assert rows[3] == {"name": "4x-Test", "model_name": None, "model_path": None, "model_url": None, "scale": 4}
     assert client.get("/sdapi/v1/face-restorers").json() == [{"name": "GFPGAN", "cmd_dir": None}]
     assert "/srv" not in client.get("/sdapi/v1/upscalers").text
 

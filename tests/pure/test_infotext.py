@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.errors import InvalidRequest
 from backend.image import infotext
-from backend.image.infotext_compatibility import parse_version
+from backend.image.infotext.compatibility import parse_version
 from backend.prompt.styles import extract
 from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
@@ -170,7 +171,7 @@ def test_a_megabyte_takes_less_than_a_second(piece):
 
 
 def test_values_no_request_can_have_are_dropped_and_named():
-    text = "a\nSteps: many, Sampler: Nonesuch, CFG scale: 7, Seed: 99999999999, Size: 513x512, Eta: 7, Clip skip: 2"
+    text = "a\nSteps: many, Sampler: Nonesuch, CFG scale: 7, Seed: 18446744073709551616, Size: 9000x512, Eta: 7, Clip skip: 2"
     reading = infotext.read(text)
     assert set(reading.dropped) == {"Steps", "Sampler", "Seed", "Size", "Eta"}
     assert reading.values["clip_skip"] == 2
@@ -214,11 +215,11 @@ def test_longest_prompt():
 
 
 def test_written_as_automatic1111_does():
-    request = Request(prompt="a cat", negative_prompt="dog", checkpoint="demo", seed=1, clip_skip=2, ensd=31337,
+    request = Request(prompt="a cat", negative_prompt="dog", checkpoint="demo", seed=1, sampler="DPM2 a", clip_skip=2, ensd=31337,
                       variation_seed=7, variation_strength=0.3, seed_resize_from_w=512, seed_resize_from_h=768, eta=0.5)  # fmt: skip
     assert infotext.write(request, {"Model hash": "6ce0161689", "Lora hashes": "x: 12, y: 34", "Flag": "Flag"}) == (
         "a cat\nNegative prompt: dog\n"
-        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, "
+        "Steps: 20, Sampler: DPM2 a, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, "
         "Model hash: 6ce0161689, Model: demo, Variation seed: 7, Variation seed strength: 0.3, "
         'Seed resize from: 512x768, Clip skip: 2, ENSD: 31337, RNG: CPU, Eta: 0.5, Lora hashes: "x: 12, y: 34", Flag, '
         f"Version: Easel {VERSION}"
@@ -264,7 +265,7 @@ def test_a_forged_exact_request_is_not_believed():
 def test_the_exact_request_beside_the_text_wins(request):
     values = infotext.read(infotext.write(request), json.dumps(request.to_json())).values
     assert all(values[field.name] == getattr(request, field.name) for field in KEYED)
-    assert set(values) == {field.name for field in KEYED} | {"enable_hr"}
+    assert set(values) - {"prompt_expansion", "prompt_comments"} == {field.name for field in KEYED} | {"enable_hr"}
 
 
 @pytest.mark.parametrize("exact", ["", "[", "[" * 10**6, "[]", "7", '{"nonsense": 1, "steps": -3}', "9" * 5000, None])
@@ -320,3 +321,142 @@ def test_what_a_picture_says_in_braces_was_drawn_so(key, prompt, off):
 
 def test_a_prompt_alone_may_still_be_filled_in():
     assert infotext.read("a {red|green} star").values == {"prompt": "a {red|green} star", "negative_prompt": ""}
+
+
+# ---- texts of other programs and of older versions ----
+
+
+CASES = Path(__file__).parent.parent / "data" / "metadata"
+OLD = "a cat\nNegative prompt: ugly\nSteps: 20, Sampler: {sampler}, CFG scale: 7, Seed: 5, Size: 512x512"
+
+
+def test_lines_behind_the_settings_are_in_no_prompt():
+    for behind in ("Template: a {red|blue} circle\nNegative Template: blurry", "Used embeddings: easy [ab12]\nTime taken: 4.5 sec.",
+                   "Time taken: 5.36sTorch active/reserved: 3130/3406 MiB, Sys VRAM: 5085/24576 MiB (20.69%), A: 1 GB, Rr: 2 GB", "Warning: nothing"):
+        values = infotext.read(OLD.format(sampler="Euler") + "\n" + behind).values
+        assert (values["prompt"], values["negative_prompt"], values["steps"]) == ("a cat", "ugly", 20), behind
+    text = (CASES / "template-lines.txt").read_text("utf-8")
+    values = infotext.read(text).values
+    assert (values["prompt"], values["negative_prompt"], values["seed"]) == ("a red circle", "blurry", 77)
+    assert (values["template"], values["negative_template"]) == ("a {red|blue} circle", "blurry")
+    assert infotext.parse(text)["Negative prompt"] == "blurry"
+
+
+def test_templates_of_several_lines():
+    text = OLD.format(sampler="Euler") + "\nTemplate: a\n{b|c}\nNegative Template: d\ne"
+    values = infotext.read(text).values
+    assert (values["template"], values["negative_template"]) == ("a\n{b|c}", "d\ne")
+
+
+def test_sd_next():
+    values = infotext.read((CASES / "sdnext.txt").read_text("utf-8")).values
+    assert (values["prompt"], values["negative_prompt"]) == ("a red circle", "blurry")
+    wanted = {"enable_hr": True, "hr_upscaler": "Lanczos", "hr_scale": 2, "denoising_strength": 0.3, "hr_second_pass_steps": 20,
+              "hr_sampler": "Euler a", "steps": 12, "seed": 77}
+    assert {name: values[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("prompt", [
+    (CASES / "prompt-of-pairs.txt").read_text("utf-8").strip(), "style: anime, mood: dark, steps towards the sea: many", "a cat\none: b, two: c, three: d",
+])
+def test_a_prompt_of_pairs_stays_a_prompt(prompt):
+    assert infotext.read(prompt).values == {"prompt": prompt, "negative_prompt": ""}
+
+
+def test_keys_in_any_case():
+    values = infotext.read("a\nNegative prompt: b\nsteps: 7, SAMPLER: euler a, Cfg Scale: 3, seed: 4, size: 64x128, clip skip: 2").values
+    wanted = {"steps": 7, "sampler": "Euler a", "cfg_scale": 3, "seed": 4, "width": 64, "height": 128, "clip_skip": 2, "negative_prompt": "b"}
+    assert {name: values[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("line", ["Hires upscale: 2", "Hires upscaler: Lanczos", "Hires steps: 9", "Hires resize: 100x81", "Hires resize: 0x128"])
+def test_one_key_of_hires_fix_is_enough(line):
+    values = infotext.read(f"a\nSteps: 4, Sampler: Euler, CFG scale: 7, {line}").values
+    request = Request.parse(values)
+    assert request.enable_hr
+    assert values["hr_upscaler"] == ("Lanczos" if "Lanczos" in line else "Latent") and values["hr_scale"] == 2
+    assert infotext.read("a\nSteps: 4, Sampler: Euler, CFG scale: 7, Hires prompt: x").values["enable_hr"] is False
+
+
+@pytest.mark.parametrize("drop", range(8))
+def test_a_group_without_one_of_its_keys_is_still_read(drop):
+    keys = ["Size: 64x64", "Hires upscale: 2", "Hires upscaler: Latent", "Denoising strength: 0.5", "Variation seed: 3", "Variation seed strength: 0.5",
+            "Seed resize from: 64x64", "Schedule type: Karras"]
+    text = "a\nSteps: 4, Sampler: Euler, CFG scale: 7, " + ", ".join(key for number, key in enumerate(keys) if number != drop)
+    reading = infotext.read(text)
+    assert reading.dropped == () and Request.parse(reading.values).enable_hr
+
+
+def test_both_sides_of_a_size_are_taken():
+    values = infotext.read("a\nSteps: 4, Sampler: Euler, CFG scale: 7, Size: 1000x563").values
+    assert (values["width"], values["height"]) == (1000, 563)
+
+
+@pytest.mark.parametrize(("told", "hires", "sampler", "schedule"), [
+    ("DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DPM++ 2M SDE", "Karras"), ("Euler a", "DPM++ 2M Karras", "DPM++ 2M", "Automatic"),
+    ("Euler Karras", "Euler a", "Euler a", "Automatic"), ("Euler", "dpmpp_2m_sde_karras", "DPM++ 2M SDE", "Karras"),
+    ("Euler", "Heun, Hires schedule type: Exponential", "Heun", "Exponential"), ("Euler", "Heun", "Heun", "Use same scheduler"),
+])
+def test_the_sampler_of_an_old_hires_fix_keeps_its_schedule(told, hires, sampler, schedule):
+    values = infotext.read(OLD.format(sampler=told) + f", Hires upscale: 2, Hires sampler: {hires}").values
+    assert (values["hr_sampler"], values.get("hr_schedule")) == (sampler, schedule)
+
+
+def test_a_request_takes_the_old_names_of_both_samplers():
+    request = Request.parse({"sampler": "DPM++ 2M Karras", "hr_sampler": "DPM++ 2M SDE Karras"})
+    assert (request.sampler, request.schedule, request.hr_sampler, request.hr_schedule) == ("DPM++ 2M", "Karras", "DPM++ 2M SDE", "Karras")
+    assert Request.parse({"hr_sampler": "Euler Karras", "hr_schedule": "Exponential"}).hr_schedule == "Exponential"
+
+
+# ---- keys that act only under some samplers ----
+
+
+def test_eta_has_two_keys():
+    for sampler, key in (("DDIM", "Eta DDIM"), ("UniPC", "Eta DDIM"), ("PLMS", "Eta DDIM"), ("Euler a", "Eta")):
+        text = infotext.write(Request(sampler=sampler, eta=0.5, seed=1))
+        assert f", {key}: 0.5," in text
+        assert infotext.read(text).values["eta"] == 0.5
+    assert infotext.read(OLD.format(sampler="DDIM") + ", Eta DDIM: 0.3").values["eta"] == 0.3
+    assert infotext.read(OLD.format(sampler="DDIM") + ", Eta: 0.3").values["eta"] is None, "AUTOMATIC1111's Eta is not DDIM's"
+    assert infotext.read(OLD.format(sampler="DDIM") + ", Eta: 0.3, Version: Easel 0.1.0").values["eta"] == 0.3
+    assert infotext.read(OLD.format(sampler="Euler a") + ", Eta DDIM: 0.3").values["eta"] is None
+
+
+@pytest.mark.parametrize(("values", "told"), [
+    ({"sampler": "Euler a"}, True), ({"sampler": "Euler"}, False), ({"sampler": "Euler", "s_churn": 3.0}, True), ({"sampler": "DDIM"}, False),
+    ({"sampler": "DDIM", "eta": 0.5}, True), ({"sampler": "Euler a", "eta": 0.0}, False), ({"sampler": "DPM++ SDE"}, False), ({"sampler": "LCM"}, True),
+    ({"sampler": "Euler", "enable_hr": True, "hr_sampler": "Euler a"}, True), ({"sampler": "Euler", "hr_sampler": "Euler a"}, False),
+], ids=str)
+def test_ensd_is_told_where_it_acts(values, told):
+    assert ("ENSD: 31337" in infotext.write(Request(ensd=31337, seed=1, **values))) == told
+
+
+def test_half_a_size_to_resize_the_seed_from_is_none():
+    assert "Seed resize from" not in infotext.write(Request(seed=1, seed_resize_from_w=512))
+    assert "Seed resize from: 512x64" in infotext.write(Request(seed=1, seed_resize_from_w=512, seed_resize_from_h=64))
+
+
+def test_unipc_and_downcast():
+    text = OLD.format(sampler="UniPC") + ", UniPC variant: bh2, UniPC skip type: logSNR, UniPC order: 2, UniPC lower order final: False, Version: v1.6.0"
+    values = infotext.read(text).values
+    wanted = {"uni_pc_variant": "bh2", "uni_pc_skip_type": "logSNR", "uni_pc_order": 2, "uni_pc_lower_order_final": False, "downcast_alphas_cumprod": True}
+    assert {name: values[name] for name in wanted} == wanted
+    assert "UniPC" not in infotext.write(Request(sampler="Euler", uni_pc_variant="bh2", seed=1))
+    assert infotext.read(OLD.format(sampler="UniPC") + ", Version: v1.10.1").values["downcast_alphas_cumprod"] is False
+
+
+# ---- seeds of 64 bits ----
+
+
+@pytest.mark.parametrize("seed", [2**53 + 1, 2**63, 2**64 - 1])
+def test_seeds_of_64_bits(seed):
+    request = Request.parse({"seed": str(seed), "variation_seed": seed, "variation_strength": 0.5})
+    values = infotext.read(infotext.write(request)).values
+    assert (request.seed, values["seed"], values["variation_seed"]) == (seed, seed, seed)
+    assert Request.parse({"seed": seed}).of_image(1).seed == (seed + 1) % 2**64
+
+
+@pytest.mark.parametrize("wrong", [2**64, -2, "18446744073709551616", "1e30", True, "x", 1.5])
+def test_what_is_no_seed(wrong):
+    with pytest.raises(InvalidRequest, match="seed"):
+        Request.parse({"seed": wrong})

@@ -84,7 +84,7 @@ def comfy(kind: str, **also: str) -> bytes:
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_a_workflow_alone_is_told(kind: str) -> None:
     saved = read_metadata(comfy(kind))
-    assert saved.workflow and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == [WORKFLOW]
+    assert saved.program == "ComfyUI" and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == [WORKFLOW]
 
 
 def test_comfyuis_text_is_read_where_it_has_one() -> None:
@@ -93,4 +93,4 @@ def test_comfyuis_text_is_read_where_it_has_one() -> None:
     plain = io.BytesIO()
     Image.new("RGB", (8, 8)).save(plain, "PNG")
     saved = read_metadata(plain.getvalue())
-    assert not saved.workflow and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == []
+    assert not saved.program and list(missing(saved, infotext.read(""), {}, FakeCatalog())) == []

@@ -40,6 +40,7 @@ from backend.messages import (
     Skip,
     Skipped,
     Stop,
+    Unload,
 )
 
 STEPS = 3
@@ -58,7 +59,7 @@ class Ended(Exception):
 class Fake:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.commands: queue.SimpleQueue[Run | Cancel | Skip | Stop] = queue.SimpleQueue()
+        self.commands: queue.SimpleQueue[Run | Cancel | Skip | Unload | Stop] = queue.SimpleQueue()
         self.waiting: list[Run] = []
         self.told: set[Cancel | Skip] = set()      # what concerns the job that is drawn
         self.loaded = ""
@@ -100,6 +101,8 @@ class Fake:
                 os._exit(0)
             elif isinstance(command, Run):
                 self.waiting.append(command)
+            elif isinstance(command, Unload):
+                self.loaded = ""
             elif waiting := next((run for run in self.waiting if run.job == command.job), None):
                 self.forget(waiting, command)
             else:

@@ -14,7 +14,7 @@ from backend import Backend, Settings
 from backend.catalog.families import FAMILIES, cell
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
-from backend.errors import CheckpointError, InvalidRequest
+from backend.errors import CheckpointError
 from backend.messages import Failed, Picture, Preview, Run
 from backend.request.request import Request
 from backend.worker.device import place
@@ -79,32 +79,26 @@ def test_it_is_detected_listed_and_loaded(toy: None, tmp_path: Path) -> None:
     assert model.preview(torch.zeros(1, 3, 12, 16)).shape == (1, 12, 16, 3)
 
 
-@pytest.mark.parametrize("changes, wrong", [
+@pytest.mark.parametrize("changes, drawn", [
     ({}, {}), ({"width": 80, "height": 272}, {}),
-    ({"width": 72}, {"width": "64"}), ({"width": 88, "height": 264}, {"width": "96", "height": "256"}),
-    ({"enable_hr": True, "hr_resize_x": 1000, "hr_resize_y": 120}, {"hr_resize_x": "992", "hr_resize_y": "128"}),
-    ({"enable_hr": True, "hr_resize_x": 1011}, {}), ({"hr_resize_x": 1000}, {}),
-    ({"seed_resize_from_w": 72, "seed_resize_from_h": 64}, {"seed_resize_from_w": "64"}),
+    ({"width": 72}, {"width": 64}), ({"width": 88, "height": 267}, {"width": 80, "height": 256}),
+    ({"enable_hr": True, "hr_resize_x": 1000, "hr_resize_y": 121}, {"hr_resize_x": 992, "hr_resize_y": 112}),
+    ({"hr_resize_x": 1000}, {}),
+    ({"seed_resize_from_w": 72, "seed_resize_from_h": 64}, {"seed_resize_from_w": 64}),
 ], ids=str)
-def test_a_size_that_is_not_whole_in_cells_is_refused_by_its_field(coarse: Guest, changes: dict[str, object], wrong: dict[str, str]) -> None:
-    if not wrong:
-        request = coarse.submit(**changes).request
-        assert {name: getattr(request, name) for name in changes} == changes
-        return
-    with pytest.raises(InvalidRequest) as refused:
-        coarse.submit(**changes)
-    found = {problem.field: problem.message for problem in refused.value.problems}
-    assert found.keys() == wrong.keys()
-    assert all("a multiple of 16 " in found[name] and found[name].endswith(f" {nearest}") for name, nearest in wrong.items())
+def test_a_size_that_is_not_whole_in_cells_is_cut_and_that_is_said(coarse: Guest, changes: dict[str, object], drawn: dict[str, int]) -> None:
+    job = coarse.submit(**changes)
+    assert {name: getattr(job.request, name) for name in changes} == changes | drawn
+    assert len(job.notes) == len(drawn)
+    assert all(f"{drawn[name]} in place of {changes[name]}" in note for name, note in zip(drawn, job.notes, strict=True))
 
 
 def test_outpainting_grows_to_whole_cells(coarse: Guest) -> None:
     sent = coarse.upload(png(picture(101, 67))).id
     request = coarse.submit(init_image=sent, outpaint_right=30, width=72, height=72).request
     assert (request.width, request.height) == (144, 80), "the size that was asked for is not drawn at"
-    with pytest.raises(InvalidRequest) as refused:
-        coarse.submit(init_image=sent, outpaint_right=30, inpaint_area="Only masked", width=72)
-    assert [problem.field for problem in refused.value.problems] == ["width"]
+    job = coarse.submit(init_image=sent, outpaint_right=30, inpaint_area="Only masked", width=72)
+    assert job.request.width == 64 and "64 in place of 72" in job.notes[0]
 
 
 def test_a_model_coarser_than_its_family_is_not_loaded(toy: None, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def test_strengths_follow_the_curve(curve, middle):
 
 
 def test_seeds_count_up_and_later_rounds_keep_what_is_there():
-    each = rounds.requests(LOOP.replace(seed=2**32 - 2, masked_content="fill"))
-    assert [r.seed for r in each] == [2**32 - 2, 2**32 - 1, 0]
+    each = rounds.requests(LOOP.replace(seed=2**64 - 2, masked_content="fill"))
+    assert [r.seed for r in each] == [2**64 - 2, 2**64 - 1, 0]
     assert [r.masked_content for r in each] == ["fill", "original", "original"]
 
 

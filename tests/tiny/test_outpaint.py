@@ -76,10 +76,10 @@ def test_tiny_and_narrow_pictures_grow(house, size):
 
 
 def test_the_mask_reaches_into_the_old_picture_and_is_soft_there():
-    mask = np.asarray(grown_mask(None, (64, 64), Margins(0, 32, 0, 0), 4))
+    mask = np.asarray(grown_mask(None, (64, 64), Margins(0, 32, 0, 0), (4, 4)))
     row = mask[30].astype(int)
     assert (row[64:] == 255).all() and 0 < row[56] < 255 and row[40] == 0 and (np.diff(row) >= 0).all()
-    hard = np.asarray(grown_mask(None, (64, 64), Margins(0, 32, 0, 0), 0))
+    hard = np.asarray(grown_mask(None, (64, 64), Margins(0, 32, 0, 0), (0, 0)))
     assert (hard[:, :64] == 0).all() and (hard[:, 64:] == 255).all()
 
 

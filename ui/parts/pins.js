@@ -11,7 +11,7 @@ import { note } from "./notices.js";
 const NUMBERS = ["int", "float", "seed"];
 let upscalers = [], shown = "";
 
-const pinned = () => (preferences().pins ?? []).filter(name => fields[name]?.kind);
+const pinned = () => (preferences().pins ?? []).filter(name => fields[name]?.choices);
 // Settings belong to the person, all others to the tab.
 const isSetting = name => !fields[name].start;
 const valueOf = name => isSetting(name) ? preferences()[name] ?? fields[name].default : formOf(currentTab()).values[name];

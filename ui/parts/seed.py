@@ -18,5 +18,5 @@ def place(form: Form) -> None:
     form.rest("seed")
     with gr.Accordion("Extra seed options", open=False, elem_id=f"{form.tab}_seed_extra"):
         form.rest("seed_extra")
-    fresh.click(fn=None, outputs=[seed], js="() => -1")
+    fresh.click(fn=None, outputs=[seed], js="() => '-1'")
     reuse.click(fn=None, inputs=[seed], outputs=[seed], js=script(f"results('{form.tab}').seed() ?? seed", "seed"))

@@ -159,9 +159,10 @@ def _mask(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -
     With outpainting, of the grown picture's size and with its new sides.
     """
     mask = _marked(request, files, size) if request.mask else None
+    blur = request.mask_blur, request.mask_blur if request.mask_blur_y is None else request.mask_blur_y
     if margins := Margins.of(request):
-        return grown_mask(mask, size, margins, request.mask_blur)
-    return mask.filter(ImageFilter.GaussianBlur(request.mask_blur)) if mask and request.mask_blur else mask
+        return grown_mask(mask, size, margins, blur)
+    return mask.filter(ImageFilter.GaussianBlur(blur)) if mask and any(blur) else mask
 
 
 def _marked(request: Request, files: Mapping[str, bytes], size: tuple[int, int]) -> Image.Image:

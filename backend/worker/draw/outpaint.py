@@ -11,6 +11,8 @@ from backend.worker.pixels import Pixels
 REACH = 2           # blur radii that the mask reaches into the old picture, so that it is full where that ends
 SHARE = 4           # but at most such a part of its side
 
+Blur = tuple[int, int]      # radii in pixels, across and along
+
 
 def grown(picture: Image.Image, margins: Margins) -> Image.Image:
     """The picture unscaled at its place; its outermost lines go on to the new edges."""
@@ -18,7 +20,7 @@ def grown(picture: Image.Image, margins: Margins) -> Image.Image:
     return Image.fromarray(np.pad(np.asarray(picture), sides, mode="edge"))
 
 
-def grown_mask(mask: Image.Image | None, size: tuple[int, int], margins: Margins, blur: int) -> Image.Image:
+def grown_mask(mask: Image.Image | None, size: tuple[int, int], margins: Margins, blur: Blur) -> Image.Image:
     """The new sides of a picture of `size` and what `mask` marks in it, softened by `blur`; the new sides are full."""
     width, height = margins.around(size)
     new = Image.new("L", (width, height), 255)
@@ -29,7 +31,7 @@ def grown_mask(mask: Image.Image | None, size: tuple[int, int], margins: Margins
         painted = Image.new("L", (width, height))
         painted.paste(mask, (margins.left, margins.up))
         marked = ImageChops.lighter(marked, painted)
-    soft = marked.filter(ImageFilter.GaussianBlur(blur)) if blur else marked
+    soft = marked.filter(ImageFilter.GaussianBlur(blur)) if any(blur) else marked
     return ImageChops.lighter(soft, new)
 
 
@@ -39,9 +41,9 @@ def padded(pixels: Pixels, height: int, width: int) -> Pixels:
     return np.pad(pixels, [(0, side) for side in missing] + [(0, 0)] * (pixels.ndim - 2), mode="edge")
 
 
-def _old(size: tuple[int, int], margins: Margins, blur: int) -> tuple[int, int, int, int]:
+def _old(size: tuple[int, int], margins: Margins, blur: Blur) -> tuple[int, int, int, int]:
     """The part of the old picture that the mask leaves alone: left, top, right, bottom."""
-    across, along = (min(REACH * blur, side // SHARE) for side in size)
+    across, along = (min(REACH * radius, side // SHARE) for radius, side in zip(blur, size, strict=True))
     return (
         margins.left + across * bool(margins.left),
         margins.up + along * bool(margins.up),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from backend.prompt.grammar import Wording
 from backend.request.request import Request
+from backend.request.rules import NO_RESTORER
 from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency
 from backend.sampling.protocol import Noisy
@@ -25,7 +26,7 @@ from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
-from backend.worker.draw.plan import Pass, Plan
+from backend.worker.draw.plan import Pass, Plan, parametrisation
 from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, Work
 from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.hook_table import hooks_for
@@ -36,6 +37,7 @@ from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
@@ -53,6 +55,8 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
             raise
         latent, half = interrupted.latent, True
     pixels = yield from _decoded(latent, canvas)
+    if not half:
+        pixels, half = yield from with_clean_faces(pixels, plan.request)
     finished = source.finished(pixels) if source else pixels
     if half:
         raise Interrupted(pixels=finished)
@@ -90,6 +94,18 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
     return start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
+
+
+def with_clean_faces(pixels: Pixels, request: Request) -> Generator[FindFaces | RestoreFace, Any, tuple[Pixels, bool]]:
+    """The picture (H, W, 3) with its faces made clean, if the request wants that; as it is when interrupted meanwhile,
+    and whether it was."""
+    if request.face_restoration == NO_RESTORER:
+        return pixels, False
+    try:
+        clean, _ = yield from restored(pixels, request.face_restoration, request.face_restoration_weight)
+    except Interrupted:
+        return pixels, True
+    return clean, False
 
 
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:
@@ -142,7 +158,7 @@ def _conditioned(
 
 def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts: _Texts) -> CFGDenoiser:
     """What guides a pass."""
-    own = canvas.model.parametrisation
+    own = parametrisation(request, canvas.model.parametrisation)
     found: dict[str, Any] = {
         "model": canvas.model,
         "parametrisation": Consistency.of(own) if path.sampler.lcm else own,

@@ -16,6 +16,7 @@ from backend.prompt.timeline import timeline
 from backend.request.request import Request
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
 from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.samplers import SAMPLERS, SamplerRow
 from backend.sampling.schedules import (
     Img2ImgSteps,
@@ -25,6 +26,8 @@ from backend.sampling.schedules import (
     resolve_sigmas,
 )
 from backend.worker.adapters.kinds import ADAPTERS
+
+UNIPC = ("variant", "skip_type", "order", "lower_order_final")     # options of the sampler, as the fields call them
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ class _Aim:
     cfg_scale: float
     prompt_field: str = "prompt"
     after: int | None = None             # denoiser calls that the first pass plans for, in the second
+
+
+def parametrisation(request: Request, own: Parametrisation) -> Parametrisation:
+    """The model's `own`, or with its noise levels as the request wants them."""
+    return own.in_half_precision() if request.downcast_alphas_cumprod else own
 
 
 def plan(request: Request, model: NoiseTable, *, sdxl_knots: bool = False) -> Plan:
@@ -199,12 +207,13 @@ def _sigmas(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) ->
 
 def _options(request: Request, model: NoiseTable, aim: _Aim) -> dict[str, Any]:
     """What the model decides, and the user's settings that this sampler listens to."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "eta": request.eta,
         "s_churn": request.s_churn,
         "s_tmin": request.s_tmin,
         "s_tmax": request.s_tmax or None,
         "s_noise": request.s_noise,
     }
+    wanted |= {name: getattr(request, f"uni_pc_{name}") for name in UNIPC}
     heard = {name: value for name, value in wanted.items() if value is not None and name in aim.sampler.ui_options}
     return {**aim.sampler.network_options(model, img2img=aim.from_picture), **heard}

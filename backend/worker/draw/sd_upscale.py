@@ -12,10 +12,11 @@ from typing import Any
 
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
+from backend.request.rules import NO_RESTORER
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
 from backend.worker.draw.paste_back import recoloured
-from backend.worker.draw.pipeline import OnStep, draw
+from backend.worker.draw.pipeline import OnStep, draw, with_clean_faces
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
 from backend.worker.guidance.interrupted import Interrupted
@@ -38,6 +39,7 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
     Interrupted, what has not been drawn again is as it was enlarged.
     """
     request, (height, width) = plan.request, larger.shape[:2]
+    plan = replace(plan, request=request.replace(face_restoration=NO_RESTORER))     # of a tile; the whole has its turn
     most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))
@@ -56,6 +58,8 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
         laid = [box.cut(whole) if tile is None else tile for box, tile in zip(some, tiles, strict=True)]
         result = _laid(blending, some, laid)
     cut = result[:height, :width]
+    if not interrupted:
+        cut, interrupted = yield from with_clean_faces(cut, request)
     picture = recoloured(cut, larger) if request.color_correction else cut
     if interrupted:
         raise Interrupted(pixels=picture if begun else None)

@@ -12,6 +12,7 @@ from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import TextChange, TextSettings
+from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 
@@ -41,7 +42,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = LoadNetworks | EncodeText | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | list[Row]
+Work = (LoadNetworks | EncodeText | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge
+        | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

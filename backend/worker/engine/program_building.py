@@ -18,7 +18,7 @@ from backend.worker.draw import loopback as rounds
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.loopback import Round, draw_rounds
 from backend.worker.draw.pipeline import OnStep
-from backend.worker.draw.plan import Plan, plan
+from backend.worker.draw.plan import Plan, parametrisation, plan
 from backend.worker.draw.sd_upscale import enlarge, redraw
 from backend.worker.draw.work_items import Canvas, Drawing
 from backend.worker.engine.program import Due, Program, Task
@@ -60,7 +60,7 @@ def _postprocessing(task: Task, index: int, request: Request) -> Program:
 def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall) -> Program:
     if task.source is None:
         task.source = Source.prepare(request, task.run.pictures, model.latent_scale)
-    planned = [plan(each, model.parametrisation.table, sdxl_knots=model.sdxl_knots)
+    planned = [plan(each, parametrisation(each, model.parametrisation).table, sdxl_knots=model.sdxl_knots)
                for each in rounds.requests(request)]
     first = indices[-1] - len(planned) + 1
     steps = [Round(each, first + number in indices) for number, each in enumerate(planned)]

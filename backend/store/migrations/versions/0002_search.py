@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from backend.image.infotext_entries import labels
+from backend.image.infotext.entries import labels
 
 revision = "0002"
 down_revision = "0001"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
-from backend.image import infotext
+from backend.image.infotext.line import EXACT
+from backend.image.infotext.sampling import named
+from backend.image.infotext.syntax import stated
 from backend.request.request import FIELDS
-from backend.sampling.names import sampler_named, split_suffix
-from backend.sampling.schedules import SCHEDULES
 
 _LABEL = 200        # characters of a checkpoint's or a sampler's name
 
@@ -28,7 +27,7 @@ def entries(text: str) -> dict[str, str]:
 
     A schedule that stands behind the sampler's name, as in AUTOMATIC1111 before 1.9, has its own key here.
     """
-    found = {key: str(value) for key, value in infotext.stated(text).items() if value or key == "Prompt"}
+    found = {key: str(value) for key, value in stated(text).items() if value or key == "Prompt"}
     return found | (_sampling(found["Sampler"], found.get("Schedule type")) if "Sampler" in found else {})
 
 
@@ -53,7 +52,7 @@ def differences(a: str, b: str) -> tuple[list[Difference], int]:
 
 def _keys(found: dict[str, str]) -> Iterator[str]:
     table = dict.fromkeys(field.infotext for field in FIELDS.values() if field.infotext)
-    return (key for key in table | found if key in found and key != infotext.EXACT)
+    return (key for key in table | found if key in found and key != EXACT)
 
 
 def _value(key: str, found: dict[str, str]) -> str:
@@ -68,8 +67,5 @@ def _written(value: object) -> str:
 
 
 def _sampling(sampler: str, schedule: str | None) -> dict[str, str]:
-    automatic = SCHEDULES["Automatic"]
-    name, suffix = split_suffix(sampler, automatic)
-    with suppress(ValueError):
-        name = sampler_named(name).label
-    return {"Sampler": name} if suffix is automatic else {"Sampler": name, "Schedule type": schedule or suffix.label}
+    told = named(sampler)
+    return {"Sampler": told.sampler} | ({"Schedule type": schedule or told.schedule} if told.schedule else {})

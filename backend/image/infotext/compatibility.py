@@ -40,6 +40,14 @@ def add_defaults(found: dict[str, Any]) -> None:
     found.setdefault("Refiner switch by sampling steps", False)
 
 
+def add_relatives(found: dict[str, Any]) -> None:
+    """AUTOMATIC1111's keys for those that SD.Next writes in their place; in place."""
+    if "Hires scale" in found:
+        found.setdefault("Hires upscale", found["Hires scale"])
+    if "Hires strength" in found:
+        found.setdefault("Denoising strength", found["Hires strength"])
+
+
 def _restore_first_pass(found: dict[str, Any]) -> None:
     """Before 2023 `Size` was the final size of the hires pass, and `First pass size` the one drawn first."""
     keys = ("First pass size-1", "First pass size-2")

@@ -1,0 +1,142 @@
+"""What people and other programs wrote down beside a network file: notes and a picture.
+
+    <name>.json                                 AUTOMATIC1111's own, which Easel writes too; other keys in it stay
+    <name>.civitai.info                         Civitai Helper's, read where the first says nothing
+    <name>.preview.png, <name>.png, .jpg, ...   the network's picture
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backend.catalog.fingerprints import Fingerprint
+from backend.catalog.regular_files import read_config
+from backend.errors import CheckpointError
+
+PICTURES = (".preview.png", ".png", ".preview.jpg", ".jpg", ".preview.jpeg", ".jpeg", ".preview.webp", ".webp",
+            ".preview.gif", ".gif")
+NOTES, CIVITAI = ".json", ".civitai.info"
+MAX_INFO = 4 << 20          # bytes of a Civitai file, which holds whole web pages
+MAX_TEXT = 20_000           # characters of one note
+MAX_WORDS = 200             # trigger words of one network
+_TAG = re.compile(r"<[^>]*>")
+
+Stamp = tuple[Fingerprint | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """`words` are the texts that call a network forth, each may hold commas; `weight` is the one that suits it."""
+
+    words: tuple[str, ...] = ()
+    negative: str = ""
+    weight: float | None = None
+    description: str = ""
+    notes: str = ""
+
+
+KEYS = {"words": "activation text", "negative": "negative text", "weight": "preferred weight",
+        "description": "description", "notes": "notes"}
+"""A field of `Notes` -> its key in AUTOMATIC1111's file."""
+
+
+def read_notes(path: Path) -> Notes:
+    """What lies beside the network at `path`; what is broken or missing says nothing. Never raises."""
+    own, civitai = _config(beside(path, NOTES)), _config(beside(path, CIVITAI))
+    return Notes(
+        words=_words(own.get(KEYS["words"])) or _trained_words(civitai),
+        negative=_text(own.get(KEYS["negative"])),
+        weight=_weight(own.get(KEYS["weight"])),
+        description=_text(own.get(KEYS["description"])) or _plain(civitai.get("description")),
+        notes=_text(own.get(KEYS["notes"])),
+    )
+
+
+def with_notes(path: Path, notes: Notes) -> bytes:
+    """AUTOMATIC1111's file for the network at `path` with these notes in it and all else that it holds."""
+    kept = _config(beside(path, NOTES))
+    own = {"words": ", ".join(notes.words), "negative": notes.negative, "weight": notes.weight or 0,
+           "description": notes.description, "notes": notes.notes}
+    return json.dumps(kept | {KEYS[name]: value for name, value in own.items()}, indent=4, ensure_ascii=False).encode()
+
+
+def beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.stem + ending) if not path.is_dir() else path / ending.lstrip(".")
+
+
+@dataclass
+class SideCars:
+    """The side-car files of many networks, found by one look into each folder and read again only when they change."""
+
+    _notes: dict[str, tuple[Stamp, Notes]] = field(default_factory=dict)
+
+    def of(self, paths: list[Path]) -> Iterator[tuple[Notes, Path | None]]:
+        """Notes and picture of each network, in their order."""
+        folders = {folder: _entries(folder) for folder in {path.parent for path in paths}}
+        for path in paths:
+            entries = folders[path.parent]
+            stamp = tuple(entries.get(path.stem + ending) for ending in (NOTES, CIVITAI))
+            picture = next((path.stem + ending for ending in PICTURES if path.stem + ending in entries), "")
+            yield self._read(path, stamp), path.with_name(picture) if picture else None
+
+    def _read(self, path: Path, stamp: Stamp) -> Notes:
+        if not any(stamp):
+            return Notes()
+        known = self._notes.get(str(path))
+        if known is None or known[0] != stamp:
+            known = self._notes[str(path)] = (stamp, read_notes(path))
+        return known[1]
+
+
+def _entries(folder: Path) -> dict[str, Fingerprint]:
+    """The plain files of a folder that can be side-cars."""
+    found: dict[str, Fingerprint] = {}
+    try:
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                if entry.name.lower().endswith((NOTES, CIVITAI, *PICTURES)) and entry.is_file(follow_symlinks=False):
+                    found[entry.name] = Fingerprint.of(entry.stat(follow_symlinks=False))
+    except (OSError, ValueError):
+        return found
+    return found
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        return read_config(path, MAX_INFO) if os.path.lexists(path) else {}
+    except CheckpointError:
+        return {}
+
+
+def _text(value: Any) -> str:
+    return value[:MAX_TEXT].strip() if isinstance(value, str) else ""
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return (text,) if (text := _text(value)) else ()
+
+
+def _trained_words(civitai: Mapping[str, Any]) -> tuple[str, ...]:
+    words = civitai.get("trainedWords")
+    texts = (_text(word).strip(", ") for word in words[:MAX_WORDS]) if isinstance(words, list) else ()
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def _plain(value: Any) -> str:
+    """A web page's text without its tags."""
+    return html.unescape(_TAG.sub(" ", _text(value))).strip()
+
+
+def _weight(value: Any) -> float | None:
+    """AUTOMATIC1111 writes 0 for "none said"."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not value:
+        return None
+    return float(value)

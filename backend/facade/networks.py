@@ -1,0 +1,215 @@
+"""Cards of network files for people to choose from: what lies in the folders, searched, with notes and pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pillow
+
+from backend.catalog.families import FAMILIES
+from backend.catalog.headers import read_header
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CHECKPOINT, EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.side_cars import NOTES, PICTURES, Notes, SideCars, beside, with_notes
+from backend.errors import CheckpointError, InvalidRequest, NotFound, StorageError
+from backend.image.atomic_write import write_atomically
+from backend.image.decode_budget import DECODING
+from backend.image.read import open_picture
+
+SHOWN_KINDS = (LORA, EMBEDDING, HYPERNETWORK, CHECKPOINT)
+SORTS = {
+    "name": lambda card: card.file.key.casefold(),
+    "newest": lambda card: -(card.file.fingerprint.changed if card.file.fingerprint else 0),
+    "largest": lambda card: -card.size,
+}
+MAX_TAGS = 60               # of those that a network was trained on, the most frequent ones
+PREVIEW = 512               # pixels of the longer side of a network's picture
+MAX_WEIGHT = 10.0
+FRESH = 3.0                 # seconds for which what lies beside the files is taken as it was: a search being typed
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One network. `reason` says why it does not go with a checkpoint; "" when it does, or when that is not told."""
+
+    file: ModelFile
+    notes: Notes
+    picture: Path | None
+    reason: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Below the folder of its kind; "" for that folder itself."""
+        return self.file.title.rpartition("/")[0]
+
+    @property
+    def size(self) -> int:
+        return self.file.fingerprint.size if self.file.fingerprint else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What lay in the folders of a kind, and beside the files, at a time (monotonic seconds)."""
+
+    files: tuple[ModelFile, ...]
+    cards: tuple[Card, ...]
+    texts: tuple[str, ...]      # what each card is searched by
+    taken: float
+
+    def holds(self, files: tuple[ModelFile, ...]) -> bool:
+        return self.files is files and time.monotonic() - self.taken < FRESH
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A search: every word of `text` stands in name, folder, trigger words or notes. `checkpoint` decides what fits."""
+
+    kind: str = LORA
+    text: str = ""
+    folder: str = ""
+    sort: str = "name"
+    checkpoint: str = ""
+    all: bool = False           # those that do not fit, too
+
+
+class Networks:
+    """Everybody's networks. Thread-safe: each call looks for itself, and what is remembered is replaced whole."""
+
+    def __init__(self, catalog: ModelCatalog) -> None:
+        self._catalog = catalog
+        self._side_cars = {kind: SideCars() for kind in SHOWN_KINDS}
+        self._looks: dict[str, Look] = {}
+
+    def cards(self, wanted: Wanted) -> list[Card]:
+        """All that the search finds, in its order. InvalidRequest names a wrong `kind` or `sort`."""
+        if wanted.sort not in SORTS:
+            raise InvalidRequest(f"is one of {', '.join(SORTS)}", field="sort")
+        words, inside = wanted.text.casefold().split(), wanted.folder.strip("/")
+        look = self._look(_known(wanted.kind))
+        found = [card for card, text in zip(look.cards, look.texts, strict=True)
+                 if _lies_in(card, inside) and all(word in text for word in words)]
+        family = self._family(wanted.checkpoint) if wanted.kind != CHECKPOINT else ""
+        judged = [replace(card, reason=reason) if (reason := _reason(card.file, family)) else card for card in found]
+        return sorted((card for card in judged if wanted.all or not card.reason), key=SORTS[wanted.sort])
+
+    def folders(self, kind: str) -> list[str]:
+        """The folders in which networks of a kind lie, and those around them, sorted."""
+        found: set[str] = set()
+        for file in self._catalog.listed(_known(kind)):
+            parts = file.title.split("/")[:-1]
+            found.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        return sorted(found, key=str.casefold)
+
+    def card(self, kind: str, name: str) -> Card:
+        """One network by its name. NotFound."""
+        file = self._catalog.find(_known(kind), name)
+        notes, picture = next(self._side_cars[kind].of([Path(file.path)]))
+        return Card(file, notes, picture)
+
+    def tags(self, kind: str, name: str) -> list[tuple[str, int]]:
+        """The words that a network was trained on and how often, most frequent first, as its file tells."""
+        path = Path(self._catalog.find(_known(kind), name).path)
+        try:
+            told = json.loads(read_header(path).metadata.get("ss_tag_frequency", "{}")) if path.is_file() else {}
+        except (CheckpointError, ValueError, RecursionError):
+            return []
+        counts: Counter[str] = Counter()
+        for table in told.values() if isinstance(told, dict) else ():
+            for tag, count in table.items() if isinstance(table, dict) else ():
+                counts[tag.strip()] += count if type(count) is int else 0
+        return counts.most_common(MAX_TAGS)
+
+    def set_notes(self, kind: str, name: str, changes: Mapping[str, Any]) -> Card:
+        """Write the notes beside the network, these fields of them anew. NotFound, InvalidRequest, StorageError."""
+        card = self.card(kind, name)
+        path = Path(card.file.path)
+        notes = replace(card.notes, **{field: _checked(field, value) for field, value in changes.items()})
+        _written(beside(path, NOTES), with_notes(path, notes))
+        self._looks.pop(kind, None)
+        return self.card(kind, name)
+
+    def set_picture(self, kind: str, name: str, picture: Path) -> Card:
+        """A small copy of the picture becomes the network's. NotFound, UserError, StorageError."""
+        path = Path(self.card(kind, name).file.path)
+        with open_picture(picture) as image, DECODING.share(image.size):
+            small = image.convert("RGB")
+            small.thumbnail((PREVIEW, PREVIEW), Pillow.Resampling.LANCZOS)
+            content = io.BytesIO()
+            small.save(content, "PNG")
+        _written(beside(path, PICTURES[0]), content.getvalue())
+        self._looks.pop(kind, None)
+        return self.card(kind, name)
+
+    def picture(self, kind: str, name: str) -> Path:
+        """The file of a network's picture. NotFound."""
+        found = self.card(kind, name).picture
+        if found is None:
+            raise NotFound("has no picture", field="name")
+        return found
+
+    def refresh(self, kind: str) -> None:
+        self._catalog.scan(_known(kind))
+        self._looks.pop(kind, None)
+
+    def _look(self, kind: str) -> Look:
+        files, known = self._catalog.listed(kind), self._looks.get(kind)
+        if known is None or not known.holds(files):
+            beside_them = self._side_cars[kind].of([Path(file.path) for file in files])
+            cards = tuple(Card(file, *told) for file, told in zip(files, beside_them, strict=True))
+            known = self._looks[kind] = Look(files, cards, tuple(map(_searched, cards)), time.monotonic())
+        return known
+
+    def _family(self, checkpoint: str) -> str:
+        try:
+            return self._catalog.find(CHECKPOINT, checkpoint).family
+        except NotFound:
+            return ""
+
+
+def _written(path: Path, content: bytes) -> None:
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError("Easel may not write into the folder of this network, so nothing was kept.")
+    write_atomically(path, content)
+
+
+def _known(kind: str) -> str:
+    if kind not in SHOWN_KINDS:
+        raise InvalidRequest(f"is one of {', '.join(SHOWN_KINDS)}", field="kind")
+    return kind
+
+
+def _reason(file: ModelFile, family: str) -> str:
+    if file.problem:
+        return file.problem
+    own, other = FAMILIES.get(file.family), FAMILIES.get(family)
+    if own is None or other is None or own.loader == other.loader:      # variants of a family share who loads them
+        return ""
+    return f"it is for {own.label}; the checkpoint is {other.label}"
+
+
+def _lies_in(card: Card, folder: str) -> bool:
+    return not folder or card.folder == folder or card.folder.startswith(f"{folder}/")
+
+
+def _searched(card: Card) -> str:
+    return "\n".join((card.file.title, card.file.key, str(card.file.facts.get("alias", "")), *card.notes.words,
+                      card.notes.description, card.notes.notes)).casefold()
+
+
+def _checked(field: str, value: Any) -> Any:
+    """A value of `Notes` from JSON. InvalidRequest names the field."""
+    if field == "words" and isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return tuple(word.strip() for word in value if word.strip())
+    if field == "weight" and (value is None or type(value) in (int, float) and abs(value) <= MAX_WEIGHT):
+        return value
+    if field in ("negative", "description", "notes") and isinstance(value, str):
+        return value
+    raise InvalidRequest("is not a note of this kind", field=field)

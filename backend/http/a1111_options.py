@@ -1,0 +1,130 @@
+"""AUTOMATIC1111's options: what `GET options` tells, what `POST options` keeps, and `override_settings` of a request.
+
+An option is a field of Easel's table, or one that acts on pictures and is not here, or anything else, which is kept and
+given back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend import Door
+from backend.catalog.model_file import ModelFile
+from backend.errors import EaselError, InvalidRequest, NotFound, Problem
+from backend.http.a1111_option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
+from backend.http.a1111_values import as_ours, is_missing, is_same
+from backend.image import file_names
+from backend.request.field import Field
+from backend.request.preferences import settings
+from backend.request.request import FIELDS, Request
+from backend.request.rules import CODEFORMER
+
+BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
+MAX_KEPT = 1_000_000        # characters of JSON that one caller's kept options may take
+NOT_HERE = "is not something that Easel has; leave it out or switch it off"
+TOLD = ("sd_checkpoint_hash",)      # what GET tells and nobody sets
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Options of a caller: field values by field name, and what is only kept, by AUTOMATIC1111's names."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+    def __or__(self, other: Chosen) -> Chosen:
+        return Chosen({**self.values, **other.values}, {**self.kept, **other.kept})
+
+
+class Options:
+    """What a client set with POST /options: defaults of that user's later API requests, kept until Easel stops.
+
+    AUTOMATIC1111 keeps such options for everybody; here they reach nobody else, and never a job already queued.
+    """
+
+    def __init__(self) -> None:
+        self._chosen: dict[str, Chosen] = {}
+
+    def of(self, door: Door) -> Chosen:
+        return self._chosen.get(door.user.id, Chosen())
+
+    def update(self, door: Door, chosen: Chosen) -> None:
+        """InvalidRequest when what is only kept becomes too much."""
+        after = self.of(door) | chosen
+        if len(json.dumps(after.kept)) > MAX_KEPT:
+            raise InvalidRequest(f"Options that Easel only keeps may take {MAX_KEPT:,} characters in all.")
+        self._chosen[door.user.id] = after
+
+
+def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:
+    """Options as fields and kept values, a problem for each that acts and is not here, and those unknown to all."""
+    values: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    problems, foreign = [], []
+    for name, value in options.items():
+        row = BY_OVERRIDE.get(name) or FIELDS.get(OF_FIELDS.get(name, ""))
+        if row is not None:
+            if not is_missing(row, value):
+                values[row.name] = as_ours(name, row, value)
+        elif name in ACTS:
+            problems += [] if is_neutral(name, value) else [Problem(NOT_HERE, name)]
+        elif name not in TOLD:
+            kept[name] = value
+            foreign += [] if name in KEPT else [name]
+    return Chosen(values, kept), problems, foreign
+
+
+def is_neutral(name: str, value: Any) -> bool:
+    """Whether an option of `ACTS` has a value at which it changes nothing."""
+    same = (None, "", ACTS[name], *ALSO_NEUTRAL.get(name, ()))
+    return any(is_same(value, each) for each in same)
+
+
+def changed(payload: Mapping[str, Any], present: Mapping[str, Any], door: Door) -> Chosen:
+    """What a POST /options payload changes in the `present` options, each value checked. Raises InvalidRequest.
+
+    What is sent back as it was is no choice: a later change of a default still reaches the caller.
+    """
+    new = {name: value for name, value in payload.items() if name not in present or present[name] != value}
+    chosen, problems, _ = read(new)
+    try:
+        problems += file_names.problems(Request.parse(chosen.values))
+        if "checkpoint" in chosen.values:
+            problems += _unusable(door.backend.checkpoint(chosen.values["checkpoint"]))
+    except InvalidRequest as error:
+        problems += error.problems
+    except NotFound as error:
+        problems += error.about("checkpoint")
+    if problems:
+        raise InvalidRequest(problems=problems)
+    return chosen
+
+
+def write(chosen: Chosen, door: Door) -> dict[str, Any]:
+    """Every option of AUTOMATIC1111 and every one that was kept, as a request without it would have it."""
+    options = {**settings(door.preferences()), **chosen.values}
+    try:
+        checkpoint = door.backend.checkpoint(str(options.get("checkpoint", "")))
+        own, title, sha256 = door.backend.defaults(checkpoint.key), checkpoint.title, checkpoint.sha256
+    except EaselError:  # no model yet, or it was taken away: the other options are still true
+        own, title, sha256 = {name: field.default for name, field in FIELDS.items()}, None, ""
+    values = {**own, **options}
+    top = {name: values[ours] for name, ours in OF_FIELDS.items()}
+    named = {name: values[field.name] for name, field in BY_OVERRIDE.items()}
+    named["show_progress_every_n_steps"] = values["preview_every"] or -1
+    faces = {"face_restoration_model": restorer(door)}
+    return {**KEPT, **ACTS, **top, **faces, **chosen.kept, **named, "sd_model_checkpoint": title,
+            "sd_checkpoint_hash": sha256}
+
+
+def restorer(door: Door) -> str:
+    """The restorer of faces that is taken where none is named: AUTOMATIC1111's own choice, or one that is here."""
+    there = door.backend.face_restorers()
+    return CODEFORMER if CODEFORMER in there or not there else there[0]
+
+
+def _unusable(checkpoint: ModelFile) -> list[Problem]:
+    return [Problem(checkpoint.problem, "checkpoint")] if checkpoint.problem else []

@@ -1,0 +1,94 @@
+"""Values as AUTOMATIC1111's API takes them: numbers and yes or no as text, whole numbers cut, sizes cut to cells."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from backend.request.field import Field
+from backend.request.output_size import CELL
+
+YES, NO = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0", "none", "")
+SIZES = ("width", "height")
+# AUTOMATIC1111's own default for these is -1.
+MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
+# Words of options that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
+WORDS: dict[str, dict[Any, Any]] = {
+    "samples_format": {"jpeg": "jpg"},
+    "show_progress_every_n_steps": {-1: 0, 0: 1},
+    "show_progress_type": {"Approx NN": "Approx cheap", "TAESD": "Approx cheap"},
+}
+
+
+def is_missing(field: Field, value: Any) -> bool:
+    """null stands for "not given", and so does an empty name or seed."""
+    return value is None or (value == "" and field.kind in ("choice", "upscaler", "seed", "checkpoint"))
+
+
+def as_ours(key: str, field: Field, value: Any) -> Any:
+    """The value under AUTOMATIC1111's name `key` as the field has it; what it cannot be stays, to be refused."""
+    if isinstance(value, int | str):
+        value = WORDS.get(key, {}).get(value, value)
+    if field.api_index:
+        return _choice(field, value)
+    if field.kind == "bool":
+        return truth(value) if isinstance(value, str) and truth(value) is not None else value
+    if field.kind in ("int", "seed"):
+        return _whole(field, value)
+    return value
+
+
+def truth(value: Any) -> bool | None:
+    """Yes or no in any of the words for it; None for what is neither."""
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        return True if word in YES else False if word in NO else None
+    return bool(value) if isinstance(value, bool | int | float) or value is None else None
+
+
+def is_same(value: Any, other: Any) -> bool:
+    """Whether two values mean the same: 1, 1.0 and "1"; false and "False"."""
+    if isinstance(other, bool):
+        return truth(value) is other
+    if isinstance(other, int | float):
+        number = _number(value)
+        return number is not None and math.isclose(number, other)
+    if isinstance(value, str) and isinstance(other, str):
+        return value.strip().casefold() == other.casefold()
+    return value == other
+
+
+def _choice(field: Field, value: Any) -> Any:
+    """The choice that AUTOMATIC1111 numbers so, or answers by yes and no; an unknown number stays."""
+    number = truth(value) if isinstance(value, bool) else _number(value)
+    if number is None and isinstance(value, str) and truth(value) is not None:
+        number = truth(value)
+    if number is None or number != int(number):
+        return value
+    return field.choices[int(number)] if 0 <= number < len(field.choices) else str(int(number))
+
+
+def _whole(field: Field, value: Any) -> Any:
+    """Cut towards 0, sizes down to whole cells. Whole numbers stay exact however large they are."""
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            value = value if (number := _number(value)) is None else number
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if field.name in SIZES and value >= CELL:
+        return value // CELL * CELL
+    return 0 if field.name in MINUS_ONE_IS_OFF and value == -1 else value
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,30 @@
+"""Draw Things: JSON in the UserComment of XMP."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+from backend.image.foreign_metadata.settings_text import model_name, sampling, settings_text
+from backend.image.foreign_metadata.texts import XMP, Texts, json_object
+
+_COMMENT = re.compile(r"<exif:UserComment>(.{0,200000}?)</exif:UserComment>", re.DOTALL)
+_TAG = re.compile(r"<[^<>]{0,200}>")
+
+
+def is_by_draw_things(texts: Texts) -> bool:
+    return "c" in _told(texts) and "uc" in _told(texts)
+
+
+def from_draw_things(texts: Texts) -> str:
+    told = _told(texts)
+    return settings_text("Draw Things", told.get("c"), told.get("uc"), {
+        "Steps": told.get("steps"), **sampling(told.get("sampler")), "CFG scale": told.get("scale"),
+        "Seed": told.get("seed"), "Size": told.get("size"), "Model": model_name(told.get("model")),
+        "Denoising strength": told.get("strength") if told.get("strength") != 1 else None})
+
+
+def _told(texts: Texts) -> dict[str, Any]:
+    match = _COMMENT.search(texts[XMP])
+    return json_object(html.unescape(_TAG.sub("", match[1])).strip()) if match else {}

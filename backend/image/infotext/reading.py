@@ -1,0 +1,163 @@
+"""A settings text as values that a request can have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.errors import InvalidRequest, Problem
+from backend.image.infotext import records
+from backend.image.infotext.compatibility import IMPLIED
+from backend.image.infotext.line import EXACT, PROMPTS, by_key, composed
+from backend.image.infotext.parameters import parse
+from backend.image.infotext.sampling import sampling
+from backend.image.infotext.syntax import pairs, unquote
+from backend.prompt.comments import has_comments
+from backend.prompt.variants import varies
+from backend.request.request import FIELDS, RESOLVED, Request
+from backend.request.rules import EXTRAS
+
+_STYLED = (*PROMPTS, "Hires prompt", "Hires negative prompt")
+_HIRES = ("Hires upscale", "Hires upscaler", "Hires steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says in terms of the field table.
+
+    `values` are valid, by field name. `checkpoint` among them is the model's hash where the text has one, and
+    `model` then still tells its name, for a catalogue that does not know the hash. `problems` name the fields whose
+    values no request can have.
+    """
+
+    values: dict[str, Any]
+    problems: tuple[Problem, ...] = ()
+    model: str = ""
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The keys whose values no request can have."""
+        return tuple(dict.fromkeys(FIELDS[problem.field].infotext for problem in self.problems))
+
+
+def read(text: str, request_json: str | None = None, styles: Sequence[Mapping[str, str]] = ()) -> Reading:
+    """The request values that an infotext holds; a text without parameters is only a prompt. Never raises.
+
+    `request_json`, the exact request that Easel stores beside the text, comes first; only a checkpoint's hash is
+    still taken from the text, because the same model may have another name here. Those of `styles` that the prompts
+    hold are named, and taken out of them.
+    """
+    params = parse(text)
+    reading = to_values(params)
+    exact, _ = _valid({name: value for name, value in _exactly(request_json).items() if FIELDS[name].infotext})
+    if params.get("Model hash"):
+        exact.pop("checkpoint", None)
+    values = reading.values | exact
+    has_settings = not values.keys() <= {"prompt", "negative_prompt"}
+    return replace(reading, values=values | _styles(text, styles) if styles and has_settings else values)
+
+
+def _styles(text: str, styles: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The values of `styles` and of the prompts without them; of no style, none of the prompts'."""
+    params = parse(text, styles=styles)
+    names = tuple(params.get("Styles array", ()))
+    prompts = (field for field in FIELDS.values() if field.infotext in _STYLED and field.infotext in params)
+    return {"styles": names} | ({field.name: params[field.infotext] for field in prompts} if names else {})
+
+
+def to_values(params: Mapping[str, Any]) -> Reading:
+    """Request values from what `parse` found; keys outside the field table are passed over. Never raises."""
+    only_prompts = not set(params) - IMPLIED
+    if only_prompts:
+        params = {key: params[key] for key in PROMPTS if key in params}
+    said = _by_field(params) | sampling(params)
+    said = {name: value for name, value in said.items() if value is not None}
+    model = str(said.get("checkpoint", ""))
+    if params.get("Model hash"):
+        said["checkpoint"] = params["Model hash"]
+    values, problems = _valid(said)
+    values = values if only_prompts else _left_out(params) | _as_drawn(values) | values
+    return Reading(values | _exact(params, values), tuple(problems), model)
+
+
+def _with_hires(params: Mapping[str, Any]) -> bool:
+    """AUTOMATIC1111 has no key for hires fix itself: it was on where one of its keys is told."""
+    return any(key in params for key in _HIRES) or any(str(params.get(f"Hires resize-{i}", 0)) != "0" for i in (1, 2))
+
+
+def _as_drawn(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A picture's prompts are as they were drawn: braces, wildcards and # that stand in them had no meaning."""
+    texts = [values.get(name, "") for name in RESOLVED]
+    off = {"prompt_expansion": "Off"} if any(map(varies, texts)) else {}
+    return off | ({"prompt_comments": False} if any(map(has_comments, texts)) else {})
+
+
+def _left_out(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What keys mean that the writer leaves out at their default, so that a checkpoint's defaults do not step in.
+
+    Of hires fix also those that are always written: texts of other programs do not have all of them.
+    """
+    hires = _with_hires(params)
+    fields = (field for field in FIELDS.values()
+              if field.infotext and (not field.infotext_always or hires and field.needs == ("enable_hr",)))
+    return {field.name: field.default for field in fields} | {"enable_hr": hires}
+
+
+def _by_field(params: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, fields in by_key().items():
+        names = [key] if len(fields) == 1 else [f"{key}-{i}" for i in range(1, len(fields) + 1)]
+        found |= {field.name: params.get(name) for field, name in zip(fields, names, strict=True)}
+    return found | records.read_records(params, _inner_pairs)
+
+
+def _inner_pairs(text: str) -> Iterator[tuple[str, str]]:
+    return ((key, unquote(value)) for key, value in pairs(text))
+
+
+def _valid(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The values that a request accepts, cleaned, and what is wrong with the others."""
+    said, problems = dict(said), []
+    while True:
+        try:
+            request = Request.parse(said)
+        except InvalidRequest as error:
+            wrong = {problem.field.partition("[")[0]: problem.message for problem in error.problems}
+            wrong = {name: message for name, message in sorted(wrong.items()) if name in said}
+            problems += [Problem(message, name) for name, message in wrong.items()]
+            said = {name: value for name, value in said.items() if name not in wrong} if wrong else {}
+        else:
+            return {name: getattr(request, name) for name in said}, problems
+
+
+def _exact(params: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields from the `Easel` key, if the rest of the text agrees with all of them: an edited prompt is believed."""
+    claimed = _known(params.get(EXACT))
+    if not claimed:
+        return {}
+    try:
+        request = Request.parse({**values, **claimed})
+    except InvalidRequest:
+        return {}
+    plain = to_values(parse(composed(request, {}))).values
+    agrees = all(plain.get(name) == values.get(name) for name in claimed)
+    return {name: getattr(request, name) for name in claimed} if agrees else {}
+
+
+def _exactly(text: str | None) -> dict[str, Any]:
+    """The fields of a stored request; of one for Extras only its own: its text tells how the source was drawn."""
+    found = _known(text)
+    if found.get("process") != EXTRAS:
+        return found
+    return {name: value for name, value in found.items() if FIELDS[name].group == "extras"}
+
+
+def _known(text: str | None) -> dict[str, Any]:
+    """The fields of the table in a JSON object; none in anything else."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {name: found[name] for name in FIELDS if name in found} if isinstance(found, dict) else {}

@@ -1,0 +1,151 @@
+"""The letters of a settings text: where its settings stand, `key: value` pairs, and values in quotes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from backend.image.infotext.keys import canonical, is_known
+
+NEGATIVE = "Negative prompt:"
+LEAST_PAIRS = 3         # fewer are words of a prompt
+
+_RUN = re.compile(r"[\w \-/]+")
+_VALUE = re.compile(r':\s*("(?:\\.|[^\\"])+"(?=,|$)|[^,]*)')
+_PAIR = re.compile(r"(\d+)x(\d+)")
+_TEMPLATE = re.compile(r"((?:Negative )?Template):", re.IGNORECASE)
+_HEAD = re.compile(r"((?:Negative )?Template|Time taken|Used embeddings|Torch active/reserved|Warning):", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A settings text in its parts: the lines of the prompts, the settings as pairs, and templates beside them."""
+
+    prompts: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...] = ()
+    templates: tuple[tuple[str, str], ...] = ()
+
+
+def quote(value: Any) -> Any:
+    """A value as it stands after its key: JSON in quotes where commas, colons or line ends would break the line.
+
+    Also where reading would otherwise strip or unquote it. Values that are not text come back as they are.
+    """
+    if not isinstance(value, str):
+        return value
+    plain = not any(c in value for c in ",\n:") and value == value.strip() and not value.startswith('"')
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def unquote(text: str) -> str:
+    """The inverse of `quote`; text that is not whole JSON in quotes comes back as it is."""
+    if not (text.startswith('"') and text.endswith('"')):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def layout(text: str) -> Layout:
+    """Prompts, settings and what stands beside them; without settings every line is a prompt's. Never raises.
+
+    The settings are the last line, as AUTOMATIC1111 has it, or the last one with steps when other programs have
+    written behind it. What stands behind them, and templates in front of them, are in neither prompt.
+    """
+    lines = text.strip().split("\n")
+    place = _place(lines)
+    if place is None:
+        return Layout(tuple(lines))
+    begin = _beside(lines, place)
+    templates = (*_templates(lines[begin:place]), *_templates(lines[place + 1:]))
+    return Layout(tuple(lines[:begin]), tuple(pairs(lines[place])), templates)
+
+
+def appended(text: str, more: str) -> str:
+    """A settings text with more pairs at the end of its settings; "" when it has no settings."""
+    lines = text.strip().split("\n")
+    place = _place(lines)
+    if place is None:
+        return ""
+    return "\n".join([*lines[:place], ", ".join(filter(None, [lines[place], more])), *lines[place + 1:]])
+
+
+def _place(lines: list[str]) -> int | None:
+    """The number of the line that holds the settings."""
+    for place in reversed(range(len(lines))):
+        if lines[place].count(":") >= LEAST_PAIRS and _tells(lines[place], last=place == len(lines) - 1):
+            return place
+    return None
+
+
+def _tells(line: str, *, last: bool) -> bool:
+    """Whether a line holds settings; one that others follow must tell the steps."""
+    names = [key for key, _ in pairs(line)]
+    known = [name for name in names if is_known(name)]
+    spelled = any(name == canonical(name) for name in known) or len(known) >= LEAST_PAIRS
+    return len(names) >= LEAST_PAIRS and spelled and (last or "Steps" in map(canonical, known))
+
+
+def _beside(lines: list[str], place: int) -> int:
+    """Where what belongs to no prompt begins, in front of the settings in line `place`."""
+    begin = place
+    for number in reversed(range(place)):
+        if lines[number].startswith(NEGATIVE):
+            break
+        begin = number if _TEMPLATE.match(lines[number]) else begin
+    return begin
+
+
+def _templates(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What was typed before wildcards were filled in, which may have several lines, by its key."""
+    found: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if head := _HEAD.match(line):
+            found.append((canonical(head[1]), [line[head.end():]]))
+        elif found:
+            found[-1][1].append(line)
+    return ((key, "\n".join(told).strip()) for key, told in found if _TEMPLATE.fullmatch(f"{key}:"))
+
+
+def pairs(line: str) -> Iterator[tuple[str, str]]:
+    """`key: value` pairs of one line. A key has two characters or more; a value ends at a comma or is JSON text."""
+    at = 0
+    while run := _RUN.search(line, at):
+        at, key = run.end(), run[0].lstrip(" -/")
+        if len(key) >= 2 and (value := _VALUE.match(line, at)):
+            yield key, value[1]
+            at = value.end()
+
+
+def entry(key: str, value: str) -> dict[str, str]:
+    """The key with its value; two keys for `NxM`, and none for a value that is missing (`""` is there, and empty)."""
+    if not value:
+        return {}
+    key, value = canonical(key), unquote(value)
+    if size := _PAIR.fullmatch(value):
+        return {f"{key}-1": size[1], f"{key}-2": size[2]}
+    return {key: value}
+
+
+def prompts(lines: Iterable[str]) -> tuple[str, str]:
+    """The prompt and the negative prompt."""
+    parts: tuple[list[str], list[str]] = ([], [])
+    negative = False
+    for line in map(str.strip, lines):
+        if line.startswith(NEGATIVE):
+            negative, line = True, line.removeprefix(NEGATIVE).strip()
+        if line or parts[negative]:
+            parts[negative].append(line)
+    return "\n".join(parts[0]), "\n".join(parts[1])
+
+
+def stated(text: str) -> dict[str, str]:
+    """The prompts, and each key with its value as it stands in the text: nothing added, `NxM` whole. Never raises."""
+    found = layout(text)
+    told = dict(zip(("Prompt", "Negative prompt"), prompts(found.prompts), strict=True))
+    settings = {canonical(key): unquote(value) for key, value in found.pairs if value}
+    return told | {key: value for key, value in settings.items() if key not in told}

@@ -1,0 +1,43 @@
+"""Settings that change a picture only under some samplers, or only together: whether they do in a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.sampling.names import SAME_SAMPLER
+from backend.sampling.sampler_row import CHOICES, SamplerRow
+from backend.sampling.samplers import SAMPLERS
+
+UNIPC_VARIANTS: tuple[str, ...] = tuple(map(str, CHOICES["variant"]))
+UNIPC_SKIP_TYPES: tuple[str, ...] = tuple(map(str, CHOICES["skip_type"]))
+
+
+def draws_noise(request: Any) -> bool:
+    """Whether noise comes from the picture's own stream after the first: only then ENSD has something to change."""
+    return any(_draws(row, request) for row in _samplers(request))
+
+
+def resizes_seed(request: Any) -> bool:
+    """Half a size to resize from is none."""
+    return request.seed_resize_from_w > 0 and request.seed_resize_from_h > 0
+
+
+def uses_unipc(request: Any) -> bool:
+    return any(row.label == "UniPC" for row in _samplers(request))
+
+
+def _samplers(request: Any) -> list[SamplerRow]:
+    """Those of the passes that a request makes; a name that is wrong has none."""
+    second = [request.hr_sampler] if request.enable_hr and request.hr_sampler != SAME_SAMPLER else []
+    names = [request.sampler, *second]
+    return [SAMPLERS[name] for name in names if name in SAMPLERS]
+
+
+def _draws(row: SamplerRow, request: Any) -> bool:
+    if not row.uses_noise or row.brownian:
+        return False
+    if "s_churn" in row.ui_options:
+        return request.s_churn > 0
+    if "eta" in row.ui_options:
+        return bool(row.options["eta"] if request.eta is None else request.eta)
+    return True

@@ -1,0 +1,192 @@
+"""Pictures by other programs, and texts in other places and codes than AUTOMATIC1111's."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, PngImagePlugin
+
+from backend.image import infotext
+from backend.image.foreign_metadata.programs import PROGRAMS, UNKNOWN, foreign
+from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, Texts
+from backend.image.read import read_metadata
+from backend.image.text_codes import mended, user_comment
+
+CASES = Path(__file__).parent.parent / "data" / "metadata"
+TEXT = "a red circle\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, CFG scale: 5, Seed: 77, Size: 128x128, Model: demo"
+DRAWN = {"prompt": "a red circle", "negative_prompt": "blurry", "steps": 12, "sampler": "Euler a", "cfg_scale": 5, "seed": 77,
+         "width": 128, "height": 128, "checkpoint": "demo"}
+
+
+def png(chunks: dict[str, str], image: Image.Image | None = None, international: bool = False) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for key, text in chunks.items():
+        (info.add_itxt if international else info.add_text)(key, text)
+    out = io.BytesIO()
+    (image or Image.new("RGB", (16, 8))).save(out, "PNG", pnginfo=info)
+    return out.getvalue()
+
+
+def values(source: Path | bytes) -> dict[str, Any]:
+    return infotext.read(read_metadata(source).infotext).values
+
+
+def agrees(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+# ---- places and codes ----
+
+
+@pytest.mark.parametrize("name", ["comment-in-first-ifd.jpg", "comment-segment.jpg", "template-lines.png"])
+def test_settings_are_found_where_others_put_them(name: str) -> None:
+    agrees(values(CASES / name), DRAWN)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("order", ["utf-16-be", "utf-16-le"])
+def test_user_comment_in_either_directory(kind: str, first: bool, order: str) -> None:
+    exif, out = Image.Exif(), io.BytesIO()
+    where = exif if first else exif.get_ifd(ExifTags.IFD.Exif)
+    where[ExifTags.Base.UserComment] = b"UNICODE\0" + TEXT.encode(order)
+    Image.new("RGB", (16, 8)).save(out, kind, exif=exif.tobytes())
+    agrees(values(out.getvalue()), DRAWN)
+
+
+@pytest.mark.parametrize("text", ["赤い円、白い背景", "テスト", "красный круг", "κόκκινος κύκλος", "빨간 동그라미", "红色的圆圈", "a", "один два, три"])
+@pytest.mark.parametrize("order", ["utf-16-be", "utf-16-le"])
+def test_utf16_without_latin_letters(text: str, order: str) -> None:
+    assert user_comment(b"UNICODE\0" + text.encode(order)) == text
+
+
+def test_utf8_in_a_latin1_chunk() -> None:
+    agrees(values(CASES / "utf8-in-text-chunk.png"), {**DRAWN, "prompt": "テスト, a red circle, ñ é", "negative_prompt": "ぼやけ"})
+    assert mended("café") == "café" and mended("naïve – no") == "naïve – no"
+    assert values(png({"parameters": "café, noël"}))["prompt"] == "café, noël"
+    twice = "é".encode().decode("latin-1")      # what an iTXt says is so
+    assert values(png({"parameters": twice}, international=True))["prompt"] == twice
+
+
+def test_a_comment_that_is_no_settings_is_no_prompt() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "JPEG", comment=b"CREATOR: gd-jpeg v1.0 (using IJG JPEG v62), quality = 90")
+    assert read_metadata(out.getvalue()).infotext == ""
+
+
+# ---- programs ----
+
+
+@pytest.mark.parametrize(("name", "program", "wanted"), [
+    ("novelai.png", "NovelAI", {"steps": 23, "cfg_scale": 12, "seed": 402874689, "sampler": "Euler a", "clip_skip": 2, "ensd": 31337}),
+    ("swarmui.png", "SwarmUI", {"steps": 25, "cfg_scale": 4, "seed": 581626448, "sampler": "Euler a", "schedule": "Karras", "checkpoint": "demo"}),
+    ("invokeai.png", "InvokeAI", {"steps": 25, "cfg_scale": 7.5, "seed": 2507332253, "sampler": "Euler a", "checkpoint": "demo", "clip_skip": 1}),
+])
+def test_programs_of_the_recorded_pictures(name: str, program: str, wanted: dict[str, Any]) -> None:
+    assert read_metadata(CASES / name).program == program
+    agrees(values(CASES / name), {"prompt": "a red circle", "negative_prompt": "blurry", "width": 128, "height": 128, **wanted})
+
+
+FOOOCUS = {"prompt": "a circle", "negative_prompt": "", "full_prompt": ["a red circle", "sharp"], "full_negative_prompt": ["blurry"],
+           "base_model": "demo.safetensors", "performance": "Speed", "steps": 30, "resolution": "(128, 64)", "guidance_scale": 4.0,
+           "sampler": "dpmpp_2m_sde_gpu", "scheduler": "karras", "seed": "18446744073709551615", "version": "Fooocus v2.5.0"}
+EASY = {"Prompt": "a red circle", "Negative Prompt": "blurry", "Seed": 9, "Steps": 25, "Guidance Scale": 7.5, "Width": 128, "Height": 64,
+        "Sampler": "euler_a", "Stable Diffusion model": "models/demo.ckpt", "Clip Skip": "True"}
+DRAW_THINGS = json.dumps({"c": "a red circle", "uc": "blurry", "sampler": "DPM++ 2M Karras", "scale": 7.5, "seed": 5, "size": "128x64",
+                          "steps": 20, "strength": 1, "model": "demo.ckpt"}).replace('"', "&quot;")
+XMP = ('<x:xmpmeta><rdf:Description><exif:UserComment><rdf:Alt><rdf:li xml:lang="x-default">'
+       f"{DRAW_THINGS}</rdf:li></rdf:Alt></exif:UserComment></rdf:Description></x:xmpmeta>")
+OLD_INVOKE = {"model": "stable diffusion", "model_weights": "demo", "app_version": "2.2", "image": {
+    "prompt": [{"prompt": "a red circle [blurry]", "weight": 1}], "steps": 50, "cfg_scale": 7.5, "width": 128, "height": 64, "seed": 12,
+    "sampler": "k_euler_a"}}
+SWARM = {"sui_image_params": {"prompt": "a red circle", "negativeprompt": "blurry", "seed": 3, "steps": 9, "cfgscale": 2.5, "width": 128,
+                              "height": 64, "sampler": "dpmpp_2m", "scheduler": "normal", "variationseed": 4,
+                              "variationseedstrength": 0.25, "clipstopatlayer": -2, "model": "folder/demo.safetensors"}}
+WHAT = {"prompt": "a red circle", "negative_prompt": "blurry", "width": 128, "height": 64}
+
+
+@pytest.mark.parametrize(("chunks", "program", "wanted"), [
+    ({"parameters": json.dumps(FOOOCUS), "fooocus_scheme": "fooocus"}, "Fooocus",
+     {**WHAT, "prompt": "a red circle, sharp", "sampler": "DPM++ 2M SDE", "schedule": "Karras", "seed": 2**64 - 1, "steps": 30, "checkpoint": "demo"}),
+    ({key: str(value) for key, value in EASY.items()}, "Easy Diffusion",
+     {**WHAT, "sampler": "Euler a", "seed": 9, "steps": 25, "cfg_scale": 7.5, "clip_skip": 2, "checkpoint": "demo"}),
+    ({"XML:com.adobe.xmp": XMP}, "Draw Things",
+     {**WHAT, "sampler": "DPM++ 2M", "schedule": "Automatic", "seed": 5, "steps": 20, "checkpoint": "demo"}),
+    ({"sd-metadata": json.dumps(OLD_INVOKE)}, "InvokeAI", {**WHAT, "sampler": "Euler a", "seed": 12, "steps": 50, "checkpoint": "demo"}),
+    ({"Dream": '"a red circle [blurry]" -s 50 -S 12 -W 128 -H 64 -C 7.5 -A k_lms'}, "InvokeAI", {**WHAT, "sampler": "LMS", "seed": 12}),
+    ({"parameters": json.dumps(SWARM)}, "SwarmUI",
+     {**WHAT, "sampler": "DPM++ 2M", "schedule": "Normal", "seed": 3, "variation_seed": 4, "variation_strength": 0.25, "clip_skip": 2}),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_programs_in_png(chunks: dict[str, str], program: str, wanted: dict[str, Any]) -> None:
+    file = png(chunks)
+    assert read_metadata(file).program == program
+    agrees(values(file), wanted)
+    assert infotext.read(read_metadata(file).infotext).dropped == ()
+
+
+@pytest.mark.parametrize("told", [FOOOCUS, EASY, SWARM], ids=["Fooocus", "Easy Diffusion", "SwarmUI"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_programs_in_exif(told: dict[str, Any], kind: str) -> None:
+    exif, out = Image.Exif(), io.BytesIO()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + json.dumps(told).encode("utf-16-be")
+    Image.new("RGB", (16, 8)).save(out, kind, exif=exif.tobytes())
+    assert values(out.getvalue())["prompt"].startswith("a red circle")
+
+
+def hidden(text: str, compressed: bool) -> Image.Image:
+    data = gzip.compress(text.encode()) if compressed else text.encode()
+    whole = (b"stealth_pngcomp" if compressed else b"stealth_pnginfo") + (len(data) * 8).to_bytes(4, "big") + data
+    bits = np.unpackbits(np.frombuffer(whole, np.uint8))
+    alpha = np.full((96, 128), 254, np.uint8).T.ravel()
+    alpha[: len(bits)] |= bits
+    image = Image.new("RGBA", (128, 96), (9, 9, 9, 255))
+    image.putalpha(Image.fromarray(np.ascontiguousarray(alpha.reshape(128, 96).T)))
+    return image
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_what_is_hidden_in_alpha(compressed: bool) -> None:
+    agrees(values(png({}, hidden(TEXT, compressed))), DRAWN)
+    told = {"Software": "NovelAI", "Description": "a red circle",
+            "Comment": json.dumps({"steps": 12, "scale": 5, "seed": 77, "sampler": "k_euler_ancestral", "uc": "blurry", "width": 128, "height": 128})}
+    file = png({"Software": "a screenshot tool"}, hidden(json.dumps(told), compressed))
+    agrees(values(file), {name: value for name, value in DRAWN.items() if name != "checkpoint"})
+    assert read_metadata(file).program == "NovelAI"
+
+
+def test_an_ordinary_alpha_hides_nothing() -> None:
+    for size in ((1, 1), (3, 500), (500, 3)):
+        assert read_metadata(png({}, Image.new("RGBA", size, (1, 2, 3, 4)))).infotext == ""
+
+
+@pytest.mark.parametrize("text", ['{"some": "json"}', '{"sui_image_params": {"seed": {}, "width": "x", "height": "y"}}', '{"prompt": 7}', "{}x"])
+def test_json_is_never_a_prompt(text: str) -> None:
+    found = read_metadata(png({"parameters": text}))
+    assert text == "{}x" or not infotext.read(found.infotext).values.get("prompt", "").startswith("{")
+    assert text == "{}x" or found.program
+
+
+@given(st.dictionaries(st.sampled_from([PARAMETERS, COMMENT, "Comment", "Software", "Title", "prompt", "invokeai_metadata", "sd-metadata", "Dream", "xmp"]),
+                       st.text(max_size=40) | st.recursive(st.none() | st.integers() | st.text(max_size=9),
+                                                          lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+                                                              st.sampled_from(["image", "prompt", "model", "sui_image_params", "seed", "width", "clip_skip"]),
+                                                              inner, max_size=3), max_leaves=6).map(json.dumps)))
+def test_any_texts_are_read(by_place: dict[str, str]) -> None:
+    found = foreign(Texts(by_place, 8, 8))
+    infotext.read(found.text)
+    assert found.program in {"", UNKNOWN, *(program.name for program in PROGRAMS)}
+
+
+@pytest.mark.parametrize("row", list(csv.DictReader((CASES / "comfyui-sampler-names.csv").open())), ids=lambda row: row["written"])
+def test_sampler_names_of_comfyui(row: dict[str, str]) -> None:
+    found = infotext.read(f"a\nSteps: 3, Sampler: {row['written']}, CFG scale: 3, Seed: 1").values
+    assert (found["sampler"], found["schedule"]) == (row["sampler"], row["schedule"])
