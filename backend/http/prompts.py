@@ -61,7 +61,7 @@ def used(
 @router.post("/prompts/count")
 def count(door: FrontDoor, payload: dict[str, Any]) -> dict[str, int]:
     """How many pictures a job with these field values would make."""
-    return {"pictures": door.prompt_library.pictures(Request.parse(payload))}
+    return {"pictures": door.prompt_library.picture_count(Request.parse(payload))}
 
 
 @router.get("/complete")

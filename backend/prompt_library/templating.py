@@ -33,7 +33,7 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     if request.prompts or request.process == EXTRAS:
         return request
     typed = _styled(request, _chosen(request, styles))
-    texts = {name: without_comments(text) if request.prompt_comments else text for name, text in typed.items()}
+    texts = _commentless(request, typed)
     expanded = request.prompt_expansion != "Off"
     parts = {name: _parse(name, text) if expanded else (text,) for name, text in texts.items()}
     varied = [name for name, found in parts.items() if not is_plain(found)]
@@ -45,9 +45,9 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     return _with_texts(request, pictures).replace(**templates)
 
 
-def pictures(request: Request, styles: Iterable[Style], lookup: Lookup) -> int:
+def picture_count(request: Request, styles: Iterable[Style], lookup: Lookup) -> int:
     """How many pictures a job of this request would make, also if more than it may. InvalidRequest as in `resolve`."""
-    texts = _styled(request, _chosen(request, styles))
+    texts = _commentless(request, _styled(request, _chosen(request, styles)))
     if request.prompt_expansion != "Combinatorial":
         return request.count
     expansion = Expansion(lookup)
@@ -84,6 +84,10 @@ def _styled(request: Request, chosen: list[Style]) -> dict[str, str]:
         if not request.enable_hr or not getattr(request, name) or _repeats(request, name):
             del texts[name]
     return texts
+
+
+def _commentless(request: Request, texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: without_comments(text) if request.prompt_comments else text for name, text in texts.items()}
 
 
 def _repeats(request: Request, name: str) -> bool:

@@ -40,6 +40,12 @@ def test_a_bracket_without_a_partner_is_marked_where_it_stands(stage: Studio, pa
     field.fill("(in the snow:1.2) # and (this is not drawn")
     expect(told).to_have_count(0)
     expect(box.locator(".comment-told")).to_be_visible()
+    counter = page.locator("#txt2img_prompt_tokens")
+    field.fill("a red circle")
+    expect(counter).to_contain_text("3/75")
+    field.fill("a red circle # which nobody counts")
+    page.wait_for_timeout(800)
+    expect(counter).to_contain_text("3/75")
     stage.fill(prompt="in the snow")
     expect(box.locator(".prompt-told")).to_be_empty()
 

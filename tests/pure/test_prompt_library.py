@@ -233,11 +233,11 @@ def test_a_misspelt_word_finds_the_tags_that_are_spelt_nearly_so(book: UserPromp
 
 @pytest.mark.parametrize(("values", "count"), [
     ({"prompt": "a {red|blue} __colour__"}, 6), ({"prompt": "a {red|blue}", "batch_count": 3}, 6), ({"prompt": "a cat", "batch_size": 2}, 2),
-    ({"prompt": "a", "negative_prompt": "{x|y|z}"}, 3), ({"prompt": "a", "styles": ["Oil"]}, 2),
+    ({"prompt": "a", "negative_prompt": "{x|y|z}"}, 3), ({"prompt": "a", "styles": ["Oil"]}, 2), ({"prompt": "a {red|blue} # or {a|b|c}"}, 2),
     ({"prompt": "a {red|blue}", "prompt_expansion": "Random"}, 1), ({"prompt": "{1|2|3|4|5|6|7|8|9|0}" * 5}, 100_000),
 ])
 def test_pictures_are_counted_before_there_is_a_job(book: UserPromptLibrary, values: dict[str, object], count: int) -> None:
-    assert book.pictures(Request.parse({"prompt_expansion": "Combinatorial"} | values)) == count
+    assert book.picture_count(Request.parse({"prompt_expansion": "Combinatorial"} | values)) == count
 
 
 def test_many_tags_are_searched_in_no_time(book: UserPromptLibrary, tmp_path: Path) -> None:

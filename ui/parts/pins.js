@@ -8,7 +8,7 @@ import { preferences, takePreferences } from "../scripts/preferences.js";
 import { currentTab } from "../scripts/tabs.js";
 import { note } from "./notices.js";
 
-const NUMBERS = ["int", "float", "seed"];
+const NUMBERS = ["int", "float"], TEXTS = ["text", "seed"];
 let upscalers = [], shown = "";
 
 const pinned = () => (preferences().pins ?? []).filter(name => fields[name]?.choices);
@@ -33,7 +33,7 @@ function control(name) {
 function input(kind, choices) {
   if (kind === "bool") return make("input", { type: "checkbox" });
   if (NUMBERS.includes(kind)) return make("input", { type: "number", step: "any" });
-  if (kind === "text") return make("input", { type: "text", autocomplete: "off" });
+  if (TEXTS.includes(kind)) return make("input", { type: "text", autocomplete: "off" });
   return make("select", { translate: "no" }, ...choices.map(choice => make("option", {}, choice)));
 }
 
