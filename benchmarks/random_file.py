@@ -11,21 +11,33 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from backend.worker.models import clip, sdxl
+from backend.worker.models import clip, sd1, sdxl
 from tests.tiny import ldm
 
 _NOISE = np.random.default_rng(0).standard_normal(1 << 22, np.float32)
 
 
+def write_sd1(file: Path) -> Path:
+    """Stable Diffusion 1 in float16, 2.1 GB, in the layout of its authors."""
+    with torch.device("meta"):
+        return _written(file, ldm.Networks(
+            UNet2DConditionModel.from_config(sd1.UNET), AutoencoderKL.from_config(sd1.VAE),
+            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
+        ))
+
+
 def write_sdxl(file: Path) -> Path:
     """Stable Diffusion XL in float16, 6.9 GB, in the layout of its authors."""
     with torch.device("meta"):
-        networks = ldm.Networks(
+        return _written(file, ldm.Networks(
             UNet2DConditionModel.from_config(sdxl.UNET), AutoencoderKL.from_config(sdxl.VAE),
             CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
             CLIPTextModelWithProjection(CLIPTextConfig(**clip.OPEN_CLIP_BIG_G)),
-        )
-        tensors = {name: tensor for name, tensor in ldm.layout(networks).items() if tensor.is_floating_point()}
+        ))
+
+
+def _written(file: Path, networks: ldm.Networks) -> Path:
+    tensors = {name: tensor for name, tensor in ldm.layout(networks).items() if tensor.is_floating_point()}
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as out:
         header = json.dumps(_header(tensors)).encode()

@@ -8,7 +8,7 @@ from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
 from ui import assets, page_head, theme
-from ui.parts import checkpoint_bar, notices, pins, styles, upscalers
+from ui.parts import checkpoint_bar, notices, pins, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
@@ -41,6 +41,7 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
                     tab.place(backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
         upscalers.wire(page, backend, bar)
+        second_checkpoints.wire(page, backend, bar)
     return page
 
 

@@ -103,14 +103,15 @@ def _texts(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Dropdown(list(field.choices), value=list(value), multiselect=True, **look)
 
 
-def _upscaler(field: Field, value: Any, look: dict[str, Any]) -> Component:
+def _file(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Dropdown(list(field.choices), value=value, allow_custom_value=True, **look)
 
 
 _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "text": _text,
     "texts": _texts,
-    "upscaler": _upscaler,
+    "upscaler": _file,
+    "second_checkpoint": _file,
     "int": _number,
     "float": _number,
     "seed": _seed,

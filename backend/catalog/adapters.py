@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from backend.catalog.description import Description
+from backend.catalog.embedding_cards import PICTURES, read_card
 from backend.catalog.headers import Shapes
 from backend.catalog.model_files import Found, clean_name
 
@@ -18,6 +20,7 @@ INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is show
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
 _CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet")
 _MAX_ALIAS = 200
+_BESIDE = (".safetensors", ".pt", ".bin", ".ckpt")
 
 
 def describe_any(found: Found) -> Description:
@@ -36,9 +39,12 @@ def describe_lora(found: Found) -> Description:
     return Description(_trained_on(told) or _family(found.header.shapes), facts=facts)
 
 
-def describe_embedding(found: Found) -> Description:
-    """How many vectors of which width. Raises CheckpointError."""
-    shapes = {name: shape for name, shape in found.header.shapes.items() if len(shape) in (1, 2)}
+def describe_embedding(found: Found) -> Description | None:
+    """How many vectors of which width; None for pictures that hold none. Raises CheckpointError."""
+    if found.path.suffix.lower() in PICTURES:
+        return _describe_card(found.path)
+    shapes = {name: shape for name, shape in found.header.shapes.items()
+              if len(shape) in (1, 2) and not name.startswith("string_to_token")}
     if "clip_g" in shapes:
         return Description("sdxl", facts={"vectors": _rows(shapes["clip_g"])})
     vectors = next((shape for name, shape in shapes.items()
@@ -47,6 +53,17 @@ def describe_embedding(found: Found) -> Description:
     if vectors is None:
         return Description(problem="the file holds no vectors")
     return Description(FAMILY_OF_WIDTH.get(vectors[-1], ""), facts={"vectors": _rows(vectors)})
+
+
+def _describe_card(path: Path) -> Description | None:
+    """A picture that lies beside a file of its name is that file's preview."""
+    if any(path.with_suffix(ending).exists() for ending in _BESIDE) or path.stem.lower().endswith(".preview"):
+        return None
+    card = read_card(path)
+    if card is None:
+        return None
+    vectors, width = card.vectors.shape
+    return Description(FAMILY_OF_WIDTH.get(width, ""), facts={"vectors": vectors, "alias": clean_name(card.name)})
 
 
 def describe_controlnet(found: Found) -> Description | None:

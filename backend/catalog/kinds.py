@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from backend.catalog import adapters, checkpoints, upscalers
 from backend.catalog.description import Description
+from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, FACE_DETECTOR, FACE_RESTORER, HYPERNETWORK, LORA, UPSCALER
 from backend.catalog.model_files import Found
 from backend.table import Table
@@ -49,7 +50,8 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
     Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
     Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True),
-    Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings")),
+    Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings"),
+         (*WEIGHTS, *PICTURES), usable=True),
     Kind(HYPERNETWORK, "hypernetwork", adapters.describe_any, ("hypernetworks",)),
     Kind("controlnet", "ControlNet", adapters.describe_controlnet, _CONTROL),
     Kind("t2i_adapter", "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
 from backend.catalog.model_files import clean_name
-from backend.catalog.prompt_networks import FILE_KINDS, network_names
+from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
+from backend.request.checkpoints import other_checkpoints
 from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
 from backend.request.rules import EXTRAS, NO_RESTORER, RESTORERS
 
@@ -36,6 +38,7 @@ def needed(request: Request) -> list[Needed]:
     wanted = [Needed(UPSCALER, name, field) for field, name in _upscalers(request)]
     if request.process != EXTRAS:
         wanted.insert(0, Needed(CHECKPOINT, request.checkpoint, "checkpoint"))
+        wanted += [Needed(CHECKPOINT, name, field) for field, name in other_checkpoints(request)]
     restorers = [Needed(FACE_RESTORER, name, field) for name, field in _restorers(request)]
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
@@ -44,19 +47,30 @@ def needed(request: Request) -> list[Needed]:
 
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
     """The files that a job needs, by kind and name. InvalidRequest names the field of each that is gone or broken."""
-    return _files(needed(request), catalog)
+    return _files(needed(request), catalog) | embeddings_named(request, catalog)
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:
-    """The request with the exact names of its upscalers. InvalidRequest names each field at fault.
+    """The request with the exact names of its upscalers and of the checkpoints that take over.
 
-    What a prompt names is looked for when its wildcards are filled in, the checkpoint by others.
+    InvalidRequest names each field at fault. What a prompt names is looked for when its wildcards are filled in, the
+    checkpoint itself by others.
     """
-    wanted = [one for one in needed(request) if one.kind not in (CHECKPOINT, *FILE_KINDS.values())]
+    wanted = [one for one in needed(request) if one.field != "checkpoint" and one.kind not in FILE_KINDS.values()]
     files = _files(wanted, catalog)
-    names = {one.field: files[one.key].key for one in wanted if one.kind == UPSCALER}
+    names = {one.field: files[one.key].key for one in wanted if one.kind in (UPSCALER, CHECKPOINT)}
     changes = {field: name for field, name in names.items() if name != getattr(request, field)}
     return request.replace(**changes) if changes else request
+
+
+def misfits(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
+    """Checkpoints of a resolved request that cannot take over from its own: their latents mean something else."""
+    for field, name in other_checkpoints(request):
+        other = catalog.find(CHECKPOINT, name)
+        if other.family != checkpoint.family:
+            theirs, own = FAMILIES[other.family].label, FAMILIES[checkpoint.family].label
+            yield Problem(f"{other.key} is of the family {theirs} and cannot take over from {checkpoint.key}, which is "
+                          f"of {own}", field)
 
 
 def _files(wanted: Iterable[Needed], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:

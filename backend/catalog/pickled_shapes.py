@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, ClassVar
 
 MAX_OPCODES = 1_000_000     # a checkpoint of 2,500 tensors has about 80,000
@@ -47,6 +48,8 @@ _MARK = Opaque()
 _REBUILDS = {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor")}
 _WRAPS = {("torch._utils", "_rebuild_parameter")}
 _TABLE = ("collections", "OrderedDict")
+_PARAMETERS = ("torch.nn.modules.container", "ParameterDict")      # in which early embeddings keep their vectors
+_KEPT_PARAMETERS = 16
 
 
 def read_pickle(content: bytes, skipped: int = 0) -> Any:
@@ -160,9 +163,16 @@ class _Interpreter:
         arguments, function = self.stack.pop(), self.stack.pop()
         self.stack.append(_called(function, arguments))
 
+    def _new(self, _: Any) -> None:
+        _, made = self.stack.pop(), self.stack.pop()
+        self.stack.append({} if isinstance(made, Named) and made.name == _PARAMETERS else OPAQUE)
+
     def _build(self, _: Any) -> None:
-        self.stack.pop()
-        self.stack[-1]      # the object stays as it is; there must be one
+        """The object stays as it is, but for a new table that gets its first parameters; there must be one."""
+        state, made = self.stack.pop(), self.stack[-1]
+        held = state.get("_parameters") if isinstance(state, dict) else None
+        if isinstance(made, dict) and not made and isinstance(held, dict):
+            made.update(islice(held.items(), _KEPT_PARAMETERS))
 
     _ACTS: ClassVar[dict[str, Callable[[Any, Any], None]]] = {
         "MARK": _mark, "POP_MARK": _pop_mark, "STOP": _stop, "DUP": _copy,
@@ -171,7 +181,8 @@ class _Interpreter:
         "TUPLE": _tuple, "EMPTY_TUPLE": lambda self, _: self._tuple_of(0), "TUPLE1": lambda self, _: self._tuple_of(1),
         "TUPLE2": lambda self, _: self._tuple_of(2), "TUPLE3": lambda self, _: self._tuple_of(3),
         "EMPTY_DICT": _empty_table, "DICT": _table, "SETITEM": _set_item, "SETITEMS": _set_items,
-        "GLOBAL": _global, "STACK_GLOBAL": _stack_global, "REDUCE": _call, "BUILD": _build,
+        "GLOBAL": _global, "STACK_GLOBAL": _stack_global, "REDUCE": _call, "NEWOBJ": _new,
+        "BUILD": _build,
     }
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from backend.catalog.families import FAMILIES
 from backend.catalog.headers import read_shapes
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import HYPERNETWORK, LORA, ModelFile
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, FileKey, ModelFile
 from backend.catalog.module_shapes import modules_of
 from backend.catalog.network_fit import fit
 from backend.errors import CheckpointError, NotFound, Problem
+from backend.prompt.embedding_names import mentioned
 from backend.prompt.grammar import Network, networks
 from backend.prompt.network_terms import HYPERNET, LORAS, TERM_KINDS, TermError, read_term
 from backend.request.request import RESOLVED, Request
@@ -31,6 +32,27 @@ def named_networks(request: Request) -> Iterator[tuple[str, Network]]:
         texts = getattr(request, RESOLVED[field]) or (getattr(request, field),)
         for text in dict.fromkeys(texts):
             yield from ((field, network) for network in networks(text)[1] if network.kind in TERM_KINDS)
+
+
+def embeddings_named(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
+    """By kind and name, the embeddings whose names stand in any text of the request."""
+    files = {embedding_name(file): file for file in catalog.usable(EMBEDDING)} if request.process != EXTRAS else {}
+    if not files:
+        return {}
+    texts = "\n".join(dict.fromkeys(text for field, resolved in RESOLVED.items()
+                                    for text in (getattr(request, resolved) or (getattr(request, field),))))
+    return {(EMBEDDING, name): files[name] for name in mentioned(files, texts)}
+
+
+def vector_counts(text: str, catalog: ModelCatalog) -> dict[str, int]:
+    """How many tokens the embeddings take whose names stand in a text, by name."""
+    files = {embedding_name(file): file for file in catalog.usable(EMBEDDING)}
+    return {name: files[name].facts["vectors"] for name in mentioned(files, text)}
+
+
+def embedding_name(file: ModelFile) -> str:
+    """How prompts call an embedding: as its file, a card by the name that it tells."""
+    return file.facts.get("alias") or file.key
 
 
 def network_names(request: Request) -> dict[tuple[str, str], str]:

@@ -9,6 +9,7 @@ from backend.catalog import needed_files
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
+from backend.catalog.prompt_networks import vector_counts
 from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
@@ -139,7 +140,8 @@ class Backend:
             tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         except (OSError, ValueError) as error:
             raise CheckpointError(f"the tokenizer of {found.key} cannot be read", field=CHECKPOINT) from error
-        return chunks.count(without_comments(text) if comments else text, tokenizer, steps)
+        drawn = without_comments(text) if comments else text
+        return chunks.count(drawn, tokenizer, steps, vector_counts(drawn, self._components.catalog))
 
     def is_pending(self, job_id: str) -> bool:
         """Whether the job, anybody's, waits or runs; never waits for the database."""

@@ -13,6 +13,7 @@ from backend.image.infotext import Reading
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
+from backend.request.request import FIELDS
 
 LORAS = ("lora", "lyco")        # AUTOMATIC1111 reads both alike
 WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "
@@ -28,6 +29,9 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     known = found.values.get("checkpoint")
     if known and "checkpoint" not in values:
         yield _absent("checkpoint", found.model or known, known if found.model else "")
+    for field in FIELDS.values():
+        if field.kind == "second_checkpoint" and field.name in found.values and field.name not in values:
+            yield _absent("checkpoint", found.values[field.name], "")
     said = entries(metadata.infotext)
     yield from _files(LORA, {**_loras(values), **hashes(said.get("Lora hashes", ""))}, catalog)
     yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)

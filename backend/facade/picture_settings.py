@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from backend.image.read import read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
 
+CHECKPOINTS = ("checkpoint", "second_checkpoint")       # kinds of fields
+_SHORT_TITLE = re.compile(r"(.+) \[([0-9a-f]{6,64})\]")
 Styles = Sequence[dict[str, str]]       # in AUTOMATIC1111's keys
 
 
@@ -25,18 +28,20 @@ class PictureSettings:
         self._catalog = components.catalog
 
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
-        """The field values in a settings text. A checkpoint that is not here is left out."""
-        return self._with_own_checkpoint(infotext.read(text, styles=styles))
+        """The field values in a settings text. Checkpoints that are not here are left out."""
+        return self._with_own_checkpoints(infotext.read(text, styles=styles))
 
     def usable(self, text: str, styles: Styles, but: Container[str]) -> dict[str, Any]:
         """The same; but InvalidRequest names every value that cannot be used and whose field is not among `but`."""
         found = infotext.read(text, styles=styles)
-        values = self._with_own_checkpoint(found)
+        values = self._with_own_checkpoints(found)
         problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
                     for wrong in found.problems if wrong.field not in but]
-        if "checkpoint" in found.values and "checkpoint" not in values and "checkpoint" not in but:
-            known = found.model or found.values["checkpoint"]
-            problems.append(Problem(f"Model {known[:80]} is not in the models folders", "infotext"))
+        for name, said in found.values.items():
+            if FIELDS[name].kind in CHECKPOINTS and name not in values and name not in but:
+                known = found.model or said if name == CHECKPOINT else said
+                sentence = f"{FIELDS[name].infotext} {known[:80]} is not in the models folders"
+                problems.append(Problem(sentence, "infotext"))
         if problems:
             raise InvalidRequest(problems=problems)
         return values
@@ -45,15 +50,30 @@ class PictureSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
         metadata = read_metadata(file)
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
-        values = self._with_own_checkpoint(found) if metadata.infotext else {}
+        values = self._with_own_checkpoints(found) if metadata.infotext else {}
         absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))
         return FileSettings(metadata.infotext, values, absent)
 
-    def _with_own_checkpoint(self, found: infotext.Reading) -> dict[str, Any]:
-        values = {name: value for name, value in found.values.items() if name != "checkpoint"}
-        for name in filter(None, (found.values.get("checkpoint"), found.model)):
-            try:
-                return {**values, "checkpoint": self._catalog.find(CHECKPOINT, name).key}
-            except (NotFound, CheckpointError):
-                continue
+    def _with_own_checkpoints(self, found: infotext.Reading) -> dict[str, Any]:
+        said = {name: value for name, value in found.values.items() if FIELDS[name].kind in CHECKPOINTS}
+        values = {name: value for name, value in found.values.items() if name not in said}
+        for field, name in said.items():
+            names = (name, found.model) if field == CHECKPOINT else _names(name)
+            if name in FIELDS[field].choices:
+                values[field] = name
+            elif key := next(filter(None, map(self._key, names)), ""):
+                values[field] = key
         return values
+
+    def _key(self, name: str) -> str:
+        """Of a checkpoint by one of its names; "" for none."""
+        try:
+            return self._catalog.find(CHECKPOINT, name).key if name else ""
+        except (NotFound, CheckpointError):
+            return ""
+
+
+def _names(said: str) -> tuple[str, ...]:
+    """By which a checkpoint may be found: AUTOMATIC1111 writes "name [hash]"."""
+    titled = _SHORT_TITLE.fullmatch(said)
+    return (said, titled[2], titled[1]) if titled else (said,)

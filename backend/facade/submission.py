@@ -49,6 +49,7 @@ class Submission:
         problems += file_names.problems(request) + self._parts.uploads.check(request, self._user.id)
         try:
             request = needed_files.resolved(request, self._parts.catalog).with_seeds()
+            problems += needed_files.misfits(request, checkpoint, self._parts.catalog) if checkpoint else ()
         except InvalidRequest as error:
             problems += error.problems
         if problems:

@@ -51,9 +51,6 @@ WITHOUT_EFFECT: dict[str, Any] = {
 }
 # What Easel does not have: the values that mean nothing beside null, false, 0 and empty ones, and the switch, if any.
 NOT_HERE_YET: dict[str, tuple[tuple[Any, ...], str]] = {
-    "refiner_checkpoint": (("None",), ""),
-    "refiner_switch_at": ((), "refiner_checkpoint"),
-    "hr_checkpoint_name": (("Use same checkpoint", "None"), "enable_hr"),
     "firstpass_image": ((), "enable_hr"),
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 ACTS: Mapping[str, Any] = MappingProxyType({
     "enable_pnginfo": True, "sd_unet": "Automatic", "sd_vae": "Automatic", "sd_vae_encode_method": "Full",
     "sd_vae_decode_method": "Full", "enable_quantization": False, "enable_batch_seeds": True,
-    "comma_padding_backtrack": 20, "hires_fix_refiner_pass": "second pass", "sdxl_refiner_low_aesthetic_score": 2.5,
+    "comma_padding_backtrack": 20, "sdxl_refiner_low_aesthetic_score": 2.5,
     "sdxl_refiner_high_aesthetic_score": 6.0, "sd3_enable_t5": False, "inpainting_mask_weight": 1.0,
     "img2img_background_color": "#ffffff", "overlay_inpaint": True, "s_min_uncond_all": False,
     "token_merging_ratio": 0.0, "token_merging_ratio_img2img": 0.0, "token_merging_ratio_hr": 0.0,
@@ -45,7 +45,7 @@ KEPT: Mapping[str, Any] = MappingProxyType({
     "export_for_4chan": True, "img_downscale_threshold": 4.0, "target_side_length": 4000.0, "img_max_size_mp": 200.0,
     "use_original_name_batch": True, "use_upscaler_name_as_suffix": False, "save_selected_only": True,
     "save_write_log_csv": True, "save_init_img": False, "temp_dir": "", "clean_temp_dir_at_start": False,
-    "save_incomplete_images": False, "notification_audio": True, "notification_volume": 100, "save_txt": False,
+    "notification_audio": True, "notification_volume": 100, "save_txt": False,
     "outdir_samples": "", "outdir_txt2img_samples": "outputs/txt2img-images",
     "outdir_img2img_samples": "outputs/img2img-images", "outdir_extras_samples": "outputs/extras-images",
     "outdir_grids": "", "outdir_txt2img_grids": "outputs/txt2img-grids",

@@ -60,7 +60,7 @@ def block_of(module: str, resnets: int) -> str:
         return ""
     down, block, layer = words[0] == "down", int(words[2]), int(words[4])
     if words[3] in ("downsamplers", "upsamplers"):
-        layer = resnets if down else resnets - 1
+        layer = resnets
     return f"IN{1 + block * (resnets + 1) + layer:02}" if down else f"OUT{block * (resnets + 1) + layer:02}"
 
 

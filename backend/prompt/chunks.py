@@ -229,14 +229,16 @@ def _empty(like: Chunk) -> Chunk:
     return Chunk([start, *[end] * (CHUNK_LENGTH + 1)], [1.0] * (CHUNK_LENGTH + 2))
 
 
-def token_count(text: str, tokenizer: Any) -> tuple[int, int]:
-    """Tokens that one text uses, and the room of the chunks that hold them."""
-    chunks = chunk(text, tokenizer)
+def token_count(text: str, tokenizer: Any, embeddings: Mapping[str, int] | None = None) -> tuple[int, int]:
+    """Tokens that one text uses, and the room of the chunks that hold them. `embeddings` as for `chunk`."""
+    chunks = chunk(text, tokenizer, embeddings=embeddings)
     return chunks.token_count, chunks.target_token_count
 
 
-def count(text: str, tokenizer: Any, steps: int) -> tuple[int, int]:
+def count(
+    text: str, tokenizer: Any, steps: int, embeddings: Mapping[str, int] | None = None
+) -> tuple[int, int]:
     """The largest `token_count` of a whole prompt over its AND parts and its timeline of `steps` steps."""
     parts = {part for part, _ in split_and(text)}
     texts = {Wording.of(entry).text for part in parts for _, entry in timeline(part, steps)}
-    return max(token_count(entry, tokenizer) for entry in texts)
+    return max(token_count(entry, tokenizer, embeddings) for entry in texts)

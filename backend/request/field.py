@@ -15,12 +15,13 @@ from typing import Any, Literal
 from backend.request.record import Record
 from backend.table import Table
 
-Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "upscaler", "picture",
-               "records"]
+Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "upscaler",
+               "picture", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
-    "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "extras", "hidden",
+    "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
+    "extras", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -76,8 +77,8 @@ def clean(field: Field, value: Any) -> Any:
         return _text(value)
     if field.kind == "texts":
         return _texts(value)
-    if field.kind == "upscaler":
-        return _upscaler(field, value)
+    if field.kind in ("upscaler", "second_checkpoint"):
+        return _file(field, value)
     if field.kind == "choice":
         return _choice(field, value)
     if field.kind == "bool":
@@ -138,9 +139,11 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
-def _upscaler(field: Field, value: Any) -> str:
+def _file(field: Field, value: Any) -> str:
     """One of the built-in ones in any spelling, "" the default; other names are the catalogue's to judge."""
     name = _text(value).strip() or field.default
+    if field.kind == "second_checkpoint" and name.casefold() == "none":
+        return field.default
     return {choice.casefold(): choice for choice in field.choices}.get(name.casefold(), name)
 
 

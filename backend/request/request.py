@@ -18,7 +18,17 @@ from backend.request.effects import UNIPC_SKIP_TYPES, UNIPC_VARIANTS, draws_nois
 from backend.request.field import Field, clean, param
 from backend.request.old_names import split_samplers
 from backend.request.record import gathered, plain
-from backend.request.rules import DRAW, MASKING, NO_RESTORER, NO_UPSCALER, PROCESSES, RESTORERS, together
+from backend.request.rules import (
+    DRAW,
+    MASKING,
+    NO_REFINER,
+    NO_RESTORER,
+    NO_UPSCALER,
+    PROCESSES,
+    RESTORERS,
+    SAME_CHECKPOINT,
+    together,
+)
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -40,6 +50,7 @@ INPAINT_AREAS = ("Whole picture", "Only masked")
 STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
 EXPANSIONS = ("Random", "Combinatorial", "Off")
 PREVIEWS = ("Approx cheap", "Full")
+REFINER_PASSES = ("first pass", "second pass", "both passes")
 RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
             "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
 
@@ -226,6 +237,16 @@ class Request:
                                     help="For the second pass; empty takes that of the first.")
     hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
                           needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
+    hr_checkpoint_name: str = param(SAME_CHECKPOINT, "Hires checkpoint", "second_checkpoint", "hires", choices=(SAME_CHECKPOINT,), needs=("enable_hr",),
+                                    infotext="Hires checkpoint", help="Draws the second pass; of the same family as the checkpoint.")
+    refiner_checkpoint: str = param(NO_REFINER, "Refiner", "second_checkpoint", "refiner", choices=(NO_REFINER,), infotext="Refiner",
+                                    xyz="Refiner checkpoint", xyz_cost="checkpoint",
+                                    help="Another checkpoint that takes over for the last steps; of the same family as the checkpoint.")
+    refiner_switch_at: float = param(0.8, "Switch at", "float", "refiner", minimum=0.01, maximum=1, step=0.01, needs=("refiner_checkpoint",),
+                                     infotext="Refiner switch at", infotext_always=True, xyz="Refiner switch at",
+                                     help="How much of the noise is gone by then: 0.5 is half of the timesteps, 1 is never.")
+    hires_fix_refiner_pass: str = param("second pass", "Refiner in hires fix", "choice", "hires", choices=REFINER_PASSES, needs=("enable_hr",),
+                                        override="hires_fix_refiner_pass", infotext="Hires refiner", help="Which of its passes the refiner takes over.")
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
     mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=MASKING,
                            help="Pixels over which the mask's edge is softened.")

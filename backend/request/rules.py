@@ -9,7 +9,8 @@ from backend.errors import Problem
 
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURES = 1_000                            # of one job; AUTOMATIC1111's page goes to 100 batches of 8
-NO_UPSCALER = NO_RESTORER = "None"
+NO_UPSCALER = NO_RESTORER = NO_REFINER = "None"
+SAME_CHECKPOINT = "Use same checkpoint"         # for the second pass of hires fix
 GFPGAN, CODEFORMER = RESTORERS = ("GFPGAN", "CodeFormer")      # what makes faces clean
 OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")
 MASKING = ("mask", *OUTPAINT)                   # what makes a request an inpainting one

@@ -58,7 +58,6 @@ def test_what_automatic1111_never_had_is_listed(client: TestClient, path: str, p
 
 
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
-    (T, {"refiner_checkpoint": "xl"}, ["refiner_checkpoint"]), (T, {"enable_hr": True, "hr_checkpoint_name": "x"}, ["hr_checkpoint_name"]),
     (T, {"script_name": "X/Y/Z plot"}, ["script_name"]), (I, {**BLENDER, "script_name": "ultimate sd upscale"}, ["script_name"]),
     (T, {"override_settings": {"inpainting_mask_weight": 0.5, "sgm_noise_multiplier": True}},
      ["override_settings.inpainting_mask_weight", "override_settings.sgm_noise_multiplier"]),

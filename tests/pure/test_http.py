@@ -130,8 +130,21 @@ def test_a_full_payload_with_everything_switched_off_is_accepted(client: TestCli
     assert client.post("/sdapi/v1/txt2img", json=NEUTRAL).status_code == 200
 
 
+def test_other_checkpoints_and_half_drawn_pictures_have_automatic1111s_names(client: TestClient, door: Door) -> None:
+    payload = {"refiner_checkpoint": "xl", "refiner_switch_at": 0.6, "enable_hr": True, "hr_checkpoint_name": "other",
+               "override_settings": {"save_incomplete_images": True, "hires_fix_refiner_pass": "both passes"}}
+    assert client.post("/sdapi/v1/txt2img", json=payload).status_code == 200
+    request = door.jobs("local")[0].request
+    assert (request.refiner_checkpoint, request.refiner_switch_at, request.hr_checkpoint_name) == ("xl", 0.6, "other")
+    assert request.save_incomplete_images and request.hires_fix_refiner_pass == "both passes"
+    empty = {"refiner_checkpoint": None, "refiner_switch_at": None, "hr_checkpoint_name": ""}
+    assert client.post("/sdapi/v1/txt2img", json=empty).status_code == 200
+    request = door.jobs("local")[0].request
+    assert (request.refiner_checkpoint, request.hr_checkpoint_name) == ("None", "Use same checkpoint")
+
+
 @pytest.mark.parametrize("name, value", [
-    ("script_name", "x/y plot"), ("refiner_checkpoint", "xl"), ("alwayson_scripts", [1]),
+    ("script_name", "x/y plot"), ("alwayson_scripts", [1]),
 ])
 def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: str, value: object) -> None:
     answer = client.post("/sdapi/v1/txt2img", json={name: value})
@@ -139,8 +152,8 @@ def test_what_easel_does_not_have_is_refused_by_name(client: TestClient, name: s
 
 
 def test_what_hires_fix_does_not_have_is_refused_where_it_is_on(client: TestClient) -> None:
-    answer = client.post("/sdapi/v1/txt2img", json={"enable_hr": True, "hr_checkpoint_name": "x"})
-    assert fields(answer) == ["hr_checkpoint_name"]
+    answer = client.post("/sdapi/v1/txt2img", json={"enable_hr": True, "firstpass_image": "x"})
+    assert fields(answer) == ["firstpass_image"]
 
 
 def test_a_picture_tells_its_settings(client: TestClient) -> None:

@@ -40,6 +40,7 @@ def prompts() -> st.SearchStrategy[str]:
 PICTURE = "0" * 64
 SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, "init_image": {"init_image": PICTURE},
             "mask": {"init_image": PICTURE, "mask": "1" * 64}, "enable_hr": {"enable_hr": True},
+            "refiner_checkpoint": {"refiner_checkpoint": "xl"},
             "loopback_loops": {"init_image": PICTURE, "loopback_loops": 2},
             "sd_upscale": {"init_image": PICTURE, "sd_upscale": "Lanczos"}}
 
@@ -47,7 +48,7 @@ SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, 
 def values_of(field: Field) -> st.SearchStrategy:
     if field.kind in ("text", "checkpoint"):
         return prompts()
-    if field.kind == "upscaler":
+    if field.kind in ("upscaler", "second_checkpoint"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
     if field.kind == "texts":
         return st.just(())

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 import backend.worker.engine.engine as engines
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of
+from backend.catalog.network_hashes import addnet_hash
+from backend.catalog.prompt_networks import network_problems
 from backend.messages import Failed, Picture, Run
 from backend.request.request import Request
 from backend.worker.device import place
@@ -126,3 +128,124 @@ def test_eight_rows_with_eight_networks_share_calls_and_are_as_alone(tmp_path: P
     studio.run()
     found = {each.job: each.pixels for each in studio.events if isinstance(each, Picture)}
     assert [found[str(number)] for number in range(8)] == alone and set(calls) == {8}
+
+
+def test_rows_without_networks_share_calls_with_others(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = studio.draw(prompt="a cat")
+    calls: list[int] = []
+    original = engines.denoise
+    monkeypatch.setattr(engines, "denoise", lambda rows: calls.append(len(rows)) or original(rows))
+    for job, prompt in (("plain", "a cat"), ("styled", "a cat <lora:style:1>")):
+        studio.add(job, BASE.replace(prompt=prompt))
+    studio.run()
+    assert set(calls) == {4}
+    plain = next(each for each in studio.events if isinstance(each, Picture) and each.job == "plain")
+    assert (pixels(plain) - pixels(alone)).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("prompt", "same"), [
+    ("a cat <lora:style:1:end=0.0>", "a cat"), ("a cat <lora:style:1:start=1.0>", "a cat"), ("a cat <lora:style:0:hr=1>", "a cat"),
+    ("a cat <lora:style:0.4><lora:style:0.4>", "a cat <lora:style:0.8>"), ("a cat <lora:style:0.8@0,0.8@1>", "a cat <lora:style:0.8>"),
+    ("a cat <lyco:style:0.8>", "a cat <lora:style:0.8>"), ("a cat <lora:alias of it:0.8>", "a cat <lora:style:0.8>"),
+    ("a cat <lora:style:te=0.8:unet=0.3>", "a cat <lora:style:0.8:0.3>"), ("a cat <lora:style:1:lbw=NONE>", "a cat"),
+    ("a cat <lora:style:0.8:lbw=" + ",".join(["1"] * 26) + ">", "a cat <lora:style:0.8>"),
+])
+def test_two_ways_to_say_one_thing(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor], prompt: str, same: str) -> None:
+    save(tmp_path / "loras" / "style.safetensors", kohya, ss_output_name="alias of it")
+    assert studio.draw(prompt=prompt).pixels == studio.draw(prompt=same).pixels
+
+
+def test_no_two_of_these_draw_alike(studio: Studio) -> None:
+    prompts = ("a cat", "a cat <lora:style:0.8>", "a cat <lora:style:0:0.8>", "a cat <lora:style:0.8:0>", "a cat <lora:style:0.8:start=2>",
+               "a cat <lora:style:0:0,1:0.8>", "[a cat<lora:style:0.8>:a cat:1]", "a cat AND fish <lora:style:0.8:part>", "a cat AND fish",
+               "a cat <lora:style:-0.8>", "a cat <lora:style:0.8:0.8:2>", "a cat <lora:style:0.8:lbw=OUTALL>")
+    assert len({studio.draw(prompt=prompt).pixels for prompt in prompts}) == len(prompts)
+
+
+def test_the_second_pass_has_its_own(studio: Studio) -> None:
+    hires = {"enable_hr": True, "hr_scale": 2.0, "denoising_strength": 0.5, "hr_upscaler": "Latent"}
+    pictures = {prompt: studio.draw(prompt=prompt, **hires).pixels
+                for prompt in ("a cat", "a cat <lora:style:0:hr=1>", "a cat <lora:style:1:hr=0>", "a cat <lora:style:1>")}
+    assert len(set(pictures.values())) == 4
+
+
+def test_a_picture_tells_its_loras_hash(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:
+    facts = studio.draw(prompt="a <lora:style:0.5>").facts["Lora hashes"]
+    assert facts == f"style: {addnet_hash(tmp_path / 'loras' / 'style.safetensors')}"
+    save(tmp_path / "loras" / "style.safetensors", kohya, sshs_model_hash="0123456789abcdef" * 4)
+    assert studio.draw(prompt="a <lora:style:0.5>").facts["Lora hashes"] == "style: 0123456789ab"
+    assert "Lora hashes" not in studio.draw(prompt="a <lora:style:0>").facts
+
+
+def failed(studio: Studio, prompt: str) -> str:
+    studio.add("bad", BASE.replace(prompt=prompt))
+    studio.run()
+    problem, = [each.problems[0] for each in studio.events if isinstance(each, Failed)]
+    studio.events.clear()
+    assert problem.field == "prompt"
+    return problem.message
+
+
+TO_Q = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ({f"{TO_Q}.lora_up.weight": torch.full((32, 2), float("nan")), f"{TO_Q}.lora_down.weight": torch.ones(2, 32)}, "no numbers"),
+    ({f"{TO_Q}.lora_up.weight": torch.ones(32, 2), f"{TO_Q}.lora_down.weight": torch.ones(2, 32), f"{TO_Q}.alpha": torch.tensor(float("inf"))},
+     "no numbers"),
+])
+def test_numbers_that_are_none(studio: Studio, tmp_path: Path, content: dict[str, Tensor], words: str) -> None:
+    before = studio.draw()
+    save(tmp_path / "loras" / "bad.safetensors", content)
+    assert words in failed(studio, "a cat <lora:bad:1>")
+    assert studio.draw().pixels == before.pixels
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{\"lo", b"\xff" * 200, b"\x02\0\0\0\0\0\0\0{}"])
+def test_files_that_are_none(studio: Studio, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "loras" / "bad.safetensors").write_bytes(content)
+    request = BASE.replace(prompt="a <lora:bad:1>")
+    assert network_problems(request, studio.catalog, studio.catalog.find("checkpoint", "first"))[0].field == "prompt"
+
+
+def test_a_pickle_that_would_run_code_is_refused(studio: Studio, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+
+    class Canary:
+        def __reduce__(self) -> tuple:
+            return (open, (str(canary), "w"))
+
+    torch.save({f"{TO_Q}.lora_up.weight": torch.ones(32, 2), f"{TO_Q}.lora_down.weight": torch.ones(2, 32), "x": Canary()},
+               tmp_path / "loras" / "bad.pt")
+    assert "could run code" in failed(studio, "a <lora:bad:1>") and not canary.exists()
+
+
+def test_a_file_that_is_deleted_or_replaced_between_two_pictures(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:
+    first = studio.draw(prompt="a <lora:style:1>")
+    save(tmp_path / "loras" / "style.safetensors", {name: -each if "up" in name else each for name, each in kohya.items()})
+    assert studio.draw(prompt="a <lora:style:1>").pixels != first.pixels
+    save(tmp_path / "loras" / "style.safetensors", kohya)
+    assert studio.draw(prompt="a <lora:style:1>").pixels == first.pixels
+    studio.add("late", BASE.replace(prompt="a <lora:style:1>", seed=5))
+    (tmp_path / "loras" / "style.safetensors").unlink()
+    studio.run()
+    assert [each for each in studio.events if isinstance(each, Picture) and each.job == "late"], "what is in memory is used still"
+
+
+def test_many_networks_stay_within_the_budget(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:
+    size = sum(each.nbytes for each in kohya.values())
+    for number in range(12):
+        save(tmp_path / "loras" / f"copy{number}.safetensors", kohya)
+    studio.memory.budget_bytes = studio.model.bytes + 3 * size
+    first = studio.draw(prompt="a <lora:copy0:1>").pixels
+    assert all(studio.draw(prompt=f"a <lora:copy{number}:1>").pixels == first for number in range(12))
+    assert studio.memory.bytes <= studio.memory.budget_bytes and "first" in studio.memory.loaded
+
+
+def test_three_hundred_in_one_prompt(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:
+    few = {name: each for name, each in kohya.items() if name.startswith(TO_Q)}
+    for number in range(300):
+        save(tmp_path / "loras" / f"n{number}.safetensors", few)
+    many = studio.draw(prompt="a" + "".join(f"<lora:n{number}:0.002>" for number in range(300)), steps=1)
+    one = studio.draw(prompt="a<lora:n0:0.6>", steps=1)
+    assert (pixels(many) - pixels(one)).abs().max() <= 1 and len(many.notes) == 300

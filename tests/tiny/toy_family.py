@@ -21,7 +21,7 @@ from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Flow, Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models.base import Component, Components, Model
-from backend.worker.models.encoded import PLAIN, Encoded, TextSettings
+from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
 from backend.worker.models.preview_colours import preview_factors
 from backend.worker.models.tensor_files import Format
 
@@ -84,7 +84,7 @@ class Toy(Model):
             preview_factors=preview_factors(networks["vae"]),
         )
 
-    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
+    def encode_text(self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS) -> Encoded:
         letters = torch.tensor([0, *text.encode()], device=self.device)
         return Encoded(self.text_encoders[0](letters))
 

@@ -66,6 +66,11 @@ def drawing(form: Form) -> None:
     seed.place(form)
 
 
+def refiner(form: Form) -> None:
+    with gr.Accordion("Refiner: another checkpoint for the last steps", open=False, elem_id=f"{form.tab}_refiner"):
+        form.rest("refiner")
+
+
 def advanced(form: Form) -> None:
     with gr.Accordion("Advanced sampling options", open=False, elem_id=f"{form.tab}_advanced"):
         form.rest("guidance", "advanced")

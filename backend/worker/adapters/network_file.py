@@ -17,9 +17,10 @@ from backend.catalog.families import FAMILIES
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_fit import Fit, Layer, Modules, fit
 from backend.catalog.network_hashes import addnet_hash, hash_told
-from backend.catalog.network_names import flat, resnets_of, split_name, text_name
+from backend.catalog.network_names import BUNDLED, flat, resnets_of, split_name, text_name
 from backend.errors import CheckpointError
 from backend.prompt.block_weights import BASE, block_of
+from backend.worker.adapters.embedding_file import EmbeddingFile, bundled
 from backend.worker.adapters.weight_rules import down_kernel, scale_of
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
@@ -71,6 +72,7 @@ class NetworkFile:
     key: str
     tensors: dict[str, Tensor]
     hash: str = ""                          # the short one of AUTOMATIC1111, 12 digits
+    bundled: Mapping[str, EmbeddingFile] = field(default_factory=dict)      # words that lie in the same file, by name
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
     """Which load of this process it is: a file that is read again is another network."""
     _fits: WeakKeyDictionary[Model, Fitted] = field(default_factory=WeakKeyDictionary, init=False)
@@ -112,11 +114,15 @@ def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     if not _all_finite(tensors):
         raise CheckpointError(f"{file.key} cannot be loaded: some of its values are no numbers; copy it again or "
                               "ask its author")
-    return NetworkFile(file.key, tensors, hash_told(file.facts.get("model_hash", "")) or addnet_hash(path))
+    digest = hash_told(file.facts.get("model_hash", "")) or addnet_hash(path)
+    layers = {name: tensor for name, tensor in tensors.items() if not name.startswith(BUNDLED)}
+    return NetworkFile(file.key, layers, digest, bundled(tensors))
 
 
 def _format(placement: Placement, name: str) -> Format | None:
     """Numbers stay outside the device; what a UNet's branch multiplies with has the UNet's format, the rest its own."""
+    if name.startswith(BUNDLED):
+        return Format(CPU, None)
     module, part = split_name(name) or ("", "")
     if part in _NUMBERS:
         return Format(CPU, None)

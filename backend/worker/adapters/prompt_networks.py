@@ -13,6 +13,7 @@ from backend.worker.adapters.branches import Branches, attached
 from backend.worker.adapters.merged import MergedSet, MergedUse
 from backend.worker.adapters.network_file import NetworkFile
 from backend.worker.models.base import Model
+from backend.worker.models.encoded import Embeddings
 from backend.worker.models.memory import Memory
 
 UNET = "unet"
@@ -33,10 +34,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextChange:
-    """What networks do to the text encoders of a model: see `codec.TextChange`."""
+    """What networks do to the text encoders of a model: see `encoded.TextChange`."""
 
     key: Hashable
     components: Sequence[Changes]
+    words: Embeddings
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -67,9 +69,16 @@ class PromptNetworks:
         strengths = [(one, one.te * weight_of(one.blocks, BASE)) for one in applied]
         heard = [(one, strength) for one, strength in strengths if strength]
         components = [self._changes(name, heard) for name in self.model.adapted() if name != UNET]
-        if not any(changes.branches or changes.merged for changes in components):
+        words = self._words(one for one, _ in strengths)
+        if not words and not any(changes.branches or changes.merged for changes in components):
             return None
-        return TextChange(tuple(self._key(one, strength) for one, strength in heard), components)
+        return TextChange(tuple(self._key(one, strength) for one, strength in heard), components, words)
+
+    def _words(self, applied: Iterable[Applied]) -> Embeddings:
+        """The embeddings that lie in the files of networks which are in force."""
+        files = [self.files[one.kind, one.name] for one in applied]
+        found = {name: file.on(self.model.word_widths) for network in files for name, file in network.bundled.items()}
+        return {name: word for name, word in found.items() if word}
 
     def _changes(self, component: str, applied: Sequence[tuple[Applied, float]]) -> Changes:
         uses = [(self._key(one, strength), self._branches(component, one, strength)) for one, strength in applied

@@ -73,8 +73,9 @@ def _lokr(parts: Parts, weight: Tensor, ranks: int) -> Change:
         second = _factor(parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2"))
     scale = scale_of(parts, rank) if rank else 1.0
     kernel = weight.shape[2:]
-    second = second.reshape(second.shape[0], -1, *kernel)
-    return Change(scale * torch.kron(first.reshape(*first.shape[:2], *[1] * len(kernel)), second))
+    second = second.reshape(second.shape[0], -1, *kernel).contiguous()
+    first = first.reshape(*first.shape[:2], *[1] * len(kernel)).contiguous()
+    return Change(scale * torch.kron(first, second))
 
 
 def _ia3(parts: Parts, weight: Tensor, ranks: int) -> Change:

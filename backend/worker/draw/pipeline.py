@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from backend.prompt.grammar import Wording
+from backend.request.checkpoints import changes_checkpoint, second_checkpoint
 from backend.request.request import Request
 from backend.request.rules import NO_RESTORER
 from backend.sampling.noise import ImageNoise
-from backend.sampling.parametrisation import Consistency
+from backend.sampling.parametrisation import Consistency, Parametrisation
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
@@ -26,14 +28,25 @@ from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
-from backend.worker.draw.plan import Pass, Plan, parametrisation
-from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, Work
-from backend.worker.guidance.cfg_denoiser import COND, UNCOND, CFGDenoiser, Conditioning, Said, Strength, guided
+from backend.worker.draw.plan import Pass, Plan, parametrisation, second_pass
+from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, UseModel, Work
+from backend.worker.guidance.cfg_denoiser import (
+    COND,
+    UNCOND,
+    CFGDenoiser,
+    Conditioning,
+    Network,
+    Said,
+    Strength,
+    Successor,
+    guided,
+)
 from backend.worker.guidance.hook_table import hooks_for
 from backend.worker.guidance.hooks import Seamless
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer, Row
+from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
@@ -81,6 +94,7 @@ def _passes(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) 
         larger = yield from _enlarged(plan.request, canvas, latent)
         if not plan.second:
             return larger
+        canvas = yield from _on(second_checkpoint(plan.request), plan.request, canvas)
         return (yield from _second_pass(plan, replace(canvas, shape=tuple(larger.shape)), on_step, larger))
     except Interrupted as half:
         raise Interrupted(latent if half.latent is None else half.latent) from None
@@ -88,6 +102,7 @@ def _passes(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) 
 
 def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, Tensor]:
     request = plan.request
+    canvas = yield from _on(request.checkpoint, request, canvas)
     texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
     noise = _image_noise(request, canvas)
     unit = noise.initial()
@@ -110,19 +125,29 @@ def with_clean_faces(pixels: Pixels, request: Request) -> Generator[FindFaces | 
 
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:
     """Hires fix: the enlarged latent noised and sampled again. The network is told the size before any is cut off."""
-    target = Target.of(plan.request, canvas.cell)
-    texts = yield from _conditioned(plan.request, plan.second, canvas, (target.height, target.width))
+    target, model = Target.of(plan.request, canvas.cell), canvas.model
+    table = parametrisation(plan.request, model.parametrisation).table
+    path = second_pass(plan, table, sdxl_knots=model.sdxl_knots)
+    texts = yield from _conditioned(plan.request, path, canvas, (target.height, target.width))
     noise = _image_noise(plan.request, canvas)
-    x = noised(plan.second, latent, noise.initial(), plan.request.extra_noise)
+    x = noised(path, latent, noise.initial(), plan.request.extra_noise)
     start = Start(x, (yield from shown_nothing(canvas)))
-    denoiser = _denoiser(plan.request, plan.second, canvas, start, texts)
-    return (yield from _sampled(plan.second, x, noise, denoiser, on_step))
+    denoiser = _denoiser(plan.request, path, canvas, start, texts)
+    return (yield from _sampled(path, x, noise, denoiser, on_step))
+
+
+def _on(checkpoint: str, request: Request, canvas: Canvas) -> Generator[UseModel, Model, Canvas]:
+    """The canvas on one of the request's checkpoints. Where it has but one, that is in use from the start."""
+    if not changes_checkpoint(request):
+        return canvas
+    return replace(canvas, model=(yield UseModel(checkpoint)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The prompts of a pass, encoded."""
+    """The prompts of a pass, encoded for a picture that the network believes to have `size`, (height, width)."""
 
+    size: tuple[int, int]
     parts: tuple[Conditioning, ...]
     negative: Conditioning
 
@@ -153,15 +178,27 @@ def _conditioned(
     *made, negative = (
         Conditioning(tuple((end, said(role, wording)) for end, wording in part.timeline), part.weight)
         for role, part in parts)
-    return _Texts(tuple(made), negative)
+    return _Texts(size, tuple(made), negative)
+
+
+def _refiner(
+    request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
+) -> Generator[LoadNetworks | EncodeText | UseModel, Any, Network]:
+    model = yield UseModel(request.refiner_checkpoint)
+    texts = yield from _conditioned(request, path, replace(canvas, model=model), size)
+    return Network(model, _parametrisation(request, path, model), texts.parts, texts.negative)
+
+
+def _parametrisation(request: Request, path: Pass, model: Model) -> Parametrisation:
+    own = parametrisation(request, model.parametrisation)
+    return Consistency.of(own) if path.sampler.lcm else own
 
 
 def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts: _Texts) -> CFGDenoiser:
     """What guides a pass."""
-    own = parametrisation(request, canvas.model.parametrisation)
     found: dict[str, Any] = {
         "model": canvas.model,
-        "parametrisation": Consistency.of(own) if path.sampler.lcm else own,
+        "parametrisation": _parametrisation(request, path, canvas.model),
         "parts": texts.parts,
         "negative": texts.negative,
         "hooks": [*start.hooks, *([Seamless()] if canvas.tiling else []), *hooks_for(request)],
@@ -172,6 +209,9 @@ def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts:
             keep_uncond=path.sampler.needs_uncond,
         ),
     }
+    if path.refined_below:
+        prepare = partial(_refiner, request, path, canvas, texts.size)
+        found["successor"] = Successor(path.refined_below, prepare)
     if start.picture is None:
         return CFGDenoiser(**found)
     return Pix2PixDenoiser(**found, picture=start.picture, picture_scale=request.image_cfg_scale)
@@ -192,6 +232,7 @@ def _enlarged(request: Request, canvas: Canvas, latent: Tensor) -> Generator[Wor
         return target.latent(latent, request.hr_upscaler)
     pixels = yield DecodeLatent(latent, canvas.tiling)
     larger = yield from enlarged(pixels, request.hr_upscaler, *target.whole)
+    yield from _on(second_checkpoint(request), request, canvas)
     return (yield EncodePicture(target.cut(larger), kept=False, tiling=canvas.tiling))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from backend.errors import InvalidRequest
 from backend.prompt.grammar import Wording, split_and
 from backend.prompt.network_timeline import Clock, with_networks
 from backend.prompt.timeline import timeline
+from backend.request.checkpoints import is_refined, second_checkpoint
 from backend.request.request import Request
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
 from backend.sampling.noise_table import NoiseTable
@@ -51,6 +53,7 @@ class Pass:
     negative: PromptPart
     scale: float                         # of guidance
     calls: int                           # expected denoiser calls of one picture
+    refined_below: float = 0.0           # the sigma at which the refiner takes over; 0 where none does
 
     @property
     def networks(self) -> tuple[tuple[str, str], ...]:
@@ -108,6 +111,14 @@ def plan(request: Request, model: NoiseTable, *, sdxl_knots: bool = False) -> Pl
     hires = request.enable_hr and request.denoising_strength
     second = _pass(request, model, _second(request), sdxl_knots) if hires else None
     return Plan(request, first, second, _left_out([first, second] if second else [first]))
+
+
+def second_pass(plan: Plan, model: NoiseTable, *, sdxl_knots: bool = False) -> Pass:
+    """The second pass of hires fix, which another model with these noise levels may draw."""
+    assert plan.second is not None
+    if second_checkpoint(plan.request) == plan.request.checkpoint:
+        return plan.second
+    return _pass(plan.request, model, _second(plan.request), sdxl_knots)
 
 
 def _left_out(passes: Sequence[Pass]) -> tuple[str, ...]:
@@ -172,7 +183,14 @@ def _pass(request: Request, model: NoiseTable, aim: _Aim, sdxl_knots: bool) -> P
         negative=PromptPart(negative),
         scale=aim.cfg_scale / row.cfg_divisor,
         calls=calls,
+        refined_below=_switch(request, model) if is_refined(request, aim.after is not None) else 0.0,
     )
+
+
+def _switch(request: Request, model: NoiseTable) -> float:
+    """AUTOMATIC1111's moment: the nearest timestep t is at most 999 - 1000 * `refiner_switch_at`."""
+    last = math.floor(len(model) * (1 - request.refiner_switch_at) - 1 + 1e-6)
+    return float(model.sigmas[last] + model.sigmas[last + 1]) / 2 if last >= 0 else 0.0
 
 
 def _span(row: SamplerRow, steps: int) -> int:

@@ -36,13 +36,20 @@ class EncodeText:
 
 
 @dataclass(frozen=True, slots=True)
+class UseModel:
+    """Go on with this checkpoint of the job: from now on it encodes and decodes. Answered by its `Model`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A picture of the job, uint8 (H, W, 3), that others are still made from. Answered by None."""
 
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | EncodeText | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge
+Work = (LoadNetworks | EncodeText | UseModel | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge
         | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 

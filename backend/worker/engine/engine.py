@@ -27,8 +27,6 @@ from backend.messages import (
     Done,
     Event,
     Failed,
-    Hashed,
-    Loading,
     Picture,
     Progress,
     Run,
@@ -36,29 +34,29 @@ from backend.messages import (
 )
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks
+from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks, UseModel
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
-from backend.worker.engine.network_loading import load_networks
+from backend.worker.engine.model_loading import ModelLoading
+from backend.worker.engine.network_loading import encode_texts, load_networks
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
 from backend.worker.engine.row_counts import RowCurve, within
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
-from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import FindFaces, RestoreFace
-from backend.worker.pixels.networks import PixelNetworks, PixelWork
+from backend.worker.pixels.networks import PixelNetworks
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-PREPARING = (LoadNetworks, EncodeText, EncodePicture, Expect, Inspect, FindFaces, RestoreFace)
+Preparation = LoadNetworks | EncodeText | EncodePicture | UseModel | Expect | Inspect | FindFaces | RestoreFace
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -79,6 +77,7 @@ class Engine:
         self.codec = Codec(memory)
         self.admission = Admission()
         self.current_work = CurrentWork()
+        self.models = ModelLoading(memory, self.current_work, emit)
         self.previews = Previews(memory, self.current_work, emit)
 
     # ---- what the process calls ----
@@ -124,8 +123,8 @@ class Engine:
 
     def _work(self) -> None:
         for program in self.programs:
-            if isinstance(program.work, PREPARING):
-                self._encode(program, program.work)
+            if isinstance(program.work, Preparation):
+                self._prepare(program, program.work)
                 return
         ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
         if ready:
@@ -151,31 +150,21 @@ class Engine:
     def _start(self, task: Task) -> None:
         indices = task.take()
         with self._border(task):
-            program = compose(task, indices, None if task.postprocesses else self._model(task), self._heard)
+            run = task.run
+            model = None if task.postprocesses else self.models.load(run.job, run.checkpoint)
+            program = compose(task, indices, model, self._heard)
             if program.model:
                 self.memory.pin(program.model, program)
             self.programs.append(program)
             self._advance(program, None)
 
-    def _model(self, task: Task) -> Model:
-        checkpoint = task.run.checkpoint
-        if checkpoint.key in self.memory:
-            return self.memory.get(checkpoint)
-        self.emit(Loading(checkpoint.key))
-        with self.current_work.doing("loading", [task.run.job]):
-            model = self.memory.get(checkpoint)
-        self.emit(Loading(checkpoint.key, done=True))
-        if model.background_hash:
-            model.background_hash.tell(lambda sha256: self.emit(Hashed(checkpoint.key, sha256)))
-        return model
-
     # ---- what they ask for ----
 
-    def _encode(self, program: Program, work: LoadNetworks | EncodeText | EncodePicture | Expect | PixelWork) -> None:
+    def _prepare(self, program: Program, work: Preparation) -> None:
         with self._border(program.task, program):
             self._advance(program, self._prepared(program, work))
 
-    def _prepared(self, program: Program, work: LoadNetworks | EncodeText | EncodePicture | Expect | PixelWork) -> Any:
+    def _prepared(self, program: Program, work: Preparation) -> Any:
         jobs = jobs_of([program])
         match work:
             case LoadNetworks():
@@ -183,12 +172,14 @@ class Engine:
                     return load_networks(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
-                    return [self.codec.text(work.model, *text) for text in work.texts]
+                    return encode_texts(self.codec, self.memory, program, work)
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
-                    latent, note = self.codec.picture(program.model, work)
+                    latent, note = self.codec.picture(program.in_use, work)
                 program.note(note)
                 return latent
+            case UseModel():
+                return self.models.use(program, work.name)
             case Expect():
                 program.expected += work.tiles
                 return None
@@ -207,10 +198,10 @@ class Engine:
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
-        batch = [p for p in ready if p.model is first.model and p.work.kind == first.work.kind][:DECODED_TOGETHER]
+        batch = [p for p in ready if p.in_use is first.in_use and p.work.kind == first.work.kind][:DECODED_TOGETHER]
         with self._shared_border(batch, self._decode):
             with self.current_work.doing("decoding", jobs_of(batch)):
-                decoded, note = self.codec.decode(first.model, [program.work for program in batch])
+                decoded, note = self.codec.decode(first.in_use, [program.work for program in batch])
             for program, pixels in zip(batch, decoded, strict=True):
                 program.note(note)
                 self._advance(program, pixels)

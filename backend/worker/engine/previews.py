@@ -30,7 +30,7 @@ class Previews:
             return
         program.previewed = now
         with self._current_work.doing("decoding", jobs_of([program])):
-            pixels, small = preview(program.model, denoised, program.task.run.request.preview_method)
+            pixels, small = preview(program.in_use, denoised, program.task.run.request.preview_method)
         if small:
             self._memory.free_cache()
         self._emit(Preview(program.task.run.job, program.index, jpeg(pixels)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -83,9 +83,12 @@ class Program:
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
+    hashes: dict[str, dict[str, str]] = field(default_factory=dict)     # infotext key -> name -> hash of what was used
     interrupted: bool = False
+    in_use: Model | None = None     # what it goes on with: the model, until another takes over
 
     def __post_init__(self) -> None:
+        self.in_use = self.model
         self.expected = self.due[0].calls
 
     @property
@@ -97,7 +100,8 @@ class Program:
     def facts(self) -> dict[str, str]:
         """Infotext keys that only the worker knows. Waits for the hash of a checkpoint that was read just now."""
         sha256 = self.model.sha256 if self.model else ""
-        return {"Model hash": sha256[:10]} if sha256 else {}
+        model = {"Model hash": sha256[:10]} if sha256 else {}
+        return model | {key: _listed(names) for key, names in self.hashes.items()}
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -137,6 +141,10 @@ class Program:
         self.call, self.notes = 0, []
         self.expected = self.due[0].calls if self.due else 0
         return bool(self.due)
+
+
+def _listed(hashes: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {digest}" for name, digest in hashes.items())
 
 
 def jobs_of(programs: Iterable[Program]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,6 +59,24 @@ class Strength:
     keep_uncond: bool = False            # the sampler itself needs the unconditional answer (CFG++)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """What is asked: a model, what its output means, and the prompts as it reads them."""
+
+    model: Model
+    parametrisation: Parametrisation
+    parts: Sequence[Conditioning]
+    negative: Conditioning
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """Another network takes over at the noise level `below` (a sigma) and stays; `prepare` asks for what it needs."""
+
+    below: float
+    prepare: Callable[[], Generator[Any, Any, Network]]
+
+
 @dataclass(slots=True)
 class CFGDenoiser:
     """Turns a `Noisy` into rows and the rows' answers into one guided answer. One per picture; counts its calls.
@@ -71,6 +90,7 @@ class CFGDenoiser:
     negative: Conditioning
     strength: Strength
     hooks: Sequence[Hook] = ()
+    successor: Successor | None = None
     call: int = field(default=0, init=False)
 
     def rows(self, noisy: Noisy) -> list[Row]:
@@ -79,6 +99,13 @@ class CFGDenoiser:
         for hook in self.hooks:
             rows = hook.rows(noisy, rows)
         return rows
+
+    def handed_over(self, sigma: float) -> Generator[Any, Any, None]:
+        """Let the successor take over when its noise level is reached."""
+        if self.successor and sigma <= self.successor.below:
+            network = yield from self.successor.prepare()
+            self.model, self.parametrisation = network.model, network.parametrisation
+            self.parts, self.negative, self.successor = network.parts, network.negative, None
 
     def plain_rows(self, noisy: Noisy) -> list[Row]:
         """The rows before the hooks."""
@@ -139,8 +166,10 @@ class CFGDenoiser:
 OnStep = Callable[[Noisy, Tensor], None]
 
 
-def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[list[Row], Sequence[Answer], Tensor]:
+def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[Any, Any, Tensor]:
     """Runs a sampler under guidance: yields rows, is sent their answers, returns the final latent (C, h, w).
+
+    Where another network takes over, it also yields what that asks for.
 
     `on_step(noisy, denoised)` hears of every guided call. Interrupted, it raises that with the last guided latent.
     """
@@ -150,8 +179,9 @@ def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generato
             noisy = sampler.send(sent)
         except StopIteration as end:
             return end.value
-        rows = guidance.rows(noisy)
         try:
+            yield from guidance.handed_over(noisy.sigma)
+            rows = guidance.rows(noisy)
             answers = yield rows
         except Interrupted:
             raise Interrupted(denoised) from None

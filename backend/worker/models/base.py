@@ -23,7 +23,7 @@ from backend.worker.device import Placement
 from backend.worker.models import vae, vae_tiles
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.device_transfer import move, tensors
-from backend.worker.models.encoded import PLAIN, Encoded, Role, TextSettings
+from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.tensor_files import Format
 from backend.worker.models.vae_tiles import TILES, Tiles
@@ -99,8 +99,13 @@ class Model(ABC):
         return TextSettings(request.clip_skip, request.emphasis)
 
     @abstractmethod
-    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
-        """Embed one text of a prompt: no AND, no timeline, no networks in it. Float32 on `device`."""
+    def encode_text(
+        self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
+    ) -> Encoded:
+        """Embed one text of a prompt: no AND, no timeline, no networks in it. Float32 on `device`.
+
+        The names of `embeddings` stand for their vectors, which `takes` has accepted.
+        """
 
     @abstractmethod
     def predict(self, x: Tensor, timesteps: Tensor, texts: Encoded, *, channels: Tensor | None = None) -> Tensor:
@@ -175,6 +180,11 @@ class Model(ABC):
     def bytes(self) -> int:
         """Memory that the networks take."""
         return sum(tensor.nbytes for network in self.networks() for tensor in tensors(network))
+
+    @property
+    def word_widths(self) -> tuple[int, ...]:
+        """How wide the vector of a token is, in each text encoder; () where words are no vectors of their own."""
+        return ()
 
     def adapted(self) -> dict[str, nn.Module]:
         """What LoRAs and their kin can change: by the names that the family's row has for them in `networks`."""

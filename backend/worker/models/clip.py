@@ -7,7 +7,8 @@ projections of an attention in one matrix and the text projection the other way 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +19,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
+from backend.prompt.chunks import Chunk
 from backend.prompt.tokenizer import Tokenizer
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component
+from backend.worker.models.encoded import Embeddings
 from backend.worker.models.ldm_layout import count
 from backend.worker.models.narrow_weights import compute_in
 
@@ -130,6 +133,39 @@ def projecting_text_encoder(component: Component, dtype: torch.dtype, device: to
         lambda: CLIPTextModelWithProjection(CLIPTextConfig.from_dict(dict(config))), component.tensors, None, device
     )
     return compute_in(encoder, dtype)
+
+
+def counts(embeddings: Embeddings) -> dict[str, int]:
+    """How many tokens each takes."""
+    return {name: len(each.vectors[0]) for name, each in embeddings.items()}
+
+
+def used(chunks: Iterable[Chunk]) -> tuple[str, ...]:
+    """The names of the embeddings in a text, each once."""
+    return tuple(dict.fromkeys(name for chunk in chunks for _, name in chunk.fixes))
+
+
+@contextmanager
+def inserted(encoder: nn.Module, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor]) -> Iterator[None]:
+    """While a batch of chunks is encoded, the embeddings in it stand where their tokens are, each as its vectors.
+
+    They are put in behind the table of tokens, so that no token id is one of theirs.
+    """
+    fixes = ((number, fix) for number, chunk in enumerate(chunks) for fix in chunk.fixes)
+    places = [(number, offset + 1, vectors[name]) for number, (offset, name) in fixes]
+
+    def put(table: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        output = output.clone()
+        for number, start, held in places:
+            output[number, start : start + len(held)] = held.to(output)
+        return output
+
+    handle = encoder.get_input_embeddings().register_forward_hook(put) if places else None
+    try:
+        yield
+    finally:
+        if handle:
+            handle.remove()
 
 
 def tokenizer(checkpoint: ModelFile, encoder: nn.Module) -> Tokenizer:

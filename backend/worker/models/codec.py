@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from backend.errors import OutOfMemory
+from backend.prompt.embedding_names import mentioned
 from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded, TextChange, TextSettings, key_of
+from backend.worker.models.encoded import NO_EMBEDDINGS, Embeddings, Encoded, TextChange, TextSettings, key_of
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae_memory import Direction, fitting
@@ -31,6 +32,8 @@ SHORT = "in tiles: memory was short"
 SMALLER = (TILES, Tiles(32, 8), Tiles(16, 4))
 
 Result = TypeVar("Result")
+EncodedText = tuple[str, TextSettings, TextChange | None]
+"""A text, how it is read, and what changes the encoders meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,18 @@ class Codec:
         self._memory = memory
         self._texts, self._pictures = memory.cache(TEXT_BYTES), memory.cache(PICTURE_BYTES)
 
-    def text(self, model: Model, text: str, settings: TextSettings, change: TextChange | None = None) -> Encoded:
-        """The encoded text of a prompt, read by encoders that are changed for it."""
+    def text(self, model: Model, asked: EncodedText, embeddings: Embeddings = NO_EMBEDDINGS) -> Encoded:
+        """The encoded text of a prompt, read by encoders that may be changed for it."""
+        text, settings, change = asked
+        known = {**embeddings, **(change.words if change else {})}
+        meant = {name: known[name] for name in mentioned(known, text)}
 
         def encode() -> Encoded:
             with change.attached() if change else nullcontext():
-                return model.encode_text(text, settings)
+                return model.encode_text(text, settings, meant)
 
-        key = (model.identity, text, settings, key_of(change))
+        vectors = tuple((name, each.identity) for name, each in meant.items())
+        key = (model.identity, text, settings, key_of(change), vectors)
         return self._texts.get(key, partial(self._memory.attempt, encode))
 
     def picture(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:

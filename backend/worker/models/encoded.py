@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from types import MappingProxyType
 from typing import Literal, Protocol, Self
 
 import torch
@@ -33,11 +36,32 @@ class TextSettings:
 PLAIN = TextSettings()
 
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A word that is vectors of its own: (n, width) for each text encoder of a model. `identity`: which one it is."""
+
+    vectors: tuple[Tensor, ...]
+    identity: int = field(default_factory=partial(next, count(1)))
+
+
+Embeddings = Mapping[str, Embedding]
+"""By the names that texts have for them."""
+
+NO_EMBEDDINGS: Embeddings = MappingProxyType({})
+
+
 class TextChange(Protocol):
-    """What changes the text encoders while a text is read; equal keys of one model change them alike."""
+    """What changes the text encoders while a text is read; equal keys of one model change them alike.
+
+    `words` are embeddings that come with it.
+    """
 
     @property
     def key(self) -> Hashable: ...
+
+    @property
+    def words(self) -> Embeddings: ...
 
     def attached(self) -> AbstractContextManager[None]: ...
 
@@ -51,7 +75,7 @@ def key_of(change: TextChange | None) -> Hashable:
 class Encoded:
     """One text for one family: `tokens` (T, D) for cross-attention, and `pooled` (P,) where the family has it.
 
-    `words` tells which of the T vectors stand for which word of the text.
+    `words` tells which of the T vectors stand for which word of the text, `embeddings` the names of those in it.
 
     All float32 on the model's device. A batch of them has one more dimension in front of each.
     """
@@ -59,6 +83,7 @@ class Encoded:
     tokens: Tensor
     pooled: Tensor | None = None
     words: tuple[Word, ...] = ()
+    embeddings: tuple[str, ...] = ()
 
     @property
     def kind(self) -> tuple[int, ...]:

@@ -134,9 +134,11 @@ class Memory:
         if not any(each is network for each in pinned):
             pinned.append(network)
 
-    def unpin(self, user: object) -> None:
-        """`user` needs none of its networks any more."""
-        self._pins.pop(user, None)
+    def unpin(self, user: object, network: Network | None = None) -> None:
+        """`user` needs this network no more, or none of its networks."""
+        kept = [each for each in self._pins.pop(user, ()) if network is not None and each is not network]
+        if kept:
+            self._pins[user] = kept
 
     def drop(self, name: str, kind: str = CHECKPOINT) -> None:
         """Let go of one network; unknown names are fine."""

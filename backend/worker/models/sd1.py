@@ -21,7 +21,7 @@ from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import clip, ldm_layout
 from backend.worker.models.base import Component, Components, Model, apply_emphasis
-from backend.worker.models.encoded import PLAIN, Encoded, TextSettings
+from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
 from backend.worker.models.preview_colours import Published, preview_factors
 
 Config = dict[str, Any]
@@ -85,17 +85,25 @@ class SD1(Model):
             preview_factors=preview_factors(vae, COLOURS),
         )
 
-    def encode_text(self, text: str, settings: TextSettings = PLAIN) -> Encoded:
+    @property
+    def word_widths(self) -> tuple[int, ...]:
+        """See `Model.word_widths`."""
+        return (self.text_encoders[0].config.hidden_size,)
+
+    def encode_text(
+        self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
+    ) -> Encoded:
         """See `Model.encode_text`. Skipped layers end in the final layer norm; no encoder is skipped altogether."""
-        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis)
+        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
         encoder = self.text_encoders[0]
         tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.device)                   # (n, 77)
         multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
-        output = encoder(input_ids=tokens, output_hidden_states=True)
+        with clip.inserted(encoder, chunks.chunks, {name: each.vectors[0] for name, each in embeddings.items()}):
+            output = encoder(input_ids=tokens, output_hidden_states=True)
         skip = min(settings.clip_skip, len(output.hidden_states) - 1)
         z = output.last_hidden_state if skip <= 1 else encoder.final_layer_norm(output.hidden_states[-skip])
         weighed = apply_emphasis(z.float(), multipliers, settings.emphasis)                             # (n, 77, C)
-        return Encoded(weighed.flatten(0, 1), words=chunks.words)
+        return Encoded(weighed.flatten(0, 1), words=chunks.words, embeddings=clip.used(chunks))
 
     @property
     def sees_masks(self) -> bool:

@@ -21,7 +21,7 @@ from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models import clip, ldm_layout
 from backend.worker.models.base import Component, Components, Model, apply_emphasis
-from backend.worker.models.encoded import Encoded, Role, TextSettings
+from backend.worker.models.encoded import NO_EMBEDDINGS, Embeddings, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import Published, preview_factors
 from backend.worker.models.tensor_files import Format
 
@@ -140,9 +140,16 @@ class SDXL(Model):
             zeroes=request.sdxl_zero_negative and empty,
         )
 
-    def encode_text(self, text: str, settings: SDXLTextSettings = PLAIN) -> Encoded:
+    @property
+    def word_widths(self) -> tuple[int, ...]:
+        """See `Model.word_widths`."""
+        return tuple(encoder.config.hidden_size for encoder in self.text_encoders)
+
+    def encode_text(
+        self, text: str, settings: SDXLTextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
+    ) -> Encoded:
         """See `Model.encode_text`: tokens (77n, 768 + 1280) of n chunks, pooled (1280 + 6,) of the first of them."""
-        encoded = self._nothing() if settings.zeroes else self._read(text, settings)
+        encoded = self._nothing() if settings.zeroes else self._read(text, settings, embeddings)
         sizes = torch.tensor([*settings.size, *settings.crop, *settings.size], device=self.device)
         return replace(encoded, pooled=torch.cat([encoded.pooled, sizes.float()]))
 
@@ -153,21 +160,26 @@ class SDXL(Model):
         return Encoded(torch.zeros(CHUNK_LENGTH + 2, width, device=self.device),
                        torch.zeros(configs[1].projection_dim, device=self.device))
 
-    def _read(self, text: str, settings: SDXLTextSettings) -> Encoded:
+    def _read(self, text: str, settings: SDXLTextSettings, embeddings: Embeddings) -> Encoded:
         """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis, without sizes.
 
         Words stand where the first encoder reads them; the second differs only in special words typed out.
         """
         tokenizers = (self.tokenizer, self.tokenizer_2)
-        read = [chunk(text, each, emphasis=settings.emphasis) for each in tokenizers]
+        counts = clip.counts(embeddings)
+        read = [chunk(text, each, emphasis=settings.emphasis, embeddings=counts) for each in tokenizers]
         chunks, chunks_2 = equally_many(read)
-        narrow = self._clip_l(chunks, settings)
-        wide, pooled = self._open_clip(chunks_2)
+        first, second = ({name: each.vectors[i] for name, each in embeddings.items()} for i in (0, 1))
+        with clip.inserted(self.text_encoders[0], chunks, first):
+            narrow = self._clip_l(chunks, settings)
+        with clip.inserted(self.text_encoders[1], chunks_2, second):
+            wide, pooled = self._open_clip(chunks_2)
         halves = [
             apply_emphasis(z.float(), self._tensor([chunk.multipliers for chunk in windows]), settings.emphasis)
             for z, windows in ((narrow, chunks), (wide, chunks_2))
         ]
-        return Encoded(torch.cat(halves, dim=-1).flatten(0, 1), pooled[0].float(), read[0].words)
+        tokens = torch.cat(halves, dim=-1).flatten(0, 1)
+        return Encoded(tokens, pooled[0].float(), read[0].words, clip.used(chunks))
 
     def _clip_l(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> Tensor:
         """(n, 77, C): the last layer but one, or with `skips_clip_l` the one that clip skip counts to. Never normed."""

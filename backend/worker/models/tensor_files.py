@@ -18,7 +18,7 @@ from zipfile import is_zipfile
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.catalog.headers import read_shapes
 from backend.errors import CheckpointError
@@ -112,10 +112,11 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _unpickle(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError:                        # written by torch before 1.6: cannot be mapped
-        return torch.load(path, map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals([nn.ParameterDict]):      # early embeddings keep their vectors in one
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError:                    # written by torch before 1.6: cannot be mapped
+            return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _reading(path: Path, read: Callable[[Path], Read]) -> Read:
