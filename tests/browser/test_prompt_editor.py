@@ -19,13 +19,10 @@ def selected(field: Locator) -> str:
     return field.evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)")
 
 
-def test_which_brackets_have_no_partner(stage: Studio, page: Page) -> None:
+def test_brackets_without_a_partner_are_found_and_marked(stage: Studio, page: Page) -> None:
     found = {"(a [b] {c|d})": [], "a (b": [2], "a) b": [1], "(a [b) c]": [3, 8], r"a \(b": [], r"a \\(b": [4], "((a)": [0], "<lora:x:1": [0], "<lora:x:1>": [],
              "a <3 -> b": [], "(a # b)\nc)": [], "# (\n": [], "}{": [0, 1]}
     assert page.evaluate(UNMATCHED, [*found]) == [*found.values()]
-
-
-def test_a_bracket_without_a_partner_is_marked_where_it_stands(stage: Studio, page: Page) -> None:
     field, box = stage.field("prompt"), page.locator(".prompt-box", has=stage.box("prompt"))
     field.fill("a red fox, " * 40 + "(in the snow")
     told = box.locator(".bracket-told")
@@ -50,25 +47,32 @@ def test_a_bracket_without_a_partner_is_marked_where_it_stands(stage: Studio, pa
     expect(box.locator(".prompt-told")).to_be_empty()
 
 
-@pytest.mark.parametrize(("text", "start", "end", "key", "moved", "chosen"), [
+@pytest.fixture
+def field(stage: Studio) -> Locator:
+    return stage.field("prompt")
+
+
+MOVES = (
     ("a red fox, in snow, night", 4, 4, "Right", "in snow, a red fox, night", ""),
     ("a, b, c, d", 3, 7, "Left", "b, c, a, d", "b, c"),
     ("x, (one, two:1.2), y", 9, 9, "Left", "x, (two, one:1.2), y", ""),
     ("x, (one, two:1.2), y", 17, 17, "Right", "x, y, (one, two:1.2)", ""),
-    ("x, (one, two:1.2), y", 9, 9, "Right", "x, (one, two:1.2), y", ""),
-])
-def test_parts_change_places(stage: Studio, page: Page, text: str, start: int, end: int, key: str, moved: str, chosen: str) -> None:
-    field = stage.field("prompt")
-    field.fill(text)
-    caret(field, start, end)
-    page.keyboard.press(f"Alt+Arrow{key}")
-    expect(field).to_have_value(moved)
-    assert selected(field) == chosen
-    if moved != text:
-        page.keyboard.press(f"Alt+Arrow{'Left' if key == 'Right' else 'Right'}")
-        expect(field).to_have_value(text)
-        page.keyboard.press("Control+z")
+    ("x, (one, two:1.2), y", 9, 9, "Right", "x, (one, two:1.2), y", ""),        # there is nothing further inside the brackets
+)
+
+
+def test_parts_change_places(field: Locator, page: Page) -> None:
+    for text, start, end, key, moved, chosen in MOVES:
+        field.fill(text)
+        caret(field, start, end)
+        page.keyboard.press(f"Alt+Arrow{key}")
         expect(field).to_have_value(moved)
+        assert selected(field) == chosen
+        if moved != text:
+            page.keyboard.press(f"Alt+Arrow{'Left' if key == 'Right' else 'Right'}")
+            expect(field).to_have_value(text)
+            page.keyboard.press("Control+z")
+            expect(field).to_have_value(moved)
     page.wait_for_function("text => easel.form('txt2img').values.prompt === text", arg=field.input_value(), timeout=PATIENCE)
 
 
