@@ -15,12 +15,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_machine, engine, history, load, packed, pictures, sdxl, startup, upscale
+from benchmarks import busy_machine, engine, first_visit, history, load, packed, pictures, sdxl, startup, upscale
 from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
 STAGES = {
-    "startup": startup.measure, "load": load.measure, "history": history.measure, "upscale": upscale.measure,
+    "startup": startup.measure, "first visit": first_visit.measure, "load": load.measure, "history": history.measure,
+    "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
     "pictures": pictures.measure,
     "sdxl": sdxl.measure,

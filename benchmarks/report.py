@@ -24,6 +24,8 @@ TARGETS = {
     "sdxl / easel / diffusers": ("at most", 1.0),
     "packed / demo / packed / solo": ("at least", 1.8),
     "startup / seconds to the page": ("at most", 5.0),
+    "first visit / ms to Generate": ("at most", 2000),
+    "first visit / kB of HTML": ("at most", 100),
     "upscale / 1024 to 4096 / GiB above the network": ("at most", 1.5),
     "upscale / 4096 to 8192 / GiB above the network": ("at most", 1.5),
     "load / submit p95 seconds": ("at most", 0.2),

@@ -27,12 +27,12 @@ def measure(device: str) -> dict[str, Any]:
 
 def _start(device: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as data:
-        port = _free_port()
+        port = free_port()
         started = time.perf_counter()
         command = [sys.executable, "app.py", "--port", str(port), "--data", data, "--device", device]
         process = subprocess.Popen(command, cwd=HOME, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            _until_answer(f"http://127.0.0.1:{port}/", process)
+            until_answer(f"http://127.0.0.1:{port}/", process)
             page = time.perf_counter() - started
             memory = psutil.Process(process.pid).memory_info().rss / 2**20
             _first_picture(port)
@@ -44,7 +44,8 @@ def _start(device: str) -> dict[str, float]:
             process.wait(timeout=30)
 
 
-def _until_answer(url: str, process: subprocess.Popen) -> None:
+def until_answer(url: str, process: subprocess.Popen) -> None:
+    """RuntimeError when the process ends before."""
     while process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=30).read()
@@ -61,7 +62,7 @@ def _first_picture(port: int) -> None:
     urllib.request.urlopen(request, timeout=600).read()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import assets, page_head, theme
+from ui import api_page, assets, page_head, theme
+from ui.compression import Compression
 from ui.parts import checkpoint_bar, notices, pins, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
@@ -17,6 +19,7 @@ from ui.tabs.settings import tab as settings
 from ui.tabs.table import Tabs
 from ui.tabs.txt2img import tab as txt2img
 
+COMPRESSION = 5             # of 9; more takes longer than it saves
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
 
 
@@ -49,9 +52,12 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
     files = assets.collect(tabs)
-    app.include_router(assets.route(files))
+    of_the_api = assets.of_the_api()
+    app.include_router(assets.route(files, of_the_api))
+    app.include_router(api_page.route(of_the_api))
     app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
-    app.add_middleware(page_head.PageHead, path=path, head=files.head())
+    app.user_middleware.append(Middleware(page_head.PageHead, path=path, head=files.head()))       # behind the guard
+    app.add_middleware(Compression, compresslevel=COMPRESSION)
     return gr.mount_gradio_app(
         app, build(backend, tabs), path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,
         ssr_mode=False,

@@ -23,12 +23,14 @@ HERE = Path(__file__).parent
 ROOT = "/easel/assets"
 SHARED = ("vendor", "scripts", "parts")
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+APART = "vendor/swagger-ui/"               # the page of the API loads it, and no other
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"
-ASIDE = ("scripts/stream_worker.js",)      # not the page's: a worker loads it
+# Not loaded with the page: the one by a worker, the other when a picture is first opened.
+ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
 # Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
 WEIGHT = ":root:root:root"
-KEYFRAMES = re.compile(r"^@keyframes .*$", re.M)       # may not stand inside a rule
+KEYFRAMES = re.compile(r"^@keyframes [^{]+\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.M)       # may not stand inside a rule
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,15 @@ def collect(tabs: Tabs) -> Assets:
     return Assets(files)
 
 
+def of_the_api() -> Assets:
+    """What the page of the API loads."""
+    return Assets({file.name: file.read_bytes() for file in _inside(HERE / APART)})
+
+
 def _files(tabs: Tabs) -> Iterator[tuple[str, Path]]:
     for folder in SHARED:
-        yield from ((file.relative_to(HERE).as_posix(), file) for file in _inside(HERE / folder))
+        inside = ((file.relative_to(HERE).as_posix(), file) for file in _inside(HERE / folder))
+        yield from ((path, file) for path, file in inside if not path.startswith(APART))
     for name, folder in _folders(tabs):
         yield from ((f"tabs/{name}/{file.relative_to(folder).as_posix()}", file) for file in _inside(folder))
 
@@ -97,9 +105,10 @@ def _style(tabs: Tabs) -> bytes:
     return "\n".join([*KEYFRAMES.findall(text), f"{WEIGHT} {{", KEYFRAMES.sub("", text), "}"]).encode()
 
 
-def route(assets: Assets) -> APIRouter:
+def route(*assets: Assets) -> APIRouter:
     """GET of each file; an address of another content finds nothing, and no browser keeps that."""
-    router, files = APIRouter(), {f"{assets.folder}/{path}": content for path, content in assets.files.items()}
+    router = APIRouter()
+    files = {f"{some.folder}/{path}": content for some in assets for path, content in some.files.items()}
 
     @router.api_route(f"{ROOT}/{{path:path}}", methods=["GET", "HEAD"], include_in_schema=False)
     def file(path: str) -> Response:

@@ -14,7 +14,7 @@ from gradio.components import Component
 
 from backend import FIELDS, PINNABLE, STARTS, Field, record_place
 
-EXPLAINED = ("seed_extra", "advanced", "files", "preview")     # groups whose help is read, not only a tooltip
+EXPLAINED = ("files", "preview")        # groups whose help stands below the field, not behind an "i"
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
 
 

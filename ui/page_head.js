@@ -32,3 +32,15 @@ window.easelLook = (() => {
 
   return { light, language, languages };
 })();
+
+// Gradio builds the tab of the address at once, in place of the first.
+(() => {
+  const wanted = decodeURIComponent(location.hash.split("/")[1] ?? "");
+  let config;
+  if (wanted) Object.defineProperty(window, "gradio_config", { configurable: true, get: () => config, set: given => {
+    config = given;
+    const known = given.components?.some(one => one.type === "tabitem" && one.props.id === wanted);
+    const tabs = given.components?.find(one => one.type === "tabs" && one.props.elem_id === "tabs");
+    if (known && tabs) tabs.props.selected = wanted;
+  } });
+})();

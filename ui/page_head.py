@@ -6,55 +6,86 @@ block of its own at the beginning of its head.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import OrderedDict
+from collections.abc import Hashable
+from http import HTTPStatus
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HERE = Path(__file__).parent
 LANGUAGES = HERE / "languages"      # a file per language: {"name": "Deutsch", "texts": {English: translation}}
 ENGLISH = {"en": "English"}
 HEAD = b"<head>"
+ADDRESSING = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
+REVALIDATED = "private, no-cache"
+ADDRESSES = 8               # by which the page was asked last: so many are kept
 
 
 class PageHead:
-    """ASGI middleware: puts the block, and `head` behind it, into the HTML that is served at `path`."""
+    """ASGI middleware: puts the block, and `head` behind it, into the HTML that is served at `path`, and keeps that.
+
+    Gradio writes half a megabyte anew for each visit, in which nothing differs but the address that it was asked by.
+    This has to stand behind the guard: what is kept goes to whoever comes so far.
+    """
 
     def __init__(self, app: ASGIApp, path: str, head: str) -> None:
         self._app, self._path, self._block = app, path, (block() + head).encode()
+        self._kept: OrderedDict[Hashable, _Answer] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, _Insertion(send, self._block).send)
+        address = _address(scope)
+        page = self._kept.get(address) or await self._made(scope, receive)
+        if page.status == HTTPStatus.OK and not scope["query_string"]:
+            self._kept[address] = page
+            self._kept.move_to_end(address)
+            while len(self._kept) > ADDRESSES:
+                self._kept.popitem(last=False)
+        await page.response(Headers(scope=scope))(scope, receive, send)
+
+    async def _made(self, scope: Scope, receive: Receive) -> _Answer:
+        page = _Answer()
+        await self._app(scope, receive, page.send)
+        if page.headers.get("content-type", "").startswith("text/html"):
+            page.body = page.body.replace(HEAD, HEAD + self._block, 1)
+            page.headers |= {"etag": f'W/"{hashlib.sha256(page.body).hexdigest()[:32]}"', "cache-control": REVALIDATED}
+        return page
 
 
-class _Insertion:
-    """One answer, held back until it is whole."""
+class _Answer:
+    """An answer of the application, held back until it is whole."""
 
-    def __init__(self, send: Send, block: bytes) -> None:
-        self._send, self._block = send, block
-        self._start: Message = {}
-        self._body = b""
+    def __init__(self) -> None:
+        self.status, self.body = HTTPStatus.OK.value, b""
+        self.headers: dict[str, str] = {}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
-            return
-        if message["type"] != "http.response.body":
-            await self._send(message)
-            return
-        self._body += message.get("body", b"")
-        if message.get("more_body"):
-            return
-        headers = MutableHeaders(scope=self._start)
-        if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
-            self._body = self._body.replace(HEAD, HEAD + self._block, 1)
-            headers["content-length"] = str(len(self._body))
-        await self._send(self._start)
-        await self._send({"type": "http.response.body", "body": self._body})
+            self.status, self.headers = message["status"], dict(Headers(raw=message["headers"]))
+            self.headers.pop("content-length", None)
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+
+    def response(self, asked: Headers) -> Response:
+        """The answer, or that the browser has it already. New each time: what stands around changes its headers."""
+        known = [tag.strip().removeprefix("W/") for tag in asked.get("if-none-match", "").split(",")]
+        if self.headers.get("etag", "none").removeprefix("W/") in known:
+            headers = {name: self.headers[name] for name in ("etag", "cache-control")}
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(self.body, self.status, self.headers)
+
+
+def _address(scope: Scope) -> Hashable:
+    """What Gradio reads the page's own address from."""
+    headers = Headers(scope=scope)
+    return scope["scheme"], scope.get("root_path", ""), *(headers.get(name) for name in ADDRESSING)
 
 
 def block() -> str:

@@ -38,7 +38,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600", button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="#ffffff", button_primary_shadow="none",
-        button_secondary_background_fill="#ffffff", button_secondary_background_fill_hover="*neutral_50",
+        button_secondary_background_fill="#ffffff", button_secondary_background_fill_hover="*neutral_200",
         button_secondary_background_fill_dark="*neutral_800",
         button_secondary_background_fill_hover_dark="*neutral_700",
         button_border_width="1px", button_secondary_border_color="*neutral_300",

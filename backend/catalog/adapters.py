@@ -20,6 +20,7 @@ INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is show
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
 _CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet")
 _MAX_ALIAS = 200
+_WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
 _BESIDE = (".safetensors", ".pt", ".bin", ".ckpt")
 
 
@@ -64,6 +65,21 @@ def _describe_card(path: Path) -> Description | None:
         return None
     vectors, width = card.vectors.shape
     return Description(FAMILY_OF_WIDTH.get(width, ""), facts={"vectors": vectors, "alias": clean_name(card.name)})
+
+
+def describe_hypernetwork(found: Found) -> Description:
+    """Raises CheckpointError."""
+    widths = hypernetwork_widths(found.header.shapes)
+    return Description(_family_of_widths(widths), problem="" if widths else "its tensors are those of no hypernetwork")
+
+
+def hypernetwork_widths(shapes: Shapes) -> set[int]:
+    """How wide the inputs are before which a hypernetwork has layers."""
+    return {int(found[1]) for name in shapes if (found := _WIDTH.match(name))}
+
+
+def _family_of_widths(widths: set[int]) -> str:
+    return next((FAMILY_OF_WIDTH[width] for width in (2048, 1024, 768) if width in widths), "")
 
 
 def describe_controlnet(found: Found) -> Description | None:

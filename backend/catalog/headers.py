@@ -114,13 +114,23 @@ def _tensors(table: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Tensors of a table, and of tables in it by `name.of.both`: some files keep one table for each network."""
     seen = 0
     for name, value in table.items():
-        inner = value if isinstance(value, dict) else {"": value}
+        inner = value if isinstance(value, dict) else _numbered(value) if _is_pair(value) else {"": value}
         seen += len(inner)
         if seen > MAX_ENTRIES:
             raise CheckpointError("the file holds more tensors than any model")
         for part, shape in inner.items() if len(name) <= MAX_NAME else ():
             if isinstance(shape, Shape) and len(part) <= MAX_NAME:
                 yield f"{name}.{part}" if part else name, tuple(shape)
+
+
+def _is_pair(value: Any) -> bool:
+    """Two tables: a hypernetwork's before the keys and before the values of an attention."""
+    return isinstance(value, tuple) and not isinstance(value, Shape) and len(value) == 2 and all(
+        isinstance(each, dict) and len(each) <= MAX_ENTRIES for each in value)
+
+
+def _numbered(pair: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    return {f"{number}.{name}": value for number, table in enumerate(pair) for name, value in table.items()}
 
 
 def _from_zip(file: BinaryIO) -> Any:

@@ -52,7 +52,7 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True),
     Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings"),
          (*WEIGHTS, *PICTURES), usable=True),
-    Kind(HYPERNETWORK, "hypernetwork", adapters.describe_any, ("hypernetworks",)),
+    Kind(HYPERNETWORK, "hypernetwork", adapters.describe_hypernetwork, ("hypernetworks",), usable=True),
     Kind("controlnet", "ControlNet", adapters.describe_controlnet, _CONTROL),
     Kind("t2i_adapter", "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
          guest_folders=_CONTROL),

@@ -187,7 +187,9 @@ class _Interpreter:
 
 
 def _filled(table: Any, flat: list[Any]) -> Any:
-    """The table with keys and values that follow each other in `flat`; only text is a key, only a table is filled.
+    """The table with keys and values that follow each other in `flat`; only a table is filled.
+
+    Only text is a key, and numbers as text.
 
     Raises BrokenPickle for tuples in a tuple as key: to hash them takes a real unpickler exponential time.
     """
@@ -195,6 +197,8 @@ def _filled(table: Any, flat: list[Any]) -> Any:
         if isinstance(key, str):
             if isinstance(table, dict):
                 table[key] = value
+        elif type(key) is int and isinstance(table, dict) and 0 <= key < MAX_SIZE:
+            table[str(key)] = value
         elif isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
             raise BrokenPickle("a key of nested tuples")
     return table

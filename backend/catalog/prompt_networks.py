@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from backend.catalog.adapters import hypernetwork_widths
 from backend.catalog.families import FAMILIES
 from backend.catalog.headers import read_shapes
 from backend.catalog.model_catalog import ModelCatalog
@@ -86,6 +87,8 @@ def network_problems(request: Request, catalog: ModelCatalog, checkpoint: ModelF
 
 def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     """Why a network changes nothing on a checkpoint; "" when it changes something. Raises CheckpointError."""
+    if file.kind == HYPERNETWORK:
+        return _misfit_of_widths(file, checkpoint)
     family = FAMILIES.get(checkpoint.family)
     found = fit(read_shapes(Path(file.path)), modules_of(checkpoint), family.networks if family else {})
     if found.layers:
@@ -96,6 +99,12 @@ def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     if file.family and _base(file.family) != _base(checkpoint.family):
         return f"is made for {own} and changes nothing on {checkpoint.key}, which is {other}"
     return f"changes nothing on {checkpoint.key} ({other}): {found.told()}"
+
+
+def _misfit_of_widths(file: ModelFile, checkpoint: ModelFile) -> str:
+    there = {shape[-1] for name, shape in modules_of(checkpoint).get("unet", {}).items() if name.endswith("_to_k")}
+    own = hypernetwork_widths(read_shapes(Path(file.path)))
+    return "" if own & there else f"changes nothing on {checkpoint.key}, which is {_label(checkpoint.family)}"
 
 
 def _label(family: str) -> str:

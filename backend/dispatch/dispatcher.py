@@ -133,9 +133,7 @@ class Dispatcher:
         self.queued(change.owner) if change.state == "queued" else self.feed.touch(change.owner)
 
     def picture_saved(self, owner: str, image: Image) -> None:
-        self.feed.publish(owner, {"type": "image", "job": image.job, "image": {
-            "id": image.id, "index": image.index, "url": image.url, "width": image.width, "height": image.height,
-            "seed": str(image.seed), "unfinished": image.unfinished}})
+        self.feed.publish(owner, {"type": "image", "job": image.job, "image": image.summary()})
         self.feed.touch(owner)
 
     def picture_refused(self, lease: Lease) -> None:

@@ -67,17 +67,21 @@ class LiveJobs:
     def step(self, job: str, index: int, step: int, steps: int) -> None:
         def change(run: _Run) -> None:
             run.steps[index] = step
-            self._set(run, index=index, step=step, steps=steps, message="")
+            first = min(run.steps)
+            self._set(run, index=first, step=run.steps[first], steps=steps, message="")
             if run.first is None:
                 run.first = self._clock(), run.calls()
             self._measure(run)
         self._change(job, change, urgent=step >= steps)
 
     def show(self, job: str, index: int, jpeg: bytes) -> None:
-        """A new preview of picture `index`."""
+        """A new preview of picture `index`. Of pictures that are drawn side by side, one is seen until it is over."""
         def change(run: _Run) -> None:
+            seen = run.live.preview_index
+            if index != seen and seen in run.steps and run.live.preview:
+                return
             run.jpeg = jpeg
-            self._set(run, index=index, preview=run.live.preview + 1)
+            self._set(run, preview=run.live.preview + 1, preview_index=index)
         self._change(job, change)
 
     def picture_over(self, job: str, index: int) -> None:

@@ -14,7 +14,7 @@ from backend.store.picture_files import Pictures
 from backend.store.picture_import import Imported, ImportProgress, Imports
 from backend.store.recycle_bin import RecycleBin
 from backend.store.search import Query, Search
-from backend.store.view_types import Image, User
+from backend.store.view_types import Image, TimeTaken, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,10 @@ class UserGallery:
 
     def is_missing(self, image_id: str) -> bool:
         return self._all.pictures.is_missing(self._all.history.path(image_id, self._owner))
+
+    def time_taken(self, image_id: str) -> TimeTaken | None:
+        """How long the picture's job took; None where that is not known."""
+        return self._all.history.time_taken(image_id, self._owner)
 
     def star(self, ids: Collection[str], on: bool = True) -> None:
         """Give pictures a star, or take it away; all of them or none."""

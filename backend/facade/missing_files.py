@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import EMBEDDING, LORA
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.prompt_networks import FILE_KINDS
 from backend.errors import NotFound
 from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading
@@ -15,7 +17,7 @@ from backend.image.read import Metadata
 from backend.prompt.grammar import networks
 from backend.request.request import FIELDS
 
-LORAS = ("lora", "lyco")        # AUTOMATIC1111 reads both alike
+_LORA = re.compile(r"<(?P<kind>lora|lyco):(?P<name>[^:<>]+)(?P<rest>[:>])")
 WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "
             "there are no settings to take over. The picture itself can be sent on.")
 
@@ -33,11 +35,12 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
         if field.kind == "second_checkpoint" and field.name in found.values and field.name not in values:
             yield _absent("checkpoint", found.values[field.name], "")
     said = entries(metadata.infotext)
-    yield from _files(LORA, {**_loras(values), **hashes(said.get("Lora hashes", ""))}, catalog)
+    yield from _files(LORA, {**_named(values, LORA), **hashes(said.get("Lora hashes", ""))}, catalog)
     yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)
-    used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in LORAS]
+    yield from _files(HYPERNETWORK, _named(values, HYPERNETWORK), catalog)
+    used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in FILE_KINDS]
     for kind, name in dict.fromkeys(used):
-        yield f"The {kind} {name} was used; Easel cannot load such networks yet."
+        yield f"The {kind} {name} was used; Easel knows no networks of this kind."
     if found.dropped:
         yield f"Not understood: {', '.join(found.dropped)}."
 
@@ -61,24 +64,37 @@ def _networks(values: Mapping[str, Any]) -> list[Any]:
     return [one for text in texts for one in networks(text)[1] if one.positional]
 
 
-def _loras(values: Mapping[str, Any]) -> dict[str, str]:
-    return {one.positional[0]: "" for one in _networks(values) if one.kind in LORAS}
+def _named(values: Mapping[str, Any], kind: str) -> dict[str, str]:
+    return {one.positional[0]: "" for one in _networks(values) if FILE_KINDS.get(one.kind) == kind}
 
 
 def _files(kind: str, used: Mapping[str, str], catalog: ModelCatalog) -> Iterator[str]:
-    row = catalog.kinds[kind]
+    label = catalog.kinds[kind].label
     for name, digest in used.items():
-        if not _is_here(kind, name, catalog) and not _is_here(kind, digest, catalog):
-            yield _absent(row.label, name, digest)
-        elif not row.usable:
-            yield f"The {row.label} {name} was used; Easel cannot load {row.label}s yet."
+        found = _here(kind, name, catalog)
+        known = found.facts.get("model_hash", "") if found else ""
+        if not found and not _here(kind, digest, catalog):
+            yield _absent(label, name, digest)
+        elif known and digest and not known.startswith(digest):
+            yield f"The {label} {name} here is another file than the one that was used [{digest}]."
 
 
-def _is_here(kind: str, name: str, catalog: ModelCatalog) -> bool:
+def with_names_here(text: str, digests: Mapping[str, str], catalog: ModelCatalog) -> str:
+    """A prompt whose LoRAs are called as they are here: those that are not here by name, but by their hash."""
+
+    def renamed(match: re.Match[str]) -> str:
+        name = match["name"].strip()
+        found = None if _here(LORA, name, catalog) else _here(LORA, digests.get(name, ""), catalog)
+        return f"<{match['kind']}:{found.key}{match['rest']}" if found else match[0]
+
+    return _LORA.sub(renamed, text)
+
+
+def _here(kind: str, name: str, catalog: ModelCatalog) -> ModelFile | None:
     try:
-        return bool(name and catalog.find(kind, name))
+        return catalog.find(kind, name) if name else None
     except NotFound:
-        return False
+        return None
 
 
 def _absent(what: str, name: str, digest: str) -> str:

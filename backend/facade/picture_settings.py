@@ -10,8 +10,9 @@ from backend.catalog.model_file import CHECKPOINT
 from backend.catalog.needed_files import missing_upscalers
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
-from backend.facade.missing_files import missing
+from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
+from backend.image.infotext.entries import entries
 from backend.image.read import read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
@@ -29,12 +30,12 @@ class PictureSettings:
 
     def values(self, text: str, styles: Styles) -> dict[str, Any]:
         """The field values in a settings text. Checkpoints that are not here are left out."""
-        return self._with_own_checkpoints(infotext.read(text, styles=styles))
+        return self._as_here(infotext.read(text, styles=styles), text)
 
     def usable(self, text: str, styles: Styles, but: Container[str]) -> dict[str, Any]:
         """The same; but InvalidRequest names every value that cannot be used and whose field is not among `but`."""
         found = infotext.read(text, styles=styles)
-        values = self._with_own_checkpoints(found)
+        values = self._as_here(found, text)
         problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
                     for wrong in found.problems if wrong.field not in but]
         for name, said in found.values.items():
@@ -50,9 +51,15 @@ class PictureSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
         metadata = read_metadata(file)
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
-        values = self._with_own_checkpoints(found) if metadata.infotext else {}
+        values = self._as_here(found, metadata.infotext) if metadata.infotext else {}
         absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))
         return FileSettings(metadata.infotext, values, absent)
+
+    def _as_here(self, found: infotext.Reading, text: str) -> dict[str, Any]:
+        """With the checkpoints and the LoRAs that are meant, by the names that they have here."""
+        values, digests = self._with_own_checkpoints(found), hashes(entries(text).get("Lora hashes", ""))
+        prompts = {name: values[name] for name in ("prompt", "hr_prompt") if digests and name in values}
+        return values | {name: with_names_here(each, digests, self._catalog) for name, each in prompts.items()}
 
     def _with_own_checkpoints(self, found: infotext.Reading) -> dict[str, Any]:
         said = {name: value for name, value in found.values.items() if FIELDS[name].kind in CHECKPOINTS}

@@ -13,7 +13,7 @@
     a1111_requests.py      payloads in: a1111_fields (names), a1111_values, a1111_scripts, a1111_pictures, a1111_options
     a1111_responses.py     answers out
     a1111_calls.py         which calls wait for their answer, and whose they are
-    openapi.py             the description of all routes, with bodies from the field table
+    openapi.py             the description of all routes: bodies from the field table, answers from openapi_answers
     wrong_methods.py       405 for a route that is there for another method
     events.py              /easel/events   one stream of changes per open page
     jobs.py                /easel/jobs, queue, interrupt, skip, health

@@ -28,6 +28,7 @@ from backend.sampling.schedules import SCHEDULES
 IMG2IMG_DEFAULTS = {"masked_content": "fill", "inpaint_area": "Only masked", "masked_padding": 0}
 # Who waits for an answer looks at how far it is, from the first step; a rough picture costs next to nothing.
 WATCHED = {"preview_every": 1}
+SWITCHES = ("enable_hr", "refiner_checkpoint")
 TEXTS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt")
 
 
@@ -181,10 +182,11 @@ def _first_pass(payload: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
 
 
 def _without_idle(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what belongs to hires fix when that is off: clients send placeholders there."""
-    if values.get("enable_hr"):
-        return dict(values)
-    return {name: value for name, value in values.items() if FIELDS[name].needs != ("enable_hr",)}
+    """Without what stands below a switch that is off: clients send placeholders there."""
+    off = {name for name in SWITCHES if values.get(name, FIELDS[name].default) in (FIELDS[name].default, None, "")
+           or truth(values[name]) is False}
+    return {name: value for name, value in values.items()
+            if not FIELDS[name].needs or not off.issuperset(FIELDS[name].needs)}
 
 
 def _below(place: str, problem: Any) -> Any:

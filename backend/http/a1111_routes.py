@@ -65,11 +65,18 @@ async def img2img(
 def interrupt(
     door: FrontDoor, calls: OpenCalls, asking: Asking, payload: Body | None = None, force_task_id: str = ""
 ) -> dict[str, Any]:
-    """Stops the caller's running job; what there is of its pictures is kept and answered."""
-    task = _task(payload, force_task_id)
+    """Stops the caller's running job, or the one that is just about to run.
+
+    What there is of its pictures is kept and answered.
+    """
+    task, everything = _task(payload, force_task_id), running_jobs(door)
     own = calls.open(asking, task)
-    running = meant(own, running_jobs(door), only_own=bool(task))
+    running = meant(own, everything, only_own=bool(task))
     stopped = [call for call in own if not call.jobs or set(call.jobs) & set(running)]
+    if not everything:
+        stopped = stopped or own[:1]
+        if not own and not task:
+            door.interrupt()
     for call in stopped:
         call.interrupted = True
     for job in dict.fromkeys([*running, *(job for call in stopped for job in call.jobs)]):

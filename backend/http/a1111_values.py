@@ -9,6 +9,7 @@ from backend.request.field import Field
 from backend.request.output_size import CELL
 
 YES, NO = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0", "none", "")
+NAMED = ("choice", "upscaler", "seed", "checkpoint", "second_checkpoint")
 SIZES = ("width", "height")
 # AUTOMATIC1111's own default for these is -1.
 MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
@@ -22,7 +23,7 @@ WORDS: dict[str, dict[Any, Any]] = {
 
 def is_missing(field: Field, value: Any) -> bool:
     """null stands for "not given", and so does an empty name or seed."""
-    return value is None or (value == "" and field.kind in ("choice", "upscaler", "seed", "checkpoint"))
+    return value is None or (value == "" and field.kind in NAMED)
 
 
 def as_ours(key: str, field: Field, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,7 +43,7 @@ def images(
     door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 60, before: str | None = None
 ) -> dict[str, Any]:
     """The caller's pictures, newest first; `before` is the id of the last one already known."""
-    return {"images": [summary(image) for image in door.images(limit=limit, before=before or None)]}
+    return {"images": [image.summary() for image in door.images(limit=limit, before=before or None)]}
 
 
 @router.get("/image/{image}")
@@ -66,11 +67,10 @@ async def thumb(door: FrontDoor, image: str) -> Response:
 
 @router.get("/image/{image}/info")
 def info(door: FrontDoor, image: str) -> dict[str, Any]:
-    """Everything that made the picture: its infotext, and the values that make it again."""
-    found = door.image(image)
-    missing = door.gallery.is_missing(image)
-    return {**row(found, missing), "infotext": found.infotext,
-            "request": spread(found.request, FIELDS)}
+    """Everything that made the picture: its infotext, the values that make it again, and how long its job took."""
+    found, time_taken = door.image(image), door.gallery.time_taken(image)
+    return {**row(found, door.gallery.is_missing(image)), "infotext": found.infotext,
+            "request": spread(found.request, FIELDS), "time_taken": asdict(time_taken) if time_taken else None}
 
 
 @router.get("/batch/{folder}.zip")
@@ -130,29 +130,9 @@ async def layer(door: FrontDoor, upload: str, over: str) -> Response:
     return Response(await run_decoding(_layer, door, upload, over), media_type="image/png", headers=FOREVER)
 
 
-def summary(image: Image) -> dict[str, Any]:
-    """What a gallery shows of a picture."""
-    return {
-        "id": image.id,
-        "job": image.job,
-        "index": image.index,
-        "url": f"/easel/image/{image.id}",
-        "thumb": f"/easel/image/{image.id}/thumb",
-        "width": image.width,
-        "height": image.height,
-        "seed": str(image.seed),        # a page's numbers have 53 bits
-        "created": image.created.isoformat(),
-        "prompt": image.request["prompt"],
-        "init_image": image.request.get("init_image", ""),
-        "process": image.request.get("process", ""),
-        "name": image.name,
-        "format": image.format,
-    }
-
-
 def row(image: Image, missing: bool) -> dict[str, Any]:
     """What the history shows of a picture."""
-    return {**summary(image), "starred": image.starred, "binned": image.binned, "missing": missing,
+    return {**image.summary(), "binned": image.binned, "missing": missing,
             "model": image.model, "sampler": image.sampler}
 
 

@@ -61,14 +61,18 @@ def restart_workers(backend: EntireBackend) -> dict[str, bool]:
 
 
 @router.post("/jobs")
-async def submit(door: FrontDoor, request: Request) -> dict[str, str]:
-    """Queues a request: a JSON object of field values by name. What Easel sets itself is not taken from outside."""
+async def submit(door: FrontDoor, request: Request) -> dict[str, Any]:
+    """Queues a request: a JSON object of field values by name. What Easel sets itself is not taken from outside.
+
+    `notes` of the answer say which sizes were rounded to what the model takes.
+    """
     values = await _values(request)
     ours = [name for name in values if name in FIELDS and FIELDS[name].internal and name not in SET_OUTSIDE]
     problems = [Problem("is set by Easel itself", name) for name in ours]
     if problems:
         raise InvalidRequest(problems=problems)
-    return _state(await run_in_threadpool(door.submit, values))
+    job = await run_in_threadpool(door.submit, values)
+    return {**_state(job), "notes": list(job.notes)}
 
 
 @router.post("/jobs/cancel")

@@ -16,11 +16,13 @@ from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2I
 from backend.http.a1111_option_table import ACTS, KEPT
 from backend.http.a1111_options import BY_OVERRIDE
 from backend.http.a1111_requests import IMG2IMG_DEFAULTS
+from backend.http.openapi_answers import ANSWERS, answer_schema
 from backend.request.field import Field
 from backend.version import VERSION
 
 Schema = dict[str, Any]
 
+GROUPS = {"/easel/": "Easel", "/internal/": "AUTOMATIC1111, its page's own", "/": "AUTOMATIC1111"}
 PICTURE: Schema = {"type": "string", "description": "A picture in base64, with or without a data: head."}
 PLAIN: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 KINDS: dict[str, Schema] = {
@@ -71,12 +73,22 @@ def field_schema(field: Field) -> Schema:
 def _whole(app: FastAPI) -> Schema:
     made = get_openapi(title="Easel", version=VERSION, routes=app.routes,
                        description="AUTOMATIC1111's API and Easel's own routes; docs/api.md says more.")
+    for path, methods in made["paths"].items():
+        group = next(name for start, name in GROUPS.items() if path.startswith(start))
+        for route in methods.values():
+            route["tags"] = [group]
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for path, (name, body) in BODIES.items():
         if path in made["paths"]:
             schemas[name] = body()
             content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
             made["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+    for path, (method, name, kind) in ANSWERS.items():
+        if path in made["paths"]:
+            schemas[name] = answer_schema(kind[0] if isinstance(kind, list) else kind)
+            told = {"$ref": f"#/components/schemas/{name}"}
+            told = {"type": "array", "items": told} if isinstance(kind, list) else told
+            made["paths"][path][method]["responses"]["200"]["content"] = {"application/json": {"schema": told}}
     return made
 
 

@@ -23,7 +23,7 @@ from backend.prompt.network_numbers import number
 
 LORAS = ("lora", "lyco")        # AUTOMATIC1111 reads both alike
 HYPERNET = "hypernet"
-TERM_KINDS = LORAS
+TERM_KINDS = (*LORAS, HYPERNET)
 MOST_RANKS = 100_000
 ARGUMENTS = ("te", "unet", "dyn", "start", "end", "stop", "step", "hr", "lbw", "part")
 _LIST = 11                      # commas from which on an argument is a list of block weights

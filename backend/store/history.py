@@ -17,7 +17,7 @@ from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
 from backend.store.tables import Damaged, ImageRow, JobRow, next_sort_moment, now
-from backend.store.view_types import Image
+from backend.store.view_types import Image, TimeTaken
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
 COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotext": str, "path": str, "format": str,
@@ -163,6 +163,18 @@ class History:
             rows = session.execute(query.order_by(ImageRow.index)).all()
             found = list(readable((row, stored_request(request)) for row, request in rows))
             return [image for _, image in found], [row.path for row, _ in found]
+
+    def time_taken(self, image_id: str, owner: str) -> TimeTaken | None:
+        """Of the picture's job; None where nothing is known of it, as for imported pictures. Raises NotFound."""
+        job = self.image(image_id, owner).job
+        made = select(func.count(), func.max(ImageRow.created)).where(ImageRow.job == job, ImageRow.index >= 0)
+        with self._database.read() as session:
+            started, ended = session.execute(select(JobRow.started, JobRow.ended).where(JobRow.id == job)).one()
+            pictures, newest = session.execute(made).one()
+        until = ended or newest
+        if not started or not until or until <= started:
+            return None
+        return TimeTaken((until - started).total_seconds(), pictures)
 
     def results(self, job: str, owner: str) -> list[Image]:
         """A job's own pictures in the order of their indices, with half-drawn ones that were put into the bin."""

@@ -59,11 +59,36 @@ class Image:
 
     @property
     def url(self) -> str:
-        return f"/easel/image/{self.id}"
+        return f"/easel/image/{self.id}{self._state}"
 
     @property
     def thumb(self) -> str:
-        return f"{self.url}/thumb"
+        return f"/easel/image/{self.id}/thumb{self._state}"
+
+    @property
+    def _state(self) -> str:
+        """Browsers keep a picture for good by its address, and a half-drawn one that is finished later keeps its id."""
+        return "?unfinished" if self.unfinished else ""
+
+    def summary(self) -> dict[str, Any]:
+        """What a gallery shows of it, as JSON values."""
+        request = self.request
+        return {
+            "id": self.id, "job": self.job, "index": self.index, "url": self.url, "thumb": self.thumb,
+            "width": self.width, "height": self.height, "created": self.created.isoformat(),
+            "seed": str(self.seed),        # a page's numbers have 53 bits
+            "prompt": request["prompt"], "init_image": request.get("init_image", ""),
+            "process": request.get("process", ""), "name": self.name, "format": self.format,
+            "starred": self.starred, "unfinished": self.unfinished,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TimeTaken:
+    """How long a job has drawn, to its end or to its newest picture, and how many pictures it has made."""
+
+    seconds: float
+    pictures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +152,7 @@ class Live:
     """How far a running job has come."""
 
     job: str
-    index: int = 0                  # the picture in work
+    index: int = 0                  # the picture in work, the first where there are several; `step` is its
     done: int = 0                   # pictures finished
     count: int = 1
     step: int = 0
@@ -135,6 +160,7 @@ class Live:
     fraction: float = 0.0           # 0 to 1, of the whole job
     eta: float | None = None        # seconds; None until it can be measured
     preview: int = 0                # counts up with every preview; 0 = none yet
+    preview_index: int = 0          # the picture that the newest preview shows
     message: str = ""
 
 

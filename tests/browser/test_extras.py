@@ -133,6 +133,6 @@ def test_a_drawn_picture_is_sent_enlarged_and_read_again(studio: Studio) -> None
     expect(tab.infotext).to_contain_text("Postprocess upscale by: 3, Postprocess upscaler: Lanczos", timeout=PATIENCE)
     expect(tab.infotext.locator(".infotext-prompt")).to_have_text("a cat")
     assert page.evaluate("easel.results('extras').shown().width") == 144
-    tab.results.get_by_role("button", name="Send to Extras").click()
+    tab.send_to("Extras")
     page.wait_for_function("easel.extras.list()[0]?.width === 144", timeout=PATIENCE)
     assert page.evaluate("easel.extras.list().length") == 1

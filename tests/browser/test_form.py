@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Stage
 from tests.browser.studio import PATIENCE, Studio
 
 INFOTEXT = """a blue star, white background
@@ -102,6 +103,14 @@ def test_a_wrong_field_is_marked_and_nothing_is_lost(stage: Studio) -> None:
     stage.fill(width=104)
     expect(stage.box("width").locator(".problem")).to_have_count(0)
     expect(stage.box("steps").locator(".problem")).to_have_count(1)
+
+
+def test_a_size_is_brought_to_what_the_model_takes_and_that_is_said(stage: Studio, house: Stage) -> None:
+    before = stage.pictures()
+    stage.generate(prompt="not in whole cells", width=100, height=130, steps=2)
+    expect(stage.page.get_by_text("Width: 96 in place of 100; the model draws in whole cells.").first).to_be_visible()
+    stage.wait_pictures(before + 1)
+    assert (house.requests()[-1].width, house.requests()[-1].height) == (96, 128)
 
 
 def test_a_wrong_field_in_a_fold_is_shown(stage: Studio) -> None:

@@ -267,7 +267,7 @@ def test_a_result_is_sent_to_img2img_and_each_tab_shows_its_own(stage: Studio, p
     stage.generate(prompt="send me on", steps=2, width=160, height=128)
     stage.wait_pictures(before + 1)
     expect(stage.infotext).to_contain_text("send me on", timeout=PATIENCE)
-    stage.page.get_by_role("button", name="Send to img2img").click()
+    stage.send_to("img2img")
     studio = Studio(page, stage.url, "img2img")
     studio.shows(prompt="send me on", width=160, height=128, steps=2)
     in_painter(studio, "img2img")

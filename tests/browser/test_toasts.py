@@ -35,7 +35,7 @@ def test_a_toast_is_seen_heard_dismissed_and_taken_back(stage: Studio) -> None:
 
 def test_over_a_dialog_a_toast_can_be_used(stage: Studio) -> None:
     page = stage.page
-    page.evaluate("document.querySelector('#txt2img_results .lightbox').showModal()")
+    page.evaluate("document.querySelector('.styles-sheet').showModal()")
     page.evaluate(OFFER, "deleted")
     page.get_by_role("button", name="Undo").click()
     assert page.evaluate("window.taken") == ["deleted"]

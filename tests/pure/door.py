@@ -68,7 +68,7 @@ class Bound:
     def __init__(self, backend: Door, user: User) -> None:
         self.backend, self.user = backend, user
         self.prompt_library = backend.prompt_library.as_(user)
-        self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file())
+        self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None)
 
     def __getattr__(self, name: str) -> Any:
         return partial(getattr(self.backend, name), owner=self.user.id)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient
 from backend import Live
 from backend.http.a1111_calls import MAX_TASK
 from backend.http.a1111_progress import Standing
+from backend.http.openapi_answers import ANSWERS
 from backend.request.request import Request
 from tests.pure.a1111_payloads import BLENDER, PICTURE
 from tests.pure.door import Door
@@ -200,6 +202,13 @@ def test_a_client_that_waits_stops_nobody(clients: Clients) -> None:
     assert clients.named("two").get(f"{SD}/progress").json()["textinfo"] == "Waiting in the queue"
 
 
+def test_a_job_that_is_about_to_run_is_stopped(clients: Clients) -> None:
+    waiting = clients.draw("one")
+    clients.queue(0)
+    clients.named("one").post(f"{SD}/interrupt")
+    assert ended(waiting).json()["images"] == [] and clients.job(0).state == "cancelled"
+
+
 def test_a_client_that_never_drew_stops_what_runs(clients: Clients) -> None:
     waiting = clients.draw("one")
     clients.named("curl").post(f"{SD}/interrupt")
@@ -259,3 +268,43 @@ def test_several_pictures_are_one_call(clients: Clients) -> None:
     told = clients.named("one").get(f"{SD}/progress").json()
     assert (told["state"]["job"], told["state"]["job_count"], told["state"]["job_no"]) == ("scripts_img2img", 4, 1)
     assert told["progress"] == pytest.approx((1 + 0.25) / 4) and base64.b64decode(told["current_image"])[:4] == b"\x89PNG"
+
+
+SENT = {"/sdapi/v1/txt2img": {}, "/sdapi/v1/img2img": BLENDER, "/sdapi/v1/extra-single-image": {"image": PICTURE},
+        "/sdapi/v1/extra-batch-images": {"imageList": [{"data": PICTURE, "name": "a.png"}]}, "/sdapi/v1/png-info": {"image": PICTURE},
+        "/internal/progress": {"id_task": "x"}}
+TYPES: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict}
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+def test_answers_are_what_the_description_says(client: TestClient, path: str) -> None:
+    method, _, kind = ANSWERS[path]
+    answer = client.get(path) if method == "get" else client.post(path, json=SENT[path])
+    assert answer.status_code == 200, answer.text
+    fits(answer.json(), kind)
+    assert "200" in client.get("/openapi.json").json()["paths"][path][method]["responses"]
+
+
+def fits(value: Any, kind: Any) -> None:
+    if isinstance(kind, list):
+        assert isinstance(value, list)
+        for entry in value:
+            fits(entry, kind[0])
+    elif isinstance(kind, Mapping):
+        assert set(value) == set(kind)
+        for name, inner in kind.items():
+            fits(value[name], inner)
+    elif kind != "any":
+        assert value is None and kind.endswith("?") or isinstance(value, TYPES[kind.rstrip("?")]), (value, kind)
+
+
+def test_the_page_of_the_api_loads_nothing_from_elsewhere(app: FastAPI, door: Door) -> None:
+    from ui import api_page, assets
+
+    app.include_router(assets.route(assets.of_the_api()))
+    app.include_router(api_page.route(assets.of_the_api()))
+    with TestClient(app, base_url=LOCAL) as client:
+        page = client.get("/docs").text
+        loaded = re.findall(r'(?:href|src)="([^"]+)"', page)
+        assert len(loaded) == 2 and all(client.get(address).status_code == 200 for address in loaded)
+        assert "http" not in re.sub(r"\{\{.*\}\}", "", page) and 'url: "/openapi.json"' in page

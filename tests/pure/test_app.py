@@ -48,6 +48,18 @@ def test_flags_reach_the_settings(tmp_path: Path) -> None:
     assert made.data.is_dir()
 
 
+def test_hosts_and_origins_are_let_in_by_name(tmp_path: Path) -> None:
+    made = settings("--allow-host", "Host.docker.internal", "--allow-host", "192.168.1.5", "--allow-origin", "http://Localhost:3000/", data=tmp_path)
+    assert (made.hosts, made.origins) == (("host.docker.internal", "192.168.1.5"), ("http://localhost:3000",))
+
+
+@pytest.mark.parametrize("flags", [["--allow-host", "http://x"], ["--allow-host", "x:80"], ["--allow-host", "*"], ["--allow-origin", "localhost:3000"],
+                                   ["--allow-origin", "*"], ["--allow-origin", "https://x/page"], ["--allow-origin", "null"]])
+def test_what_is_no_host_or_origin_is_refused(tmp_path: Path, flags: list[str]) -> None:
+    with pytest.raises(Refusal, match=flags[0]):
+        settings(*flags, data=tmp_path)
+
+
 def test_a_models_folder_given_twice_is_searched_once(tmp_path: Path) -> None:
     own = str(HOME / "models")
     made = settings("--models", own, "--models", str(tmp_path), "--models", str(tmp_path / "x" / ".."), data=tmp_path)

@@ -298,6 +298,31 @@ def test_sockets_are_guarded_like_requests(tmp_path: Path, headers: dict[str, st
             pass
 
 
+def test_names_that_easel_was_started_with_are_answered(tmp_path: Path) -> None:
+    app = create_app(Door(Settings(data=tmp_path, hosts=("host.docker.internal",))))
+    with TestClient(app, base_url=LOCAL) as client:
+        for host, status in (("host.docker.internal:7860", 200), ("HOST.docker.internal", 200), ("localhost", 200), ("docker.internal", 403)):
+            assert client.get("/easel/jobs", headers={"Host": host}).status_code == status, host
+
+
+@pytest.mark.parametrize("users", [{}, USERS])
+def test_pages_that_easel_was_started_with_may_use_the_api(tmp_path: Path, users: dict[str, str]) -> None:
+    app = create_app(Door(Settings(data=tmp_path, origins=("http://localhost:3000",), users=users)))
+    login = basic("bob", "plain: text") if users else {}
+    with TestClient(app, base_url=LOCAL) as client:
+        asks = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        before = client.options("/sdapi/v1/txt2img", headers=asks)
+        assert before.status_code == 204 and before.headers["access-control-allow-methods"] == "GET, POST"
+        assert "Content-Type" in before.headers["access-control-allow-headers"] and "access-control-allow-credentials" not in before.headers
+        for path, act in (("/sdapi/v1/options", client.get), ("/sdapi/v1/interrupt", client.post)):
+            answer = act(path, headers={"Origin": "http://localhost:3000", **login})
+            assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+            assert answer.headers["vary"] == "Origin"
+        other = client.post("/sdapi/v1/interrupt", headers={"Origin": "http://localhost:3001", **login})
+        assert other.status_code == 403 and "access-control-allow-origin" not in other.headers
+        assert not users or client.get("/sdapi/v1/options", headers={"Origin": "http://localhost:3000"}).status_code == 401
+
+
 def test_default_ports_of_an_origin_are_understood(tmp_path: Path) -> None:
     client = TestClient(create_app(Door(Settings(data=tmp_path, users=USERS))), base_url="http://easel.example")
     headers = {**basic("bob", "plain: text"), "Origin": "https://easel.example"}
@@ -344,3 +369,16 @@ def test_logins_are_read_from_lines_and_from_one_line() -> None:
 def test_unreadable_logins_are_errors(text: str) -> None:
     with pytest.raises(ValueError):
         read_file(text)
+
+
+def test_the_page_is_kept_for_those_who_may_see_it(closed: TestClient) -> None:
+    ann = basic("ann", "secret")
+    page = closed.get("/", headers=ann)
+    assert page.status_code == 200 and b"http://easel.example" in page.content
+    assert page.headers["content-encoding"] == "gzip" and "no-cache" in page.headers["cache-control"]
+    assert closed.get("/").status_code == 401
+    assert closed.get("/", headers=ann).content == page.content
+    known = ann | {"If-None-Match": page.headers["etag"]}
+    assert (closed.get("/", headers=known).status_code, closed.get("/", headers=known).content) == (304, b"")
+    elsewhere = closed.get("/", headers=ann | {"Host": "other.example"})
+    assert b"http://other.example" in elsewhere.content and elsewhere.headers["etag"] != page.headers["etag"]

@@ -63,6 +63,22 @@ def test_a_job_runs_from_queued_to_done(jobs, history):
     assert done.created <= done.started <= done.ended
 
 
+def test_how_long_a_job_took_is_told_of_its_pictures(jobs, history):
+    job = add(jobs, batch_count=2)
+    (lease,) = jobs.lease("gpu", 1)
+    first = history.add(job, lease.token, picture(0))
+    so_far = history.time_taken(first.id, "local")
+    assert so_far.pictures == 1 and so_far.seconds > 0
+    history.add(job, lease.token, picture(1))
+    jobs.finish(job, lease.token, "done")
+    whole, done = history.time_taken(first.id, "local"), jobs.get(job, "local")
+    assert whole.pictures == 2 and whole.seconds == (done.ended - done.started).total_seconds() >= so_far.seconds
+    found = history.adopt("local", done.created, Request(checkpoint="demo"), picture(0, "found"))
+    assert history.time_taken(found, "local") is None
+    with pytest.raises(NotFound):
+        history.time_taken(first.id, "someone else")
+
+
 def test_a_job_leased_ahead_is_queued_until_it_starts(jobs):
     first, second = add(jobs), add(jobs)
     _, ahead = jobs.lease("gpu", 2)

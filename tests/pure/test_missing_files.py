@@ -12,7 +12,7 @@ from backend.catalog.files_of_kind import Shelf
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.errors import NotFound
-from backend.facade.missing_files import WORKFLOW, hashes, missing
+from backend.facade.missing_files import WORKFLOW, hashes, missing, with_names_here
 from backend.image import infotext
 from backend.image.read import Metadata, read_metadata
 
@@ -51,7 +51,22 @@ def test_a_lora_is_named_by_its_hash() -> None:
 def test_embeddings_and_other_networks() -> None:
     text = f'a <hypernet:old:1>\nNegative prompt: EasyNegative\n{LINE}, TI hashes: "EasyNegative: c74b4e810b03"'
     assert told(text) == ["The embedding EasyNegative [c74b4e810b03] is not in the models folders.",
-                          "The hypernet old was used; Easel cannot load such networks yet."]
+                          "The hypernetwork old is not in the models folders."]
+    assert told(f"a <strange:old:1>\n{LINE}") == ["The strange old was used; Easel knows no networks of this kind."]
+
+
+def test_another_file_of_the_same_name_is_told_and_another_name_of_the_same_file_is_found() -> None:
+    catalog = FakeCatalog()
+    files = (ModelFile("lora", "leaves", "", "leaves", facts={"model_hash": "0123456789ab" + "0" * 52}),
+             ModelFile("lora", "mine", "", "mine", facts={"model_hash": "7c6bad76eb54" + "0" * 52}))
+    catalog._shelves["lora"] = Shelf(files)
+    text = f'a <lora:leaves:0.8>\n{LINE}, Lora hashes: "leaves: fedcba987654"'
+    found = infotext.read(text)
+    assert list(missing(Metadata(text, None, "png", 8, 8), found, found.values, catalog)) == [
+        "The LoRA leaves here is another file than the one that was used [fedcba987654]."]
+    theirs = {"theirs": "7c6bad76eb54", "gone": "000000000000"}
+    assert with_names_here("a <lora:theirs:0.8:te=1> <lyco:theirs> <lora:gone:1> <lora:leaves>", theirs, catalog) == (
+        "a <lora:mine:0.8:te=1> <lyco:mine> <lora:gone:1> <lora:leaves>")
 
 
 @pytest.mark.parametrize(("model", "name"), [

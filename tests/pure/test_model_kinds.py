@@ -64,7 +64,7 @@ def keys(catalog: ModelCatalog, kind: str) -> list[str]:
     ("lora", "loras", LORA, "sd1"), ("lora", "Lora", LORA, "sd1"), ("lora", "LyCORIS", LORA, "sd1"),
     ("embedding", "embeddings", {"emb_params": (2, 768)}, "sd1"), ("embedding", "../embeddings", {"emb_params": (2, 1024)}, "sd2"),
     ("embedding", "embeddings", {"clip_l": (1, 768), "clip_g": (1, 1280)}, "sdxl"),
-    ("hypernetwork", "hypernetworks", {"x": (1,)}, ""),
+    ("hypernetwork", "hypernetworks", {"768.0.linear.0.weight": (1536, 768)}, "sd1"),
     ("controlnet", "controlnet", CONTROL, "sd1"), ("controlnet", "ControlNet", CONTROL, "sd1"),
     ("t2i_adapter", "T2I-Adapter", {"body.0.block1.weight": (1,)}, ""), ("t2i_adapter", "ControlNet", {"adapter.body.0.block1.weight": (1,)}, ""),
     ("ip_adapter", "IP-Adapter", IP, "sd1"), ("ip_adapter", "ControlNet", IP, "sd1"),
@@ -115,7 +115,7 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
 def test_kinds_that_cannot_be_used_are_never_offered_as_usable(catalog: ModelCatalog, models: Path) -> None:
     write(models / "loras" / "x.safetensors", LORA)
     assert keys(catalog, "lora") == ["x"]
-    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "lora", "embedding", "face_detector", "face_restorer", "upscaler"]
+    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "lora", "embedding", "hypernetwork", "face_detector", "face_restorer", "upscaler"]
     assert not catalog.usable("controlnet")
 
 

@@ -68,6 +68,21 @@ def test_previews_count_up(stage):
     assert stage.jobs.get("j").preview == 2 and stage.jobs.preview("j") == b"two"
 
 
+def test_of_pictures_side_by_side_the_first_is_told_and_seen_until_it_is_over(stage):
+    stage.jobs.begin("j", "ann", 3, (0, 1, 2))
+    for index in (0, 1, 2):
+        stage.step(index, 1)
+        stage.jobs.show("j", index, b"%d" % index)
+    live = stage.step(2, 2)
+    assert (live.index, live.step, live.preview, live.preview_index) == (0, 1, 1, 0) and stage.jobs.preview("j") == b"0"
+    stage.jobs.picture_over("j", 0)
+    live = stage.step(1, 2)
+    stage.jobs.show("j", 2, b"2 again")
+    assert (live.index, live.step) == (1, 2)
+    live = stage.jobs.get("j")
+    assert (live.preview, live.preview_index) == (2, 2)
+
+
 def test_pages_hear_at_most_five_times_a_second_and_always_of_the_end(stage):
     stage.jobs.begin("j", "ann", 1, (0,))
     for step in range(1, 101):

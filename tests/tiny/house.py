@@ -29,7 +29,7 @@ class FakeCatalog(ModelCatalog):
 
     def find(self, kind: str, name: str = "") -> ModelFile:
         for checkpoint in self.known if kind == "checkpoint" else ():
-            if name in ("", checkpoint.key):
+            if name in ("", checkpoint.key, checkpoint.title):
                 return checkpoint
         return super().find(kind, name)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import webuiapi
 from PIL import Image as Pillow
 
 from backend.image import infotext
@@ -99,7 +100,10 @@ def test_progress_is_seen_and_interrupt_ends_the_call(client: httpx.Client) -> N
     assert until(lambda: client.get("/sdapi/v1/progress").json()["current_image"])
     assert client.post("/sdapi/v1/interrupt").json() == {}
     calling.join(PATIENCE)
-    assert answers[0].status_code == 200 and answers[0].json()["images"] == []
+    (half,) = pictures(answers[0])
+    info = json.loads(answers[0].json()["info"])
+    assert half.size == (64, 64) and "interrupted: 1 of 1 pictures are here, 1 of them half-drawn" in info["notes"]
+    assert info["infotexts"] == [half.text["parameters"]]
     assert client.get("/sdapi/v1/progress").json()["progress"] == 0
 
 
@@ -122,12 +126,12 @@ def test_calls_at_the_same_time_all_get_their_own_picture(client: httpx.Client) 
 
 
 BAD: list[tuple[str, str]] = [
-    ('"steps": 0', "steps"), ('"steps": 1001', "steps"), ('"steps": 2.5', "steps"), ('"steps": NaN', "steps"), ('"steps": "NaN"', "steps"),
+    ('"steps": 0', "steps"), ('"steps": 1001', "steps"), ('"steps": NaN', "steps"), ('"steps": "NaN"', "steps"),
     ('"cfg_scale": 1e9', "cfg_scale"), ('"cfg_scale": Infinity', "cfg_scale"), ('"cfg_scale": "inf"', "cfg_scale"),
     ('"width": 0', "width"), ('"width": 1', "width"), ('"height": 7', "height"), ('"height": 1000000', "height"), ('"width": -1', "width"),
     ('"sampler_name": "Nonsense"', "sampler"), ('"scheduler": "Nonsense"', "schedule"), ('"seed": 1e40', "seed"), ('"seed": true', "seed"),
     ('"n_iter": 0', "batch_count"), ('"batch_size": 100000', "batch_size"), ('"prompt": 5', "prompt"), ('"eta": "x"', "eta"),
-    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"restore_faces": true', "restore_faces"),
+    ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"script_name": "x"', "script_name"),
     ('"override_settings": {"sd_model_checkpoint": "../../etc/passwd"}', "checkpoint"), ('"prompt": "' + "x" * 200_000 + '"', "prompt"),
 ]
 
@@ -172,6 +176,21 @@ def test_a_drawn_picture_is_enlarged_and_keeps_its_settings(client: httpx.Client
     assert (found["steps"], found["width"], found["seed"]) == (2, 64, 7)
 
 
+def test_webuiapi_enlarges_what_it_has_drawn(client: httpx.Client) -> None:
+    api = webuiapi.WebUIApi(host=client.base_url.host, port=client.base_url.port)
+    made = api.txt2img(**SMALL).image
+    (single,) = api.extra_single_image(made, upscaler_1=webuiapi.Upscaler.Lanczos, upscaling_resize=2).images
+    several = api.extra_batch_images([made, made.rotate(90)], upscaler_1=webuiapi.Upscaler.Nearest, upscaling_resize=1.5)
+    assert single.size == (128, 128) and [image.size for image in several.images] == [(96, 96)] * 2
+    assert "Postprocess upscaler: Nearest" in several.info
+
+
+def test_models_are_unloaded_and_loaded_again(client: httpx.Client) -> None:
+    before = pictures(txt2img(client))[0].tobytes()
+    assert client.post("/sdapi/v1/unload-checkpoint").json() == {} == client.post("/sdapi/v1/reload-checkpoint").json()
+    assert pictures(txt2img(client))[0].tobytes() == before
+
+
 def test_an_unknown_upscaler_is_named_with_what_there_is(client: httpx.Client) -> None:
     answer = client.post("/sdapi/v1/extra-single-image", json={"image": in_base64(Pillow.new("RGB", (9, 9))), "upscaler_1": "nope"})
     assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "upscaler_1"]
@@ -196,7 +215,7 @@ def test_img2img_takes_the_settings_of_a_hires_picture_without_its_second_pass(c
     text = "a red circle\nSteps: 2, Sampler: Euler, Seed: 4, Size: 64x64, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Lanczos"
     answer = img2img(client, infotext=text)
     assert answer.status_code == 200 and "Hires" not in json.loads(answer.json()["info"])["infotexts"][0]
-    assert img2img(client, infotext=text, enable_hr=True).status_code == 422
+    assert img2img(client, infotext=text, enable_hr=True).status_code == 200, "AUTOMATIC1111's img2img has no such name"
 
 
 @pytest.mark.parametrize("area", [0, 1, False, True])
@@ -216,7 +235,7 @@ WRONG_PICTURES: list[tuple[dict[str, Any], str]] = [
     ({"init_images": [base64.b64encode(b"text").decode()]}, "init_images"), ({"init_images": [""]}, "init_images"),
     ({"mask": base64.b64encode(b"text").decode()}, "mask"), ({"denoising_strength": 1.5}, "denoising_strength"),
     ({"denoising_strength": "x"}, "denoising_strength"), ({"resize_mode": 9}, "resize_mode"), ({"inpainting_fill": -1}, "masked_content"),
-    ({"mask_blur_x": 3, "mask_blur_y": 4}, "mask_blur_y"),
+    ({"mask_blur_x": 3, "mask_blur_y": -4}, "mask_blur_y"),
 ]
 
 

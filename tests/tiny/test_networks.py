@@ -93,7 +93,7 @@ def test_a_lora_draws_what_merged_weights_draw(studio: Studio, tmp_path: Path, k
     save_single(networks, tmp_path / "truth" / "checkpoints" / "first.safetensors")
     truth = Studio(tmp_path / "truth").draw()
     assert (pixels(truth) - pixels(styled)).abs().max() <= 1 < (pixels(truth) - pixels(plain)).abs().max()
-    assert any("style: " in note and " of " in note for note in styled.notes)
+    assert any("style on first: " in note and " of " in note for note in styled.notes)
 
 
 def test_without_with_without(studio: Studio) -> None:

@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 def place(form: Form, backend: Backend) -> gr.Button:
     """The buttons; returns Generate, which needs the whole form to be wired."""
-    with gr.Column(elem_classes=["actions"], elem_id=f"{form.tab}_actions", min_width=120, scale=0):
+    with gr.Row(elem_classes=["actions"], elem_id=f"{form.tab}_actions"):
         generate = buttons(form, backend)
         _tools(form, backend)
     return generate
@@ -78,7 +78,8 @@ def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str,
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
             theirs = door(backend, request)
-            return {"job": theirs.submit(complete(theirs, values)).id}
+            job = theirs.submit(complete(theirs, values))
+            return {"job": job.id, "notes": list(job.notes)}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

@@ -1,25 +1,16 @@
-// Progress and the queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
+// The queue: what is being drawn, what waits, and what did not work. Every tab shows all of it.
 import { find, findAll, make } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { sentence } from "../scripts/form.js";
 import { ask, post } from "../scripts/http.js";
 import { store, stored } from "../scripts/storage.js";
 import { note, say, toast } from "./notices.js";
+import { isRunning } from "./progress.js";
 
 const DISMISSED = "easel.dismissed", KEPT = 4, STARTED = "easel.started", REMEMBERED = 200;
 const EARLY = 20;     // failures kept that come before the answer to Generate
 const roots = [], mine = new Map(), early = new Map();
-let jobs = [], total = 0, ended = [], live = null;    // an event names the first jobs of `total`
-
-const running = () => jobs.find(job => job.state === "running");
-
-function duration(seconds) {
-  if (seconds == null) return "";
-  if (seconds < 1.5) return "about a second left";
-  if (seconds < 90) return `about ${Math.round(seconds)} s left`;
-  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
-  return `about ${Math.round(seconds / 3600)} h left`;
-}
+let jobs = [], total = 0, ended = [];    // an event names the first jobs of `total`
 
 // Which tab started a job, also after a refresh of the page.
 export const tabOf = job => stored(localStorage, STARTED)?.[job] ?? "txt2img";
@@ -28,21 +19,6 @@ function remember({ job, tab }) {
   if (early.has(job)) tell("problems", { tab, problems: early.get(job) });
   const started = Object.entries(stored(localStorage, STARTED) ?? {}).slice(1 - REMEMBERED);
   store(localStorage, STARTED, Object.fromEntries([...started, [job, tab]]));
-}
-
-function renderProgress(root) {
-  const job = running(), now = live?.job === job?.id ? live : null;
-  const box = find(".progress", root), bar = find(".progress-bar", root);
-  box.hidden = !job;
-  document.title = job && now ? `${Math.round(now.fraction * 100)}% · Easel` : "Easel";
-  if (!job) return;
-  const percent = Math.round((now?.fraction ?? 0) * 100);
-  const what = now?.message || (now?.steps ? `${job.count > 1 ? `Picture ${now.index + 1} of ${job.count}, s` : "S"}tep ${now.step} of ${now.steps}` : "Starting…");
-  bar.setAttribute("aria-valuenow", percent);
-  bar.setAttribute("aria-valuetext", `${percent}%, ${what}`);
-  find("i", bar).style.transform = `scaleX(${now?.fraction ?? 0})`;
-  find(".progress-what", root).textContent = what;
-  find(".progress-eta", root).textContent = duration(now?.eta);
 }
 
 function renderQueue(root) {
@@ -116,15 +92,14 @@ function mark(job, problems) {
   if (early.size > EARLY) early.delete(early.keys().next().value);
 }
 
-function render() {
-  roots.forEach(renderProgress);
-  for (const stop of findAll(".stops button")) stop.disabled = !running();
+function renderStops() {
+  for (const stop of findAll(".stops button")) stop.disabled = !isRunning();
 }
 
 export function start(root) {
   roots.push(root);
   find(".queue-clear", root).addEventListener("click", () => post("/easel/jobs/cancel").catch(error => note(error.message, 8000)));
-  render();
+  renderStops();
   renderQueue(root);
 }
 
@@ -133,7 +108,6 @@ on("submitted", job => { remember(job); (jobs.length ? toast : say)("Added to th
 on("live", event => {
   if (event.type === "queue") { jobs = event.jobs; total = event.total ?? jobs.length; roots.forEach(renderQueue); }
   if (event.type === "cleared") { toast("Cancelled."); refresh(); }
-  if (event.type === "progress") live = event;
   if (event.type === "job") changed(event);
-  if (["queue", "progress", "job"].includes(event.type)) render();
 });
+on("running", renderStops);

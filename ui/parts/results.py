@@ -8,5 +8,5 @@ from ui.fragment import fragment
 
 
 def place(tab: str) -> None:
-    with gr.Column(elem_classes=["results-column"], min_width=300, scale=6):
+    with gr.Column(elem_classes=["results-column", "card"]):
         gr.HTML(fragment(__file__, "results.html"), elem_id=f"{tab}_results", js_on_load=None, apply_default_css=False)

@@ -1,4 +1,4 @@
-"""Width and height, swapped or brought to a shape of about the same area by one click."""
+"""Width and height: swapped, brought to a shape of about the same area, or kept in proportion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def place(form: Form) -> None:
     with gr.Row(elem_classes=["size"]):
         with gr.Column(min_width=160):
             width, height = form.place("width"), form.place("height")
-        swap = gr.Button("Swap width and height", elem_id=f"{form.tab}_swap", elem_classes=["icon", "icon-swap"])
+        with gr.Column(elem_classes=["size-acts"], min_width=34, scale=0):
+            swap = gr.Button("Swap width and height", elem_id=f"{form.tab}_swap", elem_classes=["icon", "icon-swap"])
+            gr.Button("Keep the proportions", elem_id=f"{form.tab}_proportions", elem_classes=["icon", "icon-lock"])
     swap.click(fn=None, inputs=[width, height], outputs=[width, height], js="(width, height) => [height, width]")
     with gr.Row(elem_classes=["shapes"]):
         for shape in SHAPES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,21 +24,28 @@ class Workbench:
 
 
 @contextmanager
-def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> Iterator[Workbench]:
-    """The whole tab; what is placed inside the block stands in the settings column."""
+def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks,
+          source: Callable[[Form], None] | None = None) -> Iterator[Workbench]:
+    """The whole tab; what is placed inside the block stands among the settings.
+
+    `source` places what the pictures are made from. In one column it stands before the results, the settings behind.
+    """
     form = Form(tab, backend.defaults() if bar.checkpoint.value else {})
     form.adopt("checkpoint", bar.checkpoint)
     bench = Workbench(form)
-    with gr.Row(elem_id=f"{tab}_top", elem_classes=["top"]):
-        with gr.Column(elem_classes=["prompts"], min_width=200):
+    with gr.Column(elem_id=f"{tab}_bench", elem_classes=["bench"]):
+        with gr.Column(elem_classes=["prompts"]):
             counters = prompt.place(form)
             form.rest("prompt")
             styles.place(form)
-        generate = actions.place(form, backend)
-    with gr.Row(elem_id=f"{tab}_body", elem_classes=["body"]):
-        with gr.Column(elem_classes=["settings"], min_width=280, scale=5):
+        if source:
+            with gr.Column(elem_classes=["source-panel", "card"]):
+                source(form)
+        with gr.Column(elem_classes=["side"]):
+            generate = actions.place(form, backend)
+            results.place(tab)
+        with gr.Column(elem_classes=["settings", "card"]):
             yield bench
-        results.place(tab)
     prompt.wire_counters(form, counters, backend)
     styles.wire(form, backend, page)
     actions.wire_generate(generate, form, backend, bench.complete, bench.before)

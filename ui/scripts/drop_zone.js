@@ -28,5 +28,5 @@ export function pasteZone(tab, pasted) {
 // The file behind a picture of this page that was dragged by its link, or null.
 export async function linked(transfer) {
   const link = transfer.getData("text/uri-list").split("\n")[0];
-  return link.startsWith(`${location.origin}/easel/image/`) ? (await fetch(link.replace(/\/thumb$/, ""))).blob() : null;
+  return link.startsWith(`${location.origin}/easel/image/`) ? (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob() : null;
 }

@@ -1,5 +1,6 @@
 // News among the scripts of a page, by type: "live", "connected", "lost" (see stream.js), "form", "facts", "submitted", "problems",
-// "reused", "binned", "restored", "preferences".
+// "reused", "binned" and "restored" with ids, "starred" with ids and on, "pictures" when the list of them has changed, "running" with the
+// running jobs, "preferences".
 const listeners = {};
 
 export const on = (type, handler) => (listeners[type] ??= []).push(handler);

@@ -131,7 +131,10 @@ class Form {
   answer(answer) {
     findAll(".wrong").forEach(box => this.clear(box));
     if (answer?.problems) this.mark(answer.problems);
-    else if (answer?.job) tell("submitted", { job: answer.job, tab: this.tab });
+    else if (answer?.job) {
+      tell("submitted", { job: answer.job, tab: this.tab });
+      for (const text of answer.notes ?? []) note(text, 12000);
+    }
   }
 
   async mark(problems, focus = true) {

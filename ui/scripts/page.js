@@ -5,24 +5,32 @@ import "../parts/picture_count.js";
 import "../parts/pins.js";
 import "../parts/prompt.js";
 import "../parts/prompt_marks.js";
-import * as queue from "../parts/queue.js";
+import "../parts/proportions.js";
 import { resultsOf } from "../parts/results.js";
 import "../parts/styles.js";
 import "../parts/used.js";
+import "../parts/view_of_results.js";
 import "../parts/worker_state.js";
+import "./address.js";
 import { appeared, find, findAll } from "./dom.js";
 import "./dropdowns.js";
 import "./easel.js";
 import { fields } from "./fields.js";
+import { addHelp } from "./help.js";
 import "./keys.js";
+import { placeLists } from "./lists.js";
 import { addSlider } from "./sliders.js";
 import * as stream from "./stream.js";
 import "./tab_scripts.js";
 import "./translate.js";
 
+// Texts say in themselves what they are for, settings below their label; in the bar there is no room.
+const HELPED = ".field:not(.field-text, .setting-sheet .field, #bar .field)";
+
 function dress() {
   startResults();
   findAll(".field:not([data-dressed])").forEach(dressField);
+  placeLists();
   for (const fold of findAll(".gr-accordion > button")) {
     fold.setAttribute("aria-expanded", fold.classList.contains("open"));
     find(".icon", fold)?.setAttribute("aria-hidden", "true");
@@ -34,7 +42,8 @@ function dressField(box) {
   const name = box.id.replace(/^[a-z0-9]+_(?=.)/, ""), field = fields[name] ?? fields[box.id];
   if (!field || !find("input, textarea", box)) return;
   box.dataset.dressed = name;
-  if (field.help) box.title = field.help;
+  if (field.help && box.matches(HELPED)) addHelp(box, field.label, field.help);
+  else if (field.help) box.title = field.help;
   if (field.slider) addSlider(box, field.slider);
   const counter = find(`#${box.id}_tokens`);
   if (counter) find("textarea", box).setAttribute("aria-describedby", counter.id);
@@ -45,7 +54,6 @@ function startResults() {
   for (const place of findAll(".results:not([data-started])")) {
     place.dataset.started = true;
     resultsOf(place.closest("[id$='_results']").id.replace(/_results$/, "")).start(place);
-    queue.start(place);
   }
 }
 
@@ -57,7 +65,4 @@ new MutationObserver(() => {
 }).observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["style"] });
 dress();
 
-appeared(".results").then(async () => {
-  await appeared("#txt2img_skip");
-  stream.open();
-});
+appeared("#tabs .tabitem").then(stream.open);

@@ -60,8 +60,11 @@ class _Factors:
 
 
 @contextmanager
-def attached(rows: Sequence[Sequence[Branches]]) -> Iterator[None]:
-    """For one call: row i of the batch uses `rows[i]`; a single row stands for all of a batch. Nothing stays."""
+def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
+    """For one call: row i of the batch uses the branches in `rows[i]`; a single row stands for all of a batch.
+
+    Nothing stays.
+    """
     changed = _by_module(rows)
     groups = [_Group(module, rank, _of_rank(factors, rank))
               for module, factors in changed.items() for rank in sorted({each.rank for each in factors if each})]
@@ -96,7 +99,7 @@ def _strengths(groups: Sequence[_Group], rows: int) -> Sequence[Tensor]:
     return numbers.to(device).view(len(groups), rows, 1, 1).unbind(0)
 
 
-def _by_module(rows: Sequence[Sequence[Branches]]) -> dict[nn.Module, list[_Factors | None]]:
+def _by_module(rows: Sequence[Sequence[object]]) -> dict[nn.Module, list[_Factors | None]]:
     """For each module that anybody changes, what each row does there. Rows with the same uses share their factors."""
     known = {id(row): _factors(row) for row in rows}
     made: dict[nn.Module, list[_Factors | None]] = {}
@@ -106,9 +109,9 @@ def _by_module(rows: Sequence[Sequence[Branches]]) -> dict[nn.Module, list[_Fact
     return made
 
 
-def _factors(row: Sequence[Branches]) -> dict[nn.Module, _Factors]:
+def _factors(row: Sequence[object]) -> dict[nn.Module, _Factors]:
     found: dict[nn.Module, list[tuple[LowRank, float]]] = {}
-    for use in row:
+    for use in (each for each in row if isinstance(each, Branches)):
         for path, layer in use.layers.items():
             if layer.branch and (strength := use.weight(path) * layer.branch.scale):
                 found.setdefault(layer.module, []).append((_cut(layer.branch, use.ranks), strength))

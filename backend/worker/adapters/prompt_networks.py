@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from backend.prompt.block_weights import BASE, weight_of
-from backend.prompt.network_terms import Applied
+from backend.prompt.network_terms import HYPERNET, Applied
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.branches import Branches, attached
+from backend.worker.adapters.hypernetwork import Hypernetwork, HypernetworkUse
 from backend.worker.adapters.merged import MergedSet, MergedUse
 from backend.worker.adapters.network_file import NetworkFile
 from backend.worker.models.base import Model
@@ -23,7 +24,7 @@ UNET = "unet"
 class Changes:
     """What networks do to one component of a model: branches beside some layers, new weights for others."""
 
-    branches: tuple[Branches, ...] = ()
+    branches: tuple[Branches | HypernetworkUse, ...] = ()
     merged: MergedSet | None = None
 
     @property
@@ -57,16 +58,20 @@ class PromptNetworks:
     """The loaded files by the names that a prompt has for them, on one model; `memory` holds what is made of them."""
 
     model: Model
-    files: Mapping[tuple[str, str], NetworkFile] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], NetworkFile | Hypernetwork] = field(default_factory=dict)
     memory: Memory | None = field(default=None, repr=False)
 
-    def unet(self, applied: Iterable[Applied]) -> Changes:
+    def unet(self, applied: Sequence[Applied]) -> Changes:
         """What these do to the denoiser."""
-        return self._changes(UNET, [(one, one.unet) for one in applied])
+        layered = [(one, one.unet) for one in applied if one.kind != HYPERNET]
+        changes = self._changes(UNET, layered)
+        before = [HypernetworkUse(self.files[one.kind, one.name], one.unet) for one in applied
+                  if one.kind == HYPERNET and one.unet]
+        return Changes((*changes.branches, *before), changes.merged)
 
     def text(self, applied: Iterable[Applied]) -> TextChange | None:
         """What these do to the text encoders; None where it is nothing."""
-        strengths = [(one, one.te * weight_of(one.blocks, BASE)) for one in applied]
+        strengths = [(one, one.te * weight_of(one.blocks, BASE)) for one in applied if one.kind != HYPERNET]
         heard = [(one, strength) for one, strength in strengths if strength]
         components = [self._changes(name, heard) for name in self.model.adapted() if name != UNET]
         words = self._words(one for one, _ in strengths)

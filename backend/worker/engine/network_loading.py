@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.catalog.model_file import EMBEDDING, ModelFile
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, ModelFile
 from backend.catalog.prompt_networks import FILE_KINDS
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.prompt.embedding_names import mentioned
 from backend.worker.adapters.embedding_file import EmbeddingFile, read_embedding
+from backend.worker.adapters.hypernetwork import Hypernetwork, read_hypernetwork
 from backend.worker.adapters.network_file import NetworkFile, read_network
 from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.work_items import EncodeText, LoadNetworks
@@ -22,12 +23,13 @@ LORA_HASHES, EMBEDDING_HASHES = "Lora hashes", "TI hashes"      # AUTOMATIC1111'
 
 def load_networks(memory: Memory, program: Program, work: LoadNetworks) -> PromptNetworks:
     """The files on the device, kept there for the program. Raises InvalidRequest naming the prompt."""
-    files: dict[tuple[str, str], NetworkFile] = {}
+    files: dict[tuple[str, str], NetworkFile | Hypernetwork] = {}
     for kind, name in work.names:
         files[kind, name] = network = _network(memory, program, kind, name)
         memory.pin(network, program)
-        program.note(f"{network.key}: {network.on(work.model).fit.told()}")
-        program.hashes.setdefault(LORA_HASHES, {})[network.key] = network.hash
+        if isinstance(network, NetworkFile):
+            program.note(f"{network.key} on {work.model.checkpoint.key}: {network.on(work.model).fit.told()}")
+            program.hashes.setdefault(LORA_HASHES, {})[network.key] = network.hash
     return PromptNetworks(work.model, files, memory)
 
 
@@ -58,11 +60,12 @@ def _embedding(memory: Memory, file: ModelFile) -> EmbeddingFile:
         raise InvalidRequest(problems=error.about("prompt")) from error
 
 
-def _network(memory: Memory, program: Program, kind: str, name: str) -> NetworkFile:
+def _network(memory: Memory, program: Program, kind: str, name: str) -> NetworkFile | Hypernetwork:
     file = program.task.run.files.get((FILE_KINDS[kind], name))
     if file is None:
         raise InvalidRequest(f"names {name[:80]}, which is not in the models folders", field="prompt")
+    read = read_hypernetwork if file.kind == HYPERNETWORK else read_network
     try:
-        return memory.fetch(file.kind, file.key, file.path, lambda: read_network(file, memory.placement))
+        return memory.fetch(file.kind, file.key, file.path, lambda: read(file, memory.placement))
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about("prompt")) from error

@@ -18,6 +18,7 @@ from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.branches import Branches
+from backend.worker.adapters.hypernetwork import HypernetworkUse
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
@@ -34,7 +35,7 @@ class Said:
 
     encoded: Encoded
     uses: tuple[Use, ...] = ()
-    branches: tuple[Branches, ...] = ()
+    branches: tuple[Branches | HypernetworkUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from backend.worker.adapters import branches
+from backend.worker.adapters import branches, hypernetwork
 from backend.worker.adapters.adapter import Watched
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.encoded import stacked
@@ -27,6 +27,7 @@ def denoise(rows: Sequence[Row]) -> list[Answer]:
         attached.enter_context(seamless(model.denoiser, rows[0].tiling))
         _attach(rows, attached, watched)
         attached.enter_context(branches.attached([row.branches for row in rows]))
+        attached.enter_context(hypernetwork.attached(model.denoiser, [row.branches for row in rows]))
         output = model.predict(x * c_in, numbers[:, 3], texts, channels=_channels(rows))
     denoised = x * c_skip + output * c_out
     return [Answer(latent, seen) for latent, seen in zip(denoised.unbind(0), watched, strict=True)]

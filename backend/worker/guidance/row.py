@@ -10,6 +10,7 @@ from torch import Tensor
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.branches import Branches
+from backend.worker.adapters.hypernetwork import HypernetworkUse
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, Role
 
@@ -37,7 +38,7 @@ class Row:
     parametrisation: Parametrisation    # the model's own, or what a sampler makes of it
     role: Role = "cond"
     uses: tuple[Use, ...] = ()
-    branches: tuple[Branches, ...] = ()
+    branches: tuple[Branches | HypernetworkUse, ...] = ()
     channels: Tensor | None = None
     tiling: bool = False
     watch: bool = False

@@ -20,17 +20,17 @@ into <code>models/insightface</code>.</p>"""
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     form = Form(NAME, STARTS)
-    with gr.Row(elem_id=f"{NAME}_top", elem_classes=["top"]):
-        with gr.Column(elem_classes=["prompts"], min_width=200):
+    with gr.Column(elem_id=f"{NAME}_bench", elem_classes=["bench"]):
+        with gr.Column(elem_classes=["source-panel", "card"]):
             gr.HTML(fragment(__file__, "extras.html"), elem_id=f"{NAME}_init_image", elem_classes=["sources"],
                     js_on_load=None, apply_default_css=False)
-        with gr.Column(elem_classes=["actions"], elem_id=f"{NAME}_actions", min_width=120, scale=0):
-            generate = actions.buttons(form, backend)
-    with gr.Row(elem_id=f"{NAME}_body", elem_classes=["body"]):
-        with gr.Column(elem_classes=["settings"], min_width=280, scale=5):
+        with gr.Column(elem_classes=["side"]):
+            with gr.Row(elem_classes=["actions"], elem_id=f"{NAME}_actions"):
+                generate = actions.buttons(form, backend)
+            results.place(NAME)
+        with gr.Column(elem_classes=["settings", "card"]):
             _upscaling(form)
             _faces(form, backend)
-        results.place(NAME)
     generate.click(fn=None, inputs=form.all, js=script(f"extras.generate({form.names}, values)", "...values"))
     workbench.keep(form, page)
 

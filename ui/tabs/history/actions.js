@@ -34,7 +34,7 @@ export class HistoryActions {
   // Seen at once; taken back if the server says no.
   async star(rows, on) {
     const changed = rows.filter(row => row.starred !== on);
-    const show = starred => this.history.update(changed, { starred });
+    const show = starred => { this.history.update(changed, { starred }); tell("starred", { ids: changed.map(row => row.id), on: starred }); };
     show(on);
     const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
     if (done) toast(on ? "Starred." : "Star taken away.");
@@ -94,7 +94,7 @@ export class HistoryActions {
     const there = rows.filter(row => !row.missing);
     if (there.length < rows.length) note(`${plural(rows.length - there.length)} cannot be downloaded: the file is gone.`, 8000);
     for (const row of there) {
-      make("a", { href: `${row.url}?download=true`, download: row.name }).click();
+      make("a", { href: `/easel/image/${row.id}?download=true`, download: row.name }).click();
       await new Promise(resolve => setTimeout(resolve, PAUSE));
     }
   }

@@ -1,7 +1,8 @@
 // One picture of the history with all that made it: a panel beside the pictures, on a phone a sheet over them.
-import { Lightbox } from "../../parts/lightbox.js";
+import { fillInfo } from "../../parts/infotext.js";
+import { addSource, openLightbox } from "../../parts/lightbox.js";
 import * as picture from "../../parts/picture.js";
-import { fillInfo } from "../../parts/results.js";
+import { showsPicture } from "../../scripts/address.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, findAll } from "../../scripts/dom.js";
 import { formOf } from "../../scripts/form.js";
@@ -23,7 +24,8 @@ export class Details {
     this.history = history;
     this.row = null;
     this.answers = new Map();
-    this.lightbox = new Lightbox(find(".lightbox", box.closest(".history").parentElement), this);
+    this.tab = "history";
+    addSource(this);
     box.addEventListener("click", event => this.clicked(event));
     box.addEventListener("close", () => this.closed());
     find("img", box).addEventListener("error", () => this.broken());
@@ -33,8 +35,10 @@ export class Details {
   // ---- what the lightbox asks for ----
 
   list() { return this.history.grid.list().filter(row => !row.missing); }
-  described(row) { return described(row); }
-  choose(id) { this.open(this.history.grid.rows.get(id)); }
+  chosen(id) { const row = this.history.grid.rows.get(id); if (row) this.open(row); }
+  focus(id) { const tile = this.history.grid.tile(id); if (tile && !this.box.contains(document.activeElement)) this.history.grid.focus(tile); }
+  more() { return this.history.more(); }
+  isComplete() { return this.history.complete; }
 
   // ---- open and closed ----
 
@@ -43,6 +47,7 @@ export class Details {
     this.mark();
     this.render();
     if (!this.box.open) this.place();
+    showsPicture("history", row.id);
   }
 
   // A panel leaves the focus where it was; a sheet takes it.
@@ -60,6 +65,7 @@ export class Details {
     if (this.box.open) return;
     this.row = null;
     this.mark();
+    showsPicture("history");
   }
 
   mark() {
@@ -87,7 +93,7 @@ export class Details {
     find(".details-gone", this.box).hidden = !row.missing;
     if (row.missing) return image.removeAttribute("src");
     if (image.getAttribute("src") !== row.url) image.src = row.url;
-    image.alt = this.described(row);
+    image.alt = described(row);
     button.style.aspectRatio = `${row.width} / ${row.height}`;
   }
 
@@ -95,7 +101,7 @@ export class Details {
     const act = name => find(`[data-details="${name}"]`, this.box);
     act("star").setAttribute("aria-pressed", row.starred);
     act("download").hidden = row.missing;
-    act("download").href = `${row.url}?download=true`;
+    act("download").href = `/easel/image/${row.id}?download=true`;
     act("download").download = row.name;
     act("bin").hidden = row.binned;
     act("restore").hidden = !row.binned;
@@ -139,7 +145,7 @@ export class Details {
   act(name) {
     const { row, history } = this;
     const acts = {
-      newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => this.lightbox.open(row),
+      newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => openLightbox(this, row.id),
       star: () => history.actions.toggle([row]), bin: () => history.actions.bin([row]), restore: () => history.actions.restore([row]),
       copy: () => history.actions.tried(async () => copy((await this.told(row)).infotext)),
     };

@@ -215,5 +215,3 @@ export class HistoryGrid {
     tile.scrollIntoView({ block: "nearest" });
   }
 }
-
-described = described;

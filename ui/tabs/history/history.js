@@ -1,5 +1,6 @@
 // The History tab: the pictures that the search finds, page by page, and what is new among them.
 import { appeared, find } from "../../scripts/dom.js";
+import { addressed, showsPicture } from "../../scripts/address.js";
 import { on } from "../../scripts/events.js";
 import { ask } from "../../scripts/http.js";
 import { currentTab } from "../../scripts/tabs.js";
@@ -30,7 +31,7 @@ class History {
     root.addEventListener("click", event => this.clicked(event));
     root.addEventListener("keydown", event => this.escape(event));
     this.search.learn().catch(() => {});
-    this.reload();
+    this.reload().then(() => this.follow(addressed()));
     this.watch();
     this.keepPlace();
   }
@@ -40,7 +41,7 @@ class History {
   // ---- pictures come ----
 
   reload() { return this.load(); }
-  more() { if (!this.loading && !this.complete && this.grid.last) this.load(this.grid.last); }
+  async more() { if (!this.loading && !this.complete && this.grid.last) await this.load(this.grid.last); }
 
   // The page behind the picture `before`, or a new search from its first page.
   async load(before) {
@@ -149,6 +150,15 @@ class History {
     await this.reload();
   }
 
+  // To the picture that the address names, also one that is not among those that came.
+  async follow({ tab, picture }) {
+    if (tab !== TAB || picture === this.details.row?.id) return;
+    if (!picture) return this.details.close();
+    const row = this.grid.rows.get(picture) ?? await ask(`/easel/image/${encodeURIComponent(picture)}/info`).catch(() => null);
+    if (row) this.open(row);
+    else showsPicture(TAB);
+  }
+
   // ---- the grid's hands ----
 
   open(row) { this.details.open(row); }
@@ -219,7 +229,11 @@ class History {
 
 let tab = null, due = 0;
 appeared(`#${TAB} .history`).then(root => { tab = new History(root); });
+on("address", to => tab?.follow(to));
 on("connected", () => { tab?.grid.mend(); tab?.fresh(); });
+on("starred", ({ ids, on }) => tab?.update(ids.map(id => tab.grid.rows.get(id)).filter(Boolean), { starred: on }));
+on("binned", ids => { if (!tab?.binned) tab?.remove(ids); });
+on("restored", ids => tab?.binned ? tab.remove(ids) : tab?.fresh());
 on("live", event => {
   if (event.type !== "image" || !tab) return;
   clearTimeout(due);

@@ -15,9 +15,8 @@ MARGINS = {"None": 0, "64 on all sides": 64, "128 on all sides": 128}
 
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
-    with workbench.place(NAME, backend, bar, page) as bench:
+    with workbench.place(NAME, backend, bar, page, picture.place) as bench:
         form = bench.form
-        picture.place(form)
         bench.complete = picture.complete
         form.place("denoising_strength")
         form.place("resize_mode")

@@ -15,16 +15,19 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     with workbench.place(NAME, backend, bar, page) as bench:
         workbench.sampling(bench.form)
         workbench.shape(bench.form)
-        _hires(bench.form)
         workbench.drawing(bench.form)
+        _hires(bench.form)
         workbench.refiner(bench.form)
         workbench.advanced(bench.form)
 
 
 def _hires(form: Form) -> None:
-    """The switch stays in sight when its settings are folded away."""
-    form.place("enable_hr")
-    with gr.Accordion("Hires. fix: the second pass", open=False, elem_id=f"{form.tab}_hires"):
-        for name in ("hr_upscaler", "hr_scale", "denoising_strength", "hr_second_pass_steps"):
-            form.place(name)
-        form.rest("hires")
+    """One row: the switch, the size that comes out, and the fold with the settings, which opens with the switch."""
+    with gr.Column(elem_classes=["hires"]):
+        form.place("enable_hr")
+        gr.HTML('<p></p>', elem_id=f"{form.tab}_hires_size", elem_classes=["hires-size"], js_on_load=None,
+                apply_default_css=False)
+        with gr.Accordion("Hires. fix: the second pass", open=False, elem_id=f"{form.tab}_hires"):
+            for name in ("hr_upscaler", "hr_scale", "denoising_strength", "hr_second_pass_steps"):
+                form.place(name)
+            form.rest("hires")

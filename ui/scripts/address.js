@@ -1,0 +1,41 @@
+// The address names the tab that is open, and a picture that is open in it: "#/history/<id>". A reload stays there; back and forward lead there.
+import { appeared, find } from "./dom.js";
+import { tell } from "./events.js";
+import { currentTab, openTab } from "./tabs.js";
+
+const LIST = '#tabs [role="tablist"]';
+const pictures = {};        // by tab: the picture that is open in it
+
+export function addressed() {
+  const [, tab, picture] = location.hash.split("/").map(decodeURIComponent);
+  return { tab: find(`#tab_${CSS.escape(tab ?? "")}-button`) ? tab : firstTab(), picture };
+}
+
+const firstTab = () => find(`${LIST} [role="tab"]`)?.dataset.tabId;
+
+// Told by a tab that shows one picture of its own, or none any more.
+export function showsPicture(tab, id) {
+  pictures[tab] = id;
+  write();
+}
+
+// A tab or a picture that is opened is a step that can be taken back; one picture after the other is not.
+function write() {
+  const tab = currentTab(), picture = pictures[tab], now = addressed();
+  if (now.tab === tab && now.picture === picture) return;
+  const opens = now.tab !== tab || (picture && !now.picture);
+  history[opens ? "pushState" : "replaceState"](null, "", `#/${tab}${picture ? `/${encodeURIComponent(picture)}` : ""}`);
+}
+
+function go() {
+  const { tab, picture } = addressed();
+  pictures[tab] = picture;
+  openTab(tab);
+  tell("address", { tab, picture });
+}
+
+appeared(LIST).then(list => {
+  go();
+  new MutationObserver(write).observe(list, { subtree: true, attributeFilter: ["aria-selected"] });
+  addEventListener("popstate", go);
+});
