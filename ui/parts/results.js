@@ -2,6 +2,7 @@
 import { find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { examplePrompts, formOf } from "../scripts/form.js";
+import { shortcuts } from "../scripts/keys.js";
 import { Comparison } from "./comparison.js";
 import { fillInfo } from "./infotext.js";
 import { addSource, openLightbox } from "./lightbox.js";
@@ -16,6 +17,8 @@ const LIVE = "live ";       // how the tile of a job being drawn is named, befor
 // Beside the actions: ways of looking at a picture.
 const TOOLS = [["before", "Before and after", "B", "before"], ["grid", "All pictures of this job", "G", "grid"], ["full", "Full screen", "F", ""]];
 const SHARP = 9;            // pictures of a job that its grid shows from their files, not from thumbnails
+
+shortcuts("Picture, with the focus in the results or on the full screen", TOOLS.map(([, text, key]) => [key, text]));
 
 function decoded(url) {
   const loader = new Image();

@@ -45,13 +45,13 @@ export function showKeys(first = "") {
   const titles = [...new Set(groups.map(group => group.title))].sort((a, b) => (b === first) - (a === first));
   const sheet = make("dialog", { class: "sheet keys-sheet", "aria-labelledby": "keys-title" },
     make("header", {}, make("h2", { id: "keys-title" }, "Keys"), make("button", { type: "button", class: "act", onclick: () => sheet.close() }, "Close")),
-    ...titles.map(title => section(groups.find(group => group.title === title))));
+    ...titles.map(title => section(title, groups.filter(group => group.title === title).flatMap(group => group.rows))));
   sheet.addEventListener("close", () => sheet.remove());
   document.body.append(sheet);
   sheet.showModal();
 }
 
-function section({ title, rows }) {
+function section(title, rows) {
   return make("section", {}, make("h3", {}, title), make("dl", {}, ...rows.map(({ keys, text }) => make("div", {},
     make("dt", {}, ...keys.flatMap((one, i) => [...(i ? [" "] : []), make("span", {}, ...shown(one))])), make("dd", {}, text)))));
 }
