@@ -141,7 +141,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture: `pixels` is RGB, uint8, row by row (height * width * 3 bytes).
+    """A picture: `pixels` is RGB, uint8, row by row (height * width * 3 bytes), or RGBA where a source is see-through.
 
     One that was interrupted is `unfinished`, and its facts say how far it is.
     """

@@ -44,8 +44,8 @@ def measure(device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_sd1(Path(folder) / "checkpoints" / "random.safetensors")
         full = ModelCatalog((Path(folder),)).find(CHECKPOINT, "random")
-        return {"processors": os.cpu_count(), "demo": _compared(demo, REQUEST, rounds=5),
-                "sd1": _compared(full, REQUEST.replace(steps=2), rounds=3)}
+        return {"processors": os.cpu_count(), "demo": _compared(demo, REQUEST, rounds=3),
+                "sd1": _compared(full, REQUEST.replace(steps=2), rounds=2)}
 
 
 def _compared(checkpoint: ModelFile, request: Request, rounds: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ STATUS = Path("/proc/self/status")
 
 def measure(device: str) -> dict[str, Any]:
     cpu = on_cpu(device)
-    side, steps = (512, 3) if cpu else (1024, 20)
+    side, steps = (512, 2) if cpu else (1024, 20)
     request = Request(
         prompt=PROMPT, negative_prompt=NEGATIVE, width=side, height=side, steps=steps, seed=1, variation_seed=1,
         cfg_scale=5.0, sampler="DPM++ 2M", schedule="Karras",
@@ -36,7 +36,7 @@ def measure(device: str) -> dict[str, Any]:
         checkpoint = ModelCatalog((Path(folder),)).find("checkpoint", "random")
         memory = Memory(place(device))
         loading = loaded(memory, checkpoint, file)
-        return {**loading, **compare(memory, checkpoint, request, rounds=3 if cpu else 7)}
+        return {**loading, **compare(memory, checkpoint, request, rounds=2 if cpu else 7)}
 
 
 def loaded(memory: Memory, checkpoint: Any, file: Path) -> dict[str, float]:

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "backend.catalog.model_files", "backend.catalog.model_file", "backend.prompt_library.text_files"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
-    ("backend.house", "backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.tags",
+    ("backend.house", "backend.catalog", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
     ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog",
      "backend.dispatch.recorder", "backend.facade.gallery"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.dispatch.dispatcher import Dispatcher
+from backend.facade.arrivals import Arrivals
 from backend.facade.gallery import Gallery
 from backend.facade.networks import Networks
 from backend.prompt_library.library import PromptLibrary
@@ -31,6 +32,7 @@ class Components:
     database: Database
     users: Users
     jobs: Jobs
+    arrivals: Arrivals
     history: History
     preferences: Preferences
     pictures: Pictures
@@ -52,7 +54,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     uploads = Uploads(settings.data / "inputs", users.of, jobs.pictures)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     return Components(
-        settings=settings, database=database, users=users, jobs=jobs, history=history, preferences=preferences,
+        settings=settings, database=database, users=users, jobs=jobs, arrivals=Arrivals(), history=history,
+        preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures), networks=Networks(catalog),
         prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),

@@ -50,11 +50,14 @@ class Door:
     def submit_all(self, values: Iterable[Mapping[str, Any]]) -> list[Job]:
         """Queue several requests in their order at once; none when one of them is wrong. InvalidRequest as above."""
         submission = Submission(self._parts, self.user)
-        orders = [submission.order(each) for each in values]
-        for order in orders:
-            self._parts.dispatcher.check(order.request)
-        requests, notes = [order.request for order in orders], [order.notes for order in orders]
-        jobs = self._parts.jobs.add_all(requests, self._owner, notes)
+        with self._parts.arrivals.arriving(self._owner) as arrival:
+            orders = [submission.order(each) for each in values]
+            for order in orders:
+                self._parts.dispatcher.check(order.request)
+            requests, notes = [order.request for order in orders], [order.notes for order in orders]
+            jobs = self._parts.jobs.add_all(requests, self._owner, notes)
+        for job in jobs if arrival.interrupted else ():
+            self.cancel(job.id)
         self._parts.dispatcher.queued(self._owner)
         return jobs
 
@@ -71,10 +74,10 @@ class Door:
             self._parts.dispatcher.job_changed(change)
 
     def interrupt(self) -> None:
-        """Cancel what is running, as `cancel` does, or what is just about to; waiting jobs stay."""
-        if not self._cancel_all("running") and (job := self._parts.jobs.about_to_start(self._owner)):
-            with contextlib.suppress(NotAllowed):       # it has ended meanwhile
-                self.cancel(job)
+        """Cancel what runs, as `cancel` does, or what is about to start or has just arrived; waiting jobs stay."""
+        if self._cancel_all("running") or self._cancel_next() or self._parts.arrivals.interrupt(self._owner):
+            return
+        self._cancel_next()     # which may have arrived in the meantime
 
     def cancel_all(self) -> None:
         """Cancel all that waits or runs."""
@@ -170,9 +173,12 @@ class Door:
 
     # ---- pictures ----
 
-    def upload(self, data: bytes, *, mask: bool = False) -> Upload:
-        """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read."""
-        return self._parts.uploads.add(data, self._owner, mask=mask)
+    def upload(self, data: bytes, *, mask: bool = False, alpha: bool = False) -> Upload:
+        """Keep a picture to start from, or a mask (white is painted anew). UserError when it cannot be read.
+
+        `alpha`: what is transparent in the picture stays so; else it becomes white.
+        """
+        return self._parts.uploads.add(data, self._owner, mask=mask, alpha=alpha)
 
     def paint(self, data: bytes, layer: Layer) -> str:
         """Keep what is painted over a picture; its id, or "" for nothing. UserError, NotFound."""
@@ -204,15 +210,11 @@ class Door:
         """A ZIP of the pictures that a batch has made so far, open at its start, gone when it is closed; NotFound."""
         return self._parts.archives.archive(folder, self._owner)
 
-    def infotext(self, text: str) -> dict[str, Any]:
+    def usable_infotext(self, text: str, but: Container[str]) -> dict[str, Any]:
         """The field values in a picture's settings text, the user's styles taken out of its prompts.
 
-        A checkpoint that is not here is left out.
+        InvalidRequest names every value that cannot be used here, unless its field is among `but`.
         """
-        return PictureSettings(self._parts).values(text, self.prompt_library.as_theirs())
-
-    def usable_infotext(self, text: str, but: Container[str]) -> dict[str, Any]:
-        """The same; but InvalidRequest names every value that cannot be used, unless its field is among `but`."""
         return PictureSettings(self._parts).usable(text, self.prompt_library.as_theirs(), but)
 
     def read_settings(self, file: bytes) -> FileSettings:
@@ -221,6 +223,10 @@ class Door:
         UserError when it is no picture.
         """
         return PictureSettings(self._parts).of_file(file, self.prompt_library.as_theirs())
+
+    def read_text(self, text: str) -> FileSettings:
+        """The same of a settings text that somebody has typed or pasted."""
+        return PictureSettings(self._parts).of_text(text, self.prompt_library.as_theirs())
 
     # ---- preferences ----
 
@@ -240,6 +246,14 @@ class Door:
         return example(changed(self.preferences(), values), self.user.name)
 
     # ---- inside ----
+
+    def _cancel_next(self) -> bool:
+        """Cancel what is just about to start; whether there was anything."""
+        job = self._parts.jobs.about_to_start(self._owner)
+        if job:
+            with contextlib.suppress(NotAllowed):       # it has ended meanwhile
+                self.cancel(job)
+        return job is not None
 
     def _cancel_all(self, *states: State) -> bool:
         """Whether there was anything."""

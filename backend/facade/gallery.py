@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from backend.image.infotext.entries import Difference, differences
+from backend.store.boards import Board, Boards
 from backend.store.database import Database
 from backend.store.history import History
 from backend.store.picture_files import Pictures
@@ -31,6 +32,7 @@ class Gallery:
     def __init__(self, database: Database, history: History, pictures: Pictures) -> None:
         self.history, self.pictures = history, pictures
         self.search, self.bin = Search(database), RecycleBin(database, pictures)
+        self.boards = Boards(database)
         self.imports = Imports(history, pictures)
 
     def as_(self, user: User) -> UserGallery:
@@ -87,3 +89,33 @@ class UserGallery:
     def take_in_folder(self, folder: Path) -> Iterator[ImportProgress]:
         """Keep every picture below a folder of this machine, telling after each how far it is."""
         return self._all.imports.folder(folder, self._owner)
+
+    # ---- boards ----
+
+    def boards(self) -> list[Board]:
+        """Albums, in alphabetical order."""
+        return self._all.boards.of(self._owner)
+
+    def create_board(self, name: str) -> Board:
+        """InvalidRequest for a name that is none, or that another board has."""
+        return self._all.boards.create(name, self._owner)
+
+    def rename_board(self, board: str, name: str) -> None:
+        """InvalidRequest as in `create_board`."""
+        self._all.boards.rename(board, name, self._owner)
+
+    def delete_board(self, board: str) -> None:
+        """Its pictures stay in the history."""
+        self._all.boards.delete(board, self._owner)
+
+    def put_on_board(self, board: str, ids: Collection[str]) -> None:
+        """All of these pictures or none."""
+        self._all.boards.add(board, ids, self._owner)
+
+    def take_off_board(self, board: str, ids: Collection[str]) -> None:
+        """Those that are not on it are passed over."""
+        self._all.boards.remove(board, ids, self._owner)
+
+    def boards_with(self, image_id: str) -> list[str]:
+        """The ids of the boards that a picture is on."""
+        return self._all.boards.with_picture(image_id, self._owner)

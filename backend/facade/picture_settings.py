@@ -13,7 +13,7 @@ from backend.facade.components import Components
 from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
 from backend.image.infotext.entries import entries
-from backend.image.read import read_metadata
+from backend.image.read import Metadata, read_metadata
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
 
@@ -49,7 +49,13 @@ class PictureSettings:
 
     def of_file(self, file: bytes, styles: Styles) -> FileSettings:
         """What a picture file by Easel, AUTOMATIC1111, Forge or ComfyUI says. UserError when it is no picture."""
-        metadata = read_metadata(file)
+        return self._told(read_metadata(file), styles)
+
+    def of_text(self, text: str, styles: Styles) -> FileSettings:
+        """The same of a settings text alone."""
+        return self._told(Metadata(infotext=text, request_json=None, format="", width=0, height=0), styles)
+
+    def _told(self, metadata: Metadata, styles: Styles) -> FileSettings:
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
         values = self._as_here(found, metadata.infotext) if metadata.infotext else {}
         absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))

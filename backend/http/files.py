@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Body, Depends, Query
 from PIL import Image as Pillow
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -24,10 +24,12 @@ from backend.image.batch_names import component
 from backend.image.decode_budget import DECODING
 from backend.request.record import spread
 from backend.store.painted_layers import Layer
+from backend.store.view_types import FileSettings
 
 THUMB = 320         # pixels of a thumbnail's longer side
 PIECE = 2**18       # bytes of an archive that are sent at once
 THUMBS = 512        # thumbnails kept in memory, about 20 kB each
+LONGEST_TEXT = 1_000_000    # letters of a settings text that somebody pastes
 PAINT = (255, 110, 40)      # how the page shows a mask over its picture
 PAINT_ALPHA = 153
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -35,6 +37,7 @@ FOREVER = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
+SettingsText = Annotated[str, Body(embed=True, max_length=LONGEST_TEXT)]
 router = APIRouter(prefix="/easel")
 
 
@@ -67,10 +70,11 @@ async def thumb(door: FrontDoor, image: str) -> Response:
 
 @router.get("/image/{image}/info")
 def info(door: FrontDoor, image: str) -> dict[str, Any]:
-    """Everything that made the picture: its infotext, the values that make it again, and how long its job took."""
+    """Everything that made the picture, and the values that make it again; how long its job took, its boards."""
     found, time_taken = door.image(image), door.gallery.time_taken(image)
     return {**row(found, door.gallery.is_missing(image)), "infotext": found.infotext,
-            "request": spread(found.request, FIELDS), "time_taken": asdict(time_taken) if time_taken else None}
+            "request": spread(found.request, FIELDS), "time_taken": asdict(time_taken) if time_taken else None,
+            "boards": door.gallery.boards_with(image)}
 
 
 @router.get("/batch/{folder}.zip")
@@ -93,10 +97,13 @@ def preview(door: FrontDoor, job: str) -> Response:
 
 
 @router.post("/upload")
-async def upload(door: FrontDoor, request: Request, mask: bool = False) -> dict[str, Any]:
-    """Keeps the picture in the body, or with `mask` its grey levels; the id is for `init_image` and `mask`."""
+async def upload(door: FrontDoor, request: Request, mask: bool = False, alpha: bool = False) -> dict[str, Any]:
+    """Keeps the picture in the body, or with `mask` what it marks; the id is for `init_image` and `mask`.
+
+    `alpha`, for Extras: what is transparent stays so.
+    """
     try:
-        kept = await run_decoding(door.upload, await request.body(), mask=mask)
+        kept = await run_decoding(door.upload, await request.body(), mask=mask, alpha=alpha)
     except UserError as error:
         raise InvalidRequest(str(error), field="mask" if mask else "init_image") from None
     return {"id": kept.id, "width": kept.width, "height": kept.height}
@@ -113,8 +120,13 @@ async def paint(
 @router.post("/settings")
 async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""
-    found = await run_decoding(door.read_settings, await request.body())
-    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
+    return _told(await run_decoding(door.read_settings, await request.body()))
+
+
+@router.post("/settings/text")
+def settings_of_text(door: FrontDoor, text: SettingsText) -> dict[str, Any]:
+    """The same of a settings text alone."""
+    return _told(door.read_text(text))
 
 
 @router.get("/upload/{upload}")
@@ -128,6 +140,10 @@ def uploaded(door: FrontDoor, upload: str) -> FileResponse:
 async def layer(door: FrontDoor, upload: str, over: str) -> Response:
     """A mask as see-through paint, at the size of the picture `over` which it lies."""
     return Response(await run_decoding(_layer, door, upload, over), media_type="image/png", headers=FOREVER)
+
+
+def _told(found: FileSettings) -> dict[str, Any]:
+    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
 
 
 def row(image: Image, missing: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Query
 from starlette.requests import Request
@@ -40,6 +40,9 @@ class Asked:
     until: str = ""
     starred: bool = False
     binned: bool = False
+    kind: Literal["", "txt2img", "img2img", "inpaint", "extras", "grid"] = ""
+    board: str = ""
+    order: Literal["newest", "oldest", "starred", "largest", "smallest"] = "newest"
     zone: Annotated[int | None, Query(gt=-MINUTES, lt=MINUTES)] = None
 
     def query(self) -> search.Query:
@@ -56,7 +59,8 @@ class Asked:
             raise InvalidRequest(problems=problems)
         return search.Query(
             words=self.q, checkpoint=self.checkpoint, sampler=self.sampler, seed=values["seed"], starred=self.starred,
-            binned=self.binned, since=self._midnight(values["since"], 0), until=self._midnight(values["until"], 1))
+            binned=self.binned, kind=self.kind, board=self.board, order=self.order,
+            since=self._midnight(values["since"], 0), until=self._midnight(values["until"], 1))
 
     def _midnight(self, day: date | None, later: int) -> datetime | None:
         """When the day begins, or the one after; by this machine's clock where the page does not tell its own."""
@@ -82,7 +86,7 @@ def _day(text: str) -> date:
 
 @router.get("")
 def history(door: FrontDoor, asked: Annotated[Asked, Depends()]) -> dict[str, Any]:
-    """The caller's pictures that fit, newest first; `before` is the id of the last one already known."""
+    """The caller's pictures that fit, in the order asked for; `before` is the id of the last one already known."""
     found, total = door.gallery.search(asked.query(), asked.limit, asked.before or None)
     return {"images": [row(entry.image, entry.missing) for entry in found], "total": total}
 

@@ -59,8 +59,9 @@ def compression(request: Request) -> dict[str, Any]:
 
 
 def to_image(picture: Picture) -> Image.Image:
-    """The worker's RGB bytes as a PIL image. Raises ValueError if their number does not fit the size."""
-    return Image.frombytes("RGB", (picture.width, picture.height), picture.pixels)
+    """The worker's bytes as a PIL image, RGB or RGBA. Raises ValueError if their number does not fit the size."""
+    mode = "RGBA" if len(picture.pixels) == 4 * picture.width * picture.height else "RGB"
+    return Image.frombytes(mode, (picture.width, picture.height), picture.pixels)
 
 
 def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "",
@@ -71,10 +72,17 @@ def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "",
         metadata: dict[str, Any] = {"pnginfo": _png_text(infotext, request_json)}
     else:
         metadata = {"exif": _exif(infotext, request_json, MAX_JPEG_EXIF if kind == "JPEG" else None)}
-    image = image.convert("RGB") if kind == "JPEG" else image
+    image = _opaque(image) if kind == "JPEG" else image
     buffer = io.BytesIO()
     image.save(buffer, kind, **OPTIONS[kind] | dict(options or {}), **metadata)
     return buffer.getvalue()
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """On white, for a format without alpha."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _storable(text: str) -> str:

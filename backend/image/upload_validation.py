@@ -35,8 +35,18 @@ def picture(data: bytes) -> Image.Image:
 
 
 def mask(data: bytes) -> Image.Image:
-    """The same as grey levels: white marks, black does not; transparent parts do not."""
-    return _read(data, BLACK, "mask").convert("L")
+    """The same as grey levels: white marks, black does not.
+
+    In a mask with transparency the alpha marks, whatever the colour, as in AUTOMATIC1111: it is painted where there
+    was nothing.
+    """
+    found = _see_through(data, "mask")
+    return found.getchannel("A") if found else _read(data, BLACK, "mask").convert("L")
+
+
+def with_alpha(data: bytes) -> Image.Image:
+    """As `picture`, but transparent parts stay: RGBA, where anything of it is not opaque."""
+    return _see_through(data, "picture") or picture(data)
 
 
 def paint(data: bytes) -> Image.Image:
@@ -98,6 +108,23 @@ def _read(data: bytes, ground: Colour, what: str) -> Image.Image:
                 _load(image, data)
                 ImageOps.exif_transpose(image, in_place=True)
                 return _flat(image, ground)
+            except BROKEN:
+                raise UserError(f"This {what}'s file is damaged or cut off.") from None
+
+
+def _see_through(data: bytes, what: str) -> Image.Image | None:
+    """RGBA, upright; None where all of the picture is opaque. Raises UserError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked in `_opened`
+        with _opened(data) as image, DECODING.share(image.size):
+            try:
+                image.seek(0)
+                if "A" not in image.getbands() and "transparency" not in image.info:
+                    return None
+                _load(image, data)
+                ImageOps.exif_transpose(image, in_place=True)
+                found = image.convert("RGBA")
+                return None if found.getchannel("A").getextrema() == (255, 255) else found
             except BROKEN:
                 raise UserError(f"This {what}'s file is damaged or cut off.") from None
 

@@ -6,7 +6,7 @@ import re
 
 MARK = "#"
 _WHOLE_LINE = re.compile(r"(^|\n)#[^\n]*(\n|$)")
-_END_OF_LINE = re.compile(r"#[^\n]*(\n|$)")
+_END_OF_LINE = re.compile(r"[ \t]*#[^\n]*(\n|$)")
 
 
 def has_comments(text: str) -> bool:
@@ -16,6 +16,6 @@ def has_comments(text: str) -> bool:
 def without_comments(text: str) -> str:
     """The text as it is drawn. AUTOMATIC1111's two steps, each of which leaves a line end in the place of a comment.
 
-    White space at the ends, which nothing reads, goes too.
+    White space before it and at the ends, which nothing reads, goes too.
     """
     return _END_OF_LINE.sub("\n", _WHOLE_LINE.sub("\n", text)).strip() if has_comments(text) else text

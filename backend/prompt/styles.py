@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
-_SPACES = re.compile("  +")
 _PLACE = "{prompt}"
 Style = Mapping[str, str]
 
@@ -49,9 +47,9 @@ def _last_applied(styles: Sequence[Style], prompt: str, negative: str) -> tuple[
 def extract(style: str, prompt: str) -> tuple[bool, str]:
     """Whether `prompt` holds the style's text, and the prompt without it (unchanged if not).
 
-    A style wraps the prompt at `{prompt}`, or stands at its end; runs of spaces count as one.
+    A style wraps the prompt at `{prompt}`, or stands at its end; runs of spaces stay as they are.
     """
-    text, wrapper = (_SPACES.sub(" ", part.strip()) for part in (prompt, style))
+    text, wrapper = prompt.strip(), style.strip()
     before, mark, after = wrapper.partition(_PLACE)
     if not mark:
         before, after = "", wrapper

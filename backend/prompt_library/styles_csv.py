@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +28,8 @@ OLD_PROMPT = "text"             # what the column of prompts was called before t
 MAX_NAME = 200
 COMMENT = "#"
 MAX_LINES = 50_000          # of one file
-MAX_COMMAS = 100_000        # in one line
+MAX_CELLS = 100_000         # in one line
+_SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Sheet:
 
     header: tuple[str, ...] = COLUMNS
     rows: tuple[tuple[str, ...], ...] = ()
+    delimiter: str = ","
 
     @property
     def is_readable(self) -> bool:
@@ -69,7 +73,7 @@ class Sheet:
         place = names.index(was) if was in gone and was in names else len(names)
         before, former, after = wide.rows[:place], wide.rows[place:place + 1], wide.rows[place + 1:]
         others = [tuple(row for row in rows if wide._cell(row, "name") not in gone) for rows in (before, after)]
-        return Sheet(wide.header, (*others[0], wide._filled(former[0] if former else (), style), *others[1]))
+        return replace(wide, rows=(*others[0], wide._filled(former[0] if former else (), style), *others[1]))
 
     def _filled(self, row: tuple[str, ...], style: Style) -> tuple[str, ...]:
         cells = [*row, *[""] * (len(self.header) - len(row))]
@@ -78,7 +82,7 @@ class Sheet:
         return tuple(cells)
 
     def without(self, name: str) -> Sheet:
-        return Sheet(self.header, tuple(row for row in self.rows if self._cell(row, "name") != name))
+        return replace(self, rows=tuple(row for row in self.rows if self._cell(row, "name") != name))
 
     def _with_all_columns(self) -> Sheet:
         place = self._place("prompt")
@@ -86,7 +90,7 @@ class Sheet:
         if place is not None:
             header[place] = "prompt"
         known = [column.strip().casefold() for column in header]
-        return Sheet((*header, *(column for column in COLUMNS if column not in known)), self.rows)
+        return replace(self, header=(*header, *(column for column in COLUMNS if column not in known)))
 
     def _place(self, column: str) -> int | None:
         known = [title.strip().casefold() for title in self.header]
@@ -100,26 +104,49 @@ class Sheet:
 
 def read(data: bytes) -> Sheet:
     """The file, also an empty one. One that is no CSV, is too long, or has no names, is not `is_readable`."""
-    text = decoded(data)
-    if text.count("\n") > MAX_LINES or any(line.count(",") > MAX_COMMAS for line in text.splitlines()):
+    text, delimiter = _delimited(decoded(data))
+    if text.count("\n") > MAX_LINES or any(line.count(delimiter) > MAX_CELLS for line in text.splitlines()):
         return UNREADABLE
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=delimiter)
     try:
-        rows = [tuple(row) for row in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) if row]
+        rows = [tuple(row) for row in reader if row]
     except csv.Error:
         return UNREADABLE
-    return Sheet(rows[0], tuple(rows[1:])) if rows else Sheet()
+    return Sheet(rows[0], tuple(rows[1:]), delimiter) if rows else Sheet()
+
+
+def _delimited(text: str) -> tuple[str, str]:
+    """The table without Excel's line `sep=;`, and what parts its cells: told by that line, else by the titles.
+
+    Where a comma is part of numbers Excel writes semicolons; tabs come from copied tables.
+    """
+    first, _, rest = text.partition("\n")
+    told = _SEPARATOR.fullmatch(first.strip("\r\""))
+    if told:
+        return rest, told[1]
+    counts = {delimiter: first.count(delimiter) for delimiter in (",", ";", "\t")}
+    return text, max(counts, key=lambda delimiter: counts[delimiter])
 
 
 def written(sheet: Sheet) -> bytes:
     """As AUTOMATIC1111 writes it, except that all texts are quoted: it would drop spaces at their beginning."""
     text = io.StringIO(newline="")
-    plain, quoted = csv.writer(text), csv.writer(text, quoting=csv.QUOTE_ALL)
+    plain = csv.writer(text, delimiter=sheet.delimiter)
+    quoted = csv.writer(text, quoting=csv.QUOTE_ALL, delimiter=sheet.delimiter)
     plain.writerow(sheet.header)
     quoted.writerows(sheet.rows)
     return text.getvalue().encode("utf-8-sig")
 
 
+def _styles(data: bytes, path: Path) -> tuple[Style, ...]:
+    sheet = read(data)
+    if not sheet.is_readable:
+        log.warning("%s is left out: it is no table whose first line says name,prompt,negative_prompt", path)
+    return tuple(sheet.styles())
+
+
 UNREADABLE = Sheet(())
+log = logging.getLogger(__name__)
 
 
 class Styles:
@@ -127,7 +154,7 @@ class Styles:
 
     def __init__(self, data: Path) -> None:
         self._shared, self._folder = data / "styles.csv", data / "styles"
-        self._kept: Watched[tuple[Style, ...]] = Watched(lambda data: tuple(read(data).styles()), ())
+        self._kept: Watched[tuple[Style, ...]] = Watched(_styles, ())
         self._lock = threading.Lock()
 
     def of(self, user: User) -> list[Style]:

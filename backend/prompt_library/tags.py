@@ -45,7 +45,7 @@ class Tags:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._files: Watched[_Index] = Watched(_Index, _Index(b""))
+        self._files: Watched[_Index] = Watched(lambda data, path: _Index(data), _Index(b""))
 
     def search(self, text: str, limit: int) -> list[Tag]:
         """Tags of which the name or an alias begins so, then those with a later word that does, most used first."""

@@ -5,9 +5,10 @@ A job keeps both: `prompt` as typed, and in `prompts` and its sisters one text p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import product
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice, product
 from random import Random
+from typing import TypeVar
 
 from backend.errors import InvalidRequest, Problem
 from backend.prompt.comments import without_comments
@@ -19,6 +20,7 @@ from backend.request.field import MAX_PROMPT
 from backend.request.request import RESOLVED, Request
 from backend.request.rules import EXTRAS, MAX_PICTURES
 
+T = TypeVar("T")
 MAX_LETTERS = 5_000_000     # in all these prompts together: they are kept with the job
 SECOND_PASS = {"hr_prompt": "prompt", "hr_negative_prompt": "negative_prompt"}
 TEMPLATES = {"prompt": "template", "negative_prompt": "negative_template"}
@@ -41,7 +43,8 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     if not request.styles and not changed:
         return request
     templates = {TEMPLATES[name]: typed[name] for name in changed if name in TEMPLATES}
-    pictures = _expanded(request, parts, varied, Expansion(lookup)) if varied else [texts]
+    expansion = Expansion(lookup, combinatorial=request.prompt_expansion == "Combinatorial")
+    pictures = _expanded(request, parts, varied, expansion) if varied else [texts]
     return _with_texts(request, pictures).replace(**templates)
 
 
@@ -50,8 +53,8 @@ def picture_count(request: Request, styles: Iterable[Style], lookup: Lookup) -> 
     texts = _commentless(request, _styled(request, _chosen(request, styles)))
     if request.prompt_expansion != "Combinatorial":
         return request.count
-    expansion = Expansion(lookup)
-    return _combinations(request, {name: _count(name, _parse(name, text), expansion) for name, text in texts.items()})
+    parts, expansion = {name: _parse(name, text) for name, text in texts.items()}, Expansion(lookup, combinatorial=True)
+    return _combinations(request, _counts(parts, expansion))
 
 
 def styled(prompt: str, negative: str, styles: Iterable[Style]) -> tuple[str, str]:
@@ -105,15 +108,20 @@ def _parse(name: str, text: str) -> Parts:
 def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
               expansion: Expansion) -> list[dict[str, str]]:
     """The texts of each picture. `varied` are the fields with something to fill in."""
-    each = {name: _count(name, found, expansion) for name, found in parts.items()}
     combinatorial = request.prompt_expansion == "Combinatorial"
-    count = _combinations(request, each if combinatorial else {})
+    counts = _counts(parts, expansion)
+    count = _combinations(request, counts if combinatorial else {})
     if count > MAX_PICTURES:
         raise InvalidRequest(problems=[_too_many(count, varied[0] if combinatorial else "batch_count")])
-    try:
-        return _every(request, parts, expansion) if combinatorial else _drawn(request, parts, expansion)
-    except (VariantError, RecursionError) as error:
-        raise InvalidRequest(_sentence(error), field=varied[0]) from error
+    variants = {name: _said_of(name, lambda found=found: expansion.variants(found)) for name, found in parts.items()}
+    ways = list(islice(product(*variants.values()), MAX_PICTURES))
+    pictures = ways * request.chains if combinatorial else [ways[i % len(ways)] for i in range(request.chains)]
+    return [_drawn(request, number, dict(zip(parts, way, strict=True)), expansion)
+            for number, way in enumerate(pictures)]
+
+
+def _counts(parts: Mapping[str, Parts], expansion: Expansion) -> dict[str, int]:
+    return {name: _said_of(name, lambda found=found: expansion.count(found)) for name, found in parts.items()}
 
 
 def _combinations(request: Request, texts: Mapping[str, int]) -> int:
@@ -124,9 +132,10 @@ def _combinations(request: Request, texts: Mapping[str, int]) -> int:
     return count * request.rounds
 
 
-def _count(name: str, parts: Parts, expansion: Expansion) -> int:
+def _said_of(name: str, work: Callable[[], T]) -> T:
+    """The result of `work`; what cannot be resolved is said of the field `name`."""
     try:
-        return expansion.count(parts)
+        return work()
     except (VariantError, RecursionError) as error:
         raise InvalidRequest(_sentence(error), field=name) from error
 
@@ -141,19 +150,14 @@ def _too_many(count: int, field: str) -> Problem:
                    f"{MAX_PICTURES:,}", field)
 
 
-def _drawn(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -> list[dict[str, str]]:
-    """One draw per picture. Both passes draw alike, so that equal texts become equal ones."""
-    seeds = [request.of_image(chain * request.rounds).seed for chain in range(request.chains)]
-    return [
-        {name: expansion.draw(found, Random(f"{SECOND_PASS.get(name, name)} {seed}")) for name, found in parts.items()}
-        for seed in seeds
-    ]
-
-
-def _every(request: Request, parts: Mapping[str, Parts], expansion: Expansion) -> list[dict[str, str]]:
-    """Every combination, and all of them once more for each picture of the batch."""
-    combinations = product(*(list(expansion.every(found)) for found in parts.values()))
-    return [dict(zip(parts, texts, strict=True)) for texts in combinations] * request.chains
+def _drawn(
+    request: Request, number: int, parts: Mapping[str, Parts], expansion: Expansion
+) -> dict[str, str]:
+    """The texts of picture `number`, by its own seed. Both passes draw alike, so that equal texts become equal ones."""
+    seed = request.of_image(number * request.rounds).seed
+    return {name: _said_of(name, lambda name=name, found=found: expansion.draw(
+                found, Random(f"{SECOND_PASS.get(name, name)} {seed}"), number))
+            for name, found in parts.items()}
 
 
 def _with_texts(request: Request, pictures: list[dict[str, str]]) -> Request:

@@ -30,7 +30,7 @@ def decoded(data: bytes) -> str:
 class Watched(Generic[T]):
     """What `parse` makes of files, kept until a file changes. Thread-safe."""
 
-    def __init__(self, parse: Callable[[bytes], T], absent: T) -> None:
+    def __init__(self, parse: Callable[[bytes, Path], T], absent: T) -> None:
         self._parse, self._absent = parse, absent
         self._kept: dict[Path, tuple[Fingerprint, T | OSError]] = {}
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Watched(Generic[T]):
 
     def _fresh(self, path: Path) -> T | OSError:
         try:
-            return self._parse(read_regular(path, MAX_BYTES))
+            return self._parse(read_regular(path, MAX_BYTES), path)
         except OSError as error:
             log.warning("%s is left out: %s", path, error.strerror or error)
             return error

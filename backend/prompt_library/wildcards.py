@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from posixpath import normpath
 
-from backend.prompt.variants import Option, Options, VariantError, parse_line
+from backend.prompt.comments import MARK
+from backend.prompt.variants import Options, VariantError, parse_line
+from backend.prompt_library.structured_wildcards import ENDINGS, StructureError, structured
 from backend.prompt_library.text_files import Watched, decoded
 from backend.request.field import MAX_PROMPT
 
@@ -16,37 +19,38 @@ ENDING = ".txt"
 TOLD = 8                    # names that an error lists
 MAX_LINES = 200_000         # of one file
 
+Lines = Mapping[str, Options | VariantError]        # by the name of each wildcard that a file holds
+
 
 class Wildcards:
     """The `wildcards` folders below `places`, looked through at each question; the first file of a name counts."""
 
     def __init__(self, places: Iterable[Path]) -> None:
         self._folders = tuple(place / FOLDER for place in places)
-        self._files: Watched[Options | VariantError] = Watched(_parsed, Options(()))
+        self._files: Watched[Lines] = Watched(self._parsed, {})
 
     def names(self) -> list[str]:
         """What may stand between the underscores, sorted."""
         return sorted(self._look())
 
-    def lines(self, name: str) -> Options:
+    def lines(self, name: str, folder: str = "") -> Options:
         """The lines behind a name in any spelling, or behind all names that fit a pattern with `*` and `?`.
 
-        VariantError when there is none.
+        `folder`: of the wildcard file that uses the name, in which it is looked for as well; `./` and `../` are only
+        looked for from there. VariantError when there is none.
         """
         known = self._look()
-        wanted = name.strip().strip("/").casefold()
-        found = [path for key, path in known.items() if fnmatchcase(key.casefold(), wanted)]
-        if not found:
-            some = ", ".join([*list(known)[:TOLD], *(["..."] if len(known) > TOLD else [])])
-            raise VariantError(f"uses the wildcard __{name}__, which is not there: "
-                               + (f"there is {some}" if known else f"put {name}{ENDING} into the folder data/{FOLDER}"))
-        if len(found) == 1:
-            return self._options(found[0])
-        return Options(tuple(option for path in found for option in self._options(path).items))
+        for wanted in _wanted(name, folder):
+            if found := [(key, path) for key, path in known.items() if fnmatchcase(key.casefold(), wanted)]:
+                each = [self._options(key, path) for key, path in found]
+                return each[0] if len(each) == 1 else Options(tuple(option for one in each for option in one.items))
+        some = ", ".join([*list(known)[:TOLD], *(["..."] if len(known) > TOLD else [])])
+        raise VariantError(f"uses the wildcard __{name}__, which is not there: "
+                           + (f"there is {some}" if known else f"put {name}{ENDING} into the folder data/{FOLDER}"))
 
-    def _options(self, path: Path) -> Options:
+    def _options(self, name: str, path: Path) -> Options:
         try:
-            options = self._files.read(path)
+            options = self._files.read(path).get(name, Options(()))
         except OSError as error:
             reason = error.strerror or error
             raise VariantError(f"uses the wildcard file {path.name}, which cannot be read: {reason}") from error
@@ -55,31 +59,58 @@ class Wildcards:
         return options
 
     def _look(self) -> dict[str, Path]:
-        """Names and files, as they lie on the disk now."""
+        """Names and the files that hold them, as they lie on the disk now."""
         found: dict[str, Path] = {}
         for folder in self._folders:
             for here, subfolders, files in os.walk(folder):
                 subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-                for file in sorted(files):
+                for file in sorted(name for name in files if not name.startswith(".")):
                     path = Path(here, file)
-                    if path.suffix.lower() == ENDING and not file.startswith("."):
-                        found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+                    for name in self._names_in(path, folder):
+                        found.setdefault(name, path)
         return found
 
+    def _names_in(self, path: Path, folder: Path) -> Iterable[str]:
+        ending = path.suffix.lower()
+        if ending == ENDING:
+            return [_name(path, folder)]
+        return self._files.of(path) if ending in ENDINGS else []
 
-def _parsed(data: bytes) -> Options | VariantError:
-    """One option per line; blank lines and those that begin with # are none. The error is kept like a result."""
-    stripped = (line.strip() for line in decoded(data).splitlines())
-    lines = [line for line in stripped if line and not line.startswith("#")]
-    if len(lines) > MAX_LINES:
-        return VariantError(f"it has {len(lines):,} lines; at most {MAX_LINES:,} are read")
-    if any(len(line) > MAX_PROMPT for line in lines):
+    def _parsed(self, data: bytes, path: Path) -> Lines:
+        folder = next(folder for folder in self._folders if path.is_relative_to(folder))
+        text = decoded(data)
+        if path.suffix.lower() == ENDING:
+            name = _name(path, folder)
+            return {name: _read(text.splitlines(), name)}
+        try:
+            return {name: _read(lines, name) for name, lines in structured(text).items()}
+        except StructureError as error:
+            return {_name(path, folder): VariantError(str(error))}
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _wanted(name: str, folder: str) -> Iterator[str]:
+    """The names that may be meant, in small letters: from the top, and from the folder in which it is used."""
+    plain = name.strip().casefold()
+    if not plain.startswith(("./", "../")):
+        yield plain.strip("/")
+    if folder or plain.startswith(("./", "../")):
+        yield normpath(f"{folder.casefold()}/{plain}").strip("/")
+
+
+def _read(lines: Iterable[str], name: str) -> Options | VariantError:
+    """One option per line; blank lines and comments are none. The error is kept like a result."""
+    stripped = (line.partition(MARK)[0].strip() for line in lines)
+    kept = [line for line in stripped if line]
+    if len(kept) > MAX_LINES:
+        return VariantError(f"it has {len(kept):,} lines; at most {MAX_LINES:,} are read")
+    if any(len(line) > MAX_PROMPT for line in kept):
         return VariantError(f"it has a line of more than {MAX_PROMPT:,} characters")
+    folder = name.rpartition("/")[0]
     try:
-        return Options(tuple(_option(line) for line in lines))
+        return Options(tuple(parse_line("".join(c if c >= " " else " " for c in line), folder) for line in kept))
     except VariantError as error:
         return error
-
-
-def _option(line: str) -> Option:
-    return parse_line("".join(c if c >= " " else " " for c in line))

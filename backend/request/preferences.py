@@ -4,6 +4,7 @@
     what a tab starts with       {"defaults.txt2img": {"steps": 30}}
     the look                     {"theme": "dark", "language": "de"}
     fields in the page's bar     {"pins": ["sampler", "image_format"]}
+    what is told at a job's end  {"end_sound": "on", "end_notice": "on"}
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SETTINGS: Mapping[str, Field] = FIELDS.where(lambda field: field.group in GROUPS
 TABS = ("txt2img", "img2img")
 DEFAULTS = tuple(f"defaults.{tab}" for tab in TABS)
 THEMES = ("system", "light", "dark")
+ONE_OF = {"theme": THEMES, "end_sound": ("off", "on"), "end_notice": ("off", "on")}
 BROWSER = "browser"             # the language that the browser asks for, if there is a file for it
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,8})?|browser")
 
@@ -111,10 +113,10 @@ def _pins(value: Any) -> list[str]:
 
 
 def _look(name: str, value: Any) -> str:
-    if name == "theme":
-        if value in THEMES:
+    if name in ONE_OF:
+        if value in ONE_OF[name]:
             return value
-        raise ValueError(f"must be one of: {', '.join(THEMES)}")
+        raise ValueError(f"must be one of: {', '.join(ONE_OF[name])}")
     if name == "language":
         if isinstance(value, str) and _LANGUAGE.fullmatch(value):
             return value
@@ -138,4 +140,11 @@ def _starts(name: str, values: Mapping[str, Any], problems: list[Problem]) -> It
         except ValueError as error:
             problems.append(Problem(str(error), f"{name}.{key}"))
         else:
-            yield key, list(kept) if isinstance(kept, tuple) else kept
+            yield key, _plain(STARTS[key], kept)
+
+
+def _plain(field: Field, value: Any) -> Any:
+    """As JSON has it; a seed as text, since a page's numbers have 53 bits."""
+    if field.kind == "seed":
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

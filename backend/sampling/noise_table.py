@@ -99,7 +99,7 @@ class NoiseTable:
         return 1 / (1 + self.sigmas**2)
 
     def in_half_precision(self) -> NoiseTable:
-        """With alpha bar rounded to 16 bits, which AUTOMATIC1111 calls downcast; some levels become the same."""
+        """With alpha bar rounded to 16 bits, which AUTOMATIC1111 calls downcast."""
         alphas = self.alphas_cumprod.astype(np.float16).astype(np.float64)
         kept = np.clip(alphas, HALF_SMALLEST, HALF_BELOW_ONE)
         return NoiseTable(np.sqrt((1 - kept) / kept))

@@ -20,9 +20,12 @@ from sqlalchemy.types import TypeEngine
 from backend.errors import EaselError, StorageError
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database, trouble
+from backend.store.history import stored_request
 from backend.store.picture_files import account_of
 from backend.store.tables import (
     Base,
+    BoardPictureRow,
+    BoardRow,
     ImageRow,
     JobRow,
     JsonList,
@@ -31,12 +34,13 @@ from backend.store.tables import (
     PreferenceRow,
     Unsigned,
     UserRow,
+    kind_of,
     now,
 )
 from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
-TABLES = ("users", "jobs", "images", "preferences")
+TABLES = ("users", "jobs", "images", "preferences", "boards", "board_pictures")
 DIRECTIONS = ("ASC", "DESC")
 _EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
                for table in TABLES for direction in DIRECTIONS}
@@ -108,8 +112,8 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
         for values in _owned(found["images"], users):
             done = _insert(session, ImageRow, values, images + 1)
             images, unreadable = images + bool(done), unreadable + (not done)
-        for values in _owned(found["preferences"], users):
-            unreadable += not _insert(session, PreferenceRow, values, 0)
+        for model, table in ((PreferenceRow, "preferences"), (BoardRow, "boards"), (BoardPictureRow, "board_pictures")):
+            unreadable += sum(not _insert(session, model, values, 0) for values in _owned(found[table], users))
     waiting = states.count("queued")
     return Rescue(reason=reason, broken=broken, waiting=waiting, ended=len(states) - waiting, images=images,
                   unreadable=unreadable)
@@ -160,6 +164,8 @@ def _insert(session: Session, model: type[Base], values: Mapping[str, Any], numb
                 clean |= _clean_job(clean, number)
             if model is ImageRow:
                 clean["number"] = number
+                job = session.get_one(JobRow, clean["job"])
+                clean["kind"] = kind_of(stored_request(job.request), clean["index"])
             session.add(model(**clean))
         return clean.get("state", "image")
     except (SQLAlchemyError, EaselError, ValueError, TypeError, KeyError) as error:

@@ -16,7 +16,7 @@ from backend.errors import NotFound
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
 from backend.store.database import Database
-from backend.store.tables import Damaged, ImageRow, JobRow, next_sort_moment, now
+from backend.store.tables import Damaged, ImageRow, JobRow, kind_of, next_sort_moment, now
 from backend.store.view_types import Image, TimeTaken
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
@@ -25,7 +25,29 @@ COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotex
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest", "unfinished")
 SHOWN = (~ImageRow.deleted, ImageRow.binned.is_(None))      # in lists other than that of the bin
 ORDER = (ImageRow.sort_moment, ImageRow.number)
-NEWEST_FIRST = tuple(column.desc() for column in ORDER)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By what a list is sorted: by `first`, and among equals by the moment. All columns fall, or all rise."""
+
+    first: tuple[ColumnElement[Any], ...] = ()
+    falling: bool = True
+
+    @property
+    def columns(self) -> tuple[ColumnElement[Any], ...]:
+        return (*self.first, *ORDER)
+
+    @property
+    def clauses(self) -> tuple[ColumnElement[Any], ...]:
+        return tuple(column.desc() if self.falling else column.asc() for column in self.columns)
+
+
+_PIXELS = ImageRow.width * ImageRow.height
+NEWEST = Order()
+ORDERS = {"newest": NEWEST, "oldest": Order(falling=False), "starred": Order((ImageRow.starred,)),
+          "largest": Order((_PIXELS,)), "smallest": Order((-_PIXELS,))}
+NEWEST_FIRST = NEWEST.clauses
 
 
 log = logging.getLogger(__name__)
@@ -104,13 +126,15 @@ def image_of(row: ImageRow, request: Request) -> Image:
                  sampler=row.sampler)
 
 
-def after(session: Session, image_id: str, owner: str) -> ColumnElement[bool]:
-    """The condition "comes after this picture in a list". NotFound when the owner never had it."""
-    place = select(*ORDER).where(ImageRow.id == image_id, ImageRow.owner == owner)
+def after(session: Session, image_id: str, owner: str, order: Order = NEWEST) -> ColumnElement[bool]:
+    """The condition "comes after this picture in a list of that order". NotFound when the owner never had it."""
+    columns = order.columns
+    place = select(*columns).where(ImageRow.id == image_id, ImageRow.owner == owner)
     last = session.execute(place).one_or_none()
     if last is None:
         raise NotFound("There is no such picture.", field="before")
-    return tuple_(*ORDER) < tuple_(*last, types=[column.type for column in ORDER])
+    here, there = tuple_(*columns), tuple_(*last, types=[column.type for column in columns])
+    return here < there if order.falling else here > there
 
 
 def images_of(session: Session, requests: Mapping[str, Request]) -> dict[str, list[Image]]:
@@ -209,6 +233,7 @@ class History:
                     row.binned = now()
             for name in FILE_COLUMNS:
                 setattr(row, name, getattr(saved, name))
+            row.kind = kind_of(request, saved.index)
             session.flush()
             return image_of(row, request)
 
@@ -220,7 +245,7 @@ class History:
                          ended=created)
             session.add(job)
             session.flush()
-            image = ImageRow(id=new_id(), job=job.id, owner=owner, created=created)
+            image = ImageRow(id=new_id(), job=job.id, owner=owner, created=created, kind=kind_of(request, file.index))
             for name in ("index", *FILE_COLUMNS):
                 setattr(image, name, getattr(file, name))
             session.add(image)

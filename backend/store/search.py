@@ -11,14 +11,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, column, func, literal_column, select, table
 
+from backend.store.boards import on_board
 from backend.store.database import Database
-from backend.store.history import NEWEST_FIRST, after, readable, stored_request
+from backend.store.history import ORDERS, after, readable, stored_request
 from backend.store.tables import WORDS, ImageRow, JobRow
 from backend.store.view_types import Image
 
 MAX_TERMS = 200         # of one search; what a person pastes beyond that hardly narrows it, and costs time
 MAX_PARTS = 20          # of those, in scripts without spaces: each looks at every text
 _TERM = re.compile(r'(-?)(?:"([^"]*)("?)|([^\s"]+))')
+_BOARD = re.compile(r'(?<!\S)(-?)board:(?:"([^"]*)"?|(\S+))', re.I)
 _DENSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
                     "\U00020000-\U0003ffff]")   # Thai, Lao, Burmese, Khmer, Japanese, Chinese
 _QUOTES = dict.fromkeys(map(ord, "“”„«»＂"), '"')
@@ -37,6 +39,9 @@ class Query:
     until: datetime | None = None
     starred: bool = False
     binned: bool = False
+    kind: str = ""          # of tables.KINDS
+    board: str = ""         # its id; by name it is found with `board:name` among the words
+    order: str = "newest"   # of history.ORDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,13 @@ class Search:
 
         That one need not belong to the search any more. NotFound when the owner never had it.
         """
-        chosen = _chosen(select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job), owner, query)
-        chosen = chosen.order_by(*NEWEST_FIRST).limit(limit)
+        order = ORDERS[query.order]
+        chosen = _chosen(select(ImageRow.number), owner, query).order_by(*order.clauses).limit(limit)
         with self._database.read() as session:
             if before is not None:
-                chosen = chosen.where(after(session, before, owner))
-            rows = session.execute(chosen).all()
+                chosen = chosen.where(after(session, before, owner, order))
+            whole = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
+            rows = session.execute(whole.where(ImageRow.number.in_(chosen)).order_by(*order.clauses)).all()
             shown = readable((row, stored_request(request)) for row, request in rows)
             found = [Found(image, row.path) for row, image in shown]
             return found, session.scalar(_chosen(select(func.count(ImageRow.number)), owner, query)) or 0
@@ -123,18 +129,33 @@ def _is_of_word(character: str) -> bool:
 
 def _chosen(selection: Select[Any], owner: str, query: Query) -> Select[Any]:
     in_bin = ImageRow.binned.is_not(None) if query.binned else ImageRow.binned.is_(None)
-    return selection.where(ImageRow.owner == owner, ~ImageRow.deleted, in_bin, *_conditions(query))
+    return selection.where(ImageRow.owner == owner, ~ImageRow.deleted, in_bin, *_conditions(owner, query))
 
 
-def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
-    wanted, unwanted = expressions(query.words)
+def _conditions(owner: str, query: Query) -> Iterator[ColumnElement[bool]]:
+    for minus, quoted, plain in _BOARD.findall(query.words.translate(_QUOTES)):
+        named = on_board(owner, name=quoted or plain)
+        yield ~named if minus else named
+    yield from _by_words(_BOARD.sub(" ", query.words.translate(_QUOTES)))
+    if query.board:
+        yield on_board(owner, query.board)
+    if query.kind:
+        yield ImageRow.kind == query.kind
+    yield from _by_facts(query)
+
+
+def _by_words(words: str) -> Iterator[ColumnElement[bool]]:
+    wanted, unwanted = expressions(words)
     if wanted:
         yield ImageRow.number.in_(_matching(wanted))
     if unwanted:
         yield ImageRow.number.not_in(_matching(unwanted))
-    for term in [term for term in _terms(query.words) if term.dense][:MAX_PARTS]:
+    for term in [term for term in _terms(words) if term.dense][:MAX_PARTS]:
         within = func.instr(ImageRow.infotext, term.words) > 0
         yield ~within if term.excluded else within
+
+
+def _by_facts(query: Query) -> Iterator[ColumnElement[bool]]:
     if query.checkpoint:
         yield ImageRow.model == query.checkpoint
     if query.sampler:

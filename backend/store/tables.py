@@ -33,9 +33,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, vali
 from sqlalchemy.types import TypeDecorator
 
 from backend.image.infotext.entries import labels
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
 from backend.store.view_types import STATES
 
-REVISION = "0009"       # the newest file in migrations/versions; a test compares
+REVISION = "0010"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -213,6 +215,7 @@ class ImageRow(Base):
     unfinished: Mapped[bool] = mapped_column(default=False, server_default="0")     # it was interrupted
     model: Mapped[str] = mapped_column(default="", server_default=text("''"))       # as the infotext tells; for filters
     sampler: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    kind: Mapped[str] = mapped_column(String(10), default="", server_default=text("''"))        # of KINDS; for filters
     digest: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))      # SHA-256 of the file
 
     @validates("infotext")
@@ -239,6 +242,18 @@ def next_sort_moment(session: Session, table: type[JobRow | ImageRow], owner: st
     return max(created, *(moment + timedelta(microseconds=1) for moment in found)) if found else created
 
 
+KINDS = ("txt2img", "img2img", "inpaint", "extras", "grid")
+
+
+def kind_of(request: Request, index: int) -> str:
+    """How a picture was made, for the history's filter; a grid has an index below zero."""
+    if index < 0:
+        return "grid"
+    if request.process == EXTRAS:
+        return "extras"
+    return ("inpaint" if request.mask else "img2img") if request.init_image else "txt2img"
+
+
 def in_request(name: str) -> ColumnElement[str | None]:
     """The value of a field in a job's request as text; NULL where there is none, or the row is damaged."""
     readable = case((func.json_valid(JobRow.request) == 1, type_coerce(JobRow.request, String)))
@@ -252,6 +267,28 @@ class PreferenceRow(Base):
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     chosen: Mapped[dict[str, Any]]
+
+
+class BoardRow(Base):
+    """An album: pictures that somebody wants to see together."""
+
+    __tablename__ = "boards"
+    __table_args__ = (Index(None, "owner"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str]
+    name: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class BoardPictureRow(Base):
+    """This picture is on that board; it may be on several."""
+
+    __tablename__ = "board_pictures"
+    __table_args__ = (Index(None, "image"),)
+
+    board: Mapped[str] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"), primary_key=True)
+    image: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
 
 
 class PausedQueueRow(Base):

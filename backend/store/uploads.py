@@ -47,10 +47,14 @@ class Uploads:
         self._taken: dict[str, int] = {}        # bytes by owner, as far as they have been counted
         self._counting = threading.Lock()
 
-    def add(self, data: bytes, owner: str, *, mask: bool = False) -> Upload:
-        """Store a picture, or with `mask` its grey levels. UserError when it cannot be read, StorageError when full."""
+    def add(self, data: bytes, owner: str, *, mask: bool = False, alpha: bool = False) -> Upload:
+        """Store a picture, with `alpha` what is transparent in it too, or with `mask` what it marks.
+
+        UserError when it cannot be read, StorageError when full.
+        """
+        read = upload_validation.with_alpha if alpha else upload_validation.picture
         with DECODING.share(upload_validation.size(data)):
-            return self.keep(upload_validation.mask(data) if mask else upload_validation.picture(data), owner)
+            return self.keep(upload_validation.mask(data) if mask else read(data), owner)
 
     def keep(self, image: Image.Image, owner: str) -> Upload:
         """Store an image that is RGB, grey or RGBA already."""

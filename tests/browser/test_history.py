@@ -127,7 +127,7 @@ def test_stars_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     assert past.ids(starred=True) == {ids[1], ids[2]}
     page.route("**/easel/history/star", lambda route: route.fulfill(status=507, json={"problems": [{"field": "", "message": "the disk is full"}]}))
     tile(page, ids[2]).locator(".shot-star").click()
-    expect(page.locator(".toast")).to_contain_text("The disk is full.")
+    expect(page.locator(".toast", has_text="The disk is full.")).to_be_visible()
     expect(tile(page, ids[2]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
 
 

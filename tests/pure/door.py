@@ -68,7 +68,8 @@ class Bound:
     def __init__(self, backend: Door, user: User) -> None:
         self.backend, self.user = backend, user
         self.prompt_library = backend.prompt_library.as_(user)
-        self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None)
+        self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None,
+                                       boards_with=lambda image: [])
 
     def __getattr__(self, name: str) -> Any:
         return partial(getattr(self.backend, name), owner=self.user.id)
@@ -191,7 +192,7 @@ class Door:
     def image_file(self, image_id: str, owner: str) -> Path:
         return self.settings.data / self.image(image_id, owner).name
 
-    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False) -> Upload:
+    def upload(self, data: bytes, owner: str = "local", *, mask: bool = False, alpha: bool = False) -> Upload:
         return self.uploads.add(data, owner, mask=mask)
 
     def uploaded(self, upload_id: str, owner: str) -> Path:

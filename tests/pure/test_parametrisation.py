@@ -68,3 +68,11 @@ def test_consistency_knows_fifty_levels_and_what_its_network_predicts() -> None:
     np.testing.assert_allclose(Consistency.of(Epsilon(TABLE)).table.sigmas, LCM["all_sigmas"], rtol=3e-6)
     _, answer = trained(Velocity, 2.0)
     np.testing.assert_allclose(Consistency.of(Velocity(TABLE)).denoised(CLEAN + 2 * NOISE, answer, 2.0), CLEAN, atol=1e-6)
+
+
+def test_noise_levels_in_half_precision():
+    table = NoiseTable.from_betas()
+    half = table.in_half_precision()
+    assert np.array_equal(half.alphas_cumprod.astype(np.float16), table.alphas_cumprod.astype(np.float16))
+    assert half.sigma_min == pytest.approx(0.0312653, rel=1e-5) and half.sigma_max == pytest.approx(14.6123, rel=1e-4)
+    assert Epsilon(table).in_half_precision().table.sigma_min == half.sigma_min

@@ -268,3 +268,67 @@ def test_submitted_requests_are_resolved(tmp_path: Path) -> None:
         assert [used.prompt for used in ann.prompt_library.used()] == ["a __colour__ {cat|dog}"]
     finally:
         backend.close()
+
+
+def test_comments_are_not_drawn(book: UserPromptLibrary) -> None:
+    typed = "a cat # the best\n# all of this line\non a mat#"
+    found = book.resolved(request(typed, negative_prompt="bad # note"))
+    assert prompts(found) == ["a cat\non a mat"] and found.of_image(0).negative_prompt == "bad"
+    assert (found.prompt, found.template, found.negative_template) == (typed, typed, "bad # note")
+    text = infotext.write(found.of_image(0))
+    assert infotext.read(text).values["prompt"] == "a cat\non a mat" and "Easel:" not in text and "Template: " in text
+    off = request(typed, prompt_comments=False)
+    assert book.resolved(off) is off
+    drawn = infotext.read(infotext.write(off)).values
+    assert drawn["prompt_comments"] is False and drawn["prompt"] == typed
+
+
+def test_yaml_wildcards(book: UserPromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "clothes.yaml", "clothes:\n  formal: &f\n    - suit\n    - 2::tie\n  all: [__formal__, 7, yes]\n  one: hat\nalias: *f\n")
+    write(tmp_path / "wildcards" / "deep" / "more.json", '{"deep": {"x": ["__./y__"], "y": ["z"]}}')
+    write(tmp_path / "wildcards" / "broken.yml", "a: [")
+    names = book._library.wildcards.names()
+    assert {"clothes/formal", "clothes/all", "clothes/one", "alias", "deep/x", "broken"} <= set(names)
+    found = {text for seed in range(60) for text in prompts(book.resolved(request("__clothes/all__", seed=seed)))}
+    assert found == {"suit", "tie", "7"}
+    assert prompts(book.resolved(request("__clothes/one__ __deep/x__"))) == ["hat z"]
+    assert "no valid YAML" in complain(book, request("__broken__"))
+
+
+def test_a_yaml_file_of_references_cannot_stall(book: UserPromptLibrary, tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"] + [f"a{n}: &a{n} {{l: [" + ", ".join(f"*a{n - 1}" for _ in range(9)) + "]}" for n in range(1, 9)]
+    write(tmp_path / "wildcards" / "bomb.yaml", "\n".join(line.replace("[x", "{l: [x").replace("x]", "x]}") if n == 0 else line for n, line in enumerate(lines)))
+    started = time.perf_counter()
+    complain(book, request("__bomb__"))
+    assert time.perf_counter() - started < 5
+
+
+def test_names_beside_a_file(book: UserPromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "Animals" / "all.txt", "__cats__\n__./cats__\n__../size__\n")
+    found = {text for seed in range(60) for text in prompts(book.resolved(request("__animals/all__", seed=seed)))}
+    assert found == {"lion", "big tiger", "small tiger", "large"}
+    assert "which is not there" in complain(book, request("__cats__"))
+    write(tmp_path / "wildcards" / "Animals" / "colour.txt", "mine\n")
+    write(tmp_path / "wildcards" / "Animals" / "c.txt", "__colour__\n")
+    assert prompts(book.resolved(request("__animals/c__"))) != ["mine"], "a name from the top counts first"
+
+
+def test_a_dead_line_refuses_only_who_draws_it(book: UserPromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "half.txt", "fine\n__gone__\n")
+    found = set()
+    for seed in range(30):
+        try:
+            found |= set(prompts(book.resolved(request("__half__", seed=seed))))
+        except InvalidRequest as error:
+            found.add(error.problems[0].field)
+    assert found == {"fine", "prompt"}
+
+
+def test_what_is_taken_in_turn_goes_through_the_batch(book: UserPromptLibrary) -> None:
+    assert prompts(book.resolved(request("{@a|b|c} {!x|y}", batch_count=6))) == ["a x", "b y", "c x", "a y", "b x", "c y"]
+    assert prompts(book.resolved(request("{~a|a} {x|y}", prompt_expansion="Combinatorial"))) == ["a x", "a y"]
+
+
+def test_comments_in_wildcard_files(book: UserPromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "wildcards" / "told.txt", "red # warm\n  # nothing\n")
+    assert prompts(book.resolved(request("__told__"))) == ["red"]

@@ -20,7 +20,7 @@ from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
 from backend.store.search import Query, Search, expressions
-from backend.store.tables import ImageRow, JobRow, next_sort_moment
+from backend.store.tables import KINDS, ImageRow, JobRow, next_sort_moment
 from backend.store.users import Users
 
 WORDS = ["cat", "Cats", "category", "dog", "café", "CAFE", "naïve", "long_hair", "1girl", "猫", "red-haired", "(blue:1.2)", "<lora:x:0.8>",
@@ -44,7 +44,8 @@ def fill(database: Database, count: int, seed: int = 1) -> None:
     with database.write() as session:
         for number in range(count):
             owner, created = dice.choice(["ann", "bob"]), START + timedelta(minutes=dice.randrange(30 * 24 * 60))
-            add(session, f"{seed}-{number}", owner, created, text_of(dice, number), seed=number % 7,
+            add(session, f"{seed}-{number}", owner, created, text_of(dice, number), seed=number % 7, kind=dice.choice(KINDS),
+                width=8 * dice.randrange(1, 4),
                 starred=dice.random() < 0.2, binned=created if dice.random() < 0.1 else None, deleted=dice.random() < 0.1)
 
 
@@ -102,7 +103,7 @@ def matches(row: ImageRow, owner: str, query: Query) -> bool:
         if any(tokens(part) and says(row, part, exact=bool(quoted)) == bool(minus) for part in parts):
             return False
     return ((not query.checkpoint or f"Model: {query.checkpoint}" in row.infotext) and (not query.sampler or f"Sampler: {query.sampler}," in row.infotext)
-            and (query.seed is None or row.seed == query.seed) and (not query.starred or row.starred)
+            and (not query.kind or row.kind == query.kind) and (query.seed is None or row.seed == query.seed) and (not query.starred or row.starred)
             and (query.since is None or row.created >= query.since) and (query.until is None or row.created < query.until))
 
 
@@ -115,7 +116,7 @@ def random_query(dice: random.Random) -> Query:
     days = [None, None, START + timedelta(days=dice.randrange(30))]
     return Query(words=" ".join(term() for _ in range(dice.randrange(4))), checkpoint=dice.choice(["", "", *MODELS]),
                  sampler=dice.choice(["", "", *SAMPLERS]), seed=dice.choice([None, None, 3]), since=dice.choice(days), until=dice.choice(days),
-                 starred=dice.random() < 0.2, binned=dice.random() < 0.2)
+                 starred=dice.random() < 0.2, binned=dice.random() < 0.2, kind=dice.choice(["", "", *KINDS]))
 
 
 @pytest.mark.slow
@@ -345,3 +346,23 @@ def test_the_first_page_does_not_read_every_row(tmp_path: Path) -> None:
     Search(database).page("ann", Query(words=" ".join(f"{a}{b}" for a in "abcdefghij" for b in "abcdefghijklmnopqrst")))
     assert time.perf_counter() - started < 2
     database.close()
+
+
+# ---- other orders ----
+
+BY = {"newest": lambda row: (row.created, row.number), "starred": lambda row: (row.starred, row.created, row.number),
+      "largest": lambda row: (row.width * row.height, row.created, row.number)}
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "starred", "largest", "smallest"])
+def test_every_order_holds_over_all_pages(database: Database, order: str) -> None:
+    rows = [row for row in everything(database) if matches(row, "ann", Query())]
+    by = BY[{"oldest": "newest", "smallest": "largest"}.get(order, order)]
+    expected = sorted(rows, key=by, reverse=order != "oldest")
+    if order == "smallest":
+        expected = sorted(rows, key=lambda row: (-row.width * row.height, row.created, row.number), reverse=True)
+    found, before = [], None
+    while page := Search(database).page("ann", Query(order=order), limit=17, before=before)[0]:
+        found += [one.image.id for one in page]
+        before = found[-1]
+    assert found == [row.id for row in expected]

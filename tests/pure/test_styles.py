@@ -18,6 +18,7 @@ from backend.prompt_library.styles_csv import Style, Styles, read, written
 from tests.examples import examples
 
 WINDOWS = b'\xef\xbb\xbfname,prompt,negative_prompt\r\nOil,"oil painting, ""thick"" paint",photo\r\nFrame,"a {prompt},\r\nin a frame",\r\n'
+CASES = Path(__file__).parent.parent / "data" / "metadata"
 ANN, BOB = User("u1", "../ann"), User("u2", "bob")
 nasty = st.text(st.characters(exclude_characters="\x00\r", exclude_categories=["Cs", "Cc"]) | st.sampled_from(" ,\"'\n;#{}\t"), max_size=30)
 
@@ -50,6 +51,11 @@ def test_a_file_from_windows(styles: Styles, tmp_path: Path) -> None:
     (b"negative_prompt,Name,prompt\nn,B,p\n", [("B", "p", "n")]),
     (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", []),
     (b"only,words\n1,2\n", []),
+    ((CASES / "styles-semicolon.csv").read_bytes(), [("Photo", "photo of {prompt}, 8k", "blurry; ugly"), ("Plain", "flat colours", "")]),
+    (b"name\tprompt\tnegative_prompt\r\nA\tb, c\td\r\n", [("A", "b, c", "d")]),
+    (b"\xef\xbb\xbfsep=;\r\nname;prompt;negative_prompt\r\nA;b, c;d\r\n", [("A", "b, c", "d")]),
+    (b"sep=\t\nname\tprompt\nA\tb\n", [("A", "b", "")]), (b'"sep=,"\nname,prompt\nA,b;c\n', [("A", "b;c", "")]),
+    ("name\tprompt\nA\tö".encode("utf-16"), [("A", "ö", "")]),
 ])  # fmt: skip
 def test_files_as_people_have_them(styles: Styles, tmp_path: Path, data: bytes, wanted: list[tuple[str, str, str]]) -> None:
     (tmp_path / "styles.csv").write_bytes(data)
@@ -147,3 +153,24 @@ def test_what_was_merged_can_be_taken_out(pairs: list[tuple[str, str]], prompt: 
     names, *left = extract_styles(styles, *merged)
     assert names == [style["name"] for style in styles]
     assert left == [prompt, negative]
+
+
+@pytest.mark.parametrize(("style", "prompt", "negative"), [
+    ({"prompt": "a {prompt} b"}, "a  b", ""), ({"prompt": "a  {prompt}"}, "a  cat", ""), ({"prompt": "two  spaces"}, "cat, two  spaces", ""),
+])
+def test_runs_of_spaces_are_kept(style: dict[str, str], prompt: str, negative: str) -> None:
+    names, left, _ = extract_styles([{"name": "S", **style}], prompt, negative)
+    assert names == ["S"] and left == ("" if prompt == "a  b" else "cat")
+    assert extract_styles([{"name": "S", "prompt": "a {prompt}"}], "a  cat", "")[1] == " cat"
+
+
+def test_a_semicolon_file_stays_one(styles: Styles, tmp_path: Path) -> None:
+    (tmp_path / "styles.csv").write_bytes((CASES / "styles-semicolon.csv").read_bytes())
+    styles.keep(Style("Pen", "pen; ink", ""), LOCAL)
+    assert (tmp_path / "styles.csv").read_bytes().decode("utf-8-sig").splitlines()[0] == "name;prompt;negative_prompt"
+    assert texts(styles)[-1] == ("Pen", "pen; ink", "") and len(texts(styles)) == 3
+
+
+def test_an_unreadable_file_is_told(styles: Styles, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "styles.csv").write_text("my,own\ntable,here\n", "utf-8")
+    assert texts(styles) == [] and "styles.csv is left out" in caplog.text

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from backend.image import upload_validation
 from backend.store.uploads import Uploads
 from tests.guest import user_of
 
+CASES = Path(__file__).parent.parent / "data" / "metadata"
 RNG = np.random.default_rng(1)
 COLOURS = Image.fromarray(RNG.integers(0, 255, (40, 30, 3), dtype=np.uint8))
 
@@ -53,6 +55,28 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert found.shape == (*image.size[::-1], 3)
     if mode in plain:
         assert found[0, 0, 0] == 0 and found[-1, -1, 0] == 255 and abs(int(found[8, 0, 0]) - 128) <= 1
+
+
+def test_a_mask_with_transparency_goes_by_its_alpha() -> None:
+    found = np.asarray(upload_validation.mask((CASES / "mask-black-on-transparent.png").read_bytes()))
+    assert found.shape == (64, 64) and (found == 255).sum() == 16 * 16 and (found == 0).sum() == 64 * 64 - 16 * 16
+    painted = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    painted.paste((255, 0, 0, 100), (0, 0, 4, 8))
+    assert set(np.asarray(upload_validation.mask(file(painted))).ravel().tolist()) == {0, 100}
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([255, 255, 255, 0, 0, 0])
+    palette.paste(0, (0, 0, 4, 8))
+    out = io.BytesIO()
+    palette.save(out, "PNG", transparency=0)
+    assert upload_validation.mask(out.getvalue()).getpixel((0, 0)) == 0 and upload_validation.mask(out.getvalue()).getpixel((7, 7)) == 255
+
+
+def test_extras_keep_what_is_transparent() -> None:
+    data = (CASES / "transparent.png").read_bytes()
+    assert upload_validation.with_alpha(data).mode == "RGBA" and upload_validation.picture(data).mode == "RGB"
+    assert upload_validation.with_alpha(file(Image.new("RGBA", (8, 8), "red"))).mode == "RGB"
+    with pytest.raises(UserError):
+        upload_validation.with_alpha(data[:60])
 
 
 def test_transparent_parts_are_white_in_a_picture_and_black_in_a_mask() -> None:

@@ -15,11 +15,11 @@ from backend.prompt.variants import Options, VariantError, is_plain, parse, pars
 from tests.examples import examples
 
 FILES = {"colour": ("red", "2::green", "{dark|light} blue"), "animals/cats": ("lion", "tiger"), "animals/dogs": ("husky",),
-         "person": ("a __colour__ __animals/cats__", "nobody"), "empty": (), "loop": ("a __pool__",), "pool": ("b", "__loop__"),
+         "person": ("a __colour__ __animals/cats__", "nobody"), "empty": (), "dressed": ("${season:any} shirts", "${season:any} hats"), "loop": ("a __pool__",), "pool": ("b", "__loop__"),
          "double0": ("x" * 500,), **{f"double{i}": (f"__double{i - 1}__ __double{i - 1}__",) for i in range(1, 40)}}
 
 
-def lines(name: str) -> Options:
+def lines(name: str, folder: str = "") -> Options:
     if name == "animals/*":
         return Options(lines("animals/cats").items + lines("animals/dogs").items)
     if name not in FILES:
@@ -27,12 +27,17 @@ def lines(name: str) -> Options:
     return Options(tuple(map(parse_line, FILES[name])))
 
 
-def every(text: str) -> list[str]:
-    return list(Expansion(lines).every(parse(text)))
+def every(text: str, seed: int = 0) -> list[str]:
+    expansion = Expansion(lines, combinatorial=True)
+    return [expansion.draw(parts, Random(seed), number) for number, parts in enumerate(expansion.variants(parse(text)))]
 
 
-def draw(text: str, seed: int) -> str:
-    return Expansion(lines).draw(parse(text), Random(seed))
+def draw(text: str, seed: int, number: int = 0) -> str:
+    return Expansion(lines).draw(parse(text), Random(seed), number)
+
+
+def count(text: str) -> int:
+    return Expansion(lines, combinatorial=True).count(parse(text))
 
 
 @pytest.mark.parametrize("text", [
@@ -68,7 +73,7 @@ def test_what_is_no_syntax_is_not_touched(text: str) -> None:
 ])  # fmt: skip
 def test_every_combination(text: str, wanted: list[str]) -> None:
     assert every(text) == wanted
-    assert Expansion(lines).count(parse(text)) == len(wanted)
+    assert count(text) == len(wanted)
     assert {draw(text, seed) for seed in range(60 * len(wanted))} == set(wanted)
 
 
@@ -80,18 +85,17 @@ texts = st.lists(pieces, max_size=14).map("".join)
 @examples(300)
 @given(texts, st.integers(0, 2**32))
 def test_the_three_agree(text: str, seed: int) -> None:
-    expansion, parts = Expansion(lines), parse(text)
     try:
-        count = expansion.count(parts)
+        parts, number = parse(text), count(text)
     except VariantError:
         return
     drawn = draw(text, seed)
     assert drawn == draw(text, seed)
     if is_plain(parts):
-        assert (count, drawn) == (1, text)
-    if count <= 2000:
+        assert (number, drawn) == (1, text)
+    if number <= 2000:
         found = every(text)
-        assert len(found) == count
+        assert len(found) == number
         assert drawn in found
 
 
@@ -100,7 +104,7 @@ def test_the_three_agree(text: str, seed: int) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     if "{" not in text and "__" not in text:
         assert parse(text) == (text,)
-    else:
+    elif "${" not in text and "%{" not in text:
         assert parse(text)
 
 
@@ -112,12 +116,15 @@ def test_weights_are_shares() -> None:
 
 
 @pytest.mark.parametrize(("text", "complaint"), [
-    ("__nothing__", "__nothing__"), ("{a|__nothing__}", "__nothing__"), ("__empty__", "no lines"), ("{0::a|0::b}", "every weight is 0"),
+    ("__nothing__", "__nothing__"), ("__empty__", "no lines"), ("{0::a|0::b}", "every weight is 0"),
     ("__loop__", "__loop__ -> __pool__ -> __loop__"), ("{a|" * 60 + "}" * 60, "50 deep"),
 ])  # fmt: skip
 def test_what_cannot_be_resolved_is_said(text: str, complaint: str) -> None:
     with pytest.raises(VariantError, match=complaint.replace("*", r"\*")):
-        Expansion(lines).count(parse(text))
+        count(text)
+    with pytest.raises(VariantError, match=complaint.replace("*", r"\*")):
+        for seed in range(20):
+            draw(text, seed)
 
 
 def test_wildcards_that_double_each_other_end() -> None:
@@ -128,8 +135,8 @@ def test_wildcards_that_double_each_other_end() -> None:
 
 
 def test_counts_stop_at_lots() -> None:
-    assert Expansion(lines).count(parse("{a|b}" * 200)) == LOTS
-    assert Expansion(lines).count(parse("{9$$" + "|".join(map(str, range(3000))) + "}")) == LOTS
+    assert count("{a|b}" * 200) == LOTS
+    assert count("{9$$" + "|".join(map(str, range(3000))) + "}") == LOTS
 
 
 @pytest.mark.slow
@@ -138,3 +145,79 @@ def test_long_nonsense_is_read_in_linear_time(text: str) -> None:
     started = time.perf_counter()
     assert is_plain(parse(text))
     assert time.perf_counter() - started < 10
+
+
+# ---- variables, parameters, and how choices are made ----
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("${x=!{a|b}} ${x} and ${x}", {"a and a", "b and b"}),
+    ("${x={a|b}}${x}${x}", {"aa", "ab", "ba", "bb"}),
+    ("${x=!{a|b}}${x?=c}${x}", {"a", "b"}), ("${x?=c}${x}", {"c"}),
+    ("in ${x:{spring|fall}}", {"in spring", "in fall"}), ("${x=a}${x:b}", {"a"}),
+    ("${a-b={1|2}}${ a-b }", {"1", "2"}), ("${x={${y}|b}}${y=c}${x}", {"c", "b"}),
+    ("__dressed(season=summer)__", {"summer shirts", "summer hats"}), ("__dressed(season=!{summer|winter})__ ", {
+        "summer shirts ", "summer hats ", "winter shirts ", "winter hats "}),
+    ("__dressed__", {"any shirts", "any hats"}), ("${season=winter}__dressed__", {"winter shirts", "winter hats"}),
+    ("__dressed(season=summer)__, ${season:none}", {"summer shirts, none", "summer hats, none"}),
+    ("{~a|b}", {"a", "b"}), ("__~animals/cats__", {"lion", "tiger"}),
+])
+def test_variables(text: str, wanted: set[str]) -> None:
+    assert {draw(text, seed) for seed in range(200)} == wanted
+
+
+def test_the_recorded_prompt_of_sd_dynamic_prompts() -> None:
+    text = "${season=!{summer|winter}} In ${season}, I wear ${season} shirts"
+    wanted = {f"In {season}, I wear {season} shirts" for season in ("summer", "winter")}
+    assert {draw(text, seed) for seed in range(50)} == wanted == set(every(text))
+    assert count(text) == 2
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("{@a|b|c}", ["a", "b", "c", "a"]), ("{@a|b} {@x|y|z}", ["a x", "b y", "a z", "b x"]), ("__@animals/cats__", ["lion", "tiger", "lion", "tiger"]),
+    ("{@2$$a|b|c|d}", ["a, b", "c, d", "a, b", "c, d"]),
+])
+def test_in_turn(text: str, wanted: list[str]) -> None:
+    assert [draw(text, seed=5, number=number) for number in range(4)] == wanted
+
+
+def test_every_one_though_others_are_drawn() -> None:
+    expansion = Expansion(lines)
+    parts = parse("{!a|b|c} {x|y}")
+    assert expansion.count(parts) == 3
+    found = [[expansion.draw(way, Random(seed)) for seed in range(30)] for way in expansion.variants(parts)]
+    assert [{text[0] for text in texts} for texts in found] == [{"a"}, {"b"}, {"c"}]
+    assert {text[2] for text in found[0]} == {"x", "y"}
+
+
+def test_at_random_though_all_others_are_listed() -> None:
+    assert count("{a|b} {~x|y}") == 2
+    assert {text for seed in range(30) for text in every("{a|b} {~x|y}", seed)} == {"a x", "a y", "b x", "b y"}
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    ("a ${x", "no variable"), ("${x=a", "no variable"), ("${1x}", "no variable"), ("${}", "no variable"), ("${x}", r"\$\{x\}, which has no value"),
+    ("${x={a|${x}}}${x}${x}${x}${x}${x}${x}", "within itself"), ("%{a $$ b}", "wrapper"), ("__dressed(summer)__", "no variable=value: summer"),
+    ("${x:" * 60 + "}" * 60, "50 deep"),
+])
+def test_what_easel_does_not_take_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(VariantError, match=complaint):
+        for seed in range(40):
+            draw(text, seed)
+
+
+@pytest.mark.parametrize("text", ["5$ {a}", "50% {a}", r"\${x}", "a@b ~ !c", "{@a}", "{!}", "__a(b", "a__b(c)d"])
+def test_signs_alone_stay_text(text: str) -> None:
+    assert draw(text, 1) == text
+
+
+def test_one_dead_reference_refuses_only_the_line_that_is_drawn() -> None:
+    texts, refused = set(), 0
+    for seed in range(60):
+        try:
+            texts.add(draw("{a|b|__nothing__}", seed))
+        except VariantError:
+            refused += 1
+    assert texts == {"a", "b"} and 5 < refused < 35
+    with pytest.raises(VariantError, match="__nothing__"):
+        count("{a|b|__nothing__}")

@@ -250,3 +250,24 @@ def test_the_house_stands_after_all_this(client: httpx.Client) -> None:
     assert health["status"] == "ok" and health["workers"][0]["state"] == "ready"
     assert "gradio" in client.get("/").text
     assert client.get("/sdapi/v1/sd-models").json()
+
+
+@pytest.mark.parametrize(("line", "key"), [
+    ("Sampler: Some new sampler, Seed: 3, Size: 64x64", "Sampler"), ("Sampler: Euler, Seed: 99999999999999999999, Size: 64x64", "Seed"),
+    ("Sampler: Euler, Seed: 3, Size: 64x9000", "Size"), ("Sampler: Euler, Seed: 3, Size: 64x64, Model: gone", "Model"),
+    ("Sampler: Euler, Seed: 3, Size: 64x64, Schedule type: New", "Schedule type"),
+])
+def test_an_infotext_that_cannot_be_drawn_is_refused_by_its_key(client: httpx.Client, line: str, key: str) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": f"a red circle\nSteps: 2, CFG scale: 5, {line}"})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["field"] == "infotext" and problem["message"].startswith(key)
+
+
+def test_what_the_payload_says_itself_need_not_be_in_the_infotext(client: httpx.Client) -> None:
+    text = "a red circle\nSteps: 2, Sampler: Some new sampler, CFG scale: 5, Seed: 18446744073709551615, Size: 67x70"
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": text, "sampler_name": "Euler"})
+    told = json.loads(answer.json()["info"])
+    assert (told["seed"], told["sampler_name"], told["width"], told["height"]) == (2**64 - 1, "Euler", 64, 64)
+    (picture,) = pictures(answer)
+    assert picture.size == (64, 64) and "Seed: 18446744073709551615, Size: 64x64" in picture.text["parameters"]

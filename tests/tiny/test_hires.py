@@ -14,8 +14,9 @@ from backend.messages import Done, Failed, Picture, Progress, Run
 from backend.prompt.grammar import Wording
 from backend.request.request import FIELDS, Request
 from backend.sampling.noise_table import NoiseTable
+from backend.sampling.parametrisation import Epsilon
 from backend.worker.draw.hires_target import LATENT_MODES, Target
-from backend.worker.draw.plan import plan
+from backend.worker.draw.plan import parametrisation, plan
 from backend.worker.pixels.upscaling import BUILT_IN
 from tests.tiny import upscalers
 from tests.tiny.test_engine import BASE, Studio, house
@@ -117,3 +118,12 @@ def test_a_model_file_that_cannot_be_read_fails_its_job_with_a_sentence(house, t
     files = {("checkpoint", ""): studio.checkpoints["first"], ("upscaler", "bad"): ModelFile("upscaler", "bad", str(tmp_path / "bad.pth"))}
     studio.engine.add(Run("mine", "local", HIRES.replace(hr_upscaler="bad"), (0,), files))
     assert "bad cannot be loaded" in studio.run().of(Failed)[0].problems[0].message
+
+
+def test_unipc_and_half_precision_reach_the_sampler():
+    request = Request(sampler="UniPC", uni_pc_variant="bh2", uni_pc_order=2, uni_pc_lower_order_final=False, steps=5)
+    assert plan(request, MODEL).first.options.items() >= {"variant": "bh2", "order": 2, "lower_order_final": False, "skip_type": "time_uniform"}.items()
+    assert "variant" not in plan(request.replace(sampler="Euler"), MODEL).first.options
+    assert parametrisation(request, Epsilon(MODEL)).table is MODEL
+    half = parametrisation(request.replace(downcast_alphas_cumprod=True), Epsilon(MODEL)).table
+    assert half.sigma_min != MODEL.sigma_min

@@ -55,7 +55,7 @@ def draw(house, request: Request, files: dict[str, Image.Image] | None = None) -
     return [np.frombuffer(p.pixels, np.uint8).reshape(p.height, p.width, 3) for p in pictures]
 
 
-@pytest.mark.parametrize("strength, fixed, steps", [(0.75, False, 16), (0.5, False, 11), (1.0, False, 20), (0.0, False, 1), (0.5, True, 20)])
+@pytest.mark.parametrize("strength, fixed, steps", [(0.75, False, 16), (0.5, False, 11), (1.0, False, 20), (0.0, False, 0), (0.5, True, 20)])
 def test_strength_decides_how_many_steps_are_made(house, strength, fixed, steps):
     studio = drawn(house, FROM.replace(sampler="Euler", steps=20, denoising_strength=strength, fix_steps=fixed))
     assert [(e.step, e.steps) for e in studio.of(Progress)] == [(step, steps) for step in range(1, steps + 1)]
@@ -194,3 +194,19 @@ def test_an_inpainting_network_is_shown_the_mask_and_the_hidden_picture(tmp_path
     with torch.inference_mode():
         latent = memory.get(checkpoints["first"]).encode(hidden[None])[0]
     assert torch.allclose(channels[1:], latent, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM", "LCM"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_strength_0_keeps_the_picture(house, sampler, steps):
+    kept = FROM.replace(denoising_strength=0.0, steps=steps, sampler=sampler, width=96, height=64)
+    assert np.array_equal(draw(house, kept)[0], np.asarray(picture()))
+    assert np.array_equal(draw(house, kept.replace(mask=MASK))[0], np.asarray(picture()))
+    smaller = draw(house, kept.replace(width=64, resize_mode="Just resize (latent upscale)"))[0]
+    assert smaller.shape == (64, 64, 3)
+
+
+def test_what_was_see_through_is_drawn_from_on_white(house):
+    clear = Image.new("RGBA", (96, 64), (255, 0, 0, 0))
+    kept = FROM.replace(denoising_strength=0.0, width=96, height=64)
+    assert (draw(house, kept, {INIT: clear})[0] == 255).all()

@@ -302,10 +302,30 @@ def test_a_move_repairs_what_an_earlier_one_left_behind() -> None:
 
 
 def test_a_checkpoint_is_moved_as_a_whole(house, monkeypatch) -> None:
+    """And looked through again only after it has been elsewhere, or on the way there."""
     model, moved = house[0].get(house[1]["first"]), []
+    there = torch.device("cpu", 1)
     monkeypatch.setattr(base, "move", lambda networks, device: moved.append((networks, device)))
+    model.to(there).to(there)
+    assert moved == [(model.networks(), there)]
+    monkeypatch.setattr(base, "move", lambda networks, device: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.to(CPU)
+    monkeypatch.setattr(base, "move", lambda networks, device: moved.append((networks, device)))
+    model.to(there)
+    assert len(moved) == 2, "where it is after a move that failed is not known"
     model.to(CPU)
-    assert moved == [(model.networks(), CPU)]
+
+
+def test_its_bytes_are_counted_again_when_the_vae_goes_on_in_another_format(house, monkeypatch) -> None:
+    model = house[0].get(house[1]["first"])
+    before, vae = model.bytes, sum(tensor.nbytes for tensor in base.tensors(model.vae))
+    monkeypatch.setattr(base, "tensors", lambda network: iter([next(network.parameters())]))
+    assert model.bytes == before, "not counted at each look"
+    monkeypatch.undo()
+    model.vae.to(torch.float64)
+    assert model.bytes == before + vae
+    model.vae.to(torch.float32)
 
 
 # ---- the hash ----

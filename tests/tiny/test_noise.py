@@ -161,3 +161,12 @@ def test_small_cpu_draws(record):
     if record["dtype"] == "float32":
         noise = ImageNoise(NoiseSpec(seed=record["seed"]), (record["n"],)).initial()
         np.testing.assert_allclose(noise.numpy(), record["values"], atol=2e-6)
+
+
+@pytest.mark.parametrize("source", ["CPU", "NV"])
+@pytest.mark.parametrize("seed", [2**63, MAX_SEED])
+def test_seeds_of_64_bits(source, seed):
+    image = ImageNoise(NoiseSpec(seed, subseed=MAX_SEED, subseed_strength=0.3, ensd=31337, source=source), SHAPE)
+    drawn = [image.initial(), image(2.0, 1.0), image.brownian(0.03, 14.6)(5.0, 4.0)]
+    other = ImageNoise(NoiseSpec(seed - 1, subseed=MAX_SEED, subseed_strength=0.3, ensd=31337, source=source), SHAPE)
+    assert all(torch.isfinite(each).all() for each in drawn) and not torch.equal(drawn[0], other.initial())

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
+from backend.image import save
 from backend.messages import Cancelled, Done, Failed, Loading, Picture, Progress, Run
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -31,6 +32,7 @@ from tests.tiny import upscalers
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_upscaling import picture
 
+CASES = Path(__file__).parent.parent / "data" / "metadata"
 PICTURE = "0" * 64
 PLACE = place("cpu", exact=True)
 BASE = Request(process=EXTRAS, init_image=PICTURE, seed=1, variation_seed=1)
@@ -326,3 +328,24 @@ def test_a_detector_that_is_none_names_the_field(room: Room) -> None:
     room.add(BASE.replace(gfpgan_visibility=1.0), picture(9, 9), ModelFile("face_detector", "", str(room.folder / "det.onnx")))
     problem = room.run().of(Failed)[0].problems[0]
     assert problem.field == "gfpgan_visibility" and "cannot be loaded" in problem.message
+
+
+def see_through(room: Room) -> np.ndarray:
+    (event,) = room.run().of(Picture)
+    return np.asarray(save.to_image(event))
+
+
+@pytest.mark.parametrize("values", [{"upscale_by": 2.0}, {"upscale_to_width": 32, "upscale_to_height": 24}, {"upscale_by": 2.0, "upscale_first": True}])
+def test_what_is_transparent_stays_so(room: Room, values: dict) -> None:
+    pixels = np.asarray(Image.open(CASES / "transparent.png"))
+    assert pixels.shape == (12, 16, 4)
+    room.add(BASE.replace(upscaler_1="Lanczos", **values), pixels)
+    result = see_through(room)
+    assert result.shape == (24, 32, 4)
+    assert (result[:, :14, 3] == 255).all() and (result[:, 18:, 3] == 0).all()
+
+
+def test_a_jpeg_has_it_white() -> None:
+    data = save.encode(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "JPEG", "")
+    assert min(Image.open(io.BytesIO(data)).getpixel((4, 4))) > 250
+    assert Image.open(io.BytesIO(save.encode(Image.new("RGBA", (8, 8), (255, 0, 0, 9)), "WEBP", ""))).mode == "RGBA"

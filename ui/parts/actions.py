@@ -53,7 +53,8 @@ def _tools(form: Form, backend: Backend) -> None:
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
-        return spread(door(backend, request).infotext(text or ""), FIELDS)
+        told = door(backend, request).read_text(text or "")
+        return {"values": spread(told.values, FIELDS), "missing": list(told.missing)}
 
     return read
 
@@ -64,7 +65,9 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
     `before` is a script that the form's values pass first, `complete` what makes fields of them on the server.
     """
     answer = gr.JSON(visible=False)
-    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=before,
+    told = f"await ({before})(...values)" if before else "values"
+    seeded = script(f"forever.seeded('{form.tab}', {form.names}, {told})", "...values")
+    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=seeded,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=script(f"form('{form.tab}').answer(answer)", "answer"))
 

@@ -43,6 +43,13 @@ function built() {
     make("div", { class: "infotext lightbox-text", hidden: true, tabindex: 0, role: "region", "aria-label": "Settings of this picture" }, ...parts));
 }
 
+// A gallery that still opens does not hear that it shall go.
+function end(pswp) {
+  pswp?.element?.remove();
+  if (pswp?.opener.isOpen) pswp.destroy();
+  else pswp?.on("openingAnimationEnd", () => pswp.destroy());
+}
+
 class Lightbox {
   constructor() {
     this.rows = [];
@@ -74,7 +81,7 @@ class Lightbox {
     const { default: PhotoSwipe } = await import("../vendor/photoswipe/photoswipe.esm.min.js");
     if (!this.dialog.open) return;
     const former = this.pswp, pswp = this.pswp = new PhotoSwipe({ ...LOOK, dataSource: this.rows.map(slide), index: at, appendToEl: find(".lightbox-room", this.dialog) });
-    former?.destroy();
+    end(former);
     pswp.on("change", () => this.stepped());
     pswp.on("close", () => { if (this.pswp === pswp) this.close(); });
     pswp.init();
@@ -87,7 +94,7 @@ class Lightbox {
   closed() {
     const { pswp, row } = this;
     this.pswp = null;
-    pswp?.destroy();
+    end(pswp);
     if (row) this.source.focus(row.id);
     if (this.source.tab !== HISTORY) showsPicture(this.source.tab);
   }

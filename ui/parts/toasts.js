@@ -66,6 +66,7 @@ list.addEventListener("focusin", event => {
 });
 list.addEventListener("focusout", event => { if (!list.contains(event.relatedTarget)) hold(false); });
 document.addEventListener("close", settle, true);
+settle();      // a screen reader hears only what is new in a place that it knew before
 document.addEventListener("keydown", event => {
   const typing = event.target.matches?.("textarea, input:not([type=checkbox], [type=range])");
   const one = toasts.findLast(other => other.undo);

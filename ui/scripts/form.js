@@ -131,10 +131,12 @@ class Form {
   answer(answer) {
     findAll(".wrong").forEach(box => this.clear(box));
     if (answer?.problems) this.mark(answer.problems);
+    if (answer?.problems) tell("refused", { tab: this.tab });
     else if (answer?.job) {
       tell("submitted", { job: answer.job, tab: this.tab });
       for (const text of answer.notes ?? []) note(text, 12000);
     }
+    tell("answered", this.tab);
   }
 
   async mark(problems, focus = true) {

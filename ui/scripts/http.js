@@ -4,7 +4,7 @@ const JSON_TYPE = { "Content-Type": "application/json" }, FILE_TYPE = { "Content
 const said = body => body.problems?.map(problem => problem.message).join("; ") || body.errors;
 
 export async function ask(url, options) {
-  const answer = await fetch(url, options);
+  const answer = await fetch(url, options).catch(error => { throw error.name === "AbortError" ? error : new Error("Easel does not answer. Try again when it is back."); });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(said(body) || `The server answered ${answer.status}.`), { status: answer.status, problems: body.problems ?? [] });
   return body;

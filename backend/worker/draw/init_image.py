@@ -48,7 +48,7 @@ class Source:
         """
         if not request.init_image:
             return None
-        picture = Image.open(io.BytesIO(files[request.init_image])).convert("RGB")
+        picture = _opaque(Image.open(io.BytesIO(files[request.init_image])))
         if upscales(request):
             return cls(np.asarray(picture))
         mask = _mask(request, files, picture.size)
@@ -110,6 +110,11 @@ class Source:
         assert self.mask is not None
         return np.where(self.mask[..., None] >= 128, np.float32(GREY), self.pixels)
 
+    def at(self, size: tuple[int, int]) -> Pixels:
+        """The pixels at a height and width, which are others only in the latent resize mode."""
+        height, width = size
+        return np.asarray(fitted(Image.fromarray(self.pixels), width, height, "Just resize"))
+
     def finished(self, drawn: Pixels) -> Pixels:
         """The picture to save from what was drawn (H, W, 3)."""
         if self.colours is not None:
@@ -124,6 +129,13 @@ class Source:
         pixels = frame.part()
         mask = fitted(Image.fromarray(self.mask), pixels.shape[1], pixels.shape[0], "Just resize")
         return replace(self, pixels=pixels, mask=np.asarray(mask), frame=frame, given=False)
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """RGB; one that was sent to Extras may be see-through, and is drawn from on white."""
+    if picture.mode != "RGBA":
+        return picture.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def drawn_box(mask: Image.Image, padding: int, proportion: float) -> Box:

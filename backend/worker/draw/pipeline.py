@@ -59,21 +59,33 @@ OnStep = Callable[[Noisy, Tensor], None]
 def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None) -> Drawing:
     """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one.
 
+    At denoising strength 0 that is kept as it is: sampling makes at least one step, from whatever level.
     Raises Interrupted with the half-drawn picture when it was interrupted before the last step.
     """
-    try:
-        latent, half = (yield from _passes(plan, canvas, on_step, source)), False
-    except Interrupted as interrupted:
-        if interrupted.latent is None:
-            raise
-        latent, half = interrupted.latent, True
-    pixels = yield from _decoded(latent, canvas)
+    half = False
+    if source and not plan.request.denoising_strength:
+        pixels = source.at(canvas.size)
+    else:
+        pixels, half = yield from _drawn(plan, canvas, on_step, source)
     if not half:
         pixels, half = yield from with_clean_faces(pixels, plan.request)
     finished = source.finished(pixels) if source else pixels
     if half:
         raise Interrupted(pixels=finished)
     return finished
+
+
+def _drawn(
+    plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None
+) -> Generator[Work, Any, tuple[Pixels, bool]]:
+    """The pixels of all passes, and whether they were interrupted."""
+    try:
+        latent, half = (yield from _passes(plan, canvas, on_step, source)), False
+    except Interrupted as interrupted:
+        if interrupted.latent is None:
+            raise
+        latent, half = interrupted.latent, True
+    return (yield from _decoded(latent, canvas)), half
 
 
 def _decoded(latent: Tensor, canvas: Canvas) -> Generator[DecodeLatent, Any, Pixels]:

@@ -68,6 +68,9 @@ class Model(ABC):
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
     """Which load of this process it is: a file that is read again is another model."""
 
+    _sizes: dict[tuple[nn.Module, torch.dtype], int] = field(init=False, default_factory=dict)
+    _at: torch.device | None = field(init=False, default=None)      # where all networks have been moved to
+
     @classmethod
     def formats(cls, placement: Placement) -> dict[str, Format]:
         """How the tensors of each component are kept. Those of other components are not read."""
@@ -178,8 +181,14 @@ class Model(ABC):
 
     @property
     def bytes(self) -> int:
-        """Memory that the networks take."""
-        return sum(tensor.nbytes for network in self.networks() for tensor in tensors(network))
+        """Memory that the networks take. A VAE may go on in another number format; else it stays the same."""
+        return sum(self._bytes_of(network) for network in self.networks())
+
+    def _bytes_of(self, network: nn.Module) -> int:
+        key = network, next(tensors(network)).dtype
+        if key not in self._sizes:
+            self._sizes[key] = sum(tensor.nbytes for tensor in tensors(network))
+        return self._sizes[key]
 
     @property
     def word_widths(self) -> tuple[int, ...]:
@@ -197,8 +206,10 @@ class Model(ABC):
 
     def to(self, device: torch.device) -> Self:
         """Move all networks, number formats unchanged. Where memory runs out all are back where they were."""
-        move(self.networks(), device)
-        self.preview_factors = self.preview_factors.to(device)
+        if self._at != device:
+            self._at = None
+            move(self.networks(), device)
+            self.preview_factors, self._at = self.preview_factors.to(device), device
         return self
 
 

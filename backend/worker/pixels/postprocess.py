@@ -56,8 +56,13 @@ class Goal:
 
 
 def postprocess(request: Request, file: bytes, note: Note) -> Postprocessing:
-    """The finished picture from the PNG that the request names; `note` takes what the person should know."""
-    pixels = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+    """The finished picture from the PNG that the request names, RGBA where that is.
+
+    `note` takes what the person should know.
+    """
+    image = Image.open(io.BytesIO(file))
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    pixels = np.asarray(image.convert("RGB"))
     size = pixels.shape[1], pixels.shape[0]
     goal = Goal.of(request, size) if request.upscaler_1 != NO_UPSCALER else Goal(size, size)
     plans = yield from _plans(request, size, goal)
@@ -67,9 +72,17 @@ def postprocess(request: Request, file: bytes, note: Note) -> Postprocessing:
         note(NOTHING)
     if request.upscale_first:
         pixels = goal.cut((yield from _enlarged(pixels, plans)))
-        return (yield from _restored(pixels, restorers, request, note))
-    pixels = yield from _restored(pixels, restorers, request, note)
-    return goal.cut((yield from _enlarged(pixels, plans)))
+        pixels = yield from _restored(pixels, restorers, request, note)
+    else:
+        pixels = yield from _restored(pixels, restorers, request, note)
+        pixels = goal.cut((yield from _enlarged(pixels, plans)))
+    return _see_through(pixels, alpha, goal) if alpha else pixels
+
+
+def _see_through(pixels: Pixels, alpha: Image.Image, goal: Goal) -> Pixels:
+    """The finished pixels with the source's alpha at their size: (H, W, 4). Networks know of no alpha."""
+    large = alpha.resize(goal.size, Image.Resampling.BILINEAR)
+    return np.dstack([pixels, goal.cut(np.asarray(large))])
 
 
 def _plans(request: Request, size: Size, goal: Goal) -> Generator[Inspect, Any, list[tuple[UpscalePlan, float]]]:

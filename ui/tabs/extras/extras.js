@@ -19,7 +19,7 @@ export const list = () => sources;
 
 async function taken(file, name, infotext) {
   if (file.size > LARGEST) throw new Error(`${name} is larger than ${LARGEST / 2 ** 20} MB.`);
-  const kept = await sendFile("/easel/upload", file);
+  const kept = await sendFile("/easel/upload?alpha=true", file);
   const text = infotext ?? await sendFile("/easel/settings", file).then(told => told.infotext, () => "");
   return { id: kept.id, width: kept.width, height: kept.height, name, text: text.length > LONGEST ? "" : text };
 }

@@ -37,8 +37,10 @@ export class HistoryActions {
     const show = starred => { this.history.update(changed, { starred }); tell("starred", { ids: changed.map(row => row.id), on: starred }); };
     show(on);
     const done = await this.tried(() => change("star", changed.map(row => row.id), { on }));
-    if (done) toast(on ? "Starred." : "Star taken away.");
-    else show(!on);
+    if (!done) return show(!on);
+    if (on) return toast("Starred.");
+    toast("Star taken away.", { undo: () => this.star(changed, true).then(() => this.history.fresh()) });
+    if (this.history.search.values.starred) this.history.remove(changed.map(row => row.id));
   }
 
   toggle(rows) { return this.star(rows, !rows.every(row => row.starred)); }
@@ -85,7 +87,7 @@ export class HistoryActions {
       const { deleted } = await post("/easel/history/empty");
       this.offer?.close();
       toast(`${plural(deleted)} deleted.`);
-      this.history.reload();
+      this.history.searched();
     });
   }
 

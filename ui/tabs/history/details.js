@@ -75,6 +75,8 @@ export class Details {
   }
 
   close() { this.box.close(); }
+  leave() { if (this.row && !this.history.grid.rows.has(this.row.id)) this.close(); }
+  forget(ids) { for (const id of ids) this.answers.delete(id); }
   step(by) { const next = this.history.beside(this.row.id, by); if (next) this.open(next); }
 
   // ---- what is shown ----
@@ -147,6 +149,7 @@ export class Details {
     const acts = {
       newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => openLightbox(this, row.id),
       star: () => history.actions.toggle([row]), bin: () => history.actions.bin([row]), restore: () => history.actions.restore([row]),
+      boards: () => history.boards.menu(find("[data-details=boards]", this.box), [row]),
       copy: () => history.actions.tried(async () => copy((await this.told(row)).infotext)),
     };
     acts[name]?.();

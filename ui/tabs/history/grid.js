@@ -1,9 +1,11 @@
 // The pictures of the History tab as tiles, in parts of which the browser draws only those in sight. One tile is in the tab order.
 import { find, findAll, make } from "../../scripts/dom.js";
+import { store, stored } from "../../scripts/storage.js";
 
 const LONGEST = 160;    // letters of a prompt that a picture is called by
 const PART = 120;       // tiles; every number of columns divides it
-const COLUMNS = [3, 4, 5, 6, 8, 10, 12], ROOM = 150;    // pixels that a tile has at least, beyond three columns
+const COLUMNS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 24], NARROW = 3;  // as many on a phone, unless larger tiles are wanted
+const ROOM = 150, KEY = "easel.tiles";      // pixels that a tile has at least
 
 export function described(row) {
   const prompt = row.prompt.length > LONGEST ? `${row.prompt.slice(0, LONGEST)}…` : row.prompt;
@@ -30,11 +32,25 @@ export class HistoryGrid {
     list.addEventListener("focusin", event => this.enter(event.target.closest(".shot")));
     list.addEventListener("error", event => this.broken(event.target), true);
     new ResizeObserver(([{ contentRect }]) => this.fit(contentRect.width)).observe(list.parentElement);
+    this.room = stored(localStorage, KEY) ?? ROOM;
     this.fit(list.parentElement.clientWidth);
   }
 
+  // How large the tiles are, by a slider.
+  sizedBy(slider) {
+    const show = () => slider.style.setProperty("--share", (slider.value - slider.min) / (slider.max - slider.min));
+    slider.value = this.room;
+    show();
+    slider.addEventListener("input", () => {
+      show();
+      this.room = Number(slider.value);
+      store(localStorage, KEY, this.room);
+      this.fit(this.box.parentElement.clientWidth);
+    });
+  }
+
   fit(width) {
-    const columns = COLUMNS.findLast(number => width >= number * ROOM) ?? COLUMNS[0];
+    const columns = Math.max(COLUMNS.findLast(number => width >= number * this.room) ?? 1, this.room > ROOM ? 1 : NARROW);
     if (!width) return;
     this.box.style.setProperty("--part", `${Math.round(PART / columns * width / columns)}px`);
     if (columns === this.columns) return;
@@ -146,7 +162,7 @@ export class HistoryGrid {
   }
 
   made(row) {
-    const tile = make("div", { role: "listitem", class: row.missing ? "shot gone" : "shot", "data-id": row.id },
+    const tile = make("div", { role: "listitem", class: row.missing ? "shot gone" : "shot", "data-id": row.id, draggable: "true" },
       make("button", { type: "button", class: "shot-open", tabindex: -1 }, ...seen(row)),
       make("input", { type: "checkbox", class: "shot-select", tabindex: -1, "aria-label": "Select", title: "Select (X)" }),
       make("button", { type: "button", class: "shot-star", tabindex: -1, "aria-label": "Star", title: "Star (S)", "aria-pressed": String(row.starred) }));

@@ -6,6 +6,7 @@ import { ask } from "../../scripts/http.js";
 import { shortcuts } from "../../scripts/keys.js";
 import { currentTab } from "../../scripts/tabs.js";
 import { HistoryActions } from "./actions.js";
+import { HistoryBoards } from "./boards.js";
 import { Compare } from "./compare.js";
 import { Details } from "./details.js";
 import { HistoryGrid } from "./grid.js";
@@ -24,12 +25,14 @@ class History {
     this.total = 0;
     this.complete = false;
     const around = root.parentElement;
-    this.search = new HistorySearch(find(".history-search", root), () => this.reload());
+    this.search = new HistorySearch(find(".history-search", root), () => this.searched());
     this.grid = new HistoryGrid(find(".shots", root), this);
+    this.grid.sizedBy(find(".history-tiles input", root));
     this.selection = new HistorySelection(root, this.grid);
     this.actions = new HistoryActions(this, root);
     this.details = new Details(find(".details", root), this);
     this.compare = new Compare(find(".compare", around));
+    this.boards = new HistoryBoards(this, root);
     this.importer = new Importer(find(".import", root), taken => this.imported(taken));
     root.addEventListener("click", event => this.clicked(event));
     root.addEventListener("keydown", event => this.escape(event));
@@ -45,6 +48,13 @@ class History {
 
   reload() { return this.load(); }
   async more() { if (!this.loading && !this.complete && this.grid.last) await this.load(this.grid.last); }
+
+  // Another search: what the panel shows may not be of it.
+  async searched() {
+    this.boards.render();
+    await this.reload();
+    this.details.leave();
+  }
 
   // The page behind the picture `before`, or a new search from its first page.
   async load(before) {
@@ -74,9 +84,16 @@ class History {
     if (!answer || turn !== this.turn) return;
     if (this.grid.size && !answer.images.some(row => this.grid.rows.has(row.id))) return this.reload();
     this.grid.insert(answer.images.map((row, at) => ({ row, after: answer.images[at - 1]?.id })));
+    if (answer.total > this.total && this.complete && this.search.order) this.goOn();
     this.total = answer.total;
     if (answer.images.some(row => !this.search.knows(row))) this.search.learn().catch(() => {});
     this.render();
+  }
+
+  // What came last stands at the end in this order.
+  goOn() {
+    this.complete = false;
+    this.watch();
   }
 
   // A search that the server does not understand is said at its fields; any other trouble can be tried again.
@@ -176,7 +193,7 @@ class History {
 
   key(key, row) {
     const rows = this.selection.ids.size ? this.selection.rows() : [row];
-    const keys = { s: () => this.actions.toggle(rows), x: () => this.selection.toggle(row), Delete: () => { if (!this.binned) this.actions.bin(rows); } };
+    const keys = { s: () => this.actions.toggle(rows), x: () => this.selection.toggle(row), b: () => this.boards.menu(this.grid.tile(row.id), rows), Delete: () => { if (!this.binned) this.actions.bin(rows); } };
     const act = keys[key.length === 1 ? key.toLowerCase() : key];
     act?.();
     return Boolean(act);
@@ -192,7 +209,7 @@ class History {
       import: () => this.importer.show(this.importer.box.hidden),
     };
     const actions = {
-      star: () => this.actions.toggle(rows), compare: () => this.compare.open(rows), download: () => this.actions.download(rows),
+      star: () => this.actions.toggle(rows), compare: () => this.compare.open(rows), boards: () => this.boards.menu(event.target.closest("button"), rows), download: () => this.actions.download(rows),
       bin: () => this.actions.bin(rows), restore: () => this.actions.restore(rows), all: () => this.selection.all(), done: () => this.selection.hold(false),
     };
     (acts[history] ?? actions[chosen])?.();

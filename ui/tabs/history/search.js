@@ -24,7 +24,9 @@ export class HistorySearch {
   }
 
   get binned() { return "binned" in this.values; }
-  get narrowed() { return Object.keys(this.values).some(name => name !== "binned"); }
+  get narrowed() { return Object.keys(this.values).some(name => !["binned", "order"].includes(name)); }
+  get board() { return this.form.elements.board.value; }
+  get order() { return this.form.elements.order.value; }
 
   // Days are those of this clock.
   query(more = {}) {
@@ -48,9 +50,15 @@ export class HistorySearch {
   }
 
   clear() {
-    this.show(this.binned ? { binned: "true" } : {});
+    const { binned, order } = this.values;
+    this.show({ ...(binned && { binned }), ...(order && { order }) });
     this.settle(0);
     this.form.elements.q.focus({ preventScroll: true });
+  }
+
+  showBoard(id) {
+    this.form.elements.board.value = id;
+    this.settle(0);
   }
 
   settle(pause) {

@@ -74,7 +74,7 @@ export class HistorySelection {
     button("star").textContent = rows.length && rows.every(row => row.starred) ? "Unstar" : "Star";
     button("bin").hidden = binned;
     button("restore").hidden = !binned;
-    for (const name of ["star", "download", "bin", "restore"]) button(name).disabled = !rows.length;
+    for (const name of ["star", "boards", "download", "bin", "restore"]) button(name).disabled = !rows.length;
     button("compare").disabled = rows.length !== 2;
     button("compare").title = rows.length === 2 ? "" : "Select exactly two pictures to compare them";
   }

@@ -1,4 +1,5 @@
 // Settings: what is chosen goes to the server at once and holds for the person's later pictures, on every device.
+import { allowed, chime } from "../../parts/job_end.js";
 import { note, say, toast } from "../../parts/notices.js";
 import { appeared, find, findAll, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
@@ -10,7 +11,7 @@ import { follow, translated } from "../../scripts/translate.js";
 import "./search.js";
 
 const PAUSE = 500, TABS = ["txt2img", "img2img"];
-const LOOK = { theme: "system", language: "browser", pins: [] };
+const LOOK = { theme: "system", language: "browser", end_sound: "off", end_notice: "off", pins: [] };
 let shown = null, timer = 0, line = Promise.resolve();
 
 const value = name => preferences()[name] ?? LOOK[name] ?? fields[name]?.default;
@@ -32,6 +33,8 @@ export function changed(names, values) {
   if (!news.length) return;
   news.forEach(name => form().unmark(name));
   tell("form", { tab: "settings", values: shown });
+  if (news.includes("end_sound") && shown.end_sound === "on") chime();
+  if (news.includes("end_notice") && shown.end_notice === "on") allowed();
   if (news.includes("theme")) wear({ ...preferences(), theme: shown.theme });
   clearTimeout(timer);
   timer = setTimeout(save, PAUSE);

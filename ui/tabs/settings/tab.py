@@ -27,6 +27,7 @@ autocomplete="off">
 EXAMPLE = """<p class="example-name"><span>Your next picture would be called</span>
 <code id="settings_example" translate="no"></code></p>"""
 LIGHTS = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
+SWITCH = [("Off", "off"), ("On", "on")]
 AS_THE_BROWSER = ("As the browser", "browser")
 
 
@@ -40,6 +41,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         with gr.Column():
             _look(form)
             _quick(form)
+            _job_end(form)
             with _panel("Defaults"):
                 _html(fragment(__file__, "defaults.html"))
             with _panel("About this Easel"):
@@ -76,6 +78,12 @@ def _quick(form: Form) -> None:
         pins = gr.Dropdown(fields, value=[], multiselect=True, max_choices=12, label="Fields pinned to the bar",
                            elem_id=f"{NAME}_pins", elem_classes=["field", "field-texts"])
         form.adopt("pins", pins)
+
+
+def _job_end(form: Form) -> None:
+    with _panel("When a job ends"):
+        _choice(form, "end_sound", "A sound", SWITCH)
+        _choice(form, "end_notice", "A desktop notice, while the page is out of sight", SWITCH)
 
 
 def _choice(form: Form, name: str, label: str, choices: list[tuple[str, str]]) -> Component:

@@ -1,0 +1,119 @@
+"""The history put in order: boards, other orders, kinds, tiles of another size; and a panel that keeps only what is found."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Stage
+from tests.browser.house import Past
+from tests.browser.studio import Studio
+
+
+@pytest.fixture
+def past(house: Stage) -> Past:
+    """The history of the house before the fake worker, empty."""
+    house.past.forget()
+    return house.past
+
+
+def opened(page: Page) -> Page:
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator(".history-count")).not_to_be_empty()
+    return page
+
+
+def counted(page: Page, words: str) -> None:
+    expect(page.locator(".history-count")).to_have_text(words)
+
+
+def order(page: Page) -> list[str]:
+    return page.locator(".shot").evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
+
+
+def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:
+    ids = past.fill(12)
+    page = opened(stage.page)
+    page.locator(f'.shot[data-id="{ids[0]}"] .shot-open').focus()
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.keyboard.type("night")
+    page.keyboard.press("Enter")
+    board = page.locator(".board", has_text="night")
+    expect(board).to_contain_text("1")
+    page.locator(f'.shot[data-id="{ids[3]}"]').drag_to(board)
+    expect(board).to_contain_text("2")
+    board.click()
+    counted(page, "2 pictures found")
+    assert order(page) == [ids[0], ids[3]]
+    page.locator(f'.shot[data-id="{ids[3]}"] .shot-open').click()
+    page.locator("[data-details=boards]").click()
+    page.get_by_role("menuitemcheckbox", name="night", checked=True).click()
+    counted(page, "1 picture found")
+    expect(page.locator(".details-name")).to_contain_text("-")
+    page.get_by_role("button", name="Undo").last.click()
+    counted(page, "2 pictures found")
+    board.click(button="right")
+    page.get_by_role("menuitem", name="Rename…").click()
+    page.locator(".board-name input").fill("the night")
+    page.keyboard.press("Enter")
+    page.locator(".board[data-board='']").click()
+    counted(page, "12 pictures")
+    page.locator(".history-words").fill('board:"the night"')
+    counted(page, "2 pictures found")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator(".board", has_text="the night").click(button="right")
+    page.get_by_role("menuitem", name="Delete the board").click()
+    expect(page.locator(".board")).to_have_count(0)
+
+
+def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, stage: Studio) -> None:
+    ids = past.fill(9)
+    past.star(ids[5])
+    page = opened(stage.page)
+    page.locator(f'.shot[data-id="{ids[1]}"] .shot-open').click()
+    details = page.locator(".details")
+    name = "e" * 120 + ".png"
+    page.evaluate("name => { document.querySelector('.details-name').textContent = name; }", name)
+    assert details.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    expect(page.locator('[data-details="close"]')).to_be_in_viewport(ratio=1)
+    page.locator('[name="order"]').select_option("oldest")
+    expect(page.locator(".shot").first).to_have_attribute("data-id", ids[-1])
+    expect(details).to_be_visible()
+    page.locator('[name="order"]').select_option("starred")
+    expect(page.locator(".shot").first).to_have_attribute("data-id", ids[5])
+    page.locator('[name="starred"]').check()
+    counted(page, "1 picture found")
+    expect(details).to_be_hidden()
+    page.locator(f'.shot[data-id="{ids[5]}"] .shot-open').click()
+    details.get_by_role("button", name="Star").click()
+    counted(page, "0 pictures found")
+    expect(details).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    counted(page, "1 picture found")
+    page.locator('[name="starred"]').uncheck()
+    page.locator('[name="kind"]').select_option("grid")
+    counted(page, "0 pictures found")
+    page.locator('[name="kind"]').select_option("")
+    width = "document.querySelector('.shot').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.locator(".history-tiles input").fill("300")
+    page.wait_for_function(f"{width} > {before} * 1.5")
+    page.reload()
+    stage.settled()
+    opened(page)
+    page.wait_for_function(f"{width} > {before} * 1.5")
+
+
+def test_a_pasted_text_is_read_and_lent(stage: Studio) -> None:
+    page = stage.page
+    page.get_by_role("tab", name="PNG Info").click()
+    page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128, Model: gone")
+    expect(page.locator(".info-missing")).to_contain_text("gone")
+    page.locator(".info-paste").fill("only words")
+    expect(page.locator(".info-text")).to_contain_text("taken as a prompt alone")
+    page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128")
+    expect(page.locator(".info-text")).to_contain_text("Steps: 33")
+    expect(page.locator("[data-info=extras]")).to_be_hidden()
+    page.get_by_role("button", name="Send to txt2img").click()
+    stage.shows(prompt="a cat", negative_prompt="dogs", steps=33, width=256, seed=9)
