@@ -57,7 +57,7 @@ def test_the_painter_its_palette_and_a_batch(stage: Studio, page: Page, tmp_path
     page.get_by_label("Picture to start from").set_input_files(files[0])
     page.locator("#img2img_editor_mode").get_by_text("Inpaint sketch", exact=True).click()
     page.wait_for_function("document.querySelector('.painter')?.dataset.kind === 'paint'", timeout=PATIENCE)
-    for title in ("Outpainting", "Batch: many files", "Inpainting: how"):
+    for title in ("Batch: many files", "Inpainting: how"):
         page.get_by_role("button", name=title).click()
     page.locator(".batch-files").first.set_input_files(files)
     expect(page.locator(".armed")).to_be_visible()

@@ -57,6 +57,7 @@ def test_the_frame_of_outpainting_lies_around_the_picture(painting: Callable[...
     expect(frame).to_be_visible()
     own.studio.fill(outpaint_left=0)
     own.page.wait_for_function("document.querySelector('.painter-frame').style.left === '0px'")
+    own.stage.scroll_into_view_if_needed()
     around, canvas, room = frame.bounding_box(), own.page.locator(".painter-paint").bounding_box(), own.stage.bounding_box()
     assert around and canvas and room
     scale = canvas["width"] / SIZE[0]

@@ -199,7 +199,7 @@ class Results {
 
   liveTile(job) {
     const id = LIVE + job;
-    if (!this.tiles.has(id)) this.tiles.set(id, make("div", { role: "option", class: "tile live", "data-id": id }, make("img", { alt: "Being drawn" })));
+    if (!this.tiles.has(id)) this.tiles.set(id, make("div", { role: "option", class: "tile live", "data-id": id, "aria-label": "Being drawn" }, make("img", { alt: "Being drawn" })));
     const tile = this.tiles.get(id), image = find("img", tile), url = this.drawing.get(job);
     if (url && image.getAttribute("src") !== url) image.src = url;
     if (!url) image.removeAttribute("src");
