@@ -44,7 +44,7 @@ class Form {
   // Gradio sets the fields one after the other, and tells of each with all the others as they are by then. Until it
   // has set them all, a value that was replaced is no choice of the person.
   fill(names, values, wanted) {
-    const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i]) : wanted[i]);
+    const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i] ?? -1) : wanted[i]);
     names.forEach((name, i) => {
       const former = this.former[name] ??= new Set();
       for (const value of [values[i], this.values[name]]) if (written(value) !== written(next[i])) former.add(written(value));
