@@ -222,7 +222,7 @@ def test_undo_takes_a_stroke_back(stage: Studio, page: Page, drawn: Path) -> Non
     studio = taken(stage.into("img2img"), drawn)
     stroke(studio)
     mask_kept(studio)
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo (Ctrl+Z)").click()
     page.wait_for_function("easel.form('img2img').values.mask === ''", timeout=PATIENCE)
 
 
