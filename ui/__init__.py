@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from backend import Backend, Table
 from ui import api_page, assets, gradio_files, page_head, theme
 from ui.compression import Compression
-from ui.parts import checkpoint_bar, notices, second_checkpoints, styles, upscalers
+from ui.parts import checkpoint_bar, notices, pins, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
@@ -36,6 +36,7 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as page:
         bar = checkpoint_bar.place(backend)
         notices.place()
+        pins.place()
         styles.place_dialogs()
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for tab in tabs.values():

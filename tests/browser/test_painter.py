@@ -317,7 +317,7 @@ def test_full_screen(painting: Callable[..., Painting]) -> None:
     away = distance(SIZE, points) - own.size / 2
     assert ((mask == 255) == (away < 0))[np.abs(away) > EDGE].all()
     own.page.get_by_role("button", name="Keys of the painter").click()
-    expect(own.page.get_by_role("dialog", name="Keys of the painter")).to_be_visible()
+    expect(own.page.get_by_role("dialog", name="Keys").get_by_role("heading", level=3).first).to_have_text("Painter, while the mouse is over it or the focus in it")
     own.page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
     own.page.keyboard.press("Escape")

@@ -3,6 +3,7 @@
 import { showsPicture } from "../scripts/address.js";
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
+import { shortcuts } from "../scripts/keys.js";
 import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
 import { note, say } from "./notices.js";
@@ -15,6 +16,8 @@ const HISTORY = "history";      // its panel names the picture in the address
 const QUICK = 150;      // ms of a zoom by key
 const VIEWS = [["actual", "One pixel for one", "1"], ["whole", "The whole picture", "0"], ["info", "Settings of this picture", "I"], ["close", "Close", "Escape"]];
 const KEYS = { 1: "actual", 0: "whole", "+": "closer", "=": "closer", "-": "farther", i: "info", f: "close", Home: "first", End: "last" };
+
+shortcuts("Full screen", [...VIEWS.map(([, text, key]) => [key, text]), [["+", "-"], "Zoom"], [["ArrowLeft", "ArrowRight"], "Newer or older picture"]]);
 
 // As large as the room allows, small pictures too.
 const whole = ({ elementSize, panAreaSize }) => Math.min(panAreaSize.x / elementSize.x, panAreaSize.y / elementSize.y);

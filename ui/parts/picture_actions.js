@@ -4,6 +4,7 @@ import { find, findAll, make } from "../scripts/dom.js";
 import { tell } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { post } from "../scripts/http.js";
+import { shortcuts } from "../scripts/keys.js";
 import * as extras from "../tabs/extras/extras.js";
 import { hiresFits, submitHires } from "../tabs/txt2img/hires.js";
 import { note, toast } from "./notices.js";
@@ -14,6 +15,8 @@ import { openMenu } from "./popup_menu.js";
 const ACTIONS = [["star", "Star", "S"], ["bin", "Delete", "Delete"], ["copy", "Copy the picture", "C"], ["text", "Copy text", "T"],
   ["download", "Download", "D"], ["reuse", "Reuse these settings", "R"], ["send", "Send to …", ""], ["hires", "Upscale with hires. fix", "H"]];
 const SENDS = [["img2img", "Send to img2img"], ["inpaint", "Send to inpaint"], ["extras", "Send to Extras"]];
+
+shortcuts("Picture, with the focus in the results or on the full screen", ACTIONS.filter(([, , key]) => key).map(([, text, key]) => [key, text]));
 
 const RUN = {
   star: one => star([one.id], !one.starred),

@@ -3,7 +3,7 @@ import { findAll, make } from "../scripts/dom.js";
 
 const SHOWN = 5000, OFFERED = 10000, MOST = 3;     // ms without and with an undo; how many at once
 const voice = make("p", { id: "say", class: "unseen", role: "status", "aria-live": "polite" });
-const list = make("div", { id: "toasts" });
+const list = make("div", { id: "toasts", role: "region", "aria-label": "Messages" });
 const layer = make("div", {}, voice, list);
 let toasts = [], held = false, before = null;
 
