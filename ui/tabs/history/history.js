@@ -14,7 +14,7 @@ import { Importer } from "./import.js";
 import { HistorySearch } from "./search.js";
 import { HistorySelection } from "./selection.js";
 
-shortcuts("History, with the focus on a picture", [["S", "Star"], ["X", "Select"], ["Delete", "Delete"], ["Ctrl+A", "Select all"], [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], "Other pictures"]]);
+shortcuts("History, with the focus on a picture", [["S", "Star"], ["X", "Select"], ["B", "Boards"], ["Delete", "Delete"], ["Ctrl+A", "Select all"], [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], "Other pictures"]]);
 
 const TAB = "history", PAGE = 60, AHEAD = "1500px", GATHERING = 400;    // ms in which news of several pictures are one question
 
