@@ -171,7 +171,7 @@ class Lightbox {
   }
 
   byKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.pswp) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.pswp || event.target.closest("[role=menu]")) return;
     const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (name) this.view(name);
     else if (!this.actions.byKey(event)) return;

@@ -5,7 +5,7 @@ import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
 import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SIDES, SKETCH } from "./editor.js";
-import { note } from "./notices.js";
+import { note, say } from "./notices.js";
 import { shape } from "./size.js";
 import { measured, multiple, upload } from "./uploads.js";
 
@@ -33,7 +33,9 @@ export const keep = (file, more) => underWay(keeping(file, more));
 async function keeping(file, more) {
   const kept = await tried("init_image", () => upload(file));
   if (!kept) return false;
-  form().replace({ init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more }, `Picture of ${kept.width} by ${kept.height} pixels taken.`);
+  const values = { init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more }, text = `Picture of ${kept.width} by ${kept.height} pixels taken.`;
+  if (held("init_image")) form().replace(values, text);
+  else { form().apply(values); say(text); }
   return true;
 }
 
