@@ -16,7 +16,7 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image.file_names import WORDS as NAME_WORDS
 from backend.request.field import Field
-from backend.request.preferences import STARTS
+from backend.request.preferences import PINNABLE, STARTS
 from backend.request.record import place as record_place
 from backend.request.record import spread
 from backend.request.request import FIELDS, Request
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backend.facade.backend import Backend
     from backend.facade.door import Door
 
-__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
+__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "PINNABLE", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
            "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
            "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place", "spread"]
 

@@ -2,7 +2,8 @@
 
 torch's threads (GNU OpenMP's on Linux) meet at the end of each operation. By default they wait there spinning for 3 ms,
 which takes the processor from the thread that is waited for as soon as something else runs, too. The candidates take
-turns, first on the machine as it is and then with one busy loop per processor beside it.
+turns, first on the machine as it is and then with one busy loop per processor beside it. How long a picture kept the
+processors busy tells what was spent on waiting, also on a machine that is not quiet.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, ModelFile
@@ -44,7 +47,7 @@ def measure(device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_sd1(Path(folder) / "checkpoints" / "random.safetensors")
         full = ModelCatalog((Path(folder),)).find(CHECKPOINT, "random")
-        return {"processors": os.cpu_count(), "demo": _compared(demo, REQUEST, rounds=3),
+        return {"processors": os.cpu_count(), "demo": _compared(demo, REQUEST, rounds=2),
                 "sd1": _compared(full, REQUEST.replace(steps=2), rounds=2)}
 
 
@@ -53,14 +56,16 @@ def _compared(checkpoint: ModelFile, request: Request, rounds: int) -> dict[str,
     try:
         contenders = {name: lambda worker=worker: worker.draw(checkpoint, request) for name, worker in workers.items()}
         quiet = in_turns(contenders, rounds)
+        before = {name: worker.processor_seconds for name, worker in workers.items()}
         with _busy_loops(os.cpu_count() or 1):
             busy = in_turns(contenders, rounds, warmups=0)
+        spent = {name: (worker.processor_seconds - before[name]) / rounds for name, worker in workers.items()}
     finally:
         for worker in workers.values():
             worker.handle.kill()
     return {"size": f"{request.width}x{request.height}", "steps": request.steps, "rounds": rounds, "seconds": {
         name: {"quiet": round(statistics.median(quiet[name]), 2), "busy": round(statistics.median(busy[name]), 2),
-               "busy, slowest": round(max(busy[name]), 2)}
+               "busy, slowest": round(max(busy[name]), 2), "busy, of processors": round(spent[name], 2)}
         for name in CANDIDATES}}
 
 
@@ -71,6 +76,11 @@ class _Worker:
         self.handle = ProcessHandle("backend.worker.process", "cpu", "solo", environment=environment)
         self.jobs = 0
         self._until(Ready)
+
+    @property
+    def processor_seconds(self) -> float:
+        """That all its threads have had so far."""
+        return sum(psutil.Process(self.handle.pid).cpu_times()[:2])
 
     def draw(self, checkpoint: ModelFile, request: Request) -> None:
         """One picture, from the command to the last event."""

@@ -31,6 +31,8 @@ SEARCHES = {
     "one letter": Query(words="s"), "ten words": Query(words="s c p m b d a e f w"),
     "a phrase without a word": Query(words='"best quality" -castle'), "a word nowhere": Query(words="qqqq"),
     "checkpoint and sampler": Query(checkpoint="model 3", sampler="Euler a"), "a seed": Query(seed=12345),
+    "largest first": Query(order="largest"), "starred first": Query(order="starred"), "a kind": Query(kind="txt2img"),
+    "a board by its name": Query(words="board:castles"),
     "a month": Query(since=START + timedelta(days=60), until=START + timedelta(days=90)), "stars": Query(starred=True),
     "a pasted prompt": Query(words=", ".join(f"word{number} detail" for number in range(150))),
 }

@@ -8,9 +8,9 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import api_page, assets, page_head, theme
+from ui import api_page, assets, gradio_files, page_head, theme
 from ui.compression import Compression
-from ui.parts import checkpoint_bar, notices, second_checkpoints, styles, upscalers
+from ui.parts import checkpoint_bar, notices, pins, second_checkpoints, styles, upscalers
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
@@ -36,6 +36,7 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as page:
         bar = checkpoint_bar.place(backend)
         notices.place()
+        pins.place()
         styles.place_dialogs()
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for tab in tabs.values():
@@ -50,14 +51,17 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
-    files = assets.collect(tabs)
-    of_the_api = assets.of_the_api()
+    files, of_the_api, blocks = assets.collect(tabs), assets.of_the_api(), build(backend, tabs)
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
     app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
-    app.user_middleware.append(Middleware(page_head.PageHead, path=path, head=files.head()))       # behind the guard
+    types = sorted({block.get_block_name() for block in blocks.blocks.values()})
+    head = files.head(gradio_files.head(types))
+    # Behind the guard, which was added before: what these keep is for those who may come so far.
+    app.user_middleware += [Middleware(gradio_files.KeptFiles, path=path),
+                            Middleware(page_head.PageHead, path=path, head=head)]
     app.add_middleware(Compression, compresslevel=COMPRESSION)
     return gr.mount_gradio_app(
-        app, build(backend, tabs), path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,
+        app, blocks, path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,
         ssr_mode=False,
     )

@@ -6,14 +6,17 @@ imports work as they do on the disk, and a changed file changes the address of a
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ui.fields import described
@@ -24,7 +27,7 @@ ROOT = "/easel/assets"
 SHARED = ("vendor", "scripts", "parts")
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 APART = "vendor/swagger-ui/"               # the page of the API loads it, and no other
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"
 # Not loaded with the page: the one by a worker, the other when a picture is first opened.
 ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
@@ -47,14 +50,17 @@ class Assets:
             digest.update(f"{path}\0{len(content)}\0".encode() + content)
         return f"{ROOT}/{digest.hexdigest()[:16]}"
 
-    def head(self) -> str:
-        """What the page's HTML needs at the beginning of its head. The import map must come before any script."""
+    def head(self, links: str = "") -> str:
+        """What the page's HTML needs at the beginning of its head, with the `links` of what is needed even sooner.
+
+        The import map must come before any script.
+        """
         folder = self.folder
         imports = json.dumps({"imports": {"easel": f"{folder}/{FACE}"}})
         early = (f'<link rel="modulepreload" href="{folder}/{path}">'
                  for path in sorted(self.files) if path.endswith(".js") and path not in (ENTRY, *ASIDE))
         return (f'<script type="importmap">{imports}</script><link rel="stylesheet" href="{folder}/{STYLE}">'
-                f'{"".join(early)}<script type="module" src="{folder}/{ENTRY}"></script>')
+                f'{links}{"".join(early)}<script type="module" src="{folder}/{ENTRY}"></script>')
 
 
 def collect(tabs: Tabs) -> Assets:
@@ -110,11 +116,17 @@ def route(*assets: Assets) -> APIRouter:
     router = APIRouter()
     files = {f"{some.folder}/{path}": content for some in assets for path, content in some.files.items()}
 
+    @cache
+    def small(address: str) -> bytes:
+        return gzip.compress(files[address])
+
     @router.api_route(f"{ROOT}/{{path:path}}", methods=["GET", "HEAD"], include_in_schema=False)
-    def file(path: str) -> Response:
-        content = files.get(f"{ROOT}/{path}")
-        if content is None:
+    async def file(path: str, request: Request) -> Response:
+        address, kind = f"{ROOT}/{path}", TYPES.get(Path(path).suffix)
+        if address not in files:
             return Response(status_code=404, headers={"Cache-Control": "no-store"})
-        return Response(content, headers=FOREVER, media_type=TYPES[Path(path).suffix])
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(small(address), headers=FOREVER | {"Content-Encoding": "gzip"}, media_type=kind)
+        return Response(files[address], headers=FOREVER, media_type=kind)
 
     return router

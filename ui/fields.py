@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from backend import FIELDS, STARTS, Field, record_place
+from backend import FIELDS, PINNABLE, STARTS, Field, record_place
 
 EXPLAINED = ("files", "preview")        # groups whose help stands below the field, not behind an "i"
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
@@ -122,10 +122,11 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 
 
 def described() -> dict[str, dict[str, Any]]:
-    """The table for the page: each field's label, help, slider if it has one, whether a tab starts with it."""
+    """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs."""
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
     return {name: {"label": field.label, "help": field.help, "default": _default(field), "kind": field.kind,
-                   "slider": _slider(field), "start": name in STARTS, "internal": field.internal}
+                   "slider": _slider(field), "start": name in STARTS, "internal": field.internal,
+                   **({"choices": list(field.choices)} if name in PINNABLE else {})}
             for name, field in rows.items()}
 
 

@@ -35,7 +35,7 @@ window.easelLook = (() => {
 
 // Gradio builds the tab of the address at once, in place of the first.
 (() => {
-  const wanted = decodeURIComponent(location.hash.split("/")[1] ?? "");
+  const wanted = location.hash.split("/")[1];       // a tab's name needs no decoding
   let config;
   if (wanted) Object.defineProperty(window, "gradio_config", { configurable: true, get: () => config, set: given => {
     config = given;

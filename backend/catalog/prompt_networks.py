@@ -77,16 +77,19 @@ def network_problems(request: Request, catalog: ModelCatalog, checkpoint: ModelF
     for (kind, name), field in network_names(request).items():
         try:
             file = catalog.find(kind, name)
-            why = file.problem or misfit(file, checkpoint)
+            why = f": {file.problem}" if file.problem else misfit(file, checkpoint)
         except (NotFound, CheckpointError) as error:
             problems += error.about(field)
         else:
-            problems += [Problem(f"{file.key}: {why}", field)] if why else []
+            problems += [Problem(f"{file.key}{why}", field)] if why else []
     return list(dict.fromkeys(problems))
 
 
 def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
-    """Why a network changes nothing on a checkpoint; "" when it changes something. Raises CheckpointError."""
+    """Why a network changes nothing on a checkpoint, what follows its name; "" when it changes something.
+
+    Raises CheckpointError.
+    """
     if file.kind == HYPERNETWORK:
         return _misfit_of_widths(file, checkpoint)
     family = FAMILIES.get(checkpoint.family)
@@ -94,17 +97,17 @@ def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     if found.layers:
         return ""
     if not found.total:
-        return "the file holds no network that Easel knows"
+        return " holds no network that Easel knows"
     own, other = _label(file.family), _label(checkpoint.family)
     if file.family and _base(file.family) != _base(checkpoint.family):
-        return f"is made for {own} and changes nothing on {checkpoint.key}, which is {other}"
-    return f"changes nothing on {checkpoint.key} ({other}): {found.told()}"
+        return f" is made for {own} and changes nothing on {checkpoint.key}, which is {other}"
+    return f" changes nothing on {checkpoint.key} ({other}): {found.told()}"
 
 
 def _misfit_of_widths(file: ModelFile, checkpoint: ModelFile) -> str:
     there = {shape[-1] for name, shape in modules_of(checkpoint).get("unet", {}).items() if name.endswith("_to_k")}
     own = hypernetwork_widths(read_shapes(Path(file.path)))
-    return "" if own & there else f"changes nothing on {checkpoint.key}, which is {_label(checkpoint.family)}"
+    return "" if own & there else f" changes nothing on {checkpoint.key}, which is {_label(checkpoint.family)}"
 
 
 def _label(family: str) -> str:

@@ -17,7 +17,8 @@ from backend.messages import Command, Event
 
 WAITING: Mapping[str, str] = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
 """How the worker's threads wait for each other at the end of each operation: asleep, so that a machine with other work
-does not spend its time on their waiting. benchmarks/busy_machine.py measures it."""
+does not spend its time on their waiting. For GNU OpenMP, which torch brings along on Linux, that is GOMP_SPINCOUNT=0.
+benchmarks/busy_machine.py measures it."""
 
 END_SECONDS = 5.0               # from closing its connection to the end of the process
 GRACE_SECONDS = 10.0            # from SIGTERM to the end of a worker that its front does not stop

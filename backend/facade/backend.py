@@ -16,6 +16,7 @@ from backend.facade.components import Components, assembled
 from backend.facade.door import Door
 from backend.facade.housekeeping import Housekeeping
 from backend.prompt import chunks
+from backend.prompt.comments import without_comments
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import FIELDS
 from backend.settings import Settings
@@ -125,9 +126,12 @@ class Backend:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""
         return needed_files.restorers_there(self._components.catalog)
 
-    def count_tokens(self, text: str, checkpoint: str = "", steps: int = 20) -> tuple[int, int]:
+    def count_tokens(
+        self, text: str, checkpoint: str = "", steps: int = 20, comments: bool = False
+    ) -> tuple[int, int]:
         """How many tokens a prompt uses, and how many fit into the chunks that it takes: (12, 75).
 
+        With `comments`, what follows a # is one and uses none.
         NotFound; CheckpointError where the checkpoint has a tokenizer of its own that cannot be read.
         """
         found = self.checkpoint(checkpoint)
@@ -136,7 +140,8 @@ class Backend:
             tokenizer = Tokenizer.from_folder(folder) if folder else Tokenizer.clip()
         except (OSError, ValueError) as error:
             raise CheckpointError(f"the tokenizer of {found.key} cannot be read", field=CHECKPOINT) from error
-        return chunks.count(text, tokenizer, steps, vector_counts(text, self._components.catalog))
+        drawn = without_comments(text) if comments else text
+        return chunks.count(drawn, tokenizer, steps, vector_counts(drawn, self._components.catalog))
 
     def is_pending(self, job_id: str) -> bool:
         """Whether the job, anybody's, waits or runs; never waits for the database."""

@@ -210,15 +210,11 @@ class Door:
         """A ZIP of the pictures that a batch has made so far, open at its start, gone when it is closed; NotFound."""
         return self._parts.archives.archive(folder, self._owner)
 
-    def infotext(self, text: str) -> dict[str, Any]:
+    def usable_infotext(self, text: str, but: Container[str]) -> dict[str, Any]:
         """The field values in a picture's settings text, the user's styles taken out of its prompts.
 
-        A checkpoint that is not here is left out.
+        InvalidRequest names every value that cannot be used here, unless its field is among `but`.
         """
-        return PictureSettings(self._parts).values(text, self.prompt_library.as_theirs())
-
-    def usable_infotext(self, text: str, but: Container[str]) -> dict[str, Any]:
-        """The same; but InvalidRequest names every value that cannot be used, unless its field is among `but`."""
         return PictureSettings(self._parts).usable(text, self.prompt_library.as_theirs(), but)
 
     def read_settings(self, file: bytes) -> FileSettings:

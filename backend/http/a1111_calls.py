@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -44,43 +45,71 @@ class Call:
 
 
 class Calls:
-    """Thread-safe."""
+    """Everybody's. Thread-safe."""
 
     def __init__(self) -> None:
         self._open: list[Call] = []
         self._ended: deque[Call] = deque(maxlen=REMEMBERED)
         self._lock = threading.Lock()
 
-    def begin(self, caller: Caller, task: object = None) -> Call:
-        call = Call(caller, str(task or "")[:MAX_TASK])
+    def begin(self, call: Call) -> None:
         with self._lock:
             self._open.append(call)
-        return call
 
     def end(self, call: Call) -> None:
         with self._lock:
             self._open.remove(call)
             self._ended.append(call)
 
-    def open(self, caller: Caller, task: str = "") -> list[Call]:
-        """Those of this client that are on their way, or of its user with this task id; the first came first."""
+    def open(self) -> list[Call]:
+        """Those on their way; the first came first."""
         with self._lock:
-            return [call for call in self._open if _is_meant(call, caller, task)]
+            return list(self._open)
 
-    def tasks(self, user: str) -> list[str]:
-        """Ids of the tasks of a user that are on their way."""
+    def ended(self) -> list[Call]:
+        """Those that are over; the last ended last."""
         with self._lock:
-            return [call.task for call in self._open if call.task and call.caller.user == user]
+            return list(self._ended)
 
-    def latest(self, caller: Caller, task: str = "") -> Call | None:
-        """The call of this client, or with this task id, that ended last."""
-        with self._lock:
-            return next((call for call in reversed(self._ended) if _is_meant(call, caller, task)), None)
 
-    def with_job(self, user: str, job: str) -> Call | None:
-        """The call on its way that a job belongs to."""
-        with self._lock:
-            return next((call for call in self._open if job in call.jobs and call.caller.user == user), None)
+@dataclass(frozen=True, slots=True)
+class ClientCalls:
+    """The calls as one client finds them: its own, or those of its user with a task id that it names."""
+
+    calls: Calls
+    caller: Caller
+
+    @contextmanager
+    def on_its_way(self, task: object = None) -> Iterator[Call]:
+        """A new call, for as long as it waits for its answer."""
+        call = Call(self.caller, str(task or "")[:MAX_TASK])
+        self.calls.begin(call)
+        try:
+            yield call
+        finally:
+            self.calls.end(call)
+
+    def open(self, task: str = "") -> list[Call]:
+        """Those on their way; the first came first."""
+        return [call for call in self.calls.open() if self._is_meant(call, task)]
+
+    def latest(self, task: str = "") -> Call | None:
+        """The one that ended last."""
+        return next((call for call in reversed(self.calls.ended()) if self._is_meant(call, task)), None)
+
+    def tasks(self) -> list[str]:
+        """Ids of all tasks of the user that are on their way, each once."""
+        return list(dict.fromkeys(call.task for call in self.calls.open() if call.task and self._is_users(call)))
+
+    def with_job(self, job: str) -> Call | None:
+        """The user's call on its way that a job belongs to."""
+        return next((call for call in self.calls.open() if job in call.jobs and self._is_users(call)), None)
+
+    def _is_users(self, call: Call) -> bool:
+        return call.caller.user == self.caller.user
+
+    def _is_meant(self, call: Call, task: str) -> bool:
+        return self._is_users(call) and (call.task == task if task else call.caller == self.caller)
 
 
 def meant(calls: Sequence[Call], running: Iterable[str], *, only_own: bool) -> list[str]:
@@ -89,6 +118,3 @@ def meant(calls: Sequence[Call], running: Iterable[str], *, only_own: bool) -> l
     own = [job for job in running if any(job in call.jobs for call in calls)]
     return own if calls or only_own else running
 
-
-def _is_meant(call: Call, caller: Caller, task: str) -> bool:
-    return call.caller.user == caller.user and (call.task == task if task else call.caller == caller)

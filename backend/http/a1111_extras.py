@@ -17,7 +17,7 @@ from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.a1111_routes import queued
 from backend.http.a1111_values import as_ours
 from backend.http.decode_threads import run_decoding
-from backend.http.dependencies import Asking, ClientOptions, FrontDoor, OpenCalls, Watch
+from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE
 from backend.image import upload_validation
@@ -39,19 +39,15 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/extra-single-image")
 async def extra_single_image(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
-    payload: dict[str, Any],
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OwnCalls, payload: dict[str, Any]
 ) -> Any:
     """Queues the picture and answers with the result; hanging up cancels it."""
-    call = calls.begin(asking, payload.get("force_task_id"))
-    try:
+    with calls.on_its_way(payload.get("force_task_id")) as call:
         values, foreign = read_extras(payload)
         requests = await run_decoding(_requests, door, {**options.of(door).values, **values},
                                       [("image", "", payload.get("image"))])
         over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
         images = await to_thread.run_sync(_results, door, over or [])
-    finally:
-        calls.end(call)
     if over is None:
         return Response(status_code=CLIENT_GONE)
     return {"html_info": _html_info(over[0], foreign), "image": images[0] if images else None}
@@ -59,18 +55,14 @@ async def extra_single_image(
 
 @router.post("/extra-batch-images")
 async def extra_batch_images(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
-    payload: dict[str, Any],
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OwnCalls, payload: dict[str, Any]
 ) -> Any:
     """The same for several pictures, which are all queued at once, each saved under its name."""
-    call = calls.begin(asking, payload.get("force_task_id"))
-    try:
+    with calls.on_its_way(payload.get("force_task_id")) as call:
         values, foreign = read_extras(payload)
         requests = await run_decoding(_requests, door, {**options.of(door).values, **values}, _listed(payload))
         over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
         images = await to_thread.run_sync(_results, door, over or [])
-    finally:
-        calls.end(call)
     if over is None:
         return Response(status_code=CLIENT_GONE)
     return {"html_info": _html_info(over[0], foreign), "images": images}

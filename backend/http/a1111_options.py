@@ -15,7 +15,7 @@ from backend import Door
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.http.a1111_option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
-from backend.http.a1111_values import as_ours, is_missing, is_same
+from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.image import file_names
 from backend.request.field import Field
 from backend.request.preferences import settings
@@ -57,6 +57,12 @@ class Options:
         if len(json.dumps(after.kept)) > MAX_KEPT:
             raise InvalidRequest(f"Options that Easel only keeps may take {MAX_KEPT:,} characters in all.")
         self._chosen[door.user.id] = after
+
+    def keep_overrides(self, door: Door, payload: Mapping[str, Any]) -> None:
+        """Keep `override_settings` where a client says that they are not to be restored afterwards."""
+        overrides = payload.get("override_settings")
+        if overrides and truth(payload.get("override_settings_restore_afterwards", True)) is False:
+            self.update(door, read(overrides)[0])
 
 
 def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:

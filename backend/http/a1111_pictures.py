@@ -13,7 +13,7 @@ from backend.errors import InvalidRequest, UserError
 from backend.http.a1111_values import is_same
 from backend.image import upload_validation
 from backend.request.field import clean
-from backend.request.request import FIELDS, MASK_MODES, MAX_SEED
+from backend.request.request import FIELDS, MASK_MODES, MAX_SEED, RANDOM_SEEDS
 from backend.request.rules import MAX_PICTURES
 
 WEB = ("http://", "https://")
@@ -55,7 +55,7 @@ def batch(values: Mapping[str, Any], images: Sequence[str]) -> list[dict[str, An
     if count * len(images) > MAX_PICTURES:
         raise InvalidRequest(f"together with {len(images)} pictures makes more than {MAX_PICTURES:,}",
                              field="batch_count")
-    seed, variation = (secrets.randbelow(MAX_SEED) if drawn < 0 else drawn for drawn in (seed, variation))
+    seed, variation = (secrets.randbelow(RANDOM_SEEDS) if drawn < 0 else drawn for drawn in (seed, variation))
     alone = {**values, "batch_count": 1, "batch_size": 1}
     jobs = []
     for number in range(count * len(images)):

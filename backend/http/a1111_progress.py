@@ -15,7 +15,7 @@ from backend import Door, Job, Live
 from backend.errors import NotFound
 from backend.http.a1111_calls import Call, meant
 from backend.http.a1111_responses import timestamp
-from backend.http.dependencies import Asking, FrontDoor, OpenCalls
+from backend.http.dependencies import FrontDoor, OwnCalls
 from backend.image.read import BROKEN
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -57,30 +57,30 @@ class Standing:
 
 @router.get("/sdapi/v1/progress")
 def progress(
-    door: FrontDoor, calls: OpenCalls, asking: Asking, skip_current_image: bool = False, force_task_id: str = ""
+    door: FrontDoor, calls: OwnCalls, skip_current_image: bool = False, force_task_id: str = ""
 ) -> dict[str, Any]:
     """How far the caller's running job is, with a rough picture."""
-    own = calls.open(asking, force_task_id)
+    own = calls.open(force_task_id)
     known = bool(force_task_id)
     running = next(iter(meant(own, running_jobs(door), only_own=known)), None)
     if running is None:
-        return _resting(own, calls.latest(asking, force_task_id))
-    call = calls.with_job(asking.user, running)
+        return _resting(own, calls.latest(force_task_id))
+    call = calls.with_job(running)
     return _moving(door, running, call, preview=not skip_current_image)
 
 
 @router.post("/internal/progress")
-def task_progress(door: FrontDoor, calls: OpenCalls, asking: Asking, payload: dict[str, Any]) -> dict[str, Any]:
+def task_progress(door: FrontDoor, calls: OwnCalls, payload: dict[str, Any]) -> dict[str, Any]:
     """How far the task is that came with this `force_task_id`, as AUTOMATIC1111's page asks."""
     task = str(payload.get("id_task") or "")
     seen = _number(payload.get("id_live_preview"))
-    own = calls.open(asking, task) if task else []
+    own = calls.open(task) if task else []
     running = next(iter(meant(own, running_jobs(door), only_own=True)), None)
     if running is None:
-        order = list(dict.fromkeys(calls.tasks(asking.user)))
+        order = calls.tasks()
         place = f"In queue: {order.index(task) + 1}/{len(order)}" if own else "Waiting..."
         return {"active": False, "queued": bool(own), "completed": not own and bool(task)
-                and calls.latest(asking, task) is not None, "progress": None, "eta": None, "live_preview": None,
+                and calls.latest(task) is not None, "progress": None, "eta": None, "live_preview": None,
                 "id_live_preview": -1, "textinfo": place}
     wants = payload.get("live_preview", True) is not False
     told, live = _moving(door, running, own[0], preview=False), door.live(running)
@@ -92,9 +92,9 @@ def task_progress(door: FrontDoor, calls: OpenCalls, asking: Asking, payload: di
 
 
 @router.get("/internal/pending-tasks")
-def pending_tasks(calls: OpenCalls, asking: Asking) -> dict[str, Any]:
+def pending_tasks(calls: OwnCalls) -> dict[str, Any]:
     """The task ids of the caller's calls that are on their way."""
-    tasks = list(dict.fromkeys(calls.tasks(asking.user)))
+    tasks = calls.tasks()
     return {"size": len(tasks), "tasks": tasks}
 
 

@@ -19,7 +19,7 @@ from backend.http.a1111_progress import running_jobs
 from backend.http.a1111_requests import Reading, read_img2img, read_txt2img
 from backend.http.async_watch import Changes
 from backend.http.decode_threads import run_decoding
-from backend.http.dependencies import Asking, ClientOptions, FrontDoor, OpenCalls, Watch
+from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import upload_validation
@@ -33,44 +33,38 @@ router = APIRouter(prefix="/sdapi/v1")
 
 @router.post("/txt2img")
 async def txt2img(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
-    payload: Body,
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OwnCalls, payload: Body
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
-    call = calls.begin(asking, payload.get("force_task_id"))
-    try:
+    with calls.on_its_way(payload.get("force_task_id")) as call:
         reading = await to_thread.run_sync(read_txt2img, payload, options.of(door), door)
         jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
+        options.keep_overrides(door, payload)
         return await _answer(door, jobs, reading, payload)
-    finally:
-        calls.end(call)
 
 
 @router.post("/img2img")
 async def img2img(
-    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OpenCalls, asking: Asking,
-    payload: Body,
+    request: Request, door: FrontDoor, changes: Watch, options: ClientOptions, calls: OwnCalls, payload: Body
 ) -> Response:
     """The same from a picture, and with a mask only where that is white. Several pictures are drawn as a batch."""
-    call = calls.begin(asking, payload.get("force_task_id"))
-    try:
+    with calls.on_its_way(payload.get("force_task_id")) as call:
         reading = await run_decoding(read_img2img, payload, options.of(door), door)
         jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
+        options.keep_overrides(door, payload)
         return await _answer(door, jobs, reading, payload)
-    finally:
-        calls.end(call)
 
 
 @router.post("/interrupt")
 def interrupt(
-    door: FrontDoor, calls: OpenCalls, asking: Asking, payload: Body | None = None, force_task_id: str = ""
+    door: FrontDoor, calls: OwnCalls, payload: Body | None = None, force_task_id: str = ""
 ) -> dict[str, Any]:
     """Stops the caller's running job, or the one that is just about to run.
 
     What there is of its pictures is kept and answered.
     """
     task, everything = _task(payload, force_task_id), running_jobs(door)
-    own = calls.open(asking, task)
+    own = calls.open(task)
     running = meant(own, everything, only_own=bool(task))
     stopped = [call for call in own if not call.jobs or set(call.jobs) & set(running)]
     if not everything:
@@ -86,12 +80,12 @@ def interrupt(
 
 @router.post("/skip")
 def skip(
-    door: FrontDoor, calls: OpenCalls, asking: Asking, payload: Body | None = None, force_task_id: str = ""
+    door: FrontDoor, calls: OwnCalls, payload: Body | None = None, force_task_id: str = ""
 ) -> None:
     """Ends the picture being drawn, and goes on with the next."""
     task = _task(payload, force_task_id)
-    for job in meant(calls.open(asking, task), running_jobs(door), only_own=bool(task)):
-        call, live = calls.with_job(asking.user, job), door.live(job)
+    for job in meant(calls.open(task), running_jobs(door), only_own=bool(task)):
+        call, live = calls.with_job(job), door.live(job)
         if call and live:
             call.skipped.add((job, live.index))
         door.skip([job])

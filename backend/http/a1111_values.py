@@ -13,9 +13,10 @@ NAMED = ("choice", "upscaler", "seed", "checkpoint", "second_checkpoint")
 SIZES = ("width", "height")
 # AUTOMATIC1111's own default for these is -1.
 MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")
-# Words of options that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
+# Words that stand for one of ours. AUTOMATIC1111 shows previews after each step at 0, and none at -1.
 WORDS: dict[str, dict[Any, Any]] = {
     "samples_format": {"jpeg": "jpg"},
+    "hr_upscaler": {"None": "Lanczos"},         # it resizes by Lanczos
     "show_progress_every_n_steps": {-1: 0, 0: 1},
     "show_progress_type": {"Approx NN": "Approx cheap", "TAESD": "Approx cheap"},
 }

@@ -8,7 +8,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from backend import Backend, Door
-from backend.http.a1111_calls import Caller, Calls
+from backend.http.a1111_calls import Caller, ClientCalls
 from backend.http.a1111_options import Options
 from backend.http.async_watch import Changes
 
@@ -29,17 +29,12 @@ async def _options(connection: HTTPConnection) -> Options:
     return connection.app.state.options
 
 
-async def _calls(connection: HTTPConnection) -> Calls:
-    return connection.app.state.calls
-
-
-async def _caller(connection: HTTPConnection) -> Caller:
-    return Caller.of(connection)
+async def _calls(connection: HTTPConnection) -> ClientCalls:
+    return ClientCalls(connection.app.state.calls, Caller.of(connection))
 
 
 EntireBackend = Annotated[Backend, Depends(_backend)]
 FrontDoor = Annotated[Door, Depends(_door)]
 Watch = Annotated[Changes, Depends(_changes)]
 ClientOptions = Annotated[Options, Depends(_options)]
-OpenCalls = Annotated[Calls, Depends(_calls)]
-Asking = Annotated[Caller, Depends(_caller)]
+OwnCalls = Annotated[ClientCalls, Depends(_calls)]

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Query
 from backend.http.dependencies import FrontDoor
 from backend.prompt_library.autocomplete import Kind
 from backend.prompt_library.styles_csv import Style
+from backend.request.request import Request
 
 Text = Annotated[str, Body(embed=True)]
 router = APIRouter(prefix="/easel")
@@ -55,6 +56,12 @@ def used(
     """The prompts of the caller's jobs, each pair once, newest first; with every word of `q`."""
     found = door.prompt_library.used(q, limit)
     return {"prompts": [{**asdict(one), "used": one.used.isoformat()} for one in found]}
+
+
+@router.post("/prompts/count")
+def count(door: FrontDoor, payload: dict[str, Any]) -> dict[str, int]:
+    """How many pictures a job with these field values would make."""
+    return {"pictures": door.prompt_library.picture_count(Request.parse(payload))}
 
 
 @router.get("/complete")

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import ExifTags, Image, PngImagePlugin
 
 from backend.image.atomic_write import write_atomically
-from backend.image.text_codes import as_user_comment
+from backend.image.text_codes import as_user_comment, mended
 from backend.messages import Picture
 from backend.request.request import Request
 
@@ -93,8 +93,8 @@ def _storable(text: str) -> str:
 def _png_text(infotext: str, request_json: str) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     for key, text in ((INFOTEXT_CHUNK, infotext), (REQUEST_CHUNK, request_json)):
-        if text:
-            info.add_text(key, text)
+        if text:        # an international chunk only where a plain one would be misread: others know it less well
+            (info.add_text if mended(text) == text else info.add_itxt)(key, text)
     return info
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from backend.prompt_library.wildcards import Wildcards
 
 Kind = Literal["word", "lora", "hypernet", "wildcard"]
 LIMIT = 20
+ALIKE_LIMIT = 5             # of tags that are only spelt nearly so
 _TAGS = {"lora": ("lora", LORA), "hypernet": ("hypernet", HYPERNETWORK)}      # as prompts name them, and their kinds
 MOST_WORDS = 3              # of which a tag may be made that is being typed
 
@@ -41,7 +43,8 @@ class Suggestions:
     def search(self, text: str, kind: Kind, styles: list[Style]) -> tuple[str, list[Suggestion]]:
         """At most `LIMIT` of them, and which part at the end of `text` they would take the place of.
 
-        "word" finds embeddings, styles and tags: for the last words of the text, as many of them as fit something.
+        "word" finds embeddings, styles and tags: for the last words of the text, as many of them as fit something;
+        where nothing fits, tags that are spelt nearly so.
         "lora" is for what follows `<lora:`, "hypernet" for `<hypernet:`, "wildcard" for what follows two underscores.
         """
         if kind != "word":
@@ -49,7 +52,9 @@ class Suggestions:
         words = [match.start() for match in re.finditer(r"\S+", text)][-MOST_WORDS:]
         ends = [text[start:] for start in words]
         found = ((end, list(self._words(end, styles))[:LIMIT]) for end in ends if len(end) >= _shortest(end))
-        return next((one for one in found if one[1]), ("", []))
+        nearly = dict.fromkeys([*ends[:1], *ends[-1:]])     # all of them, and the last
+        alike = ((end, [_suggested(tag) for tag in self._tags.alike(end, ALIKE_LIMIT)]) for end in nearly)
+        return next((one for one in chain(found, alike) if one[1]), ("", []))
 
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
         if kind in _TAGS:
@@ -64,11 +69,15 @@ class Suggestions:
         for style in _fitting(text, [style.name for style in styles]):
             yield Suggestion("style", style, "")
         for tag in self._tags.search(text, LIMIT):
-            yield Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
+            yield _suggested(tag)
 
     def _files(self, text: str, kind: str) -> list[ModelFile]:
         files = {file.key: file for file in self._catalog.listed(kind)}
         return [files[name] for name in _fitting(text, files)]
+
+
+def _suggested(tag: Tag) -> Suggestion:
+    return Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
 
 
 def _shortest(text: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt_library.autocomplete import Kind, Suggestion, Suggestions
 from backend.prompt_library.styles_csv import Style, Styles
-from backend.prompt_library.templating import named, resolve, styled
+from backend.prompt_library.templating import named, picture_count, resolve, styled
 from backend.prompt_library.wildcards import Wildcards
 from backend.request.request import Request
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
@@ -57,6 +57,10 @@ class UserPromptLibrary:
     def resolved(self, request: Request) -> Request:
         """The request with the texts of its pictures; its seeds must be drawn. InvalidRequest names the fields."""
         return resolve(request, self.styles(), self._library.wildcards.lines)
+
+    def picture_count(self, request: Request) -> int:
+        """How many pictures a job of this request would make. InvalidRequest names the fields."""
+        return picture_count(request, self.styles(), self._library.wildcards.lines)
 
     def used(self, query: str = "", limit: int = 50) -> list[UsedPrompt]:
         """The prompts of the user's jobs, each pair once, newest first; with every word of `query`."""

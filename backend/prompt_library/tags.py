@@ -13,13 +13,18 @@ import io
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, islice
 from pathlib import Path
+
+from rapidfuzz import fuzz, process
 
 from backend.prompt_library.text_files import Watched, decoded
 
 MAX_LINES = 500_000         # of one file that are read
 MAX_LETTERS = 20_000        # of one line
+ALIKE = 80                  # per cent of letters in common, so that a tag may be meant by a misspelt word
+SHORTEST = 5                # letters of such a word
 
 _LINE, _ALIAS, _WORD = "\n", "\t", "_"      # before a name, before an alias, before a later word of either
 
@@ -51,6 +56,15 @@ class Tags:
             distinct.setdefault(tag.name, tag)
         return list(distinct.values())[:limit]
 
+    def alike(self, text: str, limit: int) -> list[Tag]:
+        """Tags that are spelt nearly like the text, the nearest first; for one that `search` finds nothing for."""
+        wanted = _key(text)
+        if len(wanted) < SHORTEST:
+            return []
+        found = [match for file in self._paths() for match in self._files.of(file).alike(wanted, limit)]
+        distinct = {tag.name: tag for _, tag in sorted(found, key=lambda match: (-match[0], -match[1].count))}
+        return list(distinct.values())[:limit]
+
     def _paths(self) -> list[Path]:
         return [self._data / "tags.csv", *sorted((self._data / "tags").glob("*.csv"))]
 
@@ -76,6 +90,15 @@ class _Index:
             if len(numbers) >= limit:
                 break
         return [_tag(self._rows[number], wanted) for number in numbers]
+
+    def alike(self, wanted: str, limit: int) -> Iterator[tuple[float, Tag]]:
+        """How alike, in per cent, and the tag."""
+        found = process.extract(wanted, self._names, scorer=fuzz.ratio, processor=None, score_cutoff=ALIKE, limit=limit)
+        return ((score, _tag(self._rows[number], wanted)) for _, score, number in found)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [_key(name) for name, *_ in self._rows]
 
     def _hits(self, piece: str, limit: int) -> Iterator[int]:
         """Numbers of the first `limit` tags that hold the piece."""

@@ -35,7 +35,7 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     if request.prompts or request.process == EXTRAS:
         return request
     typed = _styled(request, _chosen(request, styles))
-    texts = {name: without_comments(text) if request.prompt_comments else text for name, text in typed.items()}
+    texts = _commentless(request, typed)
     expanded = request.prompt_expansion != "Off"
     parts = {name: _parse(name, text) if expanded else (text,) for name, text in texts.items()}
     varied = [name for name, found in parts.items() if not is_plain(found)]
@@ -46,6 +46,15 @@ def resolve(request: Request, styles: Iterable[Style], lookup: Lookup) -> Reques
     expansion = Expansion(lookup, combinatorial=request.prompt_expansion == "Combinatorial")
     pictures = _expanded(request, parts, varied, expansion) if varied else [texts]
     return _with_texts(request, pictures).replace(**templates)
+
+
+def picture_count(request: Request, styles: Iterable[Style], lookup: Lookup) -> int:
+    """How many pictures a job of this request would make, also if more than it may. InvalidRequest as in `resolve`."""
+    texts = _commentless(request, _styled(request, _chosen(request, styles)))
+    if request.prompt_expansion != "Combinatorial":
+        return request.count
+    parts, expansion = {name: _parse(name, text) for name, text in texts.items()}, Expansion(lookup, combinatorial=True)
+    return _combinations(request, _counts(parts, expansion))
 
 
 def styled(prompt: str, negative: str, styles: Iterable[Style]) -> tuple[str, str]:
@@ -80,6 +89,10 @@ def _styled(request: Request, chosen: list[Style]) -> dict[str, str]:
     return texts
 
 
+def _commentless(request: Request, texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: without_comments(text) if request.prompt_comments else text for name, text in texts.items()}
+
+
 def _repeats(request: Request, name: str) -> bool:
     """Whether a text of the second pass says what that of the first does, so that it must become the same."""
     return getattr(request, name) == getattr(request, SECOND_PASS[name])
@@ -96,11 +109,8 @@ def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
               expansion: Expansion) -> list[dict[str, str]]:
     """The texts of each picture. `varied` are the fields with something to fill in."""
     combinatorial = request.prompt_expansion == "Combinatorial"
-    count = request.chains
-    for name, found in parts.items():
-        number = _said_of(name, lambda found=found: expansion.count(found))
-        count = min(LOTS, count * number) if combinatorial else count
-    count *= request.rounds
+    counts = _counts(parts, expansion)
+    count = _combinations(request, counts if combinatorial else {})
     if count > MAX_PICTURES:
         raise InvalidRequest(problems=[_too_many(count, varied[0] if combinatorial else "batch_count")])
     variants = {name: _said_of(name, lambda found=found: expansion.variants(found)) for name, found in parts.items()}
@@ -108,6 +118,18 @@ def _expanded(request: Request, parts: Mapping[str, Parts], varied: list[str],
     pictures = ways * request.chains if combinatorial else [ways[i % len(ways)] for i in range(request.chains)]
     return [_drawn(request, number, dict(zip(parts, way, strict=True)), expansion)
             for number, way in enumerate(pictures)]
+
+
+def _counts(parts: Mapping[str, Parts], expansion: Expansion) -> dict[str, int]:
+    return {name: _said_of(name, lambda found=found: expansion.count(found)) for name, found in parts.items()}
+
+
+def _combinations(request: Request, texts: Mapping[str, int]) -> int:
+    """Pictures of a job that draws each combination of so many texts per field; more than LOTS are not told apart."""
+    count = request.chains
+    for number in texts.values():
+        count = min(LOTS, count * number)
+    return count * request.rounds
 
 
 def _said_of(name: str, work: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
     values of the settings       {"image_format": "webp", "preview_every": 1}
     what a tab starts with       {"defaults.txt2img": {"steps": 30}}
     the look                     {"theme": "dark", "language": "de"}
+    fields in the page's bar     {"pins": ["sampler", "image_format"]}
     what is told at a job's end  {"end_sound": "on", "end_notice": "on"}
 """
 
@@ -36,6 +37,14 @@ STARTS: Mapping[str, Field] = FIELDS.where(
 )
 
 
+PINS = "pins"
+MOST_PINS = 12
+_ONE_CONTROL = ("int", "float", "seed", "bool", "choice", "upscaler", "text")
+PINNABLE: Mapping[str, Field] = FIELDS.where(
+    lambda field: field.kind in _ONE_CONTROL and not field.internal and field.name not in _OWN
+)
+
+
 def changed(chosen: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """What is chosen after untrusted `values` came to it; None takes a choice away.
 
@@ -58,7 +67,7 @@ def readable(values: Mapping[str, Any]) -> dict[str, Any]:
         kept = _value(name, value, problems)
         if not problems or name in DEFAULTS:
             found[name] = kept
-    return {name: value for name, value in found.items() if value not in (None, {})}
+    return {name: value for name, value in found.items() if value not in (None, {}, [])}
 
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,10 +95,21 @@ def _value(name: str, value: Any, problems: list[Problem]) -> Any:
     if name in DEFAULTS:
         return _start(name, value, problems)
     try:
+        if name == PINS:
+            return _pins(value)
         return _look(name, value) if name not in SETTINGS else clean(SETTINGS[name], value)
     except ValueError as error:
         problems.append(Problem(str(error), name))
         return None
+
+
+def _pins(value: Any) -> list[str]:
+    if not isinstance(value, list) or len(value) > MOST_PINS:
+        raise ValueError(f"must be a list of at most {MOST_PINS} fields")
+    unknown = [name for name in value if not isinstance(name, str) or name not in PINNABLE]
+    if unknown:
+        raise ValueError(f"holds what is no field that can be pinned: {str(unknown[0])[:80]}")
+    return list(dict.fromkeys(value))
 
 
 def _look(name: str, value: Any) -> str:
@@ -120,4 +140,11 @@ def _starts(name: str, values: Mapping[str, Any], problems: list[Problem]) -> It
         except ValueError as error:
             problems.append(Problem(str(error), f"{name}.{key}"))
         else:
-            yield key, list(kept) if isinstance(kept, tuple) else kept
+            yield key, _plain(STARTS[key], kept)
+
+
+def _plain(field: Field, value: Any) -> Any:
+    """As JSON has it; a seed as text, since a page's numbers have 53 bits."""
+    if field.kind == "seed":
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -75,7 +75,7 @@ class Studio:
     def send_to(self, name: str) -> None:
         """The picture shown, by the menu of its places."""
         self.results.get_by_role("button", name="Send to …").click()
-        self.results.get_by_role("menuitem", name=f"Send to {name}").click()
+        self.page.get_by_role("menuitem", name=f"Send to {name}").click()
 
     def pictures(self) -> int:
         return self.page.evaluate("tab => easel.results(tab).list().length", self.tab)

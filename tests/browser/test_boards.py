@@ -36,7 +36,9 @@ def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     page = opened(stage.page)
     page.locator(f'.shot[data-id="{ids[0]}"] .shot-open').focus()
     page.keyboard.press("b")
+    expect(page.get_by_role("menu", name="Boards")).to_be_visible()
     page.keyboard.press("Enter")
+    expect(page.locator(".board-name input")).to_be_focused()
     page.keyboard.type("night")
     page.keyboard.press("Enter")
     board = page.locator(".board", has_text="night")
@@ -95,6 +97,7 @@ def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, stage: 
     page.locator('[name="kind"]').select_option("grid")
     counted(page, "0 pictures found")
     page.locator('[name="kind"]').select_option("")
+    counted(page, "9 pictures")
     width = "document.querySelector('.shot').getBoundingClientRect().width"
     before = page.evaluate(width)
     page.locator(".history-tiles input").fill("300")
@@ -102,6 +105,7 @@ def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, stage: 
     page.reload()
     stage.settled()
     opened(page)
+    expect(page.locator(".shot").first).to_be_visible()
     page.wait_for_function(f"{width} > {before} * 1.5")
 
 
@@ -110,6 +114,10 @@ def test_a_pasted_text_is_read_and_lent(stage: Studio) -> None:
     page.get_by_role("tab", name="PNG Info").click()
     page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128, Model: gone")
     expect(page.locator(".info-missing")).to_contain_text("gone")
+    page.locator(".info-paste").fill("only words")
+    expect(page.locator(".info-text")).to_contain_text("taken as a prompt alone")
+    page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128")
+    expect(page.locator(".info-text")).to_contain_text("Steps: 33")
     expect(page.locator("[data-info=extras]")).to_be_hidden()
     page.get_by_role("button", name="Send to txt2img").click()
     stage.shows(prompt="a cat", negative_prompt="dogs", steps=33, width=256, seed=9)

@@ -222,7 +222,7 @@ def test_undo_takes_a_stroke_back(stage: Studio, page: Page, drawn: Path) -> Non
     studio = taken(stage.into("img2img"), drawn)
     stroke(studio)
     mask_kept(studio)
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo (Ctrl+Z)").click()
     page.wait_for_function("easel.form('img2img').values.mask === ''", timeout=PATIENCE)
 
 
@@ -301,8 +301,13 @@ def test_names_contrast_and_a_phone(stage: Studio, page: Page, drawn: Path, tmp_
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     taken(studio, drawn)
-    for title in ("Upload a mask", "Inpainting: how the mask is used", "Outpainting: more picture at its sides", "Batch: many files, or a folder", "Loopback: draw again from the result",
+    into_mode(studio, "img2img")
+    for title in ("Outpainting: more picture at its sides", "Batch: many files, or a folder", "Loopback: draw again from the result",
                   "SD upscale: larger, drawn again tile by tile", "More img2img options"):
+        page.get_by_role("button", name=title).click()
+    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    into_mode(studio, "Inpaint")
+    for title in ("Upload a mask", "Inpainting: how the mask is used"):
         page.get_by_role("button", name=title).click()
     expect(studio.box("mask_blur")).to_be_visible()
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []

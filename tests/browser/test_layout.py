@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PHONE, Stage
-from tests.browser.studio import PATIENCE, Studio
+from tests.browser.studio import Studio
 
 USUAL = ("prompt", "negative_prompt", "sampler", "schedule", "steps", "width", "height", "batch_count", "batch_size", "cfg_scale",
          "seed", "enable_hr", "advanced")
@@ -126,7 +126,7 @@ def test_the_address_names_the_tab_and_the_picture(stage: Studio, page: Page, ho
 def test_lists_go_down_where_there_is_room(stage: Studio, page: Page) -> None:
     page.set_viewport_size(LARGE)
     stage.field("sampler").click()
-    options = page.locator("ul.options")
+    options = page.locator(".wrap > .options")
     expect(options).to_be_visible()
     assert options.bounding_box()["y"] > stage.field("sampler").bounding_box()["y"]
     assert options.evaluate("list => getComputedStyle(list).boxShadow !== 'none' && parseFloat(getComputedStyle(list).borderTopWidth) > 0")
@@ -153,8 +153,8 @@ def test_a_phone_shows_what_is_drawn(stage: Studio, page: Page) -> None:
 ])
 def test_img2img_shows_the_folds_of_its_mode(stage: Studio, mode: str, hidden: tuple[str, ...], shown: tuple[str, ...]) -> None:
     stage = stage.into("img2img")
-    stage.page.locator("#img2img_editor_mode label").filter(has_text=re.compile(f"^{mode}$")).click()
+    stage.page.locator("#img2img_editor_mode").get_by_text(mode, exact=True).click()
     for name in hidden:
-        expect(stage.box(name)).not_to_be_visible(timeout=PATIENCE)
+        expect(stage.box(name)).not_to_be_visible()
     for name in shown:
-        expect(stage.box(name)).to_be_visible(timeout=PATIENCE)
+        expect(stage.box(name)).to_be_visible()

@@ -121,7 +121,7 @@ def test_a_stroke_is_sent_once_and_cut_out(painting: Callable[..., Painting]) ->
 
 def test_undo_redo_and_the_eraser(painting: Callable[..., Painting]) -> None:
     own = painting("Inpaint")
-    undo, redo = (own.page.get_by_role("button", name=name) for name in ("Undo", "Redo"))
+    undo, redo = (own.page.get_by_role("button", name=name) for name in ("Undo (Ctrl+Z)", "Redo (Ctrl+Y)"))
     expect(undo).to_be_disabled()
     own.stroke((40, 40), (60, 40))
     first = own.kept("mask")
@@ -209,7 +209,7 @@ def test_removing_the_mask_is_undone(painting: Callable[..., Painting]) -> None:
     first = own.kept("mask")
     own.page.get_by_role("button", name="Remove mask").click()
     own.emptied("mask")
-    own.page.get_by_role("button", name="Undo").click()
+    own.page.get_by_role("button", name="Undo (Ctrl+Z)").click()
     assert own.kept("mask") == first
 
 
@@ -317,7 +317,7 @@ def test_full_screen(painting: Callable[..., Painting]) -> None:
     away = distance(SIZE, points) - own.size / 2
     assert ((mask == 255) == (away < 0))[np.abs(away) > EDGE].all()
     own.page.get_by_role("button", name="Keys of the painter").click()
-    expect(own.page.get_by_role("dialog", name="Keys of the painter")).to_be_visible()
+    expect(own.page.get_by_role("dialog", name="Keys").get_by_role("heading", level=3).first).to_have_text("Painter, while the mouse is over it or the focus in it")
     own.page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
     own.page.keyboard.press("Escape")

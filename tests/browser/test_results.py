@@ -93,7 +93,7 @@ def test_what_can_be_done_with_a_picture(stage: Studio, house: Stage) -> None:
     action(stage, "Send to …").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
-    expect(stage.results.get_by_role("menuitem", name="Send to inpaint")).to_be_focused()
+    expect(page.get_by_role("menuitem", name="Send to inpaint")).to_be_focused()
     page.keyboard.press("Escape")
     expect(action(stage, "Send to …")).to_be_focused()
 
@@ -131,7 +131,9 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     page.keyboard.press("End")
     expect(image).to_have_attribute("src", f"/easel/image/{ids[-1]}")
     page.keyboard.press("Home")
+    expect(image).to_have_attribute("src", f"/easel/image/{ids[0]}")
     page.keyboard.press("ArrowRight")
+    expect(image).to_have_attribute("src", f"/easel/image/{ids[1]}")
     page.keyboard.press("Escape")
     expect(box).to_be_hidden()
     assert page.evaluate("scrollY") == place

@@ -63,6 +63,7 @@ def test_a_batch_keeps_the_files_names(stage: Studio, page: Page, tmp_path: Path
     (tmp_path / "notes.png").write_text("just text")
     files = [saved(tmp_path, "cat one.png"), tmp_path / "notes.png", saved(tmp_path, "dog.v2.png", (200, 72))]
     Image.linear_gradient("L").resize((160, 128)).save(tmp_path / "mask.png")
+    page.locator("#img2img_editor_mode").get_by_text("Inpaint", exact=True).click()
     page.get_by_role("button", name="Upload a mask").click()
     page.locator(".mask-file").set_input_files(tmp_path / "mask.png")
     page.wait_for_function("easel.form('img2img').values.mask", timeout=PATIENCE)

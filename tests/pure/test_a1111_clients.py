@@ -239,6 +239,18 @@ def test_options_that_mean_nothing_here_are_kept_and_given_back(client: TestClie
     assert "huge" not in client.get("/sdapi/v1/options").json()
 
 
+def test_overrides_stay_where_a_client_says_so(client: TestClient, door: Door) -> None:
+    sent = {"override_settings": {"CLIP_stop_at_last_layers": 3, "samples_format": "webp"}}
+    assert drawn(client, door, sent).clip_skip == 3 and drawn(client, door, {}).clip_skip == 1
+    drawn(client, door, {**sent, "override_settings_restore_afterwards": "False"})
+    assert (drawn(client, door, {}).clip_skip, drawn(client, door, {}).image_format) == (3, "webp")
+    assert client.get("/sdapi/v1/options").json()["samples_format"] == "webp" and door.chosen == {}
+
+
+def test_the_upscaler_none_resizes_as_automatic1111s_does(client: TestClient, door: Door) -> None:
+    assert drawn(client, door, {**FORGE, "hr_upscaler": "None"}).hr_upscaler == "Lanczos"
+
+
 def test_options_sent_back_whole_are_no_choice(client: TestClient, door: Door) -> None:
     client.post("/sdapi/v1/options", json={**client.get("/sdapi/v1/options").json(), "CLIP_stop_at_last_layers": 2})
     assert door.chosen.get("local", {}) == {}

@@ -625,3 +625,55 @@ def test_png_info_tells_all_chunks(client: TestClient, name: str) -> None:
     answer = client.post("/sdapi/v1/png-info", json={"image": base64.b64encode(data).decode()}).json()
     assert answer["info"].startswith("a red circle\nNegative prompt: blurry\nSteps: ") and answer["parameters"]["Steps"] in ("23", "25")
     assert set(Image.open(io.BytesIO(data)).info) <= set(answer["items"])
+
+
+# ---- boards, kinds, orders, texts ----
+
+
+def test_boards_over_http(client: TestClient) -> None:
+    a, b, c = (bring(client, seed) for seed in (1, 2, 3))
+    board = client.post("/easel/boards", json={"name": "night"}).json()["id"]
+    assert problems(client.post("/easel/boards", json={"name": "Night"})) == ["name"]
+    assert client.post(f"/easel/boards/{board}/add", json={"ids": [a, c]}).json() == {"ok": True}
+    assert client.post(f"/easel/boards/{board}/add", json={"ids": [b, "nobody's"]}).status_code == 404
+    assert client.get("/easel/boards").json() == {"boards": [{"id": board, "name": "night", "count": 2}]}
+    assert ids(client, board=board) == ids(client, q="board:night") == [c, a]
+    assert client.get(f"/easel/image/{a}/info").json()["boards"] == [board]
+    client.post(f"/easel/boards/{board}/remove", json={"ids": [c]})
+    client.post(f"/easel/boards/{board}/rename", json={"name": "day"})
+    assert ids(client, q="board:day") == [a]
+    assert client.post(f"/easel/boards/{board}/delete").json() == {"ok": True}
+    assert client.get("/easel/boards").json() == {"boards": []} and ids(client) == [c, b, a]
+    assert client.post(f"/easel/boards/{board}/delete").status_code == 404
+
+
+def test_kinds_and_orders_over_http(client: TestClient) -> None:
+    a, b = bring(client, 1), bring(client, 2)
+    client.post("/easel/history/star", json={"ids": [a]})
+    assert ids(client, order="oldest") == ids(client, order="starred") == [a, b] and ids(client, kind="grid") == []
+    assert set(ids(client, kind="txt2img")) == {a, b}
+    assert client.get("/easel/history?order=best").status_code == client.get("/easel/history?kind=video").status_code == 422
+
+
+def test_a_settings_text_is_read_like_a_pictures(client: TestClient) -> None:
+    text = "a cat\nNegative prompt: dogs\nSteps: 7, Sampler: DDIM, Seed: 9, Size: 64x72, Model: gone"
+    told = client.post("/easel/settings/text", json={"text": text}).json()
+    assert told["infotext"] == text and told["values"].items() >= {"prompt": "a cat", "negative_prompt": "dogs", "steps": 7, "width": 64}.items()
+    assert any("gone" in line for line in told["missing"])
+    assert client.post("/easel/settings/text", json={"text": "only words"}).json()["values"] == {"prompt": "only words", "negative_prompt": ""}
+    assert client.post("/easel/settings/text", json={}).status_code == 422
+
+
+@pytest.mark.parametrize(("line", "key"), [
+    ("Sampler: Some new sampler, Seed: 3, Size: 64x64", "Sampler"), ("Sampler: Euler, Seed: 99999999999999999999, Size: 64x64", "Seed"),
+    ("Sampler: Euler, Seed: 3, Size: 64x9000", "Size"), ("Sampler: Euler, Seed: 3, Size: 64x64, Model: gone", "Model"),
+])
+def test_an_infotext_to_draw_from_is_refused_by_the_key_that_cannot_be_used(client: TestClient, line: str, key: str) -> None:
+    text = f"a red circle\nSteps: 2, CFG scale: 5, {line}"
+    answer = client.post("/sdapi/v1/txt2img", json={"infotext": text})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["field"] == "infotext" and problem["message"].startswith(key)
+    said = {"Sampler": {"sampler_name": "Euler"}, "Seed": {"seed": 3}, "Size": {"height": 64}, "Model": {"override_settings": {"sd_model_checkpoint": "x"}}}[key]
+    problems = client.post("/sdapi/v1/txt2img", json={"infotext": text, **said}).json().get("problems", [])
+    assert not [problem for problem in problems if problem["field"] == "infotext"]

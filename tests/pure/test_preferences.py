@@ -47,7 +47,8 @@ def test_what_is_taken_back_is_gone(kept):
 
 
 def test_each_wrong_value_is_named_and_nothing_is_kept(kept):
-    wrong = {"image_format": "gif", "image_quality": 0, "folder_pattern": 3, "theme": "pink", "language": "../de", "steps": 3, "defaults.img2img": 4,
+    wrong = {"image_format": "gif", "image_quality": 0, "folder_pattern": 3, "theme": "pink", "language": "../de", "steps": 3, "end_sound": "loud", "end_notice": True,
+             "defaults.img2img": 4,
              "defaults.txt2img": {"steps": 0, "checkpoint": "demo", "prompt": "x", "image_format": "png", "nonsense": 1, "cfg_scale": 3}}
     expected = {*(name for name in wrong if name != "defaults.txt2img"),
                 *(f"defaults.txt2img.{name}" for name in ("steps", "checkpoint", "prompt", "image_format", "nonsense"))}
@@ -55,6 +56,14 @@ def test_each_wrong_value_is_named_and_nothing_is_kept(kept):
     with pytest.raises(InvalidRequest):
         kept.change("ann", {"save_grid": True, "theme": "pink"})
     assert kept.of("ann") == {}
+
+
+def test_fields_are_pinned_once_and_only_those_that_are_there(kept):
+    assert kept.change("ann", {"pins": ["steps", "image_format", "steps"]}) == {"pins": ["steps", "image_format"]}
+    for wrong in ("steps", ["nonsense"], ["prompt"], [["steps"]], ["steps", "styles"], ["init_image"], [f"n{i}" for i in range(13)]):
+        assert list(refused({"pins": wrong})) == ["pins"], wrong
+    assert kept.change("ann", {"pins": []}) == kept.of("ann") == {}
+    assert readable({"pins": ["gone"], "theme": "dark"}) == {"theme": "dark"}
 
 
 def test_patterns_are_checked_together():

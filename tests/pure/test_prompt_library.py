@@ -222,10 +222,28 @@ def test_tags(book: UserPromptLibrary, tmp_path: Path) -> None:
     assert names(book, "hairp") == ["hairpin"]
 
 
+def test_a_misspelt_word_finds_the_tags_that_are_spelt_nearly_so(book: UserPromptLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "tags.csv", "twintails,0,900\ntwin_braids,0,800\nlighthouse,0,70\ntwintail_girl,0,60\n")
+    assert names(book, "twintials") == ["twintails"]
+    assert names(book, "a girl, lihgthouse") == ["lighthouse"]
+    assert book.complete("an old lihgthouse", "word")[0] == "lihgthouse"
+    assert names(book, "twin") == ["twintails", "twin braids", "twintail girl"], "what begins so comes alone"
+    assert names(book, "twni") == [] and names(book, "fisherman") == []
+
+
+@pytest.mark.parametrize(("values", "count"), [
+    ({"prompt": "a {red|blue} __colour__"}, 6), ({"prompt": "a {red|blue}", "batch_count": 3}, 6), ({"prompt": "a cat", "batch_size": 2}, 2),
+    ({"prompt": "a", "negative_prompt": "{x|y|z}"}, 3), ({"prompt": "a", "styles": ["Oil"]}, 2), ({"prompt": "a {red|blue} # or {a|b|c}"}, 2),
+    ({"prompt": "a {red|blue}", "prompt_expansion": "Random"}, 1), ({"prompt": "{1|2|3|4|5|6|7|8|9|0}" * 5}, 100_000),
+])
+def test_pictures_are_counted_before_there_is_a_job(book: UserPromptLibrary, values: dict[str, object], count: int) -> None:
+    assert book.picture_count(Request.parse({"prompt_expansion": "Combinatorial"} | values)) == count
+
+
 def test_many_tags_are_searched_in_no_time(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "tags.csv", "\n".join(f'tag{i:06x}_of_{i * 7919 % 99991:05x},0,{2_000_000 // (i + 1)},"alias{i}_a,other{i}"' for i in range(150_000)))
     book.complete("tag", "word")
-    for text in ("ta", "tag0249ef", "of_1", "zzz", "alias149999", "other", "no such words here", "of"):
+    for text in ("ta", "tag0249ef", "of_1", "zzz", "alias149999", "other", "no such words here", "of", "tag0249fe_of_6412", "nothing_like_it"):
         times = []
         for _ in range(3):
             started = time.thread_time()

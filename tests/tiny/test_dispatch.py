@@ -76,7 +76,7 @@ def test_a_job_from_submit_to_picture(house):
     for image in done.images:
         path = house.image_file(image.id)
         assert path.name == image.name and "hello" in image.infotext and "abababab" in image.infotext
-        assert house.infotext(image.infotext)["seed"] == image.seed == 7 + image.index
+        assert house.read_text(image.infotext).values["seed"] == image.seed == 7 + image.index
     assert house.images()[0].index == 1
     assert house._components.catalog.hashes == {"demo": "ab" * 32}
     assert house.backend.status().workers[0].device == "fake"
@@ -242,7 +242,7 @@ def test_a_half_drawn_picture_is_shown_and_kept_if_that_is_wanted(house, kept):
     shown = [event["image"] for event in house.watch(cursor=seen)[1] if event["type"] == "image"]
     assert over.state == "cancelled" and [(one["id"], one["unfinished"]) for one in shown] == [(half.id, True)]
     assert half.unfinished and ", Unfinished: step " in half.infotext and house.image_file(half.id).is_file()
-    values = house.infotext(half.infotext)
+    values = house.read_text(half.infotext).values
     assert (values["seed"], values["width"], values["steps"]) == (7, 64, job.request.steps)
     assert half.binned is not kept and [image.id for image in house.images(job=job.id)] == [half.id] * kept
     house.retry(job.id)

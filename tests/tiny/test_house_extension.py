@@ -69,7 +69,7 @@ def main():
         told["flat"] = int(abs(flat - pushed).max())
         read = client.post("/sdapi/v1/png-info", json={"image": __import__("base64").b64encode(file).decode()}).json()
         told["text"] = read["info"]
-        stored = backend.as_(LOCAL).infotext(read["info"])
+        stored = backend.as_(LOCAL).read_text(read["info"]).values
         told["push"] = stored["sample_push"]
         told["units"] = [dict(unit) for unit in stored["sample_units"]]
         bad = client.post("/easel/jobs", json=values | {"sample_units": [{}, {"weight": 9}]})

@@ -249,3 +249,9 @@ def test_three_hundred_in_one_prompt(studio: Studio, tmp_path: Path, kohya: dict
     many = studio.draw(prompt="a" + "".join(f"<lora:n{number}:0.002>" for number in range(300)), steps=1)
     one = studio.draw(prompt="a<lora:n0:0.6>", steps=1)
     assert (pixels(many) - pixels(one)).abs().max() <= 1 and len(many.notes) == 300
+
+
+def test_a_network_in_the_negative_prompt_is_told_to_be_words(studio: Studio) -> None:
+    picture = studio.draw(prompt="a cat", negative_prompt="bad <lora:style:1>")
+    assert any("<lora:style:1> was read as words" in note for note in picture.notes)
+    assert not studio.draw(prompt="a cat", negative_prompt="bad <this is:no network>").notes

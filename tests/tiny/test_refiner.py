@@ -165,7 +165,7 @@ def _changed(file, **changes):
 def test_a_text_names_them_as_automatic1111_does(front):
     text = infotext.write(Request(prompt="x", checkpoint="demo", seed=1, refiner_checkpoint="other", refiner_switch_at=0.7))
     assert ", Refiner: other, Refiner switch at: 0.7" in text
-    assert front.infotext(text)["refiner_checkpoint"] == "other"
-    theirs = front.infotext(text.replace("Refiner: other", "Refiner: other [0123456789]"))
+    assert front.read_text(text).values["refiner_checkpoint"] == "other"
+    theirs = front.read_text(text.replace("Refiner: other", "Refiner: other [0123456789]")).values
     assert (theirs["refiner_checkpoint"], theirs["refiner_switch_at"]) == ("other", 0.7)
-    assert "refiner_checkpoint" not in front.infotext(text.replace("Refiner: other", "Refiner: gone"))
+    assert "refiner_checkpoint" not in front.read_text(text.replace("Refiner: other", "Refiner: gone")).values

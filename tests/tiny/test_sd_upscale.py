@@ -111,5 +111,5 @@ def test_programs_side_by_side_keep_their_order_and_their_own_answers():
             work = together.send(answer)
             seen.append(work)
             answer = [row * 10 for row in work] if isinstance(work, list) else 1
-    assert end.value.value == [21, 81, 181]
+    assert end.value.value == ([21, 81, 181], False)
     assert seen[0] == [1, 1, 2, 2, 3, 3] and seen[-1] == "item 3"

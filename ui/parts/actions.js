@@ -5,8 +5,9 @@ import { resultsOf } from "./results.js";
 
 // The prompt box held an infotext, or else the picture shown lends its settings.
 export async function readSettings(tab, found) {
-  const settings = Object.keys(found ?? {}).some(name => !name.endsWith("prompt"));
-  if (settings) return formOf(tab).reuse(found);
+  const settings = Object.keys(found?.values ?? {}).some(name => !name.endsWith("prompt"));
+  for (const sentence of settings ? found.missing : []) note(sentence, 12000);
+  if (settings) return formOf(tab).reuse(found.values);
   const request = await resultsOf(tab).request();
   if (request) formOf(tab).reuse(request);
   else note("There is neither a picture nor a text with settings to read yet.", 6000);

@@ -48,12 +48,13 @@ def _tools(form: Form, backend: Backend) -> None:
         fn=None, inputs=[found], js=script(f"readSettings('{form.tab}', found)", "found"))
     home.click(fn=None, js=script(f"form('{form.tab}').home()"))
     used.click(fn=None, js=script(f"used.open('{form.tab}')"))
-    clear.click(fn=None, js=script(f"form('{form.tab}').apply({{prompt: ''}})"))
+    clear.click(fn=None, js=script(f"form('{form.tab}').replace({{prompt: ''}}, 'The prompt is cleared.')"))
 
 
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
-        return spread(door(backend, request).infotext(text or ""), FIELDS)
+        told = door(backend, request).read_text(text or "")
+        return {"values": spread(told.values, FIELDS), "missing": list(told.missing)}
 
     return read
 

@@ -1,5 +1,6 @@
 // Suggestions while a prompt is typed: a list under the caret. Until something in it is chosen, only Tab, the arrows and
 // Escape mean it; Enter and all keys with Ctrl or Alt go on as if it were not there.
+import "../vendor/textarea-caret/index.js";
 import { make } from "../scripts/dom.js";
 import { formOf } from "../scripts/form.js";
 import { ask } from "../scripts/http.js";
@@ -91,17 +92,11 @@ function addStyle(box, name) {
   say(`Style ${name} chosen.`);
 }
 
-// Where the caret is: a copy of the box with the same text up to it.
+// Where the typed word begins, in the window.
 function caretAt(box) {
-  const style = getComputedStyle(box), copy = make("div"), mark = make("span", {}, "\u200b");
-  for (const name of ["font", "letterSpacing", "padding", "border", "lineHeight", "textIndent", "boxSizing", "tabSize"]) copy.style[name] = style[name];
-  Object.assign(copy.style, { position: "absolute", visibility: "hidden", whiteSpace: "pre-wrap", overflowWrap: "break-word", top: 0, left: 0, width: `${box.offsetWidth}px` });
-  copy.append(box.value.slice(0, place.from), mark);
-  document.body.append(copy);
-  const inside = { left: mark.offsetLeft, top: mark.offsetTop, height: mark.offsetHeight };
-  copy.remove();
-  const frame = box.getBoundingClientRect();
-  return { left: frame.left + inside.left - box.scrollLeft, top: frame.top + inside.top - box.scrollTop, bottom: frame.top + inside.top - box.scrollTop + inside.height, frame };
+  const { top, left, height } = window.getCaretCoordinates(box, place.from), frame = box.getBoundingClientRect();
+  const high = frame.top + top - box.scrollTop;
+  return { left: frame.left + left - box.scrollLeft, top: high, bottom: high + height, frame };
 }
 
 function put() {

@@ -12,7 +12,9 @@ const TAB = "img2img";
 const MAKES = { [SKETCH]: "paint", [INPAINT]: "mask", [BOTH]: "paint" };      // what the brush makes: a field of the form
 const PAUSE = 300;                  // ms after a stroke; another one within them is sent together with it
 const TOOLS = "easel.painter";
+export const SIDES = ["left", "right", "up", "down"];
 const NOTHING = { picture: "", layer: "", name: "" };
+let surrounded = Object.fromEntries(SIDES.map(side => [side, 0]));
 let painter = null, shown = NOTHING, coming = NOTHING;      // what the painter shows, and what it is going to show
 let unsent = null, failed = false, waiting = 0, work = Promise.resolve();
 
@@ -54,6 +56,7 @@ async function start() {
   const memory = { read: () => stored(localStorage, TOOLS), write: tools => store(localStorage, TOOLS, tools) };
   painter = new Painter(place, { memory, ended, leaving });
   sync();
+  surround();
 }
 
 // ---- what is painted, on its way to the server ----
@@ -112,6 +115,15 @@ export async function settled() {
   return !failed;
 }
 
-on("form", one => { if (one.tab === TAB) sync(); });
+// The frame shows what outpainting adds, in the modes that do it.
+function surround() {
+  const adds = [PLAIN, INPAINT].includes(mode()) && held("init_image"), values = form().values;
+  const around = Object.fromEntries(SIDES.map(side => [side, adds ? Number(values[`outpaint_${side}`]) || 0 : 0]));
+  if (!painter || SIDES.every(side => around[side] === surrounded[side])) return;
+  surrounded = around;
+  painter.surround(around);
+}
+
+on("form", one => { if (one.tab === TAB) { sync(); surround(); } });
 document.addEventListener("visibilitychange", () => { if (document.hidden) send(); });
 start();

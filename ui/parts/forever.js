@@ -2,6 +2,7 @@
 import { find, findAll, make } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { ask } from "../scripts/http.js";
+import { shortcuts } from "../scripts/keys.js";
 import { store, stored } from "../scripts/storage.js";
 import { currentTab } from "../scripts/tabs.js";
 import { toast } from "./notices.js";
@@ -82,6 +83,7 @@ function menu(event) {
 
 document.addEventListener("contextmenu", menu);
 document.addEventListener("click", event => { if (event.target.closest?.("[id$='_interrupt']") && run && !run.job) stop("Generating forever has ended."); }, true);
+shortcuts("Everywhere", [["Ctrl+Shift+Enter", "Generate forever, or end that"]]);
 document.addEventListener("keydown", event => {
   if (event.key !== "Enter" || !event.shiftKey || !(event.ctrlKey || event.metaKey) || event.isComposing || find("dialog:modal")) return;
   event.preventDefault();

@@ -3,6 +3,7 @@
 import { showsPicture } from "../scripts/address.js";
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
+import { shortcuts } from "../scripts/keys.js";
 import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
 import { note, say } from "./notices.js";
@@ -15,6 +16,8 @@ const HISTORY = "history";      // its panel names the picture in the address
 const QUICK = 150;      // ms of a zoom by key
 const VIEWS = [["actual", "One pixel for one", "1"], ["whole", "The whole picture", "0"], ["info", "Settings of this picture", "I"], ["close", "Close", "Escape"]];
 const KEYS = { 1: "actual", 0: "whole", "+": "closer", "=": "closer", "-": "farther", i: "info", f: "close", Home: "first", End: "last" };
+
+shortcuts("Full screen", [...VIEWS.map(([, text, key]) => [key, text]), [["+", "-"], "Zoom"], [["ArrowLeft", "ArrowRight"], "Newer or older picture"]]);
 
 // As large as the room allows, small pictures too.
 const whole = ({ elementSize, panAreaSize }) => Math.min(panAreaSize.x / elementSize.x, panAreaSize.y / elementSize.y);
@@ -38,6 +41,13 @@ function built() {
       make("div", { class: "lightbox-acts", role: "group", "aria-label": "This picture" }),
       make("div", { class: "lightbox-views" }, ...VIEWS.map(viewButton))),
     make("div", { class: "infotext lightbox-text", hidden: true, tabindex: 0, role: "region", "aria-label": "Settings of this picture" }, ...parts));
+}
+
+// A gallery that still opens does not hear that it shall go.
+function end(pswp) {
+  pswp?.element?.remove();
+  if (pswp?.opener.isOpen) pswp.destroy();
+  else pswp?.on("openingAnimationEnd", () => pswp.destroy());
 }
 
 class Lightbox {
@@ -71,7 +81,7 @@ class Lightbox {
     const { default: PhotoSwipe } = await import("../vendor/photoswipe/photoswipe.esm.min.js");
     if (!this.dialog.open) return;
     const former = this.pswp, pswp = this.pswp = new PhotoSwipe({ ...LOOK, dataSource: this.rows.map(slide), index: at, appendToEl: find(".lightbox-room", this.dialog) });
-    former?.destroy();
+    end(former);
     pswp.on("change", () => this.stepped());
     pswp.on("close", () => { if (this.pswp === pswp) this.close(); });
     pswp.init();
@@ -84,7 +94,7 @@ class Lightbox {
   closed() {
     const { pswp, row } = this;
     this.pswp = null;
-    pswp?.destroy();
+    end(pswp);
     if (row) this.source.focus(row.id);
     if (this.source.tab !== HISTORY) showsPicture(this.source.tab);
   }
@@ -161,7 +171,7 @@ class Lightbox {
   }
 
   byKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.pswp) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.pswp || event.target.closest("[role=menu]")) return;
     const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (name) this.view(name);
     else if (!this.actions.byKey(event)) return;

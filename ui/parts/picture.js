@@ -1,10 +1,10 @@
 // The picture to start from: chosen, dropped, pasted, sent here or begun empty; its size; and what happens to it.
 import { appeared, find } from "../scripts/dom.js";
-import { dropZone } from "../scripts/drop_zone.js";
+import { dropZone, linked } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
-import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SKETCH } from "./editor.js";
+import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SIDES, SKETCH } from "./editor.js";
 import { note, say } from "./notices.js";
 import { shape } from "./size.js";
 import { measured, multiple, upload } from "./uploads.js";
@@ -19,7 +19,6 @@ const SAYS = {
 const CLEARS = { mask: "Remove mask", paint: "Remove paint" };
 const form = () => formOf(TAB);
 const box = () => find(`#${TAB}_init_image`);
-const SIDES = ["left", "right", "up", "down"];
 let arriving = null;    // a picture on its way to the server: whether it came there
 
 // ---- from outside to the server ----
@@ -29,12 +28,14 @@ function underWay(work) {
   return ended;
 }
 
-const keep = (file, more) => underWay(keeping(file, more));
+// The file becomes the picture to start from, with more field values.
+export const keep = (file, more) => underWay(keeping(file, more));
 async function keeping(file, more) {
   const kept = await tried("init_image", () => upload(file));
   if (!kept) return false;
-  form().apply({ init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more });
-  say(`Picture of ${kept.width} by ${kept.height} pixels taken.`);
+  const values = { init_image: kept.id, mask: "", paint: "", ...fittingSize(kept), ...more }, text = `Picture of ${kept.width} by ${kept.height} pixels taken.`;
+  if (held("init_image")) form().replace(values, text);
+  else { form().apply(values); say(text); }
   return true;
 }
 
@@ -42,8 +43,7 @@ const keepMask = file => underWay(keepingMask(file));
 async function keepingMask(file) {
   const kept = await tried("mask", () => upload(file, true));
   if (!kept) return false;
-  form().apply({ mask: kept.id, editor_mode: INPAINT });
-  say("Mask taken.");
+  form().replace({ mask: kept.id, editor_mode: INPAINT }, "Mask taken.");
   return true;
 }
 
@@ -151,7 +151,7 @@ export async function complete(names, values) {
 const acts = {
   another: () => find(".drop-file", box()).click(),
   clear,
-  remove: () => form().apply({ init_image: "", mask: "", paint: "" }),
+  remove: () => form().replace({ init_image: "", mask: "", paint: "" }, "The picture is removed."),
   blank,
 };
 
@@ -163,9 +163,8 @@ function chosen(event) {
 
 // A file, or a picture of this page that is dragged by its link.
 async function dropped(transfer) {
-  const link = transfer.getData("text/uri-list").split("\n")[0];
-  if (transfer.files[0]) return keep(transfer.files[0]);
-  if (link.startsWith(`${location.origin}/easel/image/`)) keep(await (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob());
+  const file = transfer.files[0] ?? await linked(transfer);
+  if (file) keep(file);
 }
 
 document.addEventListener("change", event => { if (event.target.matches?.(`#${TAB}_init_image .drop-file, .mask-file`)) chosen(event); }, true);

@@ -4,16 +4,19 @@ import { find, findAll, make } from "../scripts/dom.js";
 import { tell } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { post } from "../scripts/http.js";
+import { shortcuts } from "../scripts/keys.js";
 import * as extras from "../tabs/extras/extras.js";
 import { hiresFits, submitHires } from "../tabs/txt2img/hires.js";
-import { addMenu } from "./menu.js";
 import { note, toast } from "./notices.js";
 import * as picture from "./picture.js";
 import { info, tabOf } from "./pictures.js";
+import { openMenu } from "./popup_menu.js";
 
 const ACTIONS = [["star", "Star", "S"], ["bin", "Delete", "Delete"], ["copy", "Copy the picture", "C"], ["text", "Copy text", "T"],
   ["download", "Download", "D"], ["reuse", "Reuse these settings", "R"], ["send", "Send to …", ""], ["hires", "Upscale with hires. fix", "H"]];
 const SENDS = [["img2img", "Send to img2img"], ["inpaint", "Send to inpaint"], ["extras", "Send to Extras"]];
+
+shortcuts("Picture, with the focus in the results or on the full screen", ACTIONS.filter(([, , key]) => key).map(([, text, key]) => [key, text]));
 
 const RUN = {
   star: one => star([one.id], !one.starred),
@@ -60,10 +63,11 @@ export class PictureActions {
     this.shown = shown;
     this.left = left;
     bar.append(...ACTIONS.map(button));
-    addMenu(find('[data-act="send"]', bar), SENDS, name => this.run(name));
+    find('[data-act="send"]', bar).setAttribute("aria-haspopup", "menu");
     bar.addEventListener("click", event => {
       const name = event.target.closest("button[data-act]")?.dataset.act;
-      if (name in RUN) this.run(name);
+      if (name === "send") openMenu(event.target, "Send to", SENDS.map(([to, label]) => ({ label, act: () => this.run(to) })));
+      else if (name in RUN) this.run(name);
     });
   }
 

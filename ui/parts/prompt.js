@@ -1,5 +1,6 @@
-// Ctrl+Up and Ctrl+Down change the weight of the selected words, or of the word at the caret: (words:1.1).
-
+// Keys in a prompt: words get another weight, (words:1.1), and parts change places.
+import { shortcuts } from "../scripts/keys.js";
+import { moved } from "./prompt_order.js";
 
 const STEP = 0.1;
 const BREAKS = /[\s,.;()[\]<>{}:|]/;
@@ -57,10 +58,18 @@ export function replaceText(area, from, to, text) {
   area.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-document.addEventListener("keydown", event => {
-  const up = event.key === "ArrowUp", down = event.key === "ArrowDown";
-  if (!(up || down) || !(event.ctrlKey || event.metaKey) || event.altKey || event.isComposing) return;
-  if (!event.target.matches?.(".prompt-box textarea")) return;
-  event.preventDefault();
-  reweigh(event.target, up ? STEP : -STEP);
-});
+// What is selected, or the part at the caret.
+function move(area, by) {
+  const to = moved(area.value, area.selectionStart, area.selectionEnd, by);
+  if (!to) return;
+  replaceText(area, to.from, to.to, to.text);
+  area.setSelectionRange(to.start, to.end);
+}
+
+shortcuts("Prompt", [
+  ["Ctrl+ArrowUp", "More weight for what is selected, or for the word at the caret", event => reweigh(event.target, STEP)],
+  ["Ctrl+ArrowDown", "Less weight", event => reweigh(event.target, -STEP)],
+  ["Alt+ArrowLeft", "Move what is selected, or the part at the caret, before the one on its left", event => move(event.target, -1)],
+  ["Alt+ArrowRight", "Move it behind the one on its right", event => move(event.target, 1)],
+  ["Tab", "Take the first suggestion, or the one chosen with the arrows"],
+], { here: event => event.target.matches?.(".prompt-box textarea"), typing: true });

@@ -28,7 +28,7 @@ def _box(form: Form, name: str, lines: int) -> gr.HTML:
 def wire_counters(form: Form, counters: dict[str, gr.HTML], backend: Backend) -> None:
     """Only the newest text is counted when typing is faster than counting."""
     for name, counter in counters.items():
-        inputs = [form[name], form["checkpoint"], form["steps"], form["styles"]]
+        inputs = [form[name], form["checkpoint"], form["steps"], form["styles"], form["prompt_comments"]]
         gr.on([component.change for component in inputs], _counting(backend, name), inputs, [counter], queue=False,
               trigger_mode="always_last", show_progress="hidden", api_visibility="private")
 
@@ -36,13 +36,17 @@ def wire_counters(form: Form, counters: dict[str, gr.HTML], backend: Backend) ->
 def _counting(backend: Backend, name: str) -> Callable[..., str]:
     """Counts what is typed together with the chosen styles."""
 
-    def count(text: str | None, checkpoint: str | None, steps: Any, styles: list[str] | None, asked: gr.Request) -> str:
+    def count(
+        text: str | None, checkpoint: str | None, steps: Any, styles: list[str] | None, comments: bool,
+        asked: gr.Request
+    ) -> str:
         texts = dict.fromkeys(BOXES, "") | {name: text or ""}
         try:
             both = texts.values()
             if styles:
                 both = door(backend, asked).prompt_library.apply(styles, *both)
-            return _counter(*backend.count_tokens([*both][BOXES.index(name)], checkpoint or "", int(steps or 1)))
+            drawn = [*both][BOXES.index(name)]
+            return _counter(*backend.count_tokens(drawn, checkpoint or "", int(steps or 1), comments))
         except (EaselError, ValueError, OverflowError):
             return ""  # a checkpoint or a style that is gone, half a number: the field itself will say so
 

@@ -119,7 +119,7 @@ on("connected", learn);
 on("submitted", job => {
   remember(job);
   if (stopping) return tried(`jobs/${job.job}/cancel`);
-  (jobs.length ? toast : say)("Added to the queue.");
+  if (foreverTab() !== job.tab) (jobs.length ? toast : say)("Added to the queue.");
 });
 on("live", event => {
   if (event.type === "queue") {

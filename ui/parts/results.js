@@ -2,6 +2,7 @@
 import { find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { examplePrompts, formOf } from "../scripts/form.js";
+import { shortcuts } from "../scripts/keys.js";
 import { Comparison } from "./comparison.js";
 import { fillInfo } from "./infotext.js";
 import { addSource, openLightbox } from "./lightbox.js";
@@ -16,6 +17,8 @@ const LIVE = "live ";       // how the tile of a job being drawn is named, befor
 // Beside the actions: ways of looking at a picture.
 const TOOLS = [["before", "Before and after", "B", "before"], ["grid", "All pictures of this job", "G", "grid"], ["full", "Full screen", "F", ""]];
 const SHARP = 9;            // pictures of a job that its grid shows from their files, not from thumbnails
+
+shortcuts("Picture, with the focus in the results or on the full screen", TOOLS.map(([, text, key]) => [key, text]));
 
 function decoded(url) {
   const loader = new Image();
@@ -196,7 +199,7 @@ class Results {
 
   liveTile(job) {
     const id = LIVE + job;
-    if (!this.tiles.has(id)) this.tiles.set(id, make("div", { role: "option", class: "tile live", "data-id": id }, make("img", { alt: "Being drawn" })));
+    if (!this.tiles.has(id)) this.tiles.set(id, make("div", { role: "option", class: "tile live", "data-id": id, "aria-label": "Being drawn" }, make("img", { alt: "Being drawn" })));
     const tile = this.tiles.get(id), image = find("img", tile), url = this.drawing.get(job);
     if (url && image.getAttribute("src") !== url) image.src = url;
     if (!url) image.removeAttribute("src");

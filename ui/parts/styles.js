@@ -18,8 +18,7 @@ export async function apply(name) {
   const form = formOf(name), chosen = form.values.styles ?? [];
   if (!chosen.length) return note("Choose one or more styles first.", 6000);
   try {
-    form.apply({ ...await post("/easel/styles/apply", { styles: chosen, ...typed(form) }), styles: [] });
-    toast("The styles are in the prompt boxes now.");
+    form.replace({ ...await post("/easel/styles/apply", { styles: chosen, ...typed(form) }), styles: [] }, "The styles are in the prompt boxes now.");
   } catch (error) { note(error.message, 8000); }
 }
 

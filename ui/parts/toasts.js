@@ -3,7 +3,7 @@ import { findAll, make } from "../scripts/dom.js";
 
 const SHOWN = 5000, OFFERED = 10000, MOST = 3;     // ms without and with an undo; how many at once
 const voice = make("p", { id: "say", class: "unseen", role: "status", "aria-live": "polite" });
-const list = make("div", { id: "toasts" });
+const list = make("div", { id: "toasts", role: "region", "aria-label": "Messages" });
 const layer = make("div", {}, voice, list);
 let toasts = [], held = false, before = null;
 
@@ -66,6 +66,7 @@ list.addEventListener("focusin", event => {
 });
 list.addEventListener("focusout", event => { if (!list.contains(event.relatedTarget)) hold(false); });
 document.addEventListener("close", settle, true);
+settle();      // a screen reader hears only what is new in a place that it knew before
 document.addEventListener("keydown", event => {
   const typing = event.target.matches?.("textarea, input:not([type=checkbox], [type=range])");
   const one = toasts.findLast(other => other.undo);

@@ -2,7 +2,6 @@
 import { find, make } from "../scripts/dom.js";
 import { formOf } from "../scripts/form.js";
 import { ask } from "../scripts/http.js";
-import { note, toast } from "./notices.js";
 
 const LIMIT = 100, PAUSE = 150;
 let tab = "txt2img", due = 0, asked = 0;
@@ -36,10 +35,9 @@ function row(used) {
 }
 
 function choose({ prompt, negative_prompt }) {
-  formOf(tab).apply({ prompt, negative_prompt });
   sheet().close();
   find(`#${tab}_prompt textarea`)?.focus();
-  toast("Prompt taken over.");
+  formOf(tab).replace({ prompt, negative_prompt }, "Prompt taken over.");
 }
 
 // A click beside the dialog; one on its edge is the dialog's own.

@@ -7,8 +7,12 @@ const LIST = '#tabs [role="tablist"]';
 const pictures = {};        // by tab: the picture that is open in it
 
 export function addressed() {
-  const [, tab, picture] = location.hash.split("/").map(decodeURIComponent);
+  const [, tab, picture] = location.hash.split("/").map(decoded);
   return { tab: find(`#tab_${CSS.escape(tab ?? "")}-button`) ? tab : firstTab(), picture };
+}
+
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return ""; }      // whatever somebody has typed
 }
 
 const firstTab = () => find(`${LIST} [role="tab"]`)?.dataset.tabId;

@@ -8,6 +8,7 @@ import { store, stored } from "./storage.js";
 import { openTab } from "./tabs.js";
 
 const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
+const PAINTED = ["init_image", "mask", "paint", "editor_mode"];     // what a tab with a picture has
 let facts = { default: "", defaults: {}, examples: {} }, heard;
 const learned = new Promise(resolve => { heard = resolve; });
 
@@ -43,7 +44,7 @@ class Form {
   // Gradio sets the fields one after the other, and tells of each with all the others as they are by then. Until it
   // has set them all, a value that was replaced is no choice of the person.
   fill(names, values, wanted) {
-    const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i]) : wanted[i]);
+    const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i] ?? -1) : wanted[i]);
     names.forEach((name, i) => {
       const former = this.former[name] ??= new Set();
       for (const value of [values[i], this.values[name]]) if (written(value) !== written(next[i])) former.add(written(value));
@@ -99,8 +100,15 @@ class Form {
   home() {
     const own = defaultsOf(this.tab);
     const starts = Object.keys(this.values).filter(name => fields[name]?.start);
-    this.apply(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])));
-    toast("Your defaults are back.");
+    this.replace(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])), "Your defaults are back.");
+  }
+
+  // Values that take the place of others, with words about it and a way back. `also` names what may change by it, too.
+  replace(values, text, also = []) {
+    const known = { ...this.values, ...this.pending }, names = [...also, ...Object.keys(values)].filter(name => name in known);
+    const before = Object.fromEntries(names.filter(name => also.includes(name) || written(known[name]) !== written(values[name])).map(name => [name, known[name]]));
+    this.apply(values);
+    toast(text, { undo: Object.keys(before).length ? () => this.apply(before) : null });
   }
 
   apply(values) {
@@ -116,9 +124,8 @@ class Form {
 
   reuse(request) {
     openTab(this.tab);
-    this.apply(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))));
+    this.replace(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))), "Settings taken over.", PAINTED);
     tell("reused", { form: this, request });
-    toast("Settings taken over.");
   }
 
   answer(answer) {
@@ -139,13 +146,7 @@ class Form {
       if (box) boxes.push(this.wrong(box, field, message));
       else note(sentence(field, message), 12000);
     }
-    if (focus && boxes[0]) this.show(boxes[0]);
-  }
-
-  // To be put right at once. The list of a multiple choice opens with the focus, over the message: that one is only shown.
-  show(box) {
-    if (box.matches(".field-texts")) box.scrollIntoView({ block: "center" });
-    else find("input, textarea", box)?.focus();
+    if (focus && boxes[0]) find("input, textarea", boxes[0])?.focus();
   }
 
   wrong(box, name, message) {

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import InvalidRequest
-from backend.prompt.grammar import Wording, split_and
+from backend.prompt.grammar import Wording, found_networks, split_and
+from backend.prompt.network_terms import TERM_KINDS
 from backend.prompt.network_timeline import Clock, with_networks
 from backend.prompt.timeline import timeline
 from backend.request.checkpoints import is_refined, second_checkpoint
@@ -122,12 +123,16 @@ def second_pass(plan: Plan, model: NoiseTable, *, sdxl_knots: bool = False) -> P
 
 
 def _left_out(passes: Sequence[Pass]) -> tuple[str, ...]:
-    """A note for each network that the prompts name and whose kind cannot be used."""
+    """A note for each network that the prompts name and whose kind cannot be used, or that the negative one names."""
     named = [network for each in passes for part in each.parts for _, wording in part.timeline
              for network in wording.networks]
-    return tuple(dict.fromkeys(
-        f"<{network.kind}:{network.positional[0]}> was left out: Easel knows no networks of this kind"
-        for network in named if network.positional and network.kind not in ADAPTERS))
+    unknown = [f"<{network.kind}:{network.positional[0]}> was left out: Easel knows no networks of this kind"
+               for network in named if network.positional and network.kind not in ADAPTERS]
+    negative = [match[0] for each in passes for _, wording in each.negative.timeline
+                for match in found_networks(wording.text) if match[1] in TERM_KINDS]
+    words = [f"{text[:80]} was read as words: networks are named in the prompt, not in the negative one"
+             for text in negative]
+    return tuple(dict.fromkeys([*unknown, *words]))
 
 
 def _first(request: Request) -> _Aim:

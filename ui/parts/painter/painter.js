@@ -1,6 +1,7 @@
 // A picture and what is painted over it, with tools, view and keys. It knows nothing of forms and servers.
+import { showKeys } from "../../scripts/keys.js";
 import { Gestures } from "./gestures.js";
-import { listen } from "./keys.js";
+import { listen, TITLE } from "./keys.js";
 import { Surface } from "./surface.js";
 import { MASK, PAINT, Tools } from "./tools.js";
 import { View } from "./view.js";
@@ -46,6 +47,14 @@ export class Painter {
     this.tools.take(kind, width, height);
     if (ground) this.view.take(width, height);
     this.counted();
+  }
+
+  // Shows a frame around the picture, in pixels of it: what will be drawn at its sides.
+  surround(around) {
+    const frame = this.part("frame"), sides = { left: around.left, right: around.right, top: around.up, bottom: around.down };
+    frame.hidden = !Object.values(sides).some(Boolean);
+    for (const [side, pixels] of Object.entries(sides)) frame.style[side] = `${-pixels}px`;
+    this.view.surround(around);
   }
 
   // Ends a stroke that is under way.
@@ -122,8 +131,8 @@ export class Painter {
     this.done(this.surface[name]());
   }
 
-  undo() { return this.act("undo"); }
-  redo() { return this.act("redo"); }
+  undo() { return this.surface.history.done.length > 0 && this.act("undo"); }
+  redo() { return this.surface.history.undone.length > 0 && this.act("redo"); }
   clear() { return this.act("clear"); }
   fillAll() { return this.act("fillAll"); }
   invert() { return this.act("invert"); }
@@ -132,7 +141,7 @@ export class Painter {
   farther() { this.view.zoom(1 / CLOSER); }
   zoom(factor) { this.view.zoom(factor, this.pointer?.clientX, this.pointer?.clientY); }
   pan(dx, dy) { return this.view.zoomed && this.view.pan(dx, dy); }
-  help() { this.part("help").showModal(); }
+  help() { showKeys(TITLE); }
 
   pick(tool) {
     if (!this.paints || tool === "pick" && this.kind !== PAINT) return false;
@@ -173,7 +182,7 @@ export class Painter {
     });
     for (const type of ["pointermove", "pointerdown"]) this.stage.addEventListener(type, event => this.outline(event));
     for (const type of ["pointerleave", "pointercancel"]) this.stage.addEventListener(type, () => this.outline(null));
-    listen(() => this.attended(), this);
+    listen(this);
   }
 
   attended() {

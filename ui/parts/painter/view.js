@@ -4,21 +4,35 @@ const MARGIN = 12;          // CSS pixels around a picture that fits, so that a 
 const LARGEST = 32;         // CSS pixels of one pixel of the picture
 const CRISP = 3;            // from this scale on pixels are shown as squares
 const STEADY = 0.001;
+const NOTHING = { left: 0, right: 0, up: 0, down: 0 };
 
 export class View {
   // `changed` hears of every other scale or place.
   constructor(stage, sheet, changed) {
-    Object.assign(this, { stage, sheet, changed, width: 1, height: 1, scale: 1, x: 0, y: 0, room: { width: 0, height: 0 } });
+    Object.assign(this, { stage, sheet, changed, width: 1, height: 1, scale: 1, x: 0, y: 0, room: { width: 0, height: 0 }, around: NOTHING });
     new ResizeObserver(() => this.resized()).observe(stage);
   }
 
   take(width, height) {
     Object.assign(this, { width, height });
     Object.assign(this.sheet.style, { width: `${width}px`, height: `${height}px` });
-    this.stage.style.setProperty("--shape", width / height);
+    this.shaped();
+  }
+
+  // What is shown beside the picture, in pixels of it: { left, right, up, down }.
+  surround(around) {
+    this.around = around;
+    this.shaped();
+  }
+
+  shaped() {
+    this.stage.style.setProperty("--shape", this.across / this.down);
     this.measure();
     this.fit();
   }
+
+  get across() { return this.width + this.around.left + this.around.right; }
+  get down() { return this.height + this.around.up + this.around.down; }
 
   measure() {
     this.room = { width: this.stage.clientWidth, height: this.stage.clientHeight };
@@ -34,8 +48,8 @@ export class View {
   }
 
   get whole() {
-    const { room, width, height } = this;
-    return Math.max(0.01, Math.min((room.width - 2 * MARGIN) / width, (room.height - 2 * MARGIN) / height));
+    const { room, across, down } = this;
+    return Math.max(0.01, Math.min((room.width - 2 * MARGIN) / across, (room.height - 2 * MARGIN) / down));
   }
 
   get zoomed() {
@@ -68,9 +82,11 @@ export class View {
   }
 
   apply() {
-    this.x = held(this.x, this.width * this.scale, this.room.width);
-    this.y = held(this.y, this.height * this.scale, this.room.height);
+    const left = this.around.left * this.scale, up = this.around.up * this.scale;
+    this.x = left + held(this.x - left, this.across * this.scale, this.room.width);
+    this.y = up + held(this.y - up, this.down * this.scale, this.room.height);
     this.sheet.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    this.sheet.style.setProperty("--scale", this.scale);
     this.sheet.classList.toggle("crisp", this.scale * devicePixelRatio >= CRISP);
     this.stage.classList.toggle("zoomed", this.zoomed);
     this.changed();

@@ -3,6 +3,7 @@ import { appeared, find } from "../../scripts/dom.js";
 import { addressed, showsPicture } from "../../scripts/address.js";
 import { on } from "../../scripts/events.js";
 import { ask } from "../../scripts/http.js";
+import { shortcuts } from "../../scripts/keys.js";
 import { currentTab } from "../../scripts/tabs.js";
 import { HistoryActions } from "./actions.js";
 import { HistoryBoards } from "./boards.js";
@@ -12,6 +13,8 @@ import { HistoryGrid } from "./grid.js";
 import { Importer } from "./import.js";
 import { HistorySearch } from "./search.js";
 import { HistorySelection } from "./selection.js";
+
+shortcuts("History, with the focus on a picture", [["S", "Star"], ["X", "Select"], ["B", "Boards"], ["Delete", "Delete"], ["Ctrl+A", "Select all"], [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], "Other pictures"]]);
 
 const TAB = "history", PAGE = 60, AHEAD = "1500px", GATHERING = 400;    // ms in which news of several pictures are one question
 

@@ -1,6 +1,6 @@
 // A batch: every chosen file is sent and becomes a job of its own, whose picture keeps the file's name.
 import * as editor from "../../parts/editor.js";
-import { note, say } from "../../parts/notices.js";
+import { note, say, toast } from "../../parts/notices.js";
 import { measured, multiple, upload } from "../../parts/uploads.js";
 import { appeared, find, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
@@ -103,7 +103,8 @@ function render() {
   chosen.hidden = find('[data-batch="clear"]', place).hidden = !files.length;
   chosen.textContent = files.length === 1 ? `${files[0].name} is chosen: Generate makes a picture from it.` : `${files.length} files are chosen: Generate makes a picture from each.`;
   run.hidden = !batch;
-  find(`#${TAB}_batch_fold`)?.classList.toggle("acting", files.length > 0);     // Generate does something else now
+  find(`#${TAB}_batch_fold`)?.classList.toggle("acting", files.length > 0);
+  arm();
   if (!batch) return;
   const over = !sending && batch.ended.length === batch.jobs.length, share = batch.ended.length / Math.max(1, sending ? batch.total : batch.jobs.length);
   find(".batch-said", place).textContent = summary();
@@ -115,6 +116,19 @@ function render() {
   zip.hidden = !over || !batch.jobs.length;
   zip.href = `/easel/batch/${encodeURIComponent(batch.folder)}.zip`;
   zip.download = `${batch.folder}.zip`;
+}
+
+// Generate does something else while files are chosen: it says so, wherever the batch's own fold is.
+function arm() {
+  const generate = find(`#${TAB}_generate`), actions = find(`#${TAB}_actions`);
+  find(".armed", actions?.parentElement)?.remove();
+  delete generate?.dataset.files;
+  generate?.removeAttribute("aria-describedby");
+  if (!files.length || !actions) return;
+  generate.dataset.files = files.length;
+  generate.setAttribute("aria-describedby", "armed");
+  const text = files.length === 1 ? "Generate draws from the file of the batch." : `Generate draws from the ${files.length} files of the batch.`;
+  actions.after(make("div", { class: "armed" }, make("p", { id: "armed" }, text), make("button", { type: "button", class: "act", "data-batch": "clear" }, "Forget the files")));
 }
 
 function keep() {
@@ -139,7 +153,15 @@ function ended(job) {
 
 // ---- wiring ----
 
-const acts = { clear: () => { files = []; render(); }, stop };
+function forget() {
+  const former = files;
+  files = [];
+  render();
+  toast("The files of the batch are forgotten.", { undo: () => { files = former; render(); } });
+  find(`#${TAB}_generate`)?.focus();
+}
+
+const acts = { clear: forget, stop };
 document.addEventListener("change", event => {
   if (!event.target.matches?.(".batch-files")) return;
   choose(event.target.files);

@@ -51,7 +51,7 @@ function problem(text) {
 
 function show() {
   find(".info-found", box()).hidden = false;
-  const image = find(".info-picture", box()), bare = !shown && Object.keys(told.values).every(name => name === "prompt");
+  const image = find(".info-picture", box()), bare = !shown && Object.entries(told.values).every(([name, value]) => name === "prompt" || value === "");
   image.hidden = !shown;
   if (shown) image.src = url;
   find(".info-found", box()).classList.toggle("text-alone", !shown);

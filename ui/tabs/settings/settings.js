@@ -8,9 +8,10 @@ import { formOf, sentence } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
 import { defaultsOf, preferences, takePreferences } from "../../scripts/preferences.js";
 import { follow, translated } from "../../scripts/translate.js";
+import "./search.js";
 
 const PAUSE = 500, TABS = ["txt2img", "img2img"];
-const LOOK = { theme: "system", language: "browser", end_sound: "off", end_notice: "off" };
+const LOOK = { theme: "system", language: "browser", end_sound: "off", end_notice: "off", pins: [] };
 let shown = null, timer = 0, line = Promise.resolve();
 
 const value = name => preferences()[name] ?? LOOK[name] ?? fields[name]?.default;

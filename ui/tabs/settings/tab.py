@@ -9,7 +9,7 @@ from html import escape
 import gradio as gr
 from gradio.components import Component
 
-from backend import NAME_WORDS, Backend
+from backend import NAME_WORDS, PINNABLE, Backend
 from ui.fields import Form
 from ui.fragment import fragment
 from ui.page_head import languages
@@ -20,7 +20,10 @@ NAME = "settings"
 TITLE = "Settings"
 HEAD = """<div class="settings-head">
 <p>Everything here is saved at once, and holds for pictures that are started from now on.</p>
-<span id="settings_state" role="status"></span></div>"""
+<span id="settings_state" role="status"></span>
+<input type="search" class="settings-search" placeholder="Search in the settings" aria-label="Search in the settings"
+autocomplete="off">
+<p class="settings-none" role="status" hidden>No setting has these words.</p></div>"""
 EXAMPLE = """<p class="example-name"><span>Your next picture would be called</span>
 <code id="settings_example" translate="no"></code></p>"""
 LIGHTS = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
@@ -37,6 +40,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
             _previews(form)
         with gr.Column():
             _look(form)
+            _quick(form)
             _job_end(form)
             with _panel("Defaults"):
                 _html(fragment(__file__, "defaults.html"))
@@ -65,6 +69,15 @@ def _look(form: Form) -> None:
     with _panel("Look"):
         _choice(form, "theme", "Theme", LIGHTS)
         _choice(form, "language", "Language", spoken)
+
+
+def _quick(form: Form) -> None:
+    """Any field of a drawing tab, and any setting, can stand below the bar."""
+    with _panel("Quick settings"):
+        fields = [(field.label, field.name) for field in PINNABLE.values()]
+        pins = gr.Dropdown(fields, value=[], multiselect=True, max_choices=12, label="Fields pinned to the bar",
+                           elem_id=f"{NAME}_pins", elem_classes=["field", "field-texts"])
+        form.adopt("pins", pins)
 
 
 def _job_end(form: Form) -> None:

@@ -1,0 +1,67 @@
+"""What axe finds, at rest and with all that opens on the page: it shall be nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.studio import PATIENCE, Studio
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}      # target sizes are wcag22aa's
+
+
+def found(page: Page) -> list[str]:
+    answer = Axe().run(page, options=RULES).response
+    return [f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:160]}" for rule in answer["violations"] for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_words_lists_and_dialogs(stage: Studio, page: Page, light: str) -> None:
+    page.emulate_media(color_scheme=light)
+    stage.generate(prompt="look at me", steps=2)
+    stage.wait_pictures(1)
+    stage.idle()
+    stage.fill(prompt="a (red fox # and more")
+    expect(page.locator(".bracket-told")).to_be_visible()
+    assert found(page) == []
+    stage.field("sampler").click()
+    expect(page.get_by_role("listbox").first).to_be_visible()
+    page.wait_for_timeout(300)
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    stage.button("clear_prompt").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    assert found(page) == []
+    for name in ("used", "edit_styles"):
+        stage.button(name).click()
+        expect(page.locator("dialog:modal")).to_be_visible()
+        assert found(page) == []
+        page.keyboard.press("Escape")
+    stage.button("generate").focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    assert found(page) == []
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_the_painter_its_palette_and_a_batch(stage: Studio, page: Page, tmp_path: Path, light: str) -> None:
+    page.emulate_media(color_scheme=light)
+    files = [tmp_path / f"{number}.png" for number in range(2)]
+    for file in files:
+        Image.effect_noise((160, 128), 60).convert("RGB").save(file)
+    stage.into("img2img")
+    page.get_by_label("Picture to start from").set_input_files(files[0])
+    page.locator("#img2img_editor_mode").get_by_text("Inpaint sketch", exact=True).click()
+    page.wait_for_function("document.querySelector('.painter')?.dataset.kind === 'paint'", timeout=PATIENCE)
+    for title in ("Batch: many files", "Inpainting: how"):
+        page.get_by_role("button", name=title).click()
+    page.locator(".batch-files").first.set_input_files(files)
+    expect(page.locator(".armed")).to_be_visible()
+    assert found(page) == []
+    page.get_by_role("tab", name="Settings").click()
+    expect(page.locator("#settings_pins")).to_be_visible()
+    assert found(page) == []

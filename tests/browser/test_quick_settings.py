@@ -1,0 +1,57 @@
+"""Fields pinned to the bar, kept per person and one with the field in the form; search in Settings."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.studio import PATIENCE, Studio
+
+PINNED = "() => Object.fromEntries([...document.querySelectorAll('[data-pin]:not([hidden])')].map(box => [box.dataset.pin, (control => control.type === 'checkbox' ? control.checked : control.value)(box.querySelector('input, select'))]))"
+
+
+def pinned(page: Page, **values: object) -> None:
+    page.wait_for_function(f"wanted => JSON.stringify(({PINNED})()) === JSON.stringify(wanted)", arg=values, timeout=PATIENCE)
+
+
+def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page: Page) -> None:
+    stage.into("Settings")
+    field = page.locator("#settings_pins input").first
+    field.focus()
+    for words in ("sampling steps", "image format", "hires. fix"):
+        page.keyboard.type(words)
+        page.wait_for_timeout(250)
+        page.keyboard.press("Enter")
+    page.wait_for_function("async () => (await easel.ask('/easel/preferences')).pins?.length === 3", timeout=PATIENCE)
+    pinned(page, image_format="png")
+    page.locator("[data-pin=image_format] select").select_option("webp")
+    expect(page.locator("#settings_image_format input")).to_have_value("webp")
+    page.get_by_role("tab", name="txt2img").click()
+    pinned(page, steps="20", image_format="webp", enable_hr=False)
+    page.locator("[data-pin=steps] input").fill("17")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    stage.shows(steps=17)
+    pinned(page, steps="17", image_format="webp", enable_hr=True)
+    stage.fill(steps=23)
+    pinned(page, steps="23", image_format="webp", enable_hr=True)
+    page.reload()
+    stage.settled()
+    pinned(page, steps="23", image_format="webp", enable_hr=True)
+    page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
+
+
+def test_settings_are_searched(stage: Studio, page: Page) -> None:
+    stage.into("Settings")
+    search, panels = page.get_by_role("searchbox", name="Search in the settings"), page.locator("#settings .setting-sheet")
+    expect(page.locator("#settings_image_format")).to_be_visible()
+    search.fill("image format")
+    expect(page.locator("#settings_theme")).to_be_hidden()
+    expect(page.locator("#settings_image_format")).to_be_visible()
+    search.fill("defaults")
+    expect(page.locator("#settings_defaults")).to_be_visible()
+    search.fill("no such words")
+    expect(panels.locator("visible=true")).to_have_count(0)
+    expect(page.get_by_text("No setting has these words.")).to_be_visible()
+    search.fill("")
+    expect(page.locator("#settings_theme")).to_be_visible()

@@ -1,0 +1,58 @@
+"""What the page foretells of Gradio's own files, and how they are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+import ui
+from backend import Backend, Settings
+from backend.http import create_app
+from ui import gradio_files
+
+TYPES = ("textbox", "number", "dropdown", "checkbox", "button", "html", "accordion", "column", "row", "tabs", "tabitem")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    house = Backend(Settings(data=tmp_path_factory.mktemp("kept") / "data"), start_workers=False)
+    app = create_app(house)
+    ui.mount(app, house, path="/")
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+        yield client
+    house.close()
+
+
+def linked(html: str) -> list[str]:
+    return re.findall(r'href="\./assets/([\w.-]+)"', html)
+
+
+def test_what_every_component_needs_is_foretold() -> None:
+    names = linked(gradio_files.head(TYPES))
+    assert names[0].startswith("index-") and len(names) == len(set(names)) > 40
+    assert {"core", "Blocks", "runtime", "statustracker", "HTML"} <= {name.split("-")[0] for name in names}
+    for kind in TYPES:
+        assert len(linked(gradio_files.head([kind]))) > len(linked(gradio_files.head([]))), kind
+    assert all((gradio_files.FRONTEND / "assets" / name).is_file() for name in names)
+
+
+def test_another_build_of_gradio_foretells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<head></head>")
+    monkeypatch.setattr(gradio_files, "FRONTEND", tmp_path)
+    assert gradio_files.head(TYPES) == ""
+
+
+def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
+    page = client.get("/").text
+    name = linked(page)[0]
+    assert page.index("importmap") < page.index(name), "an import map may not come behind a module"
+    first = client.get(f"/assets/{name}")
+    assert first.headers["cache-control"] == gradio_files.IMMUTABLE and first.headers["content-encoding"] in ("br", "gzip")
+    again = client.get(f"/assets/{name}", headers={"If-None-Match": first.headers.get("etag", "x")})
+    plain = client.get(f"/assets/{name}", headers={"Accept-Encoding": "identity"})
+    assert first.text == again.text == plain.text == (gradio_files.FRONTEND / "assets" / name).read_text("utf-8")
+    assert client.get("/assets/nothing.js").status_code == 404

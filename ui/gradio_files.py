@@ -1,0 +1,107 @@
+"""Gradio's own files: which of them a page will need, so that the browser asks for all at once, and kept as once sent.
+
+Gradio's scripts find out one after the other what they need next, five times over. Read here is what its build tool
+has written into them; where that is not understood, nothing is foretold and the page works as before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import gradio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FRONTEND = Path(gradio.__file__).parent / "templates" / "frontend"
+FOLDER = "assets"
+ENTRY = re.compile(r'src="\./assets/(index-[\w-]+\.js)"')
+NAMES = re.compile(r'"\./([\w-]+\.(?:js|css))"')         # the table of a file's `__vite__mapDeps`
+COMPONENT = r"\b%s:\{([^{}]*component:[^{}]*)\}"          # how the page loads the components of a type
+IMPORTED = re.compile(r"import\(`\./([\w-]+\.js)`\)")
+NUMBERS = re.compile(r"__vite__mapDeps\(\[([\d,]+)\]")
+IMMUTABLE = "private, max-age=31536000, immutable"       # their names change with their content
+MOST = 16 * 2**20           # bytes that are kept
+
+
+def head(types: Iterable[str]) -> str:
+    """Links for the head of a page that has components of these types."""
+    return "".join(f'<link rel="modulepreload" href="./{FOLDER}/{name}">' if name.endswith(".js")
+                   else f'<link rel="preload" as="style" href="./{FOLDER}/{name}" crossorigin>'
+                   for name in dict.fromkeys(_needed(types)) if (FRONTEND / FOLDER / name).is_file())
+
+
+def _needed(types: Iterable[str]) -> Iterator[str]:
+    entry = ENTRY.search((FRONTEND / "index.html").read_text("utf-8"))
+    if not entry:
+        return
+    yield entry[1]
+    first = _names(entry[1])
+    yield from first
+    for name in first:
+        if name.startswith("Index-") and name.endswith(".js"):
+            yield from (inner for inner in _names(name) if inner.startswith("Blocks-"))
+        if name.startswith("core-") and name.endswith(".js"):
+            yield from _of_components(name, types)
+
+
+def _of_components(core: str, types: Iterable[str]) -> Iterator[str]:
+    text, names = _text(core), _names(core)
+    for kind in types:
+        if found := re.search(COMPONENT % re.escape(kind), text):
+            yield from IMPORTED.findall(found[1])
+            for numbers in NUMBERS.findall(found[1]):
+                yield from (names[int(number)] for number in numbers.split(","))
+
+
+def _names(name: str) -> list[str]:
+    """In the order in which the file numbers them."""
+    table = re.match(r"const __vite__mapDeps=.*", _text(name))
+    return NAMES.findall(table[0]) if table else []
+
+
+def _text(name: str) -> str:
+    return (FRONTEND / FOLDER / name).read_text("utf-8")
+
+
+class KeptFiles:
+    """ASGI middleware behind the guard: each file is read and compressed once, and browsers need not ask again."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app, self._prefix = app, f"{path.rstrip('/')}/{FOLDER}/"
+        self._kept: dict[tuple[str, str], list[Message]] = {}
+        self._size = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._prefix):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        key = scope["path"], headers.get("accept-encoding", "")
+        if "range" in headers:
+            await self._app(scope, receive, send)
+            return
+        messages = self._kept.get(key) or await self._fetched(key, scope, receive)
+        for message in messages:
+            await send({**message, "headers": [*message["headers"]]} if "headers" in message else message)
+
+    async def _fetched(self, key: tuple[str, str], scope: Scope, receive: Receive) -> list[Message]:
+        messages: list[Message] = []
+
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(_unconditional(scope), receive, collect)
+        size = sum(len(message.get("body", b"")) for message in messages)
+        if messages[0].get("status") == 200:
+            MutableHeaders(raw=messages[0]["headers"])["cache-control"] = IMMUTABLE
+            if self._size + size <= MOST:
+                self._kept[key], self._size = messages, self._size + size
+        return messages
+
+
+def _unconditional(scope: Scope) -> Scope:
+    """The same request by somebody who has nothing yet: what is kept has to be whole."""
+    conditions = (b"if-none-match", b"if-modified-since")
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in conditions]}

@@ -1,0 +1,80 @@
+// Quick settings: controls of the fields that a person has pinned. Each shows the field of the tab that is open, or the setting, and sets it.
+import { appeared, find, findAll, make } from "../scripts/dom.js";
+import { on } from "../scripts/events.js";
+import { fields } from "../scripts/fields.js";
+import { formOf } from "../scripts/form.js";
+import { ask, post } from "../scripts/http.js";
+import { preferences, takePreferences } from "../scripts/preferences.js";
+import { currentTab } from "../scripts/tabs.js";
+import { note } from "./notices.js";
+
+const NUMBERS = ["int", "float"], TEXTS = ["text", "seed"];
+let upscalers = [], shown = "";
+
+const pinned = () => (preferences().pins ?? []).filter(name => fields[name]?.choices);
+// Settings belong to the person, all others to the tab.
+const isSetting = name => !fields[name].start;
+const valueOf = name => isSetting(name) ? preferences()[name] ?? fields[name].default : formOf(currentTab()).values[name];
+
+function render() {
+  const place = find("#pins");
+  if (!place || shown === pinned().join()) return follow();
+  shown = pinned().join();
+  place.replaceChildren(...pinned().map(control));
+  if (pinned().some(name => fields[name].kind === "upscaler")) learn();
+  follow();
+}
+
+function control(name) {
+  const { label, help, kind, choices } = fields[name];
+  return make("label", { class: `pin pin-${kind}`, title: help || null, "data-pin": name }, make("span", {}, label), input(kind, choices));
+}
+
+function input(kind, choices) {
+  if (kind === "bool") return make("input", { type: "checkbox" });
+  if (NUMBERS.includes(kind)) return make("input", { type: "number", step: "any" });
+  if (TEXTS.includes(kind)) return make("input", { type: "text", autocomplete: "off" });
+  return make("select", { translate: "no" }, ...choices.map(choice => make("option", {}, choice)));
+}
+
+// Files of upscalers are not in the table.
+async function learn() {
+  upscalers = (await ask("/sdapi/v1/upscalers").catch(() => [])).map(one => one.name);
+  follow();
+}
+
+function follow() {
+  for (const box of findAll("[data-pin]")) {
+    const name = box.dataset.pin, value = valueOf(name), control = find("input, select", box);
+    box.hidden = value === undefined;       // the open tab has no such field
+    if (document.activeElement === control && control.type !== "checkbox" && control.tagName !== "SELECT") continue;
+    if (control.type === "checkbox") control.checked = Boolean(value);
+    else { offer(control, name, value); control.value = value ?? ""; }
+  }
+  const place = find("#pins");
+  if (place) place.hidden = !findAll("[data-pin]:not([hidden])").length;
+}
+
+function offer(control, name, value) {
+  if (control.tagName !== "SELECT") return;
+  const wanted = [...(fields[name].kind === "upscaler" ? upscalers : []), ...(value ? [value] : [])], known = new Set([...control.options].map(option => option.value));
+  control.append(...wanted.filter(one => !known.has(one)).map(one => make("option", {}, one)));
+}
+
+async function set(name, control) {
+  const value = control.type === "checkbox" ? control.checked : control.type === "number" ? (control.value === "" ? null : Number(control.value)) : control.value;
+  if (!isSetting(name)) return formOf(currentTab()).apply({ [name]: value });
+  try { takePreferences(await post("/easel/preferences", { [name]: value })); }
+  catch (error) { note(error.problems?.length ? `${fields[name].label} ${error.problems[0].message}` : error.message, 8000); }
+  find("#settings_apply")?.click();
+  follow();
+}
+
+document.addEventListener("change", event => {
+  const box = event.target.closest?.("[data-pin]");
+  if (box) set(box.dataset.pin, event.target);
+});
+document.addEventListener("click", event => { if (event.target.closest?.("#tabs [role=tab]")) setTimeout(follow); });
+on("form", render);
+on("preferences", render);
+appeared("#pins").then(render);
