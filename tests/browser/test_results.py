@@ -131,7 +131,9 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     page.keyboard.press("End")
     expect(image).to_have_attribute("src", f"/easel/image/{ids[-1]}")
     page.keyboard.press("Home")
+    expect(image).to_have_attribute("src", f"/easel/image/{ids[0]}")
     page.keyboard.press("ArrowRight")
+    expect(image).to_have_attribute("src", f"/easel/image/{ids[1]}")
     page.keyboard.press("Escape")
     expect(box).to_be_hidden()
     assert page.evaluate("scrollY") == place
