@@ -49,6 +49,7 @@ def test_the_picture_and_generate_stay_in_sight(stage: Studio, page: Page) -> No
         for place in (page.get_by_role("tab", name="History"), stage.button("generate"), stage.results.locator(".stage-picture")):
             in_sight(place)
         in_sight(stage.tiles.first, 0.2)
+        assert stage.button("generate").bounding_box()["y"] >= page.locator("#bar").bounding_box()["height"], "nor does the bar lie over it"
 
 
 def test_hires_fix_is_one_row_that_opens_with_its_switch(stage: Studio) -> None:
@@ -114,12 +115,12 @@ def test_the_address_names_the_tab_and_the_picture(stage: Studio, page: Page, ho
     page.go_back()
     expect(page.locator("dialog.details[open]")).to_have_count(0)
     page.go_back()
-    page.wait_for_function("document.querySelector('#tab_settings-button').ariaSelected === 'true'")
+    page.wait_for_function("document.querySelector('#tab_settings-button')?.ariaSelected === 'true'")
     page.goto(f"{stage.url}#/history/{first}")      # one that the first page does not hold
     expect(page.locator("dialog.details[open] .details-name")).to_have_text("00000-0.png")
     page.goto(f"{stage.url}#/nothing")
     page.reload()
-    page.wait_for_function("document.querySelector('#tab_txt2img-button').ariaSelected === 'true'")
+    page.wait_for_function("document.querySelector('#tab_txt2img-button')?.ariaSelected === 'true'")
     house.past.forget()
 
 
