@@ -52,7 +52,7 @@ const title = (label, key) => key ? `${label} (${key})` : label;
 
 function button([name, label, key]) {
   const look = { class: `tool icon-${name}`, "data-act": name, "aria-label": label, title: title(label, key), "aria-keyshortcuts": key || null };
-  return name === "download" ? make("a", { ...look, href: "#", download: true }) : make("button", { type: "button", ...look });
+  return name === "download" ? make("a", { ...look, role: "link", href: "#", download: true }) : make("button", { type: "button", ...look });
 }
 
 export class PictureActions {
@@ -95,6 +95,7 @@ export class PictureActions {
     find('[data-act="star"]', this.bar).setAttribute("aria-pressed", String(Boolean(one?.starred)));
     const link = find('[data-act="download"]', this.bar);
     link.classList.toggle("off", !one);
+    link.setAttribute("aria-disabled", String(!one));
     link.download = one?.name ?? "";
     if (one) link.href = `/easel/image/${one.id}?download=true`;
     else link.removeAttribute("href");
