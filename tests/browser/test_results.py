@@ -100,17 +100,23 @@ def test_what_can_be_done_with_a_picture(stage: Studio, house: Stage) -> None:
 
 def test_full_screen(stage: Studio, house: Stage) -> None:
     page = drawn(stage, 3)
-    box, image = page.locator(".lightbox"), page.locator(".pswp__item[aria-hidden=false] .pswp__img:not(.pswp__img--placeholder)")
+    box = page.locator(".lightbox")
+
+    def seen(picture: str) -> Locator:
+        image = box.locator(f".pswp__img[src='/easel/image/{picture}']:not(.pswp__img--placeholder)")
+        expect(image).to_be_in_viewport(ratio=0.9, timeout=PATIENCE)
+        return image
+
     ids = page.evaluate("easel.results('txt2img').list().map(one => one.id)")
     page.locator(".tile[tabindex='0']").focus()
     page.keyboard.press("f")
     place = page.evaluate("scrollY")
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[0]}")
+    seen(ids[0])
     expect(box.locator(".lightbox-counter")).to_have_text(f"1 / {len(ids)}")
     assert page.evaluate("location.hash") == f"#/txt2img/{ids[0]}"
     page.keyboard.press("ArrowRight")
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[1]}")
-    whole = image.bounding_box()["width"]
+    seen(ids[1])
+    whole = seen(ids[1]).bounding_box()["width"]
     page.keyboard.press("1")
     page.wait_for_function("() => Math.abs(document.querySelector('.pswp__item[aria-hidden=false] .pswp__img').getBoundingClientRect().width - 128) < 1")
     page.keyboard.press("0")
@@ -120,20 +126,21 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     page.keyboard.press("s")
     expect(box.get_by_role("button", name="Star")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Delete")
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[2]}")
+    seen(ids[2])
     assert ids[1] in house.past.ids(binned=True, starred=True)
     page.get_by_role("button", name="Undo").click()
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[1]}")
+    seen(ids[1])
     for _ in range(20):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('.lightbox')")
     page.mouse.wheel(0, 400)
     page.keyboard.press("End")
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[-1]}")
+    seen(ids[-1])
+    page.wait_for_function("!!document.activeElement.closest('.lightbox')")
     page.keyboard.press("Home")
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[0]}")
+    seen(ids[0])
     page.keyboard.press("ArrowRight")
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[1]}")
+    seen(ids[1])
     page.keyboard.press("Escape")
     expect(box).to_be_hidden()
     assert page.evaluate("scrollY") == place
@@ -141,7 +148,7 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     assert page.evaluate("location.hash") == "#/txt2img"
     page.goto(f"{stage.url}#/txt2img/{ids[2]}")
     page.reload()
-    expect(image).to_have_attribute("src", f"/easel/image/{ids[2]}", timeout=PATIENCE)
+    seen(ids[2])
     page.evaluate("history.replaceState(null, '', '#/txt2img'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(box).to_be_hidden(timeout=PATIENCE)
 

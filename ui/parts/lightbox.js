@@ -59,7 +59,7 @@ class Lightbox {
     this.text = find(".lightbox-text", this.dialog);
     this.actions = new PictureActions(find(".lightbox-acts", this.dialog), { tab: "txt2img", shown: () => this.row, left: () => this.close() });
     this.dialog.addEventListener("click", event => this.view(event.target.closest("[data-view]")?.dataset.view));
-    this.dialog.addEventListener("keydown", event => this.byKey(event));
+    document.addEventListener("keydown", event => this.byKey(event));
     this.dialog.addEventListener("close", () => this.closed());
   }
 
@@ -108,8 +108,15 @@ class Lightbox {
     this.source.chosen(row.id);
     say(described(row));
     this.render();
+    requestAnimationFrame(() => this.keepFocus());
     if (this.source.tab !== HISTORY) showsPicture(this.source.tab, row.id);
     if (this.at >= this.rows.length - AHEAD && !this.source.isComplete()) this.more().catch(error => note(error.message, 8000));
+  }
+
+  // An arrow that leads nowhere is disabled, and would take the focus with it.
+  keepFocus() {
+    const now = document.activeElement;
+    if (this.dialog.open && (now === document.body || now.matches(":disabled"))) this.dialog.focus();
   }
 
   async more() {
@@ -172,6 +179,7 @@ class Lightbox {
 
   byKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.pswp || event.target.closest("[role=menu]")) return;
+    if (event.target !== document.body && !this.dialog.contains(event.target)) return;
     const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (name) this.view(name);
     else if (!this.actions.byKey(event)) return;
