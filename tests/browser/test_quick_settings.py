@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.studio import PATIENCE, Studio
@@ -14,12 +16,14 @@ def pinned(page: Page, **values: object) -> None:
 
 
 def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page: Page) -> None:
-    stage.into("Settings")
+    page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
+    page.reload()
+    stage.settled().into("Settings")
     field = page.locator("#settings_pins input").first
     field.focus()
-    for words in ("sampling steps", "image format", "hires. fix"):
+    for words in ("Sampling steps", "Image format", "Hires. fix"):
         page.keyboard.type(words)
-        page.wait_for_timeout(250)
+        expect(page.locator("[role=listbox] > [role=option][data-index]").first).to_have_attribute("aria-label", re.compile(words, re.I))
         page.keyboard.press("Enter")
     page.wait_for_function("async () => (await easel.ask('/easel/preferences')).pins?.length === 3", timeout=PATIENCE)
     pinned(page, image_format="png")
