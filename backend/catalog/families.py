@@ -188,6 +188,11 @@ def cell(family: str) -> int:
     return FAMILIES[family].cell if family in FAMILIES else CELL
 
 
+def base(family: str) -> str:
+    """The plain family of a variant: inpainting and edit checkpoints take the networks that it takes."""
+    return family.partition("-")[0]
+
+
 def why_not(family: str) -> str:
     """Why a family cannot be used, as a sentence; "" when it can."""
     known = FAMILIES.get(family)

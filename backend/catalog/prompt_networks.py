@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from backend.catalog.adapters import hypernetwork_widths
-from backend.catalog.families import FAMILIES
+from backend.catalog.families import FAMILIES, base
 from backend.catalog.headers import read_shapes
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, FileKey, ModelFile
@@ -99,7 +99,7 @@ def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     if not found.total:
         return " holds no network that Easel knows"
     own, other = _label(file.family), _label(checkpoint.family)
-    if file.family and _base(file.family) != _base(checkpoint.family):
+    if file.family and base(file.family) != base(checkpoint.family):
         return f" is made for {own} and changes nothing on {checkpoint.key}, which is {other}"
     return f" changes nothing on {checkpoint.key} ({other}): {found.told()}"
 
@@ -112,8 +112,3 @@ def _misfit_of_widths(file: ModelFile, checkpoint: ModelFile) -> str:
 
 def _label(family: str) -> str:
     return FAMILIES[family].label if family in FAMILIES else "another family"
-
-
-def _base(family: str) -> str:
-    """Inpainting and edit networks take what their plain family takes."""
-    return family.partition("-")[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from backend.catalog.families import FAMILIES
+from backend.catalog.families import FAMILIES, base
 from backend.catalog.headers import read_header
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, HYPERNETWORK, LORA, ModelFile
@@ -190,7 +190,7 @@ def _reason(file: ModelFile, family: str) -> str:
     if file.problem:
         return file.problem
     own, other = FAMILIES.get(file.family), FAMILIES.get(family)
-    if own is None or other is None or own.loader == other.loader:      # variants of a family share who loads them
+    if own is None or other is None or base(own.name) == base(other.name):
         return ""
     return f"it is for {own.label}; the checkpoint is {other.label}"
 
