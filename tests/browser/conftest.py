@@ -199,6 +199,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture
+def past(house: Stage) -> Past:
+    """The history of the house before the fake worker, empty."""
+    house.past.forget()
+    return house.past
+
+
+@pytest.fixture
 def stage(house: Stage, page: playwright.Page) -> Iterator[Studio]:
     """The page in front of the fake worker."""
     yield Studio(page, house.url).open()

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Stage
 from tests.browser.house import Past
 from tests.browser.studio import Studio
-
-
-@pytest.fixture
-def past(house: Stage) -> Past:
-    """The history of the house before the fake worker, empty."""
-    house.past.forget()
-    return house.past
-
-
-def opened(page: Page) -> Page:
-    page.get_by_role("tab", name="History").click()
-    expect(page.locator(".history-count")).not_to_be_empty()
-    return page
+from tests.browser.test_history import opened
 
 
 def counted(page: Page, words: str) -> None:

@@ -10,17 +10,10 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from backend.image import save
-from tests.browser.conftest import PHONE, Easel, Stage
+from tests.browser.conftest import PHONE, Easel
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_everyone import CONTRAST, NAMELESS
-
-
-@pytest.fixture
-def past(house: Stage) -> Past:
-    """The history of the house before the fake worker, empty."""
-    house.past.forget()
-    return house.past
 
 
 def opened(page: Page) -> Page:
