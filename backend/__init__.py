@@ -16,6 +16,7 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
 from backend.image.file_names import WORDS as NAME_WORDS
 from backend.request.field import Field
+from backend.request.output_size import form_sizes
 from backend.request.preferences import PINNABLE, STARTS
 from backend.request.record import place as record_place
 from backend.request.record import spread
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "PINNABLE", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
            "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
-           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "record_place", "spread"]
+           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "form_sizes", "record_place",
+           "spread"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from ui.tabs.table import Tabs
 from ui.tabs.txt2img import tab as txt2img
 
 COMPRESSION = 5             # of 9; more takes longer than it saves
+GRADIO_STYLE = "gradio.css"
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
 
 
@@ -51,15 +52,16 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
-    files, of_the_api, blocks = assets.collect(tabs), assets.of_the_api(), build(backend, tabs)
+    of_the_api, blocks = assets.of_the_api(), build(backend, tabs)
+    foretold = gradio_files.Foretold.of(gradio_files.seen_first(blocks))
+    files = assets.collect(tabs, {GRADIO_STYLE: foretold.sheet})
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
     app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
-    types = sorted({block.get_block_name() for block in blocks.blocks.values()})
-    head = files.head(gradio_files.head(types))
+    head, tail = files.head(foretold.head()), foretold.tail(f"{files.folder}/{GRADIO_STYLE}")
     # Behind the guard, which was added before: what these keep is for those who may come so far.
     app.user_middleware += [Middleware(gradio_files.KeptFiles, path=path),
-                            Middleware(page_head.PageHead, path=path, head=head)]
+                            Middleware(page_head.PageHead, path=path, head=head, tail=tail)]
     app.add_middleware(Compression, compresslevel=COMPRESSION)
     return gr.mount_gradio_app(
         app, blocks, path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,

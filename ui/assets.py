@@ -1,7 +1,8 @@
 """The scripts and styles of the page, served under a name that changes with their content, so that browsers keep them.
 
-The scripts are ES modules. All of them lie under one folder that is named by the hash of everything in it: relative
-imports work as they do on the disk, and a changed file changes the address of all.
+The scripts are ES modules. All of them lie under one folder that is named by the hash of everything in it, so that a
+changed file changes the address of all. The page loads them as one file (`script_pack.py`); a worker, and what is
+loaded later, takes its own.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -20,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ui.fields import described
+from ui.script_pack import LOADER, packed
 from ui.tabs.table import Tabs
 
 HERE = Path(__file__).parent
@@ -28,7 +30,7 @@ SHARED = ("vendor", "scripts", "parts")
 TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 APART = "vendor/swagger-ui/"               # the page of the API loads it, and no other
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"
+ENTRY, STYLE, FACE, PACK = "scripts/page.js", "page.css", "scripts/easel.js", "scripts.js"
 # Not loaded with the page: the one by a worker, the other when a picture is first opened.
 ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
 # Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
@@ -45,31 +47,39 @@ class Assets:
     @property
     def folder(self) -> str:
         """The address of the folder, without a slash at the end."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(LOADER.read_bytes())
         for path, content in sorted(self.files.items()):
             digest.update(f"{path}\0{len(content)}\0".encode() + content)
         return f"{ROOT}/{digest.hexdigest()[:16]}"
 
-    def head(self, links: str = "") -> str:
-        """What the page's HTML needs at the beginning of its head, with the `links` of what is needed even sooner.
+    @cached_property
+    def pack(self) -> bytes:
+        """All scripts that the page loads, in one."""
+        scripts = {path: content for path, content in self.files.items() if path.endswith(".js")}
+        return packed(scripts, ASIDE, FACE, self.folder)
 
-        The import map must come before any script.
+    @property
+    def served(self) -> dict[str, bytes]:
+        """What there is an address for: a page that has an entry has a pack."""
+        return self.files | ({PACK: self.pack} if ENTRY in self.files else {})
+
+    def head(self, links: str = "") -> str:
+        """What the page's HTML needs at the beginning of its head, with the `links` of what is needed as soon.
+
+        The import map, which the pack writes, must come before any module.
         """
         folder = self.folder
-        imports = json.dumps({"imports": {"easel": f"{folder}/{FACE}"}})
-        early = (f'<link rel="modulepreload" href="{folder}/{path}">'
-                 for path in sorted(self.files) if path.endswith(".js") and path not in (ENTRY, *ASIDE))
-        return (f'<script type="importmap">{imports}</script><link rel="stylesheet" href="{folder}/{STYLE}">'
-                f'{links}{"".join(early)}<script type="module" src="{folder}/{ENTRY}"></script>')
+        return (f'<link rel="stylesheet" href="{folder}/{STYLE}"><script src="{folder}/{PACK}"></script>'
+                f'{links}<script type="module">import "easel/{ENTRY}";</script>')
 
 
-def collect(tabs: Tabs) -> Assets:
-    """Easel's own files, those of each tab's folder under `tabs/<name>/`, and the ones that are made from tables."""
+def collect(tabs: Tabs, more: Mapping[str, bytes] | None = None) -> Assets:
+    """Easel's own files, those of each tab's folder under `tabs/<name>/`, those made from tables, and `more`."""
     files = {path: file.read_bytes() for path, file in _files(tabs) if file.suffix == ".js"}
     files["scripts/fields.js"] = _fields()
     files["scripts/tab_scripts.js"] = _tab_scripts(tabs, files)
     files[STYLE] = _style(tabs)
-    return Assets(files)
+    return Assets(files | dict(more or {}))
 
 
 def of_the_api() -> Assets:
@@ -114,7 +124,7 @@ def _style(tabs: Tabs) -> bytes:
 def route(*assets: Assets) -> APIRouter:
     """GET of each file; an address of another content finds nothing, and no browser keeps that."""
     router = APIRouter()
-    files = {f"{some.folder}/{path}": content for some in assets for path, content in some.files.items()}
+    files = {f"{some.folder}/{path}": content for some in assets for path, content in some.served.items()}
 
     @cache
     def small(address: str) -> bytes:

@@ -1,16 +1,19 @@
 """Gradio's own files: which of them a page will need, so that the browser asks for all at once, and kept as once sent.
 
 Gradio's scripts find out one after the other what they need next, five times over. Read here is what its build tool
-has written into them; where that is not understood, nothing is foretold and the page works as before.
+has written into them; where that is not understood, nothing is foretold and the page works as before. Its thirty style
+sheets come as one: where a link to a sheet stands already, the build tool's loader asks for none.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio
+from gradio.blocks import Block, Blocks
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,15 +24,54 @@ NAMES = re.compile(r'"\./([\w-]+\.(?:js|css))"')         # the table of a file's
 COMPONENT = r"\b%s:\{([^{}]*component:[^{}]*)\}"          # how the page loads the components of a type
 IMPORTED = re.compile(r"import\(`\./([\w-]+\.js)`\)")
 NUMBERS = re.compile(r"__vite__mapDeps\(\[([\d,]+)\]")
+BESIDE = re.compile(r"url\([\"']?\./|@import")          # in a sheet that has to stay where it is
 IMMUTABLE = "private, max-age=31536000, immutable"       # their names change with their content
 MOST = 16 * 2**20           # bytes that are kept
 
 
-def head(types: Iterable[str]) -> str:
-    """Links for the head of a page that has components of these types."""
-    return "".join(f'<link rel="modulepreload" href="./{FOLDER}/{name}">' if name.endswith(".js")
-                   else f'<link rel="preload" as="style" href="./{FOLDER}/{name}" crossorigin>'
-                   for name in dict.fromkeys(_needed(types)) if (FRONTEND / FOLDER / name).is_file())
+@dataclass(frozen=True)
+class Foretold:
+    """Names of files, in the order in which Gradio asks for them."""
+
+    scripts: tuple[str, ...]
+    styles: tuple[str, ...]
+
+    @classmethod
+    def of(cls, types: Iterable[str]) -> Foretold:
+        """What a page needs that shows components of these types."""
+        names = [name for name in dict.fromkeys(_needed(types)) if (FRONTEND / FOLDER / name).is_file()]
+        styles = (name for name in names if name.endswith(".css") and not BESIDE.search(_text(name)))
+        return cls(tuple(name for name in names if name.endswith(".js")), tuple(styles))
+
+    @property
+    def sheet(self) -> bytes:
+        """All styles in one."""
+        return "\n".join(_text(name) for name in self.styles).encode()
+
+    def head(self) -> str:
+        """Links for the beginning of the page's head."""
+        return "".join(f'<link rel="modulepreload" href="./{FOLDER}/{name}">' for name in self.scripts)
+
+    def tail(self, sheet: str) -> str:
+        """For the end of the head, behind Gradio's first styles: `sheet` is the address of the joined one.
+
+        A link that is disabled loads nothing, and keeps the loader from asking.
+        """
+        there = "".join(f'<link rel="stylesheet" disabled href="./{FOLDER}/{name}">' for name in self.styles)
+        return f'<link rel="stylesheet" href="{sheet}">{there}' if there else ""
+
+
+def seen_first(blocks: Blocks) -> list[str]:
+    """The types of the components that the page shows before another tab is opened."""
+    first = next((block for block in blocks.blocks.values() if isinstance(block, gradio.TabItem)), None)
+
+    def seen(block: Block | None) -> bool:
+        if block is None:
+            return True
+        other = isinstance(block, gradio.TabItem) and block is not first
+        return not other and getattr(block, "visible", True) is not False and seen(block.parent)
+
+    return sorted({block.get_block_name() for block in blocks.blocks.values() if seen(block)})
 
 
 def _needed(types: Iterable[str]) -> Iterator[str]:

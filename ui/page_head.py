@@ -20,21 +20,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HERE = Path(__file__).parent
 LANGUAGES = HERE / "languages"      # a file per language: {"name": "Deutsch", "texts": {English: translation}}
 ENGLISH = {"en": "English"}
-HEAD = b"<head>"
+HEAD, END = b"<head>", b"</head>"
 ADDRESSING = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 REVALIDATED = "private, no-cache"
 ADDRESSES = 8               # by which the page was asked last: so many are kept
 
 
 class PageHead:
-    """ASGI middleware: puts the block, and `head` behind it, into the HTML that is served at `path`, and keeps that.
+    """ASGI middleware: the HTML that is served at `path` gets the block with `head`, and `tail` at the end of its head.
 
-    Gradio writes half a megabyte anew for each visit, in which nothing differs but the address that it was asked by.
+    It is kept: Gradio writes half a megabyte anew for each visit, in which nothing differs but the address that it was
+    asked by.
     This has to stand behind the guard: what is kept goes to whoever comes so far.
     """
 
-    def __init__(self, app: ASGIApp, path: str, head: str) -> None:
-        self._app, self._path, self._block = app, path, (block() + head).encode()
+    def __init__(self, app: ASGIApp, path: str, head: str, tail: str = "") -> None:
+        self._app, self._path, self._block, self._tail = app, path, (block() + head).encode(), tail.encode()
         self._kept: OrderedDict[Hashable, _Answer] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +55,7 @@ class PageHead:
         page = _Answer()
         await self._app(scope, receive, page.send)
         if page.headers.get("content-type", "").startswith("text/html"):
-            page.body = page.body.replace(HEAD, HEAD + self._block, 1)
+            page.body = page.body.replace(HEAD, HEAD + self._block, 1).replace(END, self._tail + END, 1)
             page.headers |= {"etag": f'W/"{hashlib.sha256(page.body).hexdigest()[:32]}"', "cache-control": REVALIDATED}
         return page
 

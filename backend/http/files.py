@@ -89,11 +89,9 @@ def batch(door: FrontDoor, folder: str) -> StreamingResponse:
 
 @router.get("/preview/{job}")
 def preview(door: FrontDoor, job: str) -> Response:
-    """The newest rough picture of a running job."""
+    """The newest rough picture of a running job; 204 for one that has none yet, or no longer: a page may ask late."""
     jpeg = door.preview(job)
-    if not jpeg:
-        raise NotFound("has no preview", field="job")
-    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return Response(jpeg, 200 if jpeg else 204, {"Cache-Control": "no-store"}, "image/jpeg")
 
 
 @router.post("/upload")

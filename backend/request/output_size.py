@@ -5,7 +5,9 @@ Arithmetic only; read by the front when a job is submitted and by the worker whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from backend.errors import InvalidRequest
 from backend.request.request import FIELDS, Request
@@ -53,6 +55,17 @@ def rounding(asked: Request, drawn: Request) -> tuple[str, ...]:
     changed = [name for name in SIZES if getattr(asked, name) != getattr(drawn, name)]
     return tuple(f"{FIELDS[name].label}: {getattr(drawn, name)} in place of {getattr(asked, name)}; "
                  "the model draws in whole cells." for name in changed)
+
+
+def form_sizes(asked: Mapping[str, Any], drawn: Request) -> dict[str, tuple[float, int]]:
+    """Sizes of a form that `drawn` has otherwise, by field name: what the form has, and what is drawn.
+
+    Not the size that outpainting makes, which is the grown picture's and no value of the form.
+    """
+    grown = Margins.of(drawn) is not None and drawn.inpaint_area == "Whole picture"
+    names = [name for name in SIZES if not (grown and name in ("width", "height")) and not drawn.idle(FIELDS[name])]
+    pairs = {name: (asked.get(name), getattr(drawn, name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if isinstance(pair[0], int | float) and pair[0] != pair[1]}
 
 
 def settled(request: Request, size: Size, cell: int = CELL) -> Request:

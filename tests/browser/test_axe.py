@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}      # target sizes are wcag22aa's
@@ -64,4 +65,46 @@ def test_the_painter_its_palette_and_a_batch(stage: Studio, page: Page, tmp_path
     assert found(page) == []
     page.get_by_role("tab", name="Settings").click()
     expect(page.locator("#settings_pins")).to_be_visible()
+    assert found(page) == []
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_the_history_its_menus_and_what_stands_over_it(past: Past, stage: Studio, page: Page, light: str) -> None:
+    page.emulate_media(color_scheme=light)
+    past.fill(6)
+    stage.page.reload()
+    stage.settled()
+    page.locator(".results .stage-picture").click(button="right")
+    stage.generate(prompt="wait, please", steps=60, batch_count=2)
+    stage.running()
+    stage.button("generate").click()
+    expect(stage.rows).to_have_count(2)
+    assert found(page) == []
+    stage.results.get_by_role("button", name="Send to …").click()
+    expect(page.get_by_role("menu")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    stage.results.get_by_role("button", name="Full screen").click()
+    expect(page.locator(".pswp--open")).to_be_visible()
+    page.wait_for_timeout(400)
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="History").click()
+    page.locator(".shot-open").nth(1).click()
+    expect(page.locator("dialog.details")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("b")
+    expect(page.get_by_role("menu", name="Boards")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("Enter")
+    expect(page.locator(".board-name")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    page.locator("[data-details=close]").click()
+    page.get_by_role("button", name="Select", exact=True).click()
+    for number in (0, 2):
+        page.locator(".shot-open").nth(number).click()
+    assert found(page) == []
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("dialog.compare")).to_be_visible()
     assert found(page) == []

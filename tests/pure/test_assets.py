@@ -1,5 +1,6 @@
 """The page's scripts and styles: addresses that change with the content, imports that lead somewhere, a public face each."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from backend.http.guard import Guard
 from backend.settings import Settings
 from tests.pure.door import Door
 from ui import assets
-from ui.assets import ASIDE, ENTRY, STYLE, Assets
+from ui.assets import ASIDE, ENTRY, PACK, STYLE, Assets
 from ui.tabs.table import Tabs
 
 LATER = re.compile(r"""\bimport\(["']([^"']+)["']\)""")
@@ -122,6 +123,17 @@ def test_nothing_lies_on_the_window(page):
     assert not [path for path, text in scripts(page).items() if re.search(r"\b(window|self|globalThis)\.easel(?!Preferences\b)\w*\b", text)]
 
 
+def test_the_pack_holds_every_script_under_its_name(page):
+    pack = TestClient(routed(page)).get(f"{page.folder}/{PACK}").text
+    packed = json.loads(re.search(r"const FILES = (.*);\n", pack)[1])
+    assert set(packed) | set(ASIDE) == {path for path in page.files if path.endswith(".js")}
+    asked = {name for text in packed.values() for name in re.findall(r"""\b(?:from|import)\s*\(?\s*["']([\w./-]+)["']""", text)}
+    assert asked <= {"easel", *(f"easel/{path}" for path in {*packed, *ASIDE})}
+    assert "easel/vendor/photoswipe/photoswipe.esm.min.js" in asked and len(asked) > 60
+    assert "import.meta.url" not in pack and f'"{page.folder}/scripts/stream.js"' in packed["scripts/stream.js"]
+    assert f'<script src="{page.folder}/{PACK}">' in page.head() and page.head().index(PACK) < page.head().index("module")
+
+
 def test_the_address_changes_with_any_content(page):
     folder = page.folder
     assert Assets(dict(reversed(page.files.items()))).folder == folder
@@ -138,11 +150,15 @@ def test_the_styles_of_all_tabs_and_parts_are_one_sheet(page):
     assert "pswp-clockwise {\n  0%" in sheet.split(":root:root:root {")[0]
 
 
-@pytest.fixture
-def app(page) -> FastAPI:
+def routed(page: Assets) -> FastAPI:
     app = FastAPI()
     app.include_router(assets.route(page))
     return app
+
+
+@pytest.fixture
+def app(page) -> FastAPI:
+    return routed(page)
 
 
 def test_browsers_keep_the_files_for_good(app, page):
@@ -168,14 +184,13 @@ def test_strangers_do_not_get_them(app, page):
     assert client.get(f"{page.folder}/{ENTRY}", auth=("ann", "secret")).status_code == 200
 
 
-def test_the_page_names_each_file_once(page, tmp_path):
+def test_the_page_asks_for_few_files(tmp_path):
     app = ui.mount(FastAPI(), Door(Settings(data=tmp_path)))
     html = TestClient(app).get("/").text
     head = html[:html.index("</head>")]
-    assert head.index('type="importmap"') < head.index("modulepreload") < head.index(f'{page.folder}/{ENTRY}"></script>')
-    addresses = re.findall(r'(?:src|href)="(/easel/assets/[^"]+)"', head)
-    assert {address.removeprefix(f"{page.folder}/") for address in addresses} == set(page.files) - set(ASIDE)
-    assert len(addresses) == len(set(addresses))
+    assert head.index(PACK) < head.index("modulepreload") < head.index(f'import "easel/{ENTRY}"')
+    addresses = re.findall(r'(?:src|href)="/easel/assets/(\w+)/([^"]+)"', head)
+    assert [path for _, path in addresses] == [STYLE, PACK, ui.GRADIO_STYLE] and len({folder for folder, _ in addresses}) == 1
 
 
 class Extra:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from starlette.testclient import TestClient
 
@@ -13,6 +14,7 @@ import ui
 from backend import Backend, Settings
 from backend.http import create_app
 from ui import gradio_files
+from ui.gradio_files import Foretold
 
 TYPES = ("textbox", "number", "dropdown", "checkbox", "button", "html", "accordion", "column", "row", "tabs", "tabitem")
 
@@ -31,25 +33,52 @@ def linked(html: str) -> list[str]:
     return re.findall(r'href="\./assets/([\w.-]+)"', html)
 
 
+def foretold(types: Iterable[str]) -> list[str]:
+    known = Foretold.of(types)
+    return linked(known.head() + known.tail("/one.css"))
+
+
 def test_what_every_component_needs_is_foretold() -> None:
-    names = linked(gradio_files.head(TYPES))
+    names = foretold(TYPES)
     assert names[0].startswith("index-") and len(names) == len(set(names)) > 40
     assert {"core", "Blocks", "runtime", "statustracker", "HTML"} <= {name.split("-")[0] for name in names}
     for kind in TYPES:
-        assert len(linked(gradio_files.head([kind]))) > len(linked(gradio_files.head([]))), kind
+        assert len(foretold([kind])) > len(foretold([])), kind
     assert all((gradio_files.FRONTEND / "assets" / name).is_file() for name in names)
 
 
 def test_another_build_of_gradio_foretells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<head></head>")
     monkeypatch.setattr(gradio_files, "FRONTEND", tmp_path)
-    assert gradio_files.head(TYPES) == ""
+    assert foretold(TYPES) == [] and Foretold.of(TYPES).tail("/one.css") == ""
+
+
+def test_only_what_is_seen_first_is_foretold() -> None:
+    with gr.Blocks() as page:
+        gr.Number()
+        gr.JSON(visible=False)
+        with gr.Tabs():
+            with gr.Tab("one"), gr.Column(visible=False):
+                gr.Gallery()
+            with gr.Tab("one more"):
+                gr.Radio()
+    assert set(gradio_files.seen_first(page)) >= {"number", "tabs", "tabitem"}
+    assert not {"json", "gallery", "radio"} & set(gradio_files.seen_first(page))
+
+
+def test_all_style_sheets_are_one_and_are_not_asked_for_again(client: TestClient) -> None:
+    page = client.get("/").text
+    sheet = client.get(re.search(r'href="(/easel/assets/\w+/gradio\.css)"', page)[1]).text
+    disabled = re.findall(r'<link rel="stylesheet" disabled href="\./assets/([\w.-]+)">', page)
+    assert len(disabled) > 20 and all((gradio_files.FRONTEND / "assets" / name).read_text("utf-8") in sheet for name in disabled)
+    assert not gradio_files.BESIDE.search(sheet)
+    assert page.index("gradio.css") > max(place.start() for place in re.finditer(r'<link rel="stylesheet"(?! disabled)', page[:page.index("</head>")])) - 1
 
 
 def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
     page = client.get("/").text
     name = linked(page)[0]
-    assert page.index("importmap") < page.index(name), "an import map may not come behind a module"
+    assert page.index("/scripts.js") < page.index(name), "the import map that it writes may not come behind a module"
     first = client.get(f"/assets/{name}")
     assert first.headers["cache-control"] == gradio_files.IMMUTABLE and first.headers["content-encoding"] in ("br", "gzip")
     again = client.get(f"/assets/{name}", headers={"If-None-Match": first.headers.get("etag", "x")})

@@ -302,7 +302,7 @@ def test_another_owners_job_is_not_seen(client: TestClient, door: Door) -> None:
     job = door.submit({}, owner="somebody else")
     assert client.get("/sdapi/v1/progress").json()["state"]["job"] == ""
     assert client.post(f"/easel/jobs/{job.id}/cancel").status_code == 404
-    assert client.get(f"/easel/preview/{job.id}").status_code == 404
+    assert client.get(f"/easel/preview/{job.id}").status_code == 204 and client.get("/easel/preview/nothing").status_code == 404
 
 
 def test_interrupt_and_skip(client: TestClient, door: Door) -> None:

@@ -1,5 +1,6 @@
 // The small tools beside the prompt.
 import { formOf } from "../scripts/form.js";
+import { seeded } from "./forever.js";
 import { note } from "./notices.js";
 import { resultsOf } from "./results.js";
 
@@ -11,4 +12,10 @@ export async function readSettings(tab, found) {
   const request = await resultsOf(tab).request();
   if (request) formOf(tab).reuse(request);
   else note("There is neither a picture nor a text with settings to read yet.", 6000);
+}
+
+// What Generate sends of the values that Gradio gives with the click; `before` completes them, and may refuse.
+export async function sent(tab, names, values, before) {
+  const asked = formOf(tab).asked(names, values);
+  return seeded(tab, names, before ? await before(...asked) : asked);
 }

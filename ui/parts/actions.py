@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from backend import FIELDS, Backend, Door, UserError, spread
+from backend import FIELDS, Backend, Door, UserError, form_sizes, spread
 from ui.fields import Form
 from ui.script_calls import script
 from ui.visitor import door
@@ -65,9 +65,8 @@ def wire_generate(generate: gr.Button, form: Form, backend: Backend, complete: C
     `before` is a script that the form's values pass first, `complete` what makes fields of them on the server.
     """
     answer = gr.JSON(visible=False)
-    told = f"await ({before})(...values)" if before else "values"
-    seeded = script(f"forever.seeded('{form.tab}', {form.names}, {told})", "...values")
-    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=seeded,
+    sent = script(f"sent('{form.tab}', {form.names}, values, {before or 'null'})", "...values")
+    generate.click(_submitting(backend, complete), outputs=[answer], inputs_kwargs=form.components, js=sent,
                    trigger_mode="multiple", concurrency_limit=None, **QUIET).then(
         fn=None, inputs=[answer], js=script(f"form('{form.tab}').answer(answer)", "answer"))
 
@@ -81,8 +80,9 @@ def _submitting(backend: Backend, complete: Complete) -> Callable[..., dict[str,
     def submit(request: gr.Request, **values: Any) -> dict[str, Any]:
         try:
             theirs = door(backend, request)
-            job = theirs.submit(complete(theirs, values))
-            return {"job": job.id, "notes": list(job.notes)}
+            asked = complete(theirs, values)
+            job = theirs.submit(asked)
+            return {"job": job.id, "notes": list(job.notes), "sizes": form_sizes(asked, job.request)}
         except UserError as error:
             return {"problems": [asdict(problem) for problem in error.problems]}
 

@@ -48,14 +48,16 @@ def choices(backend: Backend, refresh: bool = False) -> list[tuple[str, str]]:
 
 
 def facts(backend: Backend) -> dict[str, Any]:
-    """The default checkpoint, and for each what suits it: field values and example prompts."""
+    """The default checkpoint, for each what suits it: field values and example prompts; what lists of files offer."""
     try:
         default = backend.checkpoint("").key
     except EaselError:
         default = ""
     known = backend.checkpoints()
+    files = {"upscaler": [(file.key, file.key) for file in backend.upscalers()], "second_checkpoint": choices(backend)}
     return {"default": default, "defaults": {checkpoint.key: checkpoint.defaults for checkpoint in known},
-            "examples": {checkpoint.key: list(checkpoint.facts.get("example_prompts", ())) for checkpoint in known}}
+            "examples": {checkpoint.key: list(checkpoint.facts.get("example_prompts", ())) for checkpoint in known},
+            "files": files}
 
 
 def _renewed(backend: Backend, refresh: bool = True) -> tuple[Any, dict[str, Any]]:

@@ -4,12 +4,15 @@ import { find, make } from "../scripts/dom.js";
 import { linked } from "../scripts/drop_zone.js";
 import { formOf } from "../scripts/form.js";
 import { sendFile } from "../scripts/http.js";
-import { currentTab } from "../scripts/tabs.js";
+import { currentTab, openTab } from "../scripts/tabs.js";
 import { note } from "./notices.js";
 import * as picture from "./picture.js";
 
 const DRAWING = ["txt2img", "img2img"], NOTHING = "This picture says nothing of how it was made. It can still be the start of another one.";
 const EDITABLE = "textarea, input:not([type=checkbox], [type=range], [type=file])";
+
+const SPRING = 500;       // ms over a tab after which it opens, so that a picture can be taken into it
+let aimed = null, spring = 0;
 
 const has = (event, type) => [...event.dataTransfer?.types ?? []].includes(type);
 // A link may be dropped into a text, a file never.
@@ -19,12 +22,23 @@ function over(event) {
   if (!meant(event)) return;
   event.preventDefault();
   event.dataTransfer.dropEffect = find("dialog:modal") ? "none" : "copy";
+  aim(event.target.closest?.("#tabs [role=tab]"));
+}
+
+function aim(tab) {
+  if (tab === aimed) return;
+  clearTimeout(spring);
+  aimed = tab;
+  if (tab) spring = setTimeout(() => tab.click(), SPRING);
 }
 
 async function dropped(event) {
   if (!meant(event)) return;
   event.preventDefault();
+  const onto = event.target.closest?.("#tabs [role=tab]");
+  aim(null);
   if (find("dialog:modal")) return;
+  if (onto) await openTab(onto.dataset.tabId);
   const tab = currentTab(), words = event.target.closest?.(".prompts"), file = event.dataTransfer.files[0] ?? await linked(event.dataTransfer);
   if (!file) return;
   if (tab === "img2img" && !words) picture.keep(file);
@@ -50,3 +64,4 @@ async function offer(file, tab) {
 
 document.addEventListener("dragover", over);
 document.addEventListener("drop", dropped);
+document.addEventListener("dragend", () => aim(null));

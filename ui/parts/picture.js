@@ -66,8 +66,8 @@ export async function send(image, request = {}, { inpaint = false } = {}) {
 }
 
 // A white sheet of the size that is set, to draw on.
-function blank() {
-  const canvas = document.createElement("canvas"), { width, height } = form().values;
+async function blank() {
+  const canvas = document.createElement("canvas"), { width, height } = await form().fresh();
   [canvas.width, canvas.height] = [multiple(width), multiple(height)];
   const sheet = canvas.getContext("2d");
   sheet.fillStyle = "#ffffff";

@@ -103,10 +103,10 @@ export class PictureActions {
   }
 
   renderHires(one) {
-    const own = find('[data-act="hires"]', this.bar);
-    if (own.dataset.id === one?.id) return;
+    const own = find('[data-act="hires"]', this.bar), id = one?.id ?? "";
+    if (own.dataset.id === id) return;
     own.disabled = true;
-    own.dataset.id = one?.id;
+    own.dataset.id = id;
     if (one) info(one).then(({ request }) => { if (own.dataset.id === one.id) own.disabled = !hiresFits(request); }, () => { own.dataset.id = ""; });
   }
 }

@@ -3,13 +3,13 @@ import { appeared, find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { fields } from "../scripts/fields.js";
 import { formOf } from "../scripts/form.js";
-import { ask, post } from "../scripts/http.js";
+import { post } from "../scripts/http.js";
 import { preferences, takePreferences } from "../scripts/preferences.js";
 import { currentTab } from "../scripts/tabs.js";
 import { note } from "./notices.js";
 
 const NUMBERS = ["int", "float"], TEXTS = ["text", "seed"];
-let upscalers = [], shown = "";
+let files = {}, shown = "";        // of each kind that names files: [title, value] of those that there are
 
 const pinned = () => (preferences().pins ?? []).filter(name => fields[name]?.choices);
 // Settings belong to the person, all others to the tab.
@@ -21,7 +21,6 @@ function render() {
   if (!place || shown === pinned().join()) return follow();
   shown = pinned().join();
   place.replaceChildren(...pinned().map(control));
-  if (pinned().some(name => fields[name].kind === "upscaler")) learn();
   follow();
 }
 
@@ -35,12 +34,6 @@ function input(kind, choices) {
   if (NUMBERS.includes(kind)) return make("input", { type: "number", step: "any" });
   if (TEXTS.includes(kind)) return make("input", { type: "text", autocomplete: "off" });
   return make("select", { translate: "no" }, ...choices.map(choice => make("option", {}, choice)));
-}
-
-// Files of upscalers are not in the table.
-async function learn() {
-  upscalers = (await ask("/sdapi/v1/upscalers").catch(() => [])).map(one => one.name);
-  follow();
 }
 
 function follow() {
@@ -57,8 +50,11 @@ function follow() {
 
 function offer(control, name, value) {
   if (control.tagName !== "SELECT") return;
-  const wanted = [...(fields[name].kind === "upscaler" ? upscalers : []), ...(value ? [value] : [])], known = new Set([...control.options].map(option => option.value));
-  control.append(...wanted.filter(one => !known.has(one)).map(one => make("option", {}, one)));
+  const known = new Set([...control.options].map(option => option.value));
+  for (const [title, one] of [...files[fields[name].kind] ?? [], ...(value ? [[value, value]] : [])]) {
+    if (!known.has(one)) control.append(make("option", { value: one }, title));
+    known.add(one);
+  }
 }
 
 async function set(name, control) {
@@ -75,6 +71,7 @@ document.addEventListener("change", event => {
   if (box) set(box.dataset.pin, event.target);
 });
 document.addEventListener("click", event => { if (event.target.closest?.("#tabs [role=tab]")) setTimeout(follow); });
+on("facts", facts => { files = facts.files ?? {}; follow(); });
 on("form", render);
 on("preferences", render);
 appeared("#pins").then(render);

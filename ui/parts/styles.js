@@ -12,21 +12,21 @@ let tab = "txt2img", styles = [];
 const sheet = () => find(".styles-sheet");
 const box = name => find(`.styles-${name}`, sheet());
 const current = () => styles.find(style => style.name === box("which").value);
-const typed = form => ({ prompt: form.values.prompt ?? "", negative_prompt: form.values.negative_prompt ?? "" });
+const typed = ({ prompt, negative_prompt }) => ({ prompt: prompt ?? "", negative_prompt: negative_prompt ?? "" });
 
 export async function apply(name) {
-  const form = formOf(name), chosen = form.values.styles ?? [];
+  const form = formOf(name), values = await form.fresh(), chosen = values.styles ?? [];
   if (!chosen.length) return note("Choose one or more styles first.", 6000);
   try {
-    form.replace({ ...await post("/easel/styles/apply", { styles: chosen, ...typed(form) }), styles: [] }, "The styles are in the prompt boxes now.");
+    form.replace({ ...await post("/easel/styles/apply", { styles: chosen, ...typed(values) }), styles: [] }, "The styles are in the prompt boxes now.");
   } catch (error) { note(error.message, 8000); }
 }
 
 export async function edit(name) {
   tab = name;
   try { styles = (await ask("/easel/styles")).styles; } catch (error) { return note(error.message, 8000); }
-  const chosen = formOf(tab).values.styles ?? [];
-  list(chosen.length === 1 ? chosen[0] : NEW);
+  const { styles: chosen } = await formOf(tab).fresh();
+  list(chosen?.length === 1 ? chosen[0] : NEW);
   sheet().showModal();
   box("name").focus();
 }
@@ -41,7 +41,7 @@ function list(selected) {
 function show() {
   const style = current();
   box("name").value = style?.name ?? "";
-  fill(style ?? typed(formOf(tab)));
+  fill(style ?? typed(formOf(tab).values));
   calm();
   problem("");
   find('[data-styles="remove"]', sheet()).hidden = !style || style.shared;
@@ -105,7 +105,7 @@ function chosenUnder(was, name) {
   if (was && was !== name && chosen.includes(was)) form.apply({ styles: chosen.map(one => one === was ? name : one).filter(Boolean) });
 }
 
-const acts = { save, remove, fetch: async () => fill(typed(formOf(tab))) };
+const acts = { save, remove, fetch: async () => fill(typed(await formOf(tab).fresh())) };
 
 document.addEventListener("click", event => {
   const button = event.target.closest?.("[data-styles]");

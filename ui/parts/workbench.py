@@ -88,6 +88,8 @@ def keep(form: Form, page: gr.Blocks) -> None:
     keeping = script(f"form('{form.tab}').%s({form.names}, values)", "...values")
     everything = {"fn": None, "inputs": form.all}
     apply = gr.Button("Apply", visible="hidden", elem_id=f"{form.tab}_apply")
+    tell = gr.Button("Tell", visible="hidden", elem_id=f"{form.tab}_tell")
+    tell.click(**everything, js=keeping % "tells", trigger_mode="multiple")
     fillings = [page.load(**everything, outputs=form.all, js=keeping % "restore"),
                 apply.click(**everything, outputs=form.all, js=keeping % "take")]
     if "checkpoint" in form.components:

@@ -7,7 +7,7 @@ export * as styles from "../parts/styles.js";
 export * as used from "../parts/used.js";
 export * as extras from "../tabs/extras/extras.js";
 export * as settings from "../tabs/settings/settings.js";
-export { readSettings } from "../parts/actions.js";
+export { readSettings, sent } from "../parts/actions.js";
 export { note, say, toast } from "../parts/notices.js";
 export { resultsOf as results } from "../parts/results.js";
 export { shape } from "../parts/size.js";

@@ -9,6 +9,7 @@ import { openTab } from "./tabs.js";
 
 const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
 const PAINTED = ["init_image", "mask", "paint", "editor_mode"];     // what a tab with a picture has
+const AS_IT_IS = { __type__: "update" };      // to Gradio: this field is not touched
 let facts = { default: "", defaults: {}, examples: {} }, heard;
 const learned = new Promise(resolve => { heard = resolve; });
 
@@ -24,6 +25,7 @@ class Form {
     this.pending = {};
     this.fillings = 0;      // given to Gradio, and not yet in all of the fields
     this.former = {};       // field -> the values that such a filling replaces
+    this.asking = [];       // who waits for the values as the fields have them
   }
 
   element(name) {
@@ -42,8 +44,10 @@ class Form {
   }
 
   // Gradio sets the fields one after the other, and tells of each with all the others as they are by then. Until it
-  // has set them all, a value that was replaced is no choice of the person.
+  // has set them all, a value that was replaced is no choice of the person. A field that has its value is left alone:
+  // what a person types there meanwhile would be lost.
   fill(names, values, wanted) {
+    const before = this.values, calm = !this.fillings;
     const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i] ?? -1) : wanted[i]);
     names.forEach((name, i) => {
       const former = this.former[name] ??= new Set();
@@ -51,7 +55,10 @@ class Form {
     });
     this.fillings++;
     this.known(names, next);
-    return names.map(name => this.values[name]);
+    return names.map((name, i) => {
+      const there = written(values[i]) === written(next[i]), sure = calm || written(before[name]) === written(next[i]);
+      return there && sure ? AS_IT_IS : this.values[name];
+    });
   }
 
   filled(names, values) {
@@ -72,6 +79,26 @@ class Form {
     this.known(names, told, this.checkpoint);
     store(sessionStorage, this.key, this.values);
     store(localStorage, this.key, this.values);
+  }
+
+  // What Generate sends: what Gradio tells, and over it what is still on its way into the fields.
+  asked(names, values) {
+    return this.told(names, values).map((value, i) => names[i] in this.pending ? this.pending[names[i]] : value);
+  }
+
+  // The values as the fields have them at this moment: what was typed a moment ago has not been told yet. A tab that was
+  // never opened has nothing newer to tell.
+  async fresh() {
+    const button = find(`#${this.tab}_tell`);
+    if (!button) return { ...this.values, ...this.pending };
+    const answer = new Promise(resolve => this.asking.push(resolve));
+    button.click();
+    return answer;
+  }
+
+  tells(names, values) {
+    this.save(names, values);
+    for (const resolve of this.asking.splice(0)) resolve({ ...this.values, ...this.pending });
   }
 
   known(names, values, checkpoint) {
@@ -135,8 +162,15 @@ class Form {
     else if (answer?.job) {
       tell("submitted", { job: answer.job, tab: this.tab });
       for (const text of answer.notes ?? []) note(text, 12000);
+      this.settle(answer.sizes ?? {});
     }
     tell("answered", this.tab);
+  }
+
+  // The form shows the sizes that are drawn, where they are still those that were sent.
+  settle(sizes) {
+    const now = { ...this.values, ...this.pending }, changed = Object.entries(sizes).filter(([name, [sent]]) => now[name] === sent);
+    if (changed.length) this.apply(Object.fromEntries(changed.map(([name, [, drawn]]) => [name, drawn])));
   }
 
   async mark(problems, focus = true) {

@@ -1,5 +1,6 @@
 // The page in the person's language. Texts that a file knows are exchanged where they are shown; what people wrote,
 // names of models and values that go to the server stay as they are.
+import { tell } from "./events.js";
 import { ask } from "./http.js";
 
 const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt"];
@@ -8,6 +9,8 @@ const PROMPTS = '[translate="no"], .job-prompt, .shot-open, .used-list, .token';
 const LONGEST = 600;
 const shown = new WeakMap();     // node -> { name: [English, what stands there] }
 let texts = new Map(), patterns = [], current = "en";
+
+const words = english => english.replace(/\{\*?\}/g, "").length;
 
 // "Step {} of {}" fits any words in the gaps; those in {*} are translated too.
 function pattern([english, translation]) {
@@ -80,10 +83,12 @@ async function speak(code) {
   }
   current = code;
   texts = new Map(Object.entries(file.texts).filter(([english]) => !/\{\*?\}/.test(english)));
-  patterns = Object.entries(file.texts).filter(([english]) => /\{\*?\}/.test(english)).map(pattern);
+  // The one with most words of its own comes first: others may fit the same text as a whole.
+  patterns = Object.entries(file.texts).filter(([english]) => /\{\*?\}/.test(english)).sort(([a], [b]) => words(b) - words(a)).map(pattern);
   document.documentElement.lang = code;
   watcher.disconnect();
   walk(document.body);
+  tell("language", code);
   if (code !== "en") watcher.observe(document.body, { childList: true, characterData: true, subtree: true, attributes: true, attributeFilter: ATTRIBUTES });
 }
 

@@ -20,6 +20,7 @@ export class HistoryBoards {
     root.addEventListener("dragstart", event => this.drag(event));
     find("form", this.dialog).addEventListener("submit", event => this.named(event));
     find("[data-board-name=cancel]", this.dialog).addEventListener("click", () => this.dialog.close());
+    addEventListener("focus", () => this.learn());      // another page may have changed them
     this.learn();
   }
 

@@ -167,5 +167,5 @@ export class Details {
 
 function facts(row) {
   const made = new Date(row.created).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  return [`${row.width} × ${row.height}`, row.model, row.sampler, made, row.init_image && "from a picture"].filter(Boolean).join(" · ");
+  return [`${row.width} × ${row.height}`, row.model, row.sampler, made, row.init_image && translated("from a picture")].filter(Boolean).join(" · ");
 }

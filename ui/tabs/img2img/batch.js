@@ -39,8 +39,9 @@ async function run() {
   [sending, stopped] = [true, false];
   form().answer(null);
   render();
+  const typed = await form().fresh();
   if (!await editor.settled()) stopped = true;
-  const values = settings(), mask = await paintedMask(), sent = [];
+  const values = settings(typed), mask = await paintedMask(), sent = [];
   for (let i = 0; i < files.length && !stopped; i++) {
     for (let k = i; k < Math.min(i + AHEAD, files.length); k++) sent[k] ??= upload(files[k]).then(kept => ({ kept }), error => ({ error }));
     if (!await submit(files[i], await sent[i], values, mask)) break;
@@ -52,8 +53,8 @@ async function run() {
 }
 
 // Field values as the form has them; what is painted in a sketch belongs to the picture in the editor.
-function settings() {
-  const known = Object.entries(form().values).filter(([name]) => name in fields);
+function settings(values) {
+  const known = Object.entries(values).filter(([name]) => name in fields);
   return { ...Object.fromEntries(known), mask: "", init_image: "" };
 }
 

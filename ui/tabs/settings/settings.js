@@ -99,11 +99,16 @@ async function example() {
   if (answer) place.textContent = answer.name;
 }
 
+// ---- the fields that can be pinned, in the person's language: typed words filter them ----
+
+export const pinnable = () => ({ __type__: "update", choices: Object.entries(fields).filter(([, field]) => field.choices).map(([name, { label }]) => [translated(label), name]) });
+const named = () => find("#settings_words")?.click();
+
 // ---- what a tab starts with ----
 
 async function makeDefaults(tab) {
   const now = formOf(tab);
-  const own = Object.entries(now.values).filter(([name, it]) => fields[name]?.start && it != null && !same(it, now.fitting(now.checkpoint, name)));
+  const own = Object.entries(await now.fresh()).filter(([name, it]) => fields[name]?.start && it != null && !same(it, now.fitting(now.checkpoint, name)));
   const problems = await keep({ [`defaults.${tab}`]: Object.fromEntries(own) });
   const told = find("#settings_defaults .problem");
   told.hidden = !problems.length;
@@ -156,6 +161,7 @@ document.addEventListener("click", event => {
 document.addEventListener("focusout", event => { if (shown && event.target.closest?.("#settings .field")) setTimeout(save); });
 
 // The tab's parts come to the page when it is first opened.
-appeared("#settings_about").then(() => { about(); example(); renderDefaults(); });
+appeared("#settings_about").then(() => { about(); example(); renderDefaults(); named(); });
+on("language", named);
 on("live", event => { if (event.type === "status") about(); });
 window.addEventListener("pagehide", () => { if (timer && shown) save(); });

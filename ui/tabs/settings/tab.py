@@ -108,5 +108,7 @@ def _wire(form: Form, page: gr.Blocks) -> None:
     everything = {"fn": None, "inputs": form.all}
     page.load(**everything, outputs=form.all, js=telling % "restore")
     gr.on([component.change for component in form.all], **everything, js=telling % "changed")
+    words = gr.Button("Words", visible="hidden", elem_id=f"{NAME}_words")
+    words.click(fn=None, outputs=[form["pins"]], js=script("settings.pinnable()"))
     apply = gr.Button("Apply", visible="hidden", elem_id=f"{NAME}_apply")
     apply.click(**everything, outputs=form.all, js=telling % "restore")

@@ -14,7 +14,7 @@ export const hiresFits = request => Boolean(request) && !request.enable_hr && !r
 // The picture's own request with the second pass as txt2img has it set; its prompt was resolved already.
 export async function submitHires(request, tab) {
   const own = Object.entries(request).filter(([name]) => fields[name] && !fields[name].internal);
-  const second = Object.entries(formOf(TAB).values).filter(([name]) => fields[name] && OWN(name));
+  const second = Object.entries(await formOf(TAB).fresh()).filter(([name]) => fields[name] && OWN(name));
   const values = { ...Object.fromEntries([...own, ...second]), enable_hr: true, batch_count: 1, batch_size: 1, styles: [], prompt_expansion: "Off" };
   try {
     tell("submitted", { job: (await post("/easel/jobs", values)).id, tab });
