@@ -109,6 +109,7 @@ def test_a_size_is_brought_to_what_the_model_takes_and_that_is_said(stage: Studi
     before = stage.pictures()
     stage.generate(prompt="not in whole cells", width=100, height=130, steps=2)
     expect(stage.page.get_by_text("Width: 96 in place of 100; the model draws in whole cells.").first).to_be_visible()
+    stage.shows(width=96)
     stage.wait_pictures(before + 1)
     assert (house.requests()[-1].width, house.requests()[-1].height) == (96, 128)
 

@@ -56,6 +56,14 @@ def test_on_img2img_it_becomes_the_picture(stage: Studio, page: Page, tmp_path: 
     expect(page.get_by_role("dialog", name="The settings of this picture")).to_be_visible(timeout=PATIENCE)
 
 
+def test_a_result_is_dragged_onto_the_tab(stage: Studio, page: Page) -> None:
+    stage.generate(prompt="drag me", steps=2, width=160, height=128)
+    stage.wait_pictures(1)
+    stage.idle()
+    stage.tiles.first.locator("img").drag_to(page.get_by_role("tab", name="img2img"))
+    taken(Studio(page, stage.url, "img2img"), "160 × 128")
+
+
 def test_text_is_still_dropped_into_text(stage: Studio, page: Page) -> None:
     words = page.evaluate_handle("() => { const transfer = new DataTransfer(); transfer.setData('text/plain', 'words'); return transfer; }")
     assert page.evaluate(DROPPED, [words, "#txt2img_prompt textarea"]) == [False, False]

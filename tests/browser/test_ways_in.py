@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import JSHandle, Page, expect
 
+from tests.browser.conftest import Stage
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_img2img import in_painter, into_mode, kept
 
@@ -90,7 +91,7 @@ def test_a_batch_keeps_the_files_names(stage: Studio, page: Page, tmp_path: Path
     expect(zipped).to_be_visible(timeout=PATIENCE)
 
 
-def test_a_batch_is_stopped_and_wrong_settings_end_it(stage: Studio, page: Page, tmp_path: Path) -> None:
+def test_a_batch_is_stopped_and_wrong_settings_end_it(stage: Studio, page: Page, tmp_path: Path, house: Stage) -> None:
     studio = stage.into("img2img")
     files = [saved(tmp_path, f"{number}.png", (64, 64)) for number in range(4)]
     page.get_by_role("button", name="Batch: many files").click()
@@ -98,8 +99,9 @@ def test_a_batch_is_stopped_and_wrong_settings_end_it(stage: Studio, page: Page,
     studio.generate(steps=0)
     expect(studio.box("steps").locator(".problem")).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".batch-said")).to_contain_text("Nothing was sent")
-    studio.generate(prompt="slow", steps=60)
+    studio.generate(prompt="slow", steps=61)
     studio.running()
+    assert all(request.steps == 61 for request in house.requests()[-4:]), "what was typed a moment ago counts"
     page.get_by_role("button", name="Stop the batch").click()
     studio.idle()
     expect(page.get_by_role("button", name="Stop the batch")).to_be_hidden(timeout=PATIENCE)

@@ -35,11 +35,11 @@ function aim(tab) {
 async function dropped(event) {
   if (!meant(event)) return;
   event.preventDefault();
-  const onto = event.target.closest?.("#tabs [role=tab]");
   aim(null);
   if (find("dialog:modal")) return;
-  if (onto) await openTab(onto.dataset.tabId);
-  const tab = currentTab(), words = event.target.closest?.(".prompts"), file = event.dataTransfer.files[0] ?? await linked(event.dataTransfer);
+  const onto = event.target.closest?.("#tabs [role=tab]")?.dataset.tabId, words = event.target.closest?.(".prompts"), taken = event.dataTransfer.files[0] ?? linked(event.dataTransfer);
+  if (DRAWING.includes(onto)) await openTab(onto);
+  const tab = currentTab(), file = await taken;
   if (!file) return;
   if (tab === "img2img" && !words) picture.keep(file);
   else await offer(file, DRAWING.includes(tab) ? tab : DRAWING[0]);

@@ -7,6 +7,7 @@ import { copy } from "../../scripts/clipboard.js";
 import { find, findAll } from "../../scripts/dom.js";
 import { formOf } from "../../scripts/form.js";
 import { ask } from "../../scripts/http.js";
+import { translated } from "../../scripts/translate.js";
 import * as extras from "../extras/extras.js";
 import { described } from "./grid.js";
 
