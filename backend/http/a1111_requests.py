@@ -16,6 +16,7 @@ from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG,
 from backend.http.a1111_option_table import OF_FIELDS
 from backend.http.a1111_options import Chosen
 from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
+from backend.image.infotext.unmet import unmet_sentence
 from backend.prompt import grammar
 from backend.request.field import Field
 from backend.request.output_size import CELL
@@ -114,6 +115,8 @@ class _Payload:
             return {}
         if not isinstance(text, str):
             raise InvalidRequest("must be text", field="infotext")
+        if sentence := unmet_sentence(text):
+            self._notes.append(f"infotext: {sentence}")
         return self._door.usable_infotext(text, said)
 
     def _script(self) -> dict[str, Any]:

@@ -107,6 +107,12 @@ def test_styles_that_are_not_there_are_left_out_and_told(client: TestClient, doo
     assert list(door.all.values())[-1].request.prompts == ("a cat, ink",)
 
 
+def test_an_infotext_tells_what_of_it_easel_does_without(client: TestClient, door: Door) -> None:
+    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, VAE: fine.pt"
+    notes = json.loads(client.post(T, json={**SMALL, "infotext": text}).json()["info"])["notes"]
+    assert notes == ["infotext: Easel does without what else changed this picture: VAE (fine.pt)."]
+
+
 def test_networks_can_be_switched_off(client: TestClient, door: Door) -> None:
     prompt = "a cat <lora:x:1>, [<hypernet:y:1>:dog:0.5]"
     assert drawn(client, door, {"prompt": prompt, "disable_extra_networks": True}).prompt == "a cat , [:dog:0.5]"
