@@ -18,9 +18,10 @@ from backend.http.a1111_options import Chosen
 from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
 from backend.image.infotext.unmet import unmet_sentence
 from backend.prompt import grammar
+from backend.request.choices import PIXEL_UPSCALERS
 from backend.request.field import Field
 from backend.request.output_size import CELL
-from backend.request.request import FIELDS, PIXEL_UPSCALERS
+from backend.request.request import FIELDS
 from backend.request.rules import NO_RESTORER, NO_UPSCALER, RESTORERS
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES

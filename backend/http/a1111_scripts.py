@@ -12,7 +12,7 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.http.a1111_values import is_same, truth
-from backend.request.request import STRENGTH_CURVES
+from backend.request.choices import STRENGTH_CURVES
 from backend.request.rules import NO_UPSCALER
 
 SIDES = ("left", "right", "up", "down")

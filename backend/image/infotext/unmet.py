@@ -8,9 +8,9 @@ from backend.image.infotext.entries import entries
 
 RESTING = ("", "0", "0.0", "none", "automatic", "false", "full", "disable")     # values at which nothing is changed
 _KEYS = re.compile(
-    r"VAE|VAE (?:En|De)coder|(?:Token merging ratio|NGMS all steps|FP8 weight|Skip Early CFG|SGM noise multiplier)(?: hr)?"
-    r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|ControlNet \d+|ADetailer model|Dynamic thresholding enabled"
-    r"|freeu_enabled|sag_enabled|pag_enabled|Tiled Diffusion|RP Active|AnimateDiff|kohya_hrfix_enabled",
+    r"VAE|VAE (?:En|De)coder|Token merging ratio(?: hr)?|NGMS all steps|FP8 weight|Skip Early CFG|SGM noise multiplier"
+    r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|ControlNet \d+|ADetailer model|Tiled Diffusion"
+    r"|Dynamic thresholding enabled|freeu_enabled|sag_enabled|pag_enabled|RP Active|AnimateDiff|kohya_hrfix_enabled",
     re.IGNORECASE)
 
 
