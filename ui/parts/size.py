@@ -5,7 +5,6 @@ from __future__ import annotations
 import gradio as gr
 
 from ui.fields import Form
-from ui.script_calls import script
 
 SHAPES = ("1:1", "4:3", "3:2", "16:9", "3:4", "2:3", "9:16")
 
@@ -18,9 +17,6 @@ def place(form: Form) -> None:
             swap = gr.Button("Swap width and height", elem_id=f"{form.tab}_swap", elem_classes=["icon", "icon-swap"])
             gr.Button("Keep the proportions", elem_id=f"{form.tab}_proportions", elem_classes=["icon", "icon-lock"])
     swap.click(fn=None, inputs=[width, height], outputs=[width, height], js="(width, height) => [height, width]")
-    with gr.Row(elem_classes=["shapes"]):
-        for shape in SHAPES:
-            button = gr.Button(shape, elem_classes=["shape"], min_width=40)
-            across, down = shape.split(":")
-            button.click(fn=None, inputs=[width, height], outputs=[width, height],
-                         js=script(f"shape(width, height, {across} / {down})", "width, height"))
+    buttons = "".join(f'<button type="button" class="shape" data-shape="{shape}">{shape}</button>' for shape in SHAPES)
+    gr.HTML(f'<div class="shapes" role="group" aria-label="Shape">{buttons}</div>', js_on_load=None,
+            apply_default_css=False)

@@ -10,7 +10,6 @@ export * as settings from "../tabs/settings/settings.js";
 export { readSettings, sent } from "../parts/actions.js";
 export { note, say, toast } from "../parts/notices.js";
 export { resultsOf as results } from "../parts/results.js";
-export { shape } from "../parts/size.js";
 export { appeared, find, findAll, make } from "./dom.js";
 export { on, tell } from "./events.js";
 export { fields } from "./fields.js";
