@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import empty_queue
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
 
@@ -72,14 +73,14 @@ def test_the_painter_its_palette_and_a_batch(stage: Studio, page: Page, tmp_path
 def test_the_history_its_menus_and_what_stands_over_it(past: Past, stage: Studio, page: Page, light: str) -> None:
     page.emulate_media(color_scheme=light)
     past.fill(6)
-    stage.page.reload()
+    page.reload()
     stage.settled()
-    page.locator(".results .stage-picture").click(button="right")
-    stage.generate(prompt="wait, please", steps=60, batch_count=2)
-    stage.running()
-    stage.button("generate").click()
+    for _ in range(2):
+        stage.generate(prompt="wait, please", steps=100)
     expect(stage.rows).to_have_count(2)
     assert found(page) == []
+    empty_queue(stage.url)
+    stage.idle()
     stage.results.get_by_role("button", name="Send to …").click()
     expect(page.get_by_role("menu")).to_be_visible()
     assert found(page) == []

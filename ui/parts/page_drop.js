@@ -1,7 +1,7 @@
 // What is dropped beside all places for pictures. On img2img it becomes the picture; elsewhere, and on a prompt, its settings are offered.
 // The browser would leave the page for it.
 import { find, make } from "../scripts/dom.js";
-import { linked } from "../scripts/drop_zone.js";
+import { filesOf } from "../scripts/drop_zone.js";
 import { formOf } from "../scripts/form.js";
 import { sendFile } from "../scripts/http.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
@@ -37,9 +37,9 @@ async function dropped(event) {
   event.preventDefault();
   aim(null);
   if (find("dialog:modal")) return;
-  const onto = event.target.closest?.("#tabs [role=tab]")?.dataset.tabId, words = event.target.closest?.(".prompts"), taken = event.dataTransfer.files[0] ?? linked(event.dataTransfer);
+  const onto = event.target.closest?.("#tabs [role=tab]")?.dataset.tabId, words = event.target.closest?.(".prompts"), taken = filesOf(event.dataTransfer);
   if (DRAWING.includes(onto)) await openTab(onto);
-  const tab = currentTab(), file = await taken;
+  const tab = currentTab(), [file] = await taken;
   if (!file) return;
   if (tab === "img2img" && !words) picture.keep(file);
   else await offer(file, DRAWING.includes(tab) ? tab : DRAWING[0]);

@@ -1,6 +1,6 @@
 // The picture to start from: chosen, dropped, pasted, sent here or begun empty; its size; and what happens to it.
 import { appeared, find } from "../scripts/dom.js";
-import { dropZone, linked } from "../scripts/drop_zone.js";
+import { dropZone, filesOf } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
@@ -163,7 +163,7 @@ function chosen(event) {
 
 // A file, or a picture of this page that is dragged by its link.
 async function dropped(transfer) {
-  const file = transfer.files[0] ?? await linked(transfer);
+  const [file] = await filesOf(transfer);
   if (file) keep(file);
 }
 

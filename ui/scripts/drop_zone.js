@@ -25,8 +25,8 @@ export function pasteZone(tab, pasted) {
   });
 }
 
-// The file behind a picture of this page that was dragged by its link, or null.
-export async function linked(transfer) {
-  const link = transfer.getData("text/uri-list").split("\n")[0];
-  return link.startsWith(`${location.origin}/easel/image/`) ? (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob() : null;
+// What is dropped, as files: a picture of this page is the whole one, of which the browser may have dragged the small one.
+export async function filesOf(transfer) {
+  const files = [...transfer.files], link = transfer.getData("text/uri-list").split("\n")[0].trim();
+  return link.startsWith(`${location.origin}/easel/image/`) ? [await (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob()] : files;
 }

@@ -1,7 +1,7 @@
 // Extras: the chosen pictures, each of which becomes a job of its own. The browser remembers them by their ids.
 import { say } from "../../parts/notices.js";
 import { appeared, find, make } from "../../scripts/dom.js";
-import { dropZone, linked, pasteZone } from "../../scripts/drop_zone.js";
+import { dropZone, filesOf, pasteZone } from "../../scripts/drop_zone.js";
 import { on, tell } from "../../scripts/events.js";
 import { formOf } from "../../scripts/form.js";
 import { post, sendFile } from "../../scripts/http.js";
@@ -94,13 +94,12 @@ export async function generate(names, values) {
 
 // ---- wiring ----
 
-const listed = files => [...files].map(file => ({ file, name: file.name }));
+const listed = files => [...files].map(file => ({ file, name: file.name ?? "" }));
 const acts = { more: () => find(".extras-file", box()).click(), clear: () => keep([]) };
 
 async function dropped(transfer) {
-  if (transfer.files.length) return add(listed(transfer.files));
-  const file = await linked(transfer);
-  if (file) add([{ file, name: "" }]);
+  const files = await filesOf(transfer);
+  if (files.length) add(listed(files));
 }
 
 document.addEventListener("change", event => {
