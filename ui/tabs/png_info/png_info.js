@@ -3,7 +3,7 @@ import { note, say } from "../../parts/notices.js";
 import * as picture from "../../parts/picture.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, make } from "../../scripts/dom.js";
-import { dropZone, pasteZone } from "../../scripts/drop_zone.js";
+import { dropZone, filesOf, pasteZone } from "../../scripts/drop_zone.js";
 import { formOf } from "../../scripts/form.js";
 import { post, sendFile } from "../../scripts/http.js";
 import { currentTab } from "../../scripts/tabs.js";
@@ -89,5 +89,5 @@ document.addEventListener("paste", event => {
   readText();
 });
 document.addEventListener("click", event => acts[event.target.closest?.("[data-info]")?.dataset.info]?.());
-dropZone(`#${TAB}`, transfer => { if (transfer.files[0]) read(transfer.files[0]); });
+dropZone(`#${TAB}`, async transfer => { const [file] = await filesOf(transfer); if (file) read(file); });
 pasteZone(TAB, ([pasted]) => read(pasted));
