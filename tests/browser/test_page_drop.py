@@ -60,6 +60,7 @@ def test_a_result_is_dragged_onto_the_tab(stage: Studio, page: Page) -> None:
     stage.generate(prompt="drag me", steps=2, width=160, height=128)
     stage.wait_pictures(1)
     stage.idle()
+    page.wait_for_function("document.querySelector('#txt2img_results .tile:not(.live) img')?.complete")
     stage.tiles.first.locator("img").drag_to(page.get_by_role("tab", name="img2img"))
     taken(Studio(page, stage.url, "img2img"), "160 × 128")
 

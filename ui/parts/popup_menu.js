@@ -1,5 +1,5 @@
 // A menu that opens where it is asked for: by the right button, by the menu key, or below a button.
-import { findAll, make } from "../scripts/dom.js";
+import { find, findAll, make } from "../scripts/dom.js";
 
 let open = null;    // { menu, before, forget }
 
@@ -8,7 +8,7 @@ export function openMenu(at, label, items) {
   closeMenu();
   const menu = make("div", { role: "menu", class: "popup-menu", popover: "manual", "aria-label": label }, ...items.map(entry));
   const before = document.activeElement, forget = new AbortController();
-  (findAll("dialog:modal").at(-1) ?? document.body).append(menu);
+  (findAll("dialog:modal").at(-1) ?? find("main") ?? document.body).append(menu);      // inside a landmark
   open = { menu, before, forget };
   menu.showPopover();
   place(menu, at);
