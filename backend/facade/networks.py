@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,13 @@ class Look:
     beside: Beside
     cards: tuple[Card, ...]
     texts: tuple[str, ...]      # what each card is searched by
+    folders: tuple[str, ...]
     taken: float
 
     @classmethod
     def at(cls, files: tuple[ModelFile, ...], beside: Beside) -> Look:
         cards = tuple(Card(file, *told) for file, told in zip(files, beside.told, strict=True))
-        return cls(files, beside, cards, tuple(map(_searched, cards)), time.monotonic())
+        return cls(files, beside, cards, tuple(map(_searched, cards)), _folders(files), time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,7 @@ class Networks:
 
     def folders(self, kind: str) -> list[str]:
         """The folders in which networks of a kind lie, and those around them, sorted."""
-        found: set[str] = set()
-        for file in self._catalog.listed(_known(kind)):
-            parts = file.title.split("/")[:-1]
-            found.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-        return sorted(found, key=str.casefold)
+        return list(self._look(_known(kind)).folders)
 
     def card(self, kind: str, name: str) -> Card:
         """One network by its name. NotFound."""
@@ -221,6 +218,14 @@ class Networks:
             return self._catalog.find(CHECKPOINT, checkpoint).family
         except NotFound:
             return ""
+
+
+def _folders(files: Iterable[ModelFile]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for folder in {file.title.rpartition("/")[0] for file in files}:
+        parts = folder.split("/") if folder else []
+        found.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return tuple(sorted(found, key=str.casefold))
 
 
 def _written(path: Path, content: bytes) -> None:

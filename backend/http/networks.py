@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from backend.facade.networks import Card, Wanted
 from backend.http.decode_threads import run_decoding
@@ -13,6 +13,7 @@ from backend.http.dependencies import FrontDoor
 from backend.http.files import THUMB
 from backend.image import thumbnail
 
+SHOWN = 300         # characters of a description in the list
 Name = Annotated[str, Query(max_length=1000)]
 router = APIRouter(prefix="/easel/networks")
 
@@ -22,7 +23,7 @@ def cards(
     door: FrontDoor, kind: str, search: str = "", folder: str = "", sort: str = "name", checkpoint: str = "",
     unfitting: bool = False, start: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=500)] = 100,
     first: Annotated[list[str] | None, Query(max_length=100)] = None,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """`limit` cards after the first `start` of those that the search finds, and how many it finds.
 
     `left_out`: how many more it would find that do not fit. `first`: names that stand before all others. `home`: the
@@ -31,8 +32,9 @@ def cards(
     found = door.networks.cards(Wanted(kind, search, folder, sort, checkpoint, True, tuple(first or ())))
     fitting = [card for card in found if not card.reason]
     shown = found if unfitting else fitting
-    return {"total": len(shown), "left_out": len(found) - len(fitting), "folders": door.networks.folders(kind),
-            "home": door.networks.home(kind), "cards": [summary(card) for card in shown[start:start + limit]]}
+    return JSONResponse({       # as it is: FastAPI would look through every value again, at each letter of a search
+        "total": len(shown), "left_out": len(found) - len(fitting), "folders": door.networks.folders(kind),
+        "home": door.networks.home(kind), "cards": [summary(card) for card in shown[start:start + limit]]})
 
 
 @router.get("/{kind}/details")
@@ -83,7 +85,7 @@ def summary(card: Card) -> dict[str, Any]:
         "name": card.file.key, "title": card.file.title, "alias": card.alias, "said": card.said,
         "family": card.file.family, "folder": card.folder, "size": card.size, "words": card.notes.words,
         "weight": card.notes.weight, "negative": card.notes.negative, "reason": card.reason,
-        "broken": bool(card.file.problem),
+        "broken": bool(card.file.problem), "description": card.notes.description[:SHOWN],
         "picture": card.picture.stat().st_mtime_ns // 1_000_000 if card.picture and card.picture.is_file() else 0,
     }
 

@@ -17,13 +17,18 @@ export function fillCard(item, card, there) {
   more.hidden = !card;
   if (!card) return;
   button.setAttribute("aria-pressed", String(there));
-  button.title = card.title;
+  button.title = [card.title, card.description].filter(Boolean).join("\n");
   more.setAttribute("aria-label", `Details of ${card.name}`);
-  set(find(".network-name", button), card.name);
+  spell(find(".network-name", button), card.name);
   note.toggleAttribute("translate", false);
   if (!card.reason) note.setAttribute("translate", "no");
   set(note, card.reason || card.words.join(", "));
   show(picture, card);
+}
+
+// A long name breaks where its words end.
+function spell(element, name) {
+  if (element.textContent !== name) element.replaceChildren(...name.split(/(?<=[_.\- ])/).flatMap((part, i) => i ? [make("wbr"), part] : [part]));
 }
 
 function set(element, text) { if (element.textContent !== text) element.textContent = text; }

@@ -34,7 +34,8 @@ export class Grid {
     this.columns = Math.max(1, Math.floor((width + GAP) / (LEAST + GAP)));
     this.side = (width - GAP * (this.columns - 1)) / this.columns;
     this.row = this.side + LINES + GAP;
-    this.list.style.height = `${Math.max(0, Math.ceil(this.total / this.columns) * this.row - GAP)}px`;
+    this.height = Math.max(0, Math.ceil(this.total / this.columns) * this.row - GAP);
+    this.list.style.height = `${this.height}px`;
     for (const item of this.items.values()) this.put(item);
     this.draw();
   }

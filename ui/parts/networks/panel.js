@@ -10,7 +10,8 @@ import { Tree } from "./tree.js";
 const NONE = { lora: "There is no LoRA yet.", embedding: "There is no embedding yet.", hypernetwork: "There is no hypernetwork yet.", checkpoint: "There is no checkpoint yet." };
 const RECENT = "recent", KEPT = 30;
 const SORTS = [["name", "By name"], ["newest", "Newest first"], ["largest", "Largest first"], [RECENT, "Recently used first"]];
-const SPACE = 12, LOWEST = 340, HIGHEST = 620;      // CSS pixels: below the panel, and its height
+// CSS pixels: below the panel, and beside it on a phone; its own height; inside it, for trigger words and where there are no cards.
+const SPACE = 12, BESIDE = 130, LOWEST = 340, HIGHEST = 620, WORDS = 48, NOTHING = 150;
 const FEW = 3;              // files, beside which is told where more of them go
 const panels = {};
 
@@ -75,10 +76,7 @@ class Panel {
 
   async open(kind) {
     this.state.kind = kind;
-    if (this.root.hidden) {
-      this.root.hidden = false;
-      this.fit();
-    }
+    this.root.hidden = false;
     for (const button of findAll("[data-networks]", find(`#${this.tab}_networks`))) {
       button.setAttribute("aria-controls", this.root.id);
       button.setAttribute("aria-expanded", String(button.dataset.networks === kind));
@@ -87,6 +85,7 @@ class Panel {
     [this.search.value, this.sort.value, this.switch.checked] = [this.place.search, this.state.sort, this.state.unfitting];
     this.words.hidden = true;
     await this.query(this.place.top);
+    this.fit();
     if (!matchMedia("(hover: none)").matches) this.search.focus({ preventScroll: true });
     else find(`#${this.tab}_networks`).scrollIntoView({ behavior: "smooth" });
   }
@@ -97,10 +96,12 @@ class Panel {
     this.side.classList.toggle("open", on);
   }
 
-  // So high that it ends where the window does; the prompt stays in sight.
+  // As high as its cards need, and so that it ends where the window does; the prompt stays in sight.
   fit() {
-    const room = innerHeight - this.root.getBoundingClientRect().top - SPACE;
-    this.root.style.height = matchMedia("(hover: none)").matches ? "" : `${Math.min(HIGHEST, Math.max(LOWEST, room))}px`;
+    const top = this.root.getBoundingClientRect().top, around = this.root.offsetHeight - this.room.offsetHeight;
+    const most = matchMedia("(hover: none)").matches ? innerHeight - BESIDE : Math.max(LOWEST, innerHeight - top - SPACE);
+    const inside = Math.max(this.answer?.total ? this.grid.height + WORDS : NOTHING, this.side.scrollHeight);
+    this.root.style.height = `${Math.min(most, HIGHEST, around + inside)}px`;
   }
 
   // ---- which cards ----
