@@ -36,7 +36,7 @@ SORTS = {
 MAX_TAGS = 60               # of those that a network was trained on, the most frequent ones
 PREVIEW = 512               # pixels of the longer side of a network's picture
 MAX_WEIGHT = 10.0
-_UNSAYABLE = re.compile(r"[:<>#{}\n]|__")      # what a prompt's networks end at, comments, variants, wildcards
+_UNSAYABLE = re.compile(r"[:=<>#{}\n]|__")     # what has a meaning in a prompt's network, comments, variants, wildcards
 FRESH = 3.0                 # seconds for which what lies beside the files is taken as it was: a search being typed
 
 
