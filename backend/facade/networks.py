@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -111,6 +112,7 @@ class Networks:
         self._catalog = catalog
         self._side_cars = {kind: SideCars() for kind in SHOWN_KINDS}
         self._looks: dict[str, Look] = {}
+        self._writing = threading.Lock()
 
     def cards(self, wanted: Wanted) -> list[Card]:
         """All that the search finds, in its order. InvalidRequest names a wrong `kind` or `sort`."""
@@ -173,10 +175,11 @@ class Networks:
 
     def set_notes(self, kind: str, name: str, changes: Mapping[str, Any]) -> Card:
         """Write the notes beside the network, these fields of them anew. NotFound, InvalidRequest, StorageError."""
-        card = self.card(kind, name)
-        notes = replace(card.notes, **{field: _checked(field, value) for field, value in changes.items()})
-        place = place_of(card.file)
-        _written(Path(place + NOTES), with_notes(place, notes))
+        checked = {field: _checked(field, value) for field, value in changes.items()}
+        with self._writing:             # two fields that are left shortly after each other
+            card = self.card(kind, name)
+            place = place_of(card.file)
+            _written(Path(place + NOTES), with_notes(place, replace(card.notes, **checked)))
         self._looks.pop(kind, None)
         return self.card(kind, name)
 

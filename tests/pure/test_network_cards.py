@@ -99,12 +99,12 @@ def test_a_name_that_no_prompt_can_hold_is_told(models: Path, name: str, said: b
 
 
 def test_notes_and_picture_of_a_folder_lie_beside_it(models: Path) -> None:
-    write_folder(models / "checkpoints" / "whole")
+    write_folder(models / "checkpoints" / "whole v1.5")
     networks = Networks(ModelCatalog((models,)))
     networks.cards(Wanted("checkpoint", all=True))
-    networks.set_notes("checkpoint", "whole", {"description": "in a folder"})
-    assert json.loads((models / "checkpoints" / "whole.json").read_text())["description"] == "in a folder"
-    assert {card.file.key: card.notes.description for card in networks.cards(Wanted("checkpoint", all=True))} == {"base": "", "whole": "in a folder"}
+    networks.set_notes("checkpoint", "whole v1.5", {"description": "in a folder"})
+    assert json.loads((models / "checkpoints" / "whole v1.5.json").read_text())["description"] == "in a folder"
+    assert {card.file.key: card.notes.description for card in networks.cards(Wanted("checkpoint", all=True))} == {"base": "", "whole v1.5": "in a folder"}
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"activation text": 3, "preferred weight": "x", "notes": [1]}', b'{"preferred weight": NaN}', b"\xff\xfe", b"[" * 9999])

@@ -85,7 +85,7 @@ export class Grid {
   // What cards say has changed; `changed` takes the place of one that has the same name.
   refresh(changed) {
     const at = changed ? this.cards.findIndex(card => card?.name === changed.name) : -1;
-    if (at >= 0) this.cards[at] = changed;
+    if (at >= 0) this.cards[at] = { ...this.cards[at], ...changed, reason: this.cards[at].reason };
     for (const item of this.items.values()) this.fill(item, this.cards[item.at]);
   }
 

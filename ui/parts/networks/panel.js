@@ -71,7 +71,8 @@ class Panel {
     this.grid = new Grid(this.room, "Cards", { empty: emptyCard, fill: (item, card) => fillCard(item, card, Boolean(card) && inPrompt(tab, card)), load: start => this.cards(start) });
     this.room.addEventListener("click", event => this.click(event));
     this.room.addEventListener("keydown", event => { if (event.key.toLowerCase() === "i" && !event.ctrlKey && !event.metaKey && !event.altKey) this.details(event); });
-    document.addEventListener("focusin", event => { if (event.target.matches?.(".prompt-box textarea")) this.tell(); });
+    document.addEventListener("focusin", event => { if (event.target.matches?.(".prompt-box textarea") && this.state.kind === "embedding" && !this.root.hidden) this.tell(); });
+    addEventListener("pagehide", () => this.keep());
   }
 
   async open(kind) {
