@@ -53,6 +53,7 @@ def kinds(page: Page, name: str) -> Locator:
 def test_texts_with_and_without_a_network(stage: Studio, page: Page) -> None:
     ink = {"kind": "lora", "said": "ink", "name": "ink", "alias": "ink_v3", "weight": 0.7}
     lime, words = {"kind": "embedding", "said": "lime"}, {"kind": "words", "said": "ink, brush"}
+    hands, strange = {"kind": "embedding", "said": "bad-hands-5"}, {"kind": "lora", "said": "wash (v2) + [x]^$.*?{1}/-"}
     cases = [
         ("", ink, "<lora:ink:0.7>", "", False),
         ("a fox", ink, "a fox <lora:ink:0.7>", "a fox", False),
@@ -60,6 +61,8 @@ def test_texts_with_and_without_a_network(stage: Studio, page: Page) -> None:
         ("a fox, <lora:ink:0.35:te=1>", ink, None, "a fox", True),
         ("<lyco: ink_v3 >, a fox", ink, None, "a fox", True),
         ("a <lora:ink> fox, <lora:INK:1>, <lora:inky:1>", ink, None, "a fox, <lora:inky:1>", True),
+        ("blurry, bad-hands-5", hands, None, "blurry", True),
+        ("(ink), <lora:wash (v2) + [x]^$.*?{1}/-:1>", strange, None, "(ink)", True),
         ("a limerick", lime, "a limerick, lime", "a limerick", False),
         ("a (lime:1.2), bad-lime, Lime", lime, None, "a, bad-lime", True),
         ("a fox,", words, "a fox, ink, brush", "a fox,", False),

@@ -3,7 +3,7 @@
 const TAGS = { lora: "lora|lyco", hypernetwork: "hypernet" };
 const NO_LETTER_BEFORE = "(?<![\\p{L}\\p{N}_-])", NO_LETTER_BEHIND = "(?![\\p{L}\\p{N}_-])";
 
-const quoted = text => text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+const quoted = text => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 const spelt = text => quoted(text.trim()).replace(/\s+/g, "\\s+");
 const word = text => `${NO_LETTER_BEFORE}${spelt(text)}${NO_LETTER_BEHIND}`;
 
