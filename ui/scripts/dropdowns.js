@@ -53,9 +53,8 @@ async function takeNamed(box, name) {
   open(box);
   for (let frames = 0; frames < 60 && !options(box)?.children.length; frames++) await new Promise(requestAnimationFrame);
   const option = [...options(box)?.children ?? []].find(one => one.getAttribute("aria-label") === name);
-  if (option) pass(() => option.dispatchEvent(new MouseEvent("mousedown", { bubbles: true, cancelable: true })));
+  pass(() => option ? option.dispatchEvent(new MouseEvent("mousedown", { bubbles: true, cancelable: true })) : box.dispatchEvent(new FocusEvent("blur")));
   former.delete(box);
-  pass(() => box.dispatchEvent(new FocusEvent("blur")));
   return Boolean(option);
 }
 
