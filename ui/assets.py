@@ -31,8 +31,10 @@ TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf
 APART = "vendor/swagger-ui/"               # the page of the API loads it, and no other
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 ENTRY, STYLE, FACE, PACK = "scripts/page.js", "page.css", "scripts/easel.js", "scripts.js"
-# Not loaded with the page: the one by a worker, the other when a picture is first opened.
-ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
+# Not in the pack: what a worker loads, and what is large and needs none of Easel's own.
+OWN_ADDRESS = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
+# Style sheets below these are not loaded with the page, but with the scripts beside them.
+ASIDE = ("parts/networks/",)
 # Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
 WEIGHT = ":root:root:root"
 KEYFRAMES = re.compile(r"^@keyframes [^{]+\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.M)       # may not stand inside a rule
@@ -56,7 +58,7 @@ class Assets:
     def pack(self) -> bytes:
         """All scripts that the page loads, in one."""
         scripts = {path: content for path, content in self.files.items() if path.endswith(".js")}
-        return packed(scripts, ASIDE, FACE, self.folder)
+        return packed(scripts, OWN_ADDRESS, FACE, self.folder)
 
     @property
     def served(self) -> dict[str, bytes]:
@@ -78,8 +80,14 @@ def collect(tabs: Tabs, more: Mapping[str, bytes] | None = None) -> Assets:
     files = {path: file.read_bytes() for path, file in _files(tabs) if file.suffix == ".js"}
     files["scripts/fields.js"] = _fields()
     files["scripts/tab_scripts.js"] = _tab_scripts(tabs, files)
-    files[STYLE] = _style(tabs)
-    return Assets(files | dict(more or {}))
+    sheets = [(path, file) for path, file in _files(tabs) if file.suffix == ".css"]
+    files[STYLE] = _style(HERE / STYLE, *(file for path, file in sheets if not is_aside(path)))
+    return Assets(files | {path: _style(file) for path, file in sheets if is_aside(path)} | dict(more or {}))
+
+
+def is_aside(path: str) -> bool:
+    """Whether a style sheet is not loaded with the page."""
+    return path.startswith(ASIDE)
 
 
 def of_the_api() -> Assets:
@@ -114,10 +122,9 @@ def _tab_scripts(tabs: Tabs, files: dict[str, bytes]) -> bytes:
     return "".join(f'import "../{path}";\n' for path in own if path in files).encode()
 
 
-def _style(tabs: Tabs) -> bytes:
+def _style(*files: Path) -> bytes:
     """One sheet. Its rules are nested in one that gives them weight; `&` in them is the root of the page."""
-    text = "\n".join(file.read_text("utf-8") for file in (HERE / STYLE, *(file for _, file in _files(tabs)))
-                     if file.suffix == ".css")
+    text = "\n".join(file.read_text("utf-8") for file in files)
     return "\n".join([*KEYFRAMES.findall(text), f"{WEIGHT} {{", KEYFRAMES.sub("", text), "}"]).encode()
 
 

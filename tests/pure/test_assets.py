@@ -16,10 +16,11 @@ from backend.http.guard import Guard
 from backend.settings import Settings
 from tests.pure.door import Door
 from ui import assets
-from ui.assets import ASIDE, ENTRY, PACK, STYLE, Assets
+from ui.assets import ENTRY, OWN_ADDRESS, PACK, STYLE, Assets
 from ui.tabs.table import Tabs
 
 LATER = re.compile(r"""\bimport\(["']([^"']+)["']\)""")
+TAKEN_LATER = re.compile(r"""\{ (\w+) \} = await import\(["']([^"']+)["']\)""")
 IMPORT = re.compile(r"""^\s*(?:import|export)\s+(?:([^'";]+?)\s+from\s+)?["']([^"']+)["']""", re.M)
 EXPORT = re.compile(r"^export (?:async )?(?:function|class|const|let) (\w+)", re.M)
 CONSTANTS = re.compile(r"^export const .*$", re.M)
@@ -42,6 +43,8 @@ def scripts(page: Assets) -> dict[str, str]:
 
 
 def target(path: str, source: str) -> str:
+    if source == "easel":
+        return FACE
     return os.path.normpath(PurePosixPath(path).parent / source)
 
 
@@ -82,6 +85,7 @@ def test_what_is_imported_is_used(page):
 def test_what_is_exported_is_used(page):
     """By another script, or by the public face, where Gradio's events and extensions find it."""
     taken = {(source, name) for path, text in scripts(page).items() for source, names in imports(path, text) for name in names}
+    taken |= {(target(path, source), name) for path, text in scripts(page).items() for name, source in TAKEN_LATER.findall(text)}
     spaces = {target(path, source): alias for path, text in scripts(page).items()
               for alias, source in re.findall(r'^(?:import|export) \* as (\w+) from "([^"]+)"', text, re.M)}
     everything = "\n".join(scripts(page).values()) + "\n".join(file.read_text("utf-8") for file in Path(ui.__file__).parent.rglob("*.py"))
@@ -126,9 +130,9 @@ def test_nothing_lies_on_the_window(page):
 def test_the_pack_holds_every_script_under_its_name(page):
     pack = TestClient(routed(page)).get(f"{page.folder}/{PACK}").text
     packed = json.loads(re.search(r"const FILES = (.*);\n", pack)[1])
-    assert set(packed) | set(ASIDE) == {path for path in page.files if path.endswith(".js")}
+    assert set(packed) | set(OWN_ADDRESS) == {path for path in page.files if path.endswith(".js")}
     asked = {name for text in packed.values() for name in re.findall(r"""\b(?:from|import)\s*\(?\s*["']([\w./-]+)["']""", text)}
-    assert asked <= {"easel", *(f"easel/{path}" for path in {*packed, *ASIDE})}
+    assert asked <= {"easel", *(f"easel/{path}" for path in {*packed, *OWN_ADDRESS})}
     assert "easel/vendor/photoswipe/photoswipe.esm.min.js" in asked and len(asked) > 60
     assert "import.meta.url" not in pack and f'"{page.folder}/scripts/stream.js"' in packed["scripts/stream.js"]
     assert f'<script src="{page.folder}/{PACK}">' in page.head() and page.head().index(PACK) < page.head().index("module")
