@@ -17,7 +17,7 @@ LIT = 0.64              # part of a thing's width, from its left edge, that keep
 BLACK, WHITE = np.float32(0), np.float32(255)
 SHADES = ((BLACK, 0.6), (WHITE, 0.75), (BLACK, 0.85))   # towards what a pixel goes, and how far: the first that shows
 SHOWS = 75.0            # distance in RGB from background and thing that a shade needs
-DEPTH = 0.35            # part of the way to black or white from which a thing counts as shaded
+DEPTH = 0.3             # part of the way to black or white from which a thing counts as shaded: half of a full shade
 STRAIGHT = 0.8          # cosine between the change of colour and that way: another colour is no shade
 
 

@@ -148,7 +148,7 @@ def _padded(branches: Sequence[tuple[Tensor, Tensor]]) -> _Factors:
     if missing := rank - up.shape[1]:
         down = functional.pad(down, (0, 0) * (down.dim() - 1) + (0, missing))
         up = functional.pad(up, (0, missing))
-    return _Factors(down, up.mT)
+    return _Factors(down.contiguous(), up.mT.contiguous())      # another layout in memory can be rounded in another way
 
 
 def _by_rank(rows: Sequence[_Factors | None]) -> list[Stack]:
