@@ -3,7 +3,7 @@
     python -m training.train_networks [lora] [embedding] [--scale 1.0] [--threads 1]
 
 The LoRA (PEFT, low-rank branches beside the UNet's attention and convolutions) teaches the style of `half_shade`. The
-embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as two vectors. What is saved on the
+embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as one vector. What is saved on the
 way lies in the work folder; a training that was interrupted goes on from there. The number of steps is fixed and every
 step draws its numbers from its own seed.
 """
