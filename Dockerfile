@@ -1,4 +1,5 @@
 # docker build -t easel .
+# mkdir -p models data       # yours, not root's: the container's user has the id 1000, and writes into data
 # docker run --gpus all -p 7860:7860 -e EASEL_AUTH=name:password -v ./models:/models -v ./data:/data easel
 # The CUDA libraries come with torch's own packages; the host only needs the driver.
 FROM python:3.11-slim

@@ -36,7 +36,7 @@ def measure(device: str) -> dict[str, Any]:
         checkpoint = ModelCatalog((Path(folder),)).find("checkpoint", "random")
         memory = Memory(place(device))
         loading = loaded(memory, checkpoint, file)
-        return {**loading, **compare(memory, checkpoint, request, rounds=2 if cpu else 7)}
+        return {**loading, **compare(memory, checkpoint, request, rounds=4 if cpu else 7)}
 
 
 def loaded(memory: Memory, checkpoint: Any, file: Path) -> dict[str, float]:
@@ -55,7 +55,7 @@ def compare(memory: Memory, checkpoint: Any, request: Request, rounds: int) -> d
     """Median seconds a picture, and Easel's time as a multiple of diffusers'. Both start from the words."""
     model = memory.get(checkpoint)
     contenders = {"easel": lambda: draw(memory, checkpoint, request), "diffusers": pipeline(model, request)}
-    seconds = in_turns(contenders, rounds)
+    seconds = in_turns(contenders, rounds, warmups=2)      # the file's pages come in during the first
     return {
         "size": f"{request.width}x{request.height}", "steps": request.steps, "rounds": rounds,
         "device": memory.placement.name, "dtype": memory.placement.dtype, "seconds": medians(seconds),

@@ -29,3 +29,10 @@ def process_tables() -> Iterator[None]:
     """A test that freezes the tables of its process takes them from every test after it: it fails itself instead."""
     yield
     assert not House().fields.frozen and not House().families.frozen, "this test froze the tables of its process"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a first try died of, without which nobody could mend it."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.write_sep("_", f"first try of {report.nodeid}, {report.when}")
+        terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-40:]))

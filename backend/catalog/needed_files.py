@@ -13,8 +13,9 @@ from backend.catalog.model_files import clean_name
 from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.checkpoints import other_checkpoints
-from backend.request.request import FIELDS, NO_UPSCALER, PIXEL_UPSCALERS, Request
-from backend.request.rules import EXTRAS, NO_RESTORER, RESTORERS
+from backend.request.choices import PIXEL_UPSCALERS
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS, NO_RESTORER, NO_UPSCALER, RESTORERS
 
 VISIBILITY = dict(zip(RESTORERS, ("gfpgan_visibility", "codeformer_visibility"), strict=True))
 RESTORER_FOLDERS = dict(zip(RESTORERS, ("GFPGAN", "Codeformer"), strict=True))

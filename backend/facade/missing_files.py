@@ -14,6 +14,7 @@ from backend.errors import CheckpointError, NotFound
 from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading
 from backend.image.infotext.entries import entries
+from backend.image.infotext.unmet import unmet_sentence
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
 from backend.request.request import FIELDS
@@ -42,6 +43,8 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in FILE_KINDS]
     for kind, name in dict.fromkeys(used):
         yield f"The {kind} {name} was used; Easel knows no networks of this kind."
+    if sentence := unmet_sentence(metadata.infotext):
+        yield sentence
     if found.dropped:
         yield f"Not understood: {', '.join(found.dropped)}."
 

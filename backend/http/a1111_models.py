@@ -16,7 +16,7 @@ from backend.catalog.prompt_networks import embedding_name
 from backend.catalog.upscalers import ALIASES
 from backend.http import a1111_responses
 from backend.http.dependencies import EntireBackend, FrontDoor
-from backend.request.request import LATENT_UPSCALERS, PIXEL_UPSCALERS
+from backend.request.choices import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from backend.request.rules import NO_UPSCALER
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES

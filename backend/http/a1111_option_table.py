@@ -23,7 +23,7 @@ ACTS: Mapping[str, Any] = MappingProxyType({
     "no_dpmpp_sde_batch_determinism": False, "use_old_hires_fix_width_height": False,
     "hires_fix_use_firstpass_conds": False, "refiner_switch_by_sample_steps": False,
     "extra_networks_default_multiplier": 1.0, "sd_hypernetwork": "None", "sd_lora": "None",
-    "upscaler_for_img2img": None, "eta_ddim": 0.0, "eta_ancestral": 1.0, "ddim_discretize": "uniform",
+    "upscaler_for_img2img": None, "ddim_discretize": "uniform",
     "sgm_noise_multiplier": False,
     "sd_noise_schedule": "Default", "skip_early_cond": 0.0,
     "postprocessing_enable_in_main_ui": [], "hypertile_enable_unet": False,
@@ -128,6 +128,7 @@ KEPT: Mapping[str, Any] = MappingProxyType({
     "sd_checkpoint_hash": "",
     # of the parts of a picture's way that have fields of other names here
     "face_restoration": False, "face_restoration_model": "CodeFormer", "code_former_weight": 0.5,
+    "eta_ddim": 0.0, "eta_ancestral": 1.0,
 })
 
 OF_FIELDS: Mapping[str, str] = MappingProxyType({

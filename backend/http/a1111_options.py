@@ -14,6 +14,7 @@ from typing import Any
 from backend import Door
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
+from backend.http import a1111_eta
 from backend.http.a1111_option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
 from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.image import file_names
@@ -77,10 +78,20 @@ def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:
                 values[row.name] = as_ours(name, row, value)
         elif name in ACTS:
             problems += [] if is_neutral(name, value) else [Problem(NOT_HERE, name)]
+        elif name in a1111_eta.DEFAULTS:
+            problems += _kept_eta(name, value, kept)
         elif name not in TOLD:
             kept[name] = value
             foreign += [] if name in KEPT else [name]
     return Chosen(values, kept), problems, foreign
+
+
+def _kept_eta(name: str, value: Any, kept: dict[str, Any]) -> list[Problem]:
+    try:
+        kept[name] = a1111_eta.read(name, value)
+    except ValueError as error:
+        return [Problem(str(error), name)]
+    return []
 
 
 def is_neutral(name: str, value: Any) -> bool:

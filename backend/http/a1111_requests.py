@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend import Door
-from backend.errors import InvalidRequest
-from backend.http import a1111_options, a1111_pictures, a1111_scripts
+from backend.errors import EaselError, InvalidRequest
+from backend.http import a1111_eta, a1111_options, a1111_pictures, a1111_scripts
 from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
 from backend.http.a1111_option_table import OF_FIELDS
 from backend.http.a1111_options import Chosen
 from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
+from backend.image.infotext.unmet import unmet_sentence
 from backend.prompt import grammar
+from backend.request.choices import PIXEL_UPSCALERS
 from backend.request.field import Field
 from backend.request.output_size import CELL
-from backend.request.request import FIELDS, PIXEL_UPSCALERS
+from backend.request.request import FIELDS
 from backend.request.rules import NO_RESTORER, NO_UPSCALER, RESTORERS
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
@@ -83,6 +85,7 @@ class _Payload:
         values |= {**behind, **known, **scripts, **self._sampler(), **self._script()}
         values |= {name: value for name, value in chosen.values.items() if name not in behind}
         values |= {**self._grid(), **self._faces(options)}
+        values |= self._eta(values, options)
         values |= self._styles(values)
         values |= self._without_networks(values)
         return (_without_idle(values), [*passed_over, *(f"override_settings.{name}" for name in foreign)], self._notes)
@@ -113,6 +116,8 @@ class _Payload:
             return {}
         if not isinstance(text, str):
             raise InvalidRequest("must be text", field="infotext")
+        if sentence := unmet_sentence(text):
+            self._notes.append(f"infotext: {sentence}")
         return self._door.usable_infotext(text, said)
 
     def _script(self) -> dict[str, Any]:
@@ -139,6 +144,16 @@ class _Payload:
             raise InvalidRequest(f"'{str(name)[:60]}' is unknown; one of: {', '.join(RESTORERS)}",
                                  field="face_restoration")
         return found
+
+    def _eta(self, values: Mapping[str, Any], options: Chosen) -> dict[str, Any]:
+        """A request without a sampler has that of its checkpoint."""
+        if not options.kept.keys() & a1111_eta.DEFAULTS.keys():
+            return {}
+        try:
+            own = self._door.backend.defaults(values.get("checkpoint") or "")["sampler"]
+        except EaselError:      # it is refused when the job is submitted
+            return {}
+        return a1111_eta.of_options({"sampler": own, **values}, options.kept)
 
     def _styles(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Those that there are. AUTOMATIC1111 has a style called None and passes over unknown ones."""

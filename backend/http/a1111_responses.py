@@ -13,6 +13,7 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
 from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
 from backend.http.a1111_requests import Reading
+from backend.http.a1111_scripts import answers_last_rounds
 from backend.http.a1111_values import truth
 from backend.image import infotext
 from backend.image.read import Metadata
@@ -30,7 +31,7 @@ ON_MODEL_LEVELS = ("uniform", "sgm_uniform", "simple", "normal", "ddim", "beta")
 def drawn(door: Door, jobs: Sequence[Job], reading: Reading, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a txt2img or img2img call: the files as saved, in base64, and what made them."""
     send_images = truth(payload.get("send_images", True)) is not False
-    images = [image for job in jobs for image in door.results(job.id)]
+    images = [image for job in jobs for image in _answered(job, door.results(job.id), payload)]
     files = [door.image_file(image.id).read_bytes() for image in images] if send_images else []
     echoed = ("init_images", "mask") if send_images and truth(payload.get("include_init_images")) else ()
     return {
@@ -38,6 +39,14 @@ def drawn(door: Door, jobs: Sequence[Job], reading: Reading, payload: Mapping[st
         "parameters": parameters(jobs[0], payload) | {name: payload.get(name) for name in echoed},
         "info": json.dumps(info(jobs, images, _model(door, jobs[0])) | told(jobs, images, reading)),
     }
+
+
+def _answered(job: Job, images: Sequence[Image], payload: Mapping[str, Any]) -> list[Image]:
+    """The pictures of a job that its client gets; those that it does not are in the gallery."""
+    rounds = job.request.rounds
+    if rounds == 1 or job.request.chains == 1 or not answers_last_rounds(payload):
+        return list(images)
+    return list({image.index // rounds: image for image in images}.values())
 
 
 def parameters(job: Job, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.http.a1111_values import is_same, truth
-from backend.request.request import STRENGTH_CURVES
+from backend.request.choices import STRENGTH_CURVES
 from backend.request.rules import NO_UPSCALER
 
 SIDES = ("left", "right", "up", "down")
 NAMES_OFF = ("", "none")
+LOOPBACK = "Loopback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ SELECTABLE: tuple[Script, ...] = (
         Argument("Upscaler", NO_UPSCALER, "sd_upscale"),
         Argument("Scale Factor", 2.0, "sd_upscale_factor", 1, 4, 0.05),
     ), {"batch_size": 1}, _upscale),        # the batch size is how many tiles are drawn side by side
-    Script("Loopback", (
+    Script(LOOPBACK, (
         Argument("Loops", 4, "loopback_loops", 1, 32, 1),
         Argument("Final denoising strength", 0.5, "final_denoising_strength", 0, 1, 0.01),
         Argument("Denoising strength curve", "Linear", "denoising_curve", choices=STRENGTH_CURVES),
@@ -133,6 +134,11 @@ def always_on(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
         except InvalidRequest as error:
             problems += error.problems
     return values, problems
+
+
+def answers_last_rounds(payload: Mapping[str, Any]) -> bool:
+    """Whether the answer has the last round of each batch alone: Loopback tells every round only of a single batch."""
+    return is_same(payload.get("script_name"), LOOPBACK)
 
 
 def is_off(script: Any) -> bool:

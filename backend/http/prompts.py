@@ -18,8 +18,9 @@ router = APIRouter(prefix="/easel")
 
 @router.get("/styles")
 def styles(door: FrontDoor) -> dict[str, Any]:
-    """The caller's styles and everybody's (`shared`)."""
-    return {"styles": [asdict(style) for style in door.prompt_library.styles()]}
+    """The caller's styles and everybody's (`shared`), and a sentence for each file of them that cannot be read."""
+    library = door.prompt_library
+    return {"styles": [asdict(style) for style in library.styles()], "problems": library.style_problems()}
 
 
 @router.post("/styles")

@@ -2,60 +2,102 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import permutations, product
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, permutations, product
 from random import Random
 
+from backend.prompt.drawn_text import DrawnText
+from backend.prompt.possibilities import (
+    EVERY,
+    Lookup,
+    Possibilities,
+    Work,
+    check_reading,
+    check_trail,
+    numbers,
+    possible,
+)
 from backend.prompt.variants import (
-    MAX_DEPTH,
     Access,
     Assign,
     Choice,
     Option,
-    Options,
     Part,
     Parts,
+    Scope,
     VariantError,
     Wildcard,
+    is_plain,
 )
 
 LOTS = 10**12               # counts stop here
-MAX_DRAW = 200_000          # letters and parts that one text may cost, lest wildcards that double each other never end
-MAX_ALL = 10_000_000        # the same for all texts together
-REDRAWS = 20
-AT_RANDOM, IN_TURN, EVERY = "~", "@", "!"
+MAX_ALL = 10_000_000        # the letters and parts that all texts together may cost
+MAX_VARIABLES = 100         # of one text, those that it gets from outside with them
+DRAWN: Parts = ()           # in the place of a value that is drawn with the picture
 
-Lookup = Callable[[str, str], Options]
-"""The lines behind a wildcard's name, used in a file of a folder ("" for a prompt); VariantError for an unknown one."""
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What counts where a part stands.
+
+    `listed`: each possibility of what has no sign of its own is wanted, and not one of them. `variables` are those that
+    are set, `reading` those whose value the part belongs to.
+    """
+
+    listed: bool
+    variables: tuple[tuple[str, Parts], ...] = ()
+    reading: tuple[str, ...] = ()
+
+    def lists(self, part: Wildcard | Choice) -> bool:
+        return part.how == EVERY or (self.listed and not part.how)
+
+    def within(self, part: Wildcard | Choice) -> Known:
+        """Inside a part, for which its sign holds too."""
+        return replace(self, listed=True) if part.how == EVERY else self
+
+    def sets(self, part: Assign) -> bool:
+        return not part.if_free or part.name not in dict(self.variables)
+
+    def assigned(self, name: str, value: Parts) -> Known:
+        others = tuple(pair for pair in self.variables if pair[0] != name)
+        if len(others) >= MAX_VARIABLES:
+            raise VariantError(f"sets more than {MAX_VARIABLES} variables")
+        return replace(self, variables=(*others, (name, value)))
+
+    def value(self, part: Access) -> Parts | None:
+        """What a variable stands for; None for one without a value. VariantError for one within itself."""
+        check_reading(part, self.reading)
+        return dict(self.variables).get(part.name, part.default)
+
+    def inside(self, part: Access) -> Known:
+        """In the value of a variable."""
+        return replace(self, reading=(*self.reading, part.name))
 
 
 class Expansion:
-    """What texts stand for, with the wildcards that `lookup` knows. Each wildcard is looked up once.
+    """What texts stand for, with the wildcards that `lookup` knows.
 
     `combinatorial`: what has no sign of its own is listed, not drawn.
     """
 
     def __init__(self, lookup: Lookup, combinatorial: bool = False) -> None:
-        self._lookup, self._combinatorial = lookup, combinatorial
-        self._known: dict[tuple[str, str], Options] = {}
-        self._chosen_from: dict[Choice, Options] = {}
-        self._counts: dict[Part, int] = {}
+        self.possibilities, self._start = Possibilities(lookup), Known(combinatorial)
+        self._counts: dict[tuple[Part, Known], int] = {}
 
     def count(self, parts: Parts) -> int:
         """How many `variants` there are, at most `LOTS`.
 
         Raises VariantError for a wildcard that is unknown, empty or within itself, wherever one is listed.
         """
-        return self._count(parts, ())
+        return self._count(parts, self._start, ())
 
     def variants(self, parts: Parts) -> list[Parts]:
         """The parts with each choice that is listed made, the last one changing fastest; ask `count` before.
 
         What is drawn from picture to picture stays in them. VariantError as there.
         """
-        return _All(self).variants(parts)
+        return _All(self).variants(parts, self._start)
 
     def draw(self, parts: Parts, random: Random, number: int = 0) -> str:
         """One text; only `random.random()` is asked, so that equal seeds give equal texts.
@@ -63,77 +105,61 @@ class Expansion:
         `number`: of the picture, for what is taken in turn. Raises VariantError for what is reached and cannot be
         resolved, and for nothing else.
         """
-        text = _Draw(self, random, number).text(parts)
+        text = DrawnText(self.possibilities, random, number).text(parts)
         return text.strip() if any(isinstance(part, Assign) for part in parts) else text
 
-    def is_listed(self, part: Wildcard | Choice) -> bool:
-        """Whether each of its possibilities is wanted, and not one of them."""
-        return part.how == EVERY or (self._combinatorial and not part.how)
-
-    def lines(self, wildcard: Wildcard) -> Options:
-        """What a wildcard stands for."""
-        key = wildcard.name, wildcard.folder
-        if key not in self._known:
-            found = self._lookup(*key)
-            if not found.total:
-                raise VariantError(f"uses the wildcard __{wildcard.name}__, which has no lines to choose from")
-            self._known[key] = found
-        return self._known[key]
-
-    def options(self, choice: Choice) -> Options:
-        """What a choice is made from; several out of one lone wildcard are different lines of it."""
-        if choice not in self._chosen_from:
-            self._chosen_from[choice] = self._options(choice)
-        return self._chosen_from[choice]
-
-    def _options(self, choice: Choice) -> Options:
-        options = choice.options
-        lone = options.items[0].parts if len(options.items) == 1 else ()
-        if len(lone) == 1 and isinstance(lone[0], Wildcard):
-            options = self.lines(lone[0])
-        if not options.total:
-            raise VariantError("has a choice in which nothing may be chosen: every weight is 0")
-        return options if choice.most == choice.least == 1 else Options(tuple(possible(options)))
+    def named(self, wildcard: Wildcard, known: Known) -> list[Wildcard]:
+        """The wildcard by each of the names that the variables in its name make."""
+        if not wildcard.path:
+            return [wildcard]
+        names = _All(self).variants(wildcard.path, known)
+        if not all(map(is_plain, names)):
+            raise VariantError(f"lists the wildcard __{wildcard.name}__, whose name is drawn with each picture; "
+                               "write a choice of whole wildcards in its place")
+        return [replace(wildcard, name="".join(map(str, name)), path=()) for name in names]
 
     # ---- counting ----
 
-    def _count(self, parts: Parts, trail: tuple[str, ...]) -> int:
+    def _count(self, parts: Parts, known: Known, trail: tuple[str, ...]) -> int:
         number = 1
         for part in parts:
-            number = min(LOTS, number * self._count_part(part, trail))
+            if not isinstance(part, Assign):
+                number = min(LOTS, number * self._count_part(part, known, trail))
+            elif known.sets(part):
+                number = min(LOTS, number * (self._count(part.value, known, trail) if part.at_once else 1))
+                known = known.assigned(part.name, part.value if is_plain(part.value) or not part.at_once else DRAWN)
         return number
 
-    def _count_part(self, part: Part, trail: tuple[str, ...]) -> int:
+    def _count_part(self, part: Part, known: Known, trail: tuple[str, ...]) -> int:
+        if isinstance(part, str):
+            return 1
         if isinstance(part, Wildcard):
             check_trail(part, trail)
-        if part not in self._counts:
-            self._counts[part] = min(LOTS, self._count_anew(part, trail))
-        return self._counts[part]
+        key = part, known
+        if key not in self._counts:
+            self._counts[key] = min(LOTS, self._count_anew(part, known, trail))
+        return self._counts[key]
 
-    def _count_anew(self, part: Part, trail: tuple[str, ...]) -> int:
+    def _count_anew(self, part: Part, known: Known, trail: tuple[str, ...]) -> int:
         match part:
-            case Choice() if self.is_listed(part):
-                return self._count_choice(part, trail)
-            case Wildcard() if self.is_listed(part):
-                inside = (*trail, part.name)
-                lines = sum(self._count(option.parts, inside) for option in possible(self.lines(part)))
-                return lines * self._count(part.given, trail)
-            case Assign():
-                return self._count(part.value, trail)
+            case Choice() if known.lists(part):
+                return self._count_choice(part, known.within(part), trail)
+            case Wildcard() if known.lists(part):
+                return sum(self._count_lines(one, known.within(part), trail) for one in self.named(part, known))
+            case Access():
+                value = known.value(part)
+                return self._count(value, known.inside(part), trail) if value else 1
         return 1
 
-    def _count_choice(self, choice: Choice, trail: tuple[str, ...]) -> int:
-        counts = [self._count(option.parts, trail) for option in possible(self.options(choice))]
-        return sum(_arrangements(counts, number) for number in _numbers(choice, len(counts)))
+    def _count_lines(self, wildcard: Wildcard, known: Known, trail: tuple[str, ...]) -> int:
+        check_trail(wildcard, trail)
+        inside = (*trail, wildcard.name)
+        return sum(self._count((*wildcard.given, *option.parts), known, inside)
+                   for option in possible(self.possibilities.lines(wildcard)))
 
-
-def check_trail(wildcard: Wildcard, trail: Sequence[str]) -> None:
-    """Raises VariantError for a wildcard within itself, or within too many others."""
-    if wildcard.name in trail:
-        names = (*trail[trail.index(wildcard.name):], wildcard.name)
-        raise VariantError("uses a wildcard that contains itself: " + " -> ".join(f"__{name}__" for name in names))
-    if len(trail) >= MAX_DEPTH:
-        raise VariantError(f"uses wildcards more than {MAX_DEPTH} deep")
+    def _count_choice(self, choice: Choice, known: Known, trail: tuple[str, ...]) -> int:
+        counts = [self._count(option.parts, known, trail) for option in possible(self.possibilities.options(choice))]
+        return sum(_arrangements(counts, number) for number in numbers(choice, len(counts)))
 
 
 def _arrangements(counts: Sequence[int], number: int) -> int:
@@ -152,128 +178,28 @@ def _arrangements(counts: Sequence[int], number: int) -> int:
     return min(LOTS, sums[number])
 
 
-def possible(options: Options) -> list[Option]:
-    """Those that can come up, without repetitions."""
-    return list({option.parts: option for option in options.items if option.weight}.values())
-
-
-def _numbers(choice: Choice, available: int) -> range:
-    """How many options may be taken together."""
-    most = available if choice.most is None else min(choice.most, available)
-    return range(min(choice.least, most), most + 1)
-
-
-class _Work:
-    """Counts what texts cost."""
-
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-
-    def spend(self, text: str) -> str:
-        self._left -= 1 + len(text)
-        if self._left < 0:
-            raise VariantError("grows too long when its wildcards are filled in")
-        return text
-
-
-class _Draw:
-    """One text being drawn: the variables that are set, and the wildcards that it stands in."""
-
-    def __init__(self, expansion: Expansion, random: Random, number: int) -> None:
-        self._expansion, self._random, self._number = expansion, random, number
-        self._work = _Work(MAX_DRAW)
-        self._variables: dict[str, Parts] = {}
-        self._trail: list[str] = []
-        self._reading: list[str] = []
-
-    def text(self, parts: Parts) -> str:
-        return "".join(map(self._part, parts))
-
-    def _part(self, part: Part) -> str:
-        if isinstance(part, str):
-            return self._work.spend(part)
-        self._work.spend("")
-        match part:
-            case Wildcard():
-                return self._wildcard(part)
-            case Choice():
-                return self._choice(part)
-            case Assign():
-                return self._assigned(part)
-            case Access():
-                return self._accessed(part)
-
-    def _wildcard(self, part: Wildcard) -> str:
-        check_trail(part, self._trail)
-        lines = self._expansion.lines(part)
-        option = self._in_turn(lines, 0) if part.how in (IN_TURN, EVERY) else lines.items[self._index(lines)]
-        outside = self._variables
-        self._variables = dict(outside)
-        self.text(part.given)
-        self._trail.append(part.name)
-        text = self.text(option.parts)
-        self._trail.pop()
-        self._variables = outside if part.given else self._variables
-        return text
-
-    def _choice(self, part: Choice) -> str:
-        options = self._expansion.options(part)
-        numbers = _numbers(part, len(options.items))
-        if part.how in (IN_TURN, EVERY):
-            taken = [self._in_turn(options, step, numbers[-1]) for step in range(numbers[-1])]
-        else:
-            taken = self._several(options, numbers[int(self._random.random() * len(numbers))])
-        return part.joint.join(self.text(option.parts) for option in taken)
-
-    def _assigned(self, part: Assign) -> str:
-        if not (part.if_free and part.name in self._variables):
-            self._variables[part.name] = (self.text(part.value),) if part.at_once else part.value
-        return ""
-
-    def _accessed(self, part: Access) -> str:
-        value = self._variables.get(part.name, part.default)
-        if value is None:
-            raise VariantError(f"uses the variable ${{{part.name}}}, which has no value")
-        if part.name in self._reading:
-            raise VariantError(f"uses the variable ${{{part.name}}} within itself")
-        self._reading.append(part.name)
-        text = self.text(value)
-        self._reading.pop()
-        return text
-
-    def _in_turn(self, options: Options, step: int, taken: int = 1) -> Option:
-        """The one whose turn it is in this picture; of several, the `step`-th."""
-        there = possible(options)
-        return there[(self._number * taken + step) % len(there)]
-
-    def _several(self, options: Options, number: int) -> list[Option]:
-        """Different ones, in the order in which they came up."""
-        taken: dict[int, Option] = {}
-        while len(taken) < number:
-            index = next((i for i in (self._index(options) for _ in range(REDRAWS)) if i not in taken), None)
-            if index is None:
-                left = [i for i in range(len(options.items)) if i not in taken]
-                index = left[self._index(Options(tuple(options.items[i] for i in left)))]
-            taken[index] = options.items[index]
-        return list(taken.values())
-
-    def _index(self, options: Options) -> int:
-        return min(bisect_right(options.cumulative, self._random.random() * options.total), len(options.items) - 1)
-
-
 class _All:
     """Every way to make the choices that are listed."""
 
     def __init__(self, expansion: Expansion) -> None:
-        self._expansion, self._work = expansion, _Work(MAX_ALL)
+        self._expansion, self._work = expansion, Work(MAX_ALL)
 
-    def variants(self, parts: Parts) -> list[Parts]:
-        return [self._whole(pieces) for pieces in product(*map(self._part, parts))]
+    def variants(self, parts: Parts, known: Known) -> list[Parts]:
+        """The ways of parts between two assignments are those of each, as nothing in them changes what is known."""
+        ways: list[tuple[Parts, Known]] = [((), known)]
+        places = [number for number, part in enumerate(parts) if isinstance(part, Assign)]
+        for start, end in zip([0, *(number + 1 for number in places)], [*places, len(parts)], strict=True):
+            ways = [((*before, *chain.from_iterable(pieces)), known) for before, known in ways
+                    for pieces in product(*(self._part(part, known) for part in parts[start:end]))]
+            if end < len(parts):
+                ways = [((*before, *way), then) for before, known in ways
+                        for way, then in self._assigned(parts[end], known)]
+        return [self._whole(way) for way, _ in ways]
 
-    def _whole(self, pieces: Iterable[Parts]) -> Parts:
-        """The pieces one after the other, neighbouring texts as one."""
+    def _whole(self, parts: Parts) -> Parts:
+        """Neighbouring texts as one."""
         whole: list[Part] = []
-        for part in (part for piece in pieces for part in piece):
+        for part in parts:
             if whole and isinstance(part, str) and isinstance(whole[-1], str):
                 whole[-1] += part
             else:
@@ -282,27 +208,42 @@ class _All:
             self._work.spend(part if isinstance(part, str) else "")
         return tuple(whole)
 
-    def _part(self, part: Part) -> list[Parts]:
+    def _part(self, part: Part, known: Known) -> list[Parts]:
         match part:
-            case Wildcard() if self._expansion.is_listed(part):
-                return self._lines(part)
-            case Choice() if self._expansion.is_listed(part):
-                options = possible(self._expansion.options(part))
-                numbers = _numbers(part, len(options))
-                return [way for number in numbers for way in self._joined(part, options, number)]
-            case Assign():
-                return [(replace(part, value=value),) for value in self.variants(part.value)]
+            case Wildcard() if known.lists(part):
+                names, inside = self._expansion.named(part, known), known.within(part)
+                return [way for one in names for way in self._lines(one, inside)]
+            case Choice() if known.lists(part):
+                options = possible(self._expansion.possibilities.options(part))
+                counts = numbers(part, len(options))
+                return [way for number in counts for way in self._joined(part, options, number, known.within(part))]
+            case Access():
+                value = known.value(part)
+                return self._scoped(value, known.inside(part)) if value else [(part,)]
         return [(part,)]
 
-    def _lines(self, part: Wildcard) -> list[Parts]:
-        given = self.variants(part.given)
-        options = possible(self._expansion.lines(part))
-        return [self._whole((before, line)) for before in given for option in options
-                for line in self.variants(option.parts)]
+    def _assigned(self, part: Part, known: Known) -> list[tuple[Parts, Known]]:
+        """What an assignment leaves of itself, for what is drawn with the picture, and what is known behind it."""
+        if not isinstance(part, Assign) or not known.sets(part):
+            return [((), known)]
+        if not part.at_once:
+            return [((part,), known.assigned(part.name, part.value))]
+        return [((replace(part, value=way),), known.assigned(part.name, way if is_plain(way) else DRAWN))
+                for way in self.variants(part.value, known)]
 
-    def _joined(self, choice: Choice, options: list[Option], number: int) -> Iterator[Parts]:
+    def _lines(self, part: Wildcard, known: Known) -> list[Parts]:
+        return [way for option in possible(self._expansion.possibilities.lines(part))
+                for way in self._scoped((*part.given, *option.parts), known)]
+
+    def _joined(self, choice: Choice, options: list[Option], number: int, known: Known) -> Iterator[Parts]:
         for taken in permutations(options, number):
-            for ways in product(*(self.variants(option.parts) for option in taken)):
+            for ways in product(*(self._scoped(option.parts, known) for option in taken)):
                 joints = [(choice.joint,)] * len(ways)
                 pieces = [piece for pair in zip(joints, ways, strict=True) for piece in pair][1:]
-                yield self._whole(pieces)
+                yield self._whole(tuple(chain.from_iterable(pieces)))
+
+    def _scoped(self, parts: Parts, known: Known) -> list[Parts]:
+        """The ways of parts; what they set holds in them alone."""
+        ways = self.variants(parts, known)
+        return [(Scope(way),) if any(isinstance(part, Assign) for part in way) and not is_plain(rest) else rest
+                for way in ways for rest in [tuple(part for part in way if not isinstance(part, Assign))]]

@@ -5,6 +5,7 @@
     __colour__             a line of colour.txt            __animals/*__     a line of any of these files
     ${x={a|b}} ${x=!{a|b}} a variable: drawn at each use, or once     ${x} ${x:a}  its value, or a where it has none
     __colour(x=a)__        with a variable for these lines {@a|b} __@colour__    in turn (~ at random, ! every one)
+    __${x}/cats__          a variable in a wildcard's name
 
 The syntax is that of the extension sd-dynamic-prompts. What AUTOMATIC1111 itself reads stays text: `[a|b]`, also
 inside braces, `(a:1.2)`, `<lora:x:1>`. So do braces without a `|` or `$$`, braces without a partner, and what a
@@ -35,6 +36,7 @@ _GRAMMAR = """
 """
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _NAME = r"[A-Za-z_][\w-]*"
+_IN_NAME = rf"\$\{{\s*{_NAME}\s*(?::[^${{}}|]*)?\}}"       # a variable in a wildcard's name
 _TERMINALS = re.compile(
     rf"""(?P<ESCAPED>\\.)
     |(?P<WRAP>%\{{(?=[^{{}}]*\$\$))
@@ -43,7 +45,7 @@ _TERMINALS = re.compile(
     |(?P<HOW>(?<=\{{)\s*[@~!])
     |(?P<PICK>(?<=[{{@~!])\s*(?:\d+\s*-\s*\d+|\d+\s*-|-\s*\d+|\d+)\s*\$\$(?:[^|{{}}\[\]\\$]*\$\$)?)
     |(?P<WEIGHT>(?<=[{{|$@~!])\s*{_NUMBER}\s*::)
-    |(?P<WILDCARD>__[@~!]?(?![_\ ])(?:(?!__)[\w\ ./*?-])+(?:\((?:[^()]|\([^()]*\))*\))?__)
+    |(?P<WILDCARD>__[@~!]?(?![_\ ])(?:{_IN_NAME}|(?!__)[\w\ ./*?-])+(?:\((?:[^()]|\([^()]*\))*\))?__)
     |(?P<OPEN>\{{)|(?P<CLOSE>\}})|(?P<OPEN_SQUARE>\[)|(?P<CLOSE_SQUARE>\])|(?P<BAR>\|)
     |(?P<TEXT>[^\\{{}}\[\]|_$%]+|.)""",
     re.VERBOSE | re.DOTALL,
@@ -70,12 +72,14 @@ class Wildcard:
     """A line of the files that are called so; `*` and `?` stand for any letters.
 
     `folder`: of the file in which it stands. `how`: as of a `Choice`. `given`: variables for these lines alone.
+    `path`: what the name is made of, where there are variables in it.
     """
 
     name: str
     folder: str = ""
     how: str = ""
     given: tuple[Assign, ...] = ()
+    path: Parts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,14 @@ class Choice:
     how: str = ""
 
 
-Part: TypeAlias = str | Wildcard | Choice | Assign | Access
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Parts that stand for another one; what is set in them holds in them alone."""
+
+    parts: Parts
+
+
+Part: TypeAlias = str | Wildcard | Choice | Assign | Access | Scope
 Parts: TypeAlias = tuple[Part, ...]
 
 
@@ -348,7 +359,8 @@ def _wildcard(token: str) -> Wildcard:
     inside = token[2:-2]
     how, inside = (inside[0], inside[1:]) if inside[0] in "@~!" else ("", inside)
     name, bracket, given = inside.partition("(")
-    return Wildcard(name.strip(), how=how, given=tuple(_parameters(name, given[:-1])) if bracket else ())
+    path = parse(name.strip()) if "$" in name else ()
+    return Wildcard(name.strip(), how=how, given=tuple(_parameters(name, given[:-1])) if bracket else (), path=path)
 
 
 def _parameters(name: str, text: str) -> Iterator[Assign]:

@@ -38,6 +38,10 @@ class UserPromptLibrary:
         """Everybody's styles and the user's own."""
         return self._library.styles.of(self._user)
 
+    def style_problems(self) -> list[str]:
+        """A sentence for each of their files that cannot be read."""
+        return self._library.styles.problems(self._user)
+
     def as_theirs(self) -> list[dict[str, str]]:
         """The same in AUTOMATIC1111's keys: name, prompt, negative_prompt."""
         return [style.as_theirs() for style in self.styles()]

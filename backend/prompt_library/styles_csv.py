@@ -138,14 +138,19 @@ def written(sheet: Sheet) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def _styles(data: bytes, path: Path) -> tuple[Style, ...]:
+class Unreadable(str):
+    """Why the styles of a file cannot be read."""
+
+
+def _styles(data: bytes, path: Path) -> tuple[Style, ...] | Unreadable:
     sheet = read(data)
     if not sheet.is_readable:
-        log.warning("%s is left out: it is no table whose first line says name,prompt,negative_prompt", path)
-    return tuple(sheet.styles())
+        log.warning("%s is left out: %s", path, NO_TABLE)
+    return tuple(sheet.styles()) if sheet.is_readable else Unreadable(NO_TABLE)
 
 
 UNREADABLE = Sheet(())
+NO_TABLE = f"it needs a first line that says name,prompt,negative_prompt, and at most {MAX_LINES:,} lines"
 log = logging.getLogger(__name__)
 
 
@@ -154,17 +159,37 @@ class Styles:
 
     def __init__(self, data: Path) -> None:
         self._shared, self._folder = data / "styles.csv", data / "styles"
-        self._kept: Watched[tuple[Style, ...]] = Watched(_styles, ())
+        self._kept: Watched[tuple[Style, ...] | Unreadable] = Watched(_styles, ())
         self._lock = threading.Lock()
 
     def of(self, user: User) -> list[Style]:
         """Everybody's and the user's own, by name in the order of the files."""
         own = self._file(user)
-        mine = {style.name: style for style in self._kept.of(own)}
+        mine = {style.name: style for style in self._in(own)}
         if own == self._shared:
             return list(mine.values())
-        everybodys = (replace(style, shared=True) for style in self._kept.of(self._shared))
+        everybodys = (replace(style, shared=True) for style in self._in(self._shared))
         return list(({style.name: style for style in everybodys} | mine).values())
+
+    def problems(self, user: User) -> list[str]:
+        """A sentence for each of these files that is there and cannot be read."""
+        files = dict.fromkeys((self._shared, self._file(user)))
+        found = ((file.relative_to(self._shared.parent), self._trouble(file)) for file in files)
+        return [f"The styles in data/{file.as_posix()} are left out: {why}." for file, why in found if why]
+
+    def _in(self, file: Path) -> tuple[Style, ...]:
+        kept = self._kept.of(file)
+        return () if isinstance(kept, Unreadable) else kept
+
+    def _trouble(self, file: Path) -> str:
+        """Why a file cannot be read; "" for one that can, and for none."""
+        try:
+            kept = self._kept.read(file)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return str(error.strerror)
+        return kept if isinstance(kept, Unreadable) else ""
 
     def keep(self, style: Style, user: User, was: str = "") -> None:
         """Save a style as the user's; `was` is the name it had. InvalidRequest, NotFound, NotAllowed, StorageError."""
@@ -194,8 +219,8 @@ class Styles:
         except OSError as error:
             raise NotAllowed(f"The file of styles cannot be read: {error.strerror}.") from error
         if not sheet.is_readable:
-            raise NotAllowed("The file of styles needs a first line that says name,prompt,negative_prompt, and at most "
-                             f"{MAX_LINES:,} lines. Repair or remove it first, so that nothing is lost.")
+            raise NotAllowed(f"The file of styles cannot be read: {NO_TABLE}. Repair or remove it first, so that "
+                             "nothing is lost.")
         return sheet
 
     def _write(self, user: User, sheet: Sheet) -> None:

@@ -36,8 +36,8 @@ class Wildcards:
     def lines(self, name: str, folder: str = "") -> Options:
         """The lines behind a name in any spelling, or behind all names that fit a pattern with `*` and `?`.
 
-        `folder`: of the wildcard file that uses the name, in which it is looked for as well; `./` and `../` are only
-        looked for from there. VariantError when there is none.
+        `folder`: of the wildcard file that uses the name, in which it is looked for as well, and then in any folder;
+        `./` and `../` are only looked for from there. VariantError when there is none.
         """
         known = self._look()
         for wanted in _wanted(name, folder):
@@ -93,12 +93,15 @@ def _name(path: Path, folder: Path) -> str:
 
 
 def _wanted(name: str, folder: str) -> Iterator[str]:
-    """The names that may be meant, in small letters: from the top, and from the folder in which it is used."""
+    """The names that may be meant, in small letters: from the top, from the folder in which it is used, from any."""
     plain = name.strip().casefold()
-    if not plain.startswith(("./", "../")):
+    relative = plain.startswith(("./", "../"))
+    if not relative:
         yield plain.strip("/")
-    if folder or plain.startswith(("./", "../")):
+    if folder or relative:
         yield normpath(f"{folder.casefold()}/{plain}").strip("/")
+    if not relative:
+        yield f"*/{plain.strip('/')}"
 
 
 def _read(lines: Iterable[str], name: str) -> Options | VariantError:

@@ -14,21 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
+from backend.request import choices, rules
 from backend.request.effects import UNIPC_SKIP_TYPES, UNIPC_VARIANTS, draws_noise, resizes_seed, uses_unipc
 from backend.request.field import Field, clean, param
 from backend.request.old_names import split_samplers
 from backend.request.record import gathered, plain
-from backend.request.rules import (
-    DRAW,
-    MASKING,
-    NO_REFINER,
-    NO_RESTORER,
-    NO_UPSCALER,
-    PROCESSES,
-    RESTORERS,
-    SAME_CHECKPOINT,
-    together,
-)
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -36,21 +26,6 @@ from backend.table import Names, Table
 
 MAX_SEED = 2**64 - 1            # what torch's generators take
 RANDOM_SEEDS = 2**32 - 1        # random ones stay below this: short enough to be typed
-
-EMPHASIS = ("Original", "No norm", "Ignore", "None")
-SEED_SOURCES = ("CPU", "GPU", "NV")
-IMAGE_FORMATS = ("png", "jpg", "webp")
-PIXEL_UPSCALERS = ("Lanczos", "Nearest")        # those that need no file
-LATENT_UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
-                    "Latent (nearest-exact)")
-RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
-MASK_MODES = ("Inpaint masked", "Inpaint not masked")
-MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
-INPAINT_AREAS = ("Whole picture", "Only masked")
-STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
-EXPANSIONS = ("Random", "Combinatorial", "Off")
-PREVIEWS = ("Approx cheap", "Full")
-REFINER_PASSES = ("first pass", "second pass", "both passes")
 RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prompt": "hr_prompts",
             "hr_negative_prompt": "hr_negative_prompts"}    # what is typed, and the texts that the pictures have of it
 
@@ -64,7 +39,7 @@ class Request:
     negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt", xyz="Negative prompt S/R",
                                  help="What to keep out of the picture.")
     styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")
-    prompt_expansion: str = param("Random", "Wildcards and variants", "choice", "styles", choices=EXPANSIONS, api="prompt_expansion",
+    prompt_expansion: str = param("Random", "Wildcards and variants", "choice", "styles", choices=choices.EXPANSIONS, api="prompt_expansion",
                                   help="__colour__ and {a|b|c}: one at random for each picture, every combination once, or left as they stand.")
     prompt_comments: bool = param(True, "Comments in prompts", "bool", "advanced", override="enable_prompt_comments",
                                   help="What stands between a # and the end of its line is not drawn.")
@@ -107,7 +82,7 @@ class Request:
     clip_skip: int = param(1, "Clip skip", "int", "advanced", minimum=1, maximum=12, step=1, override="CLIP_stop_at_last_layers",
                            infotext="Clip skip", xyz="Clip skip", xyz_cost="image",
                            help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
-    emphasis: str = param("Original", "Emphasis mode", "choice", "advanced", choices=EMPHASIS, override="emphasis",
+    emphasis: str = param("Original", "Emphasis mode", "choice", "advanced", choices=choices.EMPHASIS, override="emphasis",
                           infotext="Emphasis", xyz="Emphasis", xyz_cost="image", help="How (word:1.2) weights are applied.")
     sdxl_clip_l_skip: bool = param(False, "Clip skip for SDXL", "bool", "advanced", override="sdxl_clip_l_skip", infotext="SDXL clip skip",
                                    help="Clip skip counts for SDXL's first text encoder, too; otherwise each stops one layer early.")
@@ -144,7 +119,7 @@ class Request:
                                        override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma")
     ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-RANDOM_SEEDS, maximum=RANDOM_SEEDS, step=1,
                       override="eta_noise_seed_delta", infotext="ENSD", acts=draws_noise, help="Added to the seed for all noise after the first.")
-    seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=SEED_SOURCES, override="randn_source",
+    seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=choices.SEED_SOURCES, override="randn_source",
                              infotext="RNG", infotext_always=True,
                              help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
     old_timelines: bool = param(False, "Old prompt editing timelines", "bool", "advanced", override="use_old_scheduling",
@@ -161,12 +136,12 @@ class Request:
                                            infotext="UniPC lower order final", acts=uses_unipc)
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
-    face_restoration: str = param(NO_RESTORER, "Restore faces", "choice", "advanced", choices=(NO_RESTORER, *RESTORERS), api="restore_faces",
+    face_restoration: str = param(rules.NO_RESTORER, "Restore faces", "choice", "advanced", choices=(rules.NO_RESTORER, *rules.RESTORERS), api="restore_faces",
                                   infotext="Face restoration", help="Makes faces of the finished picture clean; needs the restorer's file.")
     face_restoration_weight: float = param(0.5, "CodeFormer weight for faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
                                            needs=("face_restoration",), infotext="Face restoration weight",
                                            help="0 repairs most, 1 keeps closest to the face that is there.")
-    image_format: str = param("png", "Image format", "choice", "files", choices=IMAGE_FORMATS, override="samples_format",
+    image_format: str = param("png", "Image format", "choice", "files", choices=choices.IMAGE_FORMATS, override="samples_format",
                               help="PNG keeps every pixel. How a picture was made is written into all three.")
     image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
                                help="100 is the best and the largest; PNG has none.")
@@ -181,13 +156,13 @@ class Request:
                                          help="What Interrupt and Skip leave of a picture stays in the history. Otherwise it is only shown, and lies in the bin for a day.")
     preview_every: int = param(3, "Preview every N steps", "int", "preview", minimum=0, maximum=100, step=1,
                                override="show_progress_every_n_steps", help="0 shows none.")
-    preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=PREVIEWS, override="show_progress_type",
+    preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=choices.PREVIEWS, override="show_progress_type",
                                 help="Approx cheap costs nothing; Full decodes the latent, which takes time.")
     init_image: str = param("", "Image", "picture", "img2img", help="The picture to start from.")
     denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01,
                                       needs=("init_image", "enable_hr"), infotext="Denoising strength", infotext_always=True, xyz="Denoising",
                                       help="How much may change: 0 keeps the picture, 1 keeps next to nothing of it.")
-    resize_mode: str = param("Just resize", "Resize mode", "choice", "img2img", choices=RESIZE_MODES, api_index=True, needs=("init_image",),
+    resize_mode: str = param("Just resize", "Resize mode", "choice", "img2img", choices=choices.RESIZE_MODES, api_index=True, needs=("init_image",),
                              infotext="Resize mode", help="How a picture of other proportions is brought to width and height.")
     color_correction: bool = param(False, "Colour correction", "bool", "img2img_extra", override="img2img_color_correction", needs=("init_image",),
                                    infotext="Color correction", help="Give the result the colours of the picture it started from.")
@@ -206,16 +181,16 @@ class Request:
                                 help="Each round starts from the picture of the round before.")
     final_denoising_strength: float = param(0.5, "Final denoising strength", "float", "loopback", minimum=0, maximum=1, step=0.01,
                                             needs=("loopback_loops",), infotext="Final denoising strength", help="Of the last round.")
-    denoising_curve: str = param("Linear", "Denoising strength curve", "choice", "loopback", choices=STRENGTH_CURVES, needs=("loopback_loops",),
+    denoising_curve: str = param("Linear", "Denoising strength curve", "choice", "loopback", choices=choices.STRENGTH_CURVES, needs=("loopback_loops",),
                                  infotext="Denoising curve", help="Aggressive changes most of the way early, Lazy late.")
-    sd_upscale: str = param(NO_UPSCALER, "SD upscale with", "upscaler", "sd_upscale", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("init_image",),
+    sd_upscale: str = param(rules.NO_UPSCALER, "SD upscale with", "upscaler", "sd_upscale", choices=(rules.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("init_image",),
                             infotext="SD upscale upscaler", help="Enlarge the picture, then draw it again tile by tile, each of width x height.")
     sd_upscale_factor: float = param(2.0, "Scale factor", "float", "sd_upscale", minimum=1, maximum=8, slider_maximum=4, step=0.05,
                                      needs=("sd_upscale",), infotext="SD upscale factor")
     sd_upscale_overlap: int = param(64, "Tile overlap", "int", "sd_upscale", minimum=0, maximum=256, step=16, needs=("sd_upscale",),
                                     infotext="SD upscale overlap", help="Pixels that neighbouring tiles share, so that no seam shows.")
     enable_hr: bool = param(False, "Hires. fix", "bool", "hires", help="Draw the picture small first, then once more at its full size.")
-    hr_upscaler: str = param("Latent", "Upscaler", "upscaler", "hires", choices=(*LATENT_UPSCALERS, *PIXEL_UPSCALERS), needs=("enable_hr",), infotext="Hires upscaler",
+    hr_upscaler: str = param("Latent", "Upscaler", "upscaler", "hires", choices=(*choices.LATENT_UPSCALERS, *choices.PIXEL_UPSCALERS), needs=("enable_hr",), infotext="Hires upscaler",
                              infotext_always=True, xyz="Hires upscaler",
                              help="Latent ones need a denoising strength above 0.5; the others keep more of the first picture.")
     hr_scale: float = param(2.0, "Upscale by", "float", "hires", minimum=1, maximum=8, slider_maximum=4, step=0.05, needs=("enable_hr",),
@@ -237,32 +212,32 @@ class Request:
                                     help="For the second pass; empty takes that of the first.")
     hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
                           needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
-    hr_checkpoint_name: str = param(SAME_CHECKPOINT, "Hires checkpoint", "second_checkpoint", "hires", choices=(SAME_CHECKPOINT,), needs=("enable_hr",),
+    hr_checkpoint_name: str = param(rules.SAME_CHECKPOINT, "Hires checkpoint", "second_checkpoint", "hires", choices=(rules.SAME_CHECKPOINT,), needs=("enable_hr",),
                                     infotext="Hires checkpoint", help="Draws the second pass; of the same family as the checkpoint.")
-    refiner_checkpoint: str = param(NO_REFINER, "Refiner", "second_checkpoint", "refiner", choices=(NO_REFINER,), infotext="Refiner",
+    refiner_checkpoint: str = param(rules.NO_REFINER, "Refiner", "second_checkpoint", "refiner", choices=(rules.NO_REFINER,), infotext="Refiner",
                                     xyz="Refiner checkpoint", xyz_cost="checkpoint",
                                     help="Another checkpoint that takes over for the last steps; of the same family as the checkpoint.")
     refiner_switch_at: float = param(0.8, "Switch at", "float", "refiner", minimum=0.01, maximum=1, step=0.01, needs=("refiner_checkpoint",),
                                      infotext="Refiner switch at", infotext_always=True, xyz="Refiner switch at",
                                      help="How much of the noise is gone by then: 0.5 is half of the timesteps, 1 is never.")
-    hires_fix_refiner_pass: str = param("second pass", "Refiner in hires fix", "choice", "hires", choices=REFINER_PASSES, needs=("enable_hr",),
+    hires_fix_refiner_pass: str = param("second pass", "Refiner in hires fix", "choice", "hires", choices=choices.REFINER_PASSES, needs=("enable_hr",),
                                         override="hires_fix_refiner_pass", infotext="Hires refiner", help="Which of its passes the refiner takes over.")
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
-    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=MASKING,
+    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=rules.MASKING,
                            help="Pixels over which the mask's edge is softened.")
     mask_blur_y: int | None = param(None, "Vertical mask blur", "int", "hidden", minimum=0, maximum=256, step=1, infotext="Mask blur Y",
-                                    needs=MASKING, internal=True)       # None: as `mask_blur`
-    mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=MASK_MODES, api="inpainting_mask_invert", api_index=True,
-                           needs=MASKING, infotext="Mask mode")
-    masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=MASKED_CONTENT, api="inpainting_fill", api_index=True,
-                                needs=MASKING, infotext="Masked content",
+                                    needs=rules.MASKING, internal=True)       # None: as `mask_blur`
+    mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=choices.MASK_MODES, api="inpainting_mask_invert", api_index=True,
+                           needs=rules.MASKING, infotext="Mask mode")
+    masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=choices.MASKED_CONTENT, api="inpainting_fill", api_index=True,
+                                needs=rules.MASKING, infotext="Masked content",
                                 help="What lies under the mask at the start: neighbouring colours, the picture, noise or nothing.")
-    inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=INPAINT_AREAS, api="inpaint_full_res", api_index=True,
-                              needs=MASKING, infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
+    inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=choices.INPAINT_AREAS, api="inpaint_full_res", api_index=True,
+                              needs=rules.MASKING, infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
     masked_padding: int = param(32, "Only masked padding", "int", "inpaint", minimum=0, maximum=1024, slider_maximum=256, step=4,
-                                api="inpaint_full_res_padding", needs=MASKING, infotext="Masked area padding",
+                                api="inpaint_full_res_padding", needs=rules.MASKING, infotext="Masked area padding",
                                 help="Pixels around the masked part that are drawn with it, so that it fits in.")
-    soft_inpainting: bool = param(False, "Soft inpainting", "bool", "inpaint", needs=MASKING, infotext="Soft inpainting enabled",
+    soft_inpainting: bool = param(False, "Soft inpainting", "bool", "inpaint", needs=rules.MASKING, infotext="Soft inpainting enabled",
                                   help="Grey parts of the mask change less instead of later being mixed (differential diffusion).")
     outpaint_left: int = param(0, "Outpaint left", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
                                infotext="Outpaint left", help="Pixels to add at this side.")
@@ -272,9 +247,9 @@ class Request:
                              infotext="Outpaint up", help="Pixels to add at this side.")
     outpaint_down: int = param(0, "Outpaint down", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
                                infotext="Outpaint down", help="Pixels to add at this side.")
-    upscaler_1: str = param(NO_UPSCALER, "Upscaler 1", "upscaler", "extras", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("process",),
+    upscaler_1: str = param(rules.NO_UPSCALER, "Upscaler 1", "upscaler", "extras", choices=(rules.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("process",),
                             infotext="Postprocess upscaler")
-    upscaler_2: str = param(NO_UPSCALER, "Upscaler 2", "upscaler", "extras", choices=(NO_UPSCALER, *PIXEL_UPSCALERS), needs=("process",),
+    upscaler_2: str = param(rules.NO_UPSCALER, "Upscaler 2", "upscaler", "extras", choices=(rules.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("process",),
                             infotext="Postprocess upscaler 2", help="Blended over the first.")
     upscaler_2_visibility: float = param(0.0, "Upscaler 2 visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
                                          api="extras_upscaler_2_visibility", infotext="Postprocess upscaler 2 visibility")
@@ -296,7 +271,7 @@ class Request:
                                 infotext="Postprocess upscale first")
     loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
                                 infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
-    process: str = param(DRAW, "Process", "choice", "hidden", choices=PROCESSES, internal=True)
+    process: str = param(rules.DRAW, "Process", "choice", "hidden", choices=rules.PROCESSES, internal=True)
     source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
     output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
     output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
@@ -323,7 +298,7 @@ class Request:
                 found[field.name] = clean(field, value)
             except ValueError as error:
                 problems.append(Problem(str(error), field.name + getattr(error, "within", "")))
-        problems += [] if problems else together(found)
+        problems += [] if problems else rules.together(found)
         if problems:
             raise InvalidRequest(problems=problems)
         return cls.of(found)
@@ -363,7 +338,7 @@ class Request:
     @property
     def loops(self) -> bool:
         """Whether the rounds of loopback are drawn."""
-        return self.loopback_loops > 1 and bool(self.init_image) and self.process == DRAW
+        return self.loopback_loops > 1 and bool(self.init_image) and self.process == rules.DRAW
 
     @property
     def rounds(self) -> int:

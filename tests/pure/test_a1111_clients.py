@@ -107,6 +107,12 @@ def test_styles_that_are_not_there_are_left_out_and_told(client: TestClient, doo
     assert list(door.all.values())[-1].request.prompts == ("a cat, ink",)
 
 
+def test_an_infotext_tells_what_of_it_easel_does_without(client: TestClient, door: Door) -> None:
+    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, VAE: fine.pt"
+    notes = json.loads(client.post(T, json={**SMALL, "infotext": text}).json()["info"])["notes"]
+    assert notes == ["infotext: Easel does without what else changed this picture: VAE (fine.pt)."]
+
+
 def test_networks_can_be_switched_off(client: TestClient, door: Door) -> None:
     prompt = "a cat <lora:x:1>, [<hypernet:y:1>:dog:0.5]"
     assert drawn(client, door, {"prompt": prompt, "disable_extra_networks": True}).prompt == "a cat , [:dog:0.5]"
@@ -228,6 +234,41 @@ def test_every_option_of_automatic1111_is_told(client: TestClient) -> None:
     told = client.get("/sdapi/v1/options").json()
     assert {*ACTS, *KEPT} <= set(told) and len(told) > 250
     assert (told["uni_pc_order"], told["send_seed"], told["outdir_txt2img_samples"]) == (3, True, "outputs/txt2img-images")
+
+
+@pytest.mark.parametrize("payload, eta", [
+    ({"sampler_name": "DDIM", "override_settings": {"eta_ddim": 0.5}}, 0.5), ({"sampler_name": "Euler a", "override_settings": {"eta_ddim": 0.5}}, None),
+    ({"sampler_name": "Euler a", "override_settings": {"eta_ancestral": "0.7", "eta_ddim": 0.5}}, 0.7), ({"sampler_name": "Euler", "override_settings": {"eta_ancestral": 0.5}}, None),
+    ({"sampler_name": "Euler a", "eta": 0.2, "override_settings": {"eta_ancestral": 0.5}}, 0.2), ({"sampler_name": "DDIM", "override_settings": {"eta_ddim": None}}, None),
+    ({"sampler_name": "Euler", "enable_hr": True, "hr_sampler_name": "DPM++ 2S a", "override_settings": {"eta_ancestral": 0.5}}, 0.5),
+    ({"sampler_name": "Euler a", "enable_hr": True, "hr_sampler_name": "DPM++ SDE", "override_settings": {"eta_ancestral": 0.5}}, 0.5),
+    ({"infotext": "x\nSteps: 2, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 64x64", "sampler_name": "DDIM", "override_settings": {"eta_ddim": 1}}, 1.0),
+])
+def test_the_options_for_eta_count_for_their_samplers(client: TestClient, door: Door, payload: dict[str, Any], eta: float | None) -> None:
+    assert drawn(client, door, {**SMALL, **payload}).eta == eta
+
+
+def test_options_for_eta_are_checked_and_kept(client: TestClient, door: Door) -> None:
+    both = {**SMALL, "sampler_name": "Euler a", "enable_hr": True, "hr_sampler_name": "DDIM", "override_settings": {"eta_ancestral": 0.5}}
+    assert fields(client.post(T, json=both)) == ["override_settings.eta_ancestral"]
+    assert fields(client.post(T, json={**SMALL, "override_settings": {"eta_ddim": 2}})) == ["override_settings.eta_ddim"]
+    assert fields(client.post("/sdapi/v1/options", json={"eta_ancestral": "much"})) == ["eta_ancestral"]
+    assert client.post("/sdapi/v1/options", json={"eta_ancestral": 0.5}).status_code == 200
+    told = client.get("/sdapi/v1/options").json()
+    assert (told["eta_ancestral"], told["eta_ddim"]) == (0.5, 0.0)
+    assert drawn(client, door, {**SMALL, "sampler_name": "Euler a"}).eta == 0.5
+    assert drawn(client, door, {**SMALL, "sampler_name": "Euler a", "override_settings": {"eta_ancestral": 1}}).eta is None
+
+
+def test_loopback_answers_every_round_of_one_batch_and_the_last_of_several(client: TestClient, door: Door) -> None:
+    loopback = {**SMALL, "init_images": [PICTURE], "seed": 5, "script_name": "loopback", "script_args": [3, 0.5, "Linear", "None"]}
+    for batches, index in ((1, [0, 1, 2]), (2, [2, 5])):
+        answer = client.post(I, json={**loopback, "n_iter": batches}).json()
+        made = list(door.all.values())[-1].images
+        assert len(answer["images"]) == len(index) and len(made) == 3 * batches
+        assert json.loads(answer["info"])["infotexts"] == [made[each].infotext for each in index]
+    own = client.post(I, json={**SMALL, "init_images": [PICTURE], "loopback_loops": 3, "n_iter": 2}).json()
+    assert len(own["images"]) == 6
 
 
 def test_options_that_mean_nothing_here_are_kept_and_given_back(client: TestClient, door: Door) -> None:

@@ -133,6 +133,32 @@ def test_programs_in_png(chunks: dict[str, str], program: str, wanted: dict[str,
     assert infotext.read(read_metadata(file).infotext).dropped == ()
 
 
+NEW_INVOKE = {"positive_prompt": "a red circle", "steps": 4, "scheduler": "euler", "loras": [
+    {"model": {"key": "k", "name": "ink", "base": "sd-1"}, "weight": 0.75}, {"lora": {"model_name": "oil", "base_model": "sd-1"}, "weight": 1}]}
+
+
+@pytest.mark.parametrize(("chunks", "prompt"), [
+    ({"parameters": json.dumps(FOOOCUS | {"loras": [["ink", 0.5, "ab12"]], "lora_combined_1": "ink.safetensors : 0.5"})}, "a red circle, sharp <lora:ink:0.5>"),
+    ({"parameters": json.dumps(FOOOCUS | {"lora_combined_1": "sub/ink.safetensors : 0.5", "lora_combined_2": "True : oil.safetensors : 1.0"})},
+     "a red circle, sharp <lora:ink:0.5> <lora:oil:1.0>"),
+    ({"invokeai_metadata": json.dumps(NEW_INVOKE)}, "a red circle <lora:ink:0.75> <lora:oil:1>"),
+    ({"parameters": json.dumps({"sui_image_params": SWARM["sui_image_params"] | {"loras": ["sub/ink.safetensors", "oil"], "loraweights": ["0.8"]}})},
+     "a red circle <lora:ink:0.8> <lora:oil:1>"),
+    ({"parameters": json.dumps({"sui_image_params": SWARM["sui_image_params"] | {"loras": "ink", "loraweights": 1.2, "prompt": "a <lora:ink:1>"}})}, "a <lora:ink:1>"),
+    ({key: str(value) for key, value in EASY.items()} | {"LoRA model": "ink, oil", "LoRA Strength": "0.5, 0.6"}, "a red circle <lora:ink:0.5> <lora:oil:0.6>"),
+    ({"XML:com.adobe.xmp": XMP.replace("&quot;model", "&quot;lora&quot;: [{&quot;model&quot;: &quot;ink.ckpt&quot;, &quot;weight&quot;: 0.4}], &quot;model")},
+     "a red circle <lora:ink:0.4>"),
+])
+def test_networks_beside_the_prompt_come_into_it(chunks: dict[str, str], prompt: str) -> None:
+    assert values(png(chunks))["prompt"] == prompt
+
+
+def test_swarmuis_former_names_for_samplers() -> None:
+    former = {key: value for key, value in SWARM["sui_image_params"].items() if key not in ("sampler", "scheduler")}
+    found = values(png({"parameters": json.dumps({"sui_image_params": former | {"comfyuisampler": "euler_ancestral", "comfyuischeduler": "karras"}})}))
+    assert (found["sampler"], found["schedule"]) == ("Euler a", "Karras")
+
+
 @pytest.mark.parametrize("told", [FOOOCUS, EASY, SWARM], ids=["Fooocus", "Easy Diffusion", "SwarmUI"])
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_programs_in_exif(told: dict[str, Any], kind: str) -> None:
@@ -142,20 +168,24 @@ def test_programs_in_exif(told: dict[str, Any], kind: str) -> None:
     assert values(out.getvalue())["prompt"].startswith("a red circle")
 
 
-def hidden(text: str, compressed: bool) -> Image.Image:
+def hidden(text: str, compressed: bool, channels: int = 1) -> Image.Image:
     data = gzip.compress(text.encode()) if compressed else text.encode()
-    whole = (b"stealth_pngcomp" if compressed else b"stealth_pnginfo") + (len(data) * 8).to_bytes(4, "big") + data
-    bits = np.unpackbits(np.frombuffer(whole, np.uint8))
-    alpha = np.full((96, 128), 254, np.uint8).T.ravel()
-    alpha[: len(bits)] |= bits
+    mark = f"stealth_{'png' if channels == 1 else 'rgb'}{'comp' if compressed else 'info'}"
+    bits = np.unpackbits(np.frombuffer(mark.encode() + (len(data) * 8).to_bytes(4, "big") + data, np.uint8))
+    planes = np.full(128 * 96 * channels, 254, np.uint8)
+    planes[: len(bits)] |= bits
+    planes = np.ascontiguousarray(planes.reshape(128, 96, channels).transpose(1, 0, 2))
     image = Image.new("RGBA", (128, 96), (9, 9, 9, 255))
-    image.putalpha(Image.fromarray(np.ascontiguousarray(alpha.reshape(128, 96).T)))
+    if channels == 3:
+        return Image.fromarray(planes)
+    image.putalpha(Image.fromarray(planes[..., 0]))
     return image
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_what_is_hidden_in_alpha(compressed: bool) -> None:
+def test_what_is_hidden_in_pixels(compressed: bool) -> None:
     agrees(values(png({}, hidden(TEXT, compressed))), DRAWN)
+    agrees(values(png({}, hidden(TEXT, compressed, channels=3))), DRAWN)
     told = {"Software": "NovelAI", "Description": "a red circle",
             "Comment": json.dumps({"steps": 12, "scale": 5, "seed": 77, "sampler": "k_euler_ancestral", "uc": "blurry", "width": 128, "height": 128})}
     file = png({"Software": "a screenshot tool"}, hidden(json.dumps(told), compressed))

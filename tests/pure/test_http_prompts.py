@@ -39,6 +39,13 @@ def test_styles_in_automatic1111s_shape(client: TestClient) -> None:
     assert client.get("/sdapi/v1/prompt-styles").json() == [{"name": "Oil", "prompt": "{prompt}, oil", "negative_prompt": "photo"}]
 
 
+def test_an_unreadable_file_of_styles_is_told_where_they_are_listed(client: TestClient, tmp_path: Path) -> None:
+    assert client.get("/easel/styles").json()["problems"] == []
+    (tmp_path / "styles.csv").write_text("my;own;table\n", "utf-8")
+    told = client.get("/easel/styles").json()
+    assert told["styles"] == [] and "data/styles.csv" in told["problems"][0]
+
+
 def test_a_payload_with_styles(client: TestClient) -> None:
     info = draw(client, styles=["Oil"], negative_prompt="dog", n_iter=2, seed=5)
     assert (info["prompt"], info["negative_prompt"], info["styles"]) == ("a cat, oil", "dog, photo", ["Oil"])

@@ -389,6 +389,8 @@ def test_a_group_without_one_of_its_keys_is_still_read(drop):
 
 
 def test_both_sides_of_a_size_are_taken():
+    for size in ("1000xx", "large", "64"):
+        assert infotext.read(f"a\nSteps: 4, Sampler: Euler, CFG scale: 7, Size: {size}").dropped == ("Size",)
     values = infotext.read("a\nSteps: 4, Sampler: Euler, CFG scale: 7, Size: 1000x563").values
     assert (values["width"], values["height"]) == (1000, 563)
 

@@ -42,6 +42,14 @@ def told(text: str, here: Iterable[str] = (), **values: object) -> list[str]:
     return list(missing(Metadata(text, None, "png", 8, 8), found, kept, FakeCatalog(here)))
 
 
+@pytest.mark.parametrize(("keys", "named"), [
+    ("VAE hash: ab, VAE: fine.safetensors, Token merging ratio: 0.5", "VAE (fine.safetensors), Token merging ratio (0.5)"),
+    ('ControlNet 0: "Module: canny, Model: c [ab]"', "ControlNet 0 (Module: canny, Model: c [ab])"), ("vae: None, FP8 weight: Disable, Pad conds: False", ""), ("ENSD: 5", ""),
+])
+def test_what_easel_does_without_is_said(keys: str, named: str) -> None:
+    assert told(f"a tree\n{LINE}, {keys}") == ([f"Easel does without what else changed this picture: {named}."] if named else [])
+
+
 def test_a_lora_is_named_by_its_hash() -> None:
     text = f'a tree <lora:leaves:0.8> <lora:bark:1>\n{LINE}, Lora hashes: "leaves: 7c6bad76eb54, hidden: 0123456789ab"'
     assert told(text) == [

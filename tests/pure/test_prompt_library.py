@@ -307,7 +307,8 @@ def test_names_beside_a_file(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "wildcards" / "Animals" / "all.txt", "__cats__\n__./cats__\n__../size__\n")
     found = {text for seed in range(60) for text in prompts(book.resolved(request("__animals/all__", seed=seed)))}
     assert found == {"lion", "big tiger", "small tiger", "large"}
-    assert "which is not there" in complain(book, request("__cats__"))
+    assert prompts(book.resolved(request("__cats__"))) == prompts(book.resolved(request("__animals/cats__"))), "any folder counts last"
+    assert "which is not there" in complain(book, request("__./cats__"))
     write(tmp_path / "wildcards" / "Animals" / "colour.txt", "mine\n")
     write(tmp_path / "wildcards" / "Animals" / "c.txt", "__colour__\n")
     assert prompts(book.resolved(request("__animals/c__"))) != ["mine"], "a name from the top counts first"

@@ -174,3 +174,12 @@ def test_a_semicolon_file_stays_one(styles: Styles, tmp_path: Path) -> None:
 def test_an_unreadable_file_is_told(styles: Styles, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "styles.csv").write_text("my,own\ntable,here\n", "utf-8")
     assert texts(styles) == [] and "styles.csv is left out" in caplog.text
+    (told,) = styles.problems(LOCAL)
+    assert told.startswith("The styles in data/styles.csv are left out: it needs a first line")
+    with pytest.raises(NotAllowed, match="first line"):
+        styles.keep(Style("A"), LOCAL)
+    (tmp_path / "styles.csv").write_text("name,prompt\nA,b\n", "utf-8")
+    assert styles.problems(LOCAL) == [] and texts(styles)
+    (tmp_path / "styles.csv").unlink()
+    (tmp_path / "styles.csv").mkdir()
+    assert len(styles.problems(User("ada", "ada"))) == 1

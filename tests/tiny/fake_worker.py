@@ -132,7 +132,7 @@ class Fake:
         orders = Orders(run)
         try:
             orders.reach("load")
-            if self.loaded != run.checkpoint.key:
+            if run.checkpoint and self.loaded != run.checkpoint.key:
                 self.say(Loading(run.checkpoint.key))
                 self.say(Loading(run.checkpoint.key, done=True))
                 self.say(Hashed(run.checkpoint.key, "ab" * 32))
@@ -163,7 +163,7 @@ class Fake:
 
     def plain(self, run: Run, index: int) -> Picture:
         width, height = run.request.width, run.request.height
-        colour = run.request.of_image(index).seed.to_bytes(4, "big")[1:]
+        colour = run.request.of_image(index).seed.to_bytes(8, "big")[-3:]
         return Picture(run.job, index, width, height, colour * (width * height), {"Model hash": "abababab"})
 
 
@@ -181,10 +181,12 @@ class Orders:
         self.always = "always" in words
         self.die_at, self.stop_at = (words.get(order, "").split(",") for order in ("die_at", "stop_at"))
         self.fail_at, self.slow, self.deaf = words.get("fail"), float(words.get("slow", 0)), "deaf" in words
-        self.memory = Path(run.checkpoint.path).with_name(f"{run.job}.once")
+        self.memory = Path(run.checkpoint.path).with_name(f"{run.job}.once") if run.checkpoint else None
 
     def once(self, place: str) -> bool:
-        """Whether it is the first time; an empty file says that all has been done."""
+        """Whether it is the first time; an empty file says that all has been done. Without a model it never is."""
+        if self.memory is None:
+            return False
         before = self.memory.read_text().split() if self.memory.exists() else None
         if self.always or before is None or before and place not in before:
             self.memory.write_text(" ".join([*(before or ()), place]))

@@ -28,7 +28,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, EaselError
 from backend.prompt.chunks import chunk
-from backend.request.request import EMPHASIS
+from backend.request.choices import EMPHASIS
 from backend.sampling.parametrisation import Velocity
 from backend.worker.device import place
 from backend.worker.models import clip, ldm_layout, sd1, vae

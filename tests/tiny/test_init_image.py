@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from backend.messages import Done, Failed, Picture, Progress, Run
-from backend.request.request import INPAINT_AREAS, MASKED_CONTENT, RESIZE_MODES, Request
+from backend.request.choices import INPAINT_AREAS, MASKED_CONTENT, RESIZE_MODES
+from backend.request.request import Request
 from backend.worker.draw import init_image as source
 from backend.worker.draw.init_image import Source
 from tests.tiny.test_engine import BASE, Studio, house

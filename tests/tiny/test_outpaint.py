@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from backend.errors import InvalidRequest
+from backend.request.choices import INPAINT_AREAS, MASKED_CONTENT
 from backend.request.output_size import Margins, drawn, settled
-from backend.request.request import INPAINT_AREAS, MASKED_CONTENT, Request
+from backend.request.request import Request
 from backend.request.rules import OUTPAINT
 from backend.worker.draw import init_image as source
 from backend.worker.draw.outpaint import grown, grown_mask

@@ -8,7 +8,7 @@ from PIL import Image
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture, Preview
-from backend.request.request import PREVIEWS
+from backend.request.choices import PREVIEWS
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.preview import FULL

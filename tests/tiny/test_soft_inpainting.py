@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.request.request import INPAINT_AREAS
+from backend.request.choices import INPAINT_AREAS
 from backend.sampling.protocol import Noisy
 from backend.sampling.samplers import SAMPLERS
 from backend.worker.draw import init_image as source

@@ -125,7 +125,7 @@ LISTED: dict[str, Callable[[Any], bool]] = {
     "refresh_checkpoints": lambda rows: rows is None, "get_progress": lambda rows: rows["state"]["job_count"] == 0,
     "util_get_model_names": lambda names: names == ["demo.safetensors", "other.safetensors"],
     "util_get_sampler_names": lambda names: "Euler a" in names, "util_get_scheduler_names": lambda names: "karras" in names,
-    "skip": lambda answer: answer is None, "interrupt": lambda answer: answer == {},
+    "skip": lambda answer: answer is None, "interrupt": lambda answer: answer == {}, "check_extensions": lambda answer: answer is None,
 }
 
 
@@ -133,6 +133,12 @@ LISTED: dict[str, Callable[[Any], bool]] = {
 def test_it_reads_every_list(api: Api, name: str) -> None:
     answer = getattr(api, name)()
     assert LISTED[name](answer), answer
+
+
+def test_finished_pictures_are_worked_on(api: Api) -> None:
+    one = api.extra_single_image(PICTURE, upscaling_resize=2, upscaler_1=webuiapi.Upscaler.Lanczos)
+    assert len(one.images) == 1 and "Postprocess upscale by: 2" in one.info
+    assert len(api.extra_batch_images([PICTURE, RED], name_list=["a.png", "b.png"], upscaler_1="Lanczos").images) == 2
 
 
 def test_options_and_the_model_are_set(api: Api) -> None:

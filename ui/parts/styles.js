@@ -24,9 +24,11 @@ export async function apply(name) {
 
 export async function edit(name) {
   tab = name;
-  try { styles = (await ask("/easel/styles")).styles; } catch (error) { return note(error.message, 8000); }
+  let unread = [];
+  try { ({ styles, problems: unread } = await ask("/easel/styles")); } catch (error) { return note(error.message, 8000); }
   const chosen = formOf(tab).values.styles ?? [];
   list(chosen.length === 1 ? chosen[0] : NEW);
+  problem(unread.join(" "));
   sheet().showModal();
   box("name").focus();
 }
@@ -104,6 +106,13 @@ function chosenUnder(was, name) {
   const form = formOf(tab), chosen = form.values.styles ?? [];
   if (was && was !== name && chosen.includes(was)) form.apply({ styles: chosen.map(one => one === was ? name : one).filter(Boolean) });
 }
+
+// A file that cannot be read is told when the page is opened: its styles are missing in the lists.
+async function tellUnread() {
+  const { problems } = await ask("/easel/styles");
+  for (const text of problems) note(text, 12000);
+}
+tellUnread().catch(() => {});       // a server that cannot be reached is told elsewhere
 
 const acts = { save, remove, fetch: async () => fill(typed(formOf(tab))) };
 

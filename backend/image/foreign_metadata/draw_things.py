@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from backend.image.foreign_metadata.settings_text import model_name, sampling, settings_text
@@ -22,7 +23,12 @@ def from_draw_things(texts: Texts) -> str:
     return settings_text("Draw Things", told.get("c"), told.get("uc"), {
         "Steps": told.get("steps"), **sampling(told.get("sampler")), "CFG scale": told.get("scale"),
         "Seed": told.get("seed"), "Size": told.get("size"), "Model": model_name(told.get("model")),
-        "Denoising strength": told.get("strength") if told.get("strength") != 1 else None})
+        "Denoising strength": told.get("strength") if told.get("strength") != 1 else None}, _networks(told.get("lora")))
+
+
+def _networks(loras: Any) -> Iterator[tuple[Any, Any]]:
+    """Its files are made anew by itself, so that their names tell more than their hashes could."""
+    return ((one.get("model"), one.get("weight")) for one in loras or () if isinstance(one, dict))
 
 
 def _told(texts: Texts) -> dict[str, Any]:

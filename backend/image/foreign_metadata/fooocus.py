@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from backend.image.foreign_metadata.settings_text import model_name, sampling, settings_text, size
@@ -25,7 +26,18 @@ def from_fooocus(texts: Texts) -> str:
         "Steps": told.get("steps"), **sampling(told.get("sampler"), told.get("scheduler")),
         "CFG scale": told.get("guidance_scale"), "Seed": told.get("seed"), "Size": size(width, height),
         "Model hash": told.get("base_model_hash"), "Model": model_name(told.get("base_model")),
-        "Clip skip": told.get("clip_skip")})
+        "Clip skip": told.get("clip_skip")}, _networks(told))
+
+
+def _networks(told: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """`loras` as name, strength and hash, in former versions `lora_combined_1` as "name : strength"."""
+    if isinstance(told.get("loras"), list):
+        yield from ((one[0], one[1]) for one in told["loras"] if isinstance(one, list) and len(one) > 1)
+        return
+    for key, value in told.items():
+        if key.startswith("lora_combined_") and isinstance(value, str):
+            name, _, strength = value.rpartition(" : ")
+            yield name.rpartition(" : ")[2], strength
 
 
 def _drawn(told: dict[str, Any], name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from backend.image.foreign_metadata.settings_text import model_name, sampling, settings_text, size
@@ -35,7 +36,15 @@ def _new(told: dict[str, Any]) -> str:
         "Size": size(told.get("width"), told.get("height")),
         "Model": model_name(model.get("model_name") or model.get("name")),
         "Clip skip": layers + 1 if isinstance(layers, int) and layers else None,
-        "RNG": "CPU" if told.get("rand_device") == "cpu" else None})
+        "RNG": "CPU" if told.get("rand_device") == "cpu" else None}, _networks(told.get("loras")))
+
+
+def _networks(loras: Any) -> Iterator[tuple[Any, Any]]:
+    """The model of a LoRA was called `lora` in version 3."""
+    for one in loras if isinstance(loras, list) else ():
+        model = (one.get("model") or one.get("lora")) if isinstance(one, dict) else None
+        if isinstance(model, dict):
+            yield model.get("name") or model.get("model_name"), one.get("weight")
 
 
 def _old(told: dict[str, Any]) -> str:

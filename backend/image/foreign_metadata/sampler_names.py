@@ -16,7 +16,7 @@ SAMPLERS = {
 SCHEDULES = {
     "karras": "Karras", "exponential": "Exponential", "polyexponential": "Polyexponential", "normal": "Normal",
     "simple": "Simple", "ddim_uniform": "DDIM", "sgm_uniform": "SGM Uniform", "beta": "Beta",
-    "kl_optimal": "KL Optimal",
+    "kl_optimal": "KL Optimal", "ays": "Align Your Steps",
     "k": "Karras",
 }  # fmt: skip
 _NO_OTHER = ("uniform", "native", "none", "")      # a schedule that is the sampler's own

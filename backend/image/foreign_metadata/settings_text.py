@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 from backend.image.foreign_metadata import sampler_names
 from backend.image.infotext.syntax import NEGATIVE, quote
 
 MAX_VALUE = 1000        # characters of a name or number
 
+Networks: TypeAlias = Iterable[tuple[Any, Any]]
+"""Names and strengths of the LoRAs that a program keeps beside the prompt."""
 
-def settings_text(program: str, prompt: Any, negative: Any, settings: Mapping[str, Any]) -> str:
-    """The text. What is None, "" or no plain value is left out; `program` is told as its version."""
+
+def settings_text(
+    program: str, prompt: Any, negative: Any, settings: Mapping[str, Any], networks: Networks = ()
+) -> str:
+    """The text, with the networks in the prompt. What is None, "" or no plain value is left out.
+
+    `program` is told as its version.
+    """
     told = {key: _told(value) for key, value in settings.items()} | {"Version": program}
     line = ", ".join(f"{key}: {quote(value)}" for key, value in told.items() if value)
     below = f"\n{NEGATIVE} {_prompt(negative)}" if _prompt(negative) else ""
-    return f"{_prompt(prompt)}{below}\n{line}".strip()
+    return f"{_with_networks(_prompt(prompt), networks)}{below}\n{line}".strip()
 
 
 def sampling(sampler: Any, schedule: Any = None) -> dict[str, str]:
@@ -39,6 +47,20 @@ def model_name(path: Any) -> str | None:
     name = path.replace("\\", "/").rpartition("/")[2]
     head, dot, ending = name.rpartition(".")
     return head if dot and ending.lower() in ("safetensors", "ckpt", "sft", "pt") else name
+
+
+def listed(value: Any, separator: str = ",") -> list[Any]:
+    """The entries of a list, also of one that is written as text; none of anything else."""
+    if isinstance(value, str):
+        return [piece.strip() for piece in value.split(separator) if piece.strip()]
+    return value if isinstance(value, list) else [value] if isinstance(value, int | float) else []
+
+
+def _with_networks(prompt: str, networks: Networks) -> str:
+    """Those that the prompt does not name itself."""
+    named = ((model_name(name), _told(strength) or "1") for name, strength in networks)
+    missing = (f"<lora:{name}:{strength}>" for name, strength in named if name and f"<lora:{name}:" not in prompt)
+    return " ".join(filter(None, (prompt, *missing)))
 
 
 def _told(value: Any) -> str:

@@ -108,8 +108,11 @@ def _left_out(params: Mapping[str, Any]) -> dict[str, Any]:
 def _by_field(params: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for key, fields in by_key().items():
-        names = [key] if len(fields) == 1 else [f"{key}-{i}" for i in range(1, len(fields) + 1)]
-        found |= {field.name: params.get(name) for field, name in zip(fields, names, strict=True)}
+        if len(fields) == 1:
+            found[fields[0].name] = params.get(key)
+            continue
+        unparted = (params[key],) if key in params else None        # not `NxM`, so no number for any of them
+        found |= {field.name: unparted or params.get(f"{key}-{number}") for number, field in enumerate(fields, 1)}
     return found | records.read_records(params, _inner_pairs)
 
 

@@ -1,0 +1,26 @@
+"""What changed a picture of another program, by its settings text, and has no like here."""
+
+from __future__ import annotations
+
+import re
+
+from backend.image.infotext.entries import entries
+
+RESTING = ("", "0", "0.0", "none", "automatic", "false", "full", "disable")     # values at which nothing is changed
+_KEYS = re.compile(
+    r"VAE|VAE (?:En|De)coder|Token merging ratio(?: hr)?|NGMS all steps|FP8 weight|Skip Early CFG|SGM noise multiplier"
+    r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|ControlNet \d+|ADetailer model|Tiled Diffusion"
+    r"|Dynamic thresholding enabled|freeu_enabled|sag_enabled|pag_enabled|RP Active|AnimateDiff|kohya_hrfix_enabled",
+    re.IGNORECASE)
+
+
+def _unmet(text: str) -> dict[str, str]:
+    """Key -> value of what Easel does not have, and which was not at rest. Never raises."""
+    return {key: value for key, value in entries(text).items()
+            if _KEYS.fullmatch(key) and value.strip().casefold() not in RESTING}
+
+
+def unmet_sentence(text: str) -> str:
+    """The same as a person is told; "" for nothing."""
+    names = ", ".join(f"{key} ({value[:60]})" for key, value in _unmet(text).items())
+    return f"Easel does without what else changed this picture: {names}." if names else ""

@@ -1,0 +1,18 @@
+"""What fields may be chosen from, where that is one list for ever."""
+
+from __future__ import annotations
+
+EMPHASIS = ("Original", "No norm", "Ignore", "None")
+SEED_SOURCES = ("CPU", "GPU", "NV")
+IMAGE_FORMATS = ("png", "jpg", "webp")
+PIXEL_UPSCALERS = ("Lanczos", "Nearest")        # those that need no file
+LATENT_UPSCALERS = ("Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)",
+                    "Latent (nearest)", "Latent (nearest-exact)")
+RESIZE_MODES = ("Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)")
+MASK_MODES = ("Inpaint masked", "Inpaint not masked")
+MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
+INPAINT_AREAS = ("Whole picture", "Only masked")
+STRENGTH_CURVES = ("Linear", "Aggressive", "Lazy")
+EXPANSIONS = ("Random", "Combinatorial", "Off")
+PREVIEWS = ("Approx cheap", "Full")
+REFINER_PASSES = ("first pass", "second pass", "both passes")
