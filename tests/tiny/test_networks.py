@@ -18,6 +18,7 @@ from backend.messages import Failed, Hashed, Picture, Run
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
+from backend.worker.engine.row_counts import RowCurve
 from backend.worker.models.memory import Memory
 from tests.tiny.ldm import Networks, save_single, tiny
 from tests.tiny.networks import attention, lora, save, tensors
@@ -132,6 +133,7 @@ def test_eight_rows_with_eight_networks_share_calls_and_are_as_alone(tmp_path: P
 
 
 def test_rows_without_networks_share_calls_with_others(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RowCurve, "record", lambda *call: None)     # on a busy machine smaller calls can seem to pay
     alone = studio.draw(prompt="a cat")
     calls: list[int] = []
     original = engines.denoise

@@ -48,7 +48,7 @@ class Branches:
 class Stack:
     """The factors of one rank at one layer for all rows of a call, or for one row that stands for all of them.
 
-    `down` (B, rank, in) or (B, rank, in, h, w), `up` (B, rank, out) times the strengths. Where not all rows have any,
+    `down` (B, rank, in) or (B, rank, in, h, w), `up` (B, out, rank) times the strengths. Where not all rows have any,
     `there` says which, the others having zeros, and `rows` says it as (B, 1, 1) on the device.
     """
 
@@ -112,7 +112,7 @@ def _stacked(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Factors:
-    """All branches of one row at one layer as one, padded: `down` (rank, in[, h, w]), `up` (rank, out)."""
+    """All branches of one row at one layer as one, padded: `down` (rank, in[, h, w]), `up` (out, rank)."""
 
     down: Tensor
     up: Tensor
@@ -148,12 +148,12 @@ def _padded(branches: Sequence[tuple[Tensor, Tensor]]) -> _Factors:
     if missing := rank - up.shape[1]:
         down = functional.pad(down, (0, 0) * (down.dim() - 1) + (0, missing))
         up = functional.pad(up, (0, missing))
-    return _Factors(down.contiguous(), up.mT.contiguous())      # another layout in memory can be rounded in another way
+    return _Factors(down.contiguous(), up.contiguous())     # another layout in memory can be rounded in another way
 
 
 def _by_rank(rows: Sequence[_Factors | None]) -> list[Stack]:
-    ranks = sorted({len(row.up) for row in rows if row})
-    return [_side_by_side([row if row and len(row.up) == rank else None for row in rows]) for rank in ranks]
+    ranks = sorted({len(row.down) for row in rows if row})
+    return [_side_by_side([row if row and len(row.down) == rank else None for row in rows]) for rank in ranks]
 
 
 def _side_by_side(rows: Sequence[_Factors | None]) -> Stack:
@@ -186,7 +186,7 @@ def _hook(stack: Stack) -> Hook:
 def _multiplied(x: Tensor, output: Tensor, stack: Stack) -> Tensor:
     """x (B, ..., in), output (B, ..., out), which nobody but the layer has and may be changed."""
     rows = len(x)
-    down, up = stack.down.flatten(2).mT.expand(rows, -1, -1), stack.up.expand(rows, -1, -1)
+    down, up = (each.expand(rows, -1, -1).contiguous().mT for each in (stack.down.flatten(2), stack.up))
     inner = torch.bmm(x.reshape(rows, -1, x.shape[-1]), down)                       # (B, positions, rank)
     flat = output.reshape(rows, -1, output.shape[-1])
     if stack.rows is None:
@@ -208,6 +208,6 @@ def _convolved(module: nn.Conv2d, x: Tensor, output: Tensor, stack: Stack) -> Te
         if has:
             inner = functional.conv2d(x[number : number + 1], downs[number], None, module.stride, padding,
                                       module.dilation)
-            own = own + functional.conv2d(inner, ups[number].mT[..., None, None])
+            own = own + functional.conv2d(inner, ups[number][..., None, None])
         made.append(own)
     return torch.cat(made)
