@@ -3,7 +3,7 @@
 What is computed for a row never depends on the rows beside it: its factors are padded to one of a few ranks, and a
 product of matrices runs over all rows of the call, with zeros where a row has nothing of that rank. So at one row
 count a row's bits are the same whoever shares its call, and a row without branches keeps those of the bare network.
-Strengths are a part of the factors; what was laid side by side for one call is kept for the next ones.
+What was laid side by side for one call is kept for the next ones; strengths are numbers beside it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 class Branches:
     """A network's layers in one component of a model by path, and how strongly a row uses them.
 
-    Only the first `ranks` ranks count where that is not 0, and `blocks` weigh single blocks. Those of equal `key` do
-    the same; `kept` holds what is made of them, nothing where there is none.
+    Only the first `ranks` ranks count where that is not 0, and `blocks` weigh single blocks. Those of equal `key` are
+    the same but for their strength; `kept` holds what is made of them, nothing where there is none.
     """
 
     layers: Mapping[str, FittedLayer]
@@ -37,24 +37,28 @@ class Branches:
     ranks: int = 0
     blocks: Blocks = ()
     key: Hashable = None
-    kept: ResultCache[Stacks] | None = None
+    kept: ResultCache[Stacks | Strengths] | None = None
 
     def weight(self, path: str) -> float:
         """The strength in one layer."""
         return self.strength * weight_of(self.blocks, self.layers[path].block)
 
 
+Part = tuple[int, float, int]
+"""Of a row's factors at a layer: which of its uses it is of, what the strength of that is multiplied with, its rank."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
     """The factors of one rank at one layer for all rows of a call, or for one row that stands for all of them.
 
-    `down` (B, rank, in) or (B, rank, in, h, w), `up` (B, out, rank) times the strengths. Where not all rows have any,
-    `there` says which, the others having zeros, and `rows` says it as (B, 1, 1) on the device.
+    `down` (B, rank, in) or (B, rank, in, h, w), `up` (B, out, rank). `parts`: by row what they are made of. Where not
+    all rows have any, the others have zeros, and `rows` (B, 1, 1) says which on the device.
     """
 
     down: Tensor
     up: Tensor
-    there: tuple[bool, ...] = ()
+    parts: tuple[tuple[Part, ...], ...]
     rows: Tensor | None = None
 
 
@@ -67,8 +71,22 @@ class Stacks:
     @property
     def nbytes(self) -> int:
         """Memory that they take at most: a single row's may be a network's own."""
-        stacks = (stack for found in self.by_path.values() for stack in found)
-        return sum(stack.down.nbytes + stack.up.nbytes for stack in stacks)
+        return sum(stack.down.nbytes + stack.up.nbytes for stack in self)
+
+    def __iter__(self) -> Iterator[Stack]:
+        return (stack for found in self.by_path.values() for stack in found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strengths:
+    """(B, 1, rank), float32, for each of some stacks: what goes between its factors. A result of `Memory`'s."""
+
+    each: Sequence[Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return sum(tensor.nbytes for tensor in self.each)
 
 
 @contextmanager
@@ -78,12 +96,11 @@ def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
     Nothing stays.
     """
     uses = [tuple(each for each in row if isinstance(each, Branches)) for row in rows]
-    if len({_keys(row) for row in uses}) == 1:
+    if len({_with_strengths(row) for row in uses}) == 1:
         uses = uses[:1]
     modules = {path: layer.module for row in {id(row): row for row in uses}.values() for use in row
                for path, layer in use.layers.items()}
-    handles = [modules[path].register_forward_hook(_hook(stack))
-               for path, stacks in (_stacks(uses).by_path if modules else {}).items() for stack in stacks]
+    handles = [modules[path].register_forward_hook(hook) for path, hook in (_hooks(uses) if modules else ())]
     try:
         yield
     finally:
@@ -91,16 +108,40 @@ def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
             handle.remove()
 
 
-def _stacks(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
-    """Those that were made for an earlier call, if they are kept."""
+def _hooks(rows: Sequence[tuple[Branches, ...]]) -> list[tuple[str, Hook]]:
+    """By path; what was made for an earlier call is used where it is kept."""
     kept = next(use.kept for row in rows for use in row)
     if kept is None:
-        return _stacked(rows)
-    return kept.get(tuple(_keys(row) for row in rows), lambda: _stacked(rows))
+        stacks = _stacked(rows)
+        strengths = _strengths(rows, stacks)
+    else:
+        stacks = kept.get(tuple(_keys(row) for row in rows), lambda: _stacked(rows))
+        strengths = kept.get(tuple(_with_strengths(row) for row in rows), lambda: _strengths(rows, stacks))
+    paths = [path for path, found in stacks.by_path.items() for _ in found]
+    return [(path, _hook(stack, strength)) for path, stack, strength in zip(paths, stacks, strengths.each, strict=True)]
 
 
 def _keys(row: Sequence[Branches]) -> tuple[Hashable, ...]:
     return tuple(id(use) if use.key is None else use.key for use in row)
+
+
+def _with_strengths(row: Sequence[Branches]) -> tuple[Hashable, ...]:
+    return _keys(row), tuple(use.strength for use in row)
+
+
+def _strengths(rows: Sequence[tuple[Branches, ...]], stacks: Stacks) -> Strengths:
+    """In one piece, because every transfer to a card takes its time."""
+    numbers: list[float] = []
+    ranks: list[int] = []                   # so many of each number
+    for stack in stacks:
+        for row, parts in zip(rows, stack.parts, strict=True):
+            numbers += [row[use].strength * factor for use, factor, _ in parts] + [0.0]
+            ranks += [rank for *_, rank in parts] + [stack.down.shape[1] - sum(rank for *_, rank in parts)]
+    if not numbers:
+        return Strengths(())
+    spread = torch.tensor(numbers).repeat_interleave(torch.tensor(ranks)).to(next(iter(stacks)).down.device)
+    pieces = spread.split([len(rows) * stack.down.shape[1] for stack in stacks])
+    return Strengths([piece.view(len(rows), 1, -1) for piece in pieces])
 
 
 def _stacked(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
@@ -116,39 +157,36 @@ class _Factors:
 
     down: Tensor
     up: Tensor
+    parts: tuple[Part, ...]
 
 
 def _factors(row: Sequence[Branches]) -> dict[str, _Factors]:
     """By path, in the number format in which the layer computes."""
-    found = [(path, layer, use) for use in row for path, layer in use.layers.items() if layer.branch]
-    scales = [use.weight(path) * layer.branch.scale for path, layer, use in found]
-    there = [each for each, scale in zip(found, scales, strict=True) if scale]
-    if not there:
-        return {}
-    cut = [_cut(layer.branch, use.ranks) for _, layer, use in there]
-    kinds = [layer.module.weight.dtype for _, layer, _ in there]
-    ups = torch._foreach_mul([branch.up.to(kind) for branch, kind in zip(cut, kinds, strict=True)],
-                             [scale for scale in scales if scale])
-    branches: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    for (path, _, _), branch, up, kind in zip(there, cut, ups, kinds, strict=True):
-        branches.setdefault(path, []).append((branch.down.to(kind), up))
-    return {path: _padded(each) for path, each in branches.items()}
+    found: dict[str, list[tuple[LowRank, Part]]] = {}
+    kinds: dict[str, torch.dtype] = {}
+    for number, use in enumerate(row):
+        for path, layer in use.layers.items():
+            if layer.branch and (factor := weight_of(use.blocks, layer.block) * layer.branch.scale):
+                branch = _cut(layer.branch, use.ranks)
+                found.setdefault(path, []).append((branch, (number, factor, len(branch.down))))
+                kinds[path] = layer.module.weight.dtype
+    return {path: _padded(branches, kinds[path]) for path, branches in found.items()}
 
 
 def _cut(branch: LowRank, ranks: int) -> LowRank:
     return LowRank(branch.down[:ranks], branch.up[:, :ranks], branch.scale) if ranks else branch
 
 
-def _padded(branches: Sequence[tuple[Tensor, Tensor]]) -> _Factors:
+def _padded(branches: Sequence[tuple[LowRank, Part]], kind: torch.dtype) -> _Factors:
     """To a rank that is a power of two."""
-    (down, up), *others = branches
-    if others:
-        down, up = torch.cat([each for each, _ in branches]), torch.cat([each for _, each in branches], dim=1)
+    downs, ups = [branch.down.to(kind) for branch, _ in branches], [branch.up.to(kind) for branch, _ in branches]
+    down, up = (downs[0], ups[0]) if len(branches) == 1 else (torch.cat(downs), torch.cat(ups, dim=1))
     rank = max(SMALLEST_RANK, 1 << (up.shape[1] - 1).bit_length())
     if missing := rank - up.shape[1]:
         down = functional.pad(down, (0, 0) * (down.dim() - 1) + (0, missing))
         up = functional.pad(up, (0, missing))
-    return _Factors(down.contiguous(), up.contiguous())     # another layout in memory can be rounded in another way
+    # Another layout in memory can be rounded in another way.
+    return _Factors(down.contiguous(), up.contiguous(), tuple(part for _, part in branches))
 
 
 def _by_rank(rows: Sequence[_Factors | None]) -> list[Stack]:
@@ -158,56 +196,55 @@ def _by_rank(rows: Sequence[_Factors | None]) -> list[Stack]:
 
 def _side_by_side(rows: Sequence[_Factors | None]) -> Stack:
     some = next(row for row in rows if row)
+    parts = tuple(row.parts if row else () for row in rows)
     if len(rows) == 1:
-        return Stack(some.down[None], some.up[None])
-    empty = _Factors(torch.zeros_like(some.down), torch.zeros_like(some.up))
+        return Stack(some.down[None], some.up[None], parts)
+    empty = _Factors(torch.zeros_like(some.down), torch.zeros_like(some.up), ())
     each = [row or empty for row in rows]
     down, up = torch.stack([row.down for row in each]), torch.stack([row.up for row in each])
-    if all(rows):
-        return Stack(down, up)
-    there = tuple(row is not None for row in rows)
-    return Stack(down, up, there, torch.tensor(there, device=up.device).view(-1, 1, 1))
+    has = None if all(rows) else torch.tensor([bool(part) for part in parts], device=up.device).view(-1, 1, 1)
+    return Stack(down, up, parts, has)
 
 
-def _hook(stack: Stack) -> Hook:
+def _hook(stack: Stack, strengths: Tensor) -> Hook:
     """Adds to what a module gives for a batch what the branches of its rows give."""
 
     def added(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         x = given[0]
         if isinstance(module, nn.Conv2d) and (max(module.kernel_size) > 1 or max(module.stride) > 1):
-            return _convolved(module, x, output, stack)
+            return _convolved(module, x, output, stack, strengths)
         if x.dim() < 4:
-            return _multiplied(x, output, stack)
-        return _multiplied(x.movedim(1, -1), output.movedim(1, -1), stack).movedim(-1, 1)   # along its channels
+            return _multiplied(x, output, stack, strengths)
+        along_channels = _multiplied(x.movedim(1, -1), output.movedim(1, -1), stack, strengths)
+        return along_channels.movedim(-1, 1)
 
     return added
 
 
-def _multiplied(x: Tensor, output: Tensor, stack: Stack) -> Tensor:
+def _multiplied(x: Tensor, output: Tensor, stack: Stack, strengths: Tensor) -> Tensor:
     """x (B, ..., in), output (B, ..., out), which nobody but the layer has and may be changed."""
     rows = len(x)
     down, up = (each.expand(rows, -1, -1).contiguous().mT for each in (stack.down.flatten(2), stack.up))
-    inner = torch.bmm(x.reshape(rows, -1, x.shape[-1]), down)                       # (B, positions, rank)
+    inner = torch.bmm(x.reshape(rows, -1, x.shape[-1]), down).mul_(strengths)       # (B, positions, rank)
     flat = output.reshape(rows, -1, output.shape[-1])
     if stack.rows is None:
         return flat.baddbmm_(inner, up).view(output.shape)
     return torch.where(stack.rows, torch.baddbmm(flat, inner, up), flat).view(output.shape)
 
 
-def _convolved(module: nn.Conv2d, x: Tensor, output: Tensor, stack: Stack) -> Tensor:
+def _convolved(module: nn.Conv2d, x: Tensor, output: Tensor, stack: Stack, strengths: Tensor) -> Tensor:
     """Row by row, so that none depends on its neighbours."""
     padding = module.padding
     if module.padding_mode != "zeros":
         x = functional.pad(x, module._reversed_padding_repeated_twice, mode=module.padding_mode)
         padding = (0, 0)
-    there = stack.there or (True,) * len(x)
-    downs, ups = stack.down.expand(len(x), *stack.down.shape[1:]), stack.up.expand(len(x), -1, -1)
     made = []
-    for number, has in enumerate(there):
-        own = output[number : number + 1]
-        if has:
-            inner = functional.conv2d(x[number : number + 1], downs[number], None, module.stride, padding,
+    for number in range(len(x)):
+        own, row = output[number : number + 1], number if len(stack.parts) > 1 else 0
+        if stack.parts[row]:
+            inner = functional.conv2d(x[number : number + 1], stack.down[row], None, module.stride, padding,
                                       module.dilation)
-            own = own + functional.conv2d(inner, ups[number][..., None, None])
+            inner = inner.mul_(strengths[row].view(1, -1, 1, 1))
+            own = own + functional.conv2d(inner, stack.up[row][..., None, None])
         made.append(own)
     return torch.cat(made)

@@ -101,7 +101,7 @@ class PromptNetworks:
     def _branches(self, component: str, one: Applied, strength: float) -> Branches:
         fitted = self.files[one.kind, one.name].on(self.model)
         blocks = one.blocks if component == UNET else ()
-        key = self.model.identity, component, self._key(one, strength)
+        key = self.model.identity, component, self.files[one.kind, one.name].identity, one.dyn, blocks
         kept = self.memory.stacked if self.memory else None
         return Branches(fitted.layers.get(component, {}), strength, one.dyn, blocks, key, kept)
 
