@@ -29,8 +29,9 @@ TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf
 APART = "vendor/swagger-ui/"               # the page of the API loads it, and no other
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 ENTRY, STYLE, FACE = "scripts/page.js", "page.css", "scripts/easel.js"
-# Not loaded with the page: the one by a worker, the other when a picture is first opened.
-ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
+# Not loaded with the page: by a worker, when a picture is first opened, when the cards of networks are. A name that
+# ends in a slash means all that lies there, style sheets too.
+ASIDE = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js", "parts/networks/")
 # Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
 WEIGHT = ":root:root:root"
 KEYFRAMES = re.compile(r"^@keyframes [^{]+\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.M)       # may not stand inside a rule
@@ -58,7 +59,7 @@ class Assets:
         folder = self.folder
         imports = json.dumps({"imports": {"easel": f"{folder}/{FACE}"}})
         early = (f'<link rel="modulepreload" href="{folder}/{path}">'
-                 for path in sorted(self.files) if path.endswith(".js") and path not in (ENTRY, *ASIDE))
+                 for path in sorted(self.files) if path.endswith(".js") and path != ENTRY and not is_aside(path))
         return (f'<script type="importmap">{imports}</script><link rel="stylesheet" href="{folder}/{STYLE}">'
                 f'{links}{"".join(early)}<script type="module" src="{folder}/{ENTRY}"></script>')
 
@@ -68,8 +69,14 @@ def collect(tabs: Tabs) -> Assets:
     files = {path: file.read_bytes() for path, file in _files(tabs) if file.suffix == ".js"}
     files["scripts/fields.js"] = _fields()
     files["scripts/tab_scripts.js"] = _tab_scripts(tabs, files)
-    files[STYLE] = _style(tabs)
-    return Assets(files)
+    sheets = [(path, file) for path, file in _files(tabs) if file.suffix == ".css"]
+    files[STYLE] = _style(HERE / STYLE, *(file for path, file in sheets if not is_aside(path)))
+    return Assets(files | {path: _style(file) for path, file in sheets if is_aside(path)})
+
+
+def is_aside(path: str) -> bool:
+    """Whether a file is not loaded with the page."""
+    return any(path.startswith(name) if name.endswith("/") else path == name for name in ASIDE)
 
 
 def of_the_api() -> Assets:
@@ -104,10 +111,9 @@ def _tab_scripts(tabs: Tabs, files: dict[str, bytes]) -> bytes:
     return "".join(f'import "../{path}";\n' for path in own if path in files).encode()
 
 
-def _style(tabs: Tabs) -> bytes:
+def _style(*files: Path) -> bytes:
     """One sheet. Its rules are nested in one that gives them weight; `&` in them is the root of the page."""
-    text = "\n".join(file.read_text("utf-8") for file in (HERE / STYLE, *(file for _, file in _files(tabs)))
-                     if file.suffix == ".css")
+    text = "\n".join(file.read_text("utf-8") for file in files)
     return "\n".join([*KEYFRAMES.findall(text), f"{WEIGHT} {{", KEYFRAMES.sub("", text), "}"]).encode()
 
 

@@ -3,6 +3,8 @@
     <name>.json                                 AUTOMATIC1111's own, which Easel writes too; other keys in it stay
     <name>.civitai.info                         Civitai Helper's, read where the first says nothing
     <name>.preview.png, <name>.png, .jpg, ...   the network's picture
+
+A file's name is meant without its ending, a model that is a folder by the whole name of the folder: they lie beside it.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backend.catalog.fingerprints import Fingerprint
+from backend.catalog.model_file import ModelFile
 from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
 
@@ -48,9 +51,14 @@ KEYS = {"words": "activation text", "negative": "negative text", "weight": "pref
 """A field of `Notes` -> its key in AUTOMATIC1111's file."""
 
 
-def read_notes(path: Path) -> Notes:
-    """What lies beside the network at `path`; what is broken or missing says nothing. Never raises."""
-    own, civitai = _config(beside(path, NOTES)), _config(beside(path, CIVITAI))
+def place_of(file: ModelFile) -> str:
+    """The path of a network as its side-cars continue it."""
+    return os.path.splitext(file.path)[0] if file.single_file else file.path
+
+
+def read_notes(place: str) -> Notes:
+    """What lies beside the network there; what is broken or missing says nothing. Never raises."""
+    own, civitai = _config(Path(place + NOTES)), _config(Path(place + CIVITAI))
     return Notes(
         words=_words(own.get(KEYS["words"])) or _trained_words(civitai),
         negative=_text(own.get(KEYS["negative"])),
@@ -60,16 +68,21 @@ def read_notes(path: Path) -> Notes:
     )
 
 
-def with_notes(path: Path, notes: Notes) -> bytes:
-    """AUTOMATIC1111's file for the network at `path` with these notes in it and all else that it holds."""
-    kept = _config(beside(path, NOTES))
+def with_notes(place: str, notes: Notes) -> bytes:
+    """AUTOMATIC1111's file for the network there with these notes in it and all else that it holds."""
+    kept = _config(Path(place + NOTES))
     own = {"words": ", ".join(notes.words), "negative": notes.negative, "weight": notes.weight or 0,
            "description": notes.description, "notes": notes.notes}
     return json.dumps(kept | {KEYS[name]: value for name, value in own.items()}, indent=4, ensure_ascii=False).encode()
 
 
-def beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.stem + ending) if not path.is_dir() else path / ending.lstrip(".")
+@dataclass(frozen=True)
+class Beside:
+    """What lay beside networks at one look: `told` has notes and picture of each, in their order."""
+
+    places: tuple[str, ...] = ()
+    folders: Mapping[str, Mapping[str, Fingerprint]] = field(default_factory=dict)
+    told: tuple[tuple[Notes, Path | None], ...] = ()
 
 
 @dataclass
@@ -77,26 +90,32 @@ class SideCars:
     """The side-car files of many networks, found by one look into each folder and read again only when they change."""
 
     _notes: dict[str, tuple[Stamp, Notes]] = field(default_factory=dict)
+    _last: Beside = field(default_factory=Beside)
 
-    def of(self, paths: list[Path]) -> Iterator[tuple[Notes, Path | None]]:
-        """Notes and picture of each network, in their order."""
-        folders = {folder: _entries(folder) for folder in {path.parent for path in paths}}
-        for path in paths:
-            entries = folders[path.parent]
-            stamp = tuple(entries.get(path.stem + ending) for ending in (NOTES, CIVITAI))
-            picture = next((path.stem + ending for ending in PICTURES if path.stem + ending in entries), "")
-            yield self._read(path, stamp), path.with_name(picture) if picture else None
+    def of(self, places: tuple[str, ...]) -> Beside:
+        """The same object again as long as nothing has changed."""
+        folders = {folder: _entries(folder) for folder in {os.path.dirname(place) for place in places}}
+        if (self._last.places, self._last.folders) != (places, folders):
+            self._last = Beside(places, folders, tuple(self._told(place, folders) for place in places))
+        return self._last
 
-    def _read(self, path: Path, stamp: Stamp) -> Notes:
+    def _told(self, place: str, folders: Mapping[str, Mapping[str, Fingerprint]]) -> tuple[Notes, Path | None]:
+        folder, name = os.path.split(place)
+        entries = folders[folder]
+        stamp = entries.get(name + NOTES), entries.get(name + CIVITAI)
+        picture = next((ending for ending in PICTURES if name + ending in entries), "")
+        return self._read(place, stamp), Path(place + picture) if picture else None
+
+    def _read(self, place: str, stamp: Stamp) -> Notes:
         if not any(stamp):
             return Notes()
-        known = self._notes.get(str(path))
+        known = self._notes.get(place)
         if known is None or known[0] != stamp:
-            known = self._notes[str(path)] = (stamp, read_notes(path))
+            known = self._notes[place] = (stamp, read_notes(place))
         return known[1]
 
 
-def _entries(folder: Path) -> dict[str, Fingerprint]:
+def _entries(folder: str) -> dict[str, Fingerprint]:
     """The plain files of a folder that can be side-cars."""
     found: dict[str, Fingerprint] = {}
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.errors import EaselError
 from backend.facade import gradio_files
 from backend.facade.components import Components
+from backend.facade.networks import SHOWN_KINDS, Wanted
 from backend.store.damaged_rows import damage
 from backend.store.database_recovery import Rescue
 from backend.store.picture_import import FOLDER
@@ -20,6 +21,7 @@ from backend.store.tables import now
 
 SWEEP_SECONDS = 3600.0
 UNFINISHED_KEPT = timedelta(days=1)     # in the bin, of half-drawn pictures that nobody chose to keep
+NETWORKS_SECONDS = 2.0      # after the start, and between two kinds: the page comes first
 GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,15 @@ class Housekeeping:
         shutil.rmtree(self._parts.settings.gradio_files, ignore_errors=True)    # before the page puts anything there
         threading.Thread(target=self._sweep_often, name="uploads", daemon=True).start()
         threading.Thread(target=self._sweep_gradio_files, name="gradio files", daemon=True).start()
+        threading.Thread(target=self._read_networks, name="networks", daemon=True).start()
         threading.Thread(target=self._report_damage, name="damage", daemon=True).start()
+
+    def _read_networks(self) -> None:
+        """The first look reads a header of each file, for which nobody shall wait who opens the cards."""
+        for kind in SHOWN_KINDS:
+            if self._closed.wait(NETWORKS_SECONDS):
+                return
+            self._parts.networks.cards(Wanted(kind))
 
     def _sweep_often(self) -> None:
         self._parts.pictures.sweep(self._started)

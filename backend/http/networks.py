@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from backend.facade.networks import Card, Wanted
 from backend.http.decode_threads import run_decoding
@@ -13,6 +13,7 @@ from backend.http.dependencies import FrontDoor
 from backend.http.files import THUMB
 from backend.image import thumbnail
 
+SHOWN = 300         # characters of a description in the list
 Name = Annotated[str, Query(max_length=1000)]
 router = APIRouter(prefix="/easel/networks")
 
@@ -21,19 +22,32 @@ router = APIRouter(prefix="/easel/networks")
 def cards(
     door: FrontDoor, kind: str, search: str = "", folder: str = "", sort: str = "name", checkpoint: str = "",
     unfitting: bool = False, start: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> dict[str, Any]:
-    """`limit` cards after the first `start` of those that the search finds, and how many it finds."""
-    found = door.networks.cards(Wanted(kind, search, folder, sort, checkpoint, unfitting))
-    return {"total": len(found), "folders": door.networks.folders(kind),
-            "cards": [summary(card) for card in found[start:start + limit]]}
+    first: Annotated[list[str] | None, Query(max_length=100)] = None,
+) -> JSONResponse:
+    """`limit` cards after the first `start` of those that the search finds, and how many it finds.
+
+    `left_out`: how many more it would find that do not fit. `first`: names that stand before all others. `home`: the
+    folder for such files, below a models folder.
+    """
+    found = door.networks.cards(Wanted(kind, search, folder, sort, checkpoint, True, tuple(first or ())))
+    fitting = [card for card in found if not card.reason]
+    shown = found if unfitting else fitting
+    return JSONResponse({       # as it is: FastAPI would look through every value again, at each letter of a search
+        "total": len(shown), "left_out": len(found) - len(fitting), "folders": door.networks.folders(kind),
+        "home": door.networks.home(kind), "cards": [summary(card) for card in shown[start:start + limit]]})
 
 
 @router.get("/{kind}/details")
-def details(door: FrontDoor, kind: str, name: Name) -> dict[str, Any]:
-    """One card with its notes and the words that it was trained on."""
+def details(door: FrontDoor, kind: str, name: Name, checkpoint: str = "") -> dict[str, Any]:
+    """One card with its notes, what its file tells, and the words that it was trained on.
+
+    `misfit`: why it changes nothing on the checkpoint, by all of its layers; "" when it does.
+    """
     card = door.networks.card(kind, name)
     tags = [{"tag": tag, "count": count} for tag, count in door.networks.tags(kind, name)]
-    return summary(card) | noted(card) | {"tags": tags}
+    return summary(card) | noted(card) | {
+        "tags": tags, "facts": door.networks.facts(kind, name), "editable": card.editable,
+        "misfit": door.networks.misfit(kind, name, checkpoint) if checkpoint else ""}
 
 
 @router.post("/{kind}/notes")
@@ -68,9 +82,10 @@ def refresh(door: FrontDoor, kind: str) -> dict[str, Any]:
 def summary(card: Card) -> dict[str, Any]:
     """What the list shows of a network."""
     return {
-        "name": card.file.key, "title": card.file.title, "alias": card.file.facts.get("alias", ""),
+        "name": card.file.key, "title": card.file.title, "alias": card.alias, "said": card.said,
         "family": card.file.family, "folder": card.folder, "size": card.size, "words": card.notes.words,
         "weight": card.notes.weight, "negative": card.notes.negative, "reason": card.reason,
+        "broken": bool(card.file.problem), "description": card.notes.description[:SHOWN],
         "picture": card.picture.stat().st_mtime_ns // 1_000_000 if card.picture and card.picture.is_file() else 0,
     }
 

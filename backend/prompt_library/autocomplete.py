@@ -12,6 +12,7 @@ from typing import Literal
 from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.side_cars import place_of, read_notes
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
 from backend.prompt_library.wildcards import Wildcards
@@ -32,6 +33,7 @@ class Suggestion:
     insert: str
     note: str = ""                  # what else is to be known of it
     count: int = 0                  # how often a tag is used; 0 = not known
+    words: tuple[str, ...] = ()     # trigger words of a network
 
 
 class Suggestions:
@@ -59,8 +61,7 @@ class Suggestions:
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
         if kind in _TAGS:
             tag, name_of_kind = _TAGS[kind]
-            return [Suggestion(kind, file.key, f"<{tag}:{file.key}:1>", _note(file))
-                    for file in self._files(text, name_of_kind)]
+            return [_network(kind, tag, file) for file in self._files(text, name_of_kind)]
         return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
 
     def _words(self, text: str, styles: list[Style]) -> Iterator[Suggestion]:
@@ -78,6 +79,13 @@ class Suggestions:
 
 def _suggested(tag: Tag) -> Suggestion:
     return Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
+
+
+def _network(kind: str, tag: str, file: ModelFile) -> Suggestion:
+    """With the weight and the trigger words that are written down beside the file."""
+    notes = read_notes(place_of(file))
+    weight = 1 if notes.weight is None else notes.weight
+    return Suggestion(kind, file.key, f"<{tag}:{file.key}:{weight:g}>", _note(file), words=notes.words)
 
 
 def _shortest(text: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,9 +82,17 @@ def one_easel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Easel]:
     house.stop()
 
 
+def second_try(request: pytest.FixtureRequest) -> bool:
+    """What the first try has left behind must not fail the second one."""
+    return getattr(request.node, "execution_count", 1) > 1
+
+
 @pytest.fixture
-def easel(one_easel: Easel) -> Easel:
+def easel(one_easel: Easel, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Easel:
     """The real Easel; one that a test before has brought down is started again."""
+    if second_try(request):
+        one_easel.stop()
+        one_easel.data = tmp_path_factory.mktemp("easel")
     if one_easel.process is None or one_easel.process.poll() is not None:
         one_easel.start()
     return one_easel
@@ -219,20 +226,51 @@ class Stage:
         return [job.request for job in reversed(self.backend.as_(LOCAL).jobs(limit=500))]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    from tests.browser.house import Past, application, opened, served
+class Houses:
+    """The real application before a fake worker, one after the other."""
 
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    folder = tmp_path_factory.mktemp("house")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-        backend = opened(folder)
-        app = application(backend)
-        with served(app, free_port()) as url:
-            wait_for(url)
-            yield Stage(backend, app, Past(backend), url)
-        backend.close()
+    def __init__(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self._folders = tmp_path_factory
+        self._stage: Stage | None = None
+        self._open = ExitStack()
+
+    def current(self) -> Stage:
+        self._stage = self._stage or self._open.enter_context(self._opened())
+        return self._stage
+
+    def close(self) -> None:
+        self._stage = None
+        self._open.close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Stage]:
+        from tests.browser.house import Past, application, opened, served
+
+        folder = self._folders.mktemp("house")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+            patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+            backend = opened(folder)
+            app = application(backend)
+            with served(app, free_port()) as url:
+                wait_for(url)
+                yield Stage(backend, app, Past(backend), url)
+            backend.close()
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
+    houses = Houses(tmp_path_factory)
+    yield houses
+    houses.close()
+
+
+@pytest.fixture
+def house(houses: Houses, request: pytest.FixtureRequest) -> Stage:
+    """One for all tests of a file."""
+    if second_try(request):
+        houses.close()
+    return houses.current()
 
 
 @pytest.fixture

@@ -9,7 +9,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Stage
 from tests.browser.studio import PATIENCE, Studio
+from tests.browser.test_networks import lay_out
+from tests.pure.test_model_kinds import told
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}      # target sizes are wcag22aa's
 
@@ -20,7 +23,7 @@ def found(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])
-def test_words_lists_and_dialogs(stage: Studio, page: Page, light: str) -> None:
+def test_words_lists_and_dialogs(house: Stage, stage: Studio, page: Page, light: str) -> None:
     page.emulate_media(color_scheme=light)
     stage.generate(prompt="look at me", steps=2)
     stage.wait_pictures(1)
@@ -41,6 +44,19 @@ def test_words_lists_and_dialogs(stage: Studio, page: Page, light: str) -> None:
         expect(page.locator("dialog:modal")).to_be_visible()
         assert found(page) == []
         page.keyboard.press("Escape")
+    folder = lay_out(house)
+    told(folder / "Lora" / "broken.safetensors", {})
+    page.locator("#txt2img_networks").get_by_role("button", name="LoRA").click()
+    panel = page.locator("#txt2img_networks_panel")
+    panel.get_by_role("checkbox").check()
+    panel.locator(".network-card", has_text="ink").click()
+    expect(panel.locator(".network-chip").first).to_be_visible()
+    assert found(page) == []
+    panel.get_by_role("button", name="Details of ink").click()
+    expect(page.locator(".network-sheet")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
     stage.button("generate").focus()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()

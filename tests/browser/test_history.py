@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 
 import pytest
@@ -366,13 +365,12 @@ def test_a_phone(past: Past, stage: Studio) -> None:
 
 def test_the_real_house(studio: Studio) -> None:
     page = studio.page
-    seed = secrets.randbelow(10**9)     # a second try finds only its own pictures
-    studio.generate(prompt=f"a large red circle, opus{seed}", seed=seed, steps=2, batch_count=2)
+    studio.generate(prompt="a large red circle, opus", seed=7, steps=2, batch_count=2)
     studio.wait_pictures(2)
     studio.idle()
     opened(page)
-    page.locator('.history-search [name="seed"]').fill(str(seed))
-    page.locator(".history-words").fill(f"opus{seed} circl")
+    page.locator('.history-search [name="seed"]').fill("7")
+    page.locator(".history-words").fill("opu circl")
     counted(page, "1 picture found")
     page.locator('.history-search [name="seed"]').fill("")
     counted(page, "2 pictures found")
@@ -380,7 +378,7 @@ def test_the_real_house(studio: Studio) -> None:
     for one in ids[:2]:
         tile(page, one).locator(".shot-open").click(modifiers=["Control"])
     chosen(page, "compare")
-    expect(page.locator(".compare tbody tr", has_text="Seed")).to_contain_text(str(seed))
+    expect(page.locator(".compare tbody tr", has_text="Seed")).to_contain_text("7")
     page.keyboard.press("Escape")
     chosen(page, "star")
     expect(tile(page, ids[1]).locator(".shot-star")).to_have_attribute("aria-pressed", "true")
@@ -390,7 +388,7 @@ def test_the_real_house(studio: Studio) -> None:
     expect(tile(page, ids[0])).to_have_count(1)
     assert order(page) == ids
     tile(page, ids[1]).locator(".shot-open").click()
-    expect(page.locator(".details .infotext-settings")).to_contain_text(f"Seed: {seed}")
+    expect(page.locator(".details .infotext-settings")).to_contain_text("Seed: 7")
     page.locator('.details [data-send="img2img"]').click()
     page.wait_for_function("easel.form('img2img').values.init_image", timeout=PATIENCE)
 

@@ -15,10 +15,11 @@ from backend.http.guard import Guard
 from backend.settings import Settings
 from tests.pure.door import Door
 from ui import assets
-from ui.assets import ASIDE, ENTRY, STYLE, Assets
+from ui.assets import ENTRY, STYLE, Assets
 from ui.tabs.table import Tabs
 
 LATER = re.compile(r"""\bimport\(["']([^"']+)["']\)""")
+TAKEN_LATER = re.compile(r"""\{ (\w+) \} = await import\(["']([^"']+)["']\)""")
 IMPORT = re.compile(r"""^\s*(?:import|export)\s+(?:([^'";]+?)\s+from\s+)?["']([^"']+)["']""", re.M)
 EXPORT = re.compile(r"^export (?:async )?(?:function|class|const|let) (\w+)", re.M)
 CONSTANTS = re.compile(r"^export const .*$", re.M)
@@ -41,6 +42,8 @@ def scripts(page: Assets) -> dict[str, str]:
 
 
 def target(path: str, source: str) -> str:
+    if source == "easel":
+        return FACE
     return os.path.normpath(PurePosixPath(path).parent / source)
 
 
@@ -81,6 +84,7 @@ def test_what_is_imported_is_used(page):
 def test_what_is_exported_is_used(page):
     """By another script, or by the public face, where Gradio's events and extensions find it."""
     taken = {(source, name) for path, text in scripts(page).items() for source, names in imports(path, text) for name in names}
+    taken |= {(target(path, source), name) for path, text in scripts(page).items() for name, source in TAKEN_LATER.findall(text)}
     spaces = {target(path, source): alias for path, text in scripts(page).items()
               for alias, source in re.findall(r'^(?:import|export) \* as (\w+) from "([^"]+)"', text, re.M)}
     everything = "\n".join(scripts(page).values()) + "\n".join(file.read_text("utf-8") for file in Path(ui.__file__).parent.rglob("*.py"))
@@ -174,7 +178,7 @@ def test_the_page_names_each_file_once(page, tmp_path):
     head = html[:html.index("</head>")]
     assert head.index('type="importmap"') < head.index("modulepreload") < head.index(f'{page.folder}/{ENTRY}"></script>')
     addresses = re.findall(r'(?:src|href)="(/easel/assets/[^"]+)"', head)
-    assert {address.removeprefix(f"{page.folder}/") for address in addresses} == set(page.files) - set(ASIDE)
+    assert {address.removeprefix(f"{page.folder}/") for address in addresses} == {path for path in page.files if not assets.is_aside(path)}
     assert len(addresses) == len(set(addresses))
 
 

@@ -17,6 +17,7 @@ from backend.errors import InvalidRequest, NotFound
 from backend.facade.networks import Networks, Wanted
 from backend.http import create_app
 from tests.guest import Guest
+from tests.pure.test_catalog import write_folder
 from tests.pure.test_history import file as picture
 from tests.pure.test_model_kinds import told
 
@@ -75,6 +76,37 @@ def test_notes_of_automatic1111_and_of_civitai(networks: Networks, models: Path)
     assert networks.tags("lora", "ink") == [("ink", 11), ("line art", 4)] and networks.tags("lora", "oil") == []
 
 
+def test_what_a_file_tells_and_why_it_changes_nothing(networks: Networks, models: Path) -> None:
+    told(models / "Lora" / "ink.safetensors", SD1, ss_sd_model_name="None", ss_base_model_version="sd_v1", ss_resolution="(512, 768)", sshs_model_hash="0123456789abcdef" * 4)
+    networks.refresh("lora")
+    facts = networks.facts("lora", "ink")
+    assert facts == {"Family": "Stable Diffusion 1", "Hash": "0123456789ab", "Rank": "4", "Base model": "sd_v1", "Resolution": "512 × 768"}
+    assert "changes nothing on base" in networks.misfit("lora", "oil", "base") and networks.misfit("lora", "oil", "no such checkpoint") == ""
+    (models / "Lora" / "ink.safetensors").write_bytes(b"cut off")
+    assert networks.facts("lora", "ink") == {}
+
+
+def test_those_used_last_stand_first(networks: Networks) -> None:
+    assert names(networks, all=True, first=("wash", "gone", "oil")) == ["wash", "oil", "ink"]
+
+
+@pytest.mark.parametrize("name, said", [("a, b (c) [d] ü", True), ("a:b", False), ("no #1", False), ("{x}", False), ("a__b", False), ("a=b", False)])
+def test_a_name_that_no_prompt_can_hold_is_told(models: Path, name: str, said: bool) -> None:
+    told(models / "Lora" / f"{name}.safetensors", SD1)
+    told(models / "Lora" / f"{name} 2.safetensors", SD1, ss_output_name="plain")
+    found = {card.file.key: card.said for card in Networks(ModelCatalog((models,))).cards(Wanted())}
+    assert found[name] == (name if said else "") and found[f"{name} 2"] == (f"{name} 2" if said else "plain")
+
+
+def test_notes_and_picture_of_a_folder_lie_beside_it(models: Path) -> None:
+    write_folder(models / "checkpoints" / "whole v1.5")
+    networks = Networks(ModelCatalog((models,)))
+    networks.cards(Wanted("checkpoint", all=True))
+    networks.set_notes("checkpoint", "whole v1.5", {"description": "in a folder"})
+    assert json.loads((models / "checkpoints" / "whole v1.5.json").read_text())["description"] == "in a folder"
+    assert {card.file.key: card.notes.description for card in networks.cards(Wanted("checkpoint", all=True))} == {"base": "", "whole v1.5": "in a folder"}
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"activation text": 3, "preferred weight": "x", "notes": [1]}', b'{"preferred weight": NaN}', b"\xff\xfe", b"[" * 9999])
 def test_a_broken_note_says_nothing(networks: Networks, models: Path, content: bytes) -> None:
     (models / "Lora" / "ink.json").write_bytes(content)
@@ -128,6 +160,7 @@ def test_over_http(client: tuple[TestClient, Guest], models: Path) -> None:
     client, house = client
     found = client.get("/easel/networks/lora", params={"checkpoint": "base", "limit": 1, "start": 1}).json()
     assert found["total"] == 2 and [card["name"] for card in found["cards"]] == ["wash"] and found["folders"] == ["style", "style/old"]
+    assert found["left_out"] == 1 and found["home"] == "loras"
     assert client.get("/easel/networks/lora/picture", params={"name": "ink"}).status_code == 404
     image = house.gallery.take_in(picture(), "a.png").id
     kept = client.post("/easel/networks/lora/picture", params={"name": "ink"}, json={"image": image})
@@ -137,7 +170,8 @@ def test_over_http(client: tuple[TestClient, Guest], models: Path) -> None:
     assert client.post("/easel/networks/lora/picture", params={"name": "ink"}, json={"image": "f" * 32}).status_code == 404
     assert client.post("/easel/networks/lora/notes", params={"name": "ink"}, json={"words": ["ink"]}).json()["words"] == ["ink"]
     told = client.get("/easel/networks/lora/details", params={"name": "ink"}).json()
-    assert told["tags"][0] == {"tag": "ink", "count": 11} and told["words"] == ["ink"]
+    assert told["tags"][0] == {"tag": "ink", "count": 11} and told["words"] == ["ink"] and told["editable"] and told["misfit"] == ""
+    assert client.get("/easel/networks/lora/details", params={"name": "oil", "checkpoint": "base"}).json()["misfit"]
     assert client.get("/easel/networks/vae").status_code == 422
     (models / "Lora" / "ink.safetensors").unlink()
     assert client.post("/easel/networks/lora/refresh").status_code == 200

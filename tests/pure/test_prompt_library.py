@@ -198,6 +198,8 @@ def test_files_of_networks(book: UserPromptLibrary, tmp_path: Path) -> None:
         write(tmp_path / "models" / name, "")
     assert names(book, "", "lora") == ["anime", "Detail"]
     assert [one.insert for one in book.complete("det", "lora")[1]] == ["<lora:Detail:1>"]
+    write(tmp_path / "models" / "loras/Detail.json", '{"activation text": "fine, detailed", "preferred weight": 0.65}')
+    assert [(one.insert, one.words) for one in book.complete("det", "lora")[1]] == [("<lora:Detail:0.65>", ("fine, detailed",))]
     assert names(book, "easy") == ["EasyNegative"]
     assert names(book, "", "wildcard") == ["Animals/cats", "colour", "size", "windows"]
     assert [one.insert for one in book.complete("cats", "wildcard")[1]] == ["__Animals/cats__"]

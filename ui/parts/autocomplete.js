@@ -9,7 +9,7 @@ import { replaceText } from "./prompt.js";
 
 const BOXES = ".prompt-box textarea, [id$='_hr_prompt'] textarea, [id$='_hr_negative_prompt'] textarea";
 const PAUSE = 110, SHORTEST = 2;
-const KINDS = { lora: "LoRA", embedding: "Embedding", wildcard: "Wildcard", style: "Style" };
+const KINDS = { lora: "LoRA", hypernet: "Hypernetwork", embedding: "Embedding", words: "Trigger words", wildcard: "Wildcard", style: "Style" };
 const compact = new Intl.NumberFormat("en", { notation: "compact" });
 let list = null, area = null, place = null, items = [], active = -1, due = 0, asked = 0;
 
@@ -17,8 +17,8 @@ let list = null, area = null, place = null, items = [], active = -1, due = 0, as
 function typing(box) {
   if (box.selectionStart !== box.selectionEnd) return null;
   const caret = box.selectionStart, before = box.value.slice(0, caret);
-  const lora = /<(?:lora:([^:<>\n]*)|l?o?r?a?)$/i.exec(before);
-  if (lora) return { kind: "lora", text: lora[1] ?? "", from: lora.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
+  const network = /<([a-z]*)(?::([^:<>\n]*))?$/i.exec(before), kind = network && called(network[1].toLowerCase(), network[2] !== undefined);
+  if (kind) return { kind, text: network[2] ?? "", from: network.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
   const marks = before.slice(before.lastIndexOf("\n") + 1).split("__");
   if (marks.length % 2 === 0 && /^[\w ./*?-]*$/.test(marks.at(-1))) {
     const rest = /^[\w./*?-]*__/.exec(box.value.slice(caret))?.[0].length ?? 0;
@@ -26,6 +26,12 @@ function typing(box) {
   }
   const word = /[^,\n(){}[\]|<>:]*$/.exec(before)[0].trimStart();
   return word.length >= SHORTEST || /[^\x00-\x7f]/.test(word) ? { kind: "word", text: word, from: caret - word.length, to: caret } : null;
+}
+
+// The kind of networks that a prompt's word for them means, or will mean when it is written to its end.
+function called(word, whole) {
+  const tags = { lora: "lora", lyco: "lora", hypernet: "hypernet" };
+  return whole ? tags[word] : tags[Object.keys(tags).find(tag => tag.startsWith(word))];
 }
 
 async function look(box) {
@@ -51,7 +57,8 @@ function open(box, what, found) {
 
 function option(one, index) {
   const what = make("span", { class: "what" }, one.name);
-  if (one.note) what.append(" ", make("span", { class: "note" }, one.note));
+  const notes = [one.note, one.kind === "words" ? "" : one.words?.join(", ")].filter(Boolean).join(" · ");
+  if (notes) what.append(" ", make("span", { class: "note" }, notes));
   const kind = one.count ? compact.format(one.count) : KINDS[one.kind] ?? "";
   const line = make("li", { role: "option", id: `suggestion-${index}`, "aria-selected": "false" }, what, make("span", { class: "kind" }, kind));
   line.addEventListener("pointerdown", event => event.preventDefault());   // the caret stays where it is
@@ -83,6 +90,13 @@ function take(index) {
   const comma = one.insert && ["tag", "embedding"].includes(one.kind) && !/^\s*[,)\]:}|]/.test(box.value.slice(to)) ? ", " : "";
   replaceText(box, from, to, one.insert + comma);
   clearTimeout(due);
+  if (one.words?.length) offer(box, one.words, one.kind === "words" ? ", " : " ");
+}
+
+// The trigger words of a network that was just chosen, each of which may follow it.
+function offer(box, words, between) {
+  const at = box.selectionStart;
+  open(box, { from: at, to: at }, words.map(name => ({ kind: "words", name, insert: between + name, words: words.filter(other => other !== name) })));
 }
 
 function addStyle(box, name) {

@@ -10,7 +10,7 @@ import gradio as gr
 
 from backend import Backend
 from ui.fields import Form
-from ui.parts import actions, checkpoint_bar, prompt, results, seed, size, styles
+from ui.parts import actions, checkpoint_bar, networks, prompt, results, seed, size, styles
 from ui.script_calls import script
 
 
@@ -38,6 +38,7 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks,
             counters = prompt.place(form)
             form.rest("prompt")
             styles.place(form)
+            networks.place(form)
         if source:
             with gr.Column(elem_classes=["source-panel", "card"]):
                 source(form)

@@ -48,6 +48,21 @@ function stay(box) {
   setTimeout(() => { if (document.activeElement === box) box.select(); });     // when Gradio has set the text
 }
 
+// The list has the focus only for as long as the choice takes.
+async function takeNamed(box, name) {
+  open(box);
+  for (let frames = 0; frames < 60 && !options(box)?.children.length; frames++) await new Promise(requestAnimationFrame);
+  const option = [...options(box)?.children ?? []].find(one => one.getAttribute("aria-label") === name);
+  pass(() => option ? option.dispatchEvent(new MouseEvent("mousedown", { bubbles: true, cancelable: true })) : box.dispatchEvent(new FocusEvent("blur")));
+  former.delete(box);
+  return Boolean(option);
+}
+
+// Chooses in the bar, as a person would. Throws where the list does not have it.
+export async function chooseCheckpoint(title) {
+  if (!await takeNamed(find("#checkpoint input"), title)) throw new Error("This checkpoint is not in the list yet; look for new files first.");
+}
+
 // ---- events ----
 
 function focused(event) {

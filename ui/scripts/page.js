@@ -2,6 +2,7 @@
 import "../parts/autocomplete.js";
 import "../parts/away.js";
 import "../parts/job_end.js";
+import "../parts/networks.js";
 import "../parts/page_drop.js";
 import "../parts/picture_count.js";
 import "../parts/pins.js";
