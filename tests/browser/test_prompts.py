@@ -99,7 +99,7 @@ def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Stud
     page.keyboard.press("Escape")
     for name in ("Tall", "Oil"):
         studio.field("styles").click()
-        page.get_by_role("option", name=name).click()
+        page.get_by_role("option", name=name, exact=True).click()
     page.wait_for_function("easel.form('txt2img').values.styles.join() === 'Tall,Oil'")
     before = studio.pictures()
     studio.generate()
@@ -118,6 +118,11 @@ def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Stud
     sheet.get_by_role("button", name="Delete").click()
     sheet.get_by_role("button", name="Really delete?").click()
     expect(sheet.locator(".styles-which option")).to_have_text(["New style", "Oil"])
+    (easel.data / "styles.csv").write_text("my;own;table\n", "utf-8")
+    page.reload()
+    expect(page.locator(".toast", has_text="The styles in data/styles.csv are left out")).to_be_visible(timeout=20_000)
+    into.settled().button("edit_styles").click()         # the tab that the address names
+    expect(sheet.get_by_role("alert")).to_contain_text("needs a first line")
 
 
 def test_what_was_used_comes_back(files: None, studio: Studio) -> None:

@@ -130,14 +130,16 @@ def test_progress_counts_batches_and_passes(request_: Request, state: Live | Non
 
 
 class Clients:
-    """Clients of one application, each with a program of its own, whose drawing calls wait."""
+    """Clients of one application, each with a program of its own, whose drawing calls wait. All are in one event loop, as in a server."""
 
-    def __init__(self, app: FastAPI, door: Door) -> None:
-        self.app, self.door, self.pool = app, door, ThreadPoolExecutor(8)
+    def __init__(self, server: TestClient, door: Door) -> None:
+        self.server, self.door, self.pool = server, door, ThreadPoolExecutor(8)
         door.at_once = False
 
     def named(self, program: str) -> TestClient:
-        return TestClient(self.app, base_url=LOCAL, headers={"User-Agent": program})
+        client = TestClient(self.server.app, base_url=LOCAL, headers={"User-Agent": program})
+        client.portal = self.server.portal
+        return client
 
     def draw(self, program: str, **payload: Any) -> Any:
         """A call on its way; its job has been queued."""
@@ -166,8 +168,8 @@ def until(true: Callable[[], Any]) -> Any:
 
 @pytest.fixture
 def clients(app: FastAPI, door: Door) -> Iterator[Clients]:
-    with TestClient(app, base_url=LOCAL):
-        clients = Clients(app, door)
+    with TestClient(app, base_url=LOCAL) as server:
+        clients = Clients(server, door)
         yield clients
         for job in list(door.all.values()):
             if job.state in ("queued", "running"):

@@ -1,5 +1,6 @@
 // Styles: into the prompt boxes, and the dialog in which they are made, changed and deleted.
 import { appeared, find, make } from "../scripts/dom.js";
+import { on } from "../scripts/events.js";
 import { formOf, sentence } from "../scripts/form.js";
 import { ask, post } from "../scripts/http.js";
 import { note, toast } from "./notices.js";
@@ -107,12 +108,14 @@ function chosenUnder(was, name) {
   if (was && was !== name && chosen.includes(was)) form.apply({ styles: chosen.map(one => one === was ? name : one).filter(Boolean) });
 }
 
-// A file that cannot be read is told when the page is opened: its styles are missing in the lists.
-async function tellUnread() {
-  const { problems } = await ask("/easel/styles");
+// A file that cannot be read is told once the page is open: its styles are missing in the lists.
+let asked = false;
+on("connected", async () => {
+  if (asked) return;
+  asked = true;
+  const { problems } = await ask("/easel/styles").catch(() => ({ problems: [] }));      // that there is no answer is told elsewhere
   for (const text of problems) note(text, 12000);
-}
-tellUnread().catch(() => {});       // a server that cannot be reached is told elsewhere
+});
 
 const acts = { save, remove, fetch: async () => fill(typed(formOf(tab))) };
 
