@@ -114,10 +114,11 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """The hash of a checkpoint that was loaded without one has become known, for the catalogue."""
+    """The hash of a file that was loaded without one has become known, for the catalogue."""
 
-    checkpoint: str
+    key: str
     sha256: str
+    kind: str = CHECKPOINT
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,19 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from benchmarks import busy_machine, engine, first_visit, history, load, packed, pictures, sdxl, startup, upscale
+from benchmarks import (
+    busy_machine,
+    engine,
+    first_visit,
+    history,
+    load,
+    networks,
+    packed,
+    pictures,
+    sdxl,
+    startup,
+    upscale,
+)
 from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
@@ -23,7 +35,7 @@ STAGES = {
     "startup": startup.measure, "first visit": first_visit.measure, "load": load.measure, "history": history.measure,
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
-    "pictures": pictures.measure,
+    "pictures": pictures.measure, "networks": networks.measure,
     "sdxl": sdxl.measure,
 }
 

@@ -21,7 +21,7 @@ def new_coloured(seed: int, number: int, held_out: bool) -> list[Scene]:
     scenes = []
     for scene in random_scenes(seed, number, held_out, count=1 if rng.random() < 0.7 else 2, plain=1.0):
         first, *others = scene.things
-        background = rng.choice([name for name in ("black", "white", "blue", "purple", "red", "pink", "gray", "brown")
+        background = rng.choice([name for name in ("white", "yellow", "orange", "red", "green", "pink", "cyan", "gray")
                                  if name not in {other.colour for other in others}])
         scenes.append(replace(scene, background=background, things=(replace(first, colour=NEW_COLOUR), *others)))
     return scenes

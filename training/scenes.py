@@ -22,7 +22,7 @@ COLOURS: dict[str, RGB] = {
     "gray": (130, 130, 135),
     "cyan": (60, 200, 215),
 }
-NEW_COLOUR, NEW_RGB = "lime", (165, 215, 55)    # the demo model never saw it; the demo embedding teaches it
+NEW_COLOUR, NEW_RGB = "navy", (40, 58, 118)     # the demo model never saw it; the demo embedding teaches it
 PAINTS = COLOURS | {NEW_COLOUR: NEW_RGB}
 SHAPES = ("circle", "square", "triangle", "star", "heart", "moon", "house", "tree", "flower", "boat")
 SIZES = ("small", "big")

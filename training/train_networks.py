@@ -3,7 +3,7 @@
     python -m training.train_networks [lora] [embedding] [--scale 1.0] [--threads 1]
 
 The LoRA (PEFT, low-rank branches beside the UNet's attention and convolutions) teaches the style of `half_shade`. The
-embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as two vectors. What is saved on the
+embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as one vector. What is saved on the
 way lies in the work folder; a training that was interrupted goes on from there. The number of steps is fixed and every
 step draws its numbers from its own seed.
 """
@@ -43,15 +43,15 @@ from .text_encoder import LENGTH, token_ids
 from .unet import DROPPED, Noising, timesteps
 
 LORA_FILE = PROJECT / "models" / "Lora" / "demo-halfshade.safetensors"
-EMBEDDING_FILE = PROJECT / "models" / "embeddings" / "demo-lime.safetensors"
+EMBEDDING_FILE = PROJECT / "models" / "embeddings" / "demo-navy.safetensors"
 RANK = 8
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.proj", "net.2",
            "conv1", "conv2", "conv_shortcut", "time_emb_proj")
-VECTORS = 2
+VECTORS = 1
 BATCH = 24
 SAVED_EVERY = 20
-STEPS = {"lora": 650, "embedding": 420}
-RATES = {"lora": 2e-3, "embedding": 2e-2}
+STEPS = {"lora": 1050, "embedding": 200}
+RATES = {"lora": 2e-3, "embedding": 5e-3}
 LORA_SCENES, COLOUR_SCENES = 6000, 2500
 SEEDS = {"lora": 31, "embedding": 32}
 
@@ -89,7 +89,7 @@ class Words:
         self.encoder = CLIPTextModel.from_pretrained(MODEL / "text_encoder").float().eval().requires_grad_(False)
         table = self.encoder.get_input_embeddings().weight
         self.size = len(table)
-        start = table[self.tokenizer.ids("green")[0]] * 0.5 + table[self.tokenizer.ids("yellow")[0]] * 0.5
+        start = table[self.tokenizer.ids("blue")[0]] * 0.5 + table[self.tokenizer.ids("black")[0]] * 0.5
         self.vectors = nn.Parameter(start.detach().clone().repeat(VECTORS, 1))
 
     def __call__(self, captions: list[str]) -> Tensor:

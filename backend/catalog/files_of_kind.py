@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +42,10 @@ class Shelf:
         for file in self.files:
             for name in _names(file):
                 names.setdefault(name.casefold(), file)
+        given = Counter(_alias(file) for file in self.files)
+        for file in self.files:
+            if given[_alias(file)] == 1:        # what several files call themselves means none of them
+                names.setdefault(_alias(file), file)
         exact = {file.title: file for file in reversed(self.files)} | {file.key: file for file in reversed(self.files)}
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_exact", exact)
@@ -100,4 +105,9 @@ def _names(file: ModelFile) -> Iterable[str]:
     whole = name.rpartition(".")[0] if file.single_file else name
     stem = whole.rpartition("/")[2]
     joined = whole.replace("/", "_")        # AUTOMATIC1111's `model_name`
-    return filter(None, (file.key, name, base, stem, whole, joined, file.facts.get("alias", "")))
+    return filter(None, (file.key, name, base, stem, whole, joined))
+
+
+def _alias(file: ModelFile) -> str:
+    """What its maker called it, in lower case; "" for nothing."""
+    return file.facts.get("alias", "").casefold()

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from backend.catalog import adapters, checkpoints, upscalers
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
+from backend.catalog.fingerprints import sha256_of
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, FACE_DETECTOR, FACE_RESTORER, HYPERNETWORK, LORA, UPSCALER
 from backend.catalog.model_files import Found
+from backend.catalog.network_hashes import addnet_hash
 from backend.table import Table
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
@@ -40,6 +43,7 @@ class Kind:
     single: tuple[str, ...] = ()
     marker: str = ""                            # a folder with a file of this name is one model
     usable: bool = False                        # whether Easel can draw with files of this kind
+    digest: Callable[[Path], str] = sha256_of   # the hash by which pictures name a file; raises CheckpointError
     aliases: Mapping[str, str] = field(default_factory=dict)    # other programs' names, case-folded -> name of a file
 
 
@@ -49,7 +53,8 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind("vae", "VAE", adapters.describe_vae, ("vae", "VAE"), guest_folders=_CHECKPOINTS),
     Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
     Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
-    Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True),
+    Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True,
+         digest=addnet_hash),
     Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings"),
          (*WEIGHTS, *PICTURES), usable=True),
     Kind(HYPERNETWORK, "hypernetwork", adapters.describe_hypernetwork, ("hypernetworks",), usable=True),

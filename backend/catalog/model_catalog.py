@@ -77,6 +77,15 @@ class ModelCatalog:
             raise NotFound(self._nothing(kind, name, shelf), field=CHECKPOINT if kind == CHECKPOINT else "")
         return found
 
+    def hash_of(self, file: ModelFile) -> str:
+        """The hash by which pictures name a file, read now where it is not known. Raises CheckpointError."""
+        known = file.facts.get("model_hash") or file.sha256
+        if known:
+            return known
+        digest = self.kinds[file.kind].digest(Path(file.path))
+        self.remember_hash(file.kind, file.key, digest)
+        return digest
+
     def remember_hash(self, kind: str, key: str, sha256: str) -> None:
         """Keep a hash that the worker has computed; unknown keys and what is no hash are ignored."""
         known = next((file for file in self._shelf(kind).files if file.key == key), None)

@@ -1,4 +1,4 @@
-"""The short hashes by which pictures name LoRAs and embeddings, as AUTOMATIC1111 writes them."""
+"""The hashes by which pictures name LoRAs, as AUTOMATIC1111 computes and shortens them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
 
 SHORT = 12                  # digits that are written
+_BETWEEN = str.maketrans("", "", ":,")
 _BLOCK = 1 << 20
 _DIGITS = re.compile("[0-9a-f]{12,64}")
+
+
+def listed_name(name: str) -> str:
+    """How a name stands in AUTOMATIC1111's lists `name: hash, other: hash`: without the signs between them."""
+    return name.translate(_BETWEEN)
 
 
 def hash_told(told: str) -> str:
@@ -20,7 +26,7 @@ def hash_told(told: str) -> str:
 
 
 def addnet_hash(path: Path) -> str:
-    """SHA-256 of a .safetensors file behind its header, of other files as a whole: the short form, hexadecimal.
+    """SHA-256 of a .safetensors file behind its header, of other files as a whole, hexadecimal.
 
     The same weights have the same hash whatever is written into the header. Raises CheckpointError.
     """
@@ -33,4 +39,4 @@ def addnet_hash(path: Path) -> str:
                 digest.update(block)
     except (OSError, OverflowError) as error:
         raise CheckpointError(f"{path.name} cannot be read: {error}") from error
-    return digest.hexdigest()[:SHORT]
+    return digest.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 BUNDLED = "bundle_emb."         # OneTrainer's and kohya's prefix of embeddings that lie in the file of a network
 WRAPPERS = ("base_model_model_", "lycoris_")        # flat prefixes that tell nothing of the module
@@ -45,6 +46,7 @@ _SGM_BLOCK = re.compile(r"(input|output)_blocks_(\d{1,3})_(\d)_(.+)")
 _FIRST_RESNETS = re.compile(r"down_blocks_0_resnets_(\d{1,3})_")
 
 
+@lru_cache(maxsize=8192)        # the same few thousand names are asked for at each step of loading a file
 def split_name(name: str) -> tuple[str, str] | None:
     """(module, part) of a tensor's name, the part one of `PLAIN_PARTS` or "weight"; None for unknown words."""
     if found := _PROCESSOR.fullmatch(name):

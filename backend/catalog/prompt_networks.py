@@ -45,9 +45,10 @@ def embeddings_named(request: Request, catalog: ModelCatalog) -> dict[FileKey, M
     return {(EMBEDDING, name): files[name] for name in mentioned(files, texts)}
 
 
-def vector_counts(text: str, catalog: ModelCatalog) -> dict[str, int]:
-    """How many tokens the embeddings take whose names stand in a text, by name."""
-    files = {embedding_name(file): file for file in catalog.usable(EMBEDDING)}
+def vector_counts(text: str, catalog: ModelCatalog, family: str) -> dict[str, int]:
+    """How many tokens the embeddings take whose names stand in a text, by name; those of other families are words."""
+    files = {embedding_name(file): file for file in catalog.usable(EMBEDDING)
+             if not file.family or base(file.family) == base(family)}
     return {name: files[name].facts["vectors"] for name in mentioned(files, text)}
 
 

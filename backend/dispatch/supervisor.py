@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CHECKPOINT
 from backend.catalog.needed_files import files_of
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Lost, Recorder, Started
@@ -255,7 +254,7 @@ class Supervisor:
             case Loading():
                 self._loading(event)
             case Hashed():
-                self._services.catalog.remember_hash(CHECKPOINT, event.checkpoint, event.sha256)
+                self._services.catalog.remember_hash(event.kind, event.key, event.sha256)
             case Progress() | Preview() | Picture() | Skipped():
                 self._drawing(event)
             case Done() | Failed() | Cancelled():

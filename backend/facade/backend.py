@@ -141,7 +141,7 @@ class Backend:
         except (OSError, ValueError) as error:
             raise CheckpointError(f"the tokenizer of {found.key} cannot be read", field=CHECKPOINT) from error
         drawn = without_comments(text) if comments else text
-        return chunks.count(drawn, tokenizer, steps, vector_counts(drawn, self._components.catalog))
+        return chunks.count(drawn, tokenizer, steps, vector_counts(drawn, self._components.catalog, found.family))
 
     def is_pending(self, job_id: str) -> bool:
         """Whether the job, anybody's, waits or runs; never waits for the database."""

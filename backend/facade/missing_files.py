@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.network_hashes import listed_name
 from backend.catalog.prompt_networks import FILE_KINDS
-from backend.errors import NotFound
+from backend.errors import CheckpointError, NotFound
 from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading
 from backend.image.infotext.entries import entries
@@ -36,7 +37,7 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
         if field.kind == "second_checkpoint" and field.name in found.values and field.name not in values:
             yield _absent("checkpoint", found.values[field.name], "")
     said = entries(metadata.infotext)
-    yield from _files(LORA, {**_named(values, LORA), **hashes(said.get("Lora hashes", ""))}, catalog)
+    yield from _files(LORA, _hashed(_named(values, LORA), hashes(said.get("Lora hashes", ""))), catalog)
     yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)
     yield from _files(HYPERNETWORK, _named(values, HYPERNETWORK), catalog)
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in FILE_KINDS]
@@ -68,18 +69,32 @@ def _networks(values: Mapping[str, Any]) -> list[Any]:
 
 
 def _named(values: Mapping[str, Any], kind: str) -> dict[str, str]:
-    return {one.positional[0]: "" for one in _networks(values) if FILE_KINDS.get(one.kind) == kind}
+    """Name -> "", each once."""
+    return {one.positional[0].strip(): "" for one in _networks(values) if FILE_KINDS.get(one.kind) == kind}
+
+
+def _hashed(names: Iterable[str], told: Mapping[str, str]) -> dict[str, str]:
+    """Name -> hash for all of both: a prompt has the whole names, the list those without some signs."""
+    listed = {listed_name(name) for name in names}
+    own = {name: told.get(listed_name(name), "") for name in names}
+    return own | {name: digest for name, digest in told.items() if name not in listed}
 
 
 def _files(kind: str, used: Mapping[str, str], catalog: ModelCatalog) -> Iterator[str]:
     label = catalog.kinds[kind].label
     for name, digest in used.items():
         found = _here(kind, name, catalog)
-        known = found.facts.get("model_hash", "") if found else ""
         if not found and not _here(kind, digest, catalog):
             yield _absent(label, name, digest)
-        elif known and digest and not known.startswith(digest):
+        elif found and digest and not (_hash(found, catalog) or digest).startswith(digest):
             yield f"The {label} {name} here is another file than the one that was used [{digest}]."
+
+
+def _hash(file: ModelFile, catalog: ModelCatalog) -> str:
+    try:
+        return catalog.hash_of(file)
+    except CheckpointError:
+        return ""
 
 
 def with_names_here(text: str, digests: Mapping[str, str], catalog: ModelCatalog) -> str:
@@ -87,7 +102,8 @@ def with_names_here(text: str, digests: Mapping[str, str], catalog: ModelCatalog
 
     def renamed(match: re.Match[str]) -> str:
         name = match["name"].strip()
-        found = None if _here(LORA, name, catalog) else _here(LORA, digests.get(name, ""), catalog)
+        digest = digests.get(listed_name(name), "")
+        found = None if _here(LORA, name, catalog) else _here(LORA, digest, catalog)
         return f"<{match['kind']}:{found.key}{match['rest']}" if found else match[0]
 
     return _LORA.sub(renamed, text)

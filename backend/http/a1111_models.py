@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, LORA, UPSCALER, ModelFile
+from backend.catalog.prompt_networks import embedding_name
 from backend.catalog.upscalers import ALIASES
 from backend.http import a1111_responses
 from backend.http.dependencies import EntireBackend, FrontDoor
@@ -65,7 +66,7 @@ def embeddings(backend: EntireBackend) -> dict[str, Any]:
     rows: dict[str, dict[str, Any]] = {"loaded": {}, "skipped": {}}
     for file in backend.model_files(EMBEDDING):
         fits = usable and not file.problem and file.family in ("", family)
-        rows["loaded" if fits else "skipped"][file.key] = _embedding(file)
+        rows["loaded" if fits else "skipped"][embedding_name(file)] = _embedding(file)
     return rows
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
+from safetensors.numpy import save_file
 
 from backend.catalog.files_of_kind import Shelf
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
+from backend.catalog.network_hashes import addnet_hash
 from backend.errors import NotFound
 from backend.facade.missing_files import WORKFLOW, hashes, missing, with_names_here
 from backend.image import infotext
@@ -75,6 +79,20 @@ def test_another_file_of_the_same_name_is_told_and_another_name_of_the_same_file
     theirs = {"theirs": "7c6bad76eb54", "gone": "000000000000"}
     assert with_names_here("a <lora:theirs:0.8:te=1> <lyco:theirs> <lora:gone:1> <lora:leaves>", theirs, catalog) == (
         "a <lora:mine:0.8:te=1> <lyco:mine> <lora:gone:1> <lora:leaves>")
+
+
+def test_files_whose_headers_tell_no_hash_are_known_by_their_content(tmp_path: Path) -> None:
+    (tmp_path / "loras").mkdir()
+    save_file({"lora_unet_x.lora_down.weight": np.ones((1, 2), np.float32)}, tmp_path / "loras" / "one, two.safetensors")
+    catalog = ModelCatalog((tmp_path,))
+    digest = addnet_hash(tmp_path / "loras" / "one, two.safetensors")
+    for told, words in ((digest[:12], []), ("fedcba987654", ["another file"])):
+        text = f'a <lora:one, two:1>\n{LINE}, Lora hashes: "one two: {told}"'
+        found = infotext.read(text)
+        said = list(missing(Metadata(text, None, "png", 8, 8), found, found.values, catalog))
+        assert len(said) == len(words) and all(word in each for word, each in zip(words, said, strict=True)), said
+    assert catalog.find("lora", "one, two").sha256 == digest
+    assert with_names_here("<lora:other, name:1>", {"other name": digest[:12]}, catalog) == "<lora:one, two:1>"
 
 
 @pytest.mark.parametrize(("model", "name"), [

@@ -9,6 +9,7 @@ import pytest
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_fit import fit
+from backend.catalog.peft_alphas import peft_alphas
 from backend.catalog.prompt_networks import network_names, network_problems
 from backend.request.request import Request
 
@@ -82,6 +83,23 @@ def test_what_is_wrong_is_said_of_the_prompt(catalog: ModelCatalog, prompt: str,
     assert len(sentences) == 1 and all(word in sentences[0] for word in words), sentences
 
 
+def test_names_that_two_files_have_and_strange_ones(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "old.safetensors", SD1)
+    shapes = lora("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 320, 768)
+    for name in ("same", "one/same", "two/same", "a, b, c=d", "x [v2|3] (AND)", "\u202e\u540d"):
+        write(tmp_path / "loras" / f"{name}.safetensors", shapes, ss_output_name="twin" if "/" in name else "")
+    write(tmp_path / "Lora" / "same.safetensors", shapes)
+    (tmp_path / "loras" / "one" / "loop").symlink_to(tmp_path / "loras")
+    (tmp_path / "loras" / "round.safetensors").symlink_to(tmp_path / "loras" / "round.safetensors")
+    catalog = ModelCatalog((tmp_path,))
+    keys = {file.key for file in catalog.scan("lora")}
+    assert keys == {"same", "one/same", "two/same", "same.safetensors", "a, b, c=d", "x [v2|3] (AND)", "_\u540d"}
+    assert len({catalog.find("lora", key).path for key in keys}) == len(keys)
+    assert all(told(catalog, f"a <lora:{key}:0.5> cat") == [] for key in keys if "=" not in key)
+    assert "not in the list" in told(catalog, "<lora:twin:1>")[0], "it could be either"
+    assert "no argument" in told(catalog, "<lora:a, b, c=d:1>")[0], "as in AUTOMATIC1111 = names an argument"
+
+
 def test_every_prompt_of_a_job_is_looked_at(catalog: ModelCatalog) -> None:
     assert told(catalog, "{<lora:fits:1>|<lora:xl:1>}", prompts=("<lora:fits:1>", "<lora:xl:1>"))[0].startswith("prompt: xl")
     assert told(catalog, "a", hr_prompt="<lora:xl:1>") == []
@@ -109,6 +127,9 @@ Q = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
     (f"unet.{Q}.to_q.lora_B.weight", f"unet.{Q}.to_q.lora_A.weight", f"{Q}.to_q"),
     (f"base_model.model.{Q}.to_q.lora_B.default.weight", f"base_model.model.{Q}.to_q.lora_A.default.weight", f"{Q}.to_q"),
     (f"base_model.model.unet.{Q}.to_q.lora_B.weight", f"base_model.model.unet.{Q}.to_q.lora_A.weight", f"{Q}.to_q"),
+    (f"lora_unet.{Q}.to_q.lora_up.weight", f"lora_unet.{Q}.to_q.lora_down.weight", f"{Q}.to_q"),       # OneTrainer's
+    ("lora_te.text_model.encoder.layers.3.self_attn.q_proj.lora_up.weight", "lora_te.text_model.encoder.layers.3.self_attn.q_proj.lora_down.weight",
+     "encoder_layers_3_self_attn_q_proj"),
     (f"lycoris_{Q.replace('.', '_')}_to_q.lora_up.weight", f"lycoris_{Q.replace('.', '_')}_to_q.lora_down.weight", f"{Q}.to_q"),
     ("diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.lora_B.weight",
      "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.lora_A.weight", f"{Q}.to_q"),
@@ -145,3 +166,8 @@ def test_what_does_not_fit_is_counted_by_its_reason() -> None:
     found = fit(shapes | lora("lora_unet_conv_in", 320, 36) | lora("lora_unet_mid_block_attentions_0_norm", 1280, 1, rank=0), SHAPES, PREFIXES)
     assert found.total == 6 and len(found.layers) == 1
     assert found.told().startswith("1 of 6 layers (") and "another size" in found.told() and "unknown names, such as odd.thing" in found.told()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 5000, '{"lora_alpha": "8"}', '{"lora_alpha": NaN}', '{"lora_alpha": true}', '{"alpha_pattern": 3}'])
+def test_metadata_of_no_sense_tells_no_alpha(text: str) -> None:
+    assert peft_alphas({"lora_adapter_metadata": text}, {"a.to_q.lora_A.weight": (4, 8), "a.to_q.lora_B.weight": (8, 4)}) == {}

@@ -168,9 +168,10 @@ def test_a_replaced_file_is_read_again_and_nan_is_refused(studio: Studio, tmp_pa
 
 def test_the_counter_counts_vectors(studio: Studio) -> None:
     text = "a cat, easy-word"
-    assert vector_counts(text, studio.catalog) == {"Easy-Word": 3}
+    assert vector_counts(text, studio.catalog, "sd1") == {"Easy-Word": 3}
+    assert vector_counts("wide", studio.catalog, "sdxl") == {} != vector_counts("wide", studio.catalog, "sd1"), "read as a word"
     clip = Tokenizer.clip()
-    assert count(text, clip, 20, vector_counts(text, studio.catalog))[0] == len(clip.ids("a cat,")) + 3
+    assert count(text, clip, 20, vector_counts(text, studio.catalog, "sd1"))[0] == len(clip.ids("a cat,")) + 3
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -19,6 +20,8 @@ from lycoris.modules.locon import LoConModule
 from lycoris.modules.loha import LohaModule
 from lycoris.modules.lokr import LokrModule
 from lycoris.modules.norms import NormModule
+from peft import LoraConfig
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -202,6 +205,25 @@ def test_dylora_as_lycoris_saves_it(model: Model, tmp_path: Path) -> None:
     assert parts["lora_up.weight"].dim() == 2
     delta = 0.5 * parts["lora_up.weight"] @ parts["lora_down.weight"].flatten(1)
     assert distance(drawn(model, loaded(tmp_path, one(model, parts, CONVOLUTION[0]))), with_delta(model, 0.7 * delta, CONVOLUTION[0])) < 1e-5
+
+
+@pytest.mark.parametrize("more", [{}, {"use_rslora": True}, {"alpha_pattern": {"attn1.to_q": 1, "attn2.to_q": 12}}])
+def test_alphas_that_peft_keeps_in_the_metadata(model: Model, tmp_path: Path, more: dict[str, object]) -> None:
+    config = LoraConfig(r=4, lora_alpha=6, target_modules=["to_q", "to_k"], init_lora_weights=False, **more)
+    truth, before = truth_of(model), drawn(model, None)
+    with torch.inference_mode(False):
+        torch.manual_seed(0)
+        truth.denoiser.add_adapter(config)
+    truth.denoiser.save_lora_adapter(tmp_path, weight_name="alone.safetensors")
+    alone = ModelFile("lora", "x", str(tmp_path / "alone.safetensors"))
+    with safe_open(alone.path, "pt") as opened:
+        told = json.loads(opened.metadata()["lora_adapter_metadata"])
+        content = {f"unet.{name}": opened.get_tensor(name) for name in opened.offset_keys()}
+    packed = json.dumps({f"unet.{key}": value for key, value in told.items()})
+    whole = ModelFile("lora", "x", str(save(tmp_path / "whole.safetensors", content, lora_adapter_metadata=packed)))
+    for file in (alone, whole):
+        assert distance(drawn(model, read_network(file, model.placement), 1.0), drawn(truth, None)) < 1e-5
+    assert distance(before, drawn(truth, None)) > 1e-3
 
 
 def test_lokr_counts_alpha_where_something_is_a_product(model: Model, tmp_path: Path) -> None:

@@ -149,10 +149,13 @@ def test_no_sequence_of_networks_leaves_anything(everything: tuple[Model, Any], 
         weights = {name: each.clone() for name, each in model.denoiser.state_dict().items()}
         encoded, x = model.encode_text("a cat"), torch.ones(4, 8, 8)
         plain = denoise([Row(x, 2.0, encoded, model, model.parametrisation)])[0].denoised
-        networks = PromptNetworks(model, files, Memory(model.placement))
-        for applied in sequence:
+        def changed(networks: PromptNetworks, applied: list[tuple[str, float]]) -> Tensor:
             changes = networks.unet([Applied("lora", kind, 0.0, strength) for kind, strength in applied])
-            denoise([Row(x, 2.0, encoded, model, model.parametrisation, uses=changes.uses, branches=changes.branches)])
+            return denoise([Row(x, 2.0, encoded, model, model.parametrisation, uses=changes.uses, branches=changes.branches)])[0].denoised
+
+        networks = PromptNetworks(model, files, Memory(model.placement))
+        made = [changed(networks, applied) for applied in sequence]
+        assert torch.equal(changed(PromptNetworks(model, files, Memory(model.placement)), sequence[-1]), made[-1])
         assert torch.equal(denoise([Row(x, 2.0, encoded, model, model.parametrisation)])[0].denoised, plain)
         assert all(torch.equal(each, weights[name]) for name, each in model.denoiser.state_dict().items())
         assert not any(module._forward_hooks for module in model.denoiser.modules())

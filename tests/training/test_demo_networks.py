@@ -49,5 +49,5 @@ def test_the_new_colour_is_seen_where_it_was_drawn() -> None:
 
 
 def test_both_are_small_enough_to_ship() -> None:
-    files = [MODELS / "Lora" / "demo-halfshade.safetensors", MODELS / "embeddings" / "demo-lime.safetensors"]
+    files = [MODELS / "Lora" / "demo-halfshade.safetensors", MODELS / "embeddings" / "demo-navy.safetensors"]
     assert sum(file.stat().st_size for file in files) <= 2_000_000

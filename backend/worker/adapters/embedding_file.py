@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.catalog.embedding_cards import PICTURES, read_card
-from backend.catalog.fingerprints import sha256_of
+from backend.catalog.fingerprints import fingerprint, sha256_of
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_hashes import SHORT
 from backend.catalog.network_names import BUNDLED
@@ -34,8 +34,13 @@ class EmbeddingFile:
     """The vectors of a file: one tensor (n, width), or two by SDXL's names. Owned by `Memory`."""
 
     tensors: Mapping[str, Tensor]
-    hash: str = ""                      # the short one of AUTOMATIC1111
+    sha256: str = ""
     _fits: dict[tuple[int, ...], Embedding | None] = field(default_factory=dict, init=False)
+
+    @property
+    def hash(self) -> str:
+        """The short one of AUTOMATIC1111."""
+        return self.sha256[:SHORT]
 
     @property
     def bytes(self) -> int:
@@ -71,7 +76,8 @@ def read_embedding(file: ModelFile) -> EmbeddingFile:
             raise CheckpointError("it holds no vectors")
         if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
             raise CheckpointError("some of its values are no numbers")
-        return EmbeddingFile(found, sha256_of(path)[:SHORT])
+        known = file.sha256 if file.fingerprint == fingerprint(path) else ""
+        return EmbeddingFile(found, known or sha256_of(path))
     except CheckpointError as error:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
 

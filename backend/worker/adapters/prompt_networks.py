@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backend.prompt.block_weights import BASE, weight_of
 from backend.prompt.network_terms import HYPERNET, Applied
@@ -94,23 +94,26 @@ class PromptNetworks:
             return Changes(tuple(use for _, use in uses))
         merged = [(key, _restricted(use, dense)) for key, use in uses if not dense.isdisjoint(use.layers)]
         key = self.model.identity, component, tuple(key for key, _ in merged)
-        beside = (_without(use, dense) for _, use in uses)
+        beside = (_without(use, dense, key) for _, use in uses)
         return Changes(tuple(use for use in beside if use.layers),
                        MergedSet(self.model, [use for _, use in merged], key, self.memory))
 
     def _branches(self, component: str, one: Applied, strength: float) -> Branches:
         fitted = self.files[one.kind, one.name].on(self.model)
         blocks = one.blocks if component == UNET else ()
-        return Branches(fitted.layers.get(component, {}), strength, one.dyn, blocks)
+        key = self.model.identity, component, self.files[one.kind, one.name].identity, one.dyn, blocks
+        kept = self.memory.stacked if self.memory else None
+        return Branches(fitted.layers.get(component, {}), strength, one.dyn, blocks, key, kept)
 
     def _key(self, one: Applied, strength: float) -> Hashable:
         return self.files[one.kind, one.name].identity, strength, one.dyn, one.blocks
 
 
-def _restricted(use: Branches, paths: set[str]) -> Branches:
+def _restricted(use: Branches, paths: Set[str], why: Hashable = None) -> Branches:
+    """The part of it that changes these layers; `why` tells it from other parts."""
     layers = {path: layer for path, layer in use.layers.items() if path in paths}
-    return Branches(layers, use.strength, use.ranks, use.blocks)
+    return replace(use, layers=layers, key=(use.key, why))
 
 
-def _without(use: Branches, paths: set[str]) -> Branches:
-    return _restricted(use, use.layers.keys() - paths)
+def _without(use: Branches, paths: Set[str], why: Hashable) -> Branches:
+    return _restricted(use, use.layers.keys() - paths, why)

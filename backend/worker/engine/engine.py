@@ -169,10 +169,10 @@ class Engine:
         match work:
             case LoadNetworks():
                 with self.current_work.doing("loading", jobs):
-                    return load_networks(self.memory, program, work)
+                    return load_networks(self.memory, program, work, self.emit)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
-                    return encode_texts(self.codec, self.memory, program, work)
+                    return encode_texts(self.codec, self.memory, program, work, self.emit)
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
                     latent, note = self.codec.picture(program.in_use, work)

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from backend.catalog.network_hashes import listed_name
 from backend.messages import Run
 from backend.request.rules import EXTRAS
 from backend.worker.draw.init_image import Source
@@ -19,6 +20,13 @@ from backend.worker.models.codec import DecodeLatent
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.networks import PixelWork
 from backend.worker.pixels.postprocess import Postprocessing
+
+
+class Hashed(Protocol):
+    """A file that a picture names by its hash, the short one of AUTOMATIC1111."""
+
+    @property
+    def hash(self) -> str: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +91,7 @@ class Program:
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
-    hashes: dict[str, dict[str, str]] = field(default_factory=dict)     # infotext key -> name -> hash of what was used
+    hashes: dict[str, dict[str, Hashed]] = field(default_factory=dict)  # infotext key -> name -> what was used
     interrupted: bool = False
     in_use: Model | None = None     # what it goes on with: the model, until another takes over
 
@@ -98,10 +106,11 @@ class Program:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Infotext keys that only the worker knows. Waits for the hash of a checkpoint that was read just now."""
+        """Infotext keys that only the worker knows. Waits for the hashes of files that were read just now."""
         sha256 = self.model.sha256 if self.model else ""
         model = {"Model hash": sha256[:10]} if sha256 else {}
-        return model | {key: _listed(names) for key, names in self.hashes.items()}
+        networks = {key: _listed(files) for key, files in self.hashes.items()}
+        return model | {key: listed for key, listed in networks.items() if listed}
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -143,8 +152,9 @@ class Program:
         return bool(self.due)
 
 
-def _listed(hashes: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}: {digest}" for name, digest in hashes.items())
+def _listed(files: Mapping[str, Hashed]) -> str:
+    names = {listed_name(name): file.hash for name, file in files.items()}
+    return ", ".join(f"{name}: {digest}" for name, digest in names.items() if digest)
 
 
 def jobs_of(programs: Iterable[Program]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from backend.catalog.fingerprints import Fingerprint, fingerprint, sha256_of
 from backend.errors import CheckpointError
@@ -13,22 +14,24 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundHash:
-    """The SHA-256 of a file or diffusers folder, by a thread of its own from the start on.
+    """The hash of a file or diffusers folder, by a thread of its own from the start on.
 
     `loaded` is the file's fingerprint when it was loaded: a file that was replaced since has another hash, which is
-    not told.
+    not told. `digest(path)` computes it and may raise CheckpointError; otherwise it is the SHA-256.
     """
 
-    def __init__(self, path: str, loaded: Fingerprint | None) -> None:
-        self._path, self._loaded = path, loaded
-        self._sha256 = ""
+    def __init__(
+        self, path: str, loaded: Fingerprint | None, digest: Callable[[Path], str] = sha256_of
+    ) -> None:
+        self._path, self._loaded, self._digest = path, loaded, digest
+        self._found = ""
         self._thread = threading.Thread(target=self._compute, daemon=True, name="hash")
         self._thread.start()
 
     def wait(self) -> str:
         """The hash, hexadecimal, as soon as it is known; "" when the file was gone or replaced."""
         self._thread.join()
-        return self._sha256
+        return self._found
 
     def tell(self, hear: Callable[[str], None]) -> None:
         """Call `hear(sha256)` from another thread once the hash is known; never when it does not become known."""
@@ -40,9 +43,9 @@ class BackgroundHash:
 
     def _compute(self) -> None:
         try:
-            sha256 = sha256_of(self._path)
+            found = self._digest(Path(self._path))
         except CheckpointError as error:
-            log.warning("a checkpoint's hash stays unknown: %s", error)
+            log.warning("a file's hash stays unknown: %s", error)
             return
         if fingerprint(self._path) == self._loaded:
-            self._sha256 = sha256
+            self._found = found
