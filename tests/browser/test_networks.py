@@ -17,7 +17,7 @@ SD1 = {"lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k.lor
 SDXL = {"lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight": (4, 2048)}
 MANY = 300
 TEXTS = """async cases => {
-  const { withAdded, without, stands } = await import(new URL('../parts/networks/prompt_text.js', document.querySelector('script[src*="/easel/assets/"]').src));
+  const { withAdded, without, stands } = await import('easel/parts/networks/prompt_text.js');
   return cases.map(([text, network]) => [withAdded(text, network), without(text, network), stands(text, network)]);
 }"""
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.studio import PATIENCE, Studio
 
-UNMATCHED = "async texts => { const script = document.querySelector('link[href$=\"/parts/brackets.js\"]').href; const { unmatched } = await import(script); return texts.map(text => unmatched(text)); }"
+UNMATCHED = "async texts => { const { unmatched } = await import('easel/parts/brackets.js'); return texts.map(text => unmatched(text)); }"
 MARKED = "box => [...box.querySelectorAll('.bracket-marks i:not([hidden])')].map(mark => Number(mark.dataset.at))"
 
 
