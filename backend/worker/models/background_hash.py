@@ -21,9 +21,9 @@ class BackgroundHash:
     """
 
     def __init__(
-        self, path: str, loaded: Fingerprint | None, digest: Callable[[Path], str] = sha256_of
+        self, path: str, loaded: Fingerprint | None, digest: Callable[[Path], str] | None = None
     ) -> None:
-        self._path, self._loaded, self._digest = path, loaded, digest
+        self._path, self._loaded, self._digest = path, loaded, digest or sha256_of
         self._found = ""
         self._thread = threading.Thread(target=self._compute, daemon=True, name="hash")
         self._thread.start()
