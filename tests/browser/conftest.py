@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import socket
@@ -31,6 +32,12 @@ from tests.browser.studio import Studio  # noqa: E402
 playwright.expect.set_options(timeout=20_000)  # busy cores
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+# A process of the browser may still hold what was cleared behind its back: the first document of a visit clears it, too.
+FORGET = """if (location.port) {
+  const visit = `visit${location.port}=%d`;     // cookies are the same at all ports, what is stored is not
+  if (!document.cookie.split("; ").includes(visit)) localStorage.clear();
+  document.cookie = `${visit}; path=/`;
+}"""
 STORAGE = "local_storage,indexeddb,service_workers,cache_storage"
 DESKTOP = {"width": 1400, "height": 950}
 PHONE = {"width": 360, "height": 740}
@@ -109,9 +116,11 @@ class Visitor:
         self._keeper = self.context.new_page()      # a context without a page would let the connection go
         self._storage = self.context.new_cdp_session(self._keeper)
         self._origins: set[str] = set()
+        self._visits = itertools.count()
 
     def arrive(self) -> playwright.Page:
         page = self.context.new_page()
+        page.add_init_script(FORGET % next(self._visits))
         page.on("framenavigated", lambda frame: self._origins.add("/".join(frame.url.split("/")[:3])))
         return page
 
