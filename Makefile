@@ -15,11 +15,11 @@ run: .venv/installed
 quick: .venv/installed-dev
 	.venv/bin/python -m pytest $(PARALLEL) -m "not slow" --hypothesis-profile quick tests/test_house.py tests/pure $(ARGS)
 
-# All of them; ARGS names some alone. Two at a time, each with one thread; a browser wants the machine for itself.
+# All of them; ARGS names some alone. Two at a time, each with one thread; the tests of a file in a browser share a house.
 test: .venv/installed-dev
 ifeq ($(ARGS),)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PARALLEL) --ignore=tests/browser
-	.venv/bin/python -m pytest tests/browser
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile tests/browser
 else
 	.venv/bin/python -m pytest $(ARGS)
 endif
