@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.studio import PATIENCE, Studio
 
@@ -73,7 +73,7 @@ def test_progress_moves_and_interrupt_stops(studio: Studio) -> None:
 
 def test_skip_goes_on_with_the_next_picture_and_shows_what_there_is_of_this_one(studio: Studio) -> None:
     before = studio.pictures()
-    studio.generate(prompt="a tree", batch_count=2, steps=12, width=64, height=64)
+    studio.generate(prompt="a tree", batch_count=2, steps=80, width=64, height=64)
     studio.steps_done(1)
     studio.button("skip").click()
     studio.wait_pictures(before + 2)
@@ -109,18 +109,22 @@ def test_two_at_the_same_instant_both_land(studio: Studio) -> None:
 
 def test_only_with_the_keyboard(studio: Studio) -> None:
     before = studio.pictures()
-    studio.fill(**QUICK)
+    studio.fill(**QUICK, batch_count=2)
     studio.field("prompt").focus()
     studio.page.keyboard.type("a blue star")
     studio.page.keyboard.press("Control+Enter")
-    studio.wait_pictures(before + 1)
+    studio.wait_pictures(before + 2)
+    studio.idle()
     studio.page.wait_for_selector(".strip", timeout=PATIENCE)
     studio.page.locator(".tile[tabindex='0']").focus()
     studio.page.keyboard.press("ArrowRight")
     second = studio.page.evaluate("easel.results('txt2img').list()[1].id")
     expect(studio.page.locator(".tile[aria-selected='true']")).to_have_attribute("data-id", second)
+    on_its_way: list[Route] = []
+    studio.page.route("**/photoswipe.esm*", lambda route: on_its_way.append(route))
     studio.page.keyboard.press("Enter")
     expect(studio.page.locator(".lightbox")).to_be_visible()
     studio.page.keyboard.press("Escape")
     expect(studio.page.locator(".lightbox")).not_to_be_visible()
     expect(studio.page.locator(".tile[aria-selected='true']")).to_be_focused()
+    on_its_way[0].continue_()

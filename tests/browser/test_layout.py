@@ -142,7 +142,8 @@ def test_a_phone_shows_what_is_drawn(stage: Studio, page: Page) -> None:
     in_sight(stage.results.locator(".stage"), 0.9)
     stage.wait_pictures(1)
     other = stage.into("img2img")
-    places = [page.locator(f"#img2img_bench > .{name}").bounding_box()["y"] for name in ("prompts", "source-panel", "side", "settings")]
+    expect(page.locator("#img2img_bench > .settings")).to_be_visible()
+    places = [page.locator(f"#img2img_bench .{name}").bounding_box()["y"] for name in ("prompts", "tools", "source-panel", "results-column", "settings")]
     assert places == sorted(places), "the picture to start from comes before the result"
     expect(other.button("generate")).to_be_in_viewport(ratio=1)
 

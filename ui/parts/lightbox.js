@@ -53,6 +53,7 @@ function end(pswp) {
 class Lightbox {
   constructor() {
     this.rows = [];
+    this.first = 0;         // the picture that was asked for
     this.gone = new Map();      // id -> { row, index } of those that went to the bin
     this.dialog = built();
     document.body.append(this.dialog);
@@ -63,13 +64,13 @@ class Lightbox {
     this.dialog.addEventListener("close", () => this.closed());
   }
 
-  get at() { return this.pswp?.currIndex ?? 0; }
+  get at() { return this.pswp?.currIndex ?? this.first; }      // the gallery may still be on its way
   get row() { return this.rows[this.at]; }
 
   open(source, id) {
     const rows = [...source.list()], at = rows.findIndex(row => row.id === id);
     if (at < 0 || this.dialog.open) return;
-    Object.assign(this, { source, rows, pswp: null, shown: "" });
+    Object.assign(this, { source, rows, first: at, pswp: null, shown: "" });
     this.gone.clear();
     this.dialog.showModal();
     this.dialog.focus();
