@@ -46,7 +46,7 @@ class Assets:
 
     files: dict[str, bytes]
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """The address of the folder, without a slash at the end."""
         digest = hashlib.sha256(LOADER.read_bytes())

@@ -23,10 +23,9 @@ export function written({ kind, said, weight }) {
 
 // At the end, behind a space or a comma; on a line of its own where the last one is a comment.
 export function withAdded(text, network) {
-  const apart = network.kind in TAGS ? " " : ", ";
   if (!text.trim() || /\n[ \t]*$/.test(text)) return text + written(network);
   if (/#[^\n]*$/.test(text)) return `${text}\n${written(network)}`;
-  const between = network.kind in TAGS || /,\s*$/.test(text) ? " " : apart;
+  const between = network.kind in TAGS || /,\s*$/.test(text) ? " " : ", ";
   return text.replace(/[ \t]+$/, "") + between + written(network);
 }
 
