@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
+from sqlalchemy import update
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.facade.plot_orders import PlotOrders
 from backend.plots.cells import SeedRules, cell_values, coordinates
+from backend.plots.estimate import PlotCost
 from backend.prompt_library.styles_csv import Style
 from backend.request.request import Request
+from backend.store.tables import JobRow
 from tests.guest import Guest
 from tests.tiny.house import open_house
 
@@ -27,6 +33,12 @@ def house(tmp_path: Path) -> Iterator[Guest]:
     house = open_house(tmp_path, start_workers=False)
     yield house
     house.close()
+
+
+def picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(out, "PNG")
+    return out.getvalue()
 
 
 def asked(*axes: tuple[str, Any], request: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -275,3 +287,28 @@ def test_values_are_read_as_a1111_reads_them(house: Guest, label: str, typed: An
     assert (reading.error, list(reading.chosen.values)) == ("", values)
     if label in ("Steps", "Seed"):
         assert all(type(value) is int for value in reading.chosen.values)
+
+
+def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> None:
+    def cost(*axes: tuple[str, Any], **request: Any) -> PlotCost:
+        return house.plots.estimated(house.plots.check(asked(*axes, request=request))).estimate.cost
+
+    assert cost(("Steps", "10, 20"), ("CFG Scale", "1, 7"), sampler="Euler") == PlotCost(4, 60, 90, 90 * 64.0, 1, 0)
+    assert cost(("Sampler", "Euler, Heun"), steps=10).calls == 10 + 19
+    assert cost(("Checkpoint name", "demo, other"), ("Seed", "1-5")).loads == 2
+    hires = cost(("Denoising", "0.3, 0.5, 0.7"), sampler="Euler", steps=10, enable_hr=True, hr_scale=2)
+    assert hires == PlotCost(3, 40, 80, 2.0 * 10 * 64 + 3 * 2 * 10 * 256, 1, 2)
+    assert cost(("Denoising", "0.5, 1"), sampler="Euler", steps=10, init_image=house.upload(picture()).id).calls == 6 + 10
+
+
+def test_seconds_are_those_that_were_measured(house: Guest) -> None:
+    ask = asked(("Steps", "10, 20"), request={"sampler": "Euler", "checkpoint": "demo"})
+    assert house.plots.estimated(house.plots.check(ask)).estimate.seconds is None
+    drawn = [house.submit(steps=5, sampler="Euler", cfg_scale=7) for _ in range(2)]
+    moments = {drawn[0].id: (100, 104), drawn[1].id: (102, 106)}        # side by side: 6 seconds for 10 steps
+    with house._components.database.write() as session:
+        for job, (start, end) in moments.items():
+            session.execute(update(JobRow).where(JobRow.id == job).values(
+                state="done", started=datetime.fromtimestamp(start, UTC), ended=datetime.fromtimestamp(end, UTC)))
+    estimate = house.plots.estimated(house.plots.check(ask)).estimate
+    assert estimate.seconds == pytest.approx(18) and estimate.bytes == round(2 * 64 * 64 * 1.6)
