@@ -14,6 +14,7 @@ from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata, read_metadata
+from backend.plots.infotext import read_plot
 from backend.request.request import FIELDS
 from backend.store.view_types import FileSettings
 
@@ -59,7 +60,7 @@ class PictureSettings:
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
         values = self._as_here(found, metadata.infotext) if metadata.infotext else {}
         absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))
-        return FileSettings(metadata.infotext, values, absent)
+        return FileSettings(metadata.infotext, values, absent, read_plot(metadata.infotext))
 
     def _as_here(self, found: infotext.Reading, text: str) -> dict[str, Any]:
         """With the checkpoints and the LoRAs that are meant, by the names that they have here."""
