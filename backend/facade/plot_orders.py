@@ -12,7 +12,7 @@ from backend.errors import InvalidRequest, Problem
 from backend.facade.components import Components
 from backend.facade.submission import Order, Submission
 from backend.plots.axis import Sources
-from backend.plots.axis_table import axis_named
+from backend.plots.axis_table import NOTHING, axis_named
 from backend.plots.axis_values import WrongValues, read_values
 from backend.plots.cells import (
     MAX_CELLS,
@@ -165,7 +165,7 @@ class PlotOrders:
             axis = axis_named(label)
         except KeyError:
             return AxisReading(label, text, error="is not an axis that Easel knows", known=False)
-        if axis.label in labels:
+        if axis.label in labels and axis is not NOTHING:
             return AxisReading(axis.label, text, error="is there twice", known=False)
         if not isinstance(typed, str | list):
             return AxisReading(axis.label, text, error="must be text or a list of values")

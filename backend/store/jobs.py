@@ -196,6 +196,11 @@ class Jobs:
         with self._memory:
             return list(self._queue.plots(owner))
 
+    def running(self, owner: str, limit: int) -> list[str]:
+        """Ids of up to `limit` jobs of the owner's that a worker has begun, without a look into the database."""
+        with self._memory:
+            return [job for job, position in self._queue.of(owner, limit) if position == 0]
+
     def plot_of(self, job: str) -> str:
         """Whose cell a pending job is; `SINGLE` for others."""
         with self._memory:
