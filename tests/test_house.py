@@ -48,18 +48,19 @@ WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.worker.models",),
     ("backend.worker.guidance", "backend.worker.adapters", "backend.worker.pixels.networks", "backend.worker.pixels.preview"),
     ("backend.worker.draw",),
-    ("backend.worker.engine",),
+    ("backend.worker.engine", "backend.worker.scores"),
     ("backend.worker",),
 )
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
-         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
+         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches", "torchmetrics", "torch_fidelity"}
 FRONT_ONLY = {"gradio", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "argon2"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
+    "backend/worker/scores/scorer.py": "one measurement: the others are made",
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",
