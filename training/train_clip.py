@@ -28,16 +28,16 @@ from backend.prompt.tokenizer import Tokenizer
 
 from .captions import caption
 from .clip_heads import Heads
-from .clip_pictures import Examples, examples
+from .clip_pictures import CELLS, Examples, examples
 from .data import MODEL, PICTURE, WORK
 from .publish_clip import MEAN, STD, publish_clip
 from .scenes import COLOURS, SHAPES, Scene
 from .text_encoder import LENGTH, token_ids
 
 HIDDEN, LAYERS, ATTENTION_HEADS, PATCH = 128, 4, 4, 16
-BATCH, EXCHANGED = 96, 2                    # pictures of a step, and wrong captions for each
-LOOKING, TOGETHER = 850, 780              # steps of the two parts
-RATES = {"picture": 1.2e-3, "text": 3e-4}
+BATCH, EXCHANGED = 64, 2                    # pictures of a step, and wrong captions for each
+LOOKING, TOGETHER = 600, 900              # steps of the two parts
+RATES = {"picture": 1.5e-3, "text": 3e-4}
 HEADS_WEIGHT = 0.15                         # of the heads, beside the captions, in the second part
 MOST_SCALE = math.log(100)
 SAVED_EVERY = 60.0                          # seconds
@@ -178,7 +178,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     tokenizer = Tokenizer.from_folder(MODEL / "tokenizer")
-    lesson = Lesson(new_clip(), Heads(HIDDEN, PICTURE // PATCH), tokenizer, examples())
+    lesson = Lesson(new_clip(), Heads(HIDDEN, PICTURE // PATCH, CELLS), tokenizer, examples())
     looking, together = round(options.scale * LOOKING), round(options.scale * TOGETHER)
     train(lesson, looking, looking + together)
     publish_clip(lesson.model)

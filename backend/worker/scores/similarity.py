@@ -15,12 +15,11 @@ WINDOW = 11                 # pixels of the side of SSIM's Gaussian window
 def ssim(picture: Pixels, reference: Pixels) -> float:
     """Structural similarity (Wang et al. 2004), -1..1: a Gaussian window of 11 pixels, the mean over red, green, blue.
 
-    Both (H, W, 3) of one size, at least 11 pixels wide and high.
+    Both (H, W, 3) of one size, at least 11 pixels wide and high; at the edges the pictures are mirrored.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    return float(structural_similarity_index_measure(_batch(picture), _batch(reference), data_range=GREYS,
-                                                     kernel_size=WINDOW))
+    return float(structural_similarity_index_measure(_batch(picture), _batch(reference), data_range=GREYS))
 
 
 def psnr(picture: Pixels, reference: Pixels) -> float:
