@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.house", "backend.catalog", "backend.plots", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
     ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.worker_hands", "backend.dispatch.plot_changes",
-     "backend.dispatch.recorder", "backend.facade.gallery"),
+     "backend.dispatch.recorder", "backend.dispatch.supervisor_services", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
     ("backend.dispatch", "backend.prompt_library"),
@@ -61,6 +61,7 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
     "backend/worker/scores/scorer.py": "one measurement: the others are made",
+    "backend/dispatch/scoring.py": "one round of measuring: the next one is made",
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",

@@ -24,11 +24,11 @@ from backend.store.scores import Scores, ToMeasure
 
 TOGETHER = 32               # pictures that are asked of the store at once
 IN_HAND = 2                 # of a worker: one that is measured, one ahead
-MOST_DEATHS = 2             # of workers over one picture; then it is said not to be measurable
+MOST_DEATHS = 3             # of workers over one picture; then it is said not to be measurable
 LOOK_SECONDS = 0.25         # between two looks for a worker that is free
 RETRY_SECONDS = 5.0         # after the database has refused
 MARK = "@"                  # between a CLIP's name and its hash
-KILLED = "the worker process ended twice while it measured this picture"
+KILLED = "the worker process ended three times while it measured this picture"
 
 log = logging.getLogger(__name__)
 
@@ -52,18 +52,19 @@ class _Sent:
 
 
 class Scoring:
-    """Thread-safe. `changed(owner, plot, cells)` is called when scores have come."""
+    """Thread-safe. `may()` tells whether nobody's other pictures wait; `told(owner, plot, cells)` is called when scores
+    have come."""
 
-    def __init__(self, scores: Scores, catalog: ModelCatalog, pictures: Pictures,
-                 changed: Callable[[str, str, Iterable[str]], None]) -> None:
-        self._scores, self._catalog, self._pictures, self._told = scores, catalog, pictures, changed
+    def __init__(self, scores: Scores, catalog: ModelCatalog, pictures: Pictures, may: Callable[[], bool],
+                 told: Callable[[str, str, Iterable[str]], None]) -> None:
+        self._scores, self._catalog, self._pictures, self._may, self._told = scores, catalog, pictures, may, told
         self._workers: tuple[Measurer, ...] = ()
         self._plots: deque[str] = deque()           # that may lack something
         self._ready: deque[ToMeasure] = deque()
         self._sent: dict[str, _Sent] = {}
         self._answers: deque[Scored] = deque()
         self._deaths: Counter[str] = Counter()
-        self._closing = False
+        self._closing = self._woken = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
 
@@ -77,13 +78,13 @@ class Scoring:
         with self._changed:
             if plot not in self._plots:
                 self._plots.append(plot)
-            self._changed.notify_all()
+            self._wake()
 
     def received(self, answer: Scored) -> None:
         """A worker has answered."""
         with self._changed:
             self._answers.append(answer)
-            self._changed.notify_all()
+            self._wake()
 
     def lost(self, worker: str) -> None:
         """The worker has ended with what was in its hands."""
@@ -96,12 +97,12 @@ class Scoring:
                 else:
                     self._sent[task] = _Sent(work, "")
                     self._answers.append(Scored(task, problems=dict.fromkeys(work.kinds, KILLED)))
-            self._changed.notify_all()
+            self._wake()
 
     def close(self) -> None:
         with self._changed:
             self._closing = True
-            self._changed.notify_all()
+            self._wake()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -111,16 +112,17 @@ class Scoring:
         while not self._closing:
             try:
                 self._round()
+                with self._changed:
+                    self._changed.wait_for(lambda: self._woken, LOOK_SECONDS if self._ready or self._plots else None)
+                    self._woken = False
             except Exception:   # a border: a fault in one round must not end measuring for good
                 log.exception("measuring pictures")
-                self._wait(lambda: False, RETRY_SECONDS)
-            else:
-                self._wait(lambda: bool(self._answers or self._plots and not self._ready),
-                           LOOK_SECONDS if self._ready else None)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
 
-    def _wait(self, wanted: Callable[[], bool], seconds: float | None) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or wanted(), seconds)
+    def _wake(self) -> None:
+        self._woken = True
+        self._changed.notify_all()
 
     def _round(self) -> None:
         """Write down what was told, and hand out what there is room for."""
@@ -129,7 +131,7 @@ class Scoring:
             self._answers.popleft()
         if not self._ready and self._plots:
             self._fill(self._plots.popleft())
-        for work in list(self._ready):
+        for work in list(self._ready) if self._may() else ():
             if worker := self._free_worker(alone=self._deaths[work.task] > 0):
                 self._ready.remove(work)
                 self._send(work, worker)

@@ -37,7 +37,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import STATES
 
-REVISION = "0011"       # the newest file in migrations/versions; a test compares
+REVISION = "0012"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -312,6 +312,31 @@ class BoardPictureRow(Base):
 
     board: Mapped[str] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"), primary_key=True)
     image: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
+
+
+class PlotScoresRow(Base):
+    """Which scores of a plot's pictures are wanted; see `store.scores`."""
+
+    __tablename__ = "plot_scores"
+
+    plot: Mapped[str] = mapped_column(ForeignKey("plots.id", ondelete="CASCADE"), primary_key=True)
+    kinds: Mapped[list[Any]]
+    reference: Mapped[dict[str, Any]]
+    encoder: Mapped[str] = mapped_column(default="")
+
+
+class ScoreRow(Base):
+    """What was measured of one content of a picture: a value, or the reason why there is none."""
+
+    __tablename__ = "scores"
+
+    picture: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reference: Mapped[str] = mapped_column(String(64), primary_key=True)    # the content of what it is compared with
+    encoder: Mapped[str] = mapped_column(primary_key=True)                  # a CLIP and the state of its file
+    content: Mapped[str] = mapped_column(String(64))
+    value: Mapped[float | None]
+    problem: Mapped[str] = mapped_column(default="")
 
 
 class PausedQueueRow(Base):
