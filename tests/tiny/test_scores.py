@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import MeasureDistance, Score, Scored
