@@ -10,8 +10,8 @@ from backend.dispatch.scoring import encoder_mark
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.store.plot_reading import PlotHead
-from backend.store.score_wishes import COMPARING, KINDS, SEED_AXES, SEEING, Scoreboard
-from backend.store.scores import Scores, Wanted
+from backend.store.score_wishes import COMPARING, KINDS, SEED_AXES, SEEING, Scoreboard, Wanted
+from backend.store.scores import Scores
 from backend.store.view_types import User
 
 DEMO = "demo"       # the checkpoint and the CLIP that were made for each other
@@ -44,8 +44,7 @@ class PlotScores:
 
     def wanted(self, plot: str) -> Wanted:
         """What is switched on."""
-        self._parts.plots.head(plot, self._owner)
-        return self._scores.wanted(plot)
+        return self._scores.wanted(plot, self._owner)
 
     def board(self, plot: str) -> Scoreboard | None:
         """What was measured so far; None where nothing is switched on."""

@@ -32,7 +32,6 @@ from backend.store.tables import (
     JsonObject,
     Moment,
     PlotRow,
-    PlotScoresRow,
     PreferenceRow,
     Unsigned,
     UserRow,
@@ -42,7 +41,7 @@ from backend.store.tables import (
 from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
-TABLES = ("users", "jobs", "plots", "plot_scores", "images", "preferences", "boards", "board_pictures")
+TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures")
 DIRECTIONS = ("ASC", "DESC")
 _EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
                for table in TABLES for direction in DIRECTIONS}
@@ -114,8 +113,7 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
         for values in _owned(found["images"], users):
             done = _insert(session, ImageRow, values, images + 1)
             images, unreadable = images + bool(done), unreadable + (not done)
-        others = {"plots": PlotRow, "plot_scores": PlotScoresRow, "preferences": PreferenceRow, "boards": BoardRow,
-                  "board_pictures": BoardPictureRow}
+        others = {"plots": PlotRow, "preferences": PreferenceRow, "boards": BoardRow, "board_pictures": BoardPictureRow}
         for table, model in others.items():
             unreadable += sum(not _insert(session, model, values, 0) for values in _owned(found[table], users))
     waiting = states.count("queued")

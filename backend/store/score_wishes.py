@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.store.tables import ImageRow, JobRow, PlotRow, PlotScoresRow, ScoreRow
+from backend.store.tables import ImageRow, JobRow, PlotRow, ScoreRow
 
 KINDS = ("clip_t", "clip_i", "ssim", "psnr", "sharpness", "spread")
 COMPARING = ("clip_i", "ssim", "psnr")          # with the reference
@@ -41,6 +41,24 @@ class Kept:
 
     value: float | None
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is switched on for a plot. `reference` is {"cell": coordinates}, {"image": id} or empty.
+
+    `encoder` names a CLIP and the state of its file; "" where no kind needs one.
+    """
+
+    kinds: tuple[str, ...] = ()
+    reference: Mapping[str, str] = field(default_factory=dict)
+    encoder: str = ""
+
+
+def wanted_of(plot: PlotRow) -> Wanted:
+    """As a plot's row has it; nothing where nothing was ever switched on."""
+    kinds, reference, encoder = (plot.scores.get(name) for name in ("kinds", "reference", "encoder"))
+    return Wanted(tuple(kind for kind in KINDS if kind in (kinds or ())), reference or {}, encoder or "")
 
 
 Key = tuple[str, str, str, str, str]        # id and content of a picture, kind, reference, encoder
@@ -104,7 +122,7 @@ class Scoreboard:
                     yield picture, kind, self.kept[key]
 
 
-def scoreboard(session: Session, plot: PlotRow, wanted: PlotScoresRow) -> Scoreboard:
+def scoreboard(session: Session, plot: PlotRow, wanted: Wanted) -> Scoreboard:
     """What is known of a plot's scores now."""
     seeds = frozenset(number for number, axis in enumerate(plot.axes)
                       if isinstance(axis, dict) and axis.get("label") in SEED_AXES)
@@ -114,7 +132,7 @@ def scoreboard(session: Session, plot: PlotRow, wanted: PlotScoresRow) -> Scoreb
         rows[row_of(picture.cell, seeds)].append(picture)
     pending = select(JobRow.cell).where(JobRow.plot == plot.id, JobRow.state.in_(PENDING))
     return Scoreboard(
-        kinds=[kind for kind in KINDS if kind in wanted.kinds], encoder=wanted.encoder,
+        kinds=wanted.kinds, encoder=wanted.encoder,
         reference=_reference(session, plot, wanted.reference), pictures=pictures, rows=rows, seed_axes=seeds,
         open_rows=frozenset(row_of(cell, seeds) for cell in session.scalars(pending)), kept=_kept(session, plot.id))
 

@@ -6,7 +6,7 @@ What waits is not written down anywhere: it is what is wanted and not there, so 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
@@ -15,20 +15,8 @@ from sqlalchemy.orm import Session
 from backend.store.database import Database
 from backend.store.history import stored_request
 from backend.store.plot_reading import plot_row
-from backend.store.score_wishes import SEEING, Key, Known, Scoreboard, row_of, scoreboard
-from backend.store.tables import ImageRow, JobRow, PlotRow, PlotScoresRow, ScoreRow
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is switched on for a plot. `reference` is {"cell": coordinates}, {"image": id} or empty.
-
-    `encoder` names a CLIP and the state of its file; "" where no kind needs one.
-    """
-
-    kinds: tuple[str, ...] = ()
-    reference: Mapping[str, str] = field(default_factory=dict)
-    encoder: str = ""
+from backend.store.score_wishes import SEEING, Key, Known, Scoreboard, Wanted, row_of, scoreboard, wanted_of
+from backend.store.tables import ImageRow, JobRow, PlotRow, ScoreRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,44 +48,41 @@ class Scores:
     def switch(self, plot: str, owner: str, wanted: Wanted) -> None:
         """Measure these from now on, also in pictures that are there. What could not be measured is tried again."""
         with self._database.write() as session:
-            plot_row(session, plot, owner)
-            row = session.get(PlotScoresRow, plot) or PlotScoresRow(plot=plot)
-            row.kinds, row.reference, row.encoder = list(wanted.kinds), dict(wanted.reference), wanted.encoder
-            session.add(row)
+            row = plot_row(session, plot, owner)
+            row.scores = {"kinds": list(wanted.kinds), "reference": dict(wanted.reference), "encoder": wanted.encoder}
             pictures = select(ImageRow.id).join(JobRow, JobRow.id == ImageRow.job).where(JobRow.plot == plot)
             session.execute(delete(ScoreRow).where(ScoreRow.picture.in_(pictures), ScoreRow.problem != ""))
 
-    def wanted(self, plot: str) -> Wanted:
-        """Nothing where nothing was ever switched on."""
+    def wanted(self, plot: str, owner: str) -> Wanted:
+        """What is switched on."""
         with self._database.read() as session:
-            row = session.get(PlotScoresRow, plot)
-            return Wanted(tuple(row.kinds), row.reference, row.encoder) if row else Wanted()
+            return wanted_of(plot_row(session, plot, owner))
 
     def see_through(self, plot: str, encoder: str) -> None:
         """The CLIP's file is another one now: everything that it saw is measured again."""
         with self._database.write() as session:
-            if row := session.get(PlotScoresRow, plot):
-                row.encoder = encoder
+            if row := session.get(PlotRow, plot):
+                row.scores = row.scores | {"encoder": encoder}
 
     def plots(self) -> list[str]:
         """Those for which something is switched on, the newest first."""
-        query = select(PlotRow.id).join(PlotScoresRow, PlotScoresRow.plot == PlotRow.id)
+        query = select(PlotRow.id, PlotRow.scores).order_by(PlotRow.sort_moment.desc())
         with self._database.read() as session:
-            rows = session.execute(query.order_by(PlotRow.sort_moment.desc()).add_columns(PlotScoresRow.kinds))
-            return [plot for plot, kinds in rows if kinds]
+            return [plot for plot, wanted in session.execute(query) if wanted.get("kinds")]
 
     def board(self, plot: str, owner: str) -> Scoreboard | None:
         """What is known now; None where nothing is switched on."""
         with self._database.read() as session:
             row = plot_row(session, plot, owner)
-            wanted = session.get(PlotScoresRow, plot)
-            return scoreboard(session, row, wanted) if wanted else None
+            wanted = wanted_of(row)
+            return scoreboard(session, row, wanted) if wanted.kinds else None
 
     def missing(self, plot: str, limit: int) -> list[ToMeasure]:
         """Up to `limit` of what can be measured now and is not there."""
         with self._database.read() as session:
-            row, wanted = session.get(PlotRow, plot), session.get(PlotScoresRow, plot)
-            if row is None or wanted is None or not wanted.kinds:
+            row = session.get(PlotRow, plot)
+            wanted = wanted_of(row) if row else Wanted()
+            if row is None or not wanted.kinds:
                 return []
             board = scoreboard(session, row, wanted)
             works = list(_works(row, board, limit))

@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -203,6 +204,7 @@ class PlotRow(Base):
     request: Mapped[dict[str, Any]]                                 # checked, its seeds drawn, its wildcards in place
     axes: Mapped[list[Any]]                                         # {"label", "values": as typed, "parsed", "shown"}
     options: Mapped[dict[str, Any]]
+    scores: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))   # see `store.scores`
     paused: Mapped[bool] = mapped_column(default=False)
 
 
@@ -314,28 +316,18 @@ class BoardPictureRow(Base):
     image: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
 
 
-class PlotScoresRow(Base):
-    """Which scores of a plot's pictures are wanted; see `store.scores`."""
-
-    __tablename__ = "plot_scores"
-
-    plot: Mapped[str] = mapped_column(ForeignKey("plots.id", ondelete="CASCADE"), primary_key=True)
-    kinds: Mapped[list[Any]]
-    reference: Mapped[dict[str, Any]]
-    encoder: Mapped[str] = mapped_column(default="")
-
-
 class ScoreRow(Base):
     """What was measured of one content of a picture: a value, or the reason why there is none."""
 
     __tablename__ = "scores"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     picture: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20), primary_key=True)
     reference: Mapped[str] = mapped_column(String(64), primary_key=True)    # the content of what it is compared with
     encoder: Mapped[str] = mapped_column(primary_key=True)                  # a CLIP and the state of its file
     content: Mapped[str] = mapped_column(String(64))
-    value: Mapped[float | None]
+    value: Mapped[float | None] = mapped_column(Float)
     problem: Mapped[str] = mapped_column(default="")
 
 

@@ -8,15 +8,7 @@ down_revision = "0011"
 
 
 def upgrade() -> None:
-    op.create_table(
-        "plot_scores",
-        sa.Column("plot", sa.String(40), nullable=False),
-        sa.Column("kinds", sa.JSON(), nullable=False),
-        sa.Column("reference", sa.JSON(), nullable=False),
-        sa.Column("encoder", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["plot"], ["plots.id"], name="fk_plot_scores_plot", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("plot", name="pk_plot_scores"),
-    )
+    op.add_column("plots", sa.Column("scores", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
     op.create_table(
         "scores",
         sa.Column("picture", sa.String(40), nullable=False),
@@ -28,4 +20,5 @@ def upgrade() -> None:
         sa.Column("problem", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["picture"], ["images.id"], name="fk_scores_picture", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("picture", "kind", "reference", "encoder", name="pk_scores"),
+        sqlite_with_rowid=False,
     )
