@@ -9,6 +9,7 @@ from backend.errors import InvalidRequest
 from backend.http.a1111_scripts import Argument, Script, arguments, script_named
 from backend.http.a1111_values import truth
 from backend.plots.axis_table import NOTHING
+from backend.plots.cells import LETTERS
 
 # A1111 1.10's axes in its order: a number in `script_args` is a place among those of the tab.
 BOTH_TABS, ONLY_TXT2IMG, ONLY_IMG2IMG = None, False, True
@@ -27,9 +28,9 @@ LABELS: tuple[tuple[str, bool | None], ...] = (
         "Always discard next-to-last sigma", "SGM noise multiplier", "Refiner checkpoint", "Refiner switch at",
         "RNG source", "FP8 mode", "Size")),
 )
-AXES = ("x", "y", "z")
+
 XYZ = Script("X/Y/Z plot", (
-    *(argument for name in AXES for argument in (
+    *(argument for name in LETTERS for argument in (
         Argument(f"{name.upper()} type", NOTHING.label, f"{name}_type"),
         Argument(f"{name.upper()} values", "", f"{name}_values"),
         Argument(f"{name.upper()} values", [], f"{name}_list"))),
@@ -37,7 +38,7 @@ XYZ = Script("X/Y/Z plot", (
     Argument("Include Sub Images", False, "include_sub_images"),
     Argument("Include Sub Grids", False, "include_sub_grids"),
     Argument("Keep -1 for seeds", False, "keep_random_seeds"),
-    *(Argument(f"Vary seeds for {name.upper()}", False, f"vary_{name}") for name in AXES),
+    *(Argument(f"Vary seeds for {name.upper()}", False, f"vary_{name}") for name in LETTERS),
     Argument("Grid margins (px)", 0, "margin", 0, 500, 2),
     Argument("Use text inputs instead of dropdowns", False, "typed"),
 ))
@@ -74,7 +75,7 @@ def plot_asked(payload: Mapping[str, Any], *, img2img: bool) -> dict[str, Any] |
 def _axes(options: dict[str, Any], img2img: bool) -> Iterator[dict[str, Any]]:
     """X, Y and Z as far as they are used; taken out of the options."""
     found = []
-    for number, name in enumerate(AXES):
+    for number, name in enumerate(LETTERS):
         label = _label(options.pop(f"{name}_type"), img2img, f"{PLACE}.{3 * number}")
         typed, chosen = options.pop(f"{name}_values"), options.pop(f"{name}_list")
         from_list = chosen and not options["typed"] and not (isinstance(typed, str) and typed.strip())
@@ -95,7 +96,7 @@ def _label(asked: Any, img2img: bool, place: str) -> str:
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    vary = [name for name in AXES if options.get(f"vary_{name}")]
+    vary = [name for name in LETTERS if options.get(f"vary_{name}")]
     kept = {name: value for name, value in options.items() if not name.startswith("vary_") and name != "typed"}
     return {**kept, **({"vary_seeds": vary} if vary else {})}
 

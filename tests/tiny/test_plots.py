@@ -177,13 +177,13 @@ def test_two_plots_of_two_people_at_once(house: Guest) -> None:
 
 def test_a_checkpoint_that_goes_in_the_middle_makes_holes(house: Guest) -> None:
     catalog = house._components.catalog
-    plot = house.plots.create(asked(("Seed", "1-4"), ("Checkpoint name", "demo, other"), request={"prompt": "slow=0.03"}))
+    plot = house.plots.create(asked(("Seed", "1-20"), ("Checkpoint name", "demo, other"), request={"prompt": "slow=0.01"}))
     until(lambda: house.plots.get(plot).state["done"] >= 1)
     gone = catalog.known.pop()
     cells = drawn(house, plot)
     assert {cell.state for at, cell in cells.items() if at.endswith("0")} == {"done"}
     holes = [cell for at, cell in cells.items() if at.endswith("1") and cell.state == "failed"]
-    assert holes and all("'other' is not in the list" in cell.message for cell in holes)
+    assert holes and all("checkpoint" in cell.message for cell in holes)
     catalog.known.append(gone)
     house.plots.retry(plot)
     assert {cell.state for cell in drawn(house, plot).values()} == {"done"}
@@ -264,7 +264,7 @@ def test_twenty_kills_of_worker_and_front_lose_no_cell_and_draw_none_twice(tmp_p
         if not pid or now <= done:
             continue
         kills, done = kills + 1, now
-        if kills % 4:
+        if kills % 5:
             os.kill(pid, signal.SIGKILL)
         else:
             front.kill()
@@ -302,7 +302,7 @@ def xyz(*axes: Any, **switches: Any) -> list[Any]:
 
 
 def test_the_xyz_plot_of_a1111s_api(client: TestClient) -> None:
-    args = xyz((4, "1-3", []), ("Checkpoint name", "", ["other", "demo"]), (8, "cat, dog", []), sub_images=True)
+    args = xyz((4, "1-3", []), ("Checkpoint name", "", ["other", "demo"]), (7, "cat, dog", []), sub_images=True)
     pictures, info = answered(client, script_name="x/y/z plot", script_args=args)
     assert len(pictures) == 13 and pictures[0].width >= 3 * 64 and pictures[0].height >= 4 * 64
     assert info["all_prompts"] == ["a cat"] * 7 + ["a dog"] * 6 and info["index_of_first_image"] == 1
@@ -342,7 +342,7 @@ def test_wrong_arguments_of_a_script_are_named(client: TestClient, house: Guest,
 
 
 def test_a_hole_is_black_in_the_answered_grid_and_said_in_the_notes(client: TestClient) -> None:
-    pictures, info = answered(client, script_name="x/y/z plot", script_args=xyz((8, "cat, fail=0 always", []), sub_images=True))
+    pictures, info = answered(client, script_name="x/y/z plot", script_args=xyz((7, "cat, fail=0 always", []), sub_images=True))
     assert len(pictures) == 2 and "prompt: too wild" in info["notes"]
-    answer = client.post("/sdapi/v1/txt2img", json={**BASE, "script_name": "x/y/z plot", "script_args": xyz((8, "cat, dog", [])), "prompt": "cat fail=0 always"})
+    answer = client.post("/sdapi/v1/txt2img", json={**BASE, "script_name": "x/y/z plot", "script_args": xyz((7, "cat, dog", [])), "prompt": "cat fail=0 always"})
     assert answer.status_code == 422 and answer.json()["problems"][0]["message"] == "too wild"
