@@ -10,11 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.catalog import adapters, checkpoints, upscalers
+from backend.catalog import adapters, checkpoints, upscalers, vaes
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
-from backend.catalog.model_file import CHECKPOINT, EMBEDDING, FACE_DETECTOR, FACE_RESTORER, HYPERNETWORK, LORA, UPSCALER
+from backend.catalog.model_file import (
+    CHECKPOINT,
+    EMBEDDING,
+    FACE_DETECTOR,
+    FACE_RESTORER,
+    HYPERNETWORK,
+    LORA,
+    UPSCALER,
+    VAE,
+)
 from backend.catalog.model_files import Found
 from backend.catalog.network_hashes import addnet_hash
 from backend.table import Table
@@ -50,7 +59,7 @@ class Kind:
 KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(CHECKPOINT, "checkpoint", checkpoints.describe, _CHECKPOINTS, (".safetensors", ".ckpt"),
          single=(checkpoints.DEMO,), marker=checkpoints.INDEX, usable=True),
-    Kind("vae", "VAE", adapters.describe_vae, ("vae", "VAE"), guest_folders=_CHECKPOINTS),
+    Kind(VAE, "VAE", vaes.describe, ("vae", "VAE"), guest_folders=_CHECKPOINTS, usable=True),
     Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
     Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
     Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True,

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from backend.request.record import Record
 from backend.table import Table
 
-Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "upscaler",
-               "picture", "records"]
+Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
+               "upscaler", "picture", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
@@ -77,7 +77,7 @@ def clean(field: Field, value: Any) -> Any:
         return _text(value)
     if field.kind == "texts":
         return _texts(value)
-    if field.kind in ("upscaler", "second_checkpoint"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae"):
         return _file(field, value)
     if field.kind == "choice":
         return _choice(field, value)
