@@ -71,7 +71,7 @@ def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> An
 
 def clean(field: Field, value: Any) -> Any:
     """The value as the field's kind has it. Raises ValueError: the rest of a sentence that begins with its label."""
-    if value is None and field.default is None:
+    if field.default is None and (value is None or value == "" and field.kind in ("int", "float")):
         return None
     if field.kind in ("text", "checkpoint"):
         return _text(value)

@@ -21,6 +21,7 @@ def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page
     stage.settled().into("Settings")
     field = page.locator("#settings_pins input").first
     field.focus()
+    page.evaluate("easel.post('/easel/styles', { name: 'pinned ink', prompt: 'ink', negative_prompt: '', was: '' })")
     for words in ("Sampling steps", "Image format", "Hires. fix"):
         page.keyboard.type(words)
         expect(page.locator("[role=listbox] > [role=option][data-index]").first).to_have_attribute("aria-label", re.compile(words, re.I))
@@ -39,9 +40,25 @@ def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page
     pinned(page, steps="17", image_format="webp", enable_hr=True)
     stage.fill(steps=23)
     pinned(page, steps="23", image_format="webp", enable_hr=True)
+    page.evaluate("easel.post('/easel/preferences', { pins: ['steps', 'image_format', 'enable_hr', 'styles'] })")
     page.reload()
     stage.settled()
-    pinned(page, steps="23", image_format="webp", enable_hr=True)
+    styles = page.locator("[data-pin=styles]")
+    expect(styles.locator("summary")).to_have_text("None", timeout=PATIENCE)
+    page.locator("[data-pin=enable_hr] input").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    styles.get_by_role("checkbox", name="pinned ink").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("easel.form('txt2img').values.styles?.[0] === 'pinned ink'", timeout=PATIENCE)
+    expect(styles.locator("summary")).to_have_text("pinned ink")
+    page.keyboard.press("Escape")
+    expect(styles.locator("summary")).to_be_focused()
+    page.evaluate("easel.form('txt2img').apply({ styles: [] })")
+    expect(page.locator("#txt2img_styles .token")).to_have_count(0)
+    box, arrow = (page.locator(f"#txt2img_styles {what}").bounding_box() for what in (".wrap-inner", ".icon-wrap"))
+    assert 0 < box["x"] + box["width"] - arrow["x"] - arrow["width"] < 14, "the arrow is at the edge, as in a list of one"
+    page.evaluate("easel.post('/easel/styles/delete', { name: 'pinned ink' })")
     page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
 
 

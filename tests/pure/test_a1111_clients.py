@@ -108,9 +108,9 @@ def test_styles_that_are_not_there_are_left_out_and_told(client: TestClient, doo
 
 
 def test_an_infotext_tells_what_of_it_easel_does_without(client: TestClient, door: Door) -> None:
-    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, VAE: fine.pt"
+    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, NGMS all steps: True"
     notes = json.loads(client.post(T, json={**SMALL, "infotext": text}).json()["info"])["notes"]
-    assert notes == ["infotext: Easel does without what else changed this picture: VAE (fine.pt)."]
+    assert notes == ["infotext: Easel does without what else changed this picture: NGMS all steps (True)."]
 
 
 def test_networks_can_be_switched_off(client: TestClient, door: Door) -> None:
