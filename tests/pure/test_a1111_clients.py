@@ -113,6 +113,24 @@ def test_an_infotext_tells_what_of_it_easel_does_without(client: TestClient, doo
     assert notes == ["infotext: Easel does without what else changed this picture: NGMS all steps (True)."]
 
 
+@pytest.mark.parametrize("name, value, status", [
+    ("sampler_name", "\ud800", 422), ("comments", {"a": "\ud800"}, 200), ("comments", {"a": [float("nan"), float("-inf")]}, 200),
+    ("script_args", ["\udfff"], 200), ("infotext", "a \ud800", 200), ("cfg_scale", float("nan"), 422), ("prompt", "half \ud83d", 200),
+    ("override_settings", {"emphasis": "\ud800"}, 422), ("strange \ud800", 1, 200),
+])
+def test_what_no_json_can_hold_is_answered_all_the_same(client: TestClient, name: str, value: object, status: int) -> None:
+    answer = client.post(T, content=json.dumps({**SMALL, name: value}), headers={"Content-Type": "application/json"})
+    assert answer.status_code == status and isinstance(answer.json(), dict)
+
+
+def test_options_that_no_json_can_hold_come_back_as_far_as_they_can(client: TestClient) -> None:
+    kept = {"font": float("nan"), "temp_dir": "half \ud800", "mine": {"deep": [float("inf"), 1.5]}}
+    options = "/sdapi/v1/options"
+    assert client.post(options, content=json.dumps(kept), headers={"Content-Type": "application/json"}).status_code == 200
+    told = client.get(options).json()
+    assert (told["font"], told["temp_dir"], told["mine"]) == (None, "half ?", {"deep": [None, 1.5]})
+
+
 def test_networks_can_be_switched_off(client: TestClient, door: Door) -> None:
     prompt = "a cat <lora:x:1>, [<hypernet:y:1>:dog:0.5]"
     assert drawn(client, door, {"prompt": prompt, "disable_extra_networks": True}).prompt == "a cat , [:dog:0.5]"
