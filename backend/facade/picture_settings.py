@@ -48,7 +48,7 @@ class PictureSettings:
         problems += [Problem(f"{FIELDS[name].infotext} {said[:80]} is not in the models folders", "infotext")
                      for name, said in absent.items() if name not in but]
         if problems:
-            raise InvalidRequest(problems=problems)
+            raise InvalidRequest(problems=list(dict.fromkeys(problems)))
         return values
 
     def of_file(self, file: bytes, styles: Styles) -> FileSettings:
