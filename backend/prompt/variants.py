@@ -37,7 +37,7 @@ _GRAMMAR = """
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _NAME = r"[A-Za-z_][\w-]*"
 _IN_NAME = rf"\$\{{\s*{_NAME}\s*(?::[^${{}}|]*)?\}}"       # a variable in a wildcard's name
-_CALLED = r"(?:choice|weighted_choice|random|randint|permutations?|wildcard|prompt_at)\s*"      # what its templates call
+_CALLED = r"(?:choice|weighted_choice|random|randint|permutations?|wildcard|prompt_at)\s*"      # in its templates
 _TERMINALS = re.compile(
     rf"""(?P<ESCAPED>\\.)
     |(?P<WRAP>%\{{(?=[^{{}}]*\$\$))
