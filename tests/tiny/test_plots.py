@@ -21,6 +21,7 @@ from backend.errors import StorageError
 from backend.http import create_app
 from backend.image.read import read_metadata
 from backend.store.picture_files import Pictures
+from backend.store.search import Query
 from backend.store.view_types import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
@@ -346,3 +347,14 @@ def test_a_hole_is_black_in_the_answered_grid_and_said_in_the_notes(client: Test
     assert len(pictures) == 2 and "prompt: too wild" in info["notes"]
     answer = client.post("/sdapi/v1/txt2img", json={**BASE, "script_name": "x/y/z plot", "script_args": xyz((7, "cat, dog", [])), "prompt": "cat fail=0 always"})
     assert answer.status_code == 422 and answer.json()["problems"][0]["message"] == "too wild"
+
+
+def test_pictures_of_a_plot_stay_out_of_the_history_where_sub_images_are_not_wanted(house: Guest) -> None:
+    ann = Guest(house, "sub images")
+    cells = {on: drawn(ann, ann.plots.create(asked(("Prompt S/R", "cat, dog"), include_sub_images=on))) for on in (True, False)}
+    seen = {entry.image.id for entry in ann.gallery.search(Query())[0]}
+    assert seen == {cell.image for cell in cells[True].values()}
+    hidden = cells[False]["0"].image
+    ann.gallery.star([hidden])
+    assert [entry.image.id for entry in ann.gallery.search(Query(starred=True))[0]] == [hidden] and ann.image(hidden)
+    assert [used.prompt for used in ann.prompt_library.used()] == ["a cat"]
