@@ -15,7 +15,14 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.request import choices, rules
-from backend.request.effects import UNIPC_SKIP_TYPES, UNIPC_VARIANTS, draws_noise, resizes_seed, uses_unipc
+from backend.request.effects import (
+    UNIPC_SKIP_TYPES,
+    UNIPC_VARIANTS,
+    draws_noise,
+    resizes_seed,
+    scales_first_noise,
+    uses_unipc,
+)
 from backend.request.field import Field, clean, param
 from backend.request.old_names import split_samplers
 from backend.request.record import gathered, plain
@@ -128,6 +135,8 @@ class Request:
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
     downcast_alphas_cumprod: bool = param(False, "Noise levels in half precision", "bool", "advanced", override="use_downcasted_alpha_bar",
                                           infotext="Downcast alphas_cumprod", help="As AUTOMATIC1111 before 1.7 had them.")
+    sgm_noise_multiplier: bool = param(False, "SGM noise multiplier", "bool", "advanced", override="sgm_noise_multiplier",
+                                       infotext="SGM noise multiplier", xyz="SGM noise multiplier", acts=scales_first_noise, help="Scale the first noise as SDXL's own code does; DDIM, PLMS and UniPC go without.")
     uni_pc_variant: str = param("bh1", "UniPC variant", "choice", "advanced", choices=UNIPC_VARIANTS, override="uni_pc_variant",
                                 infotext="UniPC variant", acts=uses_unipc)
     uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=UNIPC_SKIP_TYPES,

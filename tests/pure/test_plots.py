@@ -262,7 +262,7 @@ A1111_AXES = ["Nothing", "Seed", "Var. seed", "Var. strength", "Steps", "Hires s
               "Sampler", "Hires sampler", "Checkpoint name", "Negative Guidance minimum sigma", "Sigma Churn", "Sigma min", "Sigma max",
               "Sigma noise", "Schedule type", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "Beta schedule alpha",
               "Beta schedule beta", "Eta", "Clip skip", "Denoising", "Initial noise multiplier", "Extra noise", "Hires upscaler", "VAE", "Styles",
-              "UniPC Order", "Face restore", "Always discard next-to-last sigma", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
+              "UniPC Order", "Face restore", "Always discard next-to-last sigma", "SGM noise multiplier", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
 
 
 def test_the_axes_of_a1111_are_there_under_its_labels(house: Guest) -> None:
