@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.catalog import adapters, checkpoints, clip_folders, inception_files, upscalers
+from backend.catalog import adapters, checkpoints, clip_folders, inception_files, upscalers, vaes
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
@@ -24,6 +24,7 @@ from backend.catalog.model_file import (
     INCEPTION,
     LORA,
     UPSCALER,
+    VAE,
 )
 from backend.catalog.model_files import Found
 from backend.catalog.network_hashes import addnet_hash
@@ -60,7 +61,7 @@ class Kind:
 KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(CHECKPOINT, "checkpoint", checkpoints.describe, _CHECKPOINTS, (".safetensors", ".ckpt"),
          single=(checkpoints.DEMO,), marker=checkpoints.INDEX, usable=True),
-    Kind("vae", "VAE", adapters.describe_vae, ("vae", "VAE"), guest_folders=_CHECKPOINTS),
+    Kind(VAE, "VAE", vaes.describe, ("vae", "VAE"), guest_folders=_CHECKPOINTS, usable=True),
     Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
     Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
     Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True,
