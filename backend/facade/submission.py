@@ -86,7 +86,7 @@ class Submission:
         return Base(found, checkpoint)
 
     def _with_vae(self, request: Request, checkpoint: ModelFile) -> Request:
-        """The file beside the checkpoint for "Automatic", if there is one. InvalidRequest when it is of another build."""
+        """With the VAE beside the checkpoint for "Automatic". InvalidRequest when that is of another build."""
         found = needed_files.with_vae_beside(request, self._parts.catalog)
         problems = () if found is request else tuple(needed_files.misfits(found, checkpoint, self._parts.catalog))
         if problems:
