@@ -129,6 +129,9 @@ class Door:
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
 
+    def running(self, limit: int, owner: str) -> list[str]:
+        return [job.id for job in self.queue(owner) if job.state == "running"][:limit]
+
     def is_pending(self, job_id: str) -> bool:
         return self.all[job_id].state in ("queued", "running")
 
