@@ -250,6 +250,9 @@ class Door:
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]
 
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        return dict(checkpoint.defaults)
+
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
 
