@@ -95,6 +95,10 @@ def test_a_plot_over_http_from_the_axes_to_the_last_cell(client: TestClient, hou
     assert (line["done"], line["axes"]) == (6, ["Steps", "Checkpoint name"]) and client.get(line["cover"]).status_code == 200
     wrong = client.post("/easel/plots", json=asked(("Steps", "x")))
     assert (wrong.status_code, wrong.json()["problems"][0]["field"]) == (422, "axes.0.values")
+    again = client.get(f"/easel/plots/{plot}").json()["request"]
+    assert client.post("/easel/plots/check", json={**ask, "request": again}).json()["cells"] == 6
+    ours = client.post("/easel/plots", json={**ask, "request": {**again, "template": "x"}})
+    assert (ours.status_code, ours.json()["problems"][0]["field"]) == (422, "template")
     for what, body in (("title", {"title": "Another"}), ("extend", {"axis": 0, "values": "4"})):
         assert client.post(f"/easel/plots/{plot}/{what}", json=body).status_code == 200
     assert len(drawn(house, plot)) == 8 and house.plots.get(plot).line.head.title == "Another"
@@ -134,7 +138,7 @@ def test_pause_and_cancel_while_it_is_drawn_and_go_on(house: Guest) -> None:
     plot = house.plots.create(asked(("Seed", "1-30"), request={"prompt": "slow=0.02"}))
     until(lambda: house.plots.get(plot).state["done"] >= 2)
     house.plots.pause(plot)
-    until(lambda: state(house, plot) == "paused")
+    until(lambda: state(house, plot) == "paused" and not house._components.dispatcher._supervisors[0]._flights)
     done = house.plots.get(plot).state["done"]
     assert house.wait(house.submit().id).state == "done" and house.plots.get(plot).state["done"] == done < 30
     house.plots.resume(plot)
