@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 
+from backend.catalog.fingerprints import Fingerprint, fingerprint
 from backend.catalog.headers import Shapes, read_shapes
 from backend.errors import Problem
 from backend.request.output_size import CELL, Size
@@ -75,7 +77,16 @@ NO_LIMITS = DeviceLimits()
 
 
 def read_estimate(path: Path) -> CallEstimate:
-    """Of a checkpoint's file or diffusers folder. Raises CheckpointError when its header cannot be read."""
+    """Of a checkpoint's file or diffusers folder, which is read again when it has changed.
+
+    Raises CheckpointError when its header cannot be read.
+    """
+    return _read(path, fingerprint(path))
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, mark: Fingerprint | None) -> CallEstimate:
+    """Of the file in the state that `mark` names."""
     if not path.is_dir():
         return CallEstimate.of(read_shapes(path))
     shapes: Shapes = {}
