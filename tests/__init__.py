@@ -1,1 +1,1 @@
-"""Held to the laws of the house. A package, so that no library that brings a `tests` of its own is taken for it."""
+"""A package of its own: torch-fidelity brings one of the same name, which would otherwise stand in its place."""
