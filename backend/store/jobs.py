@@ -80,7 +80,8 @@ class Jobs:
                      for number, (request, said) in enumerate(zip_longest(requests, notes, fillvalue=()), 1)]
             session.add_all(rows)
         self._glances.add({row.id: request for row, request in zip(rows, requests, strict=True)})
-        return [view_of(row, request, self._position(row), ()) for row, request in zip(rows, requests, strict=True)]
+        at = self._positions(rows)
+        return [view_of(row, request, at[row.id], ()) for row, request in zip(rows, requests, strict=True)]
 
     def get(self, job: str, owner: str) -> Job:
         with self.database.read() as session:
@@ -96,7 +97,8 @@ class Jobs:
         with self.database.read() as session:
             rows = session.scalars(newest(owner, limit)).all()
             done = saved_counts(session, [row.id for row in rows])
-        return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
+        at = self._positions(rows)
+        return [line_of(row, at[row.id], done.get(row.id, 0)) for row in rows]
 
     def queue(self, owner: str) -> list[Job]:
         """The owner's running and waiting jobs in running order."""
@@ -379,12 +381,15 @@ class Jobs:
         with self._memory:
             self._forget(job)
 
-    def _position(self, row: JobRow) -> int | None:
+    def _positions(self, rows: Sequence[JobRow]) -> dict[str, int | None]:
+        """Of one owner's rows by id; None for what has ended."""
+        pending = [row for row in rows if row.state not in ENDED]
         with self._memory:
-            position = self._queue.position(row.id)
-        return None if row.state in ENDED else position or int(row.state == "queued")
+            known = self._queue.positions(pending[0].owner, [row.id for row in pending]) if pending else {}
+        return {row.id: None if row.state in ENDED else known[row.id] or int(row.state == "queued") for row in rows}
 
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
         requests = {row.id: stored_request(row.request) for row in rows}
         images = images_of(session, requests)
-        return [view_of(row, requests[row.id], self._position(row), images[row.id]) for row in rows]
+        at = self._positions(rows)
+        return [view_of(row, requests[row.id], at[row.id], images[row.id]) for row in rows]
