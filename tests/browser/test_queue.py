@@ -85,12 +85,14 @@ def test_generating_forever_goes_on_until_it_is_stopped(stage: Studio) -> None:
     stage.shows(seed=42)
     seeds = page.evaluate("easel.results('txt2img').list().map(image => image.seed)")[:-before or None]
     assert len(set(seeds)) == len(seeds) >= 2 and "42" not in map(str, seeds)
-    page.route("**/gradio_api/run/**", lambda route: late.append(route), times=1)
+    page.route("**/gradio_api/run/**", lambda route: late.append(route))
     with page.expect_request("**/gradio_api/run/**"):
         page.keyboard.press("Escape")
     expect(banner).to_be_hidden(timeout=2000)   # also when the job is over before the interrupt arrives
     expect(page.locator(".toast", has_text="Generating forever has ended")).to_be_visible()
-    late[0].continue_()
+    for route in late:
+        route.continue_()
+    page.unroute("**/gradio_api/run/**")
     stage.idle()
     page.wait_for_timeout(700)
     expect(stage.results.locator(".progress")).to_be_hidden()
