@@ -18,7 +18,7 @@ from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.networks import PixelWork
+from backend.worker.pixels.pixel_networks import PixelWork
 from backend.worker.pixels.postprocess import Postprocessing
 
 
