@@ -19,15 +19,15 @@ def check(request: Request, checkpoint: ModelFile, workers: Iterable[Worker]) ->
     """InvalidRequest, naming the field, when the request fits none of the workers that told of their device."""
     if request.process == EXTRAS:
         return
-    estimate = _estimate(Path(checkpoint.path))
+    estimate = _estimate(checkpoint)
     devices = [DeviceLimits(worker.memory, worker.speed, worker.dtype) for worker in workers]
     obstacles = [obstacle(request, estimate, device) for device in devices]
     if obstacles and all(obstacles):
         raise InvalidRequest(problems=obstacles[:1])
 
 
-def _estimate(path: Path) -> CallEstimate:
+def _estimate(checkpoint: ModelFile) -> CallEstimate:
     try:
-        return read_estimate(path)
+        return read_estimate(Path(checkpoint.path), checkpoint.fingerprint)
     except CheckpointError:      # its worker will say what is wrong with the file
         return UNKNOWN

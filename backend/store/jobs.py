@@ -71,13 +71,15 @@ class Jobs:
 
     def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = ()) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
+        stored = [request.to_json() for request in requests]      # before others have to wait for it
+        each = list(enumerate(zip_longest(requests, stored, notes, fillvalue=()), 1))
         with self.change() as (session, rows):
             place, created = last_place(session), now()
             first = next_sort_moment(session, JobRow, owner, created)
-            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(), created=created,
+            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=text, created=created,
                             sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint,
                             notes=list(said))
-                     for number, (request, said) in enumerate(zip_longest(requests, notes, fillvalue=()), 1)]
+                     for number, (request, text, said) in each]
             session.add_all(rows)
         self._glances.add({row.id: request for row, request in zip(rows, requests, strict=True)})
         at = self._positions(rows)
