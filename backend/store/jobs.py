@@ -29,13 +29,13 @@ from backend.store import job_states
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
 from backend.store.glances import Glances
-from backend.store.history import images_of, last_place, new_id, stored_request
+from backend.store.history import end_of_queue, images_of, last_place, new_id, stored_request
 from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
 from backend.store.queue_order import reorder
-from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, next_sort_moment, now
+from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 from backend.store.view_types import ENDED, Job, JobLine, Overview, State
 
@@ -74,8 +74,8 @@ class Jobs:
         stored = [request.to_json() for request in requests]      # before others have to wait for it
         each = list(enumerate(zip_longest(requests, stored, notes, fillvalue=()), 1))
         with self.change() as (session, rows):
-            place, created = last_place(session), now()
-            first = next_sort_moment(session, JobRow, owner, created)
+            created = now()
+            place, first = end_of_queue(session, owner, created)
             rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=text, created=created,
                             sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint,
                             notes=list(said))
