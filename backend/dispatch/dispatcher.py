@@ -25,7 +25,6 @@ from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.plots import PlotLine, Plots
-from backend.store.scores import Scores
 from backend.store.uploads import Uploads
 from backend.store.view_types import Image, Live, Status
 
@@ -44,7 +43,7 @@ class Dispatcher:
         self._plots = Plots(jobs)
         self.feed = EventFeed(self._queue_event, self._status_event, self._plot_events)
         self._jobs, self._history, self._pictures = jobs, history, pictures
-        self.scoring = Scoring(Scores(jobs.database), catalog, pictures, self._may_measure, self._scored)
+        self.scoring = Scoring(jobs.database, catalog, pictures, self._may_measure, self._scored)
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
                                   changed=self.feed.touch, notice=self.notice, scored=self.scoring.received,
                                   lost=self.scoring.lost)
