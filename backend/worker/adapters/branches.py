@@ -97,10 +97,11 @@ class Stacks:
 
     def scaled(self, rows: Sequence[Sequence[Branches]]) -> Sequence[Tensor]:
         """The second factors by member, times the strengths with which these rows use them."""
-        sizes, strengths = self._pieces(rows)
-        if strengths and self._scaled[0] != strengths:
+        strengths = [use.strength for row in rows for use in row]
+        if self.shapes and self._scaled[0] != strengths:
             up = self.up.clone()
-            torch._foreach_mul_(up.split(sizes), strengths)
+            sizes, factors = self._pieces(rows)
+            torch._foreach_mul_(up.split(sizes), factors)
             each = up.split([shape.numel() for shape in self.shapes])
             self._scaled = strengths, [tensor.view(shape) for tensor, shape in zip(each, self.shapes, strict=True)]
         return self._scaled[1]
@@ -108,18 +109,18 @@ class Stacks:
     def _pieces(self, rows: Sequence[Sequence[Branches]]) -> tuple[list[int], list[float]]:
         """How many numbers of `up` after each other have one factor, and these factors."""
         sizes: list[int] = []
-        strengths: list[float] = []
+        factors: list[float] = []
         for (_, member), (_, rank, out) in zip(self.members, self.shapes, strict=True):
             for row, parts in zip(rows, member.parts, strict=True):
                 padding = rank
                 for use, factor, own in parts:
                     sizes.append(own * out)
-                    strengths.append(row[use].strength * factor)
+                    factors.append(row[use].strength * factor)
                     padding -= own
                 if padding:
                     sizes.append(padding * out)
-                    strengths.append(0.0)
-        return sizes, strengths
+                    factors.append(0.0)
+        return sizes, factors
 
 
 @contextmanager
