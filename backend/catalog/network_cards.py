@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, HYPERNETWORK, LORA, ModelFile
-from backend.catalog.prompt_networks import embedding_name
+from backend.catalog.network_problems import embedding_name
 from backend.catalog.side_cars import PICTURES, Beside, Notes, SideCars, place_of, read_notes
 
 SHOWN_KINDS = (LORA, EMBEDDING, HYPERNETWORK, CHECKPOINT)

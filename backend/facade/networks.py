@@ -20,7 +20,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, HYPERNETWORK, LORA
 from backend.catalog.network_cards import SHOWN_KINDS, Card, NetworkCards
 from backend.catalog.network_facts import file_facts
-from backend.catalog.prompt_networks import misfit
+from backend.catalog.network_problems import misfit
 from backend.catalog.side_cars import NOTES, PICTURES, place_of, read_notes, with_notes
 from backend.errors import CheckpointError, InvalidRequest, NotFound, StorageError
 from backend.image.atomic_write import write_atomically
