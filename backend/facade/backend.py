@@ -105,12 +105,27 @@ class Backend:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         """A value for every field that suits this checkpoint."""
         chosen = self.checkpoint(checkpoint)
-        return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
+        table = {name: field.default for name, field in FIELDS.items()}
+        return table | self.suits(chosen) | {"checkpoint": chosen.key}
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        """The field values that suit a checkpoint."""
+        return needed_files.defaults_here(checkpoint, self._components.catalog)
 
     def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
         """All files of a kind of `catalog.kinds`, broken ones too; looks again when asked to `refresh`."""
         catalog = self._components.catalog
         return list(catalog.scan(kind) if refresh else catalog.listed(kind))
+
+    def model_file(self, kind: str, name: str) -> ModelFile:
+        """A file of a kind by key, file name, title or hash. Raises NotFound."""
+        return self._components.catalog.find(kind, name)
+
+    def usable_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        """Those files of a kind that Easel can draw with; looks again when asked to `refresh`."""
+        if refresh:
+            self._components.catalog.scan(kind)
+        return list(self._components.catalog.usable(kind))
 
     def can_use(self, kind: str) -> bool:
         """Whether Easel can draw with files of a kind."""
@@ -118,9 +133,7 @@ class Backend:
 
     def upscalers(self, refresh: bool = False) -> list[ModelFile]:
         """The files in the models folders that enlarge pictures; those that need no file are not among them."""
-        if refresh:
-            self._components.catalog.scan(UPSCALER)
-        return list(self._components.catalog.usable(UPSCALER))
+        return self.usable_files(UPSCALER, refresh)
 
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""

@@ -130,6 +130,9 @@ class Door:
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
 
+    def running(self, limit: int, owner: str) -> list[str]:
+        return [job.id for job in self.queue(owner) if job.state == "running"][:limit]
+
     def is_pending(self, job_id: str) -> bool:
         return self.all[job_id].state in ("queued", "running")
 
@@ -227,6 +230,15 @@ class Door:
         self.calls += [f"refresh {kind}"] if refresh else []
         return [DEMO] if kind == "checkpoint" else [file for file in FILES if file.kind == kind]
 
+    def model_file(self, kind: str, name: str) -> ModelFile:
+        for file in FILES:
+            if file.kind == kind and name in (file.key, file.path.rpartition("/")[2]):
+                return file
+        raise NotFound("there is no such file")
+
+    def usable_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        return [file for file in FILES if file.kind == kind]
+
     def can_use(self, kind: str) -> bool:
         return True
 
@@ -238,6 +250,9 @@ class Door:
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        return dict(checkpoint.defaults)
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
