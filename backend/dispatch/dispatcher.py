@@ -11,7 +11,7 @@ from typing import Any
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
-from backend.dispatch.feasibility import Admission
+from backend.dispatch.feasibility import check
 from backend.dispatch.plot_changes import PlotChanges
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
@@ -48,7 +48,6 @@ class Dispatcher:
                                   changed=self.feed.touch, notice=self.notice, scored=self.scoring.received,
                                   lost=self.scoring.lost)
         self._supervisors: list[Supervisor] = []
-        self._admission = Admission()
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
         self._lock = threading.Lock()
@@ -66,7 +65,7 @@ class Dispatcher:
         """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
         if self._supervisors:
             checkpoint = self._services.catalog.find(CHECKPOINT, request.checkpoint)
-            self._admission.check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
+            check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
 
     def queued(self, owner: str) -> None:
         """The owner has new jobs."""
