@@ -2,11 +2,11 @@
 
     python -m training.train_clip [--scale 1.0] [--threads 1]
 
-The text tower begins as the demo model's text encoder, the picture tower from nothing. First the picture tower learns
-from `clip_heads` alone what is where, of single things at first, then both learn together (Radford et al. 2021): a picture must be nearer to its
-caption than to the others of its batch and to captions of the same scene with one colour or shape exchanged. The
-number of steps is fixed and every step draws its numbers from its own seed; an interrupted training goes on where it
-was saved.
+The text tower begins as the demo model's text encoder, the picture tower as convolutions with random weights. First the
+picture tower learns from `clip_heads` alone what is where, of single things to begin with. Then both learn together
+(Radford et al. 2021): a picture must be nearer to its caption than to the others of its batch and to a caption of the
+same scene with one colour or shape exchanged. The number of steps is fixed and every step draws its numbers from its
+own seed; an interrupted training goes on where it was saved.
 """
 
 from __future__ import annotations
