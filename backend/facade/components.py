@@ -18,6 +18,7 @@ from backend.store.jobs import Jobs
 from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import PaintedLayers
 from backend.store.picture_files import Pictures
+from backend.store.plots import Plots
 from backend.store.preferences import Preferences
 from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
@@ -43,6 +44,7 @@ class Components:
     networks: Networks
     prompt_library: PromptLibrary
     catalog: ModelCatalog
+    plots: Plots
     dispatcher: Dispatcher
 
 
@@ -59,4 +61,4 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures), networks=Networks(catalog),
         prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
-        catalog=catalog, dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))
+        catalog=catalog, plots=Plots(jobs), dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))

@@ -128,7 +128,7 @@ def test_after_any_changes_the_queue_is_as_if_it_were_made_anew(changes):
         assert queue.counts(owner) == again.counts(owner)
         assert sorted(queue.of(owner)) == sorted(again.of(owner))
         everything = queue.of(owner)
-        assert [entry for start in range(0, 9, 2) for entry in queue.of(owner, start, 2)] == everything
+        assert [entry for start in range(0, 9, 2) for entry in queue.of(owner, start + 2)[start:]] == everything
         assert [(job, queue.position(job)) for job, _ in everything] == everything
 
 
