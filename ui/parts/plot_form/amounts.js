@@ -15,3 +15,9 @@ export function bytesWords(bytes) {
 }
 
 export const counted = number => Number(number).toLocaleString(document.documentElement.lang || "en");
+
+export function leftWords(seconds) {
+  if (seconds < 90) return translated(`about ${Math.max(1, Math.round(seconds))} s left`);
+  if (seconds < 5400) return translated(`about ${Math.round(seconds / 60)} min left`);
+  return translated(`about ${Math.round(seconds / 3600)} h left`);
+}

@@ -12,7 +12,6 @@ const SYNTAX = {
   float: "0.5, 0.7, 1 are three values. 0-1 (+0.25) goes up in steps of 0.25. 0-1 [5] are five values, evenly spread.",
   text: "Commas stand between the values. A value with a comma in it stands in \"quotation marks\".",
 };
-const LISTED = ["choice", "bool", "file"];
 
 export class AxisRow {
   // `owner` is { types, changed(), swap(row), remove(row) }; `letter` the axis' name.
@@ -46,7 +45,7 @@ export class AxisRow {
   }
 
   render() {
-    const { axis, counts } = this, listed = counts && (LISTED.includes(axis?.kind) || axis?.choices?.length > 0);
+    const { axis, counts } = this, listed = counts && Boolean(axis?.has_choices);
     this.values.hidden = !counts;
     this.choose.hidden = this.fill.hidden = !listed;
     this.swap.hidden = this.owner.first(this);
@@ -80,8 +79,6 @@ export class AxisRow {
   }
 
   async choices() {
-    const known = this.axis?.choices;
-    if (known) return known;
     try { return (await ask(`/easel/plots/axes/${encodeURIComponent(this.label)}/choices`)).choices; }
     catch (error) { note(error.message, 8000); return []; }
   }

@@ -140,7 +140,7 @@ export class Fold {
     this.sent = this.rows.filter(row => row.counts);
     if (script === "prompts") return { kind: script, request, axes: [], options: { ...options, lines: this.state.text } };
     if (script === "prompt_matrix") return { kind: script, request, axes: [], options };
-    const vary = [x, y, z].flatMap((on, at) => on && this.sent.includes(this.rows[at]) ? [this.sent.indexOf(this.rows[at])] : []);
+    const vary = [x, y, z].flatMap((on, at) => on && this.sent.includes(this.rows[at]) ? [LETTERS[this.sent.indexOf(this.rows[at])].toLowerCase()] : []);
     return { kind: script, request, axes: this.sent.map(row => row.told), options: { ...options, vary_seeds: vary } };
   }
 
@@ -172,7 +172,7 @@ export class Fold {
       const plot = await post("/easel/plots", this.body(await freshRequest(this.tab)));
       this.say([]);
       if (look) location.hash = `#/plots/${plot.id}`;
-      else toast("The plot is in the queue.");
+      else toast("The plot is in the queue.", { link: ["Show the plot", `#/plots/${plot.id}`] });
       tell("plotted", { tab: this.tab, plot });
     } catch (error) {
       if (!error.problems?.length) note(error.message, 8000);
@@ -194,8 +194,8 @@ export class Fold {
 // A plot that was drawn comes back into the form, to be changed and drawn anew.
 export async function takePlot(tab, { kind, axes, options = {}, request }) {
   await openTab(tab);
-  const { vary_seeds: vary = [], lines = "", ...rest } = options, own = Object.fromEntries(["x", "y", "z"].map((letter, at) => [`vary_seeds_${letter}`, vary.includes(at)]));
-  keepPlot(tab, { script: kind, axes: axes.length ? axes.map(({ label, text, values }) => ({ label, values: text ?? values.join(", ") })) : keptPlot(tab).axes, text: lines,
+  const { vary_seeds: vary = [], lines = "", ...rest } = options, own = Object.fromEntries(["x", "y", "z"].map(letter => [`vary_seeds_${letter}`, vary.includes(letter)]));
+  keepPlot(tab, { script: kind, axes: axes.length ? axes.map(({ label, typed }) => ({ label, values: typed })) : keptPlot(tab).axes, text: lines,
     options: { ...keptPlot(tab).options, [kind]: { ...rest, ...(kind === "xyz" ? own : {}) } } });
   folds[tab]?.show();
   formOf(tab).reuse(request);

@@ -1,9 +1,10 @@
 // One plot as the page knows it: its axes, and a cell for every combination of their values.
 const LETTERS = ["X", "Y", "Z"];
 
+// The address of a picture holds its id.
+const idOf = address => /\/image\/([^/?]+)/.exec(address)[1];
 export const keyOf = place => place.join(",");
 export const placeOf = key => key.split(",").map(Number);
-const longer = ["queued", "running"];
 
 export class Plot {
   // `told` is what GET /easel/plots/<id> answers.
@@ -25,6 +26,8 @@ export class Plot {
     return rows.map(row => {
       const cell = Object.fromEntries(columns.map((name, i) => [name, row[i]]));
       this.cells.set(cell.cell, cell);
+      cell.url = cell.image;
+      cell.image = cell.url && idOf(cell.url);
       if (cell.image) this.pictures.delete(cell.image);
       return cell.cell;
     });
@@ -33,7 +36,6 @@ export class Plot {
   cell(key) { return this.cells.get(key); }
   letter(axis) { return LETTERS[axis] ?? String(axis + 1); }
   get lives() { return ["drawing", "waiting"].includes(this.state); }
-  get waits() { return [...this.cells.values()].some(cell => longer.includes(cell.state)); }
 
   // "CFG Scale: 7, Steps: 20": what a cell is called by.
   named(key) {
@@ -44,8 +46,8 @@ export class Plot {
   picture(key) {
     const cell = this.cell(key);
     if (!cell?.image || cell.binned) return null;
-    if (!this.pictures.has(cell.image)) this.pictures.set(cell.image, { id: cell.image, cell: key, job: cell.job, index: 0, url: `/easel/image/${cell.image}`,
-      thumb: cell.thumb ?? `/easel/image/${cell.image}/thumb`, width: cell.width, height: cell.height, seed: cell.seed, prompt: this.named(key),
+    if (!this.pictures.has(cell.image)) this.pictures.set(cell.image, { id: cell.image, cell: key, job: cell.job, index: 0, url: cell.url,
+      thumb: cell.thumb, width: cell.width, height: cell.height, seed: cell.seed, prompt: this.named(key),
       init_image: this.request?.init_image ?? "", process: "", name: `${cell.image}.png`, starred: Boolean(cell.starred) });
     return this.pictures.get(cell.image);
   }

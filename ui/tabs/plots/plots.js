@@ -27,4 +27,4 @@ appeared(`#${TAB} .plots`).then(root => new IntersectionObserver(([{ isIntersect
 }).observe(root));
 on("address", to => room?.follow(to));
 on("connected", () => room?.refresh());
-on("live", event => { if (event.type === "plot") room?.heard(event); });
+on("live", event => { if (event.type === "plot") room?.heard(event); else if (event.type === "plot_gone") room?.lost(event.id); });

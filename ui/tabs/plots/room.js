@@ -24,7 +24,7 @@ export class Room {
 
   constructor(root) {
     this.list = new PlotList(id => this.show(id));
-    this.viewer = new Viewer({ back: () => this.back(), gone: () => this.back() });
+    this.viewer = new Viewer({ back: () => this.back() });
     root.append(this.list.root, this.viewer.root);
     this.reveal(false);
   }
@@ -50,6 +50,7 @@ export class Room {
       return;
     }
     if (this.wanted !== id) return;
+    if (this.viewer.root.hidden) scrollTo(0, 0);
     this.reveal(true);
     this.viewer.open(told);
     showsPicture(TAB, id);
@@ -67,6 +68,12 @@ export class Room {
   heard(event) {
     if (!this.viewer.root.hidden && event.id === this.viewer.plot?.id) this.viewer.heard(event);
     else if (!this.list.root.hidden) this.list.heard(event);
+  }
+
+  // Deleted, here or in another window.
+  lost(id) {
+    if (this.viewer.plot?.id === id) this.back();
+    else if (!this.list.root.hidden) this.list.refresh();
   }
 
   // After a lost connection, something may have been missed.

@@ -35,7 +35,7 @@ export class PlotTop {
     this.line.style.transform = `scaleX(${share})`;
     this.progress.setAttribute("aria-valuenow", Math.round(share * 100));
     this.progress.setAttribute("aria-valuetext", words);
-    const seen = { pause: plot.lives, resume: plot.state === "paused", cancel: plot.lives || plot.state === "paused", again: plot.failed > 0, add: plot.kind === "xyz" };
+    const seen = { pause: plot.lives, resume: ["paused", "cancelled"].includes(plot.state), cancel: plot.lives || plot.state === "paused", again: plot.failed > 0, add: plot.kind === "xyz" };
     for (const [name, on] of Object.entries(seen)) this.button(name).hidden = !on;
     if (!this.acts.contains(document.activeElement) && document.activeElement === document.body && this.focused) this.button(this.focused).focus({ preventScroll: true });
     this.focused = null;
@@ -44,7 +44,7 @@ export class PlotTop {
   button(name) { return find(`[data-plot-act="${name}"]`, this.acts); }
 
   async act(name) {
-    const { viewer } = this, acts = { add: () => this.add(), repeat: () => this.repeat(), scores: () => this.openScores(), export: () => openExport(viewer), delete: () => this.remove(), again: () => this.retry() };
+    const { viewer } = this, acts = { add: () => this.add(), repeat: () => this.repeat(), scores: () => this.openScores(), export: () => openExport(viewer), delete: () => this.remove(), again: () => viewer.act("retry") };
     if (acts[name]) return acts[name]();
     this.focused = { pause: "resume", resume: "pause" }[name];      // the button that takes its place
     await viewer.act(name);
@@ -55,12 +55,6 @@ export class PlotTop {
     this.viewer.scores.reveal(on);
     this.button("scores").setAttribute("aria-expanded", String(on));
     if (on) root.scrollIntoView({ block: "nearest" });
-  }
-
-  async retry() {
-    const { viewer } = this, { plot } = viewer, failed = [...plot.cells.values()].filter(cell => cell.state === "failed");
-    for (const { cell } of failed) if (!await viewer.tried(() => post(`/easel/plots/${plot.id}/cells/${cell}/retry`))) break;
-    if (plot === viewer.plot) await viewer.renew();
   }
 
   rename() {
@@ -103,13 +97,13 @@ export class PlotTop {
   }
 
   remove() {
-    const { viewer } = this, { plot } = viewer;
-    const sheet = openSheet("Delete this plot?", "plot-sheet", make("p", {}, "What is not drawn yet is cancelled. The plot is gone for good; its finished pictures stay in the history."),
+    const { viewer } = this, { plot } = viewer, pictures = make("input", { type: "checkbox" });
+    const sheet = openSheet("Delete this plot?", "plot-sheet", make("p", {}, "What is not drawn yet is cancelled, and the plot is gone for good. Its finished pictures stay in the history."),
+      make("label", { class: "check" }, pictures, "Put its pictures into the bin, too"),
       make("div", { class: "sheet-acts" }, make("button", { type: "button", class: "act danger", onclick: async () => {
-        if (!await viewer.tried(() => post(`/easel/plots/${plot.id}/delete`))) return;
+        if (!await viewer.tried(() => post(`/easel/plots/${plot.id}/delete`, { pictures: pictures.checked }))) return;
         sheet.close();
         toast("The plot is deleted.");
-        viewer.hands.gone();
       } }, "Delete it"), make("button", { type: "button", class: "act", autofocus: true, onclick: () => sheet.close() }, "Keep it")));
   }
 }

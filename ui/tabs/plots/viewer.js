@@ -22,7 +22,7 @@ const TAB = "plots", PAUSE = 150;       // ms between two questions for what has
 const SIZE = "easel.plots.tile", LAYOUT = "easel.plots.layout";
 
 export class Viewer {
-  // `back()` leads to the list; `gone()` is told when the plot was deleted.
+  // `back()` leads to the list.
   constructor(hands) {
     Object.assign(this, { hands, tab: TAB, plot: null, comparing: null, flipped: null });
     this.heat = new HeatMap();
