@@ -27,7 +27,7 @@ export class Scores {
   constructor(viewer) {
     Object.assign(this, { viewer, kind: "", sorting: "", by: null, reference: null });
     this.boxes = make("div", { class: "score-kinds", role: "group", "aria-label": "What is measured" });
-    this.told = make("p", { class: "score-told", role: "status" });
+    this.told = make("p", { class: "score-told", role: "status", translate: "no" });
     this.apply = make("button", { type: "button", class: "act strong", onclick: () => this.measure() }, "Measure");
     this.colours = make("select", { onchange: () => this.choose({ kind: this.colours.value }) });
     this.sorts = make("select", { onchange: () => this.choose({ sorting: this.sorts.value }) }, ...SORTS.map(([value, label]) => make("option", { value }, label)));
@@ -54,11 +54,11 @@ export class Scores {
   // Kinds that some cell has a number for.
   get measured() {
     const found = new Set();
-    for (const cell of this.viewer.plot.cells.values()) for (const kind of Object.keys(cell.scores ?? {})) found.add(kind);
+    for (const cell of this.viewer.plot.cells.values()) for (const [kind, value] of Object.entries(cell.scores ?? {})) if (value !== null) found.add(kind);
     return [...found];
   }
 
-  get on() { const { scores } = this.viewer.plot; return Array.isArray(scores) ? scores : scores?.kinds ?? Object.keys(scores ?? {}).filter(kind => scores[kind]); }
+  get on() { return this.viewer.plot.scores?.kinds ?? []; }
   get wanted() { return [...this.boxes.querySelectorAll("input:checked")].map(input => input.value); }
 
   // ---- what is measured ----
@@ -89,7 +89,16 @@ export class Scores {
 
   renderTold() {
     const needs = this.wanted.some(kind => KINDS[kind][2]), { plot } = this.viewer, key = this.reference ?? plot.scores?.reference?.cell;
-    this.told.textContent = !needs ? "" : key && plot.picture(key) ? `Reference: ${plot.named(key)}` : "Choose the reference first: the menu of a cell has an entry for it.";
+    const reference = !needs ? "" : key && plot.picture(key) ? translated(`Reference: ${plot.named(key)}`) : translated("Choose the reference first: the menu of a cell has an entry for it.");
+    const told = [reference, this.progress()].filter(Boolean).join(" · ");
+    if (this.told.textContent !== told) this.told.textContent = told;
+  }
+
+  // How many of the cells that are drawn have all scores that are switched on.
+  progress() {
+    const { plot } = this.viewer, on = this.on, drawn = [...plot.cells.values()].filter(cell => cell.image);
+    const scored = drawn.filter(cell => on.every(kind => kind in (cell.scores ?? {}))).length;
+    return on.length && scored < drawn.length ? translated(`Measured: ${scored} of ${drawn.length}`) : "";
   }
 
   // The cell that CLIP-I, SSIM and PSNR compare with.
@@ -107,7 +116,9 @@ export class Scores {
   }
 
   fill(select, options, chosen) {
-    select.replaceChildren(...options.map(([value, label]) => make("option", { value, translate: "no" }, label)));
+    const shows = JSON.stringify(options);
+    if (select.dataset.shows !== shows) select.replaceChildren(...options.map(([value, label]) => make("option", { value, translate: "no" }, label)));
+    select.dataset.shows = shows;
     select.value = options.some(([value]) => value === chosen) ? chosen : options[0]?.[0] ?? "";
   }
 

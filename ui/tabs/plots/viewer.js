@@ -75,10 +75,10 @@ export class Viewer {
   }
 
   // News of the stream. What they say of the whole is shown at once, the cells are asked for.
-  async heard({ done, failed, total, state, eta }) {
+  async heard({ title, done, failed, total, state, eta }) {
     const { plot } = this;
     if (total !== undefined && total !== plot.total) return this.renew();
-    Object.assign(plot, { done, failed, state, eta });
+    Object.assign(plot, { title, done, failed, state, eta });
     this.top.render();
     this.behind = true;
     if (this.fetching) return;
@@ -102,7 +102,7 @@ export class Viewer {
     if (!keys.length) return;
     this.grid.refill(this.scores.kind ? null : keys);       // colours are relative to all others
     this.bar.render();
-    this.scores.renderChart();
+    this.scores.render();
   }
 
   // Something was done with pictures, here or elsewhere on the page.
