@@ -46,5 +46,6 @@ function clicked(event) {
 
 TABS.forEach(begin);
 onPlotChange(arm);
+on("reused", ({ form, plot }) => { if (plot) tried(async () => (await foldOf(form.tab)).take(plot)); });
 on("language", () => TABS.forEach(tab => arm(tab)));
 document.addEventListener("click", clicked, true);      // before Gradio hears of it

@@ -3,7 +3,6 @@ import { find, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
 import { formOf } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
-import { openTab } from "../../scripts/tabs.js";
 import { note, toast } from "../notices.js";
 import { AxisRow } from "./axis_row.js";
 import { DryRun } from "./dry_run.js";
@@ -18,7 +17,6 @@ const HINTS = {
   prompts: "One picture for each line. A line may say more: --prompt \"a fox\" --steps 20 --seed 7.",
 };
 const LETTERS = ["X", "Y", "Z"], LARGEST = 2 ** 20;
-const folds = {};
 let styled = null;
 
 function styles() {
@@ -32,7 +30,7 @@ function styles() {
 export class Fold {
   static async made(tab) {
     const [{ axes }] = await Promise.all([ask("/easel/plots/axes"), styles()]);
-    return folds[tab] = new Fold(tab, axes.filter(axis => !axis.tabs || axis.tabs.includes(tab)));
+    return new Fold(tab, axes.filter(axis => !axis.tabs || axis.tabs.includes(tab)));
   }
 
   constructor(tab, types) {
@@ -189,17 +187,14 @@ export class Fold {
     await new Promise(resolve => setTimeout(resolve, 150));
     (wrong ?? this.button).focus();
   }
-}
 
-// A plot that was drawn comes back into the form, to be changed and drawn anew.
-export async function takePlot(tab, { kind, axes, options = {}, request }) {
-  await openTab(tab);
-  const { vary_seeds: vary = [], lines = "", ...rest } = options, own = Object.fromEntries(["x", "y", "z"].map(letter => [`vary_seeds_${letter}`, vary.includes(letter)]));
-  keepPlot(tab, { script: kind, axes: axes.length ? axes.map(({ label, typed }) => ({ label, values: typed })) : keptPlot(tab).axes, text: lines,
-    options: { ...keptPlot(tab).options, [kind]: { ...rest, ...(kind === "xyz" ? own : {}) } } });
-  folds[tab]?.show();
-  formOf(tab).reuse(request);
-  const fold = find(`#${tab}_plot_fold > button`);
-  if (!fold?.classList.contains("open")) fold?.click();
-  fold?.scrollIntoView({ block: "start" });
+  // A plot that was drawn comes back, to be changed and drawn anew.
+  take({ kind, axes, options }) {
+    const { vary_seeds: vary = [], lines = this.state.text, ...rest } = options, own = Object.fromEntries(LETTERS.map(letter => [`vary_seeds_${letter.toLowerCase()}`, vary.includes(letter.toLowerCase())]));
+    keepPlot(this.tab, { script: kind, axes: axes.length ? axes : this.state.axes, text: lines, options: { ...this.state.options, [kind]: { ...rest, ...(kind === "xyz" ? own : {}) } } });
+    this.show();
+    const button = find(`#${this.tab}_plot_fold > button`);
+    if (!button?.classList.contains("open")) button?.click();
+    button?.scrollIntoView({ block: "start" });
+  }
 }

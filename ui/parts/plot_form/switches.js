@@ -6,7 +6,7 @@ const SWITCHES = {
     ["keep_random_seeds", "Keep -1 for seeds", "check", false], ["vary_seeds_x", "Vary seeds for X", "check", false], ["vary_seeds_y", "Vary seeds for Y", "check", false], ["vary_seeds_z", "Vary seeds for Z", "check", false],
     ["margin", "Grid margins (px)", "number", 0, [0, 500]]],
   prompt_matrix: [["put_at_start", "Put variable parts at start of prompt", "check", false], ["different_seeds", "Use different seed for each picture", "check", false],
-    ["prompt_type", "Select prompt", "choice", "positive", [["positive", "Positive"], ["negative", "Negative"]]], ["delimiter", "Select joining char", "choice", "comma", [["comma", "Comma"], ["space", "Space"]]],
+    ["prompt_type", "Select prompt", "choice", "positive", [["positive", "Positive"], ["negative", "Negative"]]], ["variations_delimiter", "Select joining char", "choice", "comma", [["comma", "Comma"], ["space", "Space"]]],
     ["margin", "Grid margins (px)", "number", 0, [0, 500]]],
   prompts: [["iterate_seed", "Iterate seed every line", "check", false], ["same_seed", "Use same random seed for all lines", "check", false],
     ["insert", "Insert prompts at the", "choice", "start", [["start", "start"], ["end", "end"]]]],

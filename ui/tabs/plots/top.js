@@ -1,7 +1,8 @@
 // The head of a plot: its title, how far it has come, and what is done with the whole of it.
 import { openSheet } from "../../parts/sheet.js";
-import { note, toast } from "../../parts/notices.js";
+import { toast } from "../../parts/notices.js";
 import { find, make } from "../../scripts/dom.js";
+import { formOf } from "../../scripts/form.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { openExport } from "./exports.js";
@@ -88,12 +89,9 @@ export class PlotTop {
     values.focus();
   }
 
-  async repeat() {
-    const { plot } = this.viewer;
-    try {
-      const { takePlot } = await import("../../parts/plot_form/fold.js");
-      await takePlot(plot.request?.init_image ? "img2img" : "txt2img", plot);
-    } catch (error) { note(error.message, 8000); }
+  repeat() {
+    const { request, kind, axes, options } = this.viewer.plot;
+    formOf(request.init_image ? "img2img" : "txt2img").reuse(request, { kind, axes: axes.map(({ label, typed }) => ({ label, values: typed })), options });
   }
 
   remove() {
