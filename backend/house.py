@@ -2,8 +2,8 @@
 
 An extension is a package with two doors, each a module with one function `register(house)`:
 
-    extension.py    fields, samplers, schedules, model kinds, families, axes, tabs, routes; imports no torch; read by both
-                    processes
+    extension.py    fields, samplers, schedules, model kinds, families, axes of plots, tabs, routes; imports no torch;
+                    read by both processes
     worker.py       what works on the device: guidance hooks, adapters; read by the worker alone
 
 An extension that cannot be registered is left out as a whole, and Easel starts without it and says so.

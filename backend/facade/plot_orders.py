@@ -83,7 +83,8 @@ class PlotOrders:
     def __init__(self, components: Components, user: User) -> None:
         self._parts, self._submission = components, Submission(components, user)
         library = components.prompt_library.as_(user)
-        self.sources = Sources(components.catalog, [style.name for style in library.styles()])
+        self.sources = Sources(components.catalog, [style.name for style in library.styles()],
+                               *components.prompt_library.known_wildcards())
 
     def axes(self, asked: Any, seeds: SeedRules) -> list[AxisReading]:
         """Each axis of the request, right or wrong. InvalidRequest for what is no list of axes."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.errors import InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
+from backend.facade.plot_estimates import PlotEstimate
 from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders
 from backend.plots.axis import Axis
 from backend.plots.axis_table import all_axes, axis_named
@@ -27,6 +28,7 @@ class PlotCheck:
     axes: Sequence[AxisReading]
     problems: tuple[Problem, ...] = ()
     order: PlotOrder | None = None
+    estimate: PlotEstimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class UserPlots:
         except InvalidRequest as error:
             return PlotCheck(readings, error.problems)
         return PlotCheck(readings, (), order)
+
+    def estimated(self, check: PlotCheck) -> PlotCheck:
+        """With what drawing it takes."""
+        cells = [cell.request for cell in check.order.cells] if check.order else []
+        return replace(check, estimate=self._parts.plot_estimates.of(cells)) if cells else check
 
     def create(self, asked: Mapping[str, Any]) -> str:
         """Queue a plot; its id. InvalidRequest names every axis and field that is wrong."""

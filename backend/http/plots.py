@@ -37,7 +37,7 @@ def choices(door: FrontDoor, label: str) -> dict[str, Any]:
 @router.post("/check")
 async def check(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """What would become of a plot; nothing is queued."""
-    return _check(await run_in_threadpool(door.plots.check, asked))
+    return _check(await run_in_threadpool(lambda: door.plots.estimated(door.plots.check(asked))))
 
 
 @router.post("", status_code=201)
@@ -140,9 +140,14 @@ def _check(check: PlotCheck) -> dict[str, Any]:
     readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error}
                 for one in check.axes]
     problems = [{"field": problem.field, "message": problem.message} for problem in check.problems]
-    cells = check.order.cells if check.order else ()
-    return {"axes": readings, "problems": problems, "cells": len(cells),
-            "pictures": sum(cell.request.count for cell in cells)}
+    estimate, cells = check.estimate, check.order.cells if check.order else ()
+    told = {"pictures": 0, "calls": 0, "rows": 0, "loads": 0, "seconds": None, "bytes": 0, "shared": {}}
+    if estimate:
+        cost = estimate.cost
+        told = {"pictures": cost.pictures, "calls": cost.calls, "rows": cost.rows, "loads": cost.loads,
+                "seconds": estimate.seconds, "bytes": estimate.bytes,
+                "shared": {"first_passes": cost.shared_passes} if cost.shared_passes else {}}
+    return {"axes": readings, "problems": problems, "cells": len(cells), **told}
 
 
 def _line(door: Door, line: PlotLine) -> dict[str, Any]:

@@ -13,14 +13,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
-from itertools import permutations
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from backend.plots.axis import Axis, Sources
+from backend.plots.axis import MAX_VALUES, Axis, Sources
 
-MAX_VALUES = 10_000         # of one axis
-MAX_ORDERED = 7             # things to put in every order: 5,040 orders
 LONGEST = 100_000           # characters of what is typed for one axis
 _WHOLE = r"([+-]?\s*\d{1,20})"
 _REAL = r"([+-]?\s*\d{1,20}(?:\.\d{0,20})?)"
@@ -37,8 +34,8 @@ class WrongValues(ValueError):
 def read_values(axis: Axis, typed: str | Sequence[Any], sources: Sources) -> list[Any]:
     """All values of an axis from what was typed, or from a list of single ones. Raises WrongValues."""
     words = _words(typed) if isinstance(typed, str) else list(typed)
-    if axis.kind == "order":
-        words = _orders([str(word) for word in words])
+    if axis.expand:
+        words = _expanded(axis.expand, [word for word in words if word != ""], sources)
     elif isinstance(typed, str) and axis.kind in ("int", "float"):
         words = [value for word in words if word for value in _numbers(axis.kind, word)]
     elif axis.kind in ("int", "float", "bool"):
@@ -60,10 +57,12 @@ def _words(typed: str) -> list[str]:
     return [word.strip() for row in rows for word in row]
 
 
-def _orders(words: Sequence[str]) -> list[tuple[str, ...]]:
-    if len(words) > MAX_ORDERED:
-        raise WrongValues(f"has {len(words)} things to put in order; more than {MAX_ORDERED} make too many orders")
-    return list(permutations(words)) if words else []
+def _expanded(expand: Callable[[Sequence[Any], Sources], Sequence[Any]], words: Sequence[Any],
+              sources: Sources) -> list[Any]:
+    try:
+        return list(expand(words, sources)) if words else []
+    except ValueError as error:
+        raise WrongValues(str(error)) from None
 
 
 def _numbers(kind: str, word: str) -> Iterator[Any]:

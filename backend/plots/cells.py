@@ -67,10 +67,13 @@ def with_fixed_seeds(axis: Axis, values: Sequence[Any], rules: SeedRules) -> tup
 def cell_values(base: Mapping[str, Any], axes: Sequence[ChosenAxis], cell: Coordinates) -> dict[str, Any]:
     """The values of a cell's request by field name, seeds apart. Raises CellError."""
     values = dict(base)
+    points = {chosen.axis.label: Point(chosen.values[index], chosen.values)
+              for chosen, index in zip(axes, cell, strict=True)}
     for number in sorted(range(len(axes)), key=lambda number: axes[number].axis.rank):
         chosen = axes[number]
         try:
-            values |= chosen.axis.change(values, Point(chosen.values[cell[number]], chosen.values))
+            point = Point(chosen.values[cell[number]], chosen.values, points)
+            values |= chosen.axis.change(values, point)
         except WrongAxis as error:
             raise CellError(number, str(error)) from None
         except ValueError as error:

@@ -6,28 +6,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.catalog.model_file import CHECKPOINT, UPSCALER
-from backend.errors import EaselError
 from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources
+from backend.plots.named_files import named_file
 from backend.request.field import Field, clean
 from backend.request.record import Record
 
 KINDS: Mapping[str, AxisKind] = {
     "int": "int", "seed": "int", "float": "float", "text": "text", "texts": "text", "choice": "choice", "bool": "bool",
-    "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "picture": "text",
+    "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "vae": "file",
 }
-FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER}
+FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
            "loopback": (IMG2IMG,), "outpaint": (IMG2IMG,), "sd_upscale": (IMG2IMG,)}
 YES, NO = ("true", "yes", "y", "on", "1"), ("false", "no", "n", "off", "0")
+ALIASES = {"Sigma Churn": ("Sigma churn",), "CFG Scale": ("CFG scale",), "RNG source": ("Random number source",)}
 
 
 def field_axes(fields: Mapping[str, Field]) -> Iterator[Axis]:
     """In the order of the table."""
     for field in fields.values():
-        if field.xyz and not field.internal:
+        if field.xyz and field.kind in KINDS and not field.internal:
             yield _axis(field, field.name, lambda _, value, name=field.name: {name: value})
         for inner in (field.record or {}).values():
-            if inner.xyz:
+            if inner.xyz and inner.kind in KINDS:
                 yield from _record_axes(field, inner)
 
 
@@ -57,7 +58,8 @@ def _axis(field: Field, name: str, change: Callable[[Mapping[str, Any], Any], di
         return _value(field, value, sources)
 
     return Axis(label or field.xyz, KINDS[field.kind], changed, (name,), check=checked, choices=_choices(field),
-                cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS))
+                cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS),
+                aliases=ALIASES.get(field.xyz, ()) if not label else ())
 
 
 def _cost(field: Field) -> AxisCost:
@@ -83,26 +85,3 @@ def _value(field: Field, value: Any, sources: Sources) -> Any:
             raise ValueError("must be True or False")
         return word in YES
     return clean(field, value)
-
-
-def named_file(kind: str, name: str, others: Sequence[str], sources: Sources) -> str:
-    """The key of the file that is meant, or one of `others`: by its exact name, else by a part that only it has."""
-    word = name.strip()
-    for other in others:
-        if other.casefold() == word.casefold():
-            return other
-    try:
-        found = sources.catalog.find(kind, word) if word else None
-    except EaselError:
-        found = None
-    if found is None:
-        files = [file for file in sources.catalog.listed(kind) if word and word.casefold() in file.key.casefold()]
-        if len(files) > 1:
-            raise ValueError(f"means several: {', '.join(file.key for file in files[:5])}")
-        if not files:
-            there = ", ".join([*others, *(file.key for file in sources.catalog.listed(kind))][:8])
-            raise ValueError(f"is not there; there is: {there}" if there else "is not there")
-        found = files[0]
-    if found.problem:
-        raise ValueError(found.problem)
-    return found.key

@@ -117,12 +117,6 @@ class FairQueue:
         self._running.discard(job)
         _remove(self._ahead, entry)
 
-    def forget_plot(self, owner: str, plot: str) -> None:
-        """None of its cells will come again."""
-        self._paused_plots.discard(plot)
-        if owner in self._own:
-            self._own[owner].turns.forget(plot)
-
     def attempts(self, job: str) -> int:
         """How often a worker died over the job; 0 for an unknown one."""
         return self._known[job].attempts if job in self._known else 0

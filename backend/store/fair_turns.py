@@ -40,11 +40,6 @@ class FairTurns:
         self._clock += 1
         self._turns[name] = self._clock
 
-    def forget(self, name: str) -> None:
-        """It will not come again."""
-        self._taken.pop(name, None)
-        self._turns.pop(name, None)
-
     def order(self, lines: Mapping[str, Line]) -> Iterator[str]:
         """The names in the order in which their jobs are served, each as often as it has jobs. Cheap to begin."""
         heap = [(self._taken[name], *self._rank(name, line)) for name, line in lines.items()]

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+from sqlalchemy import update
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound
+from backend.facade.plot_orders import PlotOrders
+from backend.plots.cells import SeedRules, cell_values, coordinates
+from backend.plots.estimate import PlotCost
+from backend.prompt_library.styles_csv import Style
+from backend.request.request import Request
+from backend.store.tables import JobRow
 from tests.guest import Guest
 from tests.tiny.house import open_house
 
@@ -21,6 +33,12 @@ def house(tmp_path: Path) -> Iterator[Guest]:
     house = open_house(tmp_path, start_workers=False)
     yield house
     house.close()
+
+
+def picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(out, "PNG")
+    return out.getvalue()
 
 
 def asked(*axes: tuple[str, Any], request: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -165,3 +183,132 @@ def test_only_what_has_changed_is_told(house: Guest) -> None:
     assert [(cell.cell, cell.state) for cell in news.cells] == [(lease.cell, "done")]
     events = [event for event in house.watch(0)[1] if event["type"] == "plot"]
     assert [(event["id"], event["done"], event["total"]) for event in events] == [(plot, 1, 4)]
+
+
+@pytest.fixture
+def loras(house: Guest) -> Guest:
+    """Four files that are LoRAs by their place and their headers, which fit no checkpoint of this house."""
+    folder = house.settings.data.parent / "Lora"
+    folder.mkdir()
+    for name in ("epoch-1", "epoch-2", "epoch-12", "style"):
+        save_file({"lora_unet_x.lora_down.weight": np.zeros((2, 4), np.float32), "lora_unet_x.lora_up.weight": np.zeros((4, 2), np.float32)},
+                  folder / f"{name}.safetensors")
+    return house
+
+
+def prompts(house: Guest, *axes: tuple[str, Any], **request: Any) -> list[str]:
+    """What the cells draw, the first axis quickest, before styles and wildcards. What fits which checkpoint is not asked."""
+    orders = PlotOrders(house._components, house.user)
+    readings = orders.axes([{"label": label, "values": values} for label, values in axes], SeedRules())
+    assert not [one.error for one in readings if one.error]
+    chosen = [one.chosen for one in readings]
+    return [cell_values({**Request().values(), **BASE, **request}, chosen, cell)["prompt"] for cell in coordinates(chosen)]
+
+
+def test_loras_by_name_and_strength_are_two_axes_in_any_order(loras: Guest) -> None:
+    names, weights = ("LoRA name", "epoch-1, without, epoch-2 + style:0.5"), ("LoRA strength", "0, 0.8")
+    grid = ["a red cat <lora:epoch-1:0>", "a red cat", "a red cat <lora:epoch-2:0><lora:style:0.5>",
+            "a red cat <lora:epoch-1:0.8>", "a red cat", "a red cat <lora:epoch-2:0.8><lora:style:0.5>"]
+    assert prompts(loras, names, weights) == grid
+    assert prompts(loras, weights, names) == [grid[at] for at in (0, 3, 1, 4, 2, 5)]
+
+
+def test_a_lora_takes_the_place_of_that_in_the_prompt_and_leaves_others(loras: Guest) -> None:
+    there = "<lora:style:0.7> a cat <lora:epoch-1:0.3:0.4:start=0.2>, wide"
+    assert prompts(loras, ("LoRA name", "epoch-1, epoch-2, without"), prompt=there) == [
+        there, there.replace("epoch-1", "epoch-2"), "<lora:style:0.7> a cat , wide"]
+    assert prompts(loras, ("LoRA strength", "0.5"), prompt=there) == ["<lora:style:0.5> a cat <lora:epoch-1:0.5:start=0.2>, wide"]
+    assert prompts(loras, ("LoRA name", "epoch-2"), ("LoRA strength", "0.5"), prompt=there) == [
+        f"{there} <lora:epoch-2:0.5>"]
+
+
+@pytest.mark.parametrize(("axis", "message"), [
+    (("LoRA name", "epoch-1, epoch-3"), "'epoch-3' is not there; there is: epoch-1, epoch-12, epoch-2, style"),
+    (("LoRA name", "poch-1"), "'poch-1' means several: epoch-1, epoch-12"),
+    (("LoRA name", "epoch-2:much"), "must be a number"),
+    (("LoRA strength", "0.5"), "has no LoRA in the prompt"),
+    (("LoRA strength", "5, 500"), "'500' must be between -100 and 100"),
+])
+def test_loras_that_are_not_meant_clearly_are_refused(loras: Guest, axis: tuple[str, str], message: str) -> None:
+    ((field, found),) = problems(loras, asked(axis))
+    assert field == "axes.0.values" and message in found
+
+
+def test_prompt_order_wildcards_styles_and_sizes(house: Guest) -> None:
+    assert prompts(house, ("Prompt order", "red, cat")) == ["a red cat", "a cat red"]
+    (house.settings.data / "wildcards").mkdir()
+    (house.settings.data / "wildcards" / "colour.txt").write_text("red\nblue\n2::green")
+    for typed in ("colour", "__colour__"):
+        assert prompts(house, ("Wildcard", typed), prompt="a __colour__ cat") == ["a red cat", "a blue cat", "a green cat"]
+    assert prompts(house, ("Wildcard", '"{a|b}"'), prompt="{a|b} cat") == ["a cat", "b cat"]
+    assert house.plots.choices("wildcard") == ["__colour__"]
+    house.prompt_library.save_style(Style("ink", "ink drawing of {prompt}", ""))
+    made = requests(house, house.plots.create(asked(("Styles", ["None", "Ink"]), ("Size", "64x128, 128 x 64"))))
+    assert [(made[cell].prompts, made[cell].width, made[cell].height) for cell in ("0,0", "1,0", "1,1")] == [
+        ((), 64, 128), (("ink drawing of a red cat",), 64, 128), (("ink drawing of a red cat",), 128, 64)]
+    for axis, message in ((("Styles", "oil"), "no style"), (("Size", "64"), "512x768"), (("Wildcard", "shape"), "not there")):
+        assert message in house.plots.check(asked(axis)).problems[0].message
+
+
+def test_words_are_exchanged_before_wildcards_are_filled_in(house: Guest) -> None:
+    plot = house.plots.create(asked(("Prompt S/R", '"{x|y}", {p|q}'), request={"prompt": "a {x|y} cat"}))
+    made = requests(house, plot)
+    assert made["0"].prompts[0] in ("a x cat", "a y cat") and made["1"].prompts[0] in ("a p cat", "a q cat")
+
+
+A1111_AXES = ["Nothing", "Seed", "Var. seed", "Var. strength", "Steps", "Hires steps", "CFG Scale", "Image CFG Scale", "Prompt S/R", "Prompt order",
+              "Sampler", "Hires sampler", "Checkpoint name", "Negative Guidance minimum sigma", "Sigma Churn", "Sigma min", "Sigma max",
+              "Sigma noise", "Schedule type", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "Beta schedule alpha",
+              "Beta schedule beta", "Eta", "Clip skip", "Denoising", "Initial noise multiplier", "Extra noise", "Hires upscaler", "Styles",
+              "UniPC Order", "Face restore", "Always discard next-to-last sigma", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
+
+
+def test_the_axes_of_a1111_are_there_under_its_labels(house: Guest) -> None:
+    axes = {axis.label: axis for axis in house.plots.axes()}
+    assert set(A1111_AXES) <= axes.keys()
+    for label, axis in axes.items():
+        assert axis.kind not in ("choice", "bool") or house.plots.choices(label)
+
+
+SYNTAX = [
+    ("Steps", "1, 2, 3", [1, 2, 3]), ("Steps", "1-5", [1, 2, 3, 4, 5]), ("Steps", "1-10 (+3)", [1, 4, 7, 10]), ("Steps", "10-1 (-3)", [10, 7, 4]),
+    ("Steps", "1-5 (+2)", [1, 3, 5]), ("Steps", "1-10 [5]", [1, 3, 5, 7, 10]), ("Steps", "1,,2 ,", [1, 2]), ("Steps", "1\n2", [1, 2]), ("Steps", "1-3, 9", [1, 2, 3, 9]),
+    ("CFG Scale", "0.2-1 (+0.2)", [0.2, 0.4, 0.6, 0.8, 1.0]), ("CFG Scale", "1-2 (+0.3)", [1, 1.3, 1.6, 1.9, 2.2]),
+    ("CFG Scale", "1-2", [1, 2]), ("CFG Scale", "1-2 [3]", [1, 1.5, 2]), ("CFG Scale", "-1-1 (+1)", [-1, 0, 1]), ("CFG Scale", "5-4 [3]", [5, 4.5, 4]),
+    ("CFG Scale", "7, 7.50", [7, 7.5]), ("Seed", "18446744073709551615", [2**64 - 1]), ("Prompt S/R", '"a, b", c', ["a, b", "c"]),
+    ("Prompt S/R", "cat, , dog", ["cat", "", "dog"]), ("Tiling", "yes, False", [True, False]), ("Sampler", "euler a, Euler", ["Euler a", "Euler"]),
+    ("Steps", [1, "2"], [1, 2]), ("Steps", "3-3", [3]), ("Steps", " 1 - 3 ( +1 ) ", [1, 2, 3]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "typed", "values"), SYNTAX)
+def test_values_are_read_as_a1111_reads_them(house: Guest, label: str, typed: Any, values: list[Any]) -> None:
+    (reading,) = PlotOrders(house._components, house.user).axes([{"label": label, "values": typed}], SeedRules())
+    assert (reading.error, list(reading.chosen.values)) == ("", values)
+    if label in ("Steps", "Seed"):
+        assert all(type(value) is int for value in reading.chosen.values)
+
+
+def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> None:
+    def cost(*axes: tuple[str, Any], **request: Any) -> PlotCost:
+        return house.plots.estimated(house.plots.check(asked(*axes, request=request))).estimate.cost
+
+    assert cost(("Steps", "10, 20"), ("CFG Scale", "1, 7"), sampler="Euler") == PlotCost(4, 60, 90, 90 * 64.0, 1, 0)
+    assert cost(("Sampler", "Euler, Heun"), steps=10).calls == 10 + 19
+    assert cost(("Checkpoint name", "demo, other"), ("Seed", "1-5")).loads == 2
+    hires = cost(("Denoising", "0.3, 0.5, 0.7"), sampler="Euler", steps=10, enable_hr=True, hr_scale=2)
+    assert hires == PlotCost(3, 40, 80, 2.0 * 10 * 64 + 3 * 2 * 10 * 256, 1, 2)
+    assert cost(("Denoising", "0.5, 1"), sampler="Euler", steps=10, init_image=house.upload(picture()).id).calls == 6 + 10
+
+
+def test_seconds_are_those_that_were_measured(house: Guest) -> None:
+    ask = asked(("Steps", "10, 20"), request={"sampler": "Euler", "checkpoint": "demo"})
+    assert house.plots.estimated(house.plots.check(ask)).estimate.seconds is None
+    drawn = [house.submit(steps=5, sampler="Euler", cfg_scale=7) for _ in range(2)]
+    moments = {drawn[0].id: (100, 104), drawn[1].id: (102, 106)}        # side by side: 6 seconds for 10 steps
+    with house._components.database.write() as session:
+        for job, (start, end) in moments.items():
+            session.execute(update(JobRow).where(JobRow.id == job).values(
+                state="done", started=datetime.fromtimestamp(start, UTC), ended=datetime.fromtimestamp(end, UTC)))
+    estimate = house.plots.estimated(house.plots.check(ask)).estimate
+    assert estimate.seconds == pytest.approx(18) and estimate.bytes == round(2 * 64 * 64 * 1.6)
