@@ -136,7 +136,7 @@ export class Fold {
   body(request) {
     const { script } = this.state, { vary_seeds_x: x, vary_seeds_y: y, vary_seeds_z: z, ...options } = this.options;
     this.sent = this.rows.filter(row => row.counts);
-    if (script === "prompts") return { kind: script, request, axes: [], options: { ...options, lines: this.state.text } };
+    if (script === "prompts") return { kind: script, request, axes: [], options: { ...options, text: this.state.text } };
     if (script === "prompt_matrix") return { kind: script, request, axes: [], options };
     const vary = [x, y, z].flatMap((on, at) => on && this.sent.includes(this.rows[at]) ? [LETTERS[this.sent.indexOf(this.rows[at])].toLowerCase()] : []);
     return { kind: script, request, axes: this.sent.map(row => row.told), options: { ...options, vary_seeds: vary } };
@@ -190,8 +190,8 @@ export class Fold {
 
   // A plot that was drawn comes back, to be changed and drawn anew.
   take({ kind, axes, options }) {
-    const { vary_seeds: vary = [], lines = this.state.text, ...rest } = options, own = Object.fromEntries(LETTERS.map(letter => [`vary_seeds_${letter.toLowerCase()}`, vary.includes(letter.toLowerCase())]));
-    keepPlot(this.tab, { script: kind, axes: axes.length ? axes : this.state.axes, text: lines, options: { ...this.state.options, [kind]: { ...rest, ...(kind === "xyz" ? own : {}) } } });
+    const { vary_seeds: vary = [], text = this.state.text, ...rest } = options, own = Object.fromEntries(LETTERS.map(letter => [`vary_seeds_${letter.toLowerCase()}`, vary.includes(letter.toLowerCase())]));
+    keepPlot(this.tab, { script: kind, axes: axes.length ? axes : this.state.axes, text, options: { ...this.state.options, [kind]: { ...rest, ...(kind === "xyz" ? own : {}) } } });
     this.show();
     const button = find(`#${this.tab}_plot_fold > button`);
     if (!button?.classList.contains("open")) button?.click();

@@ -9,7 +9,7 @@ const SWITCHES = {
     ["prompt_type", "Select prompt", "choice", "positive", [["positive", "Positive"], ["negative", "Negative"]]], ["variations_delimiter", "Select joining char", "choice", "comma", [["comma", "Comma"], ["space", "Space"]]],
     ["margin", "Grid margins (px)", "number", 0, [0, 500]]],
   prompts: [["iterate_seed", "Iterate seed every line", "check", false], ["same_seed", "Use same random seed for all lines", "check", false],
-    ["insert", "Insert prompts at the", "choice", "start", [["start", "start"], ["end", "end"]]]],
+    ["position", "Insert prompts at the", "choice", "start", [["start", "start"], ["end", "end"]]]],
 };
 
 export const startsOf = script => Object.fromEntries(SWITCHES[script].map(([name, , , start]) => [name, start]));
