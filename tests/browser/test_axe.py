@@ -172,7 +172,7 @@ def test_every_tab_in_german_on_a_phone(stage: Studio, page: Page, tmp_path: Pat
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "plain.png")
     context = page.context.browser.new_context(locale="de", viewport={"width": 390, "height": 844}, has_touch=True)  # type: ignore[union-attr]
     phone = Studio(context.new_page(), stage.url).open().page
-    for tab in ("txt2img", "img2img", "extras", "png_info", "history", "settings"):
+    for tab in ("txt2img", "img2img", "extras", "png_info", "history", "plots", "settings"):
         phone.locator(f"#tab_{tab}-button").click()
         if tab == "img2img":
             phone.locator("#tab_img2img input[type=file]").first.set_input_files(tmp_path / "plain.png")
