@@ -49,11 +49,11 @@ export class AxisRow {
     this.values.hidden = !counts;
     this.choose.hidden = this.fill.hidden = !listed;
     this.swap.hidden = this.owner.first(this);
-    const help = [axis?.help, listed ? SYNTAX.text : SYNTAX[axis?.kind] ?? SYNTAX.text].filter(Boolean).map(translated).join(" ");
-    if (this.about.dataset.help !== help || !counts) {
+    const help = counts ? [axis?.help, listed ? SYNTAX.text : SYNTAX[axis?.kind] ?? SYNTAX.text].filter(Boolean).map(translated).join(" ") : "";
+    if (this.about.dataset.help !== help) {
       this.about.dataset.help = help;
       this.about.replaceChildren();
-      if (counts) addHelp(this.about, `the values of axis ${this.letter}`, help);
+      if (help) addHelp(this.about, `the values of axis ${this.letter}`, help);
     }
     this.grow();
   }

@@ -2,6 +2,7 @@
 import { find, make } from "../../scripts/dom.js";
 
 const GAP = 4, LABEL = 128, NARROW_LABEL = 84, NARROW = 600;    // CSS pixels: between cells, the labels of rows, where they are narrower
+const BORDERS = 2;                                              // of the room, together
 const AHEAD = 2;                                                // rows and columns beside those in sight
 export const LEAST = 40, MOST = 640;                            // CSS pixels that a cell is wide
 
@@ -42,8 +43,8 @@ export class PlotGrid {
 
   // As large as the room allows for all of them.
   fitting() {
-    const { width, height } = this.inside(), { across, down } = this;
-    return Math.floor(Math.min((width - this.label) / across.length - GAP, (Math.max(height, this.room.parentElement.clientHeight) - this.headHeight) / down.length * this.ratio - GAP));
+    const { clientWidth, clientHeight } = this.room.parentElement, { across, down } = this;
+    return Math.floor(Math.min((clientWidth - BORDERS - this.label) / across.length - GAP, ((clientHeight - BORDERS - this.headHeight) / down.length - GAP) * this.ratio));
   }
 
   inside() { return { width: this.room.clientWidth, height: this.room.clientHeight }; }
