@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 from backend import Image, Job, JobLine, Live, Overview, Status, User
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
+from backend.catalog.network_cards import NetworkCards
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
@@ -86,7 +87,7 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads", user_of)
-        self.prompt_library = PromptLibrary(settings.data, ModelCatalog(()), NoneUsed())
+        self.prompt_library = PromptLibrary(settings.data, NetworkCards(ModelCatalog(())), NoneUsed())
 
     def user(self, account: str) -> User:
         return User(account, account)
@@ -128,6 +129,9 @@ class Door:
         jobs = [Glance(id=job.id, state=job.state, position=0, prompt=job.request.prompt, count=job.request.count, done=0)
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
+
+    def running(self, limit: int, owner: str) -> list[str]:
+        return [job.id for job in self.queue(owner) if job.state == "running"][:limit]
 
     def is_pending(self, job_id: str) -> bool:
         return self.all[job_id].state in ("queued", "running")
@@ -246,6 +250,9 @@ class Door:
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        return dict(checkpoint.defaults)
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
