@@ -83,6 +83,7 @@ def test_found_and_put_into_the_prompt_by_keyboard(stage: Studio, house: Stage, 
     expect(search).to_be_focused()
     expect(panel.locator(".networks-told")).to_have_text("302 cards")
     assert panel.locator(".network").count() < 60, "only what is in sight is there"
+    assert panel.locator(".networks-room").evaluate("room => room.scrollWidth <= room.clientWidth"), "no card is cut off"
     page.keyboard.press("Tab")
     page.keyboard.press("Shift+Tab")
     page.keyboard.type("ink brush")
