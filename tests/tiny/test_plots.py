@@ -146,6 +146,7 @@ def test_pause_and_cancel_while_it_is_drawn_and_go_on(house: Guest) -> None:
     house.plots.cancel(plot)
     cells = drawn(house, plot)
     assert state(house, plot) == "cancelled" and {cell.state for cell in cells.values()} == {"done", "cancelled"}
+    until(lambda: not house._components.dispatcher.live._runs)
     kept = {at: cell.image for at, cell in cells.items() if cell.state == "done"}
     house.plots.resume(plot)
     cells = drawn(house, plot)
