@@ -152,7 +152,8 @@ class UserPlots:
         """End what waits at once, what is drawn within a network call; what is there stays."""
         self._plots.head(plot, self._owner)
         over, running = self._parts.jobs.cancel_all(self._owner, "queued", "running", plot=plot)
-        for job in (*over, *running):
+        self._dispatcher.taken_back(self._owner, over)
+        for job in running:
             self._dispatcher.cancel(job)
         self._dispatcher.plot_changed(self._owner, plot)
 
