@@ -131,7 +131,7 @@ class UserPlots:
         """The plot with those of its cells that changed after a cursor; 0 gives all of them."""
         cursor, changed = self._dispatcher.plot_changes.since(plot, since)
         line = self._plots.line(plot, self._owner)
-        board = self.scores.board(plot)
+        board = self.scores.board(plot, changed)
         return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor,
                         board.values() if board else {})
 
