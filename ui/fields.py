@@ -112,6 +112,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "texts": _texts,
     "upscaler": _file,
     "second_checkpoint": _file,
+    "guide_model": _file,
     "int": _number,
     "float": _number,
     "seed": _seed,

@@ -12,13 +12,16 @@ from pathlib import Path
 
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES, read_card
-from backend.catalog.headers import Shapes
+from backend.catalog.fingerprints import weight_files
+from backend.catalog.headers import Shapes, read_shapes
 from backend.catalog.model_files import Found, clean_name
 
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
-_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet")
+_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet", "task_embedding")
+_OTHER_CONTROL = {"task_embedding": "a ControlNet of several kinds (Union)", "lora_controlnet": "a Control-LoRA",
+                  "lllite_": "a ControlNet-LLLite"}
 _MAX_ALIAS = 200
 _WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
 _BESIDE = (".safetensors", ".pt", ".bin", ".ckpt")
@@ -84,11 +87,22 @@ def _family_of_widths(widths: set[int]) -> str:
 
 def describe_controlnet(found: Found) -> Description | None:
     """None for the T2I-Adapters and IP-Adapters that often lie beside them. Raises CheckpointError."""
-    shapes = found.header.shapes
+    shapes = shapes_of_network(found.path) if found.is_folder else found.header.shapes
     if _is_t2i_adapter(shapes) or _is_ip_adapter(shapes):
         return None
     known = any(name.startswith(_CONTROL) for name in shapes)
-    return Description(_family(shapes), problem="" if known else "its tensors are those of no ControlNet")
+    other = next((f"it is {label}, which Easel cannot use yet" for name, label in _OTHER_CONTROL.items()
+                  if any(each.startswith(name) for each in shapes)), "")
+    facts = {"difference": "difference" in shapes}
+    return Description(_family(shapes), other if known else "its tensors are those of no ControlNet", facts=facts)
+
+
+def shapes_of_network(path: Path) -> Shapes:
+    """All tensors of a file, or of the weights in a folder of one network. Raises CheckpointError."""
+    found: Shapes = {}
+    for file in weight_files(path):
+        found |= read_shapes(file)
+    return found
 
 
 def describe_t2i_adapter(found: Found) -> Description:

@@ -38,10 +38,11 @@ def fingerprint(path: Path | str) -> Fingerprint | None:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """A single file itself; the weights in the sub-folders of a diffusers folder, sorted."""
+    """A single file itself; the weights in the sub-folders of a diffusers folder, or in that of one network, sorted."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.glob("*/*") if file.suffix in WEIGHTS)
+    found = (sorted(file for file in path.glob(pattern) if file.suffix in WEIGHTS) for pattern in ("*/*", "*"))
+    return next(found) or next(found)
 
 
 def sha256_of(path: Path | str) -> str:

@@ -14,7 +14,16 @@ from backend.catalog import adapters, checkpoints, upscalers
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
-from backend.catalog.model_file import CHECKPOINT, EMBEDDING, FACE_DETECTOR, FACE_RESTORER, HYPERNETWORK, LORA, UPSCALER
+from backend.catalog.model_file import (
+    CHECKPOINT,
+    CONTROLNET,
+    EMBEDDING,
+    FACE_DETECTOR,
+    FACE_RESTORER,
+    HYPERNETWORK,
+    LORA,
+    UPSCALER,
+)
 from backend.catalog.model_files import Found
 from backend.catalog.network_hashes import addnet_hash
 from backend.table import Table
@@ -58,7 +67,7 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings"),
          (*WEIGHTS, *PICTURES), usable=True),
     Kind(HYPERNETWORK, "hypernetwork", adapters.describe_hypernetwork, ("hypernetworks",), usable=True),
-    Kind("controlnet", "ControlNet", adapters.describe_controlnet, _CONTROL),
+    Kind(CONTROLNET, "ControlNet", adapters.describe_controlnet, _CONTROL, marker="config.json", usable=True),
     Kind("t2i_adapter", "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
          guest_folders=_CONTROL),
     Kind("ip_adapter", "IP-Adapter", adapters.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),

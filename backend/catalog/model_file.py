@@ -11,6 +11,7 @@ from backend.catalog.fingerprints import Fingerprint
 CHECKPOINT, UPSCALER = "checkpoint", "upscaler"
 FACE_RESTORER, FACE_DETECTOR = "face_restorer", "face_detector"
 LORA, EMBEDDING, HYPERNETWORK = "lora", "embedding", "hypernetwork"
+CONTROLNET = "controlnet"
 """Names of kinds that code asks for; the table of all is in `kinds`."""
 
 FileKey = tuple[str, str]

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.catalog.families import FAMILIES
+from backend.catalog.guide_files import guide_models, guide_problems, with_exact_names
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
+from backend.catalog.model_file import (
+    CHECKPOINT,
+    CONTROLNET,
+    FACE_DETECTOR,
+    FACE_RESTORER,
+    UPSCALER,
+    FileKey,
+    ModelFile,
+)
 from backend.catalog.model_files import clean_name
 from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
@@ -43,7 +52,8 @@ def needed(request: Request) -> list[Needed]:
     restorers = [Needed(FACE_RESTORER, name, field) for name, field in _restorers(request)]
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
-    return [*wanted, *restorers, *detector, *networks]
+    guides = [Needed(CONTROLNET, name, field) for name, field in guide_models(request)]
+    return [*wanted, *restorers, *detector, *networks, *guides]
 
 
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
@@ -59,13 +69,17 @@ def resolved(request: Request, catalog: ModelCatalog) -> Request:
     """
     wanted = [one for one in needed(request) if one.field != "checkpoint" and one.kind not in FILE_KINDS.values()]
     files = _files(wanted, catalog)
+    guides = {one.field: files[one.key].key for one in wanted if one.kind == CONTROLNET}
+    request = with_exact_names(request, guides)
     names = {one.field: files[one.key].key for one in wanted if one.kind in (UPSCALER, CHECKPOINT)}
     changes = {field: name for field, name in names.items() if name != getattr(request, field)}
     return request.replace(**changes) if changes else request
 
 
 def misfits(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
-    """Checkpoints of a resolved request that cannot take over from its own: their latents mean something else."""
+    """Checkpoints of a resolved request that cannot take over from its own, because their latents mean something else;
+    and guides that cannot guide it."""
+    yield from guide_problems(request, checkpoint, catalog)
     for field, name in other_checkpoints(request):
         other = catalog.find(CHECKPOINT, name)
         if other.family != checkpoint.family:

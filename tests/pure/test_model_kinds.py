@@ -115,8 +115,8 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
 def test_kinds_that_cannot_be_used_are_never_offered_as_usable(catalog: ModelCatalog, models: Path) -> None:
     write(models / "loras" / "x.safetensors", LORA)
     assert keys(catalog, "lora") == ["x"]
-    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "lora", "embedding", "hypernetwork", "face_detector", "face_restorer", "upscaler"]
-    assert not catalog.usable("controlnet")
+    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "lora", "embedding", "hypernetwork", "controlnet", "face_detector", "face_restorer", "upscaler"]
+    assert not catalog.usable("t2i_adapter")
 
 
 def test_two_names_of_one_folder_are_looked_through_once(catalog: ModelCatalog, models: Path) -> None:
