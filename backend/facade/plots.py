@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backend.errors import InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.plot_estimates import PlotEstimate
 from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders
+from backend.facade.plot_scores import PlotScores
 from backend.plots.axis import Axis
 from backend.plots.axis_table import all_axes, axis_named
 from backend.plots.cells import ChosenAxis, SeedRules
@@ -39,6 +40,7 @@ class PlotView:
     state: Mapping[str, Any]
     cells: Sequence[Cell]
     cursor: int
+    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)      # by cell and kind
 
 
 class UserPlots:
@@ -47,6 +49,7 @@ class UserPlots:
     def __init__(self, components: Components, user: User) -> None:
         self._parts, self._user, self._owner = components, user, user.id
         self._plots, self._dispatcher = components.plots, components.dispatcher
+        self.scores = PlotScores(components, user)
 
     # ---- axes ----
 
@@ -110,8 +113,9 @@ class UserPlots:
         """The plot with those of its cells that changed after a cursor; 0 gives all of them."""
         cursor, changed = self._dispatcher.plot_changes.since(plot, since)
         line = self._plots.line(plot, self._owner)
-        return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor)
-
+        board = self.scores.board(plot)
+        return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor,
+                        board.values() if board else {})
 
     # ---- its life ----
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, UserError
@@ -21,6 +21,7 @@ from backend.http.async_watch import Changes
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
+from backend.http.json_answers import JSONAnswer
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import upload_validation
 from backend.image.read import read_metadata
@@ -142,7 +143,7 @@ async def _answer(door: Door, jobs: list[Job] | None, reading: Reading, payload:
     for job in jobs:
         if job.state == "failed":
             raise JobFailed(problems=job.problems)
-    return JSONResponse(await to_thread.run_sync(a1111_responses.drawn, door, jobs, reading, payload))
+    return JSONAnswer(await to_thread.run_sync(a1111_responses.drawn, door, jobs, reading, payload))
 
 
 def _task(payload: Body | None, query: str) -> str:

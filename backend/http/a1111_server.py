@@ -12,12 +12,12 @@ from typing import Any, Literal
 import psutil
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from backend import Backend
 from backend.http.a1111_options import write
 from backend.http.a1111_scripts import SELECTABLE, SOFT_INPAINTING, Script
 from backend.http.dependencies import ClientOptions, EntireBackend, FrontDoor
+from backend.http.json_answers import JSONAnswer
 from backend.version import VERSION
 
 FLAGS: Mapping[str, Any] = MappingProxyType({
@@ -145,13 +145,13 @@ def ping() -> dict[str, Any]:
 
 
 @router.get("/internal/sysinfo")
-def sysinfo(backend: EntireBackend, door: FrontDoor, options: ClientOptions) -> JSONResponse:
+def sysinfo(backend: EntireBackend, door: FrontDoor, options: ClientOptions) -> JSONAnswer:
     """What a person may be asked for who reports a fault."""
     told = {"Platform": platform.platform(), "Python": platform.python_version(), "Version": f"Easel {VERSION}",
             "RAM": dict(psutil.virtual_memory()._asdict()), "CPU": {"count": psutil.cpu_count()},
             "Workers": [asdict(worker) for worker in backend.status().workers],
             "Extensions": [row["name"] for row in extensions(backend)], "Config": write(options.of(door), door)}
-    return JSONResponse(json.loads(json.dumps(told, default=str)),
+    return JSONAnswer(json.loads(json.dumps(told, default=str)),
                         headers={"Content-Disposition": 'inline; filename="sysinfo.json"'})
 
 

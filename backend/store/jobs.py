@@ -196,6 +196,11 @@ class Jobs:
         with self._memory:
             return list(self._queue.plots(owner))
 
+    def singles_wait(self) -> bool:
+        """Whether anybody's job of no plot may start now."""
+        with self._memory:
+            return self._queue.singles_wait()
+
     def plot_of(self, job: str) -> str:
         """Whose cell a pending job is; `SINGLE` for others."""
         with self._memory:

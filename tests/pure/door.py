@@ -226,6 +226,15 @@ class Door:
         self.calls += [f"refresh {kind}"] if refresh else []
         return [DEMO] if kind == "checkpoint" else [file for file in FILES if file.kind == kind]
 
+    def model_file(self, kind: str, name: str) -> ModelFile:
+        for file in FILES:
+            if file.kind == kind and name in (file.key, file.path.rpartition("/")[2]):
+                return file
+        raise NotFound("there is no such file")
+
+    def usable_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        return [file for file in FILES if file.kind == kind]
+
     def can_use(self, kind: str) -> bool:
         return True
 

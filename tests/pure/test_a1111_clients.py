@@ -111,9 +111,27 @@ def test_styles_that_are_not_there_are_left_out_and_told(client: TestClient, doo
 
 
 def test_an_infotext_tells_what_of_it_easel_does_without(client: TestClient, door: Door) -> None:
-    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, VAE: fine.pt"
+    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, NGMS all steps: True"
     notes = json.loads(client.post(T, json={**SMALL, "infotext": text}).json()["info"])["notes"]
-    assert notes == ["infotext: Easel does without what else changed this picture: VAE (fine.pt)."]
+    assert notes == ["infotext: Easel does without what else changed this picture: NGMS all steps (True)."]
+
+
+@pytest.mark.parametrize("name, value, status", [
+    ("sampler_name", "\ud800", 422), ("comments", {"a": "\ud800"}, 200), ("comments", {"a": [float("nan"), float("-inf")]}, 200),
+    ("script_args", ["\udfff"], 200), ("infotext", "a \ud800", 200), ("cfg_scale", float("nan"), 422), ("prompt", "half \ud83d", 200),
+    ("override_settings", {"emphasis": "\ud800"}, 422), ("strange \ud800", 1, 200),
+])
+def test_what_no_json_can_hold_is_answered_all_the_same(client: TestClient, name: str, value: object, status: int) -> None:
+    answer = client.post(T, content=json.dumps({**SMALL, name: value}), headers={"Content-Type": "application/json"})
+    assert answer.status_code == status and isinstance(answer.json(), dict)
+
+
+def test_options_that_no_json_can_hold_come_back_as_far_as_they_can(client: TestClient) -> None:
+    kept = {"font": float("nan"), "temp_dir": "half \ud800", "mine": {"deep": [float("inf"), 1.5]}}
+    options = "/sdapi/v1/options"
+    assert client.post(options, content=json.dumps(kept), headers={"Content-Type": "application/json"}).status_code == 200
+    told = client.get(options).json()
+    assert (told["font"], told["temp_dir"], told["mine"]) == (None, "half ?", {"deep": [None, 1.5]})
 
 
 def test_networks_can_be_switched_off(client: TestClient, door: Door) -> None:

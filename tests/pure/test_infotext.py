@@ -50,7 +50,7 @@ def values_of(field: Field) -> st.SearchStrategy:
         return prompts()
     if field.kind == "records":
         return st.lists(st.fixed_dictionaries({name: values_of(inner) for name, inner in field.record.items()}), max_size=int(field.maximum))
-    if field.kind in ("upscaler", "second_checkpoint", "guide_model"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
     if field.kind == "texts":
         return st.just(())
