@@ -1,6 +1,6 @@
 """Units of sd-webui-controlnet in AUTOMATIC1111's JSON, as the guides of a request.
 
-    "alwayson_scripts": {"controlnet": {"args": [{"image": "<base64>", "module": "canny", "model": "...", "weight": 1}]}}
+    "alwayson_scripts": {"controlnet": {"args": [{"image": "<base64>", "module": "canny", "model": "..."}]}}
 
 A picture may be text, or an object or a list of a picture and a mask; modes may be words or numbers.
 """

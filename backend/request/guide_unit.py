@@ -39,13 +39,13 @@ def _named(choices: Sequence[str], others: Mapping[str, str], *, numbered: bool 
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
     Field("enabled", "Enable", "bool", False, "guides"),
+    Field("image", "Picture", "picture", "", "guides"),
     Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=MODULES,
           resolve=_named(MODULES, _MODULES, numbered=False),
           infotext="Module", infotext_always=True, xyz="preprocessor",
           help="What is made of the picture before the model looks at it. none: it is what the model wants to see."),
     Field("model", "Model", "guide_model", NO_MODEL, "guides", choices=(NO_MODEL,), infotext="Model",
           infotext_always=True, xyz="model", help="A file in models/controlnet for the family of the checkpoint."),
-    Field("image", "Picture", "picture", "", "guides"),
     Field("weight", "Control weight", "float", 1.0, "guides", minimum=0, maximum=2, step=0.05, infotext="Weight",
           infotext_always=True, xyz="weight", help="0 is as if the unit were not there."),
     Field("start", "Starting step", "float", 0.0, "guides", minimum=0, maximum=1, step=0.01,

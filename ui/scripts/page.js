@@ -1,6 +1,7 @@
 // The page's only script of its own in its HTML: all others come through it. It dresses what Gradio puts up, and opens the stream.
 import "../parts/autocomplete.js";
 import "../parts/away.js";
+import "../parts/guides.js";
 import "../parts/job_end.js";
 import "../parts/networks.js";
 import "../parts/page_drop.js";

@@ -30,6 +30,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         _fold(form, "Loopback: draw again from the result", "loopback")
         _fold(form, "SD upscale: larger, drawn again tile by tile", "sd_upscale")
         _fold(form, "More img2img options", "img2img_extra")
+        workbench.guides(form, "hires")
         workbench.refiner(form)
         workbench.advanced(form)
         bench.before = picture.before(form)

@@ -17,6 +17,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.shape(bench.form)
         workbench.drawing(bench.form)
         _hires(bench.form)
+        workbench.guides(bench.form)
         workbench.refiner(bench.form)
         workbench.advanced(bench.form)
 
