@@ -105,7 +105,12 @@ class Backend:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         """A value for every field that suits this checkpoint."""
         chosen = self.checkpoint(checkpoint)
-        return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
+        table = {name: field.default for name, field in FIELDS.items()}
+        return table | self.suits(chosen) | {"checkpoint": chosen.key}
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        """The field values that suit a checkpoint."""
+        return needed_files.defaults_here(checkpoint, self._components.catalog)
 
     def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
         """All files of a kind of `catalog.kinds`, broken ones too; looks again when asked to `refresh`."""

@@ -14,6 +14,7 @@ from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata, read_metadata
+from backend.plots.infotext import read_plot
 from backend.request.request import FIELDS
 from backend.request.rules import VAES
 from backend.store.view_types import FileSettings
@@ -65,7 +66,7 @@ class PictureSettings:
         upscalers = sorted(set(missing_upscalers(values, self._catalog).values()))
         absent = (*missing(metadata, found, values, self._catalog),
                   *(f"The upscaler {name} is not in the models folders." for name in upscalers))
-        return FileSettings(metadata.infotext, values, absent)
+        return FileSettings(metadata.infotext, values, absent, read_plot(metadata.infotext))
 
     def _absent_vae(self, values: dict[str, Any]) -> dict[str, str]:
         named = values.get("vae", "")

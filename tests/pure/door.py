@@ -129,6 +129,9 @@ class Door:
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
 
+    def running(self, limit: int, owner: str) -> list[str]:
+        return [job.id for job in self.queue(owner) if job.state == "running"][:limit]
+
     def is_pending(self, job_id: str) -> bool:
         return self.all[job_id].state in ("queued", "running")
 
@@ -246,6 +249,9 @@ class Door:
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        return dict(checkpoint.defaults)
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}

@@ -58,7 +58,7 @@ def test_what_automatic1111_never_had_is_listed(client: TestClient, path: str, p
 
 
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
-    (T, {"script_name": "X/Y/Z plot"}, ["script_name"]), (I, {**BLENDER, "script_name": "ultimate sd upscale"}, ["script_name"]),
+    (T, {"script_name": "Loopback"}, ["script_name"]), (I, {**BLENDER, "script_name": "ultimate sd upscale"}, ["script_name"]),
     (T, {"override_settings": {"inpainting_mask_weight": 0.5, "sgm_noise_multiplier": True}},
      ["override_settings.inpainting_mask_weight", "override_settings.sgm_noise_multiplier"]),
     (T, {"override_settings": {"token_merging_ratio": 0.5}}, ["override_settings.token_merging_ratio"]),
@@ -194,7 +194,8 @@ def test_scripts_become_the_fields_that_easel_has(client: TestClient, door: Door
 
 
 def test_the_lists_of_scripts_tell_their_arguments_in_order(client: TestClient) -> None:
-    assert client.get("/sdapi/v1/scripts").json() == {"txt2img": [], "img2img": ["soft inpainting", "sd upscale", "loopback", "outpainting mk2"]}
+    plots = ["x/y/z plot", "prompt matrix", "prompts from file or textbox"]
+    assert client.get("/sdapi/v1/scripts").json() == {"txt2img": plots, "img2img": ["soft inpainting", "sd upscale", "loopback", "outpainting mk2", *plots]}
     rows = {row["name"]: row for row in client.get("/sdapi/v1/script-info").json()}
     assert [one["label"] for one in rows["loopback"]["args"]][:3] == ["Loops", "Final denoising strength", "Denoising strength curve"]
     assert rows["soft inpainting"]["is_alwayson"] and set(rows["loopback"]["args"][0]) == {"label", "value", "minimum", "maximum", "step", "choices"}
