@@ -40,7 +40,7 @@ def describe_lora(found: Found) -> Description:
     facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest}
     if not found.header.shapes:
         return Description(problem="the file holds no tensors", facts=facts)
-    return Description(_trained_on(told) or _family(found.header.shapes), facts=facts)
+    return Description(_trained_on(told) or family_of_words(found.header.shapes), facts=facts)
 
 
 def describe_embedding(found: Found) -> Description | None:
@@ -88,13 +88,14 @@ def _family_of_widths(widths: set[int]) -> str:
 def describe_controlnet(found: Found) -> Description | None:
     """None for the T2I-Adapters and IP-Adapters that often lie beside them. Raises CheckpointError."""
     shapes = shapes_of_network(found.path) if found.is_folder else found.header.shapes
-    if _is_t2i_adapter(shapes) or _is_ip_adapter(shapes):
+    if _is_t2i_adapter(shapes) or is_ip_adapter(shapes):
         return None
     known = any(name.startswith(_CONTROL) for name in shapes)
     other = next((f"it is {label}, which Easel cannot use yet" for name, label in _OTHER_CONTROL.items()
                   if any(each.startswith(name) for each in shapes)), "")
     facts = {"difference": "difference" in shapes}
-    return Description(_family(shapes), other if known else "its tensors are those of no ControlNet", facts=facts)
+    problem = other if known else "its tensors are those of no ControlNet"
+    return Description(family_of_words(shapes), problem, facts=facts)
 
 
 def shapes_of_network(path: Path) -> Shapes:
@@ -111,18 +112,9 @@ def describe_t2i_adapter(found: Found) -> Description:
     return Description(problem="" if known else "its tensors are those of no T2I-Adapter")
 
 
-def describe_ip_adapter(found: Found) -> Description | None:
-    """None for InstantID's. Raises CheckpointError."""
-    shapes = found.header.shapes
-    if _is_instant_id(shapes):
-        return None
-    known = _is_ip_adapter(shapes)
-    return Description(_family(shapes), problem="" if known else "its tensors are those of no IP-Adapter")
-
-
 def describe_instant_id(found: Found) -> Description:
     """Raises CheckpointError."""
-    known = _is_instant_id(found.header.shapes)
+    known = is_instant_id(found.header.shapes)
     return Description("sdxl" if known else "", problem="" if known else "its tensors are not InstantID's")
 
 
@@ -140,7 +132,7 @@ def _trained_on(told: Mapping[str, str]) -> str:
     return "sd1" if base.startswith("sd_v1") else ""
 
 
-def _family(shapes: Shapes) -> str:
+def family_of_words(shapes: Shapes) -> str:
     """From the width of the text in the first layer that listens to it; "" where none is told."""
     widths = (shape[1] for name, shape in shapes.items() if len(shape) in (2, 4) and _KEYS_AND_VALUES.search(name))
     return FAMILY_OF_WIDTH.get(next(widths, 0), "")
@@ -150,10 +142,10 @@ def _is_t2i_adapter(shapes: Shapes) -> bool:
     return any(name.startswith("adapter.body.") or name == "body.0.block1.weight" for name in shapes)
 
 
-def _is_ip_adapter(shapes: Shapes) -> bool:
+def is_ip_adapter(shapes: Shapes) -> bool:
     return any(name.startswith(("ip_adapter.", "image_proj.")) for name in shapes)
 
 
-def _is_instant_id(shapes: Shapes) -> bool:
+def is_instant_id(shapes: Shapes) -> bool:
     shown = shapes.get("image_proj.proj_in.weight", ())
     return len(shown) == 2 and shown[1] == INSTANT_ID_WIDTH

@@ -10,15 +10,21 @@ from backend.catalog.adapters import shapes_of_network
 from backend.catalog.families import FAMILIES
 from backend.catalog.headers import Shapes
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CONTROLNET, ModelFile
+from backend.catalog.model_file import CLIP_VISION, CONTROLNET, IP_ADAPTER, FileKey, ModelFile
+from backend.catalog.model_files import clean_name
 from backend.catalog.module_shapes import modules_of
-from backend.errors import EaselError, Problem
-from backend.request.guide_unit import NO_MODEL
+from backend.errors import EaselError, NotFound, Problem
+from backend.request.guide_unit import NO_MODEL, NO_MODULE, PICTURE_PROMPT
 from backend.request.record import Record, place
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 
 GUIDES = "guides"
+GUIDE = "guide"                         # in a job's files: whatever kind of model a unit names
+KINDS = (CONTROLNET, IP_ADAPTER)
+TOWERS = {("embedding", 1024): "ViT-H", ("inner", 1280): "ViT-H", ("embedding", 1280): "ViT-bigG",
+          ("inner", 1664): "ViT-bigG", ("embedding", 768): "ViT-L", ("inner", 1024): "ViT-L"}
+MOST_NAMES = 20
 _LISTENS = re.compile(r"attn2[._]to_k(\.weight)?$")
 _FIRST = ("input_blocks.0.0.weight", "conv_in.weight")
 _PREFIX = "control_model."
@@ -47,7 +53,9 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             yield Problem("is missing: choose a model for the unit", place(GUIDES, number, "model"))
             continue
         try:
-            why = misfit(catalog.find(CONTROLNET, unit.model), checkpoint)
+            file = guide_file(unit.model, catalog)
+            why = misfit(file, checkpoint)
+            yield from _wrong_module(file, unit, number)
         except EaselError as error:
             yield from error.about(place(GUIDES, number, "model"))
         else:
@@ -56,16 +64,61 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
 
 def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     """Why a model cannot guide a checkpoint, as a sentence; "" when it can. Raises CheckpointError."""
-    named = shapes_of_network(Path(file.path))
-    own = {name.removeprefix(_PREFIX): shape for name, shape in named.items()}
+    own = {name.removeprefix(_PREFIX): shape for name, shape in shapes_of_network(Path(file.path)).items()}
     unet = modules_of(checkpoint).get("unet", {})
-    first = next((own[name][0] for name in _FIRST if own.get(name)), 0)
-    if not unet or _widths(own) & _widths(unet) and first == unet.get("conv_in", (first,))[0]:
+    if not unet or _fits(file.kind, own, unet):
         return ""
     if file.family:
         return (f"{file.key} is made for {_label(file.family)} and cannot guide {checkpoint.key}, which is "
                 f"{_label(checkpoint.family)}")
     return f"{file.key} is made for networks of another size and cannot guide {checkpoint.key}"
+
+
+def guide_file(name: str, catalog: ModelCatalog) -> ModelFile:
+    """The model that a unit names, of whatever kind. Raises NotFound saying what there is."""
+    for kind in KINDS:
+        try:
+            return catalog.find(kind, name)
+        except NotFound:
+            continue
+    there = [file.key for kind in KINDS for file in catalog.usable(kind)]
+    raise NotFound(f"'{clean_name(name)[:80]}' is not in the list; there is: {', '.join(there[:MOST_NAMES])}" if there
+                   else f"'{clean_name(name)[:80]}' is not here; put ControlNets into models/controlnet")
+
+
+def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
+    """The picture tower that each IP-Adapter among a job's files looks through, by the adapter's key. NotFound."""
+    usable = (file for file in files.values() if file.kind == IP_ADAPTER and not file.problem)
+    return {(CLIP_VISION, file.key): _encoder_of(file, catalog) for file in usable}
+
+
+def _encoder_of(file: ModelFile, catalog: ModelCatalog) -> ModelFile:
+    """The picture tower that an IP-Adapter looks through. Raises NotFound saying which to put where."""
+    layer, wide = file.facts["layer"], file.facts["wide"]
+    found = next((tower for tower in catalog.usable(CLIP_VISION) if tower.facts.get(layer) == wide), None)
+    if found is None:
+        name = TOWERS.get((layer, wide), f"of {wide} numbers")
+        raise NotFound(f"{file.key} looks at pictures through CLIP {name}, which is not here: put its picture encoder "
+                       "(model.safetensors with its config.json, or one file) into models/clip_vision")
+    return found
+
+
+def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
+    fitting = (NO_MODULE, PICTURE_PROMPT) if file.kind == IP_ADAPTER else None
+    wrong = unit.module not in fitting if fitting else unit.module == PICTURE_PROMPT
+    if wrong:
+        kind = "an IP-Adapter" if file.kind == IP_ADAPTER else "a ControlNet"
+        yield Problem(f"{unit.module} does not go with {file.key}, which is {kind}", place(GUIDES, number, "module"))
+
+
+def _fits(kind: str, own: Shapes, unet: Shapes) -> bool:
+    if kind == IP_ADAPTER:
+        keys = [shape for name, shape in own.items() if name.endswith(".to_k_ip.weight")]
+        listening = [shape for name, shape in unet.items() if _LISTENS.search(name)]
+        return sorted(shape[0] for shape in keys) == sorted(shape[0] for shape in listening) and (
+            {shape[1] for shape in keys} == {shape[1] for shape in listening})
+    first = next((own[name][0] for name in _FIRST if own.get(name)), 0)
+    return bool(_widths(own) & _widths(unet)) and first == unet.get("conv_in", (first,))[0]
 
 
 def _on(request: Request) -> list[tuple[int, Record]]:

@@ -8,7 +8,7 @@ from typing import Any
 from backend.catalog import guide_files, needed_files
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CHECKPOINT, CONTROLNET, UPSCALER, ModelFile
+from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.catalog.prompt_networks import vector_counts
 from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
@@ -140,8 +140,8 @@ class Backend:
         return needed_files.restorers_there(self._components.catalog)
 
     def guide_models(self, checkpoint: str = "", refresh: bool = False) -> list[ModelFile]:
-        """The ControlNets that can guide a checkpoint, or all that can be used where there is no such one."""
-        files = self.usable_files(CONTROLNET, refresh)
+        """The ControlNets and IP-Adapters that can guide a checkpoint, or all of them where there is no such one."""
+        files = [file for kind in guide_files.KINDS for file in self.usable_files(kind, refresh)]
         try:
             chosen = self.checkpoint(checkpoint)
             return [file for file in files if not guide_files.misfit(file, chosen)]

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from backend import ModelFile
-from backend.catalog.model_file import CONTROLNET
+from backend.catalog.guide_files import KINDS
 from backend.http.dependencies import EntireBackend
 from backend.request.guide_unit import MODULES
 
@@ -22,6 +22,7 @@ SLIDERS: dict[str, list[dict[str, Any]]] = {
     "blur_gaussian": [RESOLUTION, {"name": "Sigma", "value": 9, "min": 0.01, "max": 64, "step": 0.01}],
     "tile_resample": [{"name": "Down Sampling Rate", "value": 1, "min": 1, "max": 8, "step": 0.01}],
     "threshold": [RESOLUTION, {"name": "Binarization Threshold", "value": 127, "min": 0, "max": 255, "step": 1}],
+    "ip-adapter-auto": [],
 }
 
 router = APIRouter(prefix="/controlnet")
@@ -36,7 +37,7 @@ def version() -> dict[str, int]:
 @router.get("/model_list")
 def model_list(backend: EntireBackend, update: bool = True) -> dict[str, list[str]]:
     """The models that a unit may name, with the folders looked through again at `update`."""
-    files = backend.model_files(CONTROLNET, refresh=update)
+    files = [file for kind in KINDS for file in backend.model_files(kind, refresh=update)]
     return {"model_list": [_named(file) for file in files if not file.problem]}
 
 

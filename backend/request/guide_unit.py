@@ -13,14 +13,17 @@ from backend.table import Table
 
 NO_MODEL = "None"
 NO_MODULE = "none"
-MODULES = (NO_MODULE, "canny", "invert", "blur_gaussian", "tile_resample", "threshold")
+PICTURE_PROMPT = "ip-adapter-auto"      # of an IP-Adapter, which sees the picture as it is
+MODULES = (NO_MODULE, "canny", "invert", "blur_gaussian", "tile_resample", "threshold", PICTURE_PROMPT)
 BALANCED, PROMPT_LEADS, CONTROL_LEADS = CONTROL_MODES = (
     "Balanced", "My prompt is more important", "ControlNet is more important")
 RESIZE_MODES = ("Just Resize", "Crop and Resize", "Resize and Fill")
 BOTH, FIRST, SECOND = PASSES = ("Both", "Low res only", "High res only")
 MOST = 3                # units that a page has room for
 _MODULES = {"invert (from white bg & black line)": "invert", "invert (from black bg & white line)": "invert",
-            "tile": "tile_resample", "blur": "blur_gaussian"}
+            "tile": "tile_resample", "blur": "blur_gaussian",
+            **dict.fromkeys(("ip-adapter_clip_sd15", "ip-adapter_clip_h", "ip-adapter_clip_g", "ip-adapter_clip_sdxl",
+                             "ip-adapter_clip_sdxl_plus_vith"), PICTURE_PROMPT)}
 _RESIZE_MODES = {"scale to fit (inner fit)": RESIZE_MODES[1], "inner fit (scale to fit)": RESIZE_MODES[1],
                  "envelope (outer fit)": RESIZE_MODES[2], "outer fit (shrink to fit)": RESIZE_MODES[2],
                  "resizemode.resize": RESIZE_MODES[0], "resizemode.inner_fit": RESIZE_MODES[1],
@@ -45,7 +48,8 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           infotext="Module", infotext_always=True, xyz="preprocessor",
           help="What is made of the picture before the model looks at it. none: it is what the model wants to see."),
     Field("model", "Model", "guide_model", NO_MODEL, "guides", choices=(NO_MODEL,), infotext="Model",
-          infotext_always=True, xyz="model", help="A file in models/controlnet for the family of the checkpoint."),
+          infotext_always=True, xyz="model",
+          help="A file in models/controlnet or ip_adapter for the checkpoint's family."),
     Field("weight", "Control weight", "float", 1.0, "guides", minimum=0, maximum=2, step=0.05, infotext="Weight",
           infotext_always=True, xyz="weight", help="0 is as if the unit were not there."),
     Field("start", "Starting step", "float", 0.0, "guides", minimum=0, maximum=1, step=0.01,

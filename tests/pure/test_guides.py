@@ -43,6 +43,12 @@ def catalog(tmp_path: Path) -> ModelCatalog:
     return ModelCatalog((tmp_path,))
 
 
+def picture_prompt(layer: dict[str, tuple[int, ...]], context: int = 768) -> dict[str, tuple[int, ...]]:
+    outs = (320, 1280, 1280)            # those of SD1 above
+    return {f"image_proj.{name}": shape for name, shape in layer.items()} | {
+        f"ip_adapter.{2 * number + 1}.to_{part}_ip.weight": (out, context) for number, out in enumerate(outs) for part in "kv"}
+
+
 def request(*units: dict[str, object], **more: object) -> Request:
     return Request.parse({"checkpoint": "old", "guides": [{"enabled": True, "image": PICTURE} | unit for unit in units], **more})
 
@@ -60,9 +66,9 @@ def test_models_are_found_by_any_of_their_names_and_go_with_the_job(catalog: Mod
     asked = resolved(request({"model": "control_v11p_sd15_canny [d14c016b]"}, {"model": "diffusers"}), catalog)
     assert [unit.model for unit in asked.guides] == ["control_v11p_sd15_canny", "diffusers"]
     files = files_of(asked, catalog)
-    assert {key for kind, key in files if kind == "controlnet"} == {"control_v11p_sd15_canny", "diffusers"}
+    assert {key for kind, key in files if kind == "guide"} == {"control_v11p_sd15_canny", "diffusers"}
     assert wrong(catalog, {"model": "diffusers"}) == {}
-    assert ("controlnet", "gone") not in files_of(request({"enabled": False, "model": "gone"}, {"model": "diffusers"}), catalog)
+    assert ("guide", "gone") not in files_of(request({"enabled": False, "model": "gone"}, {"model": "diffusers"}), catalog)
 
 
 @pytest.mark.parametrize("unit, field, sentence", [
@@ -114,3 +120,24 @@ def test_ours_is_written_as_theirs_and_comes_back_with_its_picture() -> None:
             'Resize Mode: Crop and Resize, Pixel Perfect: False"') in text
     assert read(text).values["guides"] == asked.guides
     assert "ControlNet" not in infotext(Request.parse({"guides": [{}]}))
+
+
+PLAIN, PLUS = {"proj.weight": (3072, 1024)}, {"latents": (1, 16, 768), "proj_in.weight": (768, 1280)}
+
+
+def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatalog, tmp_path: Path) -> None:
+    for name, shapes in {"plain": picture_prompt(PLAIN), "plus": picture_prompt(PLUS), "xl_ip": picture_prompt(PLAIN, 2048),
+                         "face": picture_prompt({"proj.0.weight": (1024, 512), "norm.weight": (768,)})}.items():
+        write(tmp_path / "ip_adapter" / f"{name}.safetensors", shapes)
+    asked, image = {"model": "plus"}, {"image": PICTURE}
+    assert "through CLIP ViT-H, which is not here" in wrong(catalog, asked | image)["guides[0].model"]
+    write(tmp_path / "clip_vision" / "g.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1664, 3, 14, 14), "visual_projection.weight": (1280, 1664)})
+    write(tmp_path / "clip_vision" / "h.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)})
+    catalog.refresh()
+    files = files_of(resolved(request(asked, {"model": "plain"}), catalog), catalog)
+    assert {file.key for (kind, _), file in files.items() if kind == "clip_vision"} == {"h"}
+    assert wrong(catalog, asked, {"model": "plain", "module": "ip-adapter_clip_h"}) == {}
+    assert "cannot guide old" in wrong(catalog, {"model": "xl_ip"})["guides[0].model"]
+    assert "FaceID" in wrong(catalog, {"model": "face"})["guides[0].model"]
+    assert "canny does not go with plus" in wrong(catalog, asked | {"module": "canny"})["guides[0].module"]
+    assert "ip-adapter-auto does not go with diffusers" in wrong(catalog, {"model": "diffusers", "module": "ip-adapter-auto"})["guides[0].module"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import backend.worker.adapters.controlnet as controlnet
 from backend.catalog.model_catalog import ModelCatalog
@@ -18,9 +19,10 @@ from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.draw.annotation import Annotate, Part
 from backend.worker.draw.init_image import Source
+from backend.worker.models.clip_vision import ClipVision
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
-from tests.tiny import controlnets
+from tests.tiny import controlnets, ip_adapters
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_engine import Studio
 
@@ -99,18 +101,23 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memory, dict, dict]
     folder, networks = tmp_path_factory.mktemp("models"), tiny()
     save_folder(networks, folder / "checkpoints" / "first")
     controlnets.controlnet(networks.unet).save_pretrained(folder / "controlnet" / "x")
+    ip_adapters.tower().save_pretrained(folder / "clip_vision" / "h")
+    (folder / "ip_adapter").mkdir()
+    save_file(ip_adapters.flat(ip_adapters.ip_adapter(networks.unet, "plus")), folder / "ip_adapter" / "ip.safetensors")
     catalog = ModelCatalog((folder,))
-    return Memory(place("cpu", exact=True)), {"first": catalog.find("checkpoint", "first")}, {("controlnet", "x"): catalog.find("controlnet", "x")}
+    return Memory(place("cpu", exact=True)), {"first": catalog.find("checkpoint", "first")}, {
+        ("guide", "x"): catalog.find("controlnet", "x"), ("guide", "ip"): catalog.find("ip_adapter", "ip"),
+        ("clip_vision", "ip"): catalog.find("clip_vision", "h")}
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
-    """(rows, mean of the hint) of each call of a ControlNet."""
+    """(rows, mean of the left of the hint) of each call of a ControlNet."""
     calls: list[tuple[int, float]] = []
     original = controlnet.ControlNet._hook
 
     def counted(self, uses):
-        calls.append((len(uses), round(float(uses[0].data[0].mean()), 3)))
+        calls.append((len(uses), round(float(uses[0].data[0][..., :20].mean()), 3)))
         return original(self, uses)
 
     monkeypatch.setattr(controlnet.ControlNet, "_hook", counted)
@@ -184,3 +191,19 @@ def test_a_hint_is_made_once_for_equal_pictures_and_options(house: tuple, monkey
     for seed in (1, 2):
         picture(house, {"threshold_b": 9}, {"threshold_b": 9, "weight": 0.3}, {"threshold_b": 10}, seed=seed)
     assert len(made) == 2
+
+
+def test_a_picture_as_prompt_is_projected_once_and_acts_in_its_steps(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Pixels] = []
+    original = ClipVision.seen
+    monkeypatch.setattr(ClipVision, "seen", lambda self, pixels: seen.append(pixels) or original(self, pixels))
+    prompt, plain = {"model": "ip", "weight": 0.6}, picture(house)
+    pictures = [picture(house, prompt, seed=seed) for seed in (1, 1, 2)]
+    assert pictures[0] == pictures[1] != plain and len(seen) == 1 and (seen[0] == drawn_square()).all()
+    assert picture(house, prompt | {"weight": 0}) == plain
+    others = [picture(house, prompt | more) for more in ({"end": 0.5}, {"image": OTHER}, {"weight": 0.9})]
+    assert len({plain, pictures[0], *others}) == 5 and len(seen) == 2
+    both = picture(house, prompt, {})
+    assert both not in (pictures[0], picture(house, {}))
+    picture(house, prompt | {"image": ""}, init_image=OTHER, denoising_strength=0.5)
+    assert (seen[-1] == drawn_square(64, 64)[:, ::-1]).all()

@@ -47,10 +47,9 @@ class Annotate:
     @property
     def key(self) -> Hashable:
         """Equal ones are answered by equal pixels."""
-        picture = self.picture if isinstance(self.picture, str) else hashlib.blake2b(self.picture.tobytes()).digest()
         settings = tuple(self.unit[name] for name in
                          ("module", "resize_mode", "pixel_perfect", "processor_res", "threshold_a", "threshold_b"))
-        return picture, settings, self.size, self.part
+        return key_of(self.picture), settings, self.size, self.part
 
     def made(self, files: Mapping[str, bytes]) -> Pixels:
         """The answer; `files` are the job's pictures by id."""
@@ -63,19 +62,27 @@ class Annotate:
         return _at_size(_PREPROCESSORS[self.unit["module"]](looked_at, resolution, *levels), self.size, mode)
 
     def _looked_at(self, files: Mapping[str, bytes], mode: str) -> Pixels:
-        if not isinstance(self.picture, str):
-            return self.picture
-        picture = opaque(Image.open(io.BytesIO(files[self.picture])))
-        if self.part:
-            part = fitted(picture, *self.part.size, mode).crop(self.part.box)
-            picture = fitted(part, self.size[1], self.size[0], FILL)
-        return np.asarray(picture)
+        pixels = opened(self.picture, files)
+        if not self.part or not isinstance(self.picture, str):
+            return pixels
+        part = fitted(Image.fromarray(pixels), *self.part.size, mode).crop(self.part.box)
+        return np.asarray(fitted(part, self.size[1], self.size[0], FILL))
 
     def _resolution(self, pixels: Pixels, mode: str) -> int:
         """The shorter side at which what is made needs no resizing any more."""
         height, width = pixels.shape[:2]
         scales = self.size[0] / height, self.size[1] / width
         return round((min(scales) if mode == FILL else max(scales)) * min(height, width))
+
+
+def opened(picture: str | Pixels, files: Mapping[str, bytes]) -> Pixels:
+    """Pixels (H, W, 3) of a picture by its id, or those that there are."""
+    return np.asarray(opaque(Image.open(io.BytesIO(files[picture])))) if isinstance(picture, str) else picture
+
+
+def key_of(picture: str | Pixels) -> Hashable:
+    """Equal pictures have equal ones."""
+    return picture if isinstance(picture, str) else hashlib.blake2b(picture.tobytes()).digest()
 
 
 def opaque(picture: Image.Image) -> Image.Image:
@@ -145,7 +152,7 @@ def _threshold(pixels: Pixels, resolution: int, level: float, b: float) -> Pixel
 
 _PREPROCESSORS: Mapping[str, Callable[[Pixels, int, float, float], Pixels]] = {
     "none": _none, "canny": _canny, "invert": _invert, "blur_gaussian": _blur, "tile_resample": _tile,
-    "threshold": _threshold,
+    "threshold": _threshold, "ip-adapter-auto": _none,
 }
 
 

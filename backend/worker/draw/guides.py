@@ -13,10 +13,11 @@ from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.controlnet import ControlNet
+from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
 from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.plan import Pass
-from backend.worker.draw.work_items import Canvas, LoadGuide
+from backend.worker.draw.work_items import Canvas, LoadGuide, ShowPicture
 from backend.worker.guidance.guided_rows import Guide, Guided
 from backend.worker.guidance.hooks import Hook
 from backend.worker.pixels import Pixels
@@ -26,12 +27,16 @@ FADING = 0.825          # of a residual to the next, from the middle to the top,
 
 def guided_by(
     request: Request, path: Pass, canvas: Canvas, source: Source | None, *, second: bool = False
-) -> Generator[LoadGuide | Annotate, Any, list[Hook]]:
+) -> Generator[LoadGuide | Annotate | ShowPicture, Any, list[Hook]]:
     """The hook that has the rows of this pass guided; nothing where nothing guides them."""
     made = []
     for number, unit in _acting(request, second):
-        network = yield LoadGuide(canvas.model, unit.model, number)
-        pixels = yield Annotate(unit, _picture(unit, source), canvas.size, source.part if source else None)
+        network, picture = (yield LoadGuide(canvas.model, unit.model, number)), _picture(unit, source)
+        if isinstance(network, IPAdapter):
+            prompt = yield ShowPicture(network, unit.model, picture, number)
+            made.append(_picture_prompt(unit, network, prompt))
+            continue
+        pixels = yield Annotate(unit, picture, canvas.size, source.part if source else None)
         made.append(_guide(unit, network, _tensor(pixels, canvas)))
     return [Guided(canvas.model, made, len(path.sigmas) - 1)] if made else []
 
@@ -58,6 +63,11 @@ def _guide(unit: Record, network: ControlNet, hint: Tensor) -> Guide:
     use = Use(network, unit.weight, (hint, torch.tensor(fading, device=hint.device)))
     with_words_only = unit.control_mode == CONTROL_LEADS or network.pools
     return Guide(use, None if with_words_only else use, unit.start, unit.end)
+
+
+def _picture_prompt(unit: Record, network: IPAdapter, prompt: PicturePrompt) -> Guide:
+    uses = (Use(network, unit.weight, (tokens,)) for tokens in (prompt.picture, prompt.none))
+    return Guide(*uses, unit.start, unit.end)
 
 
 def _tensor(pixels: Pixels, canvas: Canvas) -> Tensor:
