@@ -23,6 +23,7 @@ _CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lo
 _OTHER_CONTROL = {"task_embedding": "a ControlNet of several kinds (Union)", "lora_controlnet": "a Control-LoRA",
                   "lllite_": "a ControlNet-LLLite"}
 _MAX_ALIAS = 200
+_MAX_TRIGGER = 1_000
 _WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
 _BESIDE = (".safetensors", ".pt", ".bin", ".ckpt")
 
@@ -37,7 +38,7 @@ def describe_lora(found: Found) -> Description:
     told = found.header.metadata
     alias = clean_name(told.get("ss_output_name", "")).strip()[:_MAX_ALIAS]
     digest = told.get("sshs_model_hash", "").lower()
-    facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest}
+    facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest, "trigger": _trigger(told)}
     if not found.header.shapes:
         return Description(problem="the file holds no tensors", facts=facts)
     return Description(_trained_on(told) or family_of_words(found.header.shapes), facts=facts)
@@ -57,6 +58,12 @@ def describe_embedding(found: Found) -> Description | None:
     if vectors is None:
         return Description(problem="the file holds no vectors")
     return Description(FAMILY_OF_WIDTH.get(vectors[-1], ""), facts={"vectors": _rows(vectors)})
+
+
+def _trigger(told: Mapping[str, str]) -> str:
+    """The words that call a network forth, as its header tells them; "" where it does not."""
+    words = told.get("modelspec.trigger_phrase", "")[:_MAX_TRIGGER].strip()
+    return words if words not in ("None", "null") else ""
 
 
 def _describe_card(path: Path) -> Description | None:

@@ -20,7 +20,7 @@ from backend.catalog.model_file import (
     ModelFile,
 )
 from backend.catalog.model_files import clean_name
-from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
+from backend.catalog.network_problems import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.checkpoints import other_checkpoints
 from backend.request.choices import PIXEL_UPSCALERS

@@ -9,7 +9,7 @@ from backend.catalog import guide_files, needed_files
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
-from backend.catalog.prompt_networks import vector_counts
+from backend.catalog.network_problems import vector_counts
 from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled

@@ -9,7 +9,7 @@ from typing import Any
 from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.catalog.model_files import clean_name
-from backend.catalog.prompt_networks import network_problems
+from backend.catalog.network_problems import network_problems
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings

@@ -139,6 +139,19 @@ async def scores(door: FrontDoor, plot: str, asked: Body) -> dict[str, Any]:
     return await run_in_threadpool(_plot, door, plot)
 
 
+@router.get("/{plot}/distances")
+def distances(door: FrontDoor, plot: str) -> dict[str, Any]:
+    """FID between sets of pictures, as far as it was asked for; without value and problem it still waits."""
+    return {"distances": [one.written() for one in door.plots.scores.distances(plot)]}
+
+
+@router.post("/{plot}/distances", status_code=201)
+async def compare(door: FrontDoor, plot: str, asked: Body) -> dict[str, Any]:
+    """Has FID measured between `first` and `second`: cells of the plot, or a folder."""
+    await run_in_threadpool(door.plots.scores.compare, plot, asked)
+    return await run_in_threadpool(distances, door, plot)
+
+
 def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "kind": axis.kind, "choices": None, "has_choices": axis.choices is not None,
             "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -113,12 +114,14 @@ def test_their_text_is_read() -> None:
     assert (unit.pixel_perfect, unit.processor_res, unit.threshold_a, unit.threshold_b) == (True, 640, 100, 200)
 
 
-def test_ours_is_written_as_theirs_and_comes_back_with_its_picture() -> None:
+def test_ours_is_written_as_theirs_and_comes_back_but_for_its_picture() -> None:
     asked = request({"model": "m", "module": "canny", "weight": 0.5})
     text = infotext(asked)
     assert ('ControlNet 0: "Module: canny, Model: m, Weight: 0.5, Guidance Start: 0, Guidance End: 1, Control Mode: Balanced, '
             'Resize Mode: Crop and Resize, Pixel Perfect: False"') in text
-    assert read(text).values["guides"] == asked.guides
+    assert "Easel:" not in text
+    assert read(text).values["guides"] == request({"model": "m", "module": "canny", "weight": 0.5, "image": ""}).guides
+    assert read(text, json.dumps(asked.to_json())).values["guides"] == asked.guides
     assert "ControlNet" not in infotext(Request.parse({"guides": [{}]}))
 
 

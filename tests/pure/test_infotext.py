@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backend.errors import InvalidRequest
 from backend.image import infotext
 from backend.image.infotext.compatibility import parse_version
+from backend.image.infotext.records import told
 from backend.prompt.styles import extract
 from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
@@ -88,7 +89,8 @@ def requests(draw: st.DrawFn) -> Request:
 
 def carried(request: Request) -> dict:
     """Everything an infotext promises to give back: what changes the picture."""
-    fields = {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)}
+    fields = {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)} | {
+        "guides": told(FIELDS["guides"], request.guides)}
     return fields | {"enable_hr": request.enable_hr}
 
 

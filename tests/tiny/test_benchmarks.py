@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import sdxl
+from benchmarks import networks, sdxl
 from benchmarks.gpu import measures
 from benchmarks.gpu.networks import random_memory
 
@@ -24,6 +24,12 @@ def test_calls_and_decoding():
 
 def test_several_jobs_at_once():
     assert list(measures.packed("sdxl", tiny=True)["jobs"]) == ["1", "2", "4"]
+
+
+def test_networks_beside_calls_with_none():
+    found = networks.measure("cpu", tiny=True)
+    assert found["tiny"]["rows"] == 8 and found["tiny"]["8 LoRAs / none"] > 0 and found["tiny"]["ms of a change of weight"]["words"] > 0
+    assert found["first use"]["from the system's cache"]["use / read"] > 0
 
 
 @torch.inference_mode()

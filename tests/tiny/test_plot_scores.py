@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
 from backend.errors import InvalidRequest, NotFound
 from backend.messages import Score, Scored
@@ -176,3 +179,28 @@ def test_nothing_is_measured_while_pictures_of_others_wait(house: Guest) -> None
     until(lambda: len(slow.asked) == 5)
     assert {one.task for one in slow.asked[3:]} == {one.task for one in slow.asked[1:3]}
     assert Scores(house.backend._components.database).board(plot, "local").values() == {"0": {"sharpness": 0.5}}
+
+
+def test_fid_without_its_network_says_which_file_goes_where(house: Guest) -> None:
+    plot = plotted(house, ("Seed", "1-2"))
+    with pytest.raises(InvalidRequest) as raised:
+        house.plots.scores.compare(plot, {"first": {"cells": ["0", "1"]}, "second": {"folder": "../outputs"}})
+    assert [(problem.field, problem.message) for problem in raised.value.problems] == [
+        ("second", "There is no such folder below the data folder's datasets."),
+        ("network", "needs torch-fidelity's network: put weights-inception-2015-12-05-6726825d.pth, of its release v0.2.0, into models/fidelity"),
+    ]
+    assert house.plots.scores.distances(plot) == []
+
+
+def test_fid_between_cells_and_a_folder(house: Guest, tmp_path: Path) -> None:
+    (tmp_path / "fidelity").mkdir()
+    save_file({"Mixed_7c.branch_pool.conv.weight": np.zeros(1, np.float32)}, tmp_path / "fidelity" / "inception.safetensors")
+    folder = tmp_path / "data" / "datasets" / "mine"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+    plot = plotted(house, ("Seed", "1-2"))
+    house.plots.scores.compare(plot, {"first": {"cells": ["0", "1"]}, "second": {"folder": "mine"}})
+    house.plots.scores.compare(plot, {"first": {"cells": ["0"]}, "second": {"folder": "mine"}})
+    whole, few = until(lambda: (found := house.plots.scores.distances(plot)) and all(one.value is not None or one.problem for one in found) and found)
+    assert (whole.value, whole.problem) == (4.0, "") and "at least two pictures" in few.problem

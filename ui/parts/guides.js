@@ -13,14 +13,24 @@ const named = (number, name) => `guides[${number}].${name}`;
 
 // ---- pictures ----
 
-async function keep(box, file) {
+let arriving = null;    // the newest picture on its way to the server: whether it came there
+
+// Generate waits for it.
+export const arrived = () => arriving;
+
+function keep(box, file) {
+  const ended = arriving = keeping(box, file).finally(() => { if (arriving === ended) arriving = null; });
+}
+
+async function keeping(box, file) {
   const [tab, number] = unitOf(box), form = formOf(tab), image = named(number, "image");
   form.unmark(image);
   box.classList.add("busy");
   try {
     const kept = await upload(file);
     form.apply({ [image]: kept.id, [named(number, "enabled")]: true });
-  } catch (error) { form.mark([{ field: image, message: error.message }]); }
+    return true;
+  } catch (error) { form.mark([{ field: image, message: error.message }]); return false; }
   finally { box.classList.remove("busy"); }
 }
 
@@ -57,18 +67,22 @@ for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(
 function show(fold) {
   const [tab, number] = unitOf(fold), values = formOf(tab).values, value = name => values[named(number, name)];
   fold.classList.toggle("acting", Boolean(value("enabled")));
+  fold.dataset.resting = resting(value("module"), value("pixel_perfect")).join(" ");
   const box = find(PLACE, fold);
   if (!box) return;
   const id = value("image"), thumb = find(".unit-thumb", box);
   box.classList.toggle("filled", Boolean(id));
   thumb.hidden = find(".unit-remove", box).hidden = !id;
   if (id && !thumb.src.endsWith(`${id}.png`)) thumb.src = `/easel/upload/${id}.png`;
-  const shown = {
-    pixel_perfect: SIZED.includes(value("module")),
-    processor_res: SIZED.includes(value("module")) && !value("pixel_perfect"),
-    threshold_a: LEVELS.threshold_a.includes(value("module")), threshold_b: LEVELS.threshold_b.includes(value("module")),
+}
+
+// Names of settings that change nothing as the unit is.
+function resting(module, pixelPerfect) {
+  const acting = {
+    pixel_perfect: SIZED.includes(module), processor_res: SIZED.includes(module) && !pixelPerfect,
+    threshold_a: LEVELS.threshold_a.includes(module), threshold_b: LEVELS.threshold_b.includes(module),
   };
-  for (const [name, acts] of Object.entries(shown)) find(`#${tab}_guides_${number}_${name}`)?.classList.toggle("resting", !acts);
+  return Object.keys(acting).filter(name => !acting[name]);
 }
 
 const look = tab => { for (const fold of findAll(FOLD)) if (unitOf(fold)[0] === tab) show(fold); };

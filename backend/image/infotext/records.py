@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.request.field import Field
@@ -29,6 +29,13 @@ def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tupl
     """Field name -> objects by the names of its record, from the keys of a text; `pairs` splits what one key holds."""
     found = {field.name: _records(field, params, pairs) for field in KEPT.values()}
     return {name: records for name, records in found.items() if records}
+
+
+def told(field: Field, records: Sequence[Record]) -> list[Mapping[str, Any]]:
+    """What a text can tell of records: nothing of those that are off, and no pictures."""
+    kept = _told(field)
+    return [{name: record[name] for name in kept} if not field.switch or record[field.switch] else {}
+            for record in records]
 
 
 def is_record_key(key: str) -> bool:

@@ -24,7 +24,7 @@ from backend.sampling.parametrisation import Consistency, Parametrisation
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
-from backend.worker.adapters.prompt_networks import PromptNetworks
+from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.draw.guides import guided_by
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source

@@ -83,7 +83,7 @@ class Memory:
         self._held: OrderedDict[Key, _Held] = OrderedDict()     # the latest last
         self._pins: WeakKeyDictionary[Any, list[Network]] = WeakKeyDictionary()
         self._caches: WeakSet[ResultCache[Any]] = WeakSet()
-        self.hints: ResultCache[Any] = ResultCache(lambda: HINT_BYTES)      # pixels in main memory
+        self.hints: ResultCache[Any] = ResultCache(lambda _: HINT_BYTES)     # pixels in main memory
         self.stacked = self.cache(STACKED_BYTES)    # factors of low-rank branches, side by side for the rows of a call
 
     # ---- networks ----
@@ -159,7 +159,15 @@ class Memory:
 
     def cache(self, most_bytes: int) -> ResultCache[Any]:
         """An empty cache for results on the device: of at most so many bytes, and of what the budget leaves."""
-        cache: ResultCache[Any] = ResultCache(lambda: min(most_bytes, cache.bytes + self._left()))
+
+        def room(coming: int) -> int:
+            for key in self._idle_on(self.placement.device.type):
+                if cache.bytes + self._left() >= coming:
+                    break
+                self._evict(key)
+            return min(most_bytes, cache.bytes + self._left())
+
+        cache: ResultCache[Any] = ResultCache(room)
         self._caches.add(cache)
         return cache
 
