@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, VAE, ModelFile
+from backend.catalog.model_file import CONTROLNET, EMBEDDING, HYPERNETWORK, LORA, VAE, ModelFile
 from backend.catalog.network_hashes import listed_name
 from backend.catalog.network_problems import FILE_KINDS
 from backend.errors import CheckpointError, NotFound
@@ -17,6 +17,7 @@ from backend.image.infotext.entries import entries
 from backend.image.infotext.unmet import unmet_sentence
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
+from backend.request.guide_unit import NO_MODEL
 from backend.request.request import FIELDS
 from backend.request.rules import VAES
 
@@ -43,6 +44,8 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     named = str(values.get("vae", ""))
     yield from _files(VAE, {} if named in ("", *VAES) else {named: said.get("VAE hash", "")}, catalog)
     yield from _files(HYPERNETWORK, _named(values, HYPERNETWORK), catalog)
+    guides = {unit.model: "" for unit in values.get("guides", ()) if unit.model != NO_MODEL}
+    yield from _files(CONTROLNET, guides, catalog)
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in FILE_KINDS]
     for kind, name in dict.fromkeys(used):
         yield f"The {kind} {name} was used; Easel knows no networks of this kind."
