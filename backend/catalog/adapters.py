@@ -22,6 +22,8 @@ _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|proces
 _CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet", "task_embedding")
 _OTHER_CONTROL = {"task_embedding": "a ControlNet of several kinds (Union)", "lora_controlnet": "a Control-LoRA",
                   "lllite_": "a ControlNet-LLLite"}
+_FIRST = ("input_blocks.0.0.weight", "conv_in.weight")
+_LISTENS = re.compile(r"attn2[._]to_k(\.weight)?$")
 _MAX_ALIAS = 200
 _MAX_TRIGGER = 1_000
 _WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
@@ -100,9 +102,20 @@ def describe_controlnet(found: Found) -> Description | None:
     known = any(name.startswith(_CONTROL) for name in shapes)
     other = next((f"it is {label}, which Easel cannot use yet" for name, label in _OTHER_CONTROL.items()
                   if any(each.startswith(name) for each in shapes)), "")
-    facts = {"difference": "difference" in shapes}
+    facts = {"difference": "difference" in shapes, "first": _first_width(shapes), "words": _widths_of_words(shapes)}
     problem = other if known else "its tensors are those of no ControlNet"
     return Description(family_of_words(shapes), problem, facts=facts)
+
+
+def _first_width(shapes: Shapes) -> int:
+    """Channels of the first layer of a network's trunk; 0 where it is not told."""
+    plain = {name.removeprefix("control_model."): shape for name, shape in shapes.items()}
+    return next((plain[name][0] for name in _FIRST if plain.get(name)), 0)
+
+
+def _widths_of_words(shapes: Shapes) -> tuple[int, ...]:
+    """How wide the words are that the cross-attentions listen to."""
+    return tuple(sorted({shape[1] for name, shape in shapes.items() if len(shape) > 1 and _LISTENS.search(name)}))
 
 
 def shapes_of_network(path: Path) -> Shapes:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from backend.catalog.adapters import shapes_of_network
 from backend.catalog.families import FAMILIES
-from backend.catalog.headers import Shapes
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CLIP_VISION, CONTROLNET, IP_ADAPTER, FileKey, ModelFile
 from backend.catalog.model_files import clean_name
@@ -25,9 +21,6 @@ KINDS = (CONTROLNET, IP_ADAPTER)
 TOWERS = {("embedding", 1024): "ViT-H", ("inner", 1280): "ViT-H", ("embedding", 1280): "ViT-bigG",
           ("inner", 1664): "ViT-bigG", ("embedding", 768): "ViT-L", ("inner", 1024): "ViT-L"}
 MOST_NAMES = 20
-_LISTENS = re.compile(r"attn2[._]to_k(\.weight)?$")
-_FIRST = ("input_blocks.0.0.weight", "conv_in.weight")
-_PREFIX = "control_model."
 
 
 def guide_models(request: Request) -> list[tuple[str, str]]:
@@ -64,9 +57,8 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
 
 def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     """Why a model cannot guide a checkpoint, as a sentence; "" when it can. Raises CheckpointError."""
-    own = {name.removeprefix(_PREFIX): shape for name, shape in shapes_of_network(Path(file.path)).items()}
     unet = modules_of(checkpoint).get("unet", {})
-    if not unet or _fits(file.kind, own, unet):
+    if not unet or file.problem or _fits(file, unet):
         return ""
     if file.family:
         return (f"{file.key} is made for {_label(file.family)} and cannot guide {checkpoint.key}, which is "
@@ -111,24 +103,17 @@ def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Proble
         yield Problem(f"{unit.module} does not go with {file.key}, which is {kind}", place(GUIDES, number, "module"))
 
 
-def _fits(kind: str, own: Shapes, unet: Shapes) -> bool:
-    if kind == IP_ADAPTER:
-        keys = [shape for name, shape in own.items() if name.endswith(".to_k_ip.weight")]
-        listening = [shape for name, shape in unet.items() if _LISTENS.search(name)]
-        return sorted(shape[0] for shape in keys) == sorted(shape[0] for shape in listening) and (
-            {shape[1] for shape in keys} == {shape[1] for shape in listening})
-    first = next((own[name][0] for name in _FIRST if own.get(name)), 0)
-    return bool(_widths(own) & _widths(unet)) and first == unet.get("conv_in", (first,))[0]
+def _fits(file: ModelFile, unet: Mapping[str, tuple[int, ...]]) -> bool:
+    listening = [shape for name, shape in unet.items() if name.endswith("attn2_to_k")]
+    if file.kind == IP_ADAPTER:
+        return list(file.facts["keys"]) == sorted(shape[:2] for shape in listening)
+    wide, first = {shape[1] for shape in listening}, file.facts["first"]
+    return bool(wide & set(file.facts["words"])) and first == unet.get("conv_in", (first,))[0]
 
 
 def _on(request: Request) -> list[tuple[int, Record]]:
     units = enumerate(request.guides) if request.process != EXTRAS else ()
     return [(number, unit) for number, unit in units if unit.enabled]
-
-
-def _widths(shapes: Shapes) -> set[int]:
-    """How wide the words are that the layers listen to."""
-    return {shape[1] for name, shape in shapes.items() if len(shape) > 1 and _LISTENS.search(name)}
 
 
 def _label(family: str) -> str:

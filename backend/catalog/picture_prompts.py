@@ -13,15 +13,19 @@ FACE = "image_proj.perceiver_resampler."
 
 
 def describe_ip_adapter(found: Found) -> Description | None:
-    """Which layer of a tower it looks at, `layer`, and how `wide` that is. None for InstantID's. CheckpointError."""
+    """Which layer of a tower it looks at, `layer`, how `wide` that is, and the shapes of its `keys` in each attention.
+
+    None for InstantID's. Raises CheckpointError.
+    """
     shapes = found.header.shapes
     if is_instant_id(shapes):
         return None
     if not is_ip_adapter(shapes):
         return Description(problem="its tensors are those of no IP-Adapter")
     facts = _looks_at(shapes)
+    keys = sorted(shape for name, shape in shapes.items() if name.endswith(".to_k_ip.weight"))
     problem = "" if facts else "it looks at faces (FaceID), which Easel cannot do yet"
-    return Description(family_of_words(shapes), problem, facts=facts)
+    return Description(family_of_words(shapes), problem, facts=facts | {"keys": tuple(keys)})
 
 
 def describe_clip_vision(found: Found) -> Description:
