@@ -2,11 +2,11 @@
 
     python -m training.train_clip [--scale 1.0] [--threads 1]
 
-The text tower begins as the demo model's text encoder, the picture tower from nothing. First the picture tower learns
-from `clip_heads` alone what is where, then both learn together (Radford et al. 2021): a picture must be nearer to its
-caption than to the others of its batch and to captions of the same scene with one colour or shape exchanged. The
-number of steps is fixed and every step draws its numbers from its own seed; an interrupted training goes on where it
-was saved.
+The text tower begins as the demo model's text encoder, the picture tower as convolutions with random weights. First the
+picture tower learns from `clip_heads` alone what is where, of single things to begin with. Then both learn together
+(Radford et al. 2021): a picture must be nearer to its caption than to the others of its batch and to a caption of the
+same scene with one colour or shape exchanged. The number of steps is fixed and every step draws its numbers from its
+own seed; an interrupted training goes on where it was saved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SIDE, PATCH = 96, 16                        # pixels of what the picture tower s
 HIDDEN, LAYERS = 144, 3
 PROJECTED = 128
 BATCH, EXCHANGED = 64, 1                    # pictures of a step, and wrong captions for each
-LOOKING, TOGETHER = 450, 350              # steps of the two parts
+ALONE, LOOKING, TOGETHER = 500, 600, 250    # steps with single things, of the first part, of the second
 RATES = {"picture": 2e-3, "text": 3e-4}
 HEADS_WEIGHT = 0.15                         # of the heads, beside the captions, in the second part
 MOST_SCALE = math.log(100)
@@ -118,7 +118,7 @@ def contrast(lesson: Lesson, pictures: Tensor, scenes: list[Scene], rng: random.
 def loss(lesson: Lesson, step: int, looking: int) -> Tensor:
     rng = random.Random(step)
     torch.manual_seed(step)
-    chosen = rng.sample(range(len(lesson.material.scenes)), BATCH)
+    chosen = rng.sample(lesson.material.singles if step < ALONE else range(len(lesson.material.scenes)), BATCH)
     pixels, maps = lesson.material.batch(chosen, rng)
     scenes = [lesson.material.scenes[number] for number in chosen]
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)

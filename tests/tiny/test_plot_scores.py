@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from starlette.testclient import TestClient
 
 from backend.errors import InvalidRequest, NotFound
+from backend.http import create_app
 from backend.messages import Score, Scored
 from backend.store.scores import Scores
 from tests.guest import Guest
@@ -22,10 +25,26 @@ from tests.tiny.house import open_house, until
 BASE = {"prompt": "a red circle", "seed": 5, "variation_seed": 1, "width": 64, "height": 64, "checkpoint": "demo"}
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[Guest]:
-    clip(tmp_path, "demo")
-    house = open_house(tmp_path)
+@pytest.fixture(scope="module", autouse=True)
+def light_start() -> Iterator[None]:
+    """A spawned process imports the main module again; the fake worker has no use for pytest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["__main__"], "__spec__", None)
+        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the house, with a CLIP."""
+    folder = tmp_path_factory.mktemp("house")
+    clip(folder, "demo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def house(home: Path) -> Iterator[Guest]:
+    house = open_house(home)
     yield house
     house.close()
 
@@ -163,7 +182,9 @@ class Slow:
         self.came.set()
 
 
-def test_nothing_is_measured_while_pictures_of_others_wait(house: Guest) -> None:
+def test_nothing_is_measured_while_pictures_of_others_wait(tmp_path: Path) -> None:
+    clip(tmp_path, "demo")
+    house = open_house(tmp_path)
     plot = plotted(house, ("Seed", "1-3"))
     until(lambda: house.plots.get(plot).state["state"] == "done")
     scoring, slow, waiting = house.backend._components.dispatcher.scoring, Slow(), [True]
@@ -179,6 +200,7 @@ def test_nothing_is_measured_while_pictures_of_others_wait(house: Guest) -> None
     until(lambda: len(slow.asked) == 5)
     assert {one.task for one in slow.asked[3:]} == {one.task for one in slow.asked[1:3]}
     assert Scores(house.backend._components.database).board(plot, "local").values() == {"0": {"sharpness": 0.5}}
+    house.close()
 
 
 def test_fid_without_its_network_says_which_file_goes_where(house: Guest) -> None:
@@ -192,10 +214,10 @@ def test_fid_without_its_network_says_which_file_goes_where(house: Guest) -> Non
     assert house.plots.scores.distances(plot) == []
 
 
-def test_fid_between_cells_and_a_folder(house: Guest, tmp_path: Path) -> None:
-    (tmp_path / "fidelity").mkdir()
-    save_file({"Mixed_7c.branch_pool.conv.weight": np.zeros(1, np.float32)}, tmp_path / "fidelity" / "inception.safetensors")
-    folder = tmp_path / "data" / "datasets" / "mine"
+def test_fid_between_cells_and_a_folder(house: Guest, home: Path) -> None:
+    (home / "fidelity").mkdir()
+    save_file({"Mixed_7c.branch_pool.conv.weight": np.zeros(1, np.float32)}, home / "fidelity" / "inception.safetensors")
+    folder = home / "data" / "datasets" / "mine"
     folder.mkdir(parents=True)
     for number in range(2):
         Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
@@ -204,3 +226,19 @@ def test_fid_between_cells_and_a_folder(house: Guest, tmp_path: Path) -> None:
     house.plots.scores.compare(plot, {"first": {"cells": ["0"]}, "second": {"folder": "mine"}})
     whole, few = until(lambda: (found := house.plots.scores.distances(plot)) and all(one.value is not None or one.problem for one in found) and found)
     assert (whole.value, whole.problem) == (4.0, "") and "at least two pictures" in few.problem
+
+
+def test_over_http(house: Guest) -> None:
+    client = TestClient(create_app(house.backend), base_url="http://127.0.0.1:7860")
+    plot = plotted(house, ("Seed", "5-6"))
+    assert client.get(f"/easel/plots/{plot}").json()["scores"] == {"kinds": [], "reference": {}, "encoder": ""}
+    refused = client.post(f"/easel/plots/{plot}/scores", json={"kinds": ["psnr"]})
+    assert refused.status_code == 422 and "reference" in refused.text
+    asked = {"kinds": ["psnr", "clip_t"], "reference": {"cell": "0"}}
+    told = client.post(f"/easel/plots/{plot}/scores", json=asked).json()["scores"]
+    assert told["reference"] == {"cell": "0"} and told["kinds"] == ["clip_t", "psnr"] and told["encoder"].startswith("demo@")
+    scored(house, plot, "psnr", "clip_t", cells=2)
+    cells = client.get(f"/easel/plots/{plot}").json()["cells"]
+    column = cells["columns"].index("scores")
+    assert [set(row[column]) for row in cells["rows"]] == [{"clip_t", "psnr"}] * 2
+    assert client.get(f"/easel/plots/{plot}/distances").json() == {"distances": []}

@@ -119,7 +119,7 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
     noise = _image_noise(request, canvas)
     unit = noise.initial()
-    start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
+    start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan, canvas, unit))
     start.hooks += yield from guided_by(request, plan.first, canvas, source)
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
     return start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
