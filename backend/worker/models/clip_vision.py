@@ -65,7 +65,7 @@ class ClipVision:
         """The middle square of a picture (H, W, 3), as CLIP is shown one."""
         side = self.network.config.image_size
         process = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-        return self._told(process(images=[pixels], return_tensors="pt")["pixel_values"])
+        return self._told(process(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
 
     def nothing(self) -> Seen:
         """A picture of zeros, which stands for none."""
