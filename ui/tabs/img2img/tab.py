@@ -30,9 +30,9 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         _fold(form, "Loopback: draw again from the result", "loopback")
         _fold(form, "SD upscale: larger, drawn again tile by tile", "sd_upscale")
         _fold(form, "More img2img options", "img2img_extra")
-        workbench.guides(form, "hires")
         workbench.refiner(form)
         workbench.advanced(form)
+        workbench.guides(form, "hires")
         bench.before = picture.before(form)
 
 

@@ -17,9 +17,9 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.shape(bench.form)
         workbench.drawing(bench.form)
         _hires(bench.form)
-        workbench.guides(bench.form)
         workbench.refiner(bench.form)
         workbench.advanced(bench.form)
+        workbench.guides(bench.form)
 
 
 def _hires(form: Form) -> None:
