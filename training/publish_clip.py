@@ -6,7 +6,8 @@ import shutil
 
 from transformers import CLIPModel
 
-from .data import MODEL, PICTURE, PROJECT
+from .clip_pictures import SIDE
+from .data import MODEL, PROJECT
 from .publish import forget_origin, keep_documents, size, write_json
 
 CLIP = PROJECT / "models" / "clip" / "demo"
@@ -14,7 +15,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 PROCESSOR = {
     "image_processor_type": "CLIPImageProcessor",
-    "crop_size": {"height": PICTURE, "width": PICTURE},
+    "crop_size": {"height": SIDE, "width": SIDE},
     "do_center_crop": True,
     "do_convert_rgb": True,
     "do_normalize": True,
@@ -24,7 +25,7 @@ PROCESSOR = {
     "image_std": list(STD),
     "resample": 3,
     "rescale_factor": 1 / 255,
-    "size": {"shortest_edge": PICTURE},
+    "size": {"shortest_edge": SIDE},
 }
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, normalize
+from torch.nn.functional import cross_entropy, normalize
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
 from backend.prompt.tokenizer import Tokenizer
@@ -29,13 +29,13 @@ from backend.prompt.tokenizer import Tokenizer
 from .captions import caption
 from .clip_heads import Heads
 from .clip_neighbours import NEIGHBOURS, begin_as_convolutions
-from .clip_pictures import Examples, examples
+from .clip_pictures import SIDE, Examples, examples
 from .data import MODEL, WORK
 from .publish_clip import MEAN, STD, publish_clip
 from .scenes import COLOURS, SHAPES, Scene
 from .text_encoder import LENGTH, token_ids
 
-SIDE, PATCH = 96, 16                        # pixels of what the picture tower sees, and of one of its tokens
+PATCH = 16                                  # pixels of one of the picture tower's tokens
 HIDDEN, LAYERS = 144, 3
 PROJECTED = 128
 BATCH, EXCHANGED = 64, 1                    # pictures of a step, and wrong captions for each
@@ -122,7 +122,6 @@ def loss(lesson: Lesson, step: int, looking: int) -> Tensor:
     pixels, maps = lesson.material.batch(chosen, rng)
     scenes = [lesson.material.scenes[number] for number in chosen]
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
-    pixels = interpolate(pixels, (SIDE, SIDE), mode="bicubic", antialias=True)
     seen = lesson.model.vision_model((pixels - mean) / std)
     told = lesson.heads.loss(seen.last_hidden_state, seen.pooler_output, maps, scenes)
     if step < looking:
