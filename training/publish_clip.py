@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import torch
+from torch import Tensor
 from transformers import CLIPModel
 
 from .clip_pictures import SIDE
@@ -27,6 +29,11 @@ PROCESSOR = {
     "rescale_factor": 1 / 255,
     "size": {"shortest_edge": SIDE},
 }
+
+
+def normalized(pixels: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in 0..1 as the picture tower takes them."""
+    return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
 def publish_clip(model: CLIPModel) -> None:
