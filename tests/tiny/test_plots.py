@@ -270,7 +270,7 @@ def test_twenty_kills_of_worker_and_front_lose_no_cell_and_draw_none_twice(tmp_p
         if not pid or now <= done:
             continue
         kills, done = kills + 1, now
-        if kills % 5:
+        if kills % 6:
             os.kill(pid, signal.SIGKILL)
         else:
             front.kill()
