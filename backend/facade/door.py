@@ -279,7 +279,7 @@ class Door:
     def _cancel_plots(self) -> bool:
         """Cancel the plots of which a cell is drawn; whether there was any."""
         running = self._parts.jobs.pending(self._owner, "running")
-        plots = {plot for plot in map(self._parts.jobs.plot_of, running) if plot}
+        plots = {plot for plot in map(self._parts.jobs.look.plot_of, running) if plot}
         for plot in plots:
             self.plots.cancel(plot)
         return bool(plots)
