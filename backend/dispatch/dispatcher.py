@@ -163,6 +163,9 @@ class Dispatcher:
         self.feed.publish(lease.owner, {"type": "image", "job": image.job, "image": image.summary(), **plot})
         self.feed.touch(lease.owner)
 
+    def flight_over(self, lease: Lease) -> None:
+        self.live.end(lease.job)
+
     def picture_refused(self, lease: Lease) -> None:
         self.cancel(lease.job)
 

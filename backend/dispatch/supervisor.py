@@ -289,11 +289,11 @@ class Supervisor:
         if flight is None:
             return
         self._failures = 0
-        if isinstance(event, Cancelled):        # it may have been leased after its owner cancelled it
+        if flight.recalled and isinstance(event, Cancelled):
             self._services.live.end(event.job)
-        recalled = flight.recalled and isinstance(event, Cancelled)
-        lost = Lost((flight.lease.token,), "it was recalled", blames=False)
-        self._recorder.put(lost if recalled else (flight.lease, event))
+            self._recorder.put(Lost((flight.lease.token,), "it was recalled", blames=False))
+        else:
+            self._recorder.put((flight.lease, event))
         if head:
             self._begun(head)
         self.wake()
