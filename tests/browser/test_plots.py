@@ -165,7 +165,7 @@ def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(stage
     page.get_by_role("button", name="Scores").click()
     page.get_by_label("CLIP-T", exact=True).check()
     page.get_by_role("button", name="Measure").click()
-    expect(page.locator(".plot-scores").get_by_role("alert")).to_contain_text("needs a CLIP")
+    expect(page.locator(".plot-scores").get_by_role("alert")).to_contain_text("a CLIP that knows such pictures")
     page.get_by_role("button", name="Give it another title").click()
     page.get_by_role("textbox", name="Title").fill("Foxes")
     page.keyboard.press("Enter")
