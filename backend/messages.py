@@ -19,6 +19,7 @@ class Run:
     """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn.
 
     `files` are the model files that it needs, by kind and name; `pictures` the PNG files that the request names, by id.
+    Cells of one `plot` share what they have in common; "" belongs to none.
     """
 
     job: str
@@ -27,6 +28,7 @@ class Run:
     indices: tuple[int, ...]
     files: dict[FileKey, ModelFile] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    plot: str = ""
 
     @property
     def checkpoint(self) -> ModelFile | None:
