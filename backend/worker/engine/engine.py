@@ -125,7 +125,7 @@ class Engine:
         return bool(self.programs or self.tasks)
 
     def _work(self) -> None:
-        going = [program for program in self.programs if not self.shared.waits(program)]
+        going = [p for p in self.programs if not self.shared.is_made_by_another(p, p.work)]
         for program in going:
             if isinstance(program.work, Preparation):
                 self._prepare(program, program.work)
@@ -275,6 +275,8 @@ class Engine:
 
     def _follow(self, program: Program, work: Any) -> None:
         """Take up what a program asks for next, or its end."""
+        while isinstance(work, Shared) and not self.shared.is_made_by_another(program, work):
+            work = program.go_on(self.shared.answer(program, work))
         while isinstance(work, Finished):
             self._deliver(program, work.pixels)
             if not program.due:

@@ -41,11 +41,11 @@ class SharedWork:
         self._kept: ResultCache[_Kept] = memory.cache(KEPT_BYTES)
         self._makers: dict[Key, Program] = {}
 
-    def waits(self, program: Program) -> bool:
-        """Whether the program waits for what another one is making."""
-        if not isinstance(program.work, Shared):
+    def is_made_by_another(self, program: Program, work: Any) -> bool:
+        """Whether the program has to wait for this, because another one is making it."""
+        if not isinstance(work, Shared) or not program.task.run.plot:
             return False
-        key = _key(program, program.work)
+        key = _key(program, work)
         return self._makers.get(key, program) is not program and self._kept.find(key) is None
 
     def answer(self, program: Program, work: Shared) -> Made | Keep:
