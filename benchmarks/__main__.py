@@ -24,6 +24,7 @@ from benchmarks import (
     networks,
     packed,
     pictures,
+    plots,
     sdxl,
     startup,
     upscale,
@@ -35,7 +36,7 @@ STAGES = {
     "startup": startup.measure, "first visit": first_visit.measure, "load": load.measure, "history": history.measure,
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
-    "pictures": pictures.measure, "networks": networks.measure,
+    "pictures": pictures.measure, "networks": networks.measure, "plots": plots.measure,
     "sdxl": sdxl.measure,
 }
 
