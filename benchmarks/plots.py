@@ -35,14 +35,15 @@ LORA_NAME = "demo-halfshade"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is drawn: pixels of a side, steps, how often everything is drawn and timed."""
+    """How much is drawn: pixels of a side, steps, how often everything is drawn and timed, and how often before."""
 
     side: int = 128
     steps: int = 20
     rounds: int = 3
+    warmups: int = 1
 
 
-TINY = Size(64, 2, 1)
+TINY = Size(64, 2, 1, 0)
 NORMAL = Size()
 
 
@@ -52,8 +53,8 @@ def measure(device: str, size: Size = NORMAL) -> dict[str, Any]:
     files = {(CHECKPOINT, ""): checkpoint, (LORA, LORA_NAME): catalog.find(LORA, LORA_NAME)}
     return {
         "dtype": memory.placement.dtype,
-        "guidance by LoRA": compared(memory, files, guidance_by_lora(size), size.rounds),
-        "hires denoising": compared(memory, files, hires_denoising(size), size.rounds),
+        "guidance by LoRA": compared(memory, files, guidance_by_lora(size), size),
+        "hires denoising": compared(memory, files, hires_denoising(size), size),
         "three checkpoints": loads(device, checkpoint, size),
     }
 
@@ -77,7 +78,7 @@ def base(size: Size, prompt: str, **more: Any) -> Request:
 
 
 @torch.inference_mode()
-def compared(memory: Memory, files: dict[FileKey, ModelFile], cells: Sequence[Request], rounds: int) -> dict[str, Any]:
+def compared(memory: Memory, files: dict[FileKey, ModelFile], cells: Sequence[Request], size: Size) -> dict[str, Any]:
     """Seconds of the plot under both policies and of the single requests, and by how much the pictures differ."""
     pictures: dict[str, list[Picture]] = {}
 
@@ -88,7 +89,7 @@ def compared(memory: Memory, files: dict[FileKey, ModelFile], cells: Sequence[Re
         "one by one": lambda: draw("one by one", "solo", ""),
         "plot": lambda: draw("plot", "solo", "plot"),
         "plot, packed": lambda: draw("plot, packed", "packed", "plot"),
-    }, rounds)
+    }, size.rounds, size.warmups)
     return {
         "cells": len(cells), "seconds": medians(seconds),
         "one by one / plot": ratio(seconds, "one by one", "plot"),
@@ -138,6 +139,6 @@ def loads(device: str, checkpoint: ModelFile, size: Size) -> dict[str, Any]:
     memory = Memory(place(device), budget_bytes=int(1.5 * largest), load=loading)
     three = [replace(checkpoint, key=f"{checkpoint.key} {number}") for number in range(3)]
     files = {(CHECKPOINT, file.key): file for file in three}
-    interleaved = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in range(2, 22)]
-    drawn(memory, files, sorted(interleaved, key=lambda request: request.checkpoint), "solo", "plot")
-    return {"cells": len(interleaved), "loads": len(read)}
+    cells = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in range(2, 22)]
+    drawn(memory, files, sorted(cells, key=lambda request: request.checkpoint), "solo", "plot")
+    return {"cells": len(cells), "loads": len(read)}
