@@ -2,8 +2,8 @@
 
 An extension is a package with two doors, each a module with one function `register(house)`:
 
-    extension.py    fields, samplers, schedules, model kinds, families, tabs, routes; imports no torch; read by both
-                    processes
+    extension.py    fields, samplers, schedules, model kinds, families, axes of plots, tabs, routes; imports no torch;
+                    read by both processes
     worker.py       what works on the device: guidance hooks, adapters; read by the worker alone
 
 An extension that cannot be registered is left out as a whole, and Easel starts without it and says so.
@@ -20,6 +20,8 @@ from typing import Any, ClassVar
 
 from backend.catalog.families import FAMILIES, Family
 from backend.catalog.kinds import KINDS, Kind
+from backend.plots.axis import Axis
+from backend.plots.axis_table import AXES
 from backend.request.field import Field
 from backend.request.request import FIELDS
 from backend.sampling.sampler_row import SamplerRow
@@ -43,6 +45,7 @@ class House:
     schedules: Table[ScheduleRow] = SCHEDULES
     families: Table[Family] = FAMILIES
     kinds: Table[Kind] = KINDS
+    axes: Table[Axis] = AXES
     tabs: Table[Any] = field(default_factory=lambda: Table("tabs", key="NAME"))
     routers: Table[Any] = field(default_factory=lambda: Table("routers"))
 

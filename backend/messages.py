@@ -19,7 +19,7 @@ class Run:
     """Make the pictures of `request` whose index is in `indices`. Seeds are already drawn.
 
     `files` are the model files that it needs, by kind and name; `pictures` the PNG files that the request names, by id.
-    Cells of one `plot` share what they have in common; "" belongs to none.
+    `plot`: the id of the plot whose cell the job is; jobs of one plot share their work. "" for a job of its own.
     """
 
     job: str

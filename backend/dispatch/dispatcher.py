@@ -12,15 +12,17 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.feasibility import Admission
+from backend.dispatch.plot_changes import PlotChanges
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
-from backend.dispatch.supervisor import MAX_JOBS, Services, Supervisor
+from backend.dispatch.supervisor import Services, Supervisor
 from backend.dispatch.worker_handle import Handle
 from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
+from backend.store.plots import PlotLine, Plots
 from backend.store.uploads import Uploads
 from backend.store.view_types import Image, Live, Status
 
@@ -35,7 +37,9 @@ class Dispatcher:
     def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalog: ModelCatalog,
                  uploads: Uploads) -> None:
         self.live = LiveJobs(self._progress)
-        self.feed = EventFeed(self._queue_event, self._status_event)
+        self.plot_changes = PlotChanges()
+        self._plots = Plots(jobs)
+        self.feed = EventFeed(self._queue_event, self._status_event, self._plot_events)
         self._jobs, self._history, self._pictures = jobs, history, pictures
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
                                   changed=self.feed.touch, notice=self.notice)
@@ -49,7 +53,7 @@ class Dispatcher:
         """Start a supervisor for each device name; the function starts its worker, again after each loss."""
         for name, new_worker in workers.items():
             recorder = Recorder(self._jobs, self._history, self._pictures, self)
-            self._supervisors.append(Supervisor(name, MAX_JOBS[policy], new_worker, recorder, self._services))
+            self._supervisors.append(Supervisor(name, policy, new_worker, recorder, self._services))
         for supervisor in self._supervisors:
             supervisor.start()
 
@@ -127,14 +131,18 @@ class Dispatcher:
     def job_changed(self, change: Change) -> None:
         if change.state != "running":
             self._forget(change.owner, change.job)
-        problems = [{"field": problem.field, "message": problem.message} for problem in change.problems]
-        self.feed.publish(change.owner, {"type": "job", "id": change.job, "state": change.state, "problems": problems,
-                                        "notes": list(change.notes)})
+        if change.plot:
+            self.plot_changes.cell(change.owner, change.plot, change.cell, done=change.state == "done")
+        else:
+            problems = [{"field": problem.field, "message": problem.message} for problem in change.problems]
+            self.feed.publish(change.owner, {"type": "job", "id": change.job, "state": change.state,
+                                             "problems": problems, "notes": list(change.notes)})
         self.queued(change.owner) if change.state == "queued" else self.feed.touch(change.owner)
 
-    def picture_saved(self, owner: str, image: Image) -> None:
-        self.feed.publish(owner, {"type": "image", "job": image.job, "image": image.summary()})
-        self.feed.touch(owner)
+    def picture_saved(self, lease: Lease, image: Image) -> None:
+        plot = {"plot": lease.plot} if lease.plot else {}
+        self.feed.publish(lease.owner, {"type": "image", "job": image.job, "image": image.summary(), **plot})
+        self.feed.touch(lease.owner)
 
     def picture_refused(self, lease: Lease) -> None:
         self.cancel(lease.job)
@@ -156,6 +164,9 @@ class Dispatcher:
     # ---- what the feed asks ----
 
     def _progress(self, owner: str, live: Live) -> None:
+        """Of a cell nothing is told: its plot tells how far it is as a whole."""
+        if self._jobs.plot_of(live.job):
+            return
         told = {name: value for name, value in dataclasses.asdict(live).items() if name not in ("done", "count")}
         self.feed.progress(owner, {"type": "progress", **told})
 
@@ -165,6 +176,30 @@ class Dispatcher:
         jobs = [{**dataclasses.asdict(job), "worker": drawn.get(job.id, "")} for job in queue.jobs]
         return {"type": "queue", "jobs": jobs, "total": queue.total, "paused": queue.paused,
                 "all_paused": queue.all_paused}
+
+    def _plot_events(self, owner: str) -> list[dict[str, Any]]:
+        untold = self.plot_changes.untold(owner)
+        told = [{"type": "plot", **self.plot_state(line)} for line in self._plots.told(untold, owner)] if untold else []
+        self.plot_changes.told(owner, untold)
+        return told
+
+    def plot_state(self, line: PlotLine) -> dict[str, Any]:
+        """How far a plot is: what a page shows of it before it looks at the cells."""
+        counts, pace = line.counts, self.plot_changes.pace(line.head.id)
+        eta = pace * counts.left if pace is not None and not line.head.paused else None
+        return {"id": line.head.id, "title": line.head.title, "state": counts.state(line.head.paused),
+                "done": counts.done, "failed": counts.failed, "total": counts.total, "eta": eta}
+
+    def plot_changed(self, owner: str, plot: str) -> None:
+        """More than single cells of a plot are otherwise; new ones may wait."""
+        self.plot_changes.whole(owner, plot)
+        self.queued(owner)
+
+    def plot_gone(self, owner: str, plot: str) -> None:
+        self.plot_changes.forget(owner, plot)
+        self.feed.ended(owner, plot, "plot")
+        self.feed.publish(owner, {"type": "plot_gone", "id": plot})
+        self.feed.touch(owner)
 
     def _status_event(self) -> dict[str, Any]:
         """Of other people's jobs a page learns how many are drawn, and nothing else."""

@@ -1,8 +1,8 @@
 """Events for the pages: who watches gets what changed since a cursor, as dicts that JSON can carry.
 
-The queue, the status and a job's progress are states: only the newest matters, so a slow watcher gets one event however
-many changes it missed. Pictures and ended jobs are news: each is kept, up to a bound. A queue that changes many times a
-second is told a few times a second only, because everybody's positions change with everybody's jobs.
+The queue, the status, a plot and a job's progress are states: only the newest matters, so a slow watcher gets one event
+however many changes it missed. Pictures and ended jobs are news: each is kept, up to a bound. A queue that changes many
+times a second is told a few times a second only, because everybody's positions change with everybody's jobs.
 """
 
 from __future__ import annotations
@@ -36,11 +36,15 @@ class _Channel:
 
 
 class EventFeed:
-    """Thread-safe. `queue(owner)` and `status()` give the present state as an event, when a watcher needs it."""
+    """Thread-safe. `queue(owner)` and `status()` give the present state as an event, when a watcher needs it.
+
+    `others(owner)` gives events of further states that have changed, each of which has an "id".
+    """
 
     def __init__(self, queue: Callable[[str], Event], status: Callable[[], Event],
+                 others: Callable[[str], list[Event]] = lambda owner: [],
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._queue, self._status, self._clock = queue, status, clock
+        self._queue, self._status, self._others, self._clock = queue, status, others, clock
         self._lock = threading.RLock()
         self._any = threading.Condition(self._lock)
         self._channels: dict[str, _Channel] = {}
@@ -65,10 +69,10 @@ class EventFeed:
             channel.states["progress", event["job"]] = self._stamped(event)
             channel.changed.notify_all()
 
-    def ended(self, owner: str, job: str) -> None:
-        """There is no progress of this job any more."""
+    def ended(self, owner: str, job: str, state: str = "progress") -> None:
+        """There is no progress of this job any more, or no other state of that id."""
         with self._lock:
-            self._channel(owner).states.pop(("progress", job), None)
+            self._channel(owner).states.pop((state, job), None)
 
     def touch(self, owner: str | None = None) -> None:
         """The queue of `owner` has changed, or with None the status: watchers will hear of it."""
@@ -152,7 +156,7 @@ class EventFeed:
             look, channel.due, channel.asked = channel.looks, math.inf, self._clock()
         present: list[Event] = []
         try:
-            present = [self._queue(owner), self._status()]
+            present = [self._queue(owner), self._status(), *self._others(owner)]
         finally:
             with self._lock:
                 if not present:     # the next watcher tries again
@@ -163,7 +167,7 @@ class EventFeed:
 
     def _show(self, channel: _Channel, present: list[Event]) -> None:
         for event in present:
-            key = (event["type"], "")
+            key = (event["type"], event.get("id", ""))
             cursor, old = channel.states.get(key, (0, {}))
             if old != {**event, "cursor": cursor}:
                 channel.states[key] = self._stamped(event)

@@ -55,7 +55,7 @@ class Listener(Protocol):
 
     def job_changed(self, change: Change) -> None: ...
 
-    def picture_saved(self, owner: str, image: Image) -> None: ...
+    def picture_saved(self, lease: Lease, image: Image) -> None: ...
 
     def picture_refused(self, lease: Lease) -> None:
         """The job failed because its picture could not be saved; its worker still draws."""
@@ -123,7 +123,7 @@ class Recorder:
             self._refuse(lease, error.problems if isinstance(error, EaselError) else [unknown])
         else:
             if image:
-                self._listener.picture_saved(lease.owner, image)
+                self._listener.picture_saved(lease, image)
 
     def _grid(self, lease: Lease) -> None:
         """All pictures of a finished job in one, if that is wanted; a grid that cannot be made costs nothing else."""
@@ -141,7 +141,7 @@ class Recorder:
             self._write_until_done(lambda: self._jobs.note(lease.job, lease.token, NO_GRID))
         else:
             if image:
-                self._listener.picture_saved(lease.owner, image)
+                self._listener.picture_saved(lease, image)
 
     def _refuse(self, lease: Lease, problems: Collection[Problem]) -> None:
         self._fail(lease, problems)

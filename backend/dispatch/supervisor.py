@@ -19,6 +19,7 @@ from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Lost, Recorder, Started
 from backend.dispatch.watchdog import Verdict, Watchdog
 from backend.dispatch.worker_handle import Handle
+from backend.dispatch.worker_hands import CELLS, Flight, has_room, room
 from backend.errors import EaselError, Problem, StorageError, WorkerLost
 from backend.messages import (
     Alive,
@@ -41,11 +42,11 @@ from backend.messages import (
     Stop,
     Unload,
 )
+from backend.settings import Policy
 from backend.store.jobs import Jobs, Lease
 from backend.store.uploads import Uploads
 from backend.store.view_types import Worker, WorkerState
 
-MAX_JOBS = {"solo": 2, "packed": 8}     # jobs in a worker's hands; solo has one ahead, so that the device never waits
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 2.0                 # after the database has refused
@@ -69,25 +70,16 @@ class Services:
     notice: Callable[[str, str], None]
 
 
-@dataclass(slots=True)
-class _Flight:
-    """A job in the worker's hands."""
-
-    lease: Lease
-    started: bool
-    recalled: bool = False      # asked back before the worker had begun it
-
-
 class Supervisor:
     """Keeps one worker alive and busy from `start` until `close`."""
 
-    def __init__(self, name: str, max_jobs: int, new_worker: Callable[[], Handle], recorder: Recorder,
+    def __init__(self, name: str, policy: Policy, new_worker: Callable[[], Handle], recorder: Recorder,
                  services: Services) -> None:
-        self._max_jobs, self._new_worker, self._recorder, self._services = max_jobs, new_worker, recorder, services
+        self._policy, self._new_worker, self._recorder, self._services = policy, new_worker, recorder, services
         self._worker = Worker(name=name, state="starting")
         self._handle: Handle | None = None
         self._watchdog = Watchdog()
-        self._flights: dict[str, _Flight] = {}      # in the order in which they were sent
+        self._flights: dict[str, Flight] = {}      # in the order in which they were sent
         self._outbox: deque[Command] = deque()
         self._ready = self._woken = self._closing = False
         self._failures = self._false_starts = 0     # lives without a result; without even a Ready
@@ -147,9 +139,10 @@ class Supervisor:
             self._changed.notify_all()
 
     def drawn(self) -> list[str]:
-        """The jobs that the worker has begun."""
+        """What the worker has begun: jobs, and in the place of their cells plots."""
         with self._changed:
-            return [job for job, flight in self._flights.items() if flight.started]
+            begun = [flight.lease for flight in self._flights.values() if flight.started]
+        return list(dict.fromkeys(lease.plot or lease.job for lease in begun))
 
     def restart(self) -> None:
         """Try again after the worker has failed to start too often."""
@@ -300,7 +293,7 @@ class Supervisor:
             self._begun(head)
         self.wake()
 
-    def _begun(self, flight: _Flight) -> None:
+    def _begun(self, flight: Flight) -> None:
         if not flight.started:
             flight.started = True
             self._recorder.put((flight.lease, Started(flight.lease.job)))
@@ -347,7 +340,7 @@ class Supervisor:
                 self._pause()
 
     def _wants(self) -> bool:
-        return self._woken and len(self._flights) < self._max_jobs
+        return self._woken and has_room(self._policy, self._flights.values())
 
     def _pause(self) -> None:
         with self._changed:
@@ -370,10 +363,12 @@ class Supervisor:
             self._send(handle, lease)
 
     def _lease(self, held: list[str]) -> list[Lease]:
-        leases = self._services.jobs.lease(self._worker.name, self._max_jobs - len(held), held)
+        with self._changed:
+            free = room(self._policy, self._flights.values())
+        leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy])
         with self._changed:
             for number, lease in enumerate(leases):
-                self._flights[lease.job] = _Flight(lease, started=not held and not number)
+                self._flights[lease.job] = Flight(lease, started=not held and not number)
         return leases
 
     def _send(self, handle: Handle, lease: Lease) -> None:
@@ -395,5 +390,5 @@ class Supervisor:
         if not lease.indices:       # its worker died between the last picture and the word that it was the last
             self._over(Done(lease.job))
             return
-        handle.send(Run(lease.job, lease.owner, lease.request, lease.indices, files, pictures))
+        handle.send(Run(lease.job, lease.owner, lease.request, lease.indices, files, pictures, lease.plot))
         self._services.changed(lease.owner)

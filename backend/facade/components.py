@@ -9,15 +9,18 @@ from backend.dispatch.dispatcher import Dispatcher
 from backend.facade.arrivals import Arrivals
 from backend.facade.gallery import Gallery
 from backend.facade.networks import Networks
+from backend.facade.plot_estimates import PlotEstimates
 from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
 from backend.store.history import History
 from backend.store.jobs import Jobs
+from backend.store.measured_jobs import MeasuredJobs
 from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import PaintedLayers
 from backend.store.picture_files import Pictures
+from backend.store.plots import Plots
 from backend.store.preferences import Preferences
 from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
@@ -43,6 +46,8 @@ class Components:
     networks: Networks
     prompt_library: PromptLibrary
     catalog: ModelCatalog
+    plots: Plots
+    plot_estimates: PlotEstimates
     dispatcher: Dispatcher
 
 
@@ -59,4 +64,5 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures), networks=Networks(catalog),
         prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
-        catalog=catalog, dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))
+        catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
+        dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))

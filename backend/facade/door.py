@@ -11,9 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 from backend.errors import NotAllowed
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
+from backend.facade.plots import UserPlots
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
-from backend.store.fair_scheduler import EVERYBODY
+from backend.store.fair_scheduler import EVERYBODY, SINGLE
 from backend.store.painted_layers import Layer
 from backend.store.uploads import Upload
 from backend.store.view_types import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
@@ -27,7 +28,8 @@ class Door:
 
     Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
     `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
-    with writing prompts; `networks`, cards of network files; `backend`, what is the same for everybody.
+    with writing prompts; `networks`, cards of network files; `plots`, grids of pictures over axes; `backend`, what is
+    the same for everybody.
     """
 
     def __init__(self, backend: Backend, components: Components, user: User) -> None:
@@ -36,6 +38,7 @@ class Door:
         self.gallery = components.gallery.as_(user)
         self.prompt_library = components.prompt_library.as_(user)
         self.networks = components.networks
+        self.plots = UserPlots(components, user)
 
     # ---- jobs ----
 
@@ -74,14 +77,21 @@ class Door:
             self._parts.dispatcher.job_changed(change)
 
     def interrupt(self) -> None:
-        """Cancel what runs, as `cancel` does, or what is about to start or has just arrived; waiting jobs stay."""
-        if self._cancel_all("running") or self._cancel_next() or self._parts.arrivals.interrupt(self._owner):
+        """Cancel what runs, as `cancel` does, or what is about to start or has just arrived; waiting jobs stay.
+
+        A plot is cancelled as a whole where nothing else of the user's runs.
+        """
+        if (self._cancel_all("running", plot=SINGLE) or self._cancel_plots() or self._cancel_next()
+                or self._parts.arrivals.interrupt(self._owner)):
             return
         self._cancel_next()     # which may have arrived in the meantime
 
     def cancel_all(self) -> None:
         """Cancel all that waits or runs."""
+        plots = self._parts.jobs.plots(self._owner)
         self._cancel_all("queued", "running")
+        for plot in plots:
+            self._parts.dispatcher.plot_changed(self._owner, plot)
 
     def skip(self, jobs: Collection[str] | None = None) -> None:
         """End the batch that is drawn as far as it is, in each running job or those named; go on with the next."""
@@ -250,14 +260,24 @@ class Door:
     def _cancel_next(self) -> bool:
         """Cancel what is just about to start; whether there was anything."""
         job = self._parts.jobs.about_to_start(self._owner)
-        if job:
+        if job and (plot := self._parts.jobs.plot_of(job)):
+            self.plots.cancel(plot)
+        elif job:
             with contextlib.suppress(NotAllowed):       # it has ended meanwhile
                 self.cancel(job)
         return job is not None
 
-    def _cancel_all(self, *states: State) -> bool:
+    def _cancel_plots(self) -> bool:
+        """Cancel the plots of which a cell is drawn; whether there was any."""
+        running = self._parts.jobs.pending(self._owner, "running")
+        plots = {plot for plot in map(self._parts.jobs.plot_of, running) if plot}
+        for plot in plots:
+            self.plots.cancel(plot)
+        return bool(plots)
+
+    def _cancel_all(self, *states: State, plot: str | None = None) -> bool:
         """Whether there was anything."""
-        over, running = self._parts.jobs.cancel_all(self._owner, *states)
+        over, running = self._parts.jobs.cancel_all(self._owner, *states, plot=plot)
         for job in running:
             self._parts.dispatcher.cancel(job)
         if over:

@@ -29,6 +29,14 @@ class Order:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A request whose files are there, and its checkpoint; None where nothing is drawn."""
+
+    request: Request
+    checkpoint: ModelFile | None
+
+
 class Submission:
     """Makes one user's requests."""
 
@@ -42,31 +50,52 @@ class Submission:
         What is missing takes the user's settings, then the checkpoint's defaults; random seeds are drawn, styles
         merged and wildcards filled in.
         """
+        base = self.base(values)
+        if not base.checkpoint:
+            return Order(base.request)
+        drawn = self.settled(base.request, base.checkpoint)
+        return Order(self.resolved(drawn.request, base.checkpoint), drawn.notes)
+
+    def base(self, values: Mapping[str, Any], *, draw_seeds: bool = True) -> Base:
+        """The request without what follows from its texts and sizes. InvalidRequest names every wrong field."""
         problems: list[Problem] = []
         own, edits = settings(self._parts.preferences.of(self._user.id)), values.get("process") == EXTRAS
         checkpoint = None if edits else self._checkpoint_of(values, problems)
         request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, checkpoint, problems)
         problems += file_names.problems(request) + self._parts.uploads.check(request, self._user.id)
         try:
-            request = needed_files.resolved(request, self._parts.catalog).with_seeds()
+            request = needed_files.resolved(request, self._parts.catalog)
+            request = request.with_seeds() if draw_seeds else request
             problems += needed_files.misfits(request, checkpoint, self._parts.catalog) if checkpoint else ()
         except InvalidRequest as error:
             problems += error.problems
         if problems:
             raise InvalidRequest(problems=problems)
-        if not checkpoint:
-            return Order(request)
-        drawn = self._settled(request, families.cell(checkpoint.family))
-        resolved = self._library.resolved(drawn.request)
+        return Base(request, checkpoint)
+
+    def with_files(self, request: Request) -> Base:
+        """A request of clean values with the exact names of its files. InvalidRequest names every field at fault."""
+        problems: list[Problem] = []
+        checkpoint = self._checkpoint_of({"checkpoint": request.checkpoint}, problems)
+        found = needed_files.resolved(request, self._parts.catalog)
+        problems += needed_files.misfits(found, checkpoint, self._parts.catalog) if checkpoint else ()
+        if problems:
+            raise InvalidRequest(problems=problems)
+        return Base(found, checkpoint)
+
+    def resolved(self, request: Request, checkpoint: ModelFile) -> Request:
+        """With the texts of its pictures: styles merged, wildcards filled in. InvalidRequest names the field."""
+        resolved = self._library.resolved(request)
         if problems := network_problems(resolved, self._parts.catalog, checkpoint):
             raise InvalidRequest(problems=problems)
-        return Order(resolved, drawn.notes)
+        return resolved
 
-    def _settled(self, request: Request, cell: int) -> Order:
+    def settled(self, request: Request, checkpoint: ModelFile) -> Order:
         """With the size that it draws, which may follow from the picture that it starts from.
 
-        `cell`: pixels per latent cell. InvalidRequest when a size is too large.
+        InvalidRequest when a size is too large.
         """
+        cell = families.cell(checkpoint.family)
         if request.init_image:
             request = settled(request, self._parts.uploads.size(request.init_image, self._user.id), cell)
         whole = in_cells(request, cell)

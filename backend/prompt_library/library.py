@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from backend.catalog.model_catalog import ModelCatalog
+from backend.prompt.possibilities import Lookup
 from backend.prompt_library.autocomplete import Kind, Suggestion, Suggestions
 from backend.prompt_library.styles_csv import Style, Styles
 from backend.prompt_library.templating import named, picture_count, resolve, styled
@@ -22,6 +23,10 @@ class PromptLibrary:
         self.styles, self.used_prompts = Styles(data), used
         self.wildcards = Wildcards((data, *catalog.models))
         self.suggestions = Suggestions(data, catalog, self.wildcards)
+
+    def known_wildcards(self) -> tuple[Lookup, list[str]]:
+        """The lines behind the names of wildcards, and these names."""
+        return self.wildcards.lines, self.wildcards.names()
 
     def as_(self, user: User) -> UserPromptLibrary:
         """What one user can do with the library."""

@@ -34,9 +34,9 @@ RESOLVED = {"prompt": "prompts", "negative_prompt": "negative_prompts", "hr_prom
 class Request:
     """What the user asked for: plain JSON values, validated by `parse`, frozen from then on."""
 
-    prompt: str = param("", "Prompt", "text", "prompt", infotext="Prompt", xyz="Prompt S/R",
+    prompt: str = param("", "Prompt", "text", "prompt", infotext="Prompt",
                         help="What to draw. (word:1.2) weighs, [a:b:0.5] switches half-way, [a|b] alternates, {a|b} picks one, AND combines.")
-    negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt", xyz="Negative prompt S/R",
+    negative_prompt: str = param("", "Negative prompt", "text", "prompt", infotext="Negative prompt",
                                  help="What to keep out of the picture.")
     styles: tuple[str, ...] = param((), "Styles", "texts", "styles", help="Saved pieces of prompt that are added to what is typed.")
     prompt_expansion: str = param("Random", "Wildcards and variants", "choice", "styles", choices=choices.EXPANSIONS, api="prompt_expansion",
@@ -62,7 +62,7 @@ class Request:
     batch_size: int = param(1, "Batch size", "int", "batch", minimum=1, maximum=64, slider_maximum=16, step=1,
                             help="How many pictures to draw side by side; needs memory, not the result.")
     cfg_scale: float = param(7.0, "CFG scale", "float", "guidance", minimum=-999, maximum=999, slider_minimum=1, slider_maximum=30, step=0.5,
-                             infotext="CFG scale", infotext_always=True, xyz="CFG scale",
+                             infotext="CFG scale", infotext_always=True, xyz="CFG Scale",
                              help="How strictly to follow the prompt. 1 switches the negative prompt off and halves the work.")
     cfg_rescale: float = param(0.0, "CFG rescale", "float", "guidance", minimum=0, maximum=1, step=0.05,
                                infotext="CFG rescale", xyz="CFG rescale",
@@ -83,7 +83,7 @@ class Request:
                            infotext="Clip skip", xyz="Clip skip", xyz_cost="image",
                            help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
     emphasis: str = param("Original", "Emphasis mode", "choice", "advanced", choices=choices.EMPHASIS, override="emphasis",
-                          infotext="Emphasis", xyz="Emphasis", xyz_cost="image", help="How (word:1.2) weights are applied.")
+                          infotext="Emphasis", xyz="Emphasis mode", xyz_cost="image", help="How (word:1.2) weights are applied.")
     sdxl_clip_l_skip: bool = param(False, "Clip skip for SDXL", "bool", "advanced", override="sdxl_clip_l_skip", infotext="SDXL clip skip",
                                    help="Clip skip counts for SDXL's first text encoder, too; otherwise each stops one layer early.")
     sdxl_zero_negative: bool = param(True, "SDXL: an empty negative prompt is zeros", "bool", "advanced", override="sdxl_zero_negative",
@@ -104,7 +104,7 @@ class Request:
     s_noise: float = param(1.0, "Sigma noise", "float", "advanced", minimum=0, maximum=2, step=0.001, infotext="Sigma noise",
                            xyz="Sigma noise", help="Strength of the noise that samplers add.")
     s_min_uncond: float = param(0.0, "Negative guidance minimum sigma", "float", "advanced", minimum=0, maximum=15, step=0.01,
-                                infotext="NGMS", help="Leave the negative prompt out on every other step below this noise level: faster.")
+                                infotext="NGMS", xyz="Negative Guidance minimum sigma", help="Leave the negative prompt out on every other step below this noise level: faster.")
     sigma_min: float = param(0.0, "Schedule min sigma", "float", "advanced", minimum=0, maximum=1000, step=0.001,
                              override="sigma_min", infotext="Schedule min sigma", xyz="Schedule min sigma", help="0 takes the model's.")
     sigma_max: float = param(0.0, "Schedule max sigma", "float", "advanced", minimum=0, maximum=1000, step=0.01,
@@ -116,11 +116,11 @@ class Request:
     beta_beta: float = param(0.6, "Beta schedule beta", "float", "advanced", minimum=0.01, maximum=10, step=0.01,
                              override="beta_dist_beta", infotext="Beta schedule beta", xyz="Beta schedule beta")
     discard_next_to_last: bool = param(False, "Discard next-to-last sigma", "bool", "advanced",
-                                       override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma")
+                                       override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma", xyz="Always discard next-to-last sigma")
     ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-RANDOM_SEEDS, maximum=RANDOM_SEEDS, step=1,
                       override="eta_noise_seed_delta", infotext="ENSD", acts=draws_noise, help="Added to the seed for all noise after the first.")
     seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=choices.SEED_SOURCES, override="randn_source",
-                             infotext="RNG", infotext_always=True,
+                             infotext="RNG", infotext_always=True, xyz="RNG source",
                              help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
     old_timelines: bool = param(False, "Old prompt editing timelines", "bool", "advanced", override="use_old_scheduling",
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
@@ -131,13 +131,13 @@ class Request:
     uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=UNIPC_SKIP_TYPES,
                                   override="uni_pc_skip_type", infotext="UniPC skip type", acts=uses_unipc)
     uni_pc_order: int = param(3, "UniPC order", "int", "advanced", minimum=1, maximum=4, step=1, override="uni_pc_order",
-                              infotext="UniPC order", acts=uses_unipc)
+                              infotext="UniPC order", xyz="UniPC Order", acts=uses_unipc)
     uni_pc_lower_order_final: bool = param(True, "UniPC lower order at the end", "bool", "advanced", override="uni_pc_lower_order_final",
                                            infotext="UniPC lower order final", acts=uses_unipc)
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
     face_restoration: str = param(rules.NO_RESTORER, "Restore faces", "choice", "advanced", choices=(rules.NO_RESTORER, *rules.RESTORERS), api="restore_faces",
-                                  infotext="Face restoration", help="Makes faces of the finished picture clean; needs the restorer's file.")
+                                  infotext="Face restoration", xyz="Face restore", help="Makes faces of the finished picture clean; needs the restorer's file.")
     face_restoration_weight: float = param(0.5, "CodeFormer weight for faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
                                            needs=("face_restoration",), infotext="Face restoration weight",
                                            help="0 repairs most, 1 keeps closest to the face that is there.")

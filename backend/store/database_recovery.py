@@ -31,6 +31,7 @@ from backend.store.tables import (
     JsonList,
     JsonObject,
     Moment,
+    PlotRow,
     PreferenceRow,
     Unsigned,
     UserRow,
@@ -40,7 +41,7 @@ from backend.store.tables import (
 from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
-TABLES = ("users", "jobs", "images", "preferences", "boards", "board_pictures")
+TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures")
 DIRECTIONS = ("ASC", "DESC")
 _EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
                for table in TABLES for direction in DIRECTIONS}
@@ -112,7 +113,8 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
         for values in _owned(found["images"], users):
             done = _insert(session, ImageRow, values, images + 1)
             images, unreadable = images + bool(done), unreadable + (not done)
-        for model, table in ((PreferenceRow, "preferences"), (BoardRow, "boards"), (BoardPictureRow, "board_pictures")):
+        others = {"plots": PlotRow, "preferences": PreferenceRow, "boards": BoardRow, "board_pictures": BoardPictureRow}
+        for table, model in others.items():
             unreadable += sum(not _insert(session, model, values, 0) for values in _owned(found[table], users))
     waiting = states.count("queued")
     return Rescue(reason=reason, broken=broken, waiting=waiting, ended=len(states) - waiting, images=images,

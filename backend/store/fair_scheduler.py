@@ -1,17 +1,19 @@
-"""Whose job is next: everyone in turn, each one's own jobs in their order.
+"""Whose job is next: everyone in turn; of each one's own, single jobs and each of the plots in turn.
 
-The order is never sorted as a whole: a change costs a search in its owner's list, a position one look at every owner.
+The order is never sorted as a whole: a change costs a search in its list, a position one look at every owner and at
+the owner's plots.
 """
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from backend.store.fair_turns import FairTurns, Line
 
 EVERYBODY = "*"     # in the place of an owner; no user has this id
+SINGLE = ""         # in the place of a plot: the jobs that belong to none
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,63 +24,96 @@ class Waiting:
     owner: str
     place: int
     attempts: int = 0
+    plot: str = SINGLE
+
+
+@dataclass(slots=True)
+class _Own:
+    """One owner's waiting jobs, by plot: (place, id), sorted; no empty lists."""
+
+    waiting: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    turns: FairTurns = field(default_factory=FairTurns)
+
+    def lines(self, paused: set[str]) -> dict[str, Line]:
+        return {plot: Line(len(jobs), jobs[0][0]) for plot, jobs in self.waiting.items() if plot not in paused}
+
+    def whole(self, paused: set[str]) -> Line | None:
+        """All that may start as one line; None for nothing."""
+        lines = self.lines(paused)
+        first = next(self.turns.order(lines), None)
+        return None if first is None else Line(sum(line.length for line in lines.values()), lines[first].place)
+
+    def order(self, paused: set[str]) -> Iterator[str]:
+        """Ids in running order."""
+        heads: dict[str, Iterator[tuple[int, str]]] = {plot: iter(jobs) for plot, jobs in self.waiting.items()}
+        for plot in self.turns.order(self.lines(paused)):
+            yield next(heads[plot])[1]
+
+    def index(self, plot: str, number: int, paused: set[str]) -> int:
+        """Where job number `number` of a plot comes among all; a paused plot counts as if it were resumed now."""
+        return number + self.turns.before(plot, number, self.lines(paused - {plot}))
 
 
 class FairQueue:
     """The jobs that wait and those that a worker holds. Not thread-safe.
 
-    The owner with the fewest jobs in flight comes first; among equals the one whose last turn is longest ago, then the
-    one whose next job is the oldest. While an owner is paused, his waiting jobs stay where they are.
+    Whose turn it is, is said by `FairTurns`, among the owners and then among an owner's plots. While an owner or a plot
+    is paused, its waiting jobs stay where they are.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, Waiting] = {}
-        self._waiting: dict[str, list[tuple[int, str]]] = {}    # owner -> (place, id), sorted; no empty lists
+        self._own: dict[str, _Own] = {}         # owner -> what waits
         self._ahead: list[tuple[int, str]] = []                 # held by a worker that has not begun them, sorted
         self._running: set[str] = set()
-        self._taken: Counter[str] = Counter()                   # owner -> jobs in flight
-        self._turns: dict[str, int] = {}                        # owner -> when the last turn was; absent = never
-        self._clock = 0
+        self._turns = FairTurns()
         self._paused: set[str] = set()      # owners, or EVERYBODY
+        self._paused_plots: set[str] = set()
 
     def wait(self, job: Waiting) -> None:
         """The job waits, at its place among its owner's."""
         self.drop(job.id)
         self._known[job.id] = job
-        insort(self._waiting.setdefault(job.owner, []), (job.place, job.id))
+        insort(self._own.setdefault(job.owner, _Own()).waiting.setdefault(job.plot, []), (job.place, job.id))
 
     def fly(self, job: Waiting, running: bool) -> None:
         """A worker holds the job; `running`: it has begun it."""
         self.drop(job.id)
         self._known[job.id] = job
-        self._taken[job.owner] += 1
+        self._turns.take(job.owner)
+        self._own.setdefault(job.owner, _Own()).turns.take(job.plot)
         self._running.add(job.id) if running else insort(self._ahead, (job.place, job.id))
 
     def pause(self, owner: str, on: bool) -> None:
         """Let nothing of the owner's start, or of `EVERYBODY`, until it is resumed."""
         self._paused.add(owner) if on else self._paused.discard(owner)
 
+    def pause_plot(self, plot: str, on: bool) -> None:
+        """Let no cell of a plot start until it is resumed."""
+        self._paused_plots.add(plot) if on else self._paused_plots.discard(plot)
+
     def is_paused(self, owner: str) -> bool:
         """By himself, or `EVERYBODY` as a whole."""
         return owner in self._paused
 
-    def turn(self, owner: str) -> None:
-        """The owner has just been served."""
-        self._clock += 1
-        self._turns[owner] = self._clock
+    def turn(self, owner: str, plot: str = SINGLE) -> None:
+        """The owner has just been served, with a job of this plot."""
+        self._turns.turn(owner)
+        self._own.setdefault(owner, _Own()).turns.turn(plot)
 
     def drop(self, job: str) -> None:
         """The job has ended, or was never here."""
         known = self._known.pop(job, None)
         if known is None:
             return
-        entry = known.place, known.id
-        own = self._waiting.get(known.owner, [])
-        if _remove(own, entry):
-            if not own:
-                del self._waiting[known.owner]
+        entry, own = (known.place, known.id), self._own[known.owner]
+        jobs = own.waiting.get(known.plot, [])
+        if _remove(jobs, entry):
+            if not jobs:
+                del own.waiting[known.plot]
             return
-        self._taken[known.owner] -= 1
+        self._turns.take(known.owner, -1)
+        own.turns.take(known.plot, -1)
         self._running.discard(job)
         _remove(self._ahead, entry)
 
@@ -86,19 +121,16 @@ class FairQueue:
         """How often a worker died over the job; 0 for an unknown one."""
         return self._known[job].attempts if job in self._known else 0
 
+    def plot(self, job: str) -> str:
+        """Whose cell a known job is; `SINGLE` for none."""
+        return self._known[job].plot if job in self._known else SINGLE
+
     def upcoming(self) -> Iterator[Waiting]:
         """The waiting jobs that may start, in their order. Cheap to begin; nothing may change meanwhile."""
-        heads = {} if EVERYBODY in self._paused else dict.fromkeys(self._waiting.keys() - self._paused, 0)
-        heap = [(self._taken[owner], *self._rank(owner)) for owner in heads]
-        heapq.heapify(heap)
-        clock = self._clock
-        while heap:
-            taken, *_, owner = heapq.heappop(heap)
-            own, clock = self._waiting[owner], clock + 1
-            yield self._known[own[heads[owner]][1]]
-            heads[owner] += 1
-            if heads[owner] < len(own):
-                heapq.heappush(heap, (taken + 1, clock, own[heads[owner]][0], owner))
+        lines = {} if EVERYBODY in self._paused else self._lines(self._paused)
+        orders = {owner: self._own[owner].order(self._paused_plots) for owner in lines}
+        for owner in self._turns.order(lines):
+            yield self._known[next(orders[owner])]
 
     def about_to_start(self, owner: str) -> str | None:
         """The owner's job that comes next, where none of anybody is running and it is not paused."""
@@ -109,23 +141,58 @@ class FairQueue:
 
     def counts(self, owner: str) -> tuple[int, int]:
         """How many of the owner's jobs are in flight, and how many wait."""
-        return self._taken[owner], len(self._waiting.get(owner, ()))
+        waiting = self._own[owner].waiting if owner in self._own else {}
+        return self._turns.taken(owner), sum(map(len, waiting.values()))
 
-    def ahead(self, owner: str) -> list[str]:
-        """The owner's jobs that a worker holds and has not begun; of `EVERYBODY`, all of them."""
-        return [job for _, job in self._ahead if owner in (EVERYBODY, self._known[job].owner)]
+    def ahead(self, owner: str, plot: str | None = None) -> list[str]:
+        """The owner's jobs, or a plot's, that a worker holds and has not begun; of `EVERYBODY`, all of them."""
+        held = [self._known[job] for _, job in self._ahead]
+        return [job.id for job in held if owner in (EVERYBODY, job.owner) and plot in (None, job.plot)]
 
-    def of(self, owner: str, start: int = 0, limit: int | None = None) -> list[tuple[str, int]]:
-        """(id, position) of the owner's jobs in running order, `limit` of them after the first `start`.
+    def lines(self, owner: str, start: int = 0, limit: int | None = None) -> list[tuple[str, int]]:
+        """`singles` with one entry for each of `plots` among them, by position."""
+        plots = sorted(self.plots(owner).items(), key=lambda line: line[1])
+        skipped = max(0, start - len(plots))        # singles that surely come before the first line that is wanted
+        most = None if limit is None else start + limit - skipped
+        merged = sorted([*plots, *self.singles(owner, skipped, most)], key=lambda line: line[1])
+        return merged[start - skipped:most]
 
-        Position 0 is running; 1, 2, ... wait, everyone's jobs counted.
-        """
-        flying = [(job, 0) for job in self._running if self._known[job].owner == owner]
-        flying += [(job, at) for at, (_, job) in enumerate(self._ahead, 1) if self._known[job].owner == owner]
-        own = self._waiting.get(owner, ())
+    def total(self, owner: str) -> int:
+        """How many `lines` there are."""
+        waiting = self._own[owner].waiting if owner in self._own else {}
+        flying = [self._known[job].plot for job, _ in self._flying(owner)]
+        return len({*waiting, *flying} - {SINGLE}) + len(waiting.get(SINGLE, ())) + flying.count(SINGLE)
+
+    def plots(self, owner: str) -> dict[str, int]:
+        """The owner's plots with cells that wait or are drawn, and the position of the foremost of them."""
+        own = self._own.get(owner, _Own())
+        found = {plot: self._position(owner, plot, 0) for plot in own.waiting}
+        for job, at in self._flying(owner):
+            plot = self._known[job].plot
+            found[plot] = min(found.get(plot, at), at)
+        return {plot: at for plot, at in found.items() if plot}
+
+    def singles(self, owner: str, start: int = 0, limit: int | None = None) -> list[tuple[str, int]]:
+        """(id, position) of the owner's jobs of no plot in running order, `limit` of them after the first `start`."""
+        flying = [entry for entry in self._flying(owner) if not self._known[entry[0]].plot]
+        own = self._own[owner].waiting.get(SINGLE, []) if owner in self._own else []
         end = len(flying) + len(own) if limit is None else min(start + limit, len(flying) + len(own))
-        waiting = range(max(start, len(flying)) - len(flying), end - len(flying))
-        return flying[start:end] + [(own[index][1], self._position(owner, index)) for index in waiting]
+        waiting = range(max(start, len(flying)) - len(flying), max(end - len(flying), 0))
+        return flying[start:end] + [(own[index][1], self._position(owner, SINGLE, index)) for index in waiting]
+
+    def of(self, owner: str, limit: int | None = None) -> list[tuple[str, int]]:
+        """(id, position) of the owner's jobs in running order, plots' cells among them, the first `limit`.
+
+        Position 0 is running; 1, 2, ... wait, everyone's jobs counted. Cells of plots that are paused come last.
+        """
+        found = self._flying(owner)
+        own = self._own.get(owner, _Own())
+        for job in own.order(self._paused_plots):
+            if limit is not None and len(found) >= limit:
+                break
+            found.append((job, self.position(job) or 0))
+        paused = (job for plot in sorted(self._paused_plots & own.waiting.keys()) for _, job in own.waiting[plot])
+        return [*found, *((job, self.position(job) or 0) for job in paused)][:limit]
 
     def position(self, job: str) -> int | None:
         """As in `of`; None for a job that neither waits nor is in flight."""
@@ -136,29 +203,30 @@ class FairQueue:
         at = bisect_left(self._ahead, entry)
         if at < len(self._ahead) and self._ahead[at] == entry:
             return at + 1
-        return self._position(known.owner, bisect_left(self._waiting[known.owner], entry))
+        waiting = self._own[known.owner].waiting[known.plot]
+        return self._position(known.owner, known.plot, bisect_left(waiting, entry))
 
-    def _rank(self, owner: str) -> tuple[int, int, str]:
-        """Who comes first among owners with as many jobs in flight."""
-        return self._turns.get(owner, -1), self._waiting[owner][0][0], owner
+    def _flying(self, owner: str) -> list[tuple[str, int]]:
+        """What a worker holds of the owner's, with positions."""
+        running = [(job, 0) for job in self._running if self._known[job].owner == owner]
+        return running + [(job, at) for at, (_, job) in enumerate(self._ahead, 1) if self._known[job].owner == owner]
 
-    def _position(self, owner: str, index: int) -> int:
-        """Of the owner's waiting job number `index`.
+    def _lines(self, paused: set[str]) -> dict[str, Line]:
+        """What may start, by owner."""
+        lines = {owner: own.whole(self._paused_plots) for owner, own in self._own.items() if owner not in paused}
+        return {owner: line for owner, line in lines.items() if line}
 
-        Serving goes in rounds: in round r everybody is served who then has r jobs in flight. An owner with more jobs in
-        flight now joins a later round, and goes ahead of those who were served in the round before. Who is paused holds
-        up nobody else; his own jobs are counted as if he were resumed now.
+    def _position(self, owner: str, plot: str, number: int) -> int:
+        """Of the owner's waiting job number `number` in its plot.
+
+        Who is paused holds up nobody else; his own jobs are counted as if he were resumed now.
         """
-        own = self._taken[owner] + index
-        rank = (-self._taken[owner], *self._rank(owner))
-        before = 0
-        for other, jobs in self._waiting.items():
-            if other != owner and other in self._paused:
-                continue
-            rounds = own - self._taken[other]
-            before += min(max(rounds, 0), len(jobs))
-            before += 0 <= rounds < len(jobs) and (-self._taken[other], *self._rank(other)) < rank
-        return len(self._ahead) + before + 1
+        own, lines = self._own[owner], self._lines(self._paused | {owner})
+        whole = own.whole(self._paused_plots - {plot})
+        assert whole, "the job itself waits"
+        lines[owner] = whole
+        index = own.index(plot, number, self._paused_plots)
+        return len(self._ahead) + index + self._turns.before(owner, index, lines) + 1
 
 
 def _remove(entries: list[tuple[int, str]], entry: tuple[int, str]) -> bool:

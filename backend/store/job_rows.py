@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session, defer
 
 from backend.errors import NotFound
 from backend.request.request import Request
+from backend.store.fair_scheduler import SINGLE
 from backend.store.history import runnable_request
 from backend.store.tables import ImageRow, JobRow
 
@@ -25,11 +26,22 @@ class Lease:
     created: datetime
     request: Request
     indices: tuple[int, ...]
+    plot: str = ""          # whose cell the job is, and which; "" for a job of its own
+    cell: str = ""
 
 
 def newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
+    """Jobs of their own: neither cells of plots, nor what stands for a file that was found."""
     query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
+    query = query.where(JobRow.plot.is_(None))
     return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).limit(limit)
+
+
+def of_plot(plot: str | None) -> list[ColumnElement[bool]]:
+    """The condition "is a cell of this plot", or with `SINGLE` "of none"; None is no condition."""
+    if plot is None:
+        return []
+    return [JobRow.plot.is_(None) if plot == SINGLE else JobRow.plot == plot]
 
 
 def without_request() -> Select[tuple[JobRow]]:
@@ -61,4 +73,5 @@ def made_pictures(session: Session, rows: Iterable[JobRow]) -> Mapping[str, set[
 def lease_of(row: JobRow, made: Collection[int]) -> Lease:
     request = runnable_request(row.request)
     left = tuple(index for index in range(request.count) if index not in made)
-    return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left)
+    return Lease(job=row.id, owner=row.owner, token=row.lease or "", created=row.created, request=request, indices=left,
+                 plot=row.plot or "", cell=row.cell or "")

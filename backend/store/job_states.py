@@ -19,6 +19,8 @@ class Change:
     state: State
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    plot: str = ""          # whose cell the job is, and which
+    cell: str = ""
 
 
 def problems_of(row: JobRow) -> tuple[Problem, ...]:
@@ -28,7 +30,7 @@ def problems_of(row: JobRow) -> tuple[Problem, ...]:
 
 
 def change_of(row: JobRow) -> Change:
-    return Change(row.id, row.owner, row.state, problems_of(row), tuple(row.notes))
+    return Change(row.id, row.owner, row.state, problems_of(row), tuple(row.notes), row.plot or "", row.cell or "")
 
 
 def start(row: JobRow) -> Change:
@@ -47,6 +49,13 @@ def requeue(row: JobRow) -> Change:
         return end(row, "cancelled")
     row.state, row.started, row.worker, row.lease = "queued", None, None, None
     return change_of(row)
+
+
+def again(row: JobRow, place: int) -> None:
+    """A job that has ended waits once more, with what it has made."""
+    row.state, row.place, row.attempts, row.died_at = "queued", place, 0, None
+    row.started = row.ended = None
+    row.problems, row.skipped, row.cancelling, row.dismissed = [], [], False, False
 
 
 def lose(row: JobRow, made: int, problem: Problem) -> Change:

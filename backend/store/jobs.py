@@ -18,23 +18,26 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import zip_longest
+from typing import Any
 
-from sqlalchemy import String, select, type_coerce, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
 from backend.store import job_states
 from backend.store.database import Database
-from backend.store.fair_scheduler import EVERYBODY, FairQueue, Waiting
+from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
+from backend.store.glances import Glances
 from backend.store.history import images_of, last_place, new_id, stored_request
-from backend.store.job_reading import UNREADABLE, glance_of, line_of, saved_counts, stored_glance, view_of
-from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, owned_row, without_request
+from backend.store.job_choice import chosen, waiting_of
+from backend.store.job_reading import UNREADABLE, line_of, saved_counts, view_of
+from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
 from backend.store.queue_order import reorder
-from backend.store.tables import JobRow, PausedQueueRow, in_request, next_sort_moment, now
+from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, next_sort_moment, now
 from backend.store.uploads import FIELDS_OF_PICTURES
-from backend.store.view_types import ENDED, Glance, Job, JobLine, Overview, State
+from backend.store.view_types import ENDED, Job, JobLine, Overview, State
 
 PENDING = ("queued", "running")
 
@@ -48,25 +51,27 @@ class Jobs:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._queue = FairQueue()
-        self._glances: dict[str, tuple[str, int]] = {}      # of pending jobs: the beginning of the prompt, the count
+        self._glances = Glances(database)
         self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
-        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.state, JobRow.lease)
+        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.plot, JobRow.state, JobRow.lease)
         with database.read() as session:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
-                self._place(Waiting(*row[:4]), row.state, row.lease)
+                self._place(waiting_of(row), row.state, row.lease)
                 self._begun.add(row.id)
             for owner in session.scalars(select(PausedQueueRow.owner)):
                 self._queue.pause(owner, on=True)
+            for plot in session.scalars(select(PlotRow.id).where(PlotRow.paused)):
+                self._queue.pause_plot(plot, on=True)
 
     # ---- the owner's side ----
 
     def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = ()) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             place, created = last_place(session), now()
             first = next_sort_moment(session, JobRow, owner, created)
             rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(), created=created,
@@ -74,29 +79,28 @@ class Jobs:
                             notes=list(said))
                      for number, (request, said) in enumerate(zip_longest(requests, notes, fillvalue=()), 1)]
             session.add_all(rows)
-        with self._memory:
-            self._glances |= {row.id: glance_of(request) for row, request in zip(rows, requests, strict=True)}
+        self._glances.add({row.id: request for row, request in zip(rows, requests, strict=True)})
         return [view_of(row, request, self._position(row), ()) for row, request in zip(rows, requests, strict=True)]
 
     def get(self, job: str, owner: str) -> Job:
-        with self._database.read() as session:
+        with self.database.read() as session:
             return self._views(session, [owned_row(session, job, owner)])[0]
 
     def recent(self, owner: str, limit: int = 50) -> list[Job]:
         """All states, newest first; not those that stand for a file that was found, which ended as they began."""
-        with self._database.read() as session:
+        with self.database.read() as session:
             return self._views(session, session.scalars(newest(owner, limit)).all())
 
     def lines(self, owner: str, limit: int = 50) -> list[JobLine]:
         """`recent` without the pictures."""
-        with self._database.read() as session:
+        with self.database.read() as session:
             rows = session.scalars(newest(owner, limit)).all()
             done = saved_counts(session, [row.id for row in rows])
         return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
 
     def queue(self, owner: str) -> list[Job]:
         """The owner's running and waiting jobs in running order."""
-        with self._database.read() as session:
+        with self.database.read() as session:
             query = select(JobRow).where(JobRow.owner == owner, JobRow.state.in_(PENDING))
             jobs = self._views(session, session.scalars(query).all())
         return sorted(jobs, key=lambda job: job.position or 0)
@@ -104,26 +108,19 @@ class Jobs:
     def overview(self, owner: str, start: int = 0, limit: int | None = None) -> Overview:
         """The owner's pending jobs in running order, `limit` of them after the first `start`, and how many there are.
 
-        Cheap enough to ask after every change: the database is asked only of jobs that have begun, and once after a
-        restart.
+        A plot is one of them, however many of its cells wait. Cheap enough to ask after every change: the database is
+        asked only of plots and of jobs that have begun, and once after a restart.
         """
         with self._memory:
-            shown = self._queue.of(owner, start, limit)
-            flying, waiting = self._queue.counts(owner)
-            known = {job: self._glances[job] for job, _ in shown if job in self._glances}
+            shown, plots = self._queue.lines(owner, start, limit), self._queue.plots(owner)
+            total = self._queue.total(owner)
             begun = [job for job, _ in shown if job in self._begun]
             paused, all_paused = map(self._queue.is_paused, (owner, EVERYBODY))
-        unknown, done = [job for job, _ in shown if job not in known], {}
-        if begun or unknown:
-            with self._database.read() as session:
-                known |= self._read_glances(session, unknown)
-                done = saved_counts(session, begun)
-        jobs = [Glance(id=job, state="queued" if position else "running", position=position, prompt=known[job][0],
-                       count=known[job][1], done=done.get(job, 0)) for job, position in shown if job in known]
-        return Overview(jobs=tuple(jobs), total=flying + waiting, paused=paused, all_paused=all_paused)
+        jobs = self._glances.of(shown, begun, plots)
+        return Overview(jobs=tuple(jobs), total=total, paused=paused, all_paused=all_paused)
 
     def state(self, job: str, owner: str) -> State:
-        with self._database.read() as session:
+        with self.database.read() as session:
             state = session.scalar(select(JobRow.state).where(JobRow.id == job, JobRow.owner == owner))
         if state is None:
             raise NotFound("There is no such job.")
@@ -144,7 +141,7 @@ class Jobs:
 
         NotAllowed when it has ended.
         """
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             row = owned_row(session, job, owner)
             if row.state in ENDED:
                 raise NotAllowed(f"The job is {row.state}; there is nothing to cancel.")
@@ -154,15 +151,15 @@ class Jobs:
             row.cancelling = True
             return None
 
-    def cancel_all(self, owner: str, *states: State) -> tuple[list[str], list[str]]:
-        """Cancel the owner's jobs in these states, in one transaction.
+    def cancel_all(self, owner: str, *states: State, plot: str | None = None) -> tuple[list[str], list[str]]:
+        """Cancel the owner's jobs in these states, in one transaction; with `plot` only its cells, or `SINGLE` jobs.
 
         The ids of waiting ones, which are cancelled at once, and of running ones, whose worker has to be told.
         """
         ended = {"state": "cancelled", "ended": now(), "worker": None, "lease": None, "problems": []}
         with self._changing:
-            with self._database.write() as session:
-                theirs = update(JobRow).where(JobRow.owner == owner).returning(JobRow.id)
+            with self.database.write() as session:
+                theirs = update(JobRow).where(JobRow.owner == owner, *of_plot(plot)).returning(JobRow.id)
                 waiting = theirs.where(JobRow.state == "queued").values(**ended)
                 running = theirs.where(JobRow.state == "running").values(cancelling=True)
                 over = list(session.scalars(waiting)) if "queued" in states else []
@@ -178,7 +175,7 @@ class Jobs:
         The ids of jobs that a worker holds and has not begun: they have to be recalled.
         """
         with self._changing:
-            with self._database.write() as session:
+            with self.database.write() as session:
                 row = session.get(PausedQueueRow, owner)
                 if on and not row:
                     session.add(PausedQueueRow(owner=owner))
@@ -188,12 +185,28 @@ class Jobs:
                 self._queue.pause(owner, on)
                 return self._queue.ahead(owner) if on else []
 
+    def pause_plot(self, plot: str, owner: str, on: bool) -> list[str]:
+        """`pause` of one plot, whose row says so already."""
+        with self._changing, self._memory:
+            self._queue.pause_plot(plot, on)
+            return self._queue.ahead(owner, plot) if on else []
+
+    def plots(self, owner: str) -> list[str]:
+        """The owner's plots with cells that wait or are drawn, without a look into the database."""
+        with self._memory:
+            return list(self._queue.plots(owner))
+
+    def plot_of(self, job: str) -> str:
+        """Whose cell a pending job is; `SINGLE` for others."""
+        with self._memory:
+            return self._queue.plot(job)
+
     def move(self, job: str, owner: str, to: str) -> list[str]:
         """Let a waiting job stand elsewhere among its owner's: see `queue_order.moved`. NotAllowed when it has begun.
 
         The ids of jobs that a worker holds though others come before them: they have to be recalled.
         """
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             state = owned_row(session, job, owner).state
             if state != "queued":
                 raise NotAllowed(f"The job is {state}; only a waiting one can be moved.")
@@ -204,7 +217,7 @@ class Jobs:
     def dismiss(self, owner: str, job: str | None = None) -> None:
         """The owner has read how a job ended that failed or was cancelled; None: all of them."""
         theirs = update(JobRow).where(JobRow.owner == owner, JobRow.state.in_(("failed", "cancelled")))
-        with self._database.write() as session:
+        with self.database.write() as session:
             if job is not None:
                 owned_row(session, job, owner)
                 theirs = theirs.where(JobRow.id == job)
@@ -212,51 +225,51 @@ class Jobs:
 
     def pictures(self) -> set[str]:
         """Ids of the uploads that any job names."""
-        with self._database.read() as session:
+        with self.database.read() as session:
             columns = [in_request(name) for name in FIELDS_OF_PICTURES]
             return {name for row in session.execute(select(*columns)) for name in row if name}
 
     def pending(self, owner: str, *states: State) -> list[str]:
         """Ids of the owner's jobs in these states, oldest first."""
-        with self._database.read() as session:
+        with self.database.read() as session:
             query = select(JobRow.id).where(JobRow.owner == owner, JobRow.state.in_(states)).order_by(JobRow.place)
             return list(session.scalars(query))
 
     def retry(self, job: str, owner: str) -> None:
         """Queue a failed or cancelled job again, at the end; pictures that it has are kept. NotAllowed otherwise."""
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             row = owned_row(session, job, owner)
             if row.state not in ("failed", "cancelled"):
                 raise NotAllowed(f"The job is {row.state}; only a failed or cancelled one can be tried again.")
-            row.state, row.place, row.attempts, row.died_at = "queued", last_place(session) + 1, 0, None
-            row.started = row.ended = None
-            row.problems, row.skipped, row.cancelling, row.dismissed = [], [], False, False
+            job_states.again(row, last_place(session) + 1)
             rows.append(row)
             self._begun.add(job)
 
     # ---- the worker's side ----
 
-    def lease(self, worker: str, room: int, held: Collection[str] = ()) -> list[Lease]:
+    def lease(self, worker: str, room: int, held: Collection[str] = (), cells: int = 1) -> list[Lease]:
         """Up to `room` next jobs for a worker that has `held` in its hands already.
+
+        Up to `cells` jobs of one plot count as one, and join those of their plot that are held.
 
         The first runs at once if there is nothing held; the others are leased ahead and stay queued until `start`.
         A job over which a worker died is handed out alone, so that no neighbour dies with it.
         """
         with self._changing:
-            while chosen := self._choose(room, held):
+            while next_ones := self._choose(room, held, cells):
                 try:
-                    if leases := self._lease(worker, chosen, held):
+                    if leases := self._lease(worker, next_ones, held):
                         return leases
                 except UNREADABLE:
-                    log.exception("one of the jobs %s cannot be read", chosen)
-                    if len(chosen) == 1:
-                        self._set_aside(chosen[0])
-                    room = 1        # the others are not held up by it
+                    log.exception("one of the jobs %s cannot be read", next_ones)
+                    if len(next_ones) == 1:
+                        self._set_aside(next_ones[0])
+                    room = cells = 1    # the others are not held up by it
         return []
 
     def start(self, job: str, lease: str) -> Change | None:
         """The worker has begun: queued -> running. None when it runs already or the lease is over."""
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             row = held_row(session, job, lease)
             if row is None or row.state != "queued":
                 return None
@@ -265,21 +278,21 @@ class Jobs:
 
     def skip(self, job: str, lease: str, index: int) -> None:
         """Picture `index` was left out on request and will not be made later."""
-        with self._database.write() as session:
+        with self.database.write() as session:
             row = held_row(session, job, lease)
             if row and index not in row.skipped:
                 row.skipped = [*row.skipped, index]
 
     def note(self, job: str, lease: str, text: str) -> None:
         """Something that the person should know of a job that goes on."""
-        with self._database.write() as session:
+        with self.database.write() as session:
             row = held_row(session, job, lease)
             if row and text not in row.notes:
                 row.notes = [*row.notes, text]
 
     def finish(self, job: str, lease: str, state: State, problems: Iterable[Problem] = ()) -> Change | None:
         """The job has ended; None when the lease is over."""
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             row = held_row(session, job, lease)
             if row is None:
                 return None
@@ -291,7 +304,7 @@ class Jobs:
 
         The second time that one made no picture since the death before, it fails with `problem`.
         """
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             rows += session.scalars(without_request().where(JobRow.lease.in_(leases)))
             made = made_pictures(session, rows)
             return [job_states.lose(row, len(made[row.id]), problem) for row in rows]
@@ -301,26 +314,26 @@ class Jobs:
         query = without_request().where(JobRow.state.in_(PENDING))
         if leases is not None:
             query = query.where(JobRow.lease.in_(leases))
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             rows += [row for row in session.scalars(query) if row.lease or row.state == "running"]
             return [job_states.requeue(row) for row in rows]
 
     def is_held(self, job: str, lease: str) -> bool:
-        with self._database.read() as session:
+        with self.database.read() as session:
             return session.scalar(select(JobRow.id).where(JobRow.id == job, JobRow.lease == lease)) is not None
 
     # ---- inside ----
 
     @contextmanager
-    def _change(self) -> Iterator[tuple[Session, list[JobRow]]]:
+    def change(self) -> Iterator[tuple[Session, list[Any]]]:
         """One transaction. The rows that are put into the list change their place in the queue when it is committed."""
-        rows: list[JobRow] = []
+        rows: list[Any] = []
         with self._changing:
-            with self._database.write() as session:
+            with self.database.write() as session:
                 yield session, rows
             with self._memory:
                 for row in rows:
-                    self._place(Waiting(row.id, row.owner, row.place, row.attempts), row.state, row.lease)
+                    self._place(waiting_of(row), row.state, row.lease)
 
     def _place(self, job: Waiting, state: State, lease: str | None) -> None:
         if state in ENDED:
@@ -333,26 +346,16 @@ class Jobs:
 
     def _forget(self, job: str) -> None:
         self._queue.drop(job)
-        self._glances.pop(job, None)
+        self._glances.forget(job)
         self._begun.discard(job)
 
-    def _choose(self, room: int, held: Collection[str]) -> list[str]:
+    def _choose(self, room: int, held: Collection[str], cells: int) -> list[str]:
         """Ids of the next jobs to lease."""
         with self._memory:
-            chosen: list[str] = []
-            if any(map(self._queue.attempts, held)):
-                return chosen
-            for job in self._queue.upcoming():
-                alone = job.attempts and (held or chosen)
-                if len(chosen) >= room or alone:
-                    break
-                chosen.append(job.id)
-                if job.attempts:
-                    break
-            return chosen
+            return chosen(self._queue, room, held, cells)
 
     def _lease(self, worker: str, chosen: Sequence[str], held: Collection[str]) -> list[Lease]:
-        with self._change() as (session, rows):
+        with self.change() as (session, rows):
             query = select(JobRow).where(JobRow.id.in_(chosen), JobRow.state == "queued", JobRow.lease.is_(None))
             rows += sorted(session.scalars(query), key=lambda row: chosen.index(row.id))
             made = made_pictures(session, rows)
@@ -363,7 +366,7 @@ class Jobs:
                 job_states.start(rows[0])
         with self._memory:
             for row in rows:
-                self._queue.turn(row.owner)
+                self._queue.turn(row.owner, row.plot or SINGLE)
             for job in {*chosen} - {row.id for row in rows}:    # somebody else has changed the row
                 self._forget(job)
         return leases
@@ -371,7 +374,7 @@ class Jobs:
     def _set_aside(self, job: str) -> None:
         problems = [{"field": "", "message": "The job's entry in the database is damaged; it cannot be drawn."}]
         values = {"state": "failed", "ended": now(), "worker": None, "lease": None, "problems": problems}
-        with self._database.write() as session:
+        with self.database.write() as session:
             session.execute(update(JobRow).where(JobRow.id == job).values(**values))
         with self._memory:
             self._forget(job)
@@ -380,16 +383,6 @@ class Jobs:
         with self._memory:
             position = self._queue.position(row.id)
         return None if row.state in ENDED else position or int(row.state == "queued")
-
-    def _read_glances(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
-        """Of jobs that were queued before the start; remembered from then on."""
-        if not ids:
-            return {}
-        columns = JobRow.id, type_coerce(JobRow.request, String)
-        found = {job: stored_glance(text) for job, text in session.execute(select(*columns).where(JobRow.id.in_(ids)))}
-        with self._memory:
-            self._glances |= {job: glance for job, glance in found.items() if self._queue.position(job) is not None}
-        return found
 
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
         requests = {row.id: stored_request(row.request) for row in rows}

@@ -83,6 +83,10 @@ class Pictures:
             raise NotFound("The picture's file is no longer there.")
         return self.outputs / path
 
+    def size(self, path: str) -> int | None:
+        """Bytes of the file at `path` below the folder; None when it is no longer there."""
+        return None if self.is_missing(path) else (self.outputs / path).stat().st_size
+
     def sweep(self, before: float) -> None:
         """Delete files that were in the making at `before` (seconds since the epoch): their process has ended."""
         sweep_unfinished(self.outputs, before)

@@ -1,4 +1,4 @@
-"""The order of one owner's waiting jobs, when a person changes it.
+"""The order of one owner's waiting jobs that are no cells of plots, when a person changes it.
 
 The places of the jobs are dealt out anew among them and no other place is touched, so that everybody else's turn stays
 as it was.
@@ -41,6 +41,7 @@ def reorder(session: Session, owner: str, job: str, to: str) -> tuple[list[JobRo
     The rows that have another place now, and the ids of jobs that a worker holds ahead though others come before them.
     """
     query = select(JobRow.id, JobRow.place, JobRow.lease).where(JobRow.owner == owner, JobRow.state == "queued")
+    query = query.where(JobRow.plot.is_(None))
     line = session.execute(query.order_by(JobRow.place)).all()
     places = dict(zip(moved([row.id for row in line], job, to), [row.place for row in line], strict=True))
     changed = [row.id for row in line if places[row.id] != row.place]

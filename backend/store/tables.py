@@ -37,7 +37,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import STATES
 
-REVISION = "0010"       # the newest file in migrations/versions; a test compares
+REVISION = "0011"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -162,10 +162,13 @@ class JobRow(Base):
         UniqueConstraint("place"),
         Index(None, "state", "place"),
         Index(None, "owner", "sort_moment"),
+        Index(None, "plot", "cell", unique=True),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner: Mapped[str]
+    plot: Mapped[str | None] = mapped_column(String(40))            # whose cell it is; the cell is unique in its plot
+    cell: Mapped[str | None] = mapped_column(String(100))           # index of its value on each axis: "2,0,1"
     state: Mapped[str] = mapped_column(String(10), default="queued")
     place: Mapped[int]                                              # order of arrival; kept when a job is queued again
     request: Mapped[dict[str, Any]]
@@ -183,6 +186,24 @@ class JobRow(Base):
     notes: Mapped[list[Any]] = mapped_column(default=list)
     worker: Mapped[str | None]                                      # the device's name
     lease: Mapped[str | None] = mapped_column(index=True)           # one life of one worker; its ghosts match no row
+
+
+class PlotRow(Base):
+    """A plot: what its cells have in common, and what each axis changes. The cells are rows of `jobs`."""
+
+    __tablename__ = "plots"
+    __table_args__ = (Index(None, "owner", "sort_moment"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str]
+    title: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(20))
+    created: Mapped[datetime] = mapped_column(default=now)
+    sort_moment: Mapped[datetime] = mapped_column(default=_created)
+    request: Mapped[dict[str, Any]]                                 # checked, its seeds drawn, its wildcards in place
+    axes: Mapped[list[Any]]                                         # {"label", "values": as typed, "parsed", "shown"}
+    options: Mapped[dict[str, Any]]
+    paused: Mapped[bool] = mapped_column(default=False)
 
 
 class ImageRow(Base):
@@ -228,7 +249,9 @@ for _statement in _WORDS_MADE:
     event.listen(ImageRow.__table__, "after_create", DDL(_statement))
 
 
-def next_sort_moment(session: Session, table: type[JobRow | ImageRow], owner: str, created: datetime) -> datetime:
+def next_sort_moment(
+    session: Session, table: type[JobRow | ImageRow | PlotRow], owner: str, created: datetime
+) -> datetime:
     """By which a row that is made at the moment `created` is sorted in the owner's lists: `created` itself.
 
     Where the clock was set back, it is the microsecond after the owner's newest row instead. A file that was found is
@@ -238,7 +261,7 @@ def next_sort_moment(session: Session, table: type[JobRow | ImageRow], owner: st
     # Asked for each list by itself, the index gives the answer without a look at every row.
     in_bin = ImageRow.binned.is_not(None)
     lists = [newest.where(~ImageRow.deleted, each) for each in (~in_bin, in_bin)]
-    found = [moment for query in ([newest] if table is JobRow else lists) if (moment := session.scalar(query))]
+    found = [moment for query in (lists if table is ImageRow else [newest]) if (moment := session.scalar(query))]
     return max(created, *(moment + timedelta(microseconds=1) for moment in found)) if found else created
 
 

@@ -36,6 +36,11 @@ UserOf = Callable[[str], User]      # by id; NotFound
 LOCAL = User("local", "local")      # who uses Easel where nobody logs in; accounts have ids of another form
 
 
+def picture_address(image_id: str) -> str:
+    """Where a picture is shown."""
+    return f"/easel/image/{image_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """One saved picture."""
@@ -59,11 +64,11 @@ class Image:
 
     @property
     def url(self) -> str:
-        return f"/easel/image/{self.id}{self._state}"
+        return picture_address(self.id) + self._state
 
     @property
     def thumb(self) -> str:
-        return f"/easel/image/{self.id}/thumb{self._state}"
+        return f"{picture_address(self.id)}/thumb{self._state}"
 
     @property
     def _state(self) -> str:
@@ -119,6 +124,8 @@ class Glance:
     prompt: str                     # its beginning
     count: int                      # pictures in all
     done: int                       # pictures saved
+    plot: bool = False              # the line stands for a plot: `id` is its, and cells are counted
+    paused: bool = False            # by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +133,7 @@ class Overview:
     """An owner's queue: its first jobs, and how many there are in all."""
 
     jobs: tuple[Glance, ...]
-    total: int                      # waiting, running, and held by a worker that has not begun them
+    total: int                      # waiting, running, and held by a worker that has not begun them; a plot is one
     paused: bool = False            # none of the owner's waiting jobs starts
     all_paused: bool = False        # nobody's does
 

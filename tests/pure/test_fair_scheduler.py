@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.store.fair_scheduler import EVERYBODY, FairQueue, Waiting
+from backend.store.job_choice import chosen
 
 
 def line(owners: str) -> list[Waiting]:
@@ -128,7 +129,7 @@ def test_after_any_changes_the_queue_is_as_if_it_were_made_anew(changes):
         assert queue.counts(owner) == again.counts(owner)
         assert sorted(queue.of(owner)) == sorted(again.of(owner))
         everything = queue.of(owner)
-        assert [entry for start in range(0, 9, 2) for entry in queue.of(owner, start, 2)] == everything
+        assert [entry for start in range(0, 9, 2) for entry in queue.of(owner, start + 2)[start:]] == everything
         assert [(job, queue.position(job)) for job, _ in everything] == everything
 
 
@@ -139,3 +140,77 @@ def test_what_is_paused_is_not_about_to_start():
     assert [queue.about_to_start(owner) for owner in "ab"] == [None, "b1"]
     queue.pause(EVERYBODY, on=True)
     assert queue.about_to_start("b") is None
+
+
+def served_with_plots(jobs: list[Waiting]) -> list[str]:
+    """The rule twice, spelt out: among the owners, and within each among single jobs and plots."""
+    taken, turns, now, served = Counter(), {}, 0, []
+
+    def head(name, lines):
+        return min(lines, key=lambda line: (taken[name, line], turns.get((name, line), -1), lines[line][0].place))
+
+    own: dict[str, dict[str, deque[Waiting]]] = defaultdict(lambda: defaultdict(deque))
+    for job in sorted(jobs, key=lambda job: job.place):
+        own[job.owner][job.plot].append(job)
+    while own:
+        owner = min(own, key=lambda name: (taken[name], turns.get(name, -1), own[name][head(name, own[name])][0].place))
+        plot = head(owner, own[owner])
+        served.append(own[owner][plot].popleft().id)
+        now += 1
+        for name in (owner, (owner, plot)):
+            taken[name], turns[name] = taken[name] + 1, now
+        own[owner] = {plot: line for plot, line in own[owner].items() if line}
+        if not own[owner]:
+            del own[owner]
+    return served
+
+
+CELLS = st.lists(st.tuples(OWNERS, st.sampled_from(["", "p", "q"])), max_size=30)
+
+
+@given(CELLS, st.sets(st.sampled_from(["p", "q"])))
+def test_an_owners_single_jobs_and_plots_take_turns_and_a_paused_plot_waits(cells, paused):
+    queue, jobs = FairQueue(), [Waiting(f"{owner}{plot}{place}", owner, place, plot=plot and owner + plot) for place, (owner, plot) in enumerate(cells)]
+    for job in jobs:
+        queue.wait(job)
+    stopped = {owner + plot for owner in "abcd" for plot in paused}
+    for plot in stopped:
+        queue.pause_plot(plot, on=True)
+    wanted = served_with_plots([job for job in jobs if job.plot not in stopped])
+    assert [job.id for job in queue.upcoming()] == wanted
+    assert {job: queue.position(job) for job in wanted} == {job: position for position, job in enumerate(wanted, 1)}
+    for owner in "abcd":
+        lines = queue.lines(owner)
+        assert [at for _, at in lines] == sorted(at for _, at in lines) and len(lines) == queue.total(owner)
+        assert [entry for start in range(0, 12, 2) for entry in queue.lines(owner, start, 2)] == lines[:12]
+        assert {line for line, _ in lines} == {job.plot or job.id for job in jobs if job.owner == owner}
+        assert sorted(queue.of(owner)) == sorted((job.id, queue.position(job.id)) for job in jobs if job.owner == owner)
+
+
+def test_a_later_single_job_does_not_wait_for_the_whole_plot():
+    queue = FairQueue()
+    for place in range(100):
+        queue.wait(Waiting(f"cell {place}", "ann", place, plot="plot"))
+    for place in range(3):
+        queue.fly(Waiting(f"cell {place}", "ann", place, plot="plot"), running=True)
+    queue.wait(Waiting("single", "ann", 200))
+    assert queue.position("single") == 1 and queue.lines("ann") == [("plot", 0), ("single", 1)]
+
+
+def test_cells_of_one_plot_are_chosen_as_one_job_and_leave_room_for_others():
+    queue = FairQueue()
+    for place in range(40):
+        queue.wait(Waiting(f"cell {place}", "ann", place, plot="plot"))
+    first = chosen(queue, 2, (), 16)
+    assert first == [f"cell {place}" for place in range(16)]
+    for place, job in enumerate(first):
+        queue.fly(Waiting(job, "ann", place, plot="plot"), running=True)
+    assert chosen(queue, 1, first, 16) == []
+    for place in range(3):
+        queue.wait(Waiting(f"single {place}", "bob", 100 + place))
+    assert chosen(queue, 1, first, 16) == ["single 0"]
+    queue.drop("cell 0")
+    held = [*first[1:], "single 0"]
+    queue.fly(Waiting("single 0", "bob", 100), running=False)
+    assert chosen(queue, 0, held, 16) == ["cell 16"] and chosen(queue, 0, held, 1) == []
+    assert chosen(queue, 8, (), 1)[:4] == ["single 1", "single 2", "cell 16", "cell 17"]

@@ -1,0 +1,64 @@
+"""How long a plot takes and how much disk, from what was measured on this machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backend.catalog.call_estimate import largest_pass
+from backend.plots.estimate import PlotCost, passes, plot_cost, work_of
+from backend.request.request import Request
+from backend.store.measured_jobs import MeasuredJobs, busy_seconds, middle
+from backend.store.picture_files import Pictures
+
+BYTES_PER_PIXEL = {"png": 1.6, "jpg": 0.5, "webp": 0.35}    # until there are pictures to look at
+
+
+@dataclass(frozen=True, slots=True)
+class PlotEstimate:
+    """`seconds` is None until anything has been drawn here; `bytes` are those of the files."""
+
+    cost: PlotCost
+    seconds: float | None
+    bytes: int
+
+
+class PlotEstimates:
+    """Thread-safe."""
+
+    def __init__(self, measured: MeasuredJobs, pictures: Pictures) -> None:
+        self._measured, self._pictures = measured, pictures
+
+    def of(self, requests: Sequence[Request]) -> PlotEstimate:
+        """Of the cells of a plot."""
+        cost = plot_cost(requests)
+        by_checkpoint: dict[str, list[Request]] = defaultdict(list)
+        for request in requests:
+            by_checkpoint[request.checkpoint].append(request)
+        whole = sum(map(work_of, requests)) or 1.0
+        times = [self._seconds(name, sum(map(work_of, own))) for name, own in by_checkpoint.items()]
+        seconds = None if None in times else sum(time or 0.0 for time in times) * cost.work / whole
+        return PlotEstimate(cost, seconds, self._bytes(requests))
+
+    def _seconds(self, checkpoint: str, work: float) -> float | None:
+        """For so much work of a checkpoint; where it was never used, as quickly as others."""
+        for jobs in (self._measured.newest(checkpoint), self._measured.newest()):
+            done = sum(work_of(job.request) for job in jobs)
+            if done:
+                return work * busy_seconds(jobs) / done
+        return None
+
+    def _bytes(self, requests: Sequence[Request]) -> int:
+        each = {kind: self._per_pixel(kind) for kind in {request.image_format for request in requests}}
+        return round(sum(each[request.image_format] * request.count * _pixels(request) for request in requests))
+
+    def _per_pixel(self, kind: str) -> float:
+        files = self._measured.files(kind)
+        sizes = [(self._pictures.size(file.path) or 0) / file.pixels for file in files if file.pixels]
+        return middle([size for size in sizes if size]) or BYTES_PER_PIXEL.get(kind, 1.0)
+
+
+def _pixels(request: Request) -> int:
+    width, height = largest_pass(request)[0] if passes(request) else (request.width, request.height)
+    return width * height

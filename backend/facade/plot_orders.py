@@ -1,0 +1,258 @@
+"""From what somebody asks of a plot to its cells, each a whole request, checked before any of them is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, TypeVar
+
+from backend.catalog.model_file import ModelFile
+from backend.errors import InvalidRequest, Problem
+from backend.facade.components import Components
+from backend.facade.submission import Order, Submission
+from backend.plots.axis import Sources
+from backend.plots.axis_table import axis_named
+from backend.plots.axis_values import WrongValues, read_values
+from backend.plots.cells import (
+    MAX_CELLS,
+    CellError,
+    ChosenAxis,
+    Coordinates,
+    SeedRules,
+    cell_name,
+    cell_values,
+    coordinates,
+    drawn_seeds,
+    seed_step,
+    with_fixed_seeds,
+)
+from backend.plots.drawing_order import drawing_order
+from backend.request import rules
+from backend.request.record import frozen
+from backend.request.request import FIELDS, Request
+from backend.store.history import stored_request
+from backend.store.plot_reading import PlotHead
+from backend.store.plots import CellDraft
+from backend.store.view_types import User
+
+T = TypeVar("T")
+MAX_AXES = 10
+MANY_PROBLEMS = 20      # are told of the cells
+SIZE_FIELDS = ("width", "height", "enable_hr", "hr_scale", "hr_resize_x", "hr_resize_y")
+TEXT_FIELDS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "prompt_expansion",
+               "prompt_comments")
+NUMBERS = ("int", "float", "seed", "text", "texts")
+
+
+@dataclass(frozen=True, slots=True)
+class AxisReading:
+    """An axis as it was asked for, what came of it, and what is wrong with it."""
+
+    label: str
+    typed: str
+    chosen: ChosenAxis | None = None
+    error: str = ""
+    known: bool = True          # there is such an axis, and it is there once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlotOrder:
+    """A plot that can be queued: its cells in the order of drawing."""
+
+    base: Request
+    axes: tuple[ChosenAxis, ...]
+    cells: tuple[CellDraft, ...]
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Answers by what they depend on, so that cells that share it ask once."""
+
+    known: dict[Hashable, Any] = field(default_factory=dict)
+
+    def of(self, key: Hashable, answer: Callable[[], T]) -> T:
+        if key not in self.known:
+            self.known[key] = answer()
+        return self.known[key]
+
+
+class PlotOrders:
+    """Makes one user's plots."""
+
+    def __init__(self, components: Components, user: User) -> None:
+        self._parts, self._submission = components, Submission(components, user)
+        library = components.prompt_library.as_(user)
+        self.sources = Sources(components.catalog, [style.name for style in library.styles()],
+                               *components.prompt_library.known_wildcards())
+
+    def axes(self, asked: Any, seeds: SeedRules) -> list[AxisReading]:
+        """Each axis of the request, right or wrong. InvalidRequest for what is no list of axes."""
+        if not isinstance(asked, list) or len(asked) > MAX_AXES:
+            raise InvalidRequest(f"must be a list of at most {MAX_AXES} axes", field="axes")
+        readings, labels = [], set()
+        for number, one in enumerate(asked):
+            if not isinstance(one, Mapping):
+                raise InvalidRequest("must be an object with a label and values", field=f"axes.{number}")
+            reading = self._axis(one, labels, seeds)
+            labels.add(reading.label)
+            readings.append(reading)
+        return readings
+
+    def order(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotOrder:
+        """All cells of a new plot. InvalidRequest names the axis, or the field of the request, that is wrong."""
+        _limited(axes)
+        base = self._submission.base(values, draw_seeds=not seeds.keep_random)
+        cells = self.cells(base.request, axes, seeds, list(coordinates(axes)))
+        return PlotOrder(base=base.request, axes=tuple(axes), cells=cells)
+
+    def cells(self, base: Request, axes: Sequence[ChosenAxis], seeds: SeedRules,
+              wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
+        """These cells of a plot in the order of drawing. InvalidRequest as in `order`."""
+        return _Cells(self._submission, self._parts, axes).drafts(base, seeds, wanted)
+
+    def extended(
+        self, head: PlotHead, number: int, typed: Any, seeds: SeedRules
+    ) -> tuple[list[ChosenAxis], tuple[CellDraft, ...]]:
+        """The axes of a plot with more values on one of them, and the cells that come with these.
+
+        Values that are there already are passed over. InvalidRequest names `axis` or `values`.
+        """
+        axes = [self._kept(one) for one in head.axes]
+        if not 0 <= number < len(axes):
+            raise InvalidRequest("is not an axis of this plot", field="axis")
+        old = axes[number]
+        reading = self._axis({"label": old.axis.label, "values": typed}, set(), seeds)
+        if reading.chosen is None:
+            raise InvalidRequest(reading.error, field="values")
+        new = tuple(value for value in reading.chosen.values if value not in old.values)
+        if not new:
+            raise InvalidRequest("has no value that is not there already", field="values")
+        axes[number] = ChosenAxis(old.axis, ", ".join(filter(None, (old.typed, reading.typed))), (*old.values, *new))
+        _limited(axes)
+        wanted = [cell for cell in coordinates(axes) if cell[number] >= len(old.values)]
+        return axes, self.cells(stored_request(head.request), axes, seeds, wanted)
+
+    def _kept(self, stored: Mapping[str, Any]) -> ChosenAxis:
+        """An axis of a plot's row. InvalidRequest where there is no such axis any more."""
+        try:
+            axis = axis_named(str(stored.get("label", "")))
+        except KeyError:
+            raise InvalidRequest("is not an axis that Easel knows any more", field="axis") from None
+        return ChosenAxis(axis, str(stored.get("values", "")), frozen(stored.get("parsed", [])))
+
+    def _axis(self, asked: Mapping[str, Any], labels: set[str], seeds: SeedRules) -> AxisReading:
+        label, typed = str(asked.get("label", "")), asked.get("values", "")
+        text = typed if isinstance(typed, str) else ", ".join(map(str, typed)) if isinstance(typed, list) else ""
+        try:
+            axis = axis_named(label)
+        except KeyError:
+            return AxisReading(label, text, error="is not an axis that Easel knows", known=False)
+        if axis.label in labels:
+            return AxisReading(axis.label, text, error="is there twice", known=False)
+        if not isinstance(typed, str | list):
+            return AxisReading(axis.label, text, error="must be text or a list of values")
+        try:
+            values = with_fixed_seeds(axis, read_values(axis, typed, self.sources), seeds)
+        except WrongValues as error:
+            return AxisReading(axis.label, text, error=str(error))
+        return AxisReading(axis.label, text, ChosenAxis(axis, text, values))
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The exact names of the files that a request names, by field where they are others, and its checkpoint."""
+
+    changes: Mapping[str, Any]
+    checkpoint: ModelFile
+
+
+class _Cells:
+    """The requests of a plot's cells. What only depends on a few fields is asked once for each of their values."""
+
+    def __init__(self, submission: Submission, parts: Components, axes: Sequence[ChosenAxis]) -> None:
+        self._submission, self._parts, self._axes = submission, parts, axes
+        self._memory, self._problems = _Memory(), dict[Problem, None]()
+        self._choosing = [name for name, field in FIELDS.items() if field.kind not in NUMBERS]
+
+    def drafts(self, base: Request, seeds: SeedRules, wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
+        values, orders = base.values(), []
+        for cell in wanted:
+            if order := self._cell(values, cell, seeds):
+                orders.append((cell, order))
+            if len(self._problems) > MANY_PROBLEMS:
+                break
+        if self._problems:
+            raise InvalidRequest(problems=tuple(self._problems))
+        made = [(cell, order.request) for cell, order in orders]
+        lengths = [len(axis.values) for axis in self._axes]
+        sorted_ones = (orders[number] for number in drawing_order(made, lengths))
+        return tuple(CellDraft(cell_name(cell), order.request, order.notes) for cell, order in sorted_ones)
+
+    def _cell(self, base: Mapping[str, Any], cell: Coordinates, seeds: SeedRules) -> Order | None:
+        """None where something is wrong with it, which joins the problems."""
+        try:
+            values = cell_values(base, self._axes, cell)
+            return self._order(values | drawn_seeds(values, seed_step(self._axes, cell, seeds)))
+        except CellError as error:
+            self._problems[Problem(str(error), f"axes.{error.axis}.values")] = None
+        except InvalidRequest as error:
+            for problem in error.problems:
+                self._problems[self._said_of_axis(problem, cell)] = None
+        return None
+
+    def _order(self, values: Mapping[str, Any]) -> Order:
+        if problems := rules.together(values):
+            raise InvalidRequest(problems=problems)
+        named = tuple(values[name] for name in self._choosing)
+        files = self._memory.of(("files", named), lambda: _caught(lambda: self._files(Request.of(values))))()
+        order = self._submission.settled(Request.of({**values, **files.changes}), files.checkpoint)
+        request = self._with_texts(order.request, files.checkpoint)
+        size = tuple(getattr(request, name) for name in (*SIZE_FIELDS, "checkpoint"))
+        self._memory.of(("size", size), lambda: _caught(lambda: self._parts.dispatcher.check(request)))()
+        return Order(request, order.notes)
+
+    def _files(self, request: Request) -> _Files:
+        found = self._submission.with_files(request)
+        assert found.checkpoint, "what is drawn has one"
+        same = request.values()
+        return _Files({name: value for name, value in found.request.values().items() if value != same[name]},
+                      found.checkpoint)
+
+    def _with_texts(self, request: Request, checkpoint: ModelFile) -> Request:
+        """With styles and wildcards filled in; texts without any are looked at once."""
+        texts = "plain", tuple(getattr(request, name) for name in (*TEXT_FIELDS, "enable_hr", "checkpoint"))
+        if texts in self._memory.known:
+            return request
+        resolved = self._submission.resolved(request, checkpoint)
+        if resolved is request:
+            self._memory.known[texts] = True
+        return resolved
+
+    def _said_of_axis(self, problem: Problem, cell: Coordinates) -> Problem:
+        """Of the axis that changes the field, where one does."""
+        for number, chosen in enumerate(self._axes):
+            if problem.field.partition("[")[0] in chosen.axis.fields:
+                value = chosen.axis.show(chosen.values[cell[number]])[:60]
+                return Problem(f"'{value}' {problem.message}", f"axes.{number}.values")
+        return problem
+
+
+def _limited(axes: Sequence[ChosenAxis]) -> None:
+    count = prod(len(axis.values) for axis in axes)
+    if count > MAX_CELLS:
+        raise InvalidRequest(f"make {count:,} cells; a plot has at most {MAX_CELLS:,}", field="axes")
+
+
+def _caught(work: Callable[[], T]) -> Callable[[], T]:
+    """What `work` gives, or raises, each time it is asked for, without doing it again."""
+    try:
+        found = work()
+    except InvalidRequest as error:
+        wrong = error
+
+        def refuse() -> T:
+            raise wrong
+
+        return refuse
+    return lambda: found

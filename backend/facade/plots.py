@@ -1,0 +1,196 @@
+"""What a user can do with plots: check, draw, look, pause, extend, forget. Part of the facade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.errors import InvalidRequest, NotFound, Problem
+from backend.facade.components import Components
+from backend.facade.plot_estimates import PlotEstimate
+from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders
+from backend.plots.axis import Axis
+from backend.plots.axis_table import all_axes, axis_named
+from backend.plots.cells import ChosenAxis, SeedRules
+from backend.request.record import plain
+from backend.store.plot_reading import Cell
+from backend.store.plots import LONGEST_TITLE, PlotDraft, PlotLine
+from backend.store.view_types import User
+
+VARIED = ("x", "y", "z")
+
+
+@dataclass(frozen=True, slots=True)
+class PlotCheck:
+    """What would become of a plot that is asked for; `order` is None where something is wrong."""
+
+    axes: Sequence[AxisReading]
+    problems: tuple[Problem, ...] = ()
+    order: PlotOrder | None = None
+    estimate: PlotEstimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlotView:
+    """A plot, how far it is, its cells, and the cursor after which changes are news."""
+
+    line: PlotLine
+    state: Mapping[str, Any]
+    cells: Sequence[Cell]
+    cursor: int
+
+
+class UserPlots:
+    """The plots of one user; someone else's are NotFound."""
+
+    def __init__(self, components: Components, user: User) -> None:
+        self._parts, self._user, self._owner = components, user, user.id
+        self._plots, self._dispatcher = components.plots, components.dispatcher
+
+    # ---- axes ----
+
+    def axes(self) -> list[Axis]:
+        """All that there are."""
+        return list(all_axes().values())
+
+    def choices(self, label: str) -> list[str]:
+        """The values from which an axis chooses, [] where they are free. NotFound."""
+        try:
+            axis = axis_named(label)
+        except KeyError:
+            raise NotFound("There is no such axis.") from None
+        return list(axis.choices(PlotOrders(self._parts, self._user).sources)) if axis.choices else []
+
+    # ---- making ----
+
+    def check(self, asked: Mapping[str, Any]) -> PlotCheck:
+        """What would become of a plot; nothing is queued. InvalidRequest for what is no plot at all."""
+        orders, seeds = PlotOrders(self._parts, self._user), _seed_rules(_options(asked))
+        readings = orders.axes(asked.get("axes", []), seeds)
+        problems = [Problem(one.error, f"axes.{number}.{'values' if one.known else 'label'}")
+                    for number, one in enumerate(readings) if one.error]
+        if problems:
+            return PlotCheck(readings, tuple(problems))
+        try:
+            order = orders.order(_request(asked), [one.chosen for one in readings if one.chosen], seeds)
+        except InvalidRequest as error:
+            return PlotCheck(readings, error.problems)
+        return PlotCheck(readings, (), order)
+
+    def estimated(self, check: PlotCheck) -> PlotCheck:
+        """With what drawing it takes."""
+        cells = [cell.request for cell in check.order.cells] if check.order else []
+        return replace(check, estimate=self._parts.plot_estimates.of(cells)) if cells else check
+
+    def create(self, asked: Mapping[str, Any]) -> str:
+        """Queue a plot; its id. InvalidRequest names every axis and field that is wrong."""
+        check, options = self.check(asked), _options(asked)
+        if check.order is None:
+            raise InvalidRequest(problems=check.problems)
+        title = _title(options.get("title"), check.order)
+        axes = [_axis(one) for one in check.order.axes]
+        draft = PlotDraft(title=title, kind=str(asked.get("kind", "xyz")), axes=axes,
+                          request=check.order.base.to_json(), options=options)
+        plot = self._plots.create(self._owner, draft, check.order.cells)
+        self._dispatcher.plot_changed(self._owner, plot)
+        return plot
+
+    # ---- looking ----
+
+    def list(self, before: str | None = None, limit: int = 50) -> list[PlotLine]:
+        """Newest first; `before` is the id of the last one already seen."""
+        return self._plots.lines(self._owner, before, limit)
+
+    def state(self, line: PlotLine) -> dict[str, Any]:
+        """How far a plot is."""
+        return self._dispatcher.plot_state(line)
+
+    def get(self, plot: str, since: int = 0) -> PlotView:
+        """The plot with those of its cells that changed after a cursor; 0 gives all of them."""
+        cursor, changed = self._dispatcher.plot_changes.since(plot, since)
+        line = self._plots.line(plot, self._owner)
+        return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor)
+
+
+    # ---- its life ----
+
+    def pause(self, plot: str) -> None:
+        """Let no cell start until `resume`; what is drawn is finished."""
+        self._dispatcher.recall(self._owner, self._plots.pause(plot, self._owner, on=True))
+        self._dispatcher.plot_changed(self._owner, plot)
+
+    def resume(self, plot: str) -> None:
+        """Go on; cells that were cancelled wait again."""
+        self._plots.pause(plot, self._owner, on=False)
+        self._plots.again(plot, self._owner, "cancelled")
+        self._dispatcher.plot_changed(self._owner, plot)
+
+    def cancel(self, plot: str) -> None:
+        """End what waits at once, what is drawn within a network call; what is there stays."""
+        self._plots.head(plot, self._owner)
+        over, running = self._parts.jobs.cancel_all(self._owner, "queued", "running", plot=plot)
+        for job in (*over, *running):
+            self._dispatcher.cancel(job)
+        self._dispatcher.plot_changed(self._owner, plot)
+
+    def delete(self, plot: str, *, pictures: bool = False) -> None:
+        """Forget a plot, and put its pictures into the bin if that is wanted; else they stay in the history."""
+        self.cancel(plot)
+        made = self._plots.delete(plot, self._owner)
+        if pictures and made:
+            self._parts.gallery.bin.put(made, self._owner)
+        self._dispatcher.plot_gone(self._owner, plot)
+
+    def rename(self, plot: str, title: str) -> None:
+        """InvalidRequest for a title that is none."""
+        self._plots.rename(plot, self._owner, title)
+        self._dispatcher.plot_changed(self._owner, plot)
+
+    def retry(self, plot: str) -> None:
+        """Draw all cells that failed once more."""
+        self._plots.again(plot, self._owner, "failed")
+        self._dispatcher.plot_changed(self._owner, plot)
+
+    def redraw(self, plot: str, cell: str, *, whole: bool) -> None:
+        """Draw a cell that has ended once more: what it lacks, or with `whole` all of it. NotFound, NotAllowed."""
+        self._plots.redraw(plot, self._owner, cell, whole)
+        self._dispatcher.plot_changed(self._owner, plot)
+
+    def extend(self, plot: str, axis: int, typed: Any) -> None:
+        """Add values to the axis number `axis`; the cells that are there stay. InvalidRequest names what is wrong."""
+        head = self._plots.head(plot, self._owner)
+        orders, seeds = PlotOrders(self._parts, self._user), _seed_rules(head.options)
+        longer, cells = orders.extended(head, axis, typed, seeds)
+        self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells)
+        self._dispatcher.plot_changed(self._owner, plot)
+
+
+def _options(asked: Mapping[str, Any]) -> dict[str, Any]:
+    options = asked.get("options") or {}
+    if not isinstance(options, Mapping):
+        raise InvalidRequest("must be an object", field="options")
+    return dict(options)
+
+
+def _request(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    request = asked.get("request") or {}
+    if not isinstance(request, Mapping):
+        raise InvalidRequest("must be an object of settings by name", field="request")
+    return request
+
+
+def _seed_rules(options: Mapping[str, Any]) -> SeedRules:
+    vary = options.get("vary_seeds") or []
+    if not isinstance(vary, list) or not all(letter in VARIED for letter in vary):
+        raise InvalidRequest(f"must be a list of {', '.join(VARIED)}", field="options.vary_seeds")
+    return SeedRules(bool(options.get("keep_random_seeds")), frozenset(vary))
+
+
+def _title(asked: Any, order: PlotOrder) -> str:
+    wanted = " ".join(str(asked or "").split()) or " × ".join(one.axis.label for one in order.axes)
+    return wanted[:LONGEST_TITLE] or "Plot"
+
+
+def _axis(chosen: ChosenAxis) -> dict[str, Any]:
+    return {"label": chosen.axis.label, "values": chosen.typed, "parsed": plain(chosen.values), "shown": chosen.shown}

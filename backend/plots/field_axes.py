@@ -1,0 +1,87 @@
+"""Axes from the field table: every field with a label for plots is one, those inside records too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from backend.catalog.model_file import CHECKPOINT, UPSCALER
+from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources
+from backend.plots.named_files import named_file
+from backend.request.field import Field, clean
+from backend.request.record import Record
+
+KINDS: Mapping[str, AxisKind] = {
+    "int": "int", "seed": "int", "float": "float", "text": "text", "texts": "text", "choice": "choice", "bool": "bool",
+    "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "vae": "file",
+}
+FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
+OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
+           "loopback": (IMG2IMG,), "outpaint": (IMG2IMG,), "sd_upscale": (IMG2IMG,)}
+YES, NO = ("true", "yes", "y", "on", "1"), ("false", "no", "n", "off", "0")
+ALIASES = {"Sigma Churn": ("Sigma churn",), "CFG Scale": ("CFG scale",), "RNG source": ("Random number source",)}
+
+
+def field_axes(fields: Mapping[str, Field]) -> Iterator[Axis]:
+    """In the order of the table."""
+    for field in fields.values():
+        if field.xyz and field.kind in KINDS and not field.internal:
+            yield _axis(field, field.name, lambda _, value, name=field.name: {name: value})
+        for inner in (field.record or {}).values():
+            if inner.xyz and inner.kind in KINDS:
+                yield from _record_axes(field, inner)
+
+
+def _record_axes(field: Field, inner: Field) -> Iterator[Axis]:
+    """One for each record that the field may have: "Unit 1 weight"."""
+    for index in range(int(field.maximum or 1)):
+        change = _in_record(field.name, inner.name, index)
+        yield _axis(inner, field.name, change, f"{field.label} {index + 1} {inner.xyz}")
+
+
+def _in_record(field: str, inner: str, index: int) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
+    def change(values: Mapping[str, Any], value: Any) -> dict[str, Any]:
+        records = list(values[field])
+        if index >= len(records):
+            raise ValueError("changes something that the request does not have")
+        records[index] = Record({**records[index], inner: value})
+        return {field: tuple(records)}
+
+    return change
+
+
+def _axis(field: Field, name: str, change: Callable[[Mapping[str, Any], Any], dict[str, Any]], label: str = "") -> Axis:
+    def changed(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
+        return change(values, point.value)
+
+    def checked(value: Any, sources: Sources) -> Any:
+        return _value(field, value, sources)
+
+    return Axis(label or field.xyz, KINDS[field.kind], changed, (name,), check=checked, choices=_choices(field),
+                cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS),
+                aliases=ALIASES.get(field.xyz, ()) if not label else ())
+
+
+def _cost(field: Field) -> AxisCost:
+    return "hires" if field.group == "hires" and field.xyz_cost == "step" else field.xyz_cost
+
+
+def _choices(field: Field) -> Callable[[Sources], Sequence[str]] | None:
+    if field.kind in FILE_KINDS:
+        kind = FILE_KINDS[field.kind]
+        return lambda sources: [*field.choices, *(file.key for file in sources.catalog.usable(kind))]
+    if field.kind == "bool":
+        return lambda sources: ["True", "False"]
+    return (lambda sources: list(field.choices)) if field.kind == "choice" else None
+
+
+def _value(field: Field, value: Any, sources: Sources) -> Any:
+    """Raises ValueError: the rest of a sentence that begins with the value."""
+    if field.kind in FILE_KINDS:
+        return named_file(FILE_KINDS[field.kind], str(value), field.choices, sources)
+    if field.kind == "bool":
+        word = str(value).strip().casefold()
+        if word not in (*YES, *NO):
+            raise ValueError("must be True or False")
+        return word in YES
+    return clean(field, value)

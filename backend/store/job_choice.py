@@ -1,0 +1,50 @@
+"""Which waiting jobs a worker gets next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from itertools import islice
+from typing import Protocol
+
+from backend.store.fair_scheduler import SINGLE, FairQueue, Waiting
+
+LOOKED_AT = 64      # waiting jobs that one choice looks at
+
+
+class Queued(Protocol):
+    """What the order needs of a job's row."""
+
+    id: str
+    owner: str
+    place: int
+    attempts: int
+    plot: str | None
+
+
+def waiting_of(row: Queued) -> Waiting:
+    return Waiting(row.id, row.owner, row.place, row.attempts, row.plot or SINGLE)
+
+
+def chosen(queue: FairQueue, room: int, held: Collection[str], cells: int) -> list[str]:
+    """Ids of up to `room` jobs for a worker that holds some; up to `cells` jobs of one plot count as one.
+
+    A job over which a worker died is chosen alone.
+    """
+    found: list[str] = []
+    if any(map(queue.attempts, held)):
+        return found
+    plots = Counter(plot for plot in map(queue.plot, held) if plot) if cells > 1 else Counter()
+    for job in islice(queue.upcoming(), LOOKED_AT):
+        joins = plots[job.plot]
+        if (not room and not plots) or (job.attempts and (held or found)):
+            break
+        if joins >= cells or not (joins or room):
+            continue
+        found.append(job.id)
+        room -= not joins
+        if job.plot and cells > 1:
+            plots[job.plot] += 1
+        if job.attempts:
+            break
+    return found

@@ -1,0 +1,314 @@
+"""Plots: cells made from axes, queued as jobs, and told of as one."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+from sqlalchemy import update
+
+from backend.errors import InvalidRequest, NotAllowed, NotFound
+from backend.facade.plot_orders import PlotOrders
+from backend.plots.cells import SeedRules, cell_values, coordinates
+from backend.plots.estimate import PlotCost
+from backend.prompt_library.styles_csv import Style
+from backend.request.request import Request
+from backend.store.tables import JobRow
+from tests.guest import Guest
+from tests.tiny.house import open_house
+
+BASE = {"prompt": "a red cat", "seed": 5, "variation_seed": 1, "width": 64, "height": 64}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Guest]:
+    house = open_house(tmp_path, start_workers=False)
+    yield house
+    house.close()
+
+
+def picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(out, "PNG")
+    return out.getvalue()
+
+
+def asked(*axes: tuple[str, Any], request: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    return {"kind": "xyz", "request": {**BASE, **(request or {})}, "options": options,
+            "axes": [{"label": label, "values": values} for label, values in axes]}
+
+
+def requests(house: Guest, plot: str) -> dict[str, Any]:
+    """Cell -> its request."""
+    return {cell.cell: house.job(cell.job).request for cell in house.plots.get(plot).cells}
+
+
+def problems(house: Guest, ask: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [(problem.field, problem.message) for problem in house.plots.check(ask).problems]
+    if found:
+        with pytest.raises(InvalidRequest):
+            house.plots.create(ask)
+        assert house.plots.list() == [] and house.queue() == []
+    return found
+
+
+def test_each_cell_is_the_base_request_with_its_values(house: Guest) -> None:
+    plot = house.plots.create(asked(("CFG Scale", "4, 7.5"), ("Steps", "3-5"), ("Prompt S/R", "cat, dog")))
+    made = requests(house, plot)
+    assert len(made) == 12
+    for cell, request in made.items():
+        x, y, z = map(int, cell.split(","))
+        assert (request.cfg_scale, request.steps, request.prompt) == ((4, 7.5)[x], 3 + y, ("a red cat", "a red dog")[z])
+        assert (request.seed, request.width) == (5, 64)
+
+
+def test_two_thousand_cells_queue_in_two_seconds_and_are_one_line_of_the_queue(house: Guest) -> None:
+    ask = asked(("CFG Scale", "1-20 [50]"), ("Steps", "1-40"))
+    began = time.process_time()
+    plot = house.plots.create(ask)
+    assert time.process_time() - began < 2
+    single = house.submit()
+    overview = house.overview()
+    assert [(line.id, line.plot, line.count, line.position) for line in overview.jobs] == [(plot, True, 2000, 1), (single.id, False, 1, 2)]
+    assert overview.total == 2 and house.job(single.id).position == 2
+
+
+def test_corners_are_drawn_first_and_each_checkpoint_once(house: Guest) -> None:
+    plot = house.plots.create(asked(("Steps", "1-5"), ("Checkpoint name", "other, demo"), ("CFG Scale", "1-5")))
+    order = [cell.cell for cell in house.plots.get(plot).cells]
+    assert [cell.split(",")[1] for cell in order] == ["0"] * 25 + ["1"] * 25
+    assert order[:4] == ["0,0,0", "4,0,0", "0,0,4", "4,0,4"] and set(order[4:9]) == {"2,0,0", "0,0,2", "2,0,2", "4,0,2", "2,0,4"}
+
+
+@pytest.mark.parametrize(("ask", "field", "message"), [
+    (asked(("Steps", "1-1000"), ("CFG Scale", "1-10 [1000]")), "axes", "1,000,000 cells"),
+    (asked(("Steps", " ")), "axes.0.values", "at least one"),
+    (asked(("Steps", "3"), ("steps", "4")), "axes.1.label", "twice"),
+    (asked(("Stpes", "3")), "axes.0.label", "not an axis"),
+    (asked(("Steps", "3, many")), "axes.0.values", "'many' must be a number"),
+    (asked(("Steps", "2.5")), "axes.0.values", "whole number"),
+    (asked(("Seed", "1"), ("CFG Scale", "7, 1000")), "axes.1.values", "'1000' must be between"),
+    (asked(("Sampler", "Euler, Newton")), "axes.0.values", "'Newton' is unknown"),
+    (asked(("Checkpoint name", "demo, nowhere")), "axes.0.values", "'nowhere' is not there; there is: demo, other"),
+    (asked(("Checkpoint name", "demo, e")), "axes.0.values", "'e' means several: demo, other"),
+    (asked(("Prompt S/R", "horse, dog")), "axes.0.values", "'horse' is not in the prompt"),
+    (asked(("Steps", "3"), request={"cfg_scale": "much"}), "cfg_scale", "must be a number"),
+    (asked(("Schedule min sigma", "0, 5"), request={"sigma_max": 2}), "axes.0.values", "'5' must be below the schedule"),
+    (asked(("Steps", "1-5 (+0)")), "axes.0.values", "step of 0"),
+    (asked(("Steps", "1-9999999")), "axes.0.values", "9,999,999"),
+])
+def test_what_is_wrong_is_said_at_the_axis_and_nothing_is_queued(house: Guest, ask: dict[str, Any], field: str, message: str) -> None:
+    (found,) = problems(house, ask)
+    assert found[0] == field and message in found[1]
+
+
+def test_random_seeds_are_drawn_once_for_all_cells(house: Guest) -> None:
+    made = requests(house, house.plots.create(asked(("Steps", "1-4"), request={"seed": -1})))
+    assert len({request.seed for request in made.values()}) == 1 and min(request.seed for request in made.values()) >= 0
+    made = requests(house, house.plots.create(asked(("Seed", "-1, 7"), ("Steps", "1-4"))))
+    assert len({request.seed for request in made.values()}) == 2
+    made = requests(house, house.plots.create(asked(("Steps", "1-4"), request={"seed": -1}, keep_random_seeds=True)))
+    assert len({request.seed for request in made.values()}) == 4
+
+
+def test_seeds_vary_along_the_chosen_axes_as_in_a1111(house: Guest) -> None:
+    plot = house.plots.create(asked(("Steps", "1-3"), ("CFG Scale", "1-2"), ("Eta", "0, 1"), vary_seeds=["x", "z"]))
+    for cell, request in requests(house, plot).items():
+        x, _, z = map(int, cell.split(","))
+        assert request.seed == 5 + x + 3 * z
+
+
+def test_pause_cancel_and_resume_a_plot(house: Guest) -> None:
+    plot, single = house.plots.create(asked(("Steps", "1-4"))), house.submit()
+    house.plots.pause(plot)
+    assert house.plots.get(plot).state["state"] == "paused" and house.job(single.id).position == 1
+    house.plots.resume(plot)
+    assert house.plots.get(plot).state["state"] == "waiting"
+    house.plots.cancel(plot)
+    assert house.plots.get(plot).state["state"] == "cancelled" and [line.id for line in house.overview().jobs] == [single.id]
+    house.plots.resume(plot)
+    assert house.plots.get(plot).state == {"id": plot, "title": "Steps", "state": "waiting", "done": 0, "failed": 0, "total": 4, "eta": None}
+    with pytest.raises(NotAllowed):
+        house.plots.redraw(plot, "0", whole=False)
+    with pytest.raises(NotFound):
+        house.plots.redraw(plot, "9", whole=False)
+
+
+def test_more_values_make_only_new_cells(house: Guest) -> None:
+    plot = house.plots.create(asked(("Steps", "1-2"), ("CFG Scale", "7")))
+    before = {cell.cell: cell.job for cell in house.plots.get(plot).cells}
+    house.plots.extend(plot, 0, "2, 9")
+    house.plots.extend(plot, 1, "3")
+    view = house.plots.get(plot)
+    assert before.items() < {cell.cell: cell.job for cell in view.cells}.items() and len(view.cells) == 6
+    assert requests(house, plot)["2,1"].steps == 9 and requests(house, plot)["2,1"].cfg_scale == 3
+    assert [axis["shown"] for axis in view.line.head.axes] == [["1", "2", "9"], ["7", "3"]]
+    with pytest.raises(InvalidRequest, match="not there already"):
+        house.plots.extend(plot, 0, "9")
+
+
+def test_other_people_have_other_plots(house: Guest) -> None:
+    plot, ann = house.plots.create(asked(("Steps", "1-4"))), Guest(house, "ann")
+    assert ann.plots.list() == []
+    for call in (ann.plots.get, ann.plots.pause, ann.plots.cancel, ann.plots.resume, ann.plots.delete):
+        with pytest.raises(NotFound):
+            call(plot)
+    assert house.plots.get(plot).state["state"] == "waiting"
+
+
+def test_a_deleted_plot_leaves_no_job_behind(house: Guest) -> None:
+    plot = house.plots.create(asked(("Steps", "1-4")))
+    house.plots.delete(plot)
+    assert house.plots.list() == [] and house.overview().total == 0
+    with pytest.raises(NotFound):
+        house.plots.get(plot)
+
+
+def test_only_what_has_changed_is_told(house: Guest) -> None:
+    plot = house.plots.create(asked(("Steps", "1-4")))
+    view = house.plots.get(plot)
+    assert len(view.cells) == 4 and house.plots.get(plot, view.cursor).cells == []
+    (lease,) = house._components.jobs.lease("gpu", 1)
+    change = house._components.jobs.start(lease.job, lease.token) or house._components.jobs.finish(lease.job, lease.token, "done")
+    house._components.dispatcher.job_changed(change)
+    news = house.plots.get(plot, view.cursor)
+    assert [(cell.cell, cell.state) for cell in news.cells] == [(lease.cell, "done")]
+    events = [event for event in house.watch(0)[1] if event["type"] == "plot"]
+    assert [(event["id"], event["done"], event["total"]) for event in events] == [(plot, 1, 4)]
+
+
+@pytest.fixture
+def loras(house: Guest) -> Guest:
+    """Four files that are LoRAs by their place and their headers, which fit no checkpoint of this house."""
+    folder = house.settings.data.parent / "Lora"
+    folder.mkdir()
+    for name in ("epoch-1", "epoch-2", "epoch-12", "style"):
+        save_file({"lora_unet_x.lora_down.weight": np.zeros((2, 4), np.float32), "lora_unet_x.lora_up.weight": np.zeros((4, 2), np.float32)},
+                  folder / f"{name}.safetensors")
+    return house
+
+
+def prompts(house: Guest, *axes: tuple[str, Any], **request: Any) -> list[str]:
+    """What the cells draw, the first axis quickest, before styles and wildcards. What fits which checkpoint is not asked."""
+    orders = PlotOrders(house._components, house.user)
+    readings = orders.axes([{"label": label, "values": values} for label, values in axes], SeedRules())
+    assert not [one.error for one in readings if one.error]
+    chosen = [one.chosen for one in readings]
+    return [cell_values({**Request().values(), **BASE, **request}, chosen, cell)["prompt"] for cell in coordinates(chosen)]
+
+
+def test_loras_by_name_and_strength_are_two_axes_in_any_order(loras: Guest) -> None:
+    names, weights = ("LoRA name", "epoch-1, without, epoch-2 + style:0.5"), ("LoRA strength", "0, 0.8")
+    grid = ["a red cat <lora:epoch-1:0>", "a red cat", "a red cat <lora:epoch-2:0><lora:style:0.5>",
+            "a red cat <lora:epoch-1:0.8>", "a red cat", "a red cat <lora:epoch-2:0.8><lora:style:0.5>"]
+    assert prompts(loras, names, weights) == grid
+    assert prompts(loras, weights, names) == [grid[at] for at in (0, 3, 1, 4, 2, 5)]
+
+
+def test_a_lora_takes_the_place_of_that_in_the_prompt_and_leaves_others(loras: Guest) -> None:
+    there = "<lora:style:0.7> a cat <lora:epoch-1:0.3:0.4:start=0.2>, wide"
+    assert prompts(loras, ("LoRA name", "epoch-1, epoch-2, without"), prompt=there) == [
+        there, there.replace("epoch-1", "epoch-2"), "<lora:style:0.7> a cat , wide"]
+    assert prompts(loras, ("LoRA strength", "0.5"), prompt=there) == ["<lora:style:0.5> a cat <lora:epoch-1:0.5:start=0.2>, wide"]
+    assert prompts(loras, ("LoRA name", "epoch-2"), ("LoRA strength", "0.5"), prompt=there) == [
+        f"{there} <lora:epoch-2:0.5>"]
+
+
+@pytest.mark.parametrize(("axis", "message"), [
+    (("LoRA name", "epoch-1, epoch-3"), "'epoch-3' is not there; there is: epoch-1, epoch-12, epoch-2, style"),
+    (("LoRA name", "poch-1"), "'poch-1' means several: epoch-1, epoch-12"),
+    (("LoRA name", "epoch-2:much"), "must be a number"),
+    (("LoRA strength", "0.5"), "has no LoRA in the prompt"),
+    (("LoRA strength", "5, 500"), "'500' must be between -100 and 100"),
+])
+def test_loras_that_are_not_meant_clearly_are_refused(loras: Guest, axis: tuple[str, str], message: str) -> None:
+    ((field, found),) = problems(loras, asked(axis))
+    assert field == "axes.0.values" and message in found
+
+
+def test_prompt_order_wildcards_styles_and_sizes(house: Guest) -> None:
+    assert prompts(house, ("Prompt order", "red, cat")) == ["a red cat", "a cat red"]
+    (house.settings.data / "wildcards").mkdir()
+    (house.settings.data / "wildcards" / "colour.txt").write_text("red\nblue\n2::green")
+    for typed in ("colour", "__colour__"):
+        assert prompts(house, ("Wildcard", typed), prompt="a __colour__ cat") == ["a red cat", "a blue cat", "a green cat"]
+    assert prompts(house, ("Wildcard", '"{a|b}"'), prompt="{a|b} cat") == ["a cat", "b cat"]
+    assert house.plots.choices("wildcard") == ["__colour__"]
+    house.prompt_library.save_style(Style("ink", "ink drawing of {prompt}", ""))
+    made = requests(house, house.plots.create(asked(("Styles", ["None", "Ink"]), ("Size", "64x128, 128 x 64"))))
+    assert [(made[cell].prompts, made[cell].width, made[cell].height) for cell in ("0,0", "1,0", "1,1")] == [
+        ((), 64, 128), (("ink drawing of a red cat",), 64, 128), (("ink drawing of a red cat",), 128, 64)]
+    for axis, message in ((("Styles", "oil"), "no style"), (("Size", "64"), "512x768"), (("Wildcard", "shape"), "not there")):
+        assert message in house.plots.check(asked(axis)).problems[0].message
+
+
+def test_words_are_exchanged_before_wildcards_are_filled_in(house: Guest) -> None:
+    plot = house.plots.create(asked(("Prompt S/R", '"{x|y}", {p|q}'), request={"prompt": "a {x|y} cat"}))
+    made = requests(house, plot)
+    assert made["0"].prompts[0] in ("a x cat", "a y cat") and made["1"].prompts[0] in ("a p cat", "a q cat")
+
+
+A1111_AXES = ["Nothing", "Seed", "Var. seed", "Var. strength", "Steps", "Hires steps", "CFG Scale", "Image CFG Scale", "Prompt S/R", "Prompt order",
+              "Sampler", "Hires sampler", "Checkpoint name", "Negative Guidance minimum sigma", "Sigma Churn", "Sigma min", "Sigma max",
+              "Sigma noise", "Schedule type", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "Beta schedule alpha",
+              "Beta schedule beta", "Eta", "Clip skip", "Denoising", "Initial noise multiplier", "Extra noise", "Hires upscaler", "Styles",
+              "UniPC Order", "Face restore", "Always discard next-to-last sigma", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
+
+
+def test_the_axes_of_a1111_are_there_under_its_labels(house: Guest) -> None:
+    axes = {axis.label: axis for axis in house.plots.axes()}
+    assert set(A1111_AXES) <= axes.keys()
+    for label, axis in axes.items():
+        assert axis.kind not in ("choice", "bool") or house.plots.choices(label)
+
+
+SYNTAX = [
+    ("Steps", "1, 2, 3", [1, 2, 3]), ("Steps", "1-5", [1, 2, 3, 4, 5]), ("Steps", "1-10 (+3)", [1, 4, 7, 10]), ("Steps", "10-1 (-3)", [10, 7, 4]),
+    ("Steps", "1-5 (+2)", [1, 3, 5]), ("Steps", "1-10 [5]", [1, 3, 5, 7, 10]), ("Steps", "1,,2 ,", [1, 2]), ("Steps", "1\n2", [1, 2]), ("Steps", "1-3, 9", [1, 2, 3, 9]),
+    ("CFG Scale", "0.2-1 (+0.2)", [0.2, 0.4, 0.6, 0.8, 1.0]), ("CFG Scale", "1-2 (+0.3)", [1, 1.3, 1.6, 1.9, 2.2]),
+    ("CFG Scale", "1-2", [1, 2]), ("CFG Scale", "1-2 [3]", [1, 1.5, 2]), ("CFG Scale", "-1-1 (+1)", [-1, 0, 1]), ("CFG Scale", "5-4 [3]", [5, 4.5, 4]),
+    ("CFG Scale", "7, 7.50", [7, 7.5]), ("Seed", "18446744073709551615", [2**64 - 1]), ("Prompt S/R", '"a, b", c', ["a, b", "c"]),
+    ("Prompt S/R", "cat, , dog", ["cat", "", "dog"]), ("Tiling", "yes, False", [True, False]), ("Sampler", "euler a, Euler", ["Euler a", "Euler"]),
+    ("Steps", [1, "2"], [1, 2]), ("Steps", "3-3", [3]), ("Steps", " 1 - 3 ( +1 ) ", [1, 2, 3]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "typed", "values"), SYNTAX)
+def test_values_are_read_as_a1111_reads_them(house: Guest, label: str, typed: Any, values: list[Any]) -> None:
+    (reading,) = PlotOrders(house._components, house.user).axes([{"label": label, "values": typed}], SeedRules())
+    assert (reading.error, list(reading.chosen.values)) == ("", values)
+    if label in ("Steps", "Seed"):
+        assert all(type(value) is int for value in reading.chosen.values)
+
+
+def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> None:
+    def cost(*axes: tuple[str, Any], **request: Any) -> PlotCost:
+        return house.plots.estimated(house.plots.check(asked(*axes, request=request))).estimate.cost
+
+    assert cost(("Steps", "10, 20"), ("CFG Scale", "1, 7"), sampler="Euler") == PlotCost(4, 60, 90, 90 * 64.0, 1, 0)
+    assert cost(("Sampler", "Euler, Heun"), steps=10).calls == 10 + 19
+    assert cost(("Checkpoint name", "demo, other"), ("Seed", "1-5")).loads == 2
+    hires = cost(("Denoising", "0.3, 0.5, 0.7"), sampler="Euler", steps=10, enable_hr=True, hr_scale=2)
+    assert hires == PlotCost(3, 40, 80, 2.0 * 10 * 64 + 3 * 2 * 10 * 256, 1, 2)
+    assert cost(("Denoising", "0.5, 1"), sampler="Euler", steps=10, init_image=house.upload(picture()).id).calls == 6 + 10
+
+
+def test_seconds_are_those_that_were_measured(house: Guest) -> None:
+    ask = asked(("Steps", "10, 20"), request={"sampler": "Euler", "checkpoint": "demo"})
+    assert house.plots.estimated(house.plots.check(ask)).estimate.seconds is None
+    drawn = [house.submit(steps=5, sampler="Euler", cfg_scale=7) for _ in range(2)]
+    moments = {drawn[0].id: (100, 104), drawn[1].id: (102, 106)}        # side by side: 6 seconds for 10 steps
+    with house._components.database.write() as session:
+        for job, (start, end) in moments.items():
+            session.execute(update(JobRow).where(JobRow.id == job).values(
+                state="done", started=datetime.fromtimestamp(start, UTC), ended=datetime.fromtimestamp(end, UTC)))
+    estimate = house.plots.estimated(house.plots.check(ask)).estimate
+    assert estimate.seconds == pytest.approx(18) and estimate.bytes == round(2 * 64 * 64 * 1.6)
