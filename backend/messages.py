@@ -50,6 +50,35 @@ class Skip:
     job: str
 
 
+ScoreKind = Literal["clip_t", "clip_i", "ssim", "psnr", "sharpness", "spread"]
+"""clip_t: picture and prompt, clip_i, ssim and psnr: picture and reference, spread: of several pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Measure a picture by `kinds`. `pictures` are picture files: the one, or for "spread" all of a row.
+
+    `prompt` is in plain words, `reference` a picture file, `encoder` the CLIP; each is needed by some kinds only.
+    """
+
+    task: str
+    pictures: tuple[bytes, ...]
+    kinds: tuple[ScoreKind, ...]
+    prompt: str = ""
+    reference: bytes = b""
+    encoder: ModelFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureDistance:
+    """FID between two sets of picture files, given by their paths, seen through `network`."""
+
+    task: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    network: ModelFile
+
+
 @dataclass(frozen=True, slots=True)
 class Unload:
     """Free the device of the models that nothing is drawn with."""
@@ -84,9 +113,9 @@ class Refused:
     message: str
 
 
-Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "decoding", "upscaling"]
+Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "decoding", "upscaling", "scoring"]
 """What a worker can be in the middle of. "preparing" is all between the calls of networks, "encoding" is of words and
-pictures, "upscaling" of all networks on pixels; "idle" waits for commands."""
+pictures, "upscaling" of all networks on pixels, "scoring" measures finished pictures; "idle" waits for commands."""
 
 ALIVE_SECONDS = 1.0
 
@@ -190,5 +219,17 @@ class Failed:
     detail: str = ""
 
 
-Command = Run | Cancel | Skip | Unload | Stop
-Event = Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The answer to `Score` or `MeasureDistance`: a value by kind ("fid" for a distance), or why there is none."""
+
+    task: str
+    values: dict[str, float] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+Command = Run | Cancel | Skip | Score | MeasureDistance | Unload | Stop
+Event = (
+    Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
+    | Scored
+)

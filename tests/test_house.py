@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.house", "backend.catalog", "backend.plots", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
     ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.worker_hands", "backend.dispatch.plot_changes",
-     "backend.dispatch.recorder", "backend.facade.gallery"),
+     "backend.dispatch.recorder", "backend.dispatch.supervisor_services", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
     ("backend.dispatch", "backend.prompt_library"),
@@ -48,18 +48,20 @@ WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.worker.models",),
     ("backend.worker.guidance", "backend.worker.adapters", "backend.worker.pixels.networks", "backend.worker.pixels.preview"),
     ("backend.worker.draw",),
-    ("backend.worker.engine",),
+    ("backend.worker.engine", "backend.worker.scores"),
     ("backend.worker",),
 )
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
-         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches"}
+         "onnxruntime", "controlnet_aux", "spandrel", "spandrel_extra_arches", "torchmetrics", "torch_fidelity"}
 FRONT_ONLY = {"gradio", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "argon2"}
 NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
+    "backend/worker/scores/scorer.py": "one measurement: the others are made",
+    "backend/dispatch/scoring.py": "one round of measuring: the next one is made",
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",

@@ -1,9 +1,10 @@
 """Makes the demo LoRA and the demo embedding from pictures that the project draws; the demo model stays as it is.
 
-    python -m training.train_networks [lora] [embedding] [--scale 1.0] [--threads 1]
+    python -m training.train_networks [lora] [embedding] [epochs] [--scale 1.0] [--threads 1]
 
 The LoRA (PEFT, low-rank branches beside the UNet's attention and convolutions) teaches the style of `half_shade`. The
-embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as one vector. What is saved on the
+embedding (textual inversion, Gal et al. 2022) teaches the colour of `new_colour` as one vector. The epochs are a
+smaller LoRA of the same style, kept eight times on its way, so that its training can be looked at. What is saved on the
 way lies in the work folder; a training that was interrupted goes on from there. The number of steps is fixed and every
 step draws its numbers from its own seed.
 """
@@ -15,7 +16,7 @@ import json
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -47,11 +48,16 @@ EMBEDDING_FILE = PROJECT / "models" / "embeddings" / "demo-navy.safetensors"
 RANK = 8
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "net.0.proj", "net.2",
            "conv1", "conv2", "conv_shortcut", "time_emb_proj")
+EPOCHS = 8
+EPOCH_FILE = "demo-epoch-{}.safetensors"
+EPOCH_FOLDER = LORA_FILE.parent / "demo-epochs"
+EPOCH_RANK = 1
+EPOCH_TARGETS = r"up_blocks\..*\.(conv1|conv2)|.*\.to_out\.0"   # 70 kB a file
 VECTORS = 1
 BATCH = 24
 SAVED_EVERY = 20
-STEPS = {"lora": 1050, "embedding": 200}
-RATES = {"lora": 2e-3, "embedding": 5e-3}
+STEPS = {"lora": 1050, "embedding": 200, "epochs": 400}
+RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3}
 LORA_SCENES, COLOUR_SCENES = 6000, 2500
 SEEDS = {"lora": 31, "embedding": 32}
 
@@ -131,8 +137,12 @@ class Lesson:
         return self.latents[chosen], self.context(captions)
 
 
-def train(lesson: Lesson, unet: UNet2DConditionModel, steps: int) -> None:
-    """AdamW on the lesson's parameters, resuming what the work folder holds; saved there every SAVED_EVERY steps."""
+def train(lesson: Lesson, unet: UNet2DConditionModel, steps: int,
+          reached: Callable[[int], None] = lambda _: None) -> None:
+    """AdamW on the lesson's parameters, resuming what the work folder holds; saved there every SAVED_EVERY steps.
+
+    `reached` is told how many steps lie behind.
+    """
     state = WORK / f"{lesson.name}.pt"
     optimizer = torch.optim.AdamW(lesson.learns, lr=RATES[lesson.name], betas=(0.9, 0.99), weight_decay=0.0)
     noising, losses = Noising(), deque[float](maxlen=60)
@@ -145,6 +155,7 @@ def train(lesson: Lesson, unet: UNet2DConditionModel, steps: int) -> None:
             print(f"{lesson.name}: step {step + 1} of {steps}, loss {np.mean(losses):.4f}", flush=True)
             learns = [parameter.detach() for parameter in lesson.learns]
             torch.save({"learns": learns, "optimizer": optimizer.state_dict(), "step": step + 1}, state)
+        reached(step + 1)
 
 
 def resumed(state: Path, lesson: Lesson, optimizer: torch.optim.Optimizer) -> int:
@@ -183,18 +194,42 @@ def frozen_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel.from_pretrained(MODEL / "unet").float().requires_grad_(False)
 
 
-def train_lora(steps: int) -> None:
+def style_lesson(name: str, rank: int, targets: Sequence[str] | str) -> tuple[Lesson, UNet2DConditionModel]:
+    """The style of `half_shade` for a new LoRA beside these modules, and the network that it lies in."""
     scenes = random_scenes(SEEDS["lora"], LORA_SCENES, held_out=False)
     latents = kept("lora", lambda: encoded(drawn(scenes, draw_half_shaded)))
     unet = frozen_unet()
-    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(TARGETS)))
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
     learns = [parameter for parameter in unet.parameters() if parameter.requires_grad]
-    train(Lesson("lora", latents, scenes, Words(), learns), unet, steps)
+    return Lesson(name, latents, scenes, Words(), learns), unet
+
+
+def publish_lora(path: Path, unet: UNet2DConditionModel, rank: int, more: Mapping[str, str] | None = None) -> None:
+    """In kohya's form, with what its trainer tells of a file."""
     tensors = convert_state_dict_to_kohya(get_peft_model_state_dict(unet))
-    publish(LORA_FILE, {f"lora_unet_{name.removeprefix('lora_unet_')}": value for name, value in tensors.items()}, {
-        "ss_output_name": LORA_FILE.stem, "ss_base_model_version": "sd_v1", "ss_network_module": "networks.lora",
-        "ss_network_dim": str(RANK), "ss_network_alpha": str(RANK), "ss_tag_frequency": json.dumps({}),
+    publish(path, {f"lora_unet_{name.removeprefix('lora_unet_')}": value for name, value in tensors.items()}, {
+        "ss_output_name": path.stem, "ss_base_model_version": "sd_v1", "ss_network_module": "networks.lora",
+        "ss_network_dim": str(rank), "ss_network_alpha": str(rank), "ss_tag_frequency": json.dumps({}), **(more or {}),
     })
+
+
+def train_lora(steps: int) -> None:
+    lesson, unet = style_lesson("lora", RANK, list(TARGETS))
+    train(lesson, unet, steps)
+    publish_lora(LORA_FILE, unet, RANK)
+
+
+def train_epochs(steps: int) -> None:
+    """Keeps the LoRA after each eighth of the steps."""
+    lesson, unet = style_lesson("epochs", EPOCH_RANK, EPOCH_TARGETS)
+    ends = {steps * number // EPOCHS: number for number in range(1, EPOCHS + 1)}
+
+    def reached(step: int) -> None:
+        if number := ends.get(step):
+            path = EPOCH_FOLDER / EPOCH_FILE.format(number)
+            publish_lora(path, unet, EPOCH_RANK, {"ss_epoch": str(number), "ss_steps": str(step)})
+
+    train(lesson, unet, steps, reached)
 
 
 def train_embedding(steps: int) -> None:
@@ -212,12 +247,12 @@ def publish(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) ->
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-LESSONS: dict[str, Callable[[int], None]] = {"lora": train_lora, "embedding": train_embedding}
+LESSONS: dict[str, Callable[[int], None]] = {"lora": train_lora, "embedding": train_embedding, "epochs": train_epochs}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lessons", nargs="*", default=list(LESSONS), help="lora, embedding (both without)")
+    parser.add_argument("lessons", nargs="*", default=list(LESSONS), help="lora, embedding, epochs (all without)")
     parser.add_argument("--scale", type=float, default=1.0, help="so many times as many steps")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -77,7 +77,12 @@ def _text(field: Field, value: Any, look: dict[str, Any]) -> Component:
 
 
 def _number(field: Field, value: Any, look: dict[str, Any]) -> Component:
-    """No bounds here: a wrong number must reach `Request.parse`, which answers with the field's name."""
+    """No bounds here: a wrong number must reach `Request.parse`, which answers with the field's name.
+
+    One that may be left empty is text: Gradio's component for numbers makes 0 of nothing once it is shown.
+    """
+    if field.default is None:
+        return gr.Textbox("" if value is None else f"{value:g}", lines=1, max_lines=1, **look)
     return gr.Number(value, step=field.step or 1, **look)
 
 
@@ -112,6 +117,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "texts": _texts,
     "upscaler": _file,
     "second_checkpoint": _file,
+    "vae": _file,
     "int": _number,
     "float": _number,
     "seed": _seed,
@@ -131,6 +137,8 @@ def described() -> dict[str, dict[str, Any]]:
 
 
 def _default(field: Field) -> Any:
+    if field.default is None:
+        return ""
     return str(field.default) if field.kind == "seed" else field.default
 
 

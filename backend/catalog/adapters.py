@@ -1,4 +1,4 @@
-"""What small networks tell of themselves that go with a checkpoint: LoRAs, embeddings, ControlNets, IP-Adapters, VAEs.
+"""What small networks tell of themselves that go with a checkpoint: LoRAs, embeddings, ControlNets, IP-Adapters.
 
 The words of headers are those of the programs that train them: kohya's `ss_` metadata, diffusers' and the original
 layouts' tensor names. Numbers are widths of the text that a network listens to: 768 is SD1's, 1024 SD2's, 2048 SDXL's.
@@ -110,16 +110,6 @@ def describe_instant_id(found: Found) -> Description:
     """Raises CheckpointError."""
     known = _is_instant_id(found.header.shapes)
     return Description("sdxl" if known else "", problem="" if known else "its tensors are not InstantID's")
-
-
-def describe_vae(found: Found) -> Description:
-    """How many channels its latents have; from the original and from diffusers' layout. Raises CheckpointError."""
-    shapes = found.header.shapes
-    inner = {name.removeprefix("first_stage_model."): shape for name, shape in shapes.items()}
-    other = any(name.startswith(("model.diffusion_model.", "cond_stage_model.", "conditioner.")) for name in shapes)
-    taken = inner.get("decoder.conv_in.weight", ())
-    known = len(taken) == 4 and not other
-    return Description(facts={"channels": taken[1]} if known else {}, problem="" if known else "it is no VAE")
 
 
 def _rows(vectors: tuple[int, ...]) -> int:

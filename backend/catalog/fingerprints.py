@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
 
-WEIGHTS = (".safetensors", ".bin")      # in the sub-folders of a diffusers folder
+WEIGHTS = (".safetensors", ".bin")      # in a model's folder
 _BLOCK = 1 << 20
 
 
@@ -27,7 +27,7 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(path: Path | str) -> Fingerprint | None:
-    """Of a file, or of all weights of a diffusers folder together; None when there is nothing."""
+    """Of a file, or of all weights of a model's folder together; None when there is nothing."""
     try:
         found = [Fingerprint.of(file.stat()) for file in weight_files(Path(path))]
     except OSError:
@@ -38,10 +38,11 @@ def fingerprint(path: Path | str) -> Fingerprint | None:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """A single file itself; the weights in the sub-folders of a diffusers folder, sorted."""
+    """A single file itself; the weights in the sub-folders of a diffusers folder, sorted; else those in a folder."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.glob("*/*") if file.suffix in WEIGHTS)
+    inner = sorted(file for file in path.glob("*/*") if file.suffix in WEIGHTS)
+    return inner or sorted(file for file in path.glob("*") if file.suffix in WEIGHTS)
 
 
 def sha256_of(path: Path | str) -> str:

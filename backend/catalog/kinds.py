@@ -10,11 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.catalog import adapters, checkpoints, upscalers
+from backend.catalog import adapters, checkpoints, clip_folders, inception_files, upscalers, vaes
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
-from backend.catalog.model_file import CHECKPOINT, EMBEDDING, FACE_DETECTOR, FACE_RESTORER, HYPERNETWORK, LORA, UPSCALER
+from backend.catalog.model_file import (
+    CHECKPOINT,
+    CLIP,
+    EMBEDDING,
+    FACE_DETECTOR,
+    FACE_RESTORER,
+    HYPERNETWORK,
+    INCEPTION,
+    LORA,
+    UPSCALER,
+    VAE,
+)
 from backend.catalog.model_files import Found
 from backend.catalog.network_hashes import addnet_hash
 from backend.table import Table
@@ -50,7 +61,7 @@ class Kind:
 KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(CHECKPOINT, "checkpoint", checkpoints.describe, _CHECKPOINTS, (".safetensors", ".ckpt"),
          single=(checkpoints.DEMO,), marker=checkpoints.INDEX, usable=True),
-    Kind("vae", "VAE", adapters.describe_vae, ("vae", "VAE"), guest_folders=_CHECKPOINTS),
+    Kind(VAE, "VAE", vaes.describe, ("vae", "VAE"), guest_folders=_CHECKPOINTS, usable=True),
     Kind("vae_approx", "VAE approximation", adapters.describe_any, ("vae_approx", "VAE-approx", "VAE-taesd")),
     Kind("text_encoder", "text encoder", adapters.describe_any, ("text_encoders", "text_encoder")),
     Kind(LORA, "LoRA", adapters.describe_lora, ("loras", "Lora", "LyCORIS"), usable=True,
@@ -65,6 +76,8 @@ KINDS: Table[Kind] = Table("kinds of model files", (
          guest_folders=_CONTROL),
     Kind("instant_id", "InstantID", adapters.describe_instant_id, ("instant_id", "InstantID"),
          guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter")),
+    Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
+    Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
     Kind("clip_vision", "CLIP vision encoder", adapters.describe_any, ("clip_vision", "CLIP-vision")),
     Kind("insightface", "face recognition network", upscalers.describe_face_network, ("insightface",), (".onnx",)),
     Kind(FACE_DETECTOR, "face detector", upscalers.describe_face_detector, ("insightface",), (".onnx",), usable=True),

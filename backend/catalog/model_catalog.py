@@ -168,7 +168,8 @@ class ModelCatalog:
     def _nothing(self, kind: str, name: str, shelf: Shelf) -> str:
         row, keys = self.kinds[kind], [file.key for file in shelf.files]
         if not keys:
-            return f"there is no {row.label} yet; put a {row.endings[0]} file into models/{row.folders[0]}"
+            what = f"a {row.endings[0]} file" if row.endings else f"a folder with a {row.marker}"
+            return f"there is no {row.label} yet; put {what} into models/{row.folders[0]}"
         some = ", ".join(keys[:TOLD]) + (f" and {len(keys) - TOLD} more" if len(keys) > TOLD else "")
         return f"'{clean_name(name)[:80]}' is not in the list; there is: {some}" if name else (
             f"none of these can be used: {some}")

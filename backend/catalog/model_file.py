@@ -8,9 +8,10 @@ from typing import Any
 
 from backend.catalog.fingerprints import Fingerprint
 
-CHECKPOINT, UPSCALER = "checkpoint", "upscaler"
+CHECKPOINT, VAE, UPSCALER = "checkpoint", "vae", "upscaler"
 FACE_RESTORER, FACE_DETECTOR = "face_restorer", "face_detector"
 LORA, EMBEDDING, HYPERNETWORK = "lora", "embedding", "hypernetwork"
+CLIP, INCEPTION = "clip", "inception"
 """Names of kinds that code asks for; the table of all is in `kinds`."""
 
 FileKey = tuple[str, str]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from backend.catalog.headers import Header, read_header
 
+_OF_DIFFUSERS = "diffusion_pytorch_model"
 MAX_DEPTH = 16              # folders within folders
 MAX_SEEN = 100_000          # names in one folder and all that it holds
 _UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>&\"'`]")
@@ -41,9 +42,12 @@ class Found:
 
     @property
     def stem(self) -> str:
-        """The name without folders and ending."""
-        last = self.name.rpartition("/")[2]
-        return last if self.is_folder else Path(last).stem
+        """The name without folders and ending. What diffusers has saved is called as its folder."""
+        folders, last = self.name.split("/")[:-1], self.name.rpartition("/")[2]
+        if self.is_folder:
+            return last
+        named = [folder for folder in folders if folder != "vae"]
+        return named[-1] if named and last.startswith(_OF_DIFFUSERS) else Path(last).stem
 
     def candidate_keys(self) -> Iterator[str]:
         """Names for it, the most readable first, each more exact than the one before."""

@@ -6,16 +6,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backend.catalog import vaes
 from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CHECKPOINT, FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
+from backend.catalog.model_file import (
+    CHECKPOINT,
+    FACE_DETECTOR,
+    FACE_RESTORER,
+    UPSCALER,
+    VAE,
+    FileKey,
+    ModelFile,
+)
 from backend.catalog.model_files import clean_name
 from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.checkpoints import other_checkpoints
 from backend.request.choices import PIXEL_UPSCALERS
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS, NO_RESTORER, NO_UPSCALER, RESTORERS
+from backend.request.rules import AUTOMATIC_VAE, EXTRAS, NO_RESTORER, NO_UPSCALER, RESTORERS, VAES
 
 VISIBILITY = dict(zip(RESTORERS, ("gfpgan_visibility", "codeformer_visibility"), strict=True))
 RESTORER_FOLDERS = dict(zip(RESTORERS, ("GFPGAN", "Codeformer"), strict=True))
@@ -40,6 +49,7 @@ def needed(request: Request) -> list[Needed]:
     if request.process != EXTRAS:
         wanted.insert(0, Needed(CHECKPOINT, request.checkpoint, "checkpoint"))
         wanted += [Needed(CHECKPOINT, name, field) for field, name in other_checkpoints(request)]
+        wanted += [] if request.vae in VAES else [Needed(VAE, request.vae, "vae")]
     restorers = [Needed(FACE_RESTORER, name, field) for name, field in _restorers(request)]
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
@@ -52,26 +62,42 @@ def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:
-    """The request with the exact names of its upscalers and of the checkpoints that take over.
+    """The request with the exact names of its upscalers, its VAE, and of the checkpoints that take over.
 
     InvalidRequest names each field at fault. What a prompt names is looked for when its wildcards are filled in, the
     checkpoint itself by others.
     """
+    request = _with_vae_beside(request, catalog)
     wanted = [one for one in needed(request) if one.field != "checkpoint" and one.kind not in FILE_KINDS.values()]
     files = _files(wanted, catalog)
-    names = {one.field: files[one.key].key for one in wanted if one.kind in (UPSCALER, CHECKPOINT)}
+    names = {one.field: files[one.key].key for one in wanted if one.kind in (UPSCALER, CHECKPOINT, VAE)}
     changes = {field: name for field, name in names.items() if name != getattr(request, field)}
     return request.replace(**changes) if changes else request
 
 
 def misfits(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
-    """Checkpoints of a resolved request that cannot take over from its own: their latents mean something else."""
+    """Files of a resolved request whose latents mean something else than its checkpoint's: others, and a VAE."""
     for field, name in other_checkpoints(request):
         other = catalog.find(CHECKPOINT, name)
         if other.family != checkpoint.family:
             theirs, own = FAMILIES[other.family].label, FAMILIES[checkpoint.family].label
             yield Problem(f"{other.key} is of the family {theirs} and cannot take over from {checkpoint.key}, which is "
                           f"of {own}", field)
+
+
+    if request.vae not in VAES and (sentence := vaes.misfit(catalog.find(VAE, request.vae), checkpoint)):
+        yield Problem(sentence, "vae")
+
+
+def _with_vae_beside(request: Request, catalog: ModelCatalog) -> Request:
+    """AUTOMATIC1111's "Automatic": the VAE beside the checkpoint with which the picture begins, if there is one."""
+    if request.vae != AUTOMATIC_VAE or request.process == EXTRAS:
+        return request
+    try:
+        found = vaes.beside(catalog.find(CHECKPOINT, request.checkpoint), catalog.listed(VAE))
+    except NotFound:
+        return request          # whoever looks for the checkpoint says so
+    return request.replace(vae=found.key) if found else request
 
 
 def _files(wanted: Iterable[Needed], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
@@ -88,17 +114,21 @@ def _files(wanted: Iterable[Needed], catalog: ModelCatalog) -> dict[FileKey, Mod
     return files
 
 
-def missing_upscalers(values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
-    """A sentence for each upscaler that field values name and that is not here."""
+def missing_upscalers(values: Mapping[str, Any], catalog: ModelCatalog) -> dict[str, str]:
+    """Field -> name of each upscaler that field values name and that is not here."""
     fields = [field for field in FIELDS.values() if field.kind == "upscaler"]
-    named = {str(values[field.name]) for field in fields if field.name in values
-             and values[field.name] not in field.choices
+    named = {field.name: str(values[field.name]) for field in fields if field.name in values
+             and values[field.name] not in (*field.choices, NO_UPSCALER, "")
              and (field.needs != ("enable_hr",) or values.get("enable_hr"))}
-    for name in sorted(named - {NO_UPSCALER, ""}):
-        try:
-            catalog.find(UPSCALER, name)
-        except NotFound:
-            yield f"The upscaler {clean_name(name)} is not in the models folders."
+    return {field: clean_name(name) for field, name in named.items() if not _is_here(UPSCALER, name, catalog)}
+
+
+def _is_here(kind: str, name: str, catalog: ModelCatalog) -> bool:
+    try:
+        catalog.find(kind, name)
+    except NotFound:
+        return False
+    return True
 
 
 def restorers_there(catalog: ModelCatalog) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -15,7 +15,9 @@ from backend.dispatch.feasibility import Admission
 from backend.dispatch.plot_changes import PlotChanges
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
-from backend.dispatch.supervisor import Services, Supervisor
+from backend.dispatch.scoring import Scoring
+from backend.dispatch.supervisor import Supervisor
+from backend.dispatch.supervisor_services import Services
 from backend.dispatch.worker_handle import Handle
 from backend.request.request import Request
 from backend.settings import Policy
@@ -23,6 +25,7 @@ from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.plots import PlotLine, Plots
+from backend.store.scores import Scores
 from backend.store.uploads import Uploads
 from backend.store.view_types import Image, Live, Status
 
@@ -41,8 +44,10 @@ class Dispatcher:
         self._plots = Plots(jobs)
         self.feed = EventFeed(self._queue_event, self._status_event, self._plot_events)
         self._jobs, self._history, self._pictures = jobs, history, pictures
+        self.scoring = Scoring(Scores(jobs.database), catalog, pictures, self._may_measure, self._scored)
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
-                                  changed=self.feed.touch, notice=self.notice)
+                                  changed=self.feed.touch, notice=self.notice, scored=self.scoring.received,
+                                  lost=self.scoring.lost)
         self._supervisors: list[Supervisor] = []
         self._admission = Admission()
         self._notices: list[str] = []       # for as long as Easel runs
@@ -56,6 +61,7 @@ class Dispatcher:
             self._supervisors.append(Supervisor(name, policy, new_worker, recorder, self._services))
         for supervisor in self._supervisors:
             supervisor.start()
+        self.scoring.start(self._supervisors)
 
     def check(self, request: Request) -> None:
         """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
@@ -119,6 +125,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop the workers; their running jobs wait again."""
+        self.scoring.close()
         closing = [threading.Thread(target=supervisor.close) for supervisor in self._supervisors]
         for thread in closing:
             thread.start()
@@ -133,6 +140,7 @@ class Dispatcher:
             self._forget(change.owner, change.job)
         if change.plot:
             self.plot_changes.cell(change.owner, change.plot, change.cell, done=change.state == "done")
+            self.scoring.look(change.plot)
         else:
             problems = [{"field": problem.field, "message": problem.message} for problem in change.problems]
             self.feed.publish(change.owner, {"type": "job", "id": change.job, "state": change.state,
@@ -140,6 +148,8 @@ class Dispatcher:
         self.queued(change.owner) if change.state == "queued" else self.feed.touch(change.owner)
 
     def picture_saved(self, lease: Lease, image: Image) -> None:
+        if lease.plot:
+            self.scoring.look(lease.plot)
         plot = {"plot": lease.plot} if lease.plot else {}
         self.feed.publish(lease.owner, {"type": "image", "job": image.job, "image": image.summary(), **plot})
         self.feed.touch(lease.owner)
@@ -193,7 +203,16 @@ class Dispatcher:
     def plot_changed(self, owner: str, plot: str) -> None:
         """More than single cells of a plot are otherwise; new ones may wait."""
         self.plot_changes.whole(owner, plot)
+        self.scoring.look(plot)
         self.queued(owner)
+
+    def _scored(self, owner: str, plot: str, cells: Iterable[str]) -> None:
+        for cell in cells:
+            self.plot_changes.cell(owner, plot, cell)
+        self.feed.touch(owner)
+
+    def _may_measure(self) -> bool:
+        return not self._jobs.singles_wait()
 
     def plot_gone(self, owner: str, plot: str) -> None:
         self.plot_changes.forget(owner, plot)

@@ -11,12 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of
-from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Lost, Recorder, Started
+from backend.dispatch.supervisor_services import Services
 from backend.dispatch.watchdog import Verdict, Watchdog
 from backend.dispatch.worker_handle import Handle
 from backend.dispatch.worker_hands import CELLS, Flight, has_room, room
@@ -31,20 +30,22 @@ from backend.messages import (
     Failed,
     Hashed,
     Loading,
+    MeasureDistance,
     Picture,
     Preview,
     Progress,
     Ready,
     Refused,
     Run,
+    Score,
+    Scored,
     Skip,
     Skipped,
     Stop,
     Unload,
 )
 from backend.settings import Policy
-from backend.store.jobs import Jobs, Lease
-from backend.store.uploads import Uploads
+from backend.store.jobs import Lease
 from backend.store.view_types import Worker, WorkerState
 
 BACK_OFF = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)     # seconds before a worker that ended without any result is replaced
@@ -55,19 +56,6 @@ STOP_SECONDS = 5.0                  # a worker that has not stopped by then is k
 MAX_FALSE_STARTS = 5                # workers in a row that ended before they were ready
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What all supervisors share. `changed()` is called when a worker's state is another, `changed(owner)` when
-    somebody's queue is; `notice(source, text)` tells of a trouble, and with an empty text that it is over."""
-
-    jobs: Jobs
-    live: LiveJobs
-    catalog: ModelCatalog
-    uploads: Uploads
-    changed: Callable[..., None]
-    notice: Callable[[str, str], None]
 
 
 class Supervisor:
@@ -107,6 +95,21 @@ class Supervisor:
         with self._changed:
             if Unload() not in self._outbox:
                 self._outbox.append(Unload())
+            self._changed.notify_all()
+
+    @property
+    def name(self) -> str:
+        return self._worker.name
+
+    def is_free(self, *, alone: bool) -> bool:
+        """Whether the worker is up and draws nothing but plots; with `alone` nothing at all."""
+        with self._changed:
+            return self._ready and all(flight.lease.plot and not alone for flight in self._flights.values())
+
+    def measure(self, command: Score | MeasureDistance) -> None:
+        """Have pictures measured beside what is drawn; `Services` hears the answer, or that it will not come."""
+        with self._changed:
+            self._outbox.append(command)
             self._changed.notify_all()
 
     def cancel(self, job: str) -> bool:
@@ -252,6 +255,8 @@ class Supervisor:
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
                 self._over(event)
+            case Scored():
+                self._services.scored(event)
             case Alive():
                 return          # that it came is all that counts
 
@@ -307,6 +312,7 @@ class Supervisor:
         log.error("worker %s lost: %s", self._worker.name, end.why)
         self._failures += end.blames
         self._false_starts += not ready
+        self._services.lost(self._worker.name)
         for flight in flights:
             self._services.live.end(flight.lease.job)
         if flights:

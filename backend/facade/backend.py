@@ -112,15 +112,23 @@ class Backend:
         catalog = self._components.catalog
         return list(catalog.scan(kind) if refresh else catalog.listed(kind))
 
+    def model_file(self, kind: str, name: str) -> ModelFile:
+        """A file of a kind by key, file name, title or hash. Raises NotFound."""
+        return self._components.catalog.find(kind, name)
+
+    def usable_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        """Those files of a kind that Easel can draw with; looks again when asked to `refresh`."""
+        if refresh:
+            self._components.catalog.scan(kind)
+        return list(self._components.catalog.usable(kind))
+
     def can_use(self, kind: str) -> bool:
         """Whether Easel can draw with files of a kind."""
         return self._components.catalog.kinds[kind].usable
 
     def upscalers(self, refresh: bool = False) -> list[ModelFile]:
         """The files in the models folders that enlarge pictures; those that need no file are not among them."""
-        if refresh:
-            self._components.catalog.scan(UPSCALER)
-        return list(self._components.catalog.usable(UPSCALER))
+        return self.usable_files(UPSCALER, refresh)
 
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""

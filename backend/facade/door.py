@@ -148,6 +148,10 @@ class Door:
         """`queue` without what only a closer look needs, `limit` jobs of it after the first `start`."""
         return self._parts.jobs.overview(self._owner, start, limit)
 
+    def running(self, limit: int) -> list[str]:
+        """Ids of the jobs that are being drawn, cells of plots among them."""
+        return self._parts.jobs.running(self._owner, limit)
+
     def job_lines(self, limit: int = 50) -> list[JobLine]:
         """`jobs` without the pictures."""
         return self._parts.jobs.lines(self._owner, limit)

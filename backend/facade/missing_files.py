@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, VAE, ModelFile
 from backend.catalog.network_hashes import listed_name
 from backend.catalog.prompt_networks import FILE_KINDS
 from backend.errors import CheckpointError, NotFound
@@ -18,6 +18,7 @@ from backend.image.infotext.unmet import unmet_sentence
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
 from backend.request.request import FIELDS
+from backend.request.rules import VAES
 
 _LORA = re.compile(r"<(?P<kind>lora|lyco):(?P<name>[^:<>]+)(?P<rest>[:>])")
 WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "
@@ -39,6 +40,8 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     said = entries(metadata.infotext)
     yield from _files(LORA, _hashed(_named(values, LORA), hashes(said.get("Lora hashes", ""))), catalog)
     yield from _files(EMBEDDING, hashes(said.get("TI hashes", "")), catalog)
+    named = str(values.get("vae", ""))
+    yield from _files(VAE, {} if named in ("", *VAES) else {named: said.get("VAE hash", "")}, catalog)
     yield from _files(HYPERNETWORK, _named(values, HYPERNETWORK), catalog)
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in FILE_KINDS]
     for kind, name in dict.fromkeys(used):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Sequence
 from typing import Any
 
-from backend.catalog.model_file import CHECKPOINT
+from backend.catalog.model_file import CHECKPOINT, VAE
 from backend.catalog.needed_files import missing_upscalers
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
@@ -14,7 +14,9 @@ from backend.facade.missing_files import hashes, missing, with_names_here
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata, read_metadata
+from backend.plots.infotext import read_plot
 from backend.request.request import FIELDS
+from backend.request.rules import VAES
 from backend.store.view_types import FileSettings
 
 CHECKPOINTS = ("checkpoint", "second_checkpoint")       # kinds of fields
@@ -43,8 +45,11 @@ class PictureSettings:
                 known = found.model or said if name == CHECKPOINT else said
                 sentence = f"{FIELDS[name].infotext} {known[:80]} is not in the models folders"
                 problems.append(Problem(sentence, "infotext"))
+        absent = missing_upscalers(values, self._catalog) | self._absent_vae(values)
+        problems += [Problem(f"{FIELDS[name].infotext} {said[:80]} is not in the models folders", "infotext")
+                     for name, said in absent.items() if name not in but]
         if problems:
-            raise InvalidRequest(problems=problems)
+            raise InvalidRequest(problems=list(dict.fromkeys(problems)))
         return values
 
     def of_file(self, file: bytes, styles: Styles) -> FileSettings:
@@ -58,12 +63,25 @@ class PictureSettings:
     def _told(self, metadata: Metadata, styles: Styles) -> FileSettings:
         found = infotext.read(metadata.infotext, metadata.request_json, styles)
         values = self._as_here(found, metadata.infotext) if metadata.infotext else {}
-        absent = (*missing(metadata, found, values, self._catalog), *missing_upscalers(values, self._catalog))
-        return FileSettings(metadata.infotext, values, absent)
+        upscalers = sorted(set(missing_upscalers(values, self._catalog).values()))
+        absent = (*missing(metadata, found, values, self._catalog),
+                  *(f"The upscaler {name} is not in the models folders." for name in upscalers))
+        return FileSettings(metadata.infotext, values, absent, read_plot(metadata.infotext))
+
+    def _absent_vae(self, values: dict[str, Any]) -> dict[str, str]:
+        named = values.get("vae", "")
+        return {} if not named or named in VAES or self._key(VAE, named) else {"vae": named}
 
     def _as_here(self, found: infotext.Reading, text: str) -> dict[str, Any]:
-        """With the checkpoints and the LoRAs that are meant, by the names that they have here."""
-        values, digests = self._with_own_checkpoints(found), hashes(entries(text).get("Lora hashes", ""))
+        """With the checkpoints, the VAE and the LoRAs that are meant, by the names that they have here.
+
+        A VAE that is not here keeps its name: whoever draws with it is told.
+        """
+        said = entries(text)
+        values, digests = self._with_own_checkpoints(found), hashes(said.get("Lora hashes", ""))
+        if values.get("vae", VAES[0]) not in VAES:
+            named = (values["vae"], said.get("VAE hash", ""))
+            values["vae"] = next(filter(None, (self._key(VAE, name) for name in named)), values["vae"])
         prompts = {name: values[name] for name in ("prompt", "hr_prompt") if digests and name in values}
         return values | {name: with_names_here(each, digests, self._catalog) for name, each in prompts.items()}
 
@@ -74,14 +92,14 @@ class PictureSettings:
             names = (name, found.model) if field == CHECKPOINT else _names(name)
             if name in FIELDS[field].choices:
                 values[field] = name
-            elif key := next(filter(None, map(self._key, names)), ""):
+            elif key := next(filter(None, (self._key(CHECKPOINT, one) for one in names)), ""):
                 values[field] = key
         return values
 
-    def _key(self, name: str) -> str:
-        """Of a checkpoint by one of its names; "" for none."""
+    def _key(self, kind: str, name: str) -> str:
+        """Of a file by one of its names; "" for none."""
         try:
-            return self._catalog.find(CHECKPOINT, name).key if name else ""
+            return self._catalog.find(kind, name).key if name else ""
         except (NotFound, CheckpointError):
             return ""
 

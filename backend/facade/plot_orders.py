@@ -12,7 +12,7 @@ from backend.errors import InvalidRequest, Problem
 from backend.facade.components import Components
 from backend.facade.submission import Order, Submission
 from backend.plots.axis import Sources
-from backend.plots.axis_table import axis_named
+from backend.plots.axis_table import NOTHING, axis_named
 from backend.plots.axis_values import WrongValues, read_values
 from backend.plots.cells import (
     MAX_CELLS,
@@ -28,6 +28,9 @@ from backend.plots.cells import (
     with_fixed_seeds,
 )
 from backend.plots.drawing_order import drawing_order
+from backend.plots.infotext import typed_values
+from backend.plots.prompt_matrix import MatrixRules, matrix_axes
+from backend.plots.prompts_from_file import LineRules, line_axis
 from backend.request import rules
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
@@ -106,6 +109,20 @@ class PlotOrders:
         cells = self.cells(base.request, axes, seeds, list(coordinates(axes)))
         return PlotOrder(base=base.request, axes=tuple(axes), cells=cells)
 
+    def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
+        """A prompt matrix. InvalidRequest names the field of the request, or the option."""
+        base = self._submission.base(values).request
+        axes, seeds = matrix_axes(base.values(), MatrixRules.of(options))
+        return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
+
+    def lines(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
+        """Prompts from a file or textbox. Without a rule for seeds each line has what the request says: -1 is drawn."""
+        rules_of_lines = LineRules.of(options)
+        seeds = SeedRules(keep_random=not (rules_of_lines.iterate_seed or rules_of_lines.same_seed))
+        base = self._submission.base(values, draw_seeds=not seeds.keep_random).request
+        axes = (line_axis(options.get("text", ""), base.values(), rules_of_lines, self.sources),)
+        return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
+
     def cells(self, base: Request, axes: Sequence[ChosenAxis], seeds: SeedRules,
               wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
         """These cells of a plot in the order of drawing. InvalidRequest as in `order`."""
@@ -143,12 +160,12 @@ class PlotOrders:
 
     def _axis(self, asked: Mapping[str, Any], labels: set[str], seeds: SeedRules) -> AxisReading:
         label, typed = str(asked.get("label", "")), asked.get("values", "")
-        text = typed if isinstance(typed, str) else ", ".join(map(str, typed)) if isinstance(typed, list) else ""
+        text = typed if isinstance(typed, str) else typed_values(typed) if isinstance(typed, list) else ""
         try:
             axis = axis_named(label)
         except KeyError:
             return AxisReading(label, text, error="is not an axis that Easel knows", known=False)
-        if axis.label in labels:
+        if axis.label in labels and axis is not NOTHING:
             return AxisReading(axis.label, text, error="is there twice", known=False)
         if not isinstance(typed, str | list):
             return AxisReading(axis.label, text, error="must be text or a list of values")

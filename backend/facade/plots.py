@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backend.errors import InvalidRequest, NotFound, Problem
+from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.plot_estimates import PlotEstimate
 from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders
+from backend.facade.plot_scores import PlotScores
 from backend.plots.axis import Axis
 from backend.plots.axis_table import all_axes, axis_named
 from backend.plots.cells import ChosenAxis, SeedRules
+from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
 from backend.store.plot_reading import Cell
 from backend.store.plots import LONGEST_TITLE, PlotDraft, PlotLine
@@ -39,6 +41,7 @@ class PlotView:
     state: Mapping[str, Any]
     cells: Sequence[Cell]
     cursor: int
+    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)      # by cell and kind
 
 
 class UserPlots:
@@ -47,6 +50,7 @@ class UserPlots:
     def __init__(self, components: Components, user: User) -> None:
         self._parts, self._user, self._owner = components, user, user.id
         self._plots, self._dispatcher = components.plots, components.dispatcher
+        self.scores = PlotScores(components, user)
 
     # ---- axes ----
 
@@ -66,7 +70,12 @@ class UserPlots:
 
     def check(self, asked: Mapping[str, Any]) -> PlotCheck:
         """What would become of a plot; nothing is queued. InvalidRequest for what is no plot at all."""
-        orders, seeds = PlotOrders(self._parts, self._user), _seed_rules(_options(asked))
+        orders, options = PlotOrders(self._parts, self._user), _options(asked)
+        kind, seeds = asked.get("kind", "xyz"), _seed_rules(options)
+        if kind not in SCRIPTS:
+            raise InvalidRequest(f"must be one of {', '.join(SCRIPTS)}", field="kind")
+        if kind != "xyz":
+            return self._scripted(orders, kind, _request(asked), options)
         readings = orders.axes(asked.get("axes", []), seeds)
         problems = [Problem(one.error, f"axes.{number}.{'values' if one.known else 'label'}")
                     for number, one in enumerate(readings) if one.error]
@@ -76,6 +85,18 @@ class UserPlots:
             order = orders.order(_request(asked), [one.chosen for one in readings if one.chosen], seeds)
         except InvalidRequest as error:
             return PlotCheck(readings, error.problems)
+        return PlotCheck(readings, (), order)
+
+    def _scripted(self, orders: PlotOrders, kind: str, request: Mapping[str, Any],
+                  options: Mapping[str, Any]) -> PlotCheck:
+        """Of a plot whose axes follow from its prompt, or from lines of text."""
+        try:
+            order = orders.matrix(request, options) if kind == "prompt_matrix" else orders.lines(request, options)
+        except InvalidRequest as error:
+            place = "options.text" if kind == "prompts" else "prompt"
+            return PlotCheck((), tuple(Problem(one.message, place if one.field.startswith("axes.") else one.field)
+                                       for one in error.problems))
+        readings = [AxisReading(one.axis.label, one.typed, one) for one in order.axes]
         return PlotCheck(readings, (), order)
 
     def estimated(self, check: PlotCheck) -> PlotCheck:
@@ -110,8 +131,9 @@ class UserPlots:
         """The plot with those of its cells that changed after a cursor; 0 gives all of them."""
         cursor, changed = self._dispatcher.plot_changes.since(plot, since)
         line = self._plots.line(plot, self._owner)
-        return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor)
-
+        board = self.scores.board(plot)
+        return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor,
+                        board.values() if board else {})
 
     # ---- its life ----
 
@@ -160,6 +182,8 @@ class UserPlots:
     def extend(self, plot: str, axis: int, typed: Any) -> None:
         """Add values to the axis number `axis`; the cells that are there stay. InvalidRequest names what is wrong."""
         head = self._plots.head(plot, self._owner)
+        if head.kind != "xyz":
+            raise NotAllowed("Only the axes of an X/Y/Z plot can get more values.")
         orders, seeds = PlotOrders(self._parts, self._user), _seed_rules(head.options)
         longer, cells = orders.extended(head, axis, typed, seeds)
         self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells)

@@ -25,6 +25,7 @@
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
     preferences.py         /easel/preferences, /easel/about
     errors.py              the one place where an error becomes a status code
+    json_answers.py        answers that are JSON whatever a client sent
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ from backend.http.a1111_options import Options
 from backend.http.async_watch import Changes
 from backend.http.foreign_routes import ForeignRoutes
 from backend.http.guard import Guard
+from backend.http.json_answers import JSONAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     The page is mounted into it afterwards, so that the guard covers it too.
     """
     # Scripts post JSON without saying so; that a web page's request without a type is its own, the guard sees to.
-    app = FastAPI(title="Easel", docs_url=None, redoc_url=None, strict_content_type=False)
+    app = FastAPI(title="Easel", docs_url=None, redoc_url=None, strict_content_type=False,
+                  default_response_class=JSONAnswer)
     app.state.backend = backend
     app.state.changes = Changes()
     app.state.options = Options()

@@ -40,6 +40,7 @@ class Call:
     caller: Caller
     task: str
     jobs: tuple[str, ...] = ()
+    plot: str = ""                      # whose cells the jobs are
     interrupted: bool = False
     skipped: set[tuple[str, int]] = field(default_factory=set)      # job and picture
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from backend.catalog.model_file import CHECKPOINT, EMBEDDING, LORA, UPSCALER, ModelFile
+from backend.catalog.model_file import CHECKPOINT, EMBEDDING, LORA, UPSCALER, VAE, ModelFile
 from backend.catalog.prompt_networks import embedding_name
 from backend.catalog.upscalers import ALIASES
 from backend.http import a1111_responses
@@ -23,7 +23,7 @@ from backend.sampling.schedules import SCHEDULES
 
 REALESRGAN = ("R-ESRGAN General 4xV3", "R-ESRGAN General WDN 4xV3", "R-ESRGAN AnimeVideo", "R-ESRGAN 4x+",
               "R-ESRGAN 4x+ Anime6B", "R-ESRGAN 2x+")
-MODULES = ("vae", "text_encoder")       # what a checkpoint may be given from elsewhere, in Forge
+MODULES = (VAE, "text_encoder")       # what a checkpoint may be given from elsewhere, in Forge
 WIDTHS = {"sd1": 768, "sd2": 1024, "sdxl": 2048}
 
 router = APIRouter(prefix="/sdapi/v1")
@@ -37,8 +37,8 @@ def models(backend: EntireBackend) -> list[dict[str, Any]]:
 
 @router.get("/sd-vae")
 def vaes(backend: EntireBackend) -> list[dict[str, Any]]:
-    """The VAEs that lie in the folders."""
-    return [_part(file) for file in backend.model_files("vae")]
+    """The VAEs that lie in the folders, by names that `sd_vae` takes."""
+    return [_part(file) for file in backend.model_files(VAE)]
 
 
 @router.get("/sd-modules")
@@ -125,7 +125,7 @@ def refresh_checkpoints(backend: EntireBackend) -> None:
 @router.post("/refresh-vae")
 def refresh_vae(backend: EntireBackend) -> None:
     """Looks through the folders of VAEs again."""
-    backend.model_files("vae", refresh=True)
+    backend.model_files(VAE, refresh=True)
 
 
 @router.post("/refresh-loras")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 ACTS: Mapping[str, Any] = MappingProxyType({
-    "enable_pnginfo": True, "sd_unet": "Automatic", "sd_vae": "Automatic", "sd_vae_encode_method": "Full",
+    "enable_pnginfo": True, "sd_unet": "Automatic", "sd_vae_encode_method": "Full",
     "sd_vae_decode_method": "Full", "enable_quantization": False, "enable_batch_seeds": True,
     "comma_padding_backtrack": 20, "sdxl_refiner_low_aesthetic_score": 2.5,
     "sdxl_refiner_high_aesthetic_score": 6.0, "sd3_enable_t5": False, "inpainting_mask_weight": 1.0,
@@ -30,7 +30,7 @@ ACTS: Mapping[str, Any] = MappingProxyType({
     "hypertile_enable_unet_secondpass": False, "hypertile_enable_vae": False,
 })
 ALSO_NEUTRAL: Mapping[str, tuple[Any, ...]] = MappingProxyType({
-    "sd_unet": ("None",), "sd_vae": ("None",), "upscaler_for_img2img": ("None",), "ddim_discretize": ("quad",),
+    "sd_unet": ("None",), "upscaler_for_img2img": ("None",), "ddim_discretize": ("quad",),
 })
 """Other values that change nothing: `ddim_discretize` has had no reader since 1.6."""
 

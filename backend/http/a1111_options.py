@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend import Door
-from backend.catalog.model_file import ModelFile
+from backend.catalog.model_file import VAE, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.http import a1111_eta
 from backend.http.a1111_option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
@@ -21,7 +21,7 @@ from backend.image import file_names
 from backend.request.field import Field
 from backend.request.preferences import settings
 from backend.request.request import FIELDS, Request
-from backend.request.rules import CODEFORMER
+from backend.request.rules import CODEFORMER, VAES
 
 BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
 MAX_KEPT = 1_000_000        # characters of JSON that one caller's kept options may take
@@ -110,11 +110,12 @@ def changed(payload: Mapping[str, Any], present: Mapping[str, Any], door: Door) 
     try:
         problems += file_names.problems(Request.parse(chosen.values))
         if "checkpoint" in chosen.values:
-            problems += _unusable(door.backend.checkpoint(chosen.values["checkpoint"]))
+            problems += _unusable(door.backend.checkpoint(chosen.values["checkpoint"]), "checkpoint")
     except InvalidRequest as error:
         problems += error.problems
     except NotFound as error:
         problems += error.about("checkpoint")
+    problems += _vae_problems(chosen, door) if not problems else []
     if problems:
         raise InvalidRequest(problems=problems)
     return chosen
@@ -143,5 +144,15 @@ def restorer(door: Door) -> str:
     return CODEFORMER if CODEFORMER in there or not there else there[0]
 
 
-def _unusable(checkpoint: ModelFile) -> list[Problem]:
-    return [Problem(checkpoint.problem, "checkpoint")] if checkpoint.problem else []
+def _vae_problems(chosen: Chosen, door: Door) -> list[Problem]:
+    name = chosen.values.get("vae", VAES[0])
+    if name in VAES:
+        return []
+    try:
+        return _unusable(door.backend.model_file(VAE, name), "vae")
+    except NotFound as error:
+        return list(error.about("vae"))
+
+
+def _unusable(file: ModelFile, field: str) -> list[Problem]:
+    return [Problem(file.problem, field)] if file.problem else []

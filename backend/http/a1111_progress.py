@@ -100,7 +100,7 @@ def pending_tasks(calls: OwnCalls) -> dict[str, Any]:
 
 def running_jobs(door: Door) -> list[str]:
     """Ids of the user's jobs that are being drawn."""
-    return [job.id for job in door.overview(limit=MAX_RUNNING).jobs if job.state == "running"]
+    return door.running(MAX_RUNNING)
 
 
 def _moving(door: Door, running: str, call: Call | None, *, preview: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backend.http import a1111_eta, a1111_options, a1111_pictures, a1111_scripts
 from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
 from backend.http.a1111_option_table import OF_FIELDS
 from backend.http.a1111_options import Chosen
+from backend.http.a1111_plot_scripts import PLOT_SCRIPTS, plot_asked
 from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
 from backend.image.infotext.unmet import unmet_sentence
 from backend.prompt import grammar
@@ -36,17 +37,21 @@ TEXTS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Values by field name for each job of a payload, in the order of their pictures, and what `info` tells of it."""
+    """Values by field name for each job of a payload, in the order of their pictures, and what `info` tells of it.
+
+    `plot`: kind, axes and options of the plot that is drawn with the values of the first in the place of the jobs.
+    """
 
     jobs: Sequence[Mapping[str, Any]]
     passed_over: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
+    plot: Mapping[str, Any] | None = None
 
 
 def read_txt2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Reading:
     """`options` are the caller's own defaults. Raises InvalidRequest naming every field at fault."""
     values, passed_over, notes = _Payload(payload, options, door, img2img=False).read()
-    return Reading([values | _first_pass(payload, values)], passed_over, notes)
+    return Reading([values | _first_pass(payload, values)], passed_over, notes, plot_asked(payload, img2img=False))
 
 
 def read_img2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Reading:
@@ -55,7 +60,10 @@ def read_img2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Rea
     values = {**IMG2IMG_DEFAULTS, **values, "enable_hr": False}      # an infotext's belongs to txt2img
     masks = a1111_pictures.masks(payload, values, door)
     starts = a1111_pictures.starts(payload.get("init_images"), door)
-    return Reading(a1111_pictures.batch(values | masks, starts), passed_over, notes)
+    plot = plot_asked(payload, img2img=True)
+    if plot and len(starts) > 1:
+        raise InvalidRequest("must be one picture: a plot is drawn of one", field="init_images")
+    return Reading(a1111_pictures.batch(values | masks, starts), passed_over, notes, plot)
 
 
 class _Payload:
@@ -121,7 +129,10 @@ class _Payload:
         return self._door.usable_infotext(text, said)
 
     def _script(self) -> dict[str, Any]:
-        return a1111_scripts.selected(self._payload, upscaler_names(self._door), img2img=self._img2img)
+        if plot_asked(self._payload, img2img=self._img2img):
+            return {}
+        scripts = (*PLOT_SCRIPTS.values(), *(a1111_scripts.SELECTABLE if self._img2img else ()))
+        return a1111_scripts.selected(self._payload, upscaler_names(self._door), scripts)
 
     def _grid(self) -> dict[str, Any]:
         return {"save_grid": False} if truth(self._payload.get("do_not_save_grid")) else {}

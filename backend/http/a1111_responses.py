@@ -16,6 +16,7 @@ from backend.http.a1111_requests import Reading
 from backend.http.a1111_scripts import answers_last_rounds
 from backend.http.a1111_values import truth
 from backend.image import infotext
+from backend.image.infotext.entries import entries
 from backend.image.read import Metadata
 from backend.request.field import Field
 from backend.request.request import FIELDS
@@ -82,6 +83,7 @@ def info(jobs: Sequence[Job], images: list[Image], model: tuple[str, str]) -> di
     """What AUTOMATIC1111 calls `info`: one entry per picture in the `all_` lists. `model`: its name and hash."""
     job, (model_name, model_hash) = jobs[0], model
     request, first = job.request, job.request.of_image(0)
+    said = entries(images[0].infotext) if images else {}
     each = [image.request for image in images]
     return {
         "prompt": first.prompt,
@@ -104,8 +106,8 @@ def info(jobs: Sequence[Job], images: list[Image], model: tuple[str, str]) -> di
         "clip_skip": request.clip_skip,
         "sd_model_name": model_name,
         "sd_model_hash": model_hash,
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
+        "sd_vae_name": said.get("VAE"),
+        "sd_vae_hash": said.get("VAE hash"),
         "restore_faces": request.face_restoration != NO_RESTORER,
         "face_restoration_model": request.face_restoration if request.face_restoration != NO_RESTORER else None,
         "denoising_strength": request.denoising_strength if request.init_image else None,

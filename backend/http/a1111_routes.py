@@ -8,11 +8,11 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, UserError
-from backend.http import a1111_responses
+from backend.http import a1111_plots, a1111_responses
 from backend.http.a1111_calls import Call, meant
 from backend.http.a1111_options import Chosen, changed, write
 from backend.http.a1111_progress import running_jobs
@@ -21,6 +21,7 @@ from backend.http.async_watch import Changes
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
+from backend.http.json_answers import JSONAnswer
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
 from backend.image import upload_validation
 from backend.image.read import read_metadata
@@ -38,9 +39,9 @@ async def txt2img(
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
         reading = await to_thread.run_sync(read_txt2img, payload, options.of(door), door)
-        jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
+        jobs = await queued(request, door, changes, call, lambda: _submitted(door, reading, call))
         options.keep_overrides(door, payload)
-        return await _answer(door, jobs, reading, payload)
+        return await _answer(door, jobs, reading, payload, call.plot)
 
 
 @router.post("/img2img")
@@ -50,9 +51,9 @@ async def img2img(
     """The same from a picture, and with a mask only where that is white. Several pictures are drawn as a batch."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
         reading = await run_decoding(read_img2img, payload, options.of(door), door)
-        jobs = await queued(request, door, changes, call, lambda: door.submit_all(reading.jobs))
+        jobs = await queued(request, door, changes, call, lambda: _submitted(door, reading, call))
         options.keep_overrides(door, payload)
-        return await _answer(door, jobs, reading, payload)
+        return await _answer(door, jobs, reading, payload, call.plot)
 
 
 @router.post("/interrupt")
@@ -136,13 +137,27 @@ async def queued(
     return await ended(request, door, changes, jobs)
 
 
-async def _answer(door: Door, jobs: list[Job] | None, reading: Reading, payload: Mapping[str, Any]) -> Response:
+def _submitted(door: Door, reading: Reading, call: Call) -> list[Job]:
+    """The jobs of a payload, or the cells of the plot that it draws."""
+    if not reading.plot:
+        return door.submit_all(reading.jobs)
+    call.plot = a1111_plots.create(door, reading.plot, reading.jobs[0])
+    return a1111_plots.cells(door, call.plot)
+
+
+async def _answer(
+    door: Door, jobs: list[Job] | None, reading: Reading, payload: Mapping[str, Any], plot: str
+) -> Response:
+    """Of jobs that one failed of, why it did; of a plot only where all of its cells failed."""
     if jobs is None:
         return Response(status_code=CLIENT_GONE)
-    for job in jobs:
-        if job.state == "failed":
-            raise JobFailed(problems=job.problems)
-    return JSONResponse(await to_thread.run_sync(a1111_responses.drawn, door, jobs, reading, payload))
+    failed = [job for job in jobs if job.state == "failed"]
+    if failed and (not plot or len(failed) == len(jobs)):
+        raise JobFailed(problems=failed[0].problems)
+    if plot:
+        drawn = a1111_plots.Drawn(plot, jobs)
+        return JSONAnswer(await run_decoding(a1111_plots.drawn, door, drawn, reading, payload))
+    return JSONAnswer(await to_thread.run_sync(a1111_responses.drawn, door, jobs, reading, payload))
 
 
 def _task(payload: Body | None, query: str) -> str:

@@ -6,7 +6,7 @@ AUTOMATIC1111's own always-on ones do not act when they come through its API, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,21 +97,26 @@ WITHOUT_EFFECT = ("refiner", "seed", "sampler", "comments", "extra options", "hy
 """Always-on scripts that belong to AUTOMATIC1111's page, or that have no arguments."""
 
 
-def selected(payload: Mapping[str, Any], upscalers: Sequence[str], *, img2img: bool) -> dict[str, Any]:
-    """Field values of the script that a payload names. `upscalers` are the names that `GET upscalers` lists.
+def script_named(payload: Mapping[str, Any], scripts: Iterable[Script]) -> Script | None:
+    """The one of these scripts that a payload selects."""
+    return next((script for script in scripts if is_same(payload.get("script_name"), script.name)), None)
 
+
+def selected(payload: Mapping[str, Any], upscalers: Sequence[str], scripts: Sequence[Script]) -> dict[str, Any]:
+    """Field values of the one of these scripts that a payload names; {} for none.
+
+    `upscalers` are the names that `GET upscalers` lists.
     Raises InvalidRequest for scripts and arguments that Easel does not have.
     """
     name = payload.get("script_name")
     if name is None or isinstance(name, str) and name.strip().casefold() in NAMES_OFF:
         return {}
-    scripts = SELECTABLE if img2img else ()
-    script = next((script for script in scripts if is_same(name, script.name)), None)
+    script = script_named(payload, scripts)
     if script is None:
-        there = ", ".join(script.name for script in scripts) or "none for txt2img"
+        there = ", ".join(script.name for script in scripts)
         raise InvalidRequest(f"'{str(name)[:60]}' is not a script that Easel has; there is: {there}",
                              field="script_name")
-    values = _arguments(script, payload.get("script_args") or [], "script_args")
+    values = arguments(script, payload.get("script_args") or [], "script_args")
     return {**script.sets, **script.adapt(values, upscalers)}
 
 
@@ -130,7 +135,7 @@ def always_on(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
             problems.append(Problem("is not something that Easel has; leave it out or switch it off", place))
             continue
         try:
-            values |= _arguments(SOFT_INPAINTING, script["args"] if isinstance(script, Mapping) else script, place)
+            values |= arguments(SOFT_INPAINTING, script["args"] if isinstance(script, Mapping) else script, place)
         except InvalidRequest as error:
             problems += error.problems
     return values, problems
@@ -167,7 +172,7 @@ def _is_idle(unit: Mapping[str, Any]) -> bool:
     return bool(names) and all(str(name or "").strip().casefold() in NAMES_OFF for name in names)
 
 
-def _arguments(script: Script, sent: Any, place: str) -> dict[str, Any]:
+def arguments(script: Script, sent: Any, place: str) -> dict[str, Any]:
     """Field values by the names in the table; an object gives arguments by their labels."""
     sent = sent[0] if isinstance(sent, list) and len(sent) == 1 and isinstance(sent[0], Mapping) else sent
     if isinstance(sent, Mapping):

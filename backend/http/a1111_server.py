@@ -12,12 +12,13 @@ from typing import Any, Literal
 import psutil
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from backend import Backend
 from backend.http.a1111_options import write
+from backend.http.a1111_plot_scripts import PLOT_SCRIPTS
 from backend.http.a1111_scripts import SELECTABLE, SOFT_INPAINTING, Script
 from backend.http.dependencies import ClientOptions, EntireBackend, FrontDoor
+from backend.http.json_answers import JSONAnswer
 from backend.version import VERSION
 
 FLAGS: Mapping[str, Any] = MappingProxyType({
@@ -84,13 +85,16 @@ def memory(backend: EntireBackend) -> dict[str, Any]:
 @router.get("/sdapi/v1/scripts")
 def scripts() -> dict[str, list[str]]:
     """The scripts that a request may name, in small letters as AUTOMATIC1111 lists them."""
-    return {"txt2img": [], "img2img": [script.name.lower() for script in (SOFT_INPAINTING, *SELECTABLE)]}
+    plots = [script.name.lower() for script in PLOT_SCRIPTS.values()]
+    return {"txt2img": plots, "img2img": [script.name.lower() for script in (SOFT_INPAINTING, *SELECTABLE)] + plots}
 
 
 @router.get("/sdapi/v1/script-info")
 def script_info() -> list[dict[str, Any]]:
     """The arguments of each script in their order."""
-    return [_script(SOFT_INPAINTING, always_on=True), *(_script(script, always_on=False) for script in SELECTABLE)]
+    of_both = [_script(script, always_on=False, img2img=on) for on in (False, True) for script in PLOT_SCRIPTS.values()]
+    return [_script(SOFT_INPAINTING, always_on=True), *(_script(script, always_on=False) for script in SELECTABLE),
+            *of_both]
 
 
 @router.get("/sdapi/v1/extensions")
@@ -145,13 +149,13 @@ def ping() -> dict[str, Any]:
 
 
 @router.get("/internal/sysinfo")
-def sysinfo(backend: EntireBackend, door: FrontDoor, options: ClientOptions) -> JSONResponse:
+def sysinfo(backend: EntireBackend, door: FrontDoor, options: ClientOptions) -> JSONAnswer:
     """What a person may be asked for who reports a fault."""
     told = {"Platform": platform.platform(), "Python": platform.python_version(), "Version": f"Easel {VERSION}",
             "RAM": dict(psutil.virtual_memory()._asdict()), "CPU": {"count": psutil.cpu_count()},
             "Workers": [asdict(worker) for worker in backend.status().workers],
             "Extensions": [row["name"] for row in extensions(backend)], "Config": write(options.of(door), door)}
-    return JSONResponse(json.loads(json.dumps(told, default=str)),
+    return JSONAnswer(json.loads(json.dumps(told, default=str)),
                         headers={"Content-Disposition": 'inline; filename="sysinfo.json"'})
 
 
@@ -162,7 +166,7 @@ def _card(backend: Backend) -> dict[str, Any]:
     return {"system": {"total": cards[0].memory}, "error": "the worker process holds the card; its size alone is known"}
 
 
-def _script(script: Script, *, always_on: bool) -> dict[str, Any]:
+def _script(script: Script, *, always_on: bool, img2img: bool = True) -> dict[str, Any]:
     arguments = [{"label": one.label, "value": one.value, "minimum": one.minimum, "maximum": one.maximum,
                   "step": one.step, "choices": list(one.choices) if one.choices else None} for one in script.arguments]
-    return {"name": script.name.lower(), "is_alwayson": always_on, "is_img2img": True, "args": arguments}
+    return {"name": script.name.lower(), "is_alwayson": always_on, "is_img2img": img2img, "args": arguments}

@@ -9,7 +9,7 @@ from backend.request.field import Field
 from backend.request.output_size import CELL
 
 YES, NO = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0", "none", "")
-NAMED = ("choice", "upscaler", "seed", "checkpoint", "second_checkpoint")
+NAMED = ("choice", "upscaler", "seed", "checkpoint", "second_checkpoint", "vae")
 SIZES = ("width", "height")
 # AUTOMATIC1111's own default for these is -1.
 MINUS_ONE_IS_OFF = ("seed_resize_from_w", "seed_resize_from_h")

@@ -11,7 +11,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from backend.errors import (
     CheckpointError,
@@ -24,6 +23,7 @@ from backend.errors import (
     UserError,
     WorkerLost,
 )
+from backend.http.json_answers import JSONAnswer
 from backend.request.request import FIELDS
 
 STATUS: dict[type[EaselError], int] = {
@@ -64,10 +64,10 @@ def location(field: str) -> list[str]:
     return ["body", "override_settings", row.override] if row.override else ["body", row.api_name]
 
 
-def answer(status: int, error: str, problems: Sequence[Problem]) -> JSONResponse:
+def answer(status: int, error: str, problems: Sequence[Problem]) -> JSONAnswer:
     """The JSON for a list of problems."""
     detail = [{"loc": location(p.field), "msg": p.message, "type": "value_error"} for p in problems]
-    return JSONResponse(status_code=status, content={
+    return JSONAnswer(status_code=status, content={
         "error": error,
         "detail": detail,
         "errors": "; ".join(str(problem) for problem in problems),
@@ -76,21 +76,21 @@ def answer(status: int, error: str, problems: Sequence[Problem]) -> JSONResponse
     })
 
 
-async def _easel(_: Request, error: EaselError) -> JSONResponse:
+async def _easel(_: Request, error: EaselError) -> JSONAnswer:
     return answer(status_of(error), type(error).__name__, error.problems)
 
 
-async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+async def _malformed(_: Request, error: RequestValidationError) -> JSONAnswer:
     return answer(422, "InvalidRequest", [Problem(_message(e), _name(e["loc"])) for e in error.errors()])
 
 
-async def _http(_: Request, error: HTTPException) -> JSONResponse:
+async def _http(_: Request, error: HTTPException) -> JSONAnswer:
     response = answer(error.status_code, "HTTPException", [Problem(str(error.detail))])
     response.headers.update(error.headers or {})
     return response
 
 
-async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+async def _unexpected(_: Request, error: Exception) -> JSONAnswer:
     return answer(500, type(error).__name__, [Problem("Easel made a mistake; its log says more")])
 
 

@@ -141,7 +141,8 @@ async def layer(door: FrontDoor, upload: str, over: str) -> Response:
 
 
 def _told(found: FileSettings) -> dict[str, Any]:
-    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing}
+    return {"infotext": found.infotext, "values": spread(found.values, FIELDS), "missing": found.missing,
+            "plot": found.plot}
 
 
 def row(image: Image, missing: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -131,6 +132,13 @@ async def extend(door: FrontDoor, plot: str, axis: Annotated[int, Embedded], val
     return await run_in_threadpool(_plot, door, plot)
 
 
+@router.post("/{plot}/scores")
+async def scores(door: FrontDoor, plot: str, asked: Body) -> dict[str, Any]:
+    """Switches scores on: they come with the cells, also with those that are drawn already."""
+    await run_in_threadpool(door.plots.scores.switch, plot, asked)
+    return await run_in_threadpool(_plot, door, plot)
+
+
 def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "kind": axis.kind, "choices": None, "has_choices": axis.choices is not None,
             "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}
@@ -161,17 +169,22 @@ def _plot(door: Door, plot: str) -> dict[str, Any]:
     view = door.plots.get(plot)
     head = view.line.head
     return {**view.state, "kind": head.kind, "created": head.created.isoformat(), "request": head.request,
-            "options": head.options, "cursor": view.cursor, "scores": {}, "cells": _cells(view),
+            "options": head.options, "cursor": view.cursor, "scores": _wanted(door, plot), "cells": _cells(view),
             "axes": [{"label": axis.get("label", ""), "values": axis.get("shown", []), "typed": axis.get("values", "")}
                      for axis in head.axes]}
 
 
+def _wanted(door: Door, plot: str) -> dict[str, Any]:
+    wanted = door.plots.scores.wanted(plot)
+    return {"kinds": list(wanted.kinds), "reference": dict(wanted.reference), "encoder": wanted.encoder}
+
+
 def _cells(view: PlotView) -> dict[str, Any]:
-    return {"columns": list(COLUMNS), "rows": [_cell(cell) for cell in view.cells]}
+    return {"columns": list(COLUMNS), "rows": [_cell(cell, view.scores.get(cell.cell, {})) for cell in view.cells]}
 
 
-def _cell(cell: Cell) -> list[Any]:
+def _cell(cell: Cell, scores: Mapping[str, float | None]) -> list[Any]:
     suffix = "?unfinished" if cell.unfinished else ""
     address = picture_address(cell.image) if cell.image else None
     return [cell.cell, cell.job, cell.state, address and address + suffix, address and f"{address}/thumb{suffix}",
-            cell.width, cell.height, None if cell.seed is None else str(cell.seed), cell.message, {}]
+            cell.width, cell.height, None if cell.seed is None else str(cell.seed), cell.message, scores]

@@ -35,7 +35,7 @@ def user_comment(value: object) -> str:
         return value if isinstance(value, str) else ""
     code, text = value[:8], value[8:]
     if code == UNICODE:
-        return _utf16(text).rstrip("\0")
+        return (_utf8(text) or _utf16(text)).rstrip("\0")
     text, encoding = (text, _CODES[code]) if code in _CODES else (value, "utf-8")
     return text.decode(encoding, "replace").rstrip("\0")
 
@@ -44,6 +44,20 @@ def as_user_comment(text: str) -> bytes:
     """The text as AUTOMATIC1111 writes it, UTF-16 from the high byte; with a mark only where that would be misread."""
     plain_form = UNICODE + text.encode("utf-16-be")
     return plain_form if user_comment(plain_form) == text else UNICODE + BOM_UTF16_BE + text.encode("utf-16-be")
+
+
+def _utf8(data: bytes) -> str:
+    """UTF-8, which some programs write behind the mark of UTF-16; "" for what may be the latter.
+
+    UTF-16 has zeros wherever Latin letters or signs stand; a text of other scripts alone seldom is valid UTF-8, and
+    more seldom has words.
+    """
+    bare = data.rstrip(b"\0")
+    try:
+        text = "" if b"\0" in bare else bare.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return ""
+    return text if len(data) % 2 or any(sign in text for sign in " \n:") else ""
 
 
 def _utf16(data: bytes) -> str:

@@ -12,7 +12,7 @@ from backend.plots.size_axis import SIZE_AXIS
 from backend.request.request import FIELDS
 from backend.table import Table
 
-NOTHING = Axis("Nothing", "text", lambda values, point: {}, help="No axis.")
+NOTHING = Axis("Nothing", "text", lambda values, point: {}, expand=lambda words, sources: [""], help="No axis.")
 
 AXES: Table[Axis] = Table("axes", (NOTHING, *PROMPT_AXES, *LORA_AXES, SIZE_AXIS), key="label")
 """Axes with code of their own, to which extensions add theirs; their label hides that of a field."""

@@ -60,7 +60,7 @@ def _words(typed: str) -> list[str]:
 def _expanded(expand: Callable[[Sequence[Any], Sources], Sequence[Any]], words: Sequence[Any],
               sources: Sources) -> list[Any]:
     try:
-        return list(expand(words, sources)) if words else []
+        return list(expand(words, sources))
     except ValueError as error:
         raise WrongValues(str(error)) from None
 

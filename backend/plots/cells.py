@@ -13,6 +13,7 @@ from backend.request.request import MAX_SEED, RANDOM_SEEDS
 
 Coordinates = tuple[int, ...]
 SEED_FIELDS = ("seed", "variation_seed")
+RANDOM_LABELS = ("Seed", "Var. seed")   # axes whose values of -1 are drawn once
 LETTERS = "xyz"         # A1111's names of the first three axes
 MAX_CELLS = 10_000      # of one plot
 
@@ -59,7 +60,7 @@ def coordinates(axes: Sequence[ChosenAxis]) -> Iterator[Coordinates]:
 
 def with_fixed_seeds(axis: Axis, values: Sequence[Any], rules: SeedRules) -> tuple[Any, ...]:
     """The values of an axis of seeds with the random ones drawn, once for all cells."""
-    if axis.fields not in ((name,) for name in SEED_FIELDS) or rules.keep_random:
+    if axis.label not in RANDOM_LABELS or rules.keep_random:
         return tuple(values)
     return tuple(secrets.randbelow(RANDOM_SEEDS) if value == -1 else value for value in values)
 

@@ -55,7 +55,7 @@ def _axis(field: Field, name: str, change: Callable[[Mapping[str, Any], Any], di
         return change(values, point.value)
 
     def checked(value: Any, sources: Sources) -> Any:
-        return _value(field, value, sources)
+        return field_value(field, value, sources)
 
     return Axis(label or field.xyz, KINDS[field.kind], changed, (name,), check=checked, choices=_choices(field),
                 cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS),
@@ -75,7 +75,7 @@ def _choices(field: Field) -> Callable[[Sources], Sequence[str]] | None:
     return (lambda sources: list(field.choices)) if field.kind == "choice" else None
 
 
-def _value(field: Field, value: Any, sources: Sources) -> Any:
+def field_value(field: Field, value: Any, sources: Sources) -> Any:
     """Raises ValueError: the rest of a sentence that begins with the value."""
     if field.kind in FILE_KINDS:
         return named_file(FILE_KINDS[field.kind], str(value), field.choices, sources)

@@ -37,11 +37,13 @@ _GRAMMAR = """
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _NAME = r"[A-Za-z_][\w-]*"
 _IN_NAME = rf"\$\{{\s*{_NAME}\s*(?::[^${{}}|]*)?\}}"       # a variable in a wildcard's name
+_CALLED = r"(?:choice|weighted_choice|random|randint|permutations?|wildcard|prompt_at)\s*"      # in its templates
 _TERMINALS = re.compile(
     rf"""(?P<ESCAPED>\\.)
     |(?P<WRAP>%\{{(?=[^{{}}]*\$\$))
     |(?P<VARIABLE>\$\{{\s*{_NAME}\s*(?:\??=\s*!?|:|(?=\}})))
     |(?P<UNREAD>\$\{{)
+    |(?P<TEMPLATE>\{{%(?=[^{{}}]*%\}})|\{{\{{(?=\s*{_CALLED}\())
     |(?P<HOW>(?<=\{{)\s*[@~!])
     |(?P<PICK>(?<=[{{@~!])\s*(?:\d+\s*-\s*\d+|\d+\s*-|-\s*\d+|\d+)\s*\$\$(?:[^|{{}}\[\]\\$]*\$\$)?)
     |(?P<WEIGHT>(?<=[{{|$@~!])\s*{_NUMBER}\s*::)
@@ -55,9 +57,10 @@ _PIECES = re.compile(r"(?:[^,{}]|\{[^{}]*\})+")      # between commas that stand
 _OPENING = ("OPEN", "VARIABLE", "OPEN_SQUARE")
 _PARTNER = {"CLOSE": "OPEN", "CLOSE_SQUARE": "OPEN_SQUARE"}
 _SYNTAX = re.compile(r"\{|__")
-_VARYING = ("OPEN", "WILDCARD", "VARIABLE", "WRAP", "UNREAD")
+_VARYING = ("OPEN", "WILDCARD", "VARIABLE", "WRAP", "UNREAD", "TEMPLATE")
 _REFUSED = {
     "WRAP": "uses a wrapper, %{...$$...}, which Easel does not have",
+    "TEMPLATE": "is a Jinja template, which Easel does not have: {% ... %} and calls in {{ ... }}",
     "UNREAD": "has a ${ that is no variable such as ${name}, ${name:default} or ${name=value}, closed by }",
 }
 _LINE_WEIGHT = re.compile(rf"\s*({_NUMBER})\s*::")

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from backend.request.record import Record
 from backend.table import Table
 
-Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "upscaler",
-               "picture", "records"]
+Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
+               "upscaler", "picture", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
@@ -71,13 +71,13 @@ def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> An
 
 def clean(field: Field, value: Any) -> Any:
     """The value as the field's kind has it. Raises ValueError: the rest of a sentence that begins with its label."""
-    if value is None and field.default is None:
+    if field.default is None and (value is None or value == "" and field.kind in ("int", "float")):
         return None
     if field.kind in ("text", "checkpoint"):
         return _text(value)
     if field.kind == "texts":
         return _texts(value)
-    if field.kind in ("upscaler", "second_checkpoint"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae"):
         return _file(field, value)
     if field.kind == "choice":
         return _choice(field, value)

@@ -39,7 +39,7 @@ STARTS: Mapping[str, Field] = FIELDS.where(
 
 PINS = "pins"
 MOST_PINS = 12
-_ONE_CONTROL = ("int", "float", "seed", "bool", "choice", "upscaler", "second_checkpoint", "text")
+_ONE_CONTROL = ("int", "float", "seed", "bool", "choice", "upscaler", "second_checkpoint", "vae", "text", "texts")
 PINNABLE: Mapping[str, Field] = FIELDS.where(
     lambda field: field.kind in _ONE_CONTROL and not field.internal and field.name not in _OWN
 )

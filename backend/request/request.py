@@ -46,6 +46,8 @@ class Request:
     checkpoint: str = param("", "Checkpoint", "checkpoint", "prompt", override="sd_model_checkpoint", infotext="Model",
                             infotext_always=True, xyz="Checkpoint name", xyz_cost="checkpoint",
                             help="The model that draws: a name or a hash from the list.")
+    vae: str = param(rules.AUTOMATIC_VAE, "VAE", "vae", "advanced", choices=rules.VAES, override="sd_vae", infotext="VAE", xyz="VAE",
+                     xyz_cost="checkpoint", help="What turns latents into pixels and back. Automatic is the checkpoint's own, unless a file of its name lies in models/VAE or beside it; None is always its own.")
     sampler: str = param("DPM++ 2M", "Sampling method", "choice", "sampling", choices=Names(SAMPLERS), resolve=lambda name: sampler_named(name).label,
                          infotext="Sampler", infotext_always=True, api="sampler_name", xyz="Sampler")
     schedule: str = param("Automatic", "Schedule type", "choice", "sampling", choices=Names(SCHEDULES), resolve=lambda name: schedule_named(name).label,

@@ -10,6 +10,7 @@ from backend.errors import Problem
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURES = 1_000                            # of one job; AUTOMATIC1111's page goes to 100 batches of 8
 NO_UPSCALER = NO_RESTORER = NO_REFINER = "None"
+AUTOMATIC_VAE, OWN_VAE = VAES = ("Automatic", "None")       # AUTOMATIC1111's words: beside the checkpoint or its own
 SAME_CHECKPOINT = "Use same checkpoint"         # for the second pass of hires fix
 GFPGAN, CODEFORMER = RESTORERS = ("GFPGAN", "CodeFormer")      # what makes faces clean
 OUTPAINT = ("outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down")

@@ -139,6 +139,11 @@ class FairQueue:
         following = self.of(owner, limit=1)
         return following[0][0] if following and following[0][1] == 1 and not self._running else None
 
+    def singles_wait(self) -> bool:
+        """Whether a job of no plot may start now."""
+        lines = {} if EVERYBODY in self._paused else self._own.keys() - self._paused
+        return any(SINGLE in self._own[owner].waiting for owner in lines)
+
     def counts(self, owner: str) -> tuple[int, int]:
         """How many of the owner's jobs are in flight, and how many wait."""
         waiting = self._own[owner].waiting if owner in self._own else {}

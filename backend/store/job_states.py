@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from backend.errors import Problem
 from backend.store.tables import JobRow, now
@@ -49,6 +50,12 @@ def requeue(row: JobRow) -> Change:
         return end(row, "cancelled")
     row.state, row.started, row.worker, row.lease = "queued", None, None, None
     return change_of(row)
+
+
+def damaged() -> dict[str, Any]:
+    """What is written over a row that cannot be read."""
+    problems = [{"field": "", "message": "The job's entry in the database is damaged; it cannot be drawn."}]
+    return {"state": "failed", "ended": now(), "worker": None, "lease": None, "problems": problems}
 
 
 def again(row: JobRow, place: int) -> None:

@@ -196,6 +196,16 @@ class Jobs:
         with self._memory:
             return list(self._queue.plots(owner))
 
+    def running(self, owner: str, limit: int) -> list[str]:
+        """Ids of up to `limit` jobs of the owner's that a worker has begun, without a look into the database."""
+        with self._memory:
+            return [job for job, position in self._queue.of(owner, limit) if position == 0]
+
+    def singles_wait(self) -> bool:
+        """Whether anybody's job of no plot may start now."""
+        with self._memory:
+            return self._queue.singles_wait()
+
     def plot_of(self, job: str) -> str:
         """Whose cell a pending job is; `SINGLE` for others."""
         with self._memory:
@@ -372,10 +382,8 @@ class Jobs:
         return leases
 
     def _set_aside(self, job: str) -> None:
-        problems = [{"field": "", "message": "The job's entry in the database is damaged; it cannot be drawn."}]
-        values = {"state": "failed", "ended": now(), "worker": None, "lease": None, "problems": problems}
         with self.database.write() as session:
-            session.execute(update(JobRow).where(JobRow.id == job).values(**values))
+            session.execute(update(JobRow).where(JobRow.id == job).values(**job_states.damaged()))
         with self._memory:
             self._forget(job)
 

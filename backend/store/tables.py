@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -37,7 +38,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import STATES
 
-REVISION = "0011"       # the newest file in migrations/versions; a test compares
+REVISION = "0012"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -203,6 +204,7 @@ class PlotRow(Base):
     request: Mapped[dict[str, Any]]                                 # checked, its seeds drawn, its wildcards in place
     axes: Mapped[list[Any]]                                         # {"label", "values": as typed, "parsed", "shown"}
     options: Mapped[dict[str, Any]]
+    scores: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))   # see `store.scores`
     paused: Mapped[bool] = mapped_column(default=False)
 
 
@@ -312,6 +314,21 @@ class BoardPictureRow(Base):
 
     board: Mapped[str] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"), primary_key=True)
     image: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
+
+
+class ScoreRow(Base):
+    """What was measured of one content of a picture: a value, or the reason why there is none."""
+
+    __tablename__ = "scores"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    picture: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reference: Mapped[str] = mapped_column(String(64), primary_key=True)    # the content of what it is compared with
+    encoder: Mapped[str] = mapped_column(primary_key=True)                  # a CLIP and the state of its file
+    content: Mapped[str] = mapped_column(String(64))
+    value: Mapped[float | None] = mapped_column(Float)
+    problem: Mapped[str] = mapped_column(default="")
 
 
 class PausedQueueRow(Base):

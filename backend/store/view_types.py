@@ -195,8 +195,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """What a picture file says of how it was made: the text, values by field name, a sentence per missing thing."""
+    """What a picture file says of how it was made: the text, values by field name, a sentence per missing thing.
+
+    `plot`: kind, axes and options of the plot that it shows, as `door.plots.create` takes them; None for no plot.
+    """
 
     infotext: str
     values: Mapping[str, Any]
     missing: tuple[str, ...] = ()
+    plot: Mapping[str, Any] | None = None

@@ -18,13 +18,27 @@ import torch
 
 from backend.errors import EaselError
 from backend.house import sentences
-from backend.messages import ALIVE_SECONDS, Cancel, Command, Event, Ready, Refused, Run, Skip, Stop, Unload
+from backend.messages import (
+    ALIVE_SECONDS,
+    Cancel,
+    Command,
+    Event,
+    MeasureDistance,
+    Ready,
+    Refused,
+    Run,
+    Score,
+    Skip,
+    Stop,
+    Unload,
+)
 from backend.settings import Policy
 from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
 from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
+from backend.worker.scores.scorer import Scorer
 
 MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
 
@@ -50,27 +64,30 @@ def main(connection: Connection, device: str, policy: Policy, extensions: tuple[
     events.put(Ready(placement.name, placement.dtype, sentences(troubles), device_limits.memory, device_limits.speed))
     threading.Thread(target=_give_signs, args=(engine.current_work, events), daemon=True, name="alive").start()
     with torch.inference_mode():
-        _serve(engine, commands)
+        _serve(engine, Scorer(engine.memory, engine.current_work, events.put), commands)
     events.put(None)
     writer.join(timeout=5)
 
 
-def _serve(engine: Engine, commands: queue.SimpleQueue[Command]) -> None:
+def _serve(engine: Engine, scorer: Scorer, commands: queue.SimpleQueue[Command]) -> None:
     busy = False
     while True:
         try:
             while command := commands.get(block=not busy):
                 if isinstance(command, Stop):
                     return
-                _obey(engine, command)
+                _obey(engine, scorer, command)
                 busy = True
         except queue.Empty:
             pass
-        busy = engine.step()
+        drawing = engine.step()
+        busy = scorer.step(idle=not drawing) or drawing
 
 
-def _obey(engine: Engine, command: Command) -> None:
-    if isinstance(command, Run):
+def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
+    if isinstance(command, Score | MeasureDistance):
+        scorer.add(command)
+    elif isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):
         engine.cancel(command.job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,18 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from backend.settings import HOME
 from tests.browser.conftest import Stage, empty_queue
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_networks import lay_out
 from tests.pure.test_model_kinds import told
 
+GERMAN = {english: german for english, german in json.loads((HOME / "ui" / "languages" / "de.json").read_text("utf-8")).items() if english != german}
+SEEN = """() => { const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) { const at = walk.currentNode.parentElement, text = walk.currentNode.data.trim().replace(/\\s+/g, " ");
+    if (text && at.checkVisibility() && !at.closest('script, style, [translate="no"], .infotext, [role="option"]')) found.push(text); }
+  return found; }"""
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}      # target sizes are wcag22aa's
 
 
@@ -124,3 +131,24 @@ def test_the_history_its_menus_and_what_stands_over_it(past: Past, stage: Studio
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("dialog.compare")).to_be_visible()
     assert found(page) == []
+
+
+def test_every_tab_in_german_on_a_phone(stage: Studio, page: Page, tmp_path: Path) -> None:
+    """Nothing for axe to find, no word that has a German one, nothing wider than the screen."""
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "plain.png")
+    context = page.context.browser.new_context(locale="de", viewport={"width": 390, "height": 844}, has_touch=True)  # type: ignore[union-attr]
+    phone = Studio(context.new_page(), stage.url).open().page
+    for tab in ("txt2img", "img2img", "extras", "png_info", "history", "settings"):
+        phone.locator(f"#tab_{tab}-button").click()
+        if tab == "img2img":
+            phone.locator("#tab_img2img input[type=file]").first.set_input_files(tmp_path / "plain.png")
+            phone.locator("#img2img_editor_mode label").nth(3).click()
+            expect(phone.locator(".painter-swatch").first).to_be_visible()
+        if tab == "png_info":
+            phone.locator(".info-file").set_input_files(tmp_path / "plain.png")
+            expect(phone.locator(".info-none")).to_be_visible()
+        phone.wait_for_timeout(500)
+        assert found(phone) == [], tab
+        assert [text for text in phone.evaluate(SEEN) if text in GERMAN] == [], tab
+        assert phone.evaluate("[...document.querySelectorAll('#tabs .tabitem *')].filter(one => one.checkVisibility() && one.getBoundingClientRect().right > 391).map(one => one.outerHTML.slice(0, 120))") == [], tab
+    context.close()

@@ -101,7 +101,7 @@ def test_a_pasted_text_is_read_and_lent(stage: Studio) -> None:
     page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128, Model: gone")
     expect(page.locator(".info-missing")).to_contain_text("gone")
     page.locator(".info-paste").fill("only words")
-    expect(page.locator(".info-text")).to_contain_text("taken as a prompt alone")
+    expect(page.locator(".info-none")).to_contain_text("taken as a prompt alone")
     page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128")
     expect(page.locator(".info-text")).to_contain_text("Steps: 33")
     expect(page.locator("[data-info=extras]")).to_be_hidden()

@@ -128,6 +128,20 @@ def test_a_wrong_field_in_a_fold_is_shown(stage: Studio) -> None:
     expect(stage.box("clip_skip").locator(".problem")).to_be_visible()
 
 
+def test_a_number_that_may_be_left_empty_is_not_made_0_by_looking_at_it(stage: Studio, house: Stage) -> None:
+    before = stage.pictures()
+    stage.page.get_by_role("button", name="Advanced sampling options").click()
+    stage.shows(clip_skip=1, eta="")
+    stage.page.wait_for_timeout(1000)
+    stage.generate(prompt="nothing said of eta", steps=2)
+    stage.wait_pictures(before + 1)
+    stage.generate(prompt="a third of it", eta=0.3)
+    stage.wait_pictures(before + 2)
+    stage.generate(prompt="empty again", eta="")
+    stage.wait_pictures(before + 3)
+    assert [request.eta for request in house.requests()[-3:]] == [None, 0.3, None]
+
+
 def test_the_form_is_there_after_a_refresh(stage: Studio) -> None:
     stage.fill(prompt="a green tree", negative_prompt="red", steps=33, width=256, seed=2**64 - 1)
     stage.field("sampler").click()

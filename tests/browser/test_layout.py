@@ -101,6 +101,16 @@ def test_help_is_behind_an_i(stage: Studio, page: Page) -> None:
     expect(why).to_be_focused()
 
 
+def test_arrows_lead_from_tab_to_tab(stage: Studio, page: Page) -> None:
+    page.get_by_role("tab", name="txt2img").focus()
+    for key, name in (("ArrowRight", "img2img"), ("ArrowLeft", "txt2img"), ("ArrowLeft", "Settings"), ("Home", "txt2img"), ("End", "Settings")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("tab", name=name)).to_be_focused()
+    assert page.evaluate("document.querySelector('#tab_txt2img-button').ariaSelected") == "true", "arrows open nothing"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="Settings")).to_have_attribute("aria-selected", "true")
+
+
 def test_the_address_names_the_tab_and_the_picture(stage: Studio, page: Page, house: Stage) -> None:
     house.past.forget()
     first = house.past.fill(70)[-1]

@@ -53,5 +53,5 @@ def test_what_is_no_picture_is_said(studio: Studio, tmp_path: Path) -> None:
     plain = tmp_path / "plain.png"
     Image.new("RGB", (64, 64)).save(plain)
     studio.page.locator(".info-file").set_input_files(plain)
-    expect(studio.page.locator(".info-text")).to_contain_text("says nothing")
+    expect(studio.page.locator(".info-none")).to_contain_text("says nothing")
     expect(studio.page.locator(".info .problem")).to_be_hidden()

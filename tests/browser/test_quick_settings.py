@@ -15,12 +15,19 @@ def pinned(page: Page, **values: object) -> None:
     page.wait_for_function(f"wanted => JSON.stringify(({PINNED})()) === JSON.stringify(wanted)", arg=values, timeout=PATIENCE)
 
 
+def to_edge(page: Page, name: str) -> float:
+    """Pixels from the middle of a list's arrow to the edge of its box."""
+    box, arrow = (page.locator(f"#txt2img_{name} {what}").last.bounding_box() for what in (".wrap:not(.hidden)", ".dropdown-arrow"))
+    return box["x"] + box["width"] - arrow["x"] - arrow["width"] / 2
+
+
 def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page: Page) -> None:
     page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
     page.reload()
     stage.settled().into("Settings")
     field = page.locator("#settings_pins input").first
     field.focus()
+    page.evaluate("easel.post('/easel/styles', { name: 'pinned ink', prompt: 'ink', negative_prompt: '', was: '' })")
     for words in ("Sampling steps", "Image format", "Hires. fix"):
         page.keyboard.type(words)
         expect(page.locator("[role=listbox] > [role=option][data-index]").first).to_have_attribute("aria-label", re.compile(words, re.I))
@@ -39,9 +46,24 @@ def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page
     pinned(page, steps="17", image_format="webp", enable_hr=True)
     stage.fill(steps=23)
     pinned(page, steps="23", image_format="webp", enable_hr=True)
+    page.evaluate("easel.post('/easel/preferences', { pins: ['steps', 'image_format', 'enable_hr', 'styles'] })")
     page.reload()
     stage.settled()
-    pinned(page, steps="23", image_format="webp", enable_hr=True)
+    styles = page.locator("[data-pin=styles]")
+    expect(styles.locator("summary")).to_have_text("None", timeout=PATIENCE)
+    page.locator("[data-pin=enable_hr] input").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    styles.get_by_role("checkbox", name="pinned ink").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("easel.form('txt2img').values.styles?.[0] === 'pinned ink'", timeout=PATIENCE)
+    expect(styles.locator("summary")).to_have_text("pinned ink")
+    page.keyboard.press("Escape")
+    expect(styles.locator("summary")).to_be_focused()
+    page.evaluate("easel.form('txt2img').apply({ styles: [] })")
+    expect(page.locator("#txt2img_styles .token")).to_have_count(0)
+    assert abs(to_edge(page, "styles") - to_edge(page, "prompt_expansion")) <= 2, "the arrow is where a list of one has it"
+    page.evaluate("easel.post('/easel/styles/delete', { name: 'pinned ink' })")
     page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
 
 

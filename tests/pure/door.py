@@ -129,6 +129,9 @@ class Door:
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
 
+    def running(self, limit: int, owner: str) -> list[str]:
+        return [job.id for job in self.queue(owner) if job.state == "running"][:limit]
+
     def is_pending(self, job_id: str) -> bool:
         return self.all[job_id].state in ("queued", "running")
 
@@ -225,6 +228,15 @@ class Door:
     def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
         self.calls += [f"refresh {kind}"] if refresh else []
         return [DEMO] if kind == "checkpoint" else [file for file in FILES if file.kind == kind]
+
+    def model_file(self, kind: str, name: str) -> ModelFile:
+        for file in FILES:
+            if file.kind == kind and name in (file.key, file.path.rpartition("/")[2]):
+                return file
+        raise NotFound("there is no such file")
+
+    def usable_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
+        return [file for file in FILES if file.kind == kind]
 
     def can_use(self, kind: str) -> bool:
         return True

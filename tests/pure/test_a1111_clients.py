@@ -58,7 +58,7 @@ def test_what_automatic1111_never_had_is_listed(client: TestClient, path: str, p
 
 
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
-    (T, {"script_name": "X/Y/Z plot"}, ["script_name"]), (I, {**BLENDER, "script_name": "ultimate sd upscale"}, ["script_name"]),
+    (T, {"script_name": "Loopback"}, ["script_name"]), (I, {**BLENDER, "script_name": "ultimate sd upscale"}, ["script_name"]),
     (T, {"override_settings": {"inpainting_mask_weight": 0.5, "sgm_noise_multiplier": True}},
      ["override_settings.inpainting_mask_weight", "override_settings.sgm_noise_multiplier"]),
     (T, {"override_settings": {"token_merging_ratio": 0.5}}, ["override_settings.token_merging_ratio"]),
@@ -108,9 +108,27 @@ def test_styles_that_are_not_there_are_left_out_and_told(client: TestClient, doo
 
 
 def test_an_infotext_tells_what_of_it_easel_does_without(client: TestClient, door: Door) -> None:
-    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, VAE: fine.pt"
+    text = "x\nSteps: 2, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, NGMS all steps: True"
     notes = json.loads(client.post(T, json={**SMALL, "infotext": text}).json()["info"])["notes"]
-    assert notes == ["infotext: Easel does without what else changed this picture: VAE (fine.pt)."]
+    assert notes == ["infotext: Easel does without what else changed this picture: NGMS all steps (True)."]
+
+
+@pytest.mark.parametrize("name, value, status", [
+    ("sampler_name", "\ud800", 422), ("comments", {"a": "\ud800"}, 200), ("comments", {"a": [float("nan"), float("-inf")]}, 200),
+    ("script_args", ["\udfff"], 200), ("infotext", "a \ud800", 200), ("cfg_scale", float("nan"), 422), ("prompt", "half \ud83d", 200),
+    ("override_settings", {"emphasis": "\ud800"}, 422), ("strange \ud800", 1, 200),
+])
+def test_what_no_json_can_hold_is_answered_all_the_same(client: TestClient, name: str, value: object, status: int) -> None:
+    answer = client.post(T, content=json.dumps({**SMALL, name: value}), headers={"Content-Type": "application/json"})
+    assert answer.status_code == status and isinstance(answer.json(), dict)
+
+
+def test_options_that_no_json_can_hold_come_back_as_far_as_they_can(client: TestClient) -> None:
+    kept = {"font": float("nan"), "temp_dir": "half \ud800", "mine": {"deep": [float("inf"), 1.5]}}
+    options = "/sdapi/v1/options"
+    assert client.post(options, content=json.dumps(kept), headers={"Content-Type": "application/json"}).status_code == 200
+    told = client.get(options).json()
+    assert (told["font"], told["temp_dir"], told["mine"]) == (None, "half ?", {"deep": [None, 1.5]})
 
 
 def test_networks_can_be_switched_off(client: TestClient, door: Door) -> None:
@@ -173,7 +191,8 @@ def test_scripts_become_the_fields_that_easel_has(client: TestClient, door: Door
 
 
 def test_the_lists_of_scripts_tell_their_arguments_in_order(client: TestClient) -> None:
-    assert client.get("/sdapi/v1/scripts").json() == {"txt2img": [], "img2img": ["soft inpainting", "sd upscale", "loopback", "outpainting mk2"]}
+    plots = ["x/y/z plot", "prompt matrix", "prompts from file or textbox"]
+    assert client.get("/sdapi/v1/scripts").json() == {"txt2img": plots, "img2img": ["soft inpainting", "sd upscale", "loopback", "outpainting mk2", *plots]}
     rows = {row["name"]: row for row in client.get("/sdapi/v1/script-info").json()}
     assert [one["label"] for one in rows["loopback"]["args"]][:3] == ["Loops", "Final denoising strength", "Denoising strength curve"]
     assert rows["soft inpainting"]["is_alwayson"] and set(rows["loopback"]["args"][0]) == {"label", "value", "minimum", "maximum", "step", "choices"}

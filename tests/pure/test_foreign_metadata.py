@@ -52,6 +52,13 @@ def test_settings_are_found_where_others_put_them(name: str) -> None:
     agrees(values(CASES / name), DRAWN)
 
 
+@pytest.mark.parametrize("text", [TEXT, "a cat\nSteps: 3", "tree", "cats", "テスト, 夜の街\nSteps: 20, Sampler: Euler", "тихая ночь, снег", "猫"])
+def test_utf8_behind_the_mark_of_utf16_is_read(text: str) -> None:
+    for data in (text.encode(), text.encode("utf-8-sig"), text.encode() + b"\0" * (2 - len(text.encode()) % 2)):
+        if any(sign in text for sign in " \n:") or len(data) % 2:
+            assert user_comment(b"UNICODE\0" + data) == text
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("order", ["utf-16-be", "utf-16-le"])

@@ -178,8 +178,8 @@ def test_scripts_that_are_switched_on_are_refused_each_by_its_name(client: TestC
 
 
 def test_an_unknown_override_is_refused_by_name(client: TestClient) -> None:
-    answer = client.post("/sdapi/v1/txt2img", json={"override_settings": {"sd_vae": "fine.safetensors"}})
-    assert answer.json()["detail"][0]["loc"] == ["body", "override_settings", "sd_vae"]
+    answer = client.post("/sdapi/v1/txt2img", json={"override_settings": {"sd_unet": "fine.safetensors"}})
+    assert answer.json()["detail"][0]["loc"] == ["body", "override_settings", "sd_unet"]
 
 
 @pytest.mark.parametrize("body, named", [
@@ -371,7 +371,7 @@ def test_options_can_be_read_before_there_is_a_model(client: TestClient, door: D
 
 @pytest.mark.parametrize("options, field", [
     ({"inpainting_mask_weight": 0.5, "nonsense": 1}, "inpainting_mask_weight"), ({"CLIP_stop_at_last_layers": 99}, "clip_skip"), ({"sd_model_checkpoint": "absent"}, "checkpoint"),
-    ({"sd_vae": "x"}, "sd_vae"),
+    ({"sd_vae": "x"}, "vae"),
 ])
 def test_wrong_options_are_refused_and_not_kept(client: TestClient, options: dict, field: str) -> None:
     before = client.get("/sdapi/v1/options").json()

@@ -48,7 +48,7 @@ SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, 
 def values_of(field: Field) -> st.SearchStrategy:
     if field.kind in ("text", "checkpoint"):
         return prompts()
-    if field.kind in ("upscaler", "second_checkpoint"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
     if field.kind == "texts":
         return st.just(())

@@ -43,7 +43,7 @@ def told(text: str, here: Iterable[str] = (), **values: object) -> list[str]:
 
 
 @pytest.mark.parametrize(("keys", "named"), [
-    ("VAE hash: ab, VAE: fine.safetensors, Token merging ratio: 0.5", "VAE (fine.safetensors), Token merging ratio (0.5)"),
+    ("VAE Decoder: TAESD, Token merging ratio: 0.5", "VAE Decoder (TAESD), Token merging ratio (0.5)"),
     ('ControlNet 0: "Module: canny, Model: c [ab]"', "ControlNet 0 (Module: canny, Model: c [ab])"), ("vae: None, FP8 weight: Disable, Pad conds: False", ""), ("ENSD: 5", ""),
 ])
 def test_what_easel_does_without_is_said(keys: str, named: str) -> None:

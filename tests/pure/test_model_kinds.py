@@ -29,7 +29,8 @@ LORA = {f"lora_unet_{KEYS}": (4, 768), "lora_unet_x.lora_up.weight": (8, 4)}
 IP = {"image_proj.proj.weight": (3072, 1024), "ip_adapter.1.to_k_ip.weight": (320, 768)}
 INSTANT = {"image_proj.proj_in.weight": (1280, 512), "ip_adapter.1.to_k_ip.weight": (640, 2048)}
 CONTROL = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768)}
-VAE = {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)}
+VAE = {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3), "encoder.conv_out.weight": (8, 512, 3, 3),
+       "decoder.conv_out.weight": (3, 128, 3, 3), "quant_conv.weight": (8, 8, 1, 1), "post_quant_conv.weight": (4, 4, 1, 1)}
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
 def test_kinds_that_cannot_be_used_are_never_offered_as_usable(catalog: ModelCatalog, models: Path) -> None:
     write(models / "loras" / "x.safetensors", LORA)
     assert keys(catalog, "lora") == ["x"]
-    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "lora", "embedding", "hypernetwork", "face_detector", "face_restorer", "upscaler"]
+    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "clip", "inception", "face_detector", "face_restorer", "upscaler"]
     assert not catalog.usable("controlnet")
 
 

@@ -17,8 +17,10 @@ from sqlalchemy import update
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.facade.plot_orders import PlotOrders
+from backend.image import infotext
 from backend.plots.cells import SeedRules, cell_values, coordinates
 from backend.plots.estimate import PlotCost
+from backend.plots.infotext import plot_infotext
 from backend.prompt_library.styles_csv import Style
 from backend.request.request import Request
 from backend.store.tables import JobRow
@@ -259,7 +261,7 @@ def test_words_are_exchanged_before_wildcards_are_filled_in(house: Guest) -> Non
 A1111_AXES = ["Nothing", "Seed", "Var. seed", "Var. strength", "Steps", "Hires steps", "CFG Scale", "Image CFG Scale", "Prompt S/R", "Prompt order",
               "Sampler", "Hires sampler", "Checkpoint name", "Negative Guidance minimum sigma", "Sigma Churn", "Sigma min", "Sigma max",
               "Sigma noise", "Schedule type", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "Beta schedule alpha",
-              "Beta schedule beta", "Eta", "Clip skip", "Denoising", "Initial noise multiplier", "Extra noise", "Hires upscaler", "Styles",
+              "Beta schedule beta", "Eta", "Clip skip", "Denoising", "Initial noise multiplier", "Extra noise", "Hires upscaler", "VAE", "Styles",
               "UniPC Order", "Face restore", "Always discard next-to-last sigma", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
 
 
@@ -312,3 +314,27 @@ def test_seconds_are_those_that_were_measured(house: Guest) -> None:
                 state="done", started=datetime.fromtimestamp(start, UTC), ended=datetime.fromtimestamp(end, UTC)))
     estimate = house.plots.estimated(house.plots.check(ask)).estimate
     assert estimate.seconds == pytest.approx(18) and estimate.bytes == round(2 * 64 * 64 * 1.6)
+
+
+def test_a_plot_is_told_in_the_settings_text_as_a1111_tells_it_and_read_back(house: Guest) -> None:
+    axes = (("Seed", "-1, 7"), ("Prompt S/R", '"red cat", dog: big'), ("Steps", "10-30 (+10)"), ("CFG Scale", "7"))
+    head = house.plots.get(house.plots.create(asked(*axes, vary_seeds=["x"]))).line.head
+    drawn, cell = head.axes[0]["shown"], infotext.write(Request(prompt="a red cat", seed=5))
+    text = plot_infotext(cell, "xyz", head.axes, head.options)
+    assert text.startswith(cell)
+    assert text.removeprefix(cell) == (
+        f', Script: X/Y/Z plot, X Type: Seed, X Values: "-1, 7", Fixed X Values: "{drawn[0]}, 7", Y Type: Prompt S/R, '
+        r'Y Values: "\"red cat\", dog: big", Z Type: Steps, Z Values: 10-30 (+10), Axis 4 Type: CFG Scale, Axis 4 Values: 7, Vary seeds: x')
+    found = house.read_text(text)
+    assert found.values["prompt"] == "a red cat" and not found.missing
+    assert found.plot == {"kind": "xyz", "options": {"vary_seeds": ["x"]}, "axes": [
+        {"label": label, "values": values if label != "Seed" else f"{drawn[0]}, 7"} for label, values in axes]}
+    assert house.plots.create({**found.plot, "request": dict(found.values)})
+    assert house.read_text(cell).plot is None
+
+
+def test_a_pick_list_is_kept_as_it_would_be_typed(house: Guest) -> None:
+    head = house.plots.get(house.plots.create(asked(("Prompt S/R", ["red", "green, blue", 'a "quoted" one'])))).line.head
+    assert head.axes[0]["shown"] == ["red", "green, blue", 'a "quoted" one']
+    again = house.plots.get(house.plots.create(asked(("Prompt S/R", head.axes[0]["values"])))).line.head
+    assert again.axes[0]["shown"] == head.axes[0]["shown"]

@@ -60,7 +60,7 @@ def test_each_wrong_value_is_named_and_nothing_is_kept(kept):
 
 def test_fields_are_pinned_once_and_only_those_that_are_there(kept):
     assert kept.change("ann", {"pins": ["steps", "image_format", "steps"]}) == {"pins": ["steps", "image_format"]}
-    for wrong in ("steps", ["nonsense"], ["prompt"], [["steps"]], ["steps", "styles"], ["init_image"], [f"n{i}" for i in range(13)]):
+    for wrong in ("steps", ["nonsense"], ["prompt"], [["steps"]], ["steps", "checkpoint"], ["init_image"], [f"n{i}" for i in range(13)]):
         assert list(refused({"pins": wrong})) == ["pins"], wrong
     assert kept.change("ann", {"pins": []}) == kept.of("ann") == {}
     assert readable({"pins": ["gone"], "theme": "dark"}) == {"theme": "dark"}

@@ -153,9 +153,9 @@ def test_a_request_gets_the_files_own_names_and_its_job_the_files(catalogue: Mod
 
 
 def test_what_an_infotext_names_and_is_not_here_is_told(catalogue: ModelCatalog) -> None:
-    assert list(missing_upscalers({"enable_hr": True, "hr_upscaler": "4x-Gone"}, catalogue)) == ["The upscaler 4x-Gone is not in the models folders."]
+    assert missing_upscalers({"enable_hr": True, "hr_upscaler": "4x-Gone"}, catalogue) == {"hr_upscaler": "4x-Gone"}
     for values in ({"hr_upscaler": "4x-Gone"}, {"enable_hr": True, "hr_upscaler": "Latent"}, {"enable_hr": True, "hr_upscaler": "4x-ultrasharp"}, {}):
-        assert not list(missing_upscalers(values, catalogue))
+        assert not missing_upscalers(values, catalogue)
 
 
 def test_faces_need_a_restorer_and_a_detector(catalogue: ModelCatalog, models: Path) -> None:

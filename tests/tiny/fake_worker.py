@@ -7,10 +7,14 @@ Orders are words of the prompt, each acts on the first attempt only unless there
     fail=N          report an error at picture N
     slow=SECONDS    wait before each step
     refuse          (as EASEL_FAKE=refuse in the environment) end before Ready
+    die_at=score    when this prompt is compared with a picture
+
+Scores are made up from the pictures' bytes: of one content they are the same each time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import signal
@@ -37,6 +41,8 @@ from backend.messages import (
     Progress,
     Ready,
     Run,
+    Score,
+    Scored,
     Skip,
     Skipped,
     Stop,
@@ -59,7 +65,7 @@ class Ended(Exception):
 class Fake:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.commands: queue.SimpleQueue[Run | Cancel | Skip | Unload | Stop] = queue.SimpleQueue()
+        self.commands: queue.SimpleQueue[Run | Cancel | Skip | Score | Unload | Stop] = queue.SimpleQueue()
         self.waiting: list[Run] = []
         self.told: set[Cancel | Skip] = set()      # what concerns the job that is drawn
         self.loaded = ""
@@ -103,10 +109,21 @@ class Fake:
                 self.waiting.append(command)
             elif isinstance(command, Unload):
                 self.loaded = ""
+            elif isinstance(command, Score):
+                self.score(command)
             elif waiting := next((run for run in self.waiting if run.job == command.job), None):
                 self.forget(waiting, command)
             else:
                 self.told.add(command)
+
+    def score(self, command: Score) -> None:
+        words, done = command.prompt.split(), Path(command.encoder.path).with_suffix(".once") if command.encoder else None
+        if "die_at=score" in words and done and ("always" in words or not done.exists()):
+            done.write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        content = hashlib.sha256(b" ".join((*command.pictures, command.reference, command.prompt.encode()))).digest()
+        values = {kind: int.from_bytes(content[4 * number : 4 * number + 4]) / 2**32 for number, kind in enumerate(command.kinds)}
+        self.say(Scored(command.task, values))
 
     def forget(self, waiting: Run, command: Cancel | Skip) -> None:
         if isinstance(command, Cancel):

@@ -79,7 +79,7 @@ def layout(networks: Networks) -> dict[str, Tensor]:
     depth = networks.unet.config.layers_per_block
     stages = len(networks.vae.config.block_out_channels)
     tensors = {"model.diffusion_model." + unet_name(k, depth, networks.unet): v for k, v in networks.unet.state_dict().items()}
-    tensors |= {"first_stage_model." + vae_name(k, stages): _as_convolution(k, v) for k, v in networks.vae.state_dict().items()}
+    tensors |= {"first_stage_model." + vae_name(k, stages): as_convolution(k, v) for k, v in networks.vae.state_dict().items()}
     text = "conditioner.embedders.0.transformer.text_model." if networks.text_2 else "cond_stage_model.transformer.text_model."
     tensors |= {text + k: v for k, v in networks.text.state_dict().items()}
     if networks.text_2:
@@ -164,5 +164,5 @@ def _resnet(rest: str, kind: str) -> str:
     return f"{RESNET[head]}.{tail}"
 
 
-def _as_convolution(name: str, tensor: Tensor) -> Tensor:
+def as_convolution(name: str, tensor: Tensor) -> Tensor:
     return tensor[:, :, None, None] if "attentions" in name and tensor.dim() == 2 else tensor

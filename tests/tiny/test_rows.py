@@ -158,7 +158,7 @@ def test_an_inpainting_network_encodes_grey_once_for_all_its_calls(tmp_path, mon
 
     save_folder(tiny(in_channels=9), tmp_path / "checkpoints" / "first")
     counted: list[int] = []
-    monkeypatch.setattr("backend.worker.models.base.vae.encode", lambda *given: counted.append(1) or encode(*given))
+    monkeypatch.setattr("backend.worker.models.autoencoder.vae.encode", lambda *given: counted.append(1) or encode(*given))
     checkpoints = {found.key: found for found in ModelCatalog((tmp_path,)).scan()}
     studio = Studio((Memory(place("cpu", exact=True)), checkpoints))
     studio.add("mine", BASE.replace(steps=5, batch_size=2))

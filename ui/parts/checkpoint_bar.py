@@ -54,7 +54,9 @@ def facts(backend: Backend) -> dict[str, Any]:
     except EaselError:
         default = ""
     known = backend.checkpoints()
-    files = {"upscaler": [(file.key, file.key) for file in backend.upscalers()], "second_checkpoint": choices(backend)}
+    named = {"upscaler": backend.upscalers(), "vae": backend.usable_files("vae")}
+    files = {kind: [(file.key, file.key) for file in found] for kind, found in named.items()}
+    files["second_checkpoint"] = choices(backend)
     return {"default": default, "defaults": {checkpoint.key: checkpoint.defaults for checkpoint in known},
             "examples": {checkpoint.key: list(checkpoint.facts.get("example_prompts", ())) for checkpoint in known},
             "files": files}

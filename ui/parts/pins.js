@@ -3,7 +3,7 @@ import { appeared, find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { fields } from "../scripts/fields.js";
 import { formOf } from "../scripts/form.js";
-import { post } from "../scripts/http.js";
+import { ask, post } from "../scripts/http.js";
 import { preferences, takePreferences } from "../scripts/preferences.js";
 import { currentTab } from "../scripts/tabs.js";
 import { note } from "./notices.js";
@@ -26,6 +26,7 @@ function render() {
 
 function control(name) {
   const { label, help, kind, choices } = fields[name];
+  if (kind === "texts") return make("div", { class: "pin pin-texts", title: help || null, "data-pin": name }, make("span", {}, label), list(name, label));
   return make("label", { class: `pin pin-${kind}`, title: help || null, "data-pin": name }, make("span", {}, label), input(kind, choices));
 }
 
@@ -36,10 +37,39 @@ function input(kind, choices) {
   return make("select", { translate: "no" }, ...choices.map(choice => make("option", {}, choice)));
 }
 
+// Several of a list: folded, with a box for each of those that there are.
+function list(name, label) {
+  const choices = make("div", { class: "pin-choices", role: "group", "aria-label": label, translate: "no" });
+  const fold = make("details", { class: "pin-list" }, make("summary", { "aria-label": label }), choices);
+  fold.addEventListener("toggle", () => { if (fold.open) unfold(name, choices); });
+  fold.addEventListener("keydown", event => { if (event.key === "Escape" && fold.open) { close(fold); event.stopPropagation(); } });
+  return fold;
+}
+
+function close(fold) {
+  fold.open = false;
+  find("summary", fold).focus({ preventScroll: true });
+}
+
+async function unfold(name, choices) {
+  const chosen = valueOf(name) ?? [];
+  const there = await ask("/easel/styles").then(({ styles }) => styles.map(style => style.name), () => []);
+  choices.replaceChildren(...[...new Set([...there, ...chosen])].map(one => make("label", {}, make("input", { type: "checkbox", value: one, checked: chosen.includes(one) ? "" : null }), one)));
+  if (!choices.children.length) choices.replaceChildren(make("span", { translate: "yes" }, "There are no styles yet."));
+}
+
+function followList(box, chosen) {
+  const summary = find("summary", box);
+  summary.textContent = chosen.length ? chosen.join(", ") : "None";
+  summary.setAttribute("translate", chosen.length ? "no" : "yes");
+  for (const one of findAll("input", box)) one.checked = chosen.includes(one.value);
+}
+
 function follow() {
   for (const box of findAll("[data-pin]")) {
     const name = box.dataset.pin, value = valueOf(name), control = find("input, select", box);
     box.hidden = value === undefined;       // the open tab has no such field
+    if (fields[name].kind === "texts") { followList(box, value ?? []); continue; }
     if (document.activeElement === control && control.type !== "checkbox" && control.tagName !== "SELECT") continue;
     if (control.type === "checkbox") control.checked = Boolean(value);
     else { offer(control, name, value); control.value = value ?? ""; }
@@ -57,8 +87,10 @@ function offer(control, name, value) {
   }
 }
 
+const taken = box => findAll("input:checked", box).map(one => one.value);
+
 async function set(name, control) {
-  const value = control.type === "checkbox" ? control.checked : control.type === "number" ? (control.value === "" ? null : Number(control.value)) : control.value;
+  const value = fields[name].kind === "texts" ? taken(control.closest("[data-pin]")) : control.type === "checkbox" ? control.checked : control.type === "number" ? (control.value === "" ? null : Number(control.value)) : control.value;
   if (!isSetting(name)) return formOf(currentTab()).apply({ [name]: value });
   try { takePreferences(await post("/easel/preferences", { [name]: value })); }
   catch (error) { note(error.problems?.length ? `${fields[name].label} ${error.problems[0].message}` : error.message, 8000); }
@@ -71,6 +103,9 @@ document.addEventListener("change", event => {
   if (box) set(box.dataset.pin, event.target);
 });
 document.addEventListener("click", event => { if (event.target.closest?.("#tabs [role=tab]")) setTimeout(follow); });
+document.addEventListener("pointerdown", event => {
+  for (const fold of findAll(".pin-list[open]")) if (!fold.contains(event.target)) fold.open = false;
+});
 on("facts", facts => { files = facts.files ?? {}; follow(); });
 on("form", render);
 on("preferences", render);

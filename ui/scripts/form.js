@@ -15,6 +15,12 @@ const learned = new Promise(resolve => { heard = resolve; });
 
 const written = value => JSON.stringify(value ?? null);
 
+// Seeds have more digits than a number here; a number that may be left empty is the text of one.
+function asText(name, value) {
+  if (fields[name]?.kind === "seed") return String(value ?? -1);
+  return ["int", "float"].includes(fields[name]?.kind) && fields[name].default === "" ? String(value ?? "") : value;
+}
+
 class Form {
   constructor(tab) {
     this.tab = tab;
@@ -48,7 +54,7 @@ class Form {
   // what a person types there meanwhile would be lost.
   fill(names, values, wanted) {
     const before = this.values, calm = !this.fillings;
-    const next = names.map((name, i) => fields[name]?.kind === "seed" ? String(wanted[i] ?? -1) : wanted[i]);
+    const next = names.map((name, i) => asText(name, wanted[i]));
     names.forEach((name, i) => {
       const former = this.former[name] ??= new Set();
       for (const value of [values[i], this.values[name]]) if (written(value) !== written(next[i])) former.add(written(value));

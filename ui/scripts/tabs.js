@@ -1,5 +1,5 @@
 // The tab that is open, by its name; and the way into one.
-import { appeared, find } from "./dom.js";
+import { appeared, find, findAll } from "./dom.js";
 
 export const currentTab = () => find('#tabs [role="tab"][aria-selected="true"]')?.id.replace(/^tab_(.*)-button$/, "$1") ?? "txt2img";
 
@@ -9,3 +9,14 @@ export function openTab(name) {
   button?.scrollIntoView({ block: "nearest", inline: "nearest" });
   return appeared(`#${name}_apply`);
 }
+
+// Arrows lead from one tab to the next; Enter or Space opens the one with the focus.
+document.addEventListener("keydown", event => {
+  const list = event.target.closest?.('#tabs [role="tab"]')?.closest('[role="tablist"]');
+  if (!list || event.ctrlKey || event.altKey || event.metaKey) return;
+  const tabs = findAll('[role="tab"]', list).filter(tab => tab.checkVisibility()), at = tabs.indexOf(event.target), last = tabs.length - 1;
+  const to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at > 0 ? at - 1 : last, Home: 0, End: last }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  tabs[to].focus();
+});

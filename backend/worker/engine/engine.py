@@ -163,6 +163,7 @@ class Engine:
             program = compose(task, indices, model, self._heard)
             if program.model:
                 self.memory.pin(program.model, program)
+                self.models.choose_vae(program)
             self.programs.append(program)
             self._advance(program, None)
 
@@ -183,7 +184,7 @@ class Engine:
                     return encode_texts(self.codec, self.memory, program, work, self.emit)
             case EncodePicture():
                 with self.current_work.doing("encoding", jobs):
-                    latent, note = self.codec.picture(program.in_use, work)
+                    latent, note = self.codec.picture(program.autoencoder, work)
                 program.note(note)
                 return latent
             case UseModel():
@@ -208,10 +209,11 @@ class Engine:
 
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
-        batch = [p for p in ready if p.in_use is first.in_use and p.work.kind == first.work.kind][:DECODED_TOGETHER]
+        same = [p for p in ready if p.autoencoder is first.autoencoder and p.work.kind == first.work.kind]
+        batch = same[:DECODED_TOGETHER]
         with self._shared_border(batch, self._decode):
             with self.current_work.doing("decoding", jobs_of(batch)):
-                decoded, note = self.codec.decode(first.in_use, [program.work for program in batch])
+                decoded, note = self.codec.decode(first.autoencoder, [program.work for program in batch])
             for program, pixels in zip(batch, decoded, strict=True):
                 program.note(note)
                 self._advance(program, pixels)

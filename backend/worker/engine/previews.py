@@ -30,7 +30,8 @@ class Previews:
             return
         program.previewed = now
         with self._current_work.doing("decoding", jobs_of([program])):
-            pixels, small = preview(program.in_use, denoised, program.task.run.request.preview_method)
+            method = program.task.run.request.preview_method
+            pixels, small = preview(program.in_use, program.autoencoder, denoised, method)
         if small:
             self._memory.free_cache()
         self._emit(Preview(program.task.run.job, program.index, jpeg(pixels)))

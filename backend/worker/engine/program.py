@@ -15,7 +15,9 @@ from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Finished, Work
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
+from backend.worker.models.autoencoder import Autoencoder
 from backend.worker.models.base import Model
+from backend.worker.models.chosen_vae import ChosenVae
 from backend.worker.models.codec import DecodeLatent
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.networks import PixelWork
@@ -99,6 +101,7 @@ class Program:
     hashes: dict[str, dict[str, Hashed]] = field(default_factory=dict)  # infotext key -> name -> what was used
     interrupted: bool = False
     in_use: Model | None = None     # what it goes on with: the model, until another takes over
+    vae: ChosenVae | None = None    # in place of each checkpoint's own
 
     def __post_init__(self) -> None:
         self.in_use = self.model
@@ -110,10 +113,17 @@ class Program:
         return self.due[0].index
 
     @property
+    def autoencoder(self) -> Autoencoder | None:
+        """What encodes and decodes its pictures."""
+        return self.vae or self.in_use
+
+    @property
     def facts(self) -> dict[str, str]:
         """Infotext keys that only the worker knows. Waits for the hashes of files that were read just now."""
         sha256 = self.model.sha256 if self.model else ""
         model = {"Model hash": sha256[:10]} if sha256 else {}
+        if self.vae:
+            model |= {"VAE hash": self.vae.sha256[:10], "VAE": self.vae.name}
         networks = {key: _listed(files) for key, files in self.hashes.items()}
         return model | {key: listed for key, listed in networks.items() if listed}
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
 from typing import Any, ClassVar, Self
 
 import torch
@@ -20,16 +18,13 @@ from backend.catalog.model_file import ModelFile
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import vae, vae_tiles
+from backend.worker.models.autoencoder import Autoencoder, next_identity
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import linear_rgb
 from backend.worker.models.tensor_files import Format
-from backend.worker.models.vae_tiles import TILES, Tiles
 from backend.worker.pixels import Pixels
-
-_LOADS = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ Components = dict[str, Component]
 
 
 @dataclass(eq=False, kw_only=True)
-class Model(ABC):
+class Model(Autoencoder, ABC):
     """A checkpoint in memory, in eval mode and without gradients. Owned by `Memory`; others hold it for one call.
 
     All latents are float32 on `device`, in the scale the denoiser was trained on.
@@ -65,7 +60,7 @@ class Model(ABC):
     parametrisation: Parametrisation
     preview_factors: Tensor     # (C + 1, 3): latent channels to RGB in 0..1, the last row an offset
     background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
-    identity: int = field(init=False, default_factory=partial(next, _LOADS))
+    identity: int = field(init=False, default_factory=next_identity)
     """Which load of this process it is: a file that is read again is another model."""
 
     _sizes: dict[tuple[nn.Module, torch.dtype], int] = field(init=False, default_factory=dict)
@@ -118,25 +113,6 @@ class Model(ABC):
         `channels` (B, K, h, w): what a network is shown beside the latent, see `sees_masks` and `sees_pictures`.
         """
 
-    def decode(self, latent: Tensor) -> Pixels:
-        """Latents (B, C, h, w) -> pixels (B, H, W, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
-        return vae.decode(self.vae, latent)
-
-    def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
-        """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
-        return vae_tiles.decode_tiled(self.vae, latent, tiles, wrap)
-
-    def encode(self, pixels: Pixels, noise: Tensor | None = None) -> Tensor:
-        """Pixels (B, H, W, 3) RGB in 0..255, H and W multiples of `latent_scale` -> latents (B, C, h, w).
-
-        The mean of the VAE's distribution, or with unit `noise` of the latent's shape a sample of it.
-        """
-        return vae.encode(self.vae, pixels, noise)
-
-    def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
-        """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""
-        return vae_tiles.encode_tiled(self.vae, pixels, tiles, wrap)
-
     def preview(self, latent: Tensor) -> Pixels:
         """A rough picture of latents (B, C, h, w), uint8 RGB: by a linear map, one pixel per cell, (B, h, w, 3)."""
         return linear_rgb(self.preview_factors, latent)
@@ -154,15 +130,6 @@ class Model(ABC):
     def sees_pictures(self) -> bool:
         """An edit network: its channels are the latent of the picture to edit, or zeros for none."""
         return False
-
-    @property
-    def latent_channels(self) -> int:
-        return self.vae.config.latent_channels
-
-    @property
-    def latent_scale(self) -> int:
-        """Pixels per latent cell, in each direction."""
-        return vae.scale(self.vae)
 
     @property
     def sha256(self) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from backend.errors import OutOfMemory
 from backend.prompt.embedding_names import mentioned
+from backend.worker.models.autoencoder import Autoencoder
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import NO_EMBEDDINGS, Embeddings, Encoded, TextChange, TextSettings, key_of
 from backend.worker.models.memory import Memory
@@ -62,7 +63,10 @@ class DecodeLatent:
 
 
 class Codec:
-    """Uses a model's text encoder and VAE; keeps what may be asked for again. Notes are for the person, "" for none."""
+    """Uses a model's text encoder, and its VAE or another; keeps what may be asked for again.
+
+    Notes are for the person, "" for none.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -82,42 +86,42 @@ class Codec:
         key = (model.identity, text, settings, key_of(change), vectors)
         return self._texts.get(key, partial(self._memory.attempt, encode))
 
-    def picture(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
-        """The latent (C, h, w) of a picture: encoded once for all that ask; and a note."""
+    def picture(self, by: Autoencoder, work: EncodePicture) -> tuple[Tensor, str]:
+        """The latent (C, h, w) of a picture: encoded once for all that ask; and a note, "" for none."""
         notes = [""]
 
         def encode() -> Tensor:
-            latent, notes[0] = self._encoded(model, work)
+            latent, notes[0] = self._encoded(by, work)
             return latent
 
         if not work.kept:
             return encode(), notes[0]
-        key = (model.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
+        key = (by.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
         return self._pictures.get(key, encode), notes[0]
 
-    def _encoded(self, model: Model, work: EncodePicture) -> tuple[Tensor, str]:
+    def _encoded(self, by: Autoencoder, work: EncodePicture) -> tuple[Tensor, str]:
         pixels, note = work.pixels[None], TOO_LARGE
-        with seamless(model.vae, work.tiling):
-            if self._together(model, "encode", work.pixels.shape[:2]):
+        with seamless(by.vae, work.tiling):
+            if self._together(by, "encode", work.pixels.shape[:2]):
                 try:
-                    return self._memory.attempt(lambda: model.encode(pixels)[0]), ""
+                    return self._memory.attempt(lambda: by.encode(pixels)[0]), ""
                 except OutOfMemory:
                     note = SHORT
-            tiled = self._tiled(partial(model.encode_tiled, pixels, wrap=work.tiling))[0]
+            tiled = self._tiled(partial(by.encode_tiled, pixels, wrap=work.tiling))[0]
         return tiled, f"encoded {note}"
 
-    def decode(self, model: Model, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
+    def decode(self, by: Autoencoder, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
         """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
         latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
-        rows, columns = (side * model.latent_scale for side in latents.shape[-2:])
-        with seamless(model.vae, works[0].tiling):
-            if together := self._together(model, "decode", (rows, columns)):
+        rows, columns = (side * by.latent_scale for side in latents.shape[-2:])
+        with seamless(by.vae, works[0].tiling):
+            if together := self._together(by, "decode", (rows, columns)):
                 parts = latents.split(together)
                 try:
-                    return self._memory.attempt(lambda: [pixels for some in parts for pixels in model.decode(some)]), ""
+                    return self._memory.attempt(lambda: [pixels for some in parts for pixels in by.decode(some)]), ""
                 except OutOfMemory:
                     note = SHORT
-            run = partial(model.decode_tiled, wrap=works[0].tiling)
+            run = partial(by.decode_tiled, wrap=works[0].tiling)
             tiled = [self._tiled(partial(run, latent[None]))[0] for latent in latents]
         return tiled, f"decoded {note}"
 
@@ -130,7 +134,7 @@ class Codec:
                 log.warning("memory is too short for tiles of %d cells", tiles.side)
         raise OutOfMemory("needs more memory than there is, even in tiles; choose a smaller size", field="width")
 
-    def _together(self, model: Model, direction: Direction, size: tuple[int, int]) -> int:
+    def _together(self, by: Autoencoder, direction: Direction, size: tuple[int, int]) -> int:
         """How many pictures the VAE takes at once, after idle networks have left if not even one fits beside them."""
-        fits = fitting(model.vae, direction, size)
-        return fits or (fitting(model.vae, direction, size) if self._memory.free_idle() else 0)
+        fits = fitting(by.vae, direction, size)
+        return fits or (fitting(by.vae, direction, size) if self._memory.free_idle() else 0)

@@ -95,25 +95,41 @@ def vae_config(tensors: Mapping[str, Tensor], published: Config) -> Config:
     """The VAE's config from its tensors in LDM names. Raises KeyError with the name of a missing one."""
     stages = count(tensors, r"encoder\.down\.(\d)\.")
     widths = tuple(tensors[f"encoder.down.{i}.block.0.conv2.weight"].shape[0] for i in range(stages))
+    return kl_config(
+        published, widths, latent_channels=tensors["post_quant_conv.weight"].shape[0],
+        layers=count(tensors, r"encoder\.down\.0\.block\.(\d{1,3})\."),
+        attention="encoder.mid.attn_1.norm.weight" in tensors)
+
+
+def kl_config(
+    published: Config, widths: tuple[int, ...], *, latent_channels: int, layers: int, attention: bool
+) -> Config:
+    """The config of an autoencoder whose stages have these widths; what is not told is as it was `published`."""
     return published | {
-        "latent_channels": tensors["post_quant_conv.weight"].shape[0],
-        "layers_per_block": count(tensors, r"encoder\.down\.0\.block\.(\d{1,3})\."),
+        "latent_channels": latent_channels,
+        "layers_per_block": layers,
         "block_out_channels": widths,
-        "down_block_types": ("DownEncoderBlock2D",) * stages,
-        "up_block_types": ("UpDecoderBlock2D",) * stages,
+        "down_block_types": ("DownEncoderBlock2D",) * len(widths),
+        "up_block_types": ("UpDecoderBlock2D",) * len(widths),
         "norm_num_groups": math.gcd(published["norm_num_groups"], *widths),
+        "mid_block_add_attention": attention,
     }
 
 
 def unet_and_vae(components: Components, placement: Placement) -> tuple[nn.Module, nn.Module]:
     """Both networks on the placement's device. Raises CheckpointError naming missing tensors."""
-    unet, vae = components["unet"], components["vae"]
+    unet = components["unet"]
     return (
         assemble(lambda: UNet2DConditionModel.from_config(dict(unet.config)), unet.tensors, placement.unet,
                  placement.device),
-        assemble(lambda: AutoencoderKL.from_config(dict(vae.config)), _new_attention_names(vae.tensors), placement.vae,
-                 placement.device),
+        vae_network(components["vae"], placement),
     )
+
+
+def vae_network(vae: Component, placement: Placement) -> nn.Module:
+    """A VAE on the placement's device. Raises CheckpointError naming missing tensors."""
+    return assemble(lambda: AutoencoderKL.from_config(dict(vae.config)), _new_attention_names(vae.tensors),
+                    placement.vae, placement.device)
 
 
 def count(names: Mapping[str, object], pattern: str) -> int:

@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from backend.catalog.fingerprints import Fingerprint, fingerprint
-from backend.catalog.model_file import ModelFile
+from backend.catalog.model_file import CHECKPOINT, VAE, ModelFile
 from backend.errors import OutOfMemory, Problem
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
 STACKED_BYTES = 512 << 20
-CHECKPOINT = "checkpoint"
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
 CPU = torch.device("cpu")
@@ -99,7 +98,7 @@ class Memory:
 
         Raises CheckpointError when the file is missing or broken, OutOfMemory when it does not fit.
         """
-        problem = Problem(f"{name} needs more memory than there is", kind if kind == CHECKPOINT else "")
+        problem = Problem(f"{name} needs more memory than there is", kind if kind in (CHECKPOINT, VAE) else "")
         held = self._held.pop((kind, name), None)
         if held is None or held.path != path or not held.is_current:
             if held:

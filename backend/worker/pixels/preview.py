@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from backend.worker.models.autoencoder import Autoencoder
 from backend.worker.models.base import Model
 
 QUALITY = 80
@@ -19,15 +20,15 @@ FULL = "Full"
 log = logging.getLogger(__name__)
 
 
-def preview(model: Model, denoised: Tensor, method: str) -> tuple[NDArray[np.uint8], bool]:
+def preview(model: Model, by: Autoencoder, denoised: Tensor, method: str) -> tuple[NDArray[np.uint8], bool]:
     """RGB pixels (h, w, 3) of a latent (C, h, w), and whether memory was too short for what was asked.
 
-    "Full" decodes the latent, at the cost of a decoding each time; else, or where that fails, it is a linear map with
-    one pixel per cell. Nothing that goes wrong with a preview may cost the picture.
+    "Full" decodes the latent `by` what will decode the picture, at the cost of a decoding each time; else, or where
+    that fails, it is a linear map with one pixel per cell. Nothing that goes wrong with a preview may cost the picture.
     """
     if method == FULL:
         try:
-            return model.decode(denoised[None])[0], False
+            return by.decode(denoised[None])[0], False
         except (RuntimeError, MemoryError) as error:
             log.warning("a preview could not be decoded: %s", error)
             return model.preview(denoised[None])[0], True

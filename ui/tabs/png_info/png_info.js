@@ -55,7 +55,11 @@ function show() {
   image.hidden = !shown;
   if (shown) image.src = url;
   find(".info-found", box()).classList.toggle("text-alone", !shown);
-  find(".info-text", box()).textContent = bare ? NO_SETTINGS : told.infotext || (told.missing.length ? "" : NOTHING);
+  const text = find(".info-text", box()), none = find(".info-none", box());
+  text.textContent = bare ? "" : told.infotext;
+  none.textContent = bare ? NO_SETTINGS : told.infotext || told.missing.length ? "" : NOTHING;
+  text.hidden = !text.textContent;
+  none.hidden = !none.textContent;
   find(".info-missing", box()).replaceChildren(...told.missing.map(text => make("li", {}, text)));
   for (const name of ["txt2img", "copy"]) find(`[data-info="${name}"]`, box()).hidden = !told.infotext;
   for (const name of ["inpaint", "extras"]) find(`[data-info="${name}"]`, box()).hidden = !shown;

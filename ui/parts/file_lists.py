@@ -1,4 +1,4 @@
-"""The lists of upscalers in every tab: those that need no file, then the files that lie in the folders now."""
+"""The lists of upscalers and of VAEs in every tab: those that need no file, then the files that lie in the folders."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from backend import FIELDS, Backend
 from ui.parts.actions import QUIET
 from ui.parts.checkpoint_bar import Bar
 
-MARK = "field-upscaler"         # the class that the field table gives such a list
+KINDS = ("upscaler", "vae")     # of fields, each called as the kind of files that it names
 
 
 def wire(page: gr.Blocks, backend: Backend, bar: Bar) -> None:
     """Renewed when a page is opened, and with the list of checkpoints."""
-    lists = [block for block in page.blocks.values() if isinstance(block, gr.Dropdown) and MARK in block.elem_classes]
+    lists = [block for block in page.blocks.values() if isinstance(block, gr.Dropdown) and _kind(block)]
     page.load(partial(_choices, backend, lists, False), outputs=lists, **QUIET)
     bar.refresh.click(partial(_choices, backend, lists, True), outputs=lists, **QUIET)
 
 
 def _choices(backend: Backend, lists: list[gr.Dropdown], refresh: bool) -> Any:
-    files = [file.key for file in backend.upscalers(refresh)]
-    updates = [gr.update(choices=[*_field(one).choices, *files]) for one in lists]
-    return updates if len(updates) > 1 else updates[0]
+    files = {kind: [file.key for file in backend.usable_files(kind, refresh)] for kind in KINDS}
+    return [gr.update(choices=[*_field(one).choices, *files[_kind(one)]]) for one in lists]
+
+
+def _kind(one: gr.Dropdown) -> str:
+    return next((kind for kind in KINDS if f"field-{kind}" in one.elem_classes), "")
 
 
 def _field(one: gr.Dropdown) -> Any:

@@ -1,0 +1,194 @@
+"""Has pictures of plots measured by the workers, one at a time, while no picture of anybody else waits.
+
+What is to be done is asked of the store again and again, so nothing here has to survive: a worker or an Easel that
+ends in the middle only costs the measurement that it was at.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CLIP, ModelFile
+from backend.errors import EaselError, NotFound
+from backend.messages import MeasureDistance, Score, Scored
+from backend.prompt.plain_text import plain_text
+from backend.store.picture_files import Pictures
+from backend.store.score_wishes import SEEING, Known
+from backend.store.scores import Scores, ToMeasure
+
+TOGETHER = 32               # pictures that are asked of the store at once
+IN_HAND = 2                 # of a worker: one that is measured, one ahead
+MOST_DEATHS = 3             # of workers over one picture; then it is said not to be measurable
+LOOK_SECONDS = 0.25         # between two looks for a worker that is free
+RETRY_SECONDS = 5.0         # after the database has refused
+MARK = "@"                  # between a CLIP's name and its hash
+KILLED = "the worker process ended three times while it measured this picture"
+
+log = logging.getLogger(__name__)
+
+
+class Measurer(Protocol):
+    """A worker as far as measuring is concerned."""
+
+    @property
+    def name(self) -> str: ...
+
+    def is_free(self, *, alone: bool) -> bool:
+        """Whether it may measure: it is up and draws nothing but plots, with `alone` nothing at all."""
+
+    def measure(self, command: Score | MeasureDistance) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    work: ToMeasure
+    worker: str
+
+
+class Scoring:
+    """Thread-safe. `may()` tells whether nobody's other pictures wait; `told(owner, plot, cells)` is called when scores
+    have come."""
+
+    def __init__(self, scores: Scores, catalog: ModelCatalog, pictures: Pictures, may: Callable[[], bool],
+                 told: Callable[[str, str, Iterable[str]], None]) -> None:
+        self._scores, self._catalog, self._pictures, self._may, self._told = scores, catalog, pictures, may, told
+        self._workers: tuple[Measurer, ...] = ()
+        self._plots: deque[str] = deque()           # that may lack something
+        self._ready: deque[ToMeasure] = deque()
+        self._sent: dict[str, _Sent] = {}
+        self._answers: deque[Scored] = deque()
+        self._deaths: Counter[str] = Counter()
+        self._closing = self._woken = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
+
+    def start(self, workers: Iterable[Measurer]) -> None:
+        self._workers = tuple(workers)
+        self._plots.extend(self._scores.plots())
+        self._thread.start()
+
+    def look(self, plot: str) -> None:
+        """The plot may lack scores."""
+        with self._changed:
+            if plot not in self._plots:
+                self._plots.append(plot)
+            self._wake()
+
+    def received(self, answer: Scored) -> None:
+        """A worker has answered."""
+        with self._changed:
+            self._answers.append(answer)
+            self._wake()
+
+    def lost(self, worker: str) -> None:
+        """The worker has ended with what was in its hands."""
+        with self._changed:
+            for task in [task for task, sent in self._sent.items() if sent.worker == worker]:
+                work = self._sent.pop(task).work
+                self._deaths[task] += 1
+                if self._deaths[task] < MOST_DEATHS:
+                    self._ready.append(work)
+                else:
+                    self._sent[task] = _Sent(work, "")
+                    self._answers.append(Scored(task, problems=dict.fromkeys(work.kinds, KILLED)))
+            self._wake()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                self._round()
+                with self._changed:
+                    self._changed.wait_for(lambda: self._woken, LOOK_SECONDS if self._ready or self._plots else None)
+                    self._woken = False
+            except Exception:   # a border: a fault in one round must not end measuring for good
+                log.exception("measuring pictures")
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
+
+    def _wake(self) -> None:
+        self._woken = True
+        self._changed.notify_all()
+
+    def _round(self) -> None:
+        """Write down what was told, and hand out what there is room for."""
+        while self._answers:
+            self._record(self._answers[0])
+            self._answers.popleft()
+        if not self._ready and self._plots:
+            self._fill(self._plots.popleft())
+        for work in list(self._ready) if self._may() else ():
+            if worker := self._free_worker(alone=self._deaths[work.task] > 0):
+                self._ready.remove(work)
+                self._send(work, worker)
+
+    def _fill(self, plot: str) -> None:
+        works = self._scores.missing(plot, TOGETHER)
+        with self._changed:
+            self._ready.extend(work for work in works if work.task not in self._sent)
+            if len(works) == TOGETHER and plot not in self._plots:
+                self._plots.append(plot)
+
+    def _free_worker(self, alone: bool) -> Measurer | None:
+        held = Counter(sent.worker for sent in self._sent.values())
+        return next((worker for worker in self._workers
+                     if held[worker.name] < IN_HAND and worker.is_free(alone=alone)), None)
+
+    def _send(self, work: ToMeasure, worker: Measurer) -> None:
+        try:
+            command = self._command(work)
+        except EaselError as error:
+            self._keep(work, Scored(work.task, problems=dict.fromkeys(work.kinds, str(error))))
+            return
+        if command:
+            with self._changed:
+                self._sent[work.task] = _Sent(work, worker.name)
+            worker.measure(command)
+
+    def _command(self, work: ToMeasure) -> Score | None:
+        """None where the CLIP is another one than before: then all is wanted anew. Raises EaselError."""
+        encoder = None
+        if any(kind in SEEING for kind in work.kinds):
+            encoder = self._catalog.find(CLIP, work.encoder.rpartition(MARK)[0])
+            if (mark := encoder_mark(self._catalog, encoder)) != work.encoder:
+                self._scores.see_through(work.plot, mark)
+                self.look(work.plot)
+                return None
+        reference = self._file(work.reference) if work.reference else b""
+        return Score(work.task, tuple(map(self._file, work.pictures)), work.kinds,
+                     plain_text(work.prompt, work.steps), reference, encoder)
+
+    def _file(self, picture: Known) -> bytes:
+        try:
+            return self._pictures.file(picture.path).read_bytes()
+        except OSError as error:
+            raise NotFound("the picture's file cannot be read") from error
+
+    def _record(self, answer: Scored) -> None:
+        if sent := self._sent.get(answer.task):
+            self._keep(sent.work, answer)
+            with self._changed:
+                self._sent.pop(answer.task, None)
+
+    def _keep(self, work: ToMeasure, answer: Scored) -> None:
+        self._scores.record(work, answer.values, answer.problems)
+        self._told(work.owner, work.plot, {picture.cell for picture in work.pictures})
+
+
+def encoder_mark(catalog: ModelCatalog, file: ModelFile) -> str:
+    """Names a CLIP and the state of its file. Raises CheckpointError."""
+    return f"{file.key}{MARK}{catalog.hash_of(file)[:10]}"

@@ -1,0 +1,28 @@
+"""What all supervisors share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backend.catalog.model_catalog import ModelCatalog
+from backend.dispatch.progress import LiveJobs
+from backend.messages import Scored
+from backend.store.jobs import Jobs
+from backend.store.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """`changed()` is called when a worker's state is another, `changed(owner)` when somebody's queue is;
+    `notice(source, text)` tells of a trouble, and with an empty text that it is over; `scored(answer)` when pictures
+    were measured, and `lost(worker)` when a worker has ended with what it was to measure."""
+
+    jobs: Jobs
+    live: LiveJobs
+    catalog: ModelCatalog
+    uploads: Uploads
+    changed: Callable[..., None]
+    notice: Callable[[str, str], None]
+    scored: Callable[[Scored], None]
+    lost: Callable[[str], None]

@@ -1,0 +1,1 @@
+"""How good pictures are, in numbers: what a plot's cells are compared by."""

@@ -1,0 +1,90 @@
+"""The pictures that teach the demo CLIP, with a map of what is where in each of them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from .data import PICTURE, WORK
+from .drawing import draw, thing_masks
+from .half_shade import draw_half_shaded
+from .new_colour import NAMES as COLOUR_NAMES
+from .new_colour import new_coloured
+from .scenes import SHAPES, Scene, random_scenes
+
+PICTURES = 20_000
+PLAIN_SHARE, SHADED_SHARE = 0.8, 0.1        # the rest has the new colour
+SEED = 41
+CELL = 4                                    # pixels of a side of a cell of the maps
+CELLS = PICTURE // CELL
+SHIFT = 2                                   # cells by which a batch is moved at most
+NOISE, GAIN = 0.06, 0.1                     # standard deviation, and part of the brightness, of what is varied
+
+
+@dataclass(frozen=True)
+class Examples:
+    """`pixels` uint8 [N, 128, 128, 3]; `maps` uint8 [N, 2, 32, 32]: 1 + number of shape and colour, 0 outside."""
+
+    scenes: list[Scene]
+    pixels: np.ndarray
+    maps: np.ndarray
+
+    def batch(self, chosen: list[int], rng: random.Random) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, 128, 128) in 0..1, moved, brightened and blurred a little, and their maps moved alike."""
+        pixels = torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2).float() / 255
+        maps = torch.from_numpy(self.maps[chosen])
+        x, y = rng.randint(0, 2 * SHIFT), rng.randint(0, 2 * SHIFT)
+        top, left = y * CELL, x * CELL
+        pixels = pad(pixels, (SHIFT * CELL,) * 4, mode="replicate")[..., top : top + PICTURE, left : left + PICTURE]
+        maps = pad(maps, (SHIFT,) * 4)[..., y : y + CELLS, x : x + CELLS]
+        if rng.random() < 0.3:
+            pixels = torch.nn.functional.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False)
+        gain = 1 + GAIN * (torch.rand(len(pixels), 1, 1, 1) - 0.5)
+        noise = NOISE * torch.rand(len(pixels), 1, 1, 1) * torch.randn_like(pixels)
+        return (pixels * gain + noise).clamp(0, 1), maps
+
+
+def scenes() -> list[Scene]:
+    """Ordinary ones first, then those in the demo LoRA's style, then those in the demo embedding's colour."""
+    plain = round((PLAIN_SHARE + SHADED_SHARE) * PICTURES)
+    return random_scenes(SEED, plain, held_out=False) + new_coloured(SEED, PICTURES - plain, held_out=False)
+
+
+def painted(scene: Scene, number: int) -> Image.Image:
+    shaded = PLAIN_SHARE * PICTURES <= number < (PLAIN_SHARE + SHADED_SHARE) * PICTURES
+    return (draw_half_shaded if shaded else draw)(scene, PICTURE, number)
+
+
+def map_of(scene: Scene, number: int) -> np.ndarray:
+    """uint8 [2, 32, 32] as in `Examples.maps`, of the picture that `painted` gives."""
+    result = np.zeros((2, CELLS, CELLS), dtype=np.uint8)
+    for thing, mask in zip(scene.things, thing_masks(scene, PICTURE, number), strict=True):
+        inside = mask.reshape(CELLS, CELL, CELLS, CELL).mean(axis=(1, 3)) > 0.5
+        result[0][inside] = 1 + SHAPES.index(thing.shape)
+        result[1][inside] = 1 + COLOUR_NAMES.index(thing.colour)
+    return result
+
+
+def examples() -> Examples:
+    """All of them; drawn once and kept in the work folder."""
+    pixels_path, maps_path = WORK / "clip_pixels.npy", WORK / "clip_maps.npy"
+    everything = scenes()
+    if not maps_path.exists():
+        keep_pictures(everything, pixels_path)
+        np.save(maps_path, np.stack([map_of(scene, number) for number, scene in enumerate(everything)]))
+    return Examples(everything, np.load(pixels_path, mmap_mode="r"), np.load(maps_path))
+
+
+def keep_pictures(everything: list[Scene], path: Path) -> None:
+    WORK.mkdir(parents=True, exist_ok=True)
+    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, (len(everything), PICTURE, PICTURE, 3))
+    for number, scene in enumerate(everything):
+        pixels[number] = np.asarray(painted(scene, number))
+    pixels.flush()
