@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import IO
 
@@ -78,14 +79,12 @@ class PlotExports:
 
 def _written(write: Callable[[IO[bytes]], object]) -> IO[bytes]:
     """A file that is gone when it is closed, written by `write`."""
-    file = tempfile.TemporaryFile(prefix="easel-plot-")     # noqa: SIM115 - the caller closes it
-    try:
-        write(file)
-        file.seek(0)
-    except OSError as error:
-        file.close()
-        raise StorageError(f"The file could not be made: {os.strerror(error.errno or 0)}.") from error
-    except BaseException:
-        file.close()
-        raise
-    return file
+    with ExitStack() as closing:
+        file = closing.enter_context(tempfile.TemporaryFile(prefix="easel-plot-"))
+        try:
+            write(file)
+            file.seek(0)
+        except OSError as error:
+            raise StorageError(f"The file could not be made: {os.strerror(error.errno or 0)}.") from error
+        closing.pop_all()       # from here on the caller closes it
+        return file
