@@ -66,6 +66,9 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     """Runs until a signal, after the import of `pictures`; jobs still queued are there at the next start. Refusal."""
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.gradio_files))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
+    from backend.http import gradio_stubs
+
+    gradio_stubs.leave_out()
     import ui
     from backend import Backend, http
     from backend.errors import StorageError

@@ -37,7 +37,7 @@ def measure(device: str) -> dict[str, Any]:
     cpu = on_cpu(device)
     return {
         "demo": compare(*models.demo(device), Request(**_request(128, 20)), rounds=9),
-        "sd1": compare(*models.full_size(device), Request(**_request(512, 4 if cpu else 30)), rounds=3 if cpu else 7),
+        "sd1": compare(*models.full_size(device), Request(**_request(512, 2 if cpu else 30)), rounds=3 if cpu else 7),
     }
 
 

@@ -22,14 +22,15 @@ from torch import Tensor, nn
 from backend.catalog.model_file import LORA, ModelFile
 from backend.prompt.network_terms import Applied
 from backend.worker.adapters.branches import Branches, attached
+from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile, read_network
-from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from benchmarks import models
 from benchmarks.engine import PROMPT, on_cpu
+from benchmarks.gpu.networks import random_memory
 from benchmarks.timing import in_turns, medians, ratio
 
 ROWS, RANK = 8, 16
@@ -40,10 +41,14 @@ PREFIXES = {"unet": "lora_unet_", "text_encoder": "lora_te_text_model_"}
 
 
 @torch.inference_mode()
-def measure(device: str) -> dict[str, Any]:
-    """At the demo's size and at SD1's."""
+def measure(device: str, tiny: bool = False) -> dict[str, Any]:
+    """At the demo's size and at SD1's; `tiny` only rehearses it, with small networks and files."""
     cpu = on_cpu(device)
     with tempfile.TemporaryDirectory() as folder:
+        if tiny:
+            memory, checkpoint, side = random_memory("sd1", None, tiny=True)
+            return {"tiny": _measured(memory, checkpoint, Path(folder) / "tiny", side, rounds=1),
+                    "first use": first_use(memory, checkpoint, Path(folder), rounds=1, size=FIRST_USE_BYTES // 1000)}
         return {
             "demo": _measured(*models.demo(device), Path(folder) / "demo", side=128, rounds=15),
             "sd1": _measured(*(full := models.full_size(device)), Path(folder) / "sd1", 256 if cpu else 512, rounds=5),
@@ -135,11 +140,13 @@ def change_of_weight(model: Model, networks: PromptNetworks, name: str) -> dict[
     return {name: round(value * 1000, 2) for name, value in medians(seconds).items()}
 
 
-def first_use(memory: Memory, checkpoint: ModelFile, folder: Path, rounds: int = 7) -> dict[str, Any]:
-    """A file of 150 MB whose hash nobody knows, from the disk to the branches, beside the reading of its bytes."""
+def first_use(
+    memory: Memory, checkpoint: ModelFile, folder: Path, rounds: int = 7, size: int = FIRST_USE_BYTES
+) -> dict[str, Any]:
+    """A file of `size` bytes whose hash nobody knows, from the disk to the branches, beside reading its bytes."""
     model = memory.get(checkpoint)
     layers = [module for part in PREFIXES for _, module in _linear(model.adapted()[part])]
-    rank = round(FIRST_USE_BYTES / 2 / sum(sum(module.weight.shape[:2]) for module in layers))
+    rank = round(size / 2 / sum(sum(module.weight.shape[:2]) for module in layers))
     file = replace(written(model, folder / "large.safetensors", rank, 0), facts={})
     path = Path(file.path)
     result: dict[str, Any] = {"MB": round(path.stat().st_size / 1e6)}

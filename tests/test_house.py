@@ -46,7 +46,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
 WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.worker.device", "backend.sampling.noise", "backend.worker.pixels"),
     ("backend.worker.models",),
-    ("backend.worker.guidance", "backend.worker.adapters", "backend.worker.pixels.networks", "backend.worker.pixels.preview"),
+    ("backend.worker.guidance", "backend.worker.adapters", "backend.worker.pixels.pixel_networks", "backend.worker.pixels.preview"),
     ("backend.worker.draw",),
     ("backend.worker.engine", "backend.worker.scores"),
     ("backend.worker",),

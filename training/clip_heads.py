@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, max_pool2d, unfold
+from torch.nn.functional import (
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    unfold,
+)
 
 from .new_colour import NAMES as COLOUR_NAMES
 from .scenes import SHAPES, SIZES, Scene, resolved_places
 from .text_encoder import BACKGROUNDS, NOTHING, RESOLVED
 
 THING = {"colour": COLOUR_NAMES, "shape": SHAPES, "size": ("", *SIZES), "place": RESOLVED}
+PARTS = 4               # of a patch, each way, whose filling is asked for
 SEEN_ORDER = ("left", "top", "centre", "right", "bottom")       # of two things, the first is the left or the upper one
 
 
@@ -31,14 +38,13 @@ def scene_targets(scene: Scene) -> list[int]:
 
 def patch_targets(maps: Tensor, side: int) -> Tensor:
     """(B, 2, side * side) shape and colour of the thing that a patch shows, 0 for none, from maps (B, 2, H, W)."""
-    window = maps.shape[-1] // side
-    return max_pool2d(maps.float(), window).long().flatten(2)
+    return adaptive_max_pool2d(maps.float(), side).long().flatten(2)
 
 
-def cell_targets(maps: Tensor, side: int) -> Tensor:
-    """(B, side * side, cells of a patch) 1 where a thing is, from maps (B, 2, H, W)."""
-    window = maps.shape[-1] // side
-    return unfold((maps[:, :1] > 0).float(), window, stride=window).transpose(1, 2)
+def outline_targets(maps: Tensor, side: int) -> Tensor:
+    """(B, side * side, PARTS * PARTS) how far a thing fills each part of a patch, from maps (B, 2, H, W)."""
+    filled = adaptive_avg_pool2d((maps[:, :1] > 0).float(), PARTS * side)
+    return unfold(filled, PARTS, stride=PARTS).transpose(1, 2)
 
 
 def balanced(logits: Tensor, truth: Tensor) -> Tensor:
@@ -48,16 +54,13 @@ def balanced(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 class Heads(nn.Module):
-    """Read the states (B, 1 + side * side, hidden) of a picture tower and its pooled state (B, hidden).
+    """Read the states (B, 1 + side * side, hidden) of a picture tower and its pooled state (B, hidden)."""
 
-    Maps are `cells` wide and high.
-    """
-
-    def __init__(self, hidden: int, side: int, cells: int) -> None:
+    def __init__(self, hidden: int, side: int) -> None:
         super().__init__()
         self.side = side
         self.patch = nn.ModuleList([nn.Linear(hidden, 1 + len(SHAPES)), nn.Linear(hidden, 1 + len(COLOUR_NAMES))])
-        self.outline = nn.Linear(hidden, (cells // side) ** 2)
+        self.outline = nn.Linear(hidden, PARTS * PARTS)
         sizes = [len(names) for names in THING.values()]
         self.scene = nn.ModuleList(nn.Linear(hidden, size) for size in (*sizes, *sizes, len(BACKGROUNDS), 3))
 
@@ -65,7 +68,7 @@ class Heads(nn.Module):
         patches, truth = states[:, 1:], patch_targets(maps, self.side)
         seen = [balanced(head(patches).flatten(0, 1), truth[:, number].flatten())
                 for number, head in enumerate(self.patch)]
-        seen.append(binary_cross_entropy_with_logits(self.outline(patches), cell_targets(maps, self.side)))
+        seen.append(binary_cross_entropy_with_logits(self.outline(patches), outline_targets(maps, self.side)))
         targets = torch.tensor([scene_targets(scene) for scene in scenes])
         told = [cross_entropy(head(pooled), targets[:, number], ignore_index=NOTHING)
                 for number, head in enumerate(self.scene)]

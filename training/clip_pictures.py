@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,11 @@ class Examples:
     scenes: list[Scene]
     pixels: np.ndarray
     maps: np.ndarray
+
+    @cached_property
+    def singles(self) -> list[int]:
+        """Numbers of the pictures with one thing."""
+        return [number for number, scene in enumerate(self.scenes) if len(scene.things) == 1]
 
     def batch(self, chosen: list[int], rng: random.Random) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, 128, 128) in 0..1, moved, brightened and blurred a little, and their maps moved alike."""

@@ -2,11 +2,11 @@
 
     python -m training.train_clip [--scale 1.0] [--threads 1]
 
-The text tower begins as the demo model's text encoder, the picture tower from nothing. First the picture tower learns
-from `clip_heads` alone what is where, then both learn together (Radford et al. 2021): a picture must be nearer to its
-caption than to the others of its batch and to captions of the same scene with one colour or shape exchanged. The
-number of steps is fixed and every step draws its numbers from its own seed; an interrupted training goes on where it
-was saved.
+The text tower begins as the demo model's text encoder, the picture tower as convolutions with random weights. First the
+picture tower learns from `clip_heads` alone what is where, of single things to begin with. Then both learn together
+(Radford et al. 2021): a picture must be nearer to its caption than to the others of its batch and to a caption of the
+same scene with one colour or shape exchanged. The number of steps is fixed and every step draws its numbers from its
+own seed; an interrupted training goes on where it was saved.
 """
 
 from __future__ import annotations
@@ -21,23 +21,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, interpolate, normalize
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
 from backend.prompt.tokenizer import Tokenizer
 
 from .captions import caption
 from .clip_heads import Heads
-from .clip_pictures import CELLS, Examples, examples
-from .data import MODEL, PICTURE, WORK
+from .clip_neighbours import NEIGHBOURS, begin_as_convolutions
+from .clip_pictures import Examples, examples
+from .data import MODEL, WORK
 from .publish_clip import MEAN, STD, publish_clip
 from .scenes import COLOURS, SHAPES, Scene
 from .text_encoder import LENGTH, token_ids
 
-HIDDEN, LAYERS, ATTENTION_HEADS, PATCH = 128, 4, 4, 16
-BATCH, EXCHANGED = 64, 2                    # pictures of a step, and wrong captions for each
-LOOKING, TOGETHER = 600, 900              # steps of the two parts
-RATES = {"picture": 1.5e-3, "text": 3e-4}
+SIDE, PATCH = 96, 16                        # pixels of what the picture tower sees, and of one of its tokens
+HIDDEN, LAYERS = 144, 3
+PROJECTED = 128
+BATCH, EXCHANGED = 64, 1                    # pictures of a step, and wrong captions for each
+ALONE, LOOKING, TOGETHER = 500, 600, 250    # steps with single things, of the first part, of the second
+RATES = {"picture": 2e-3, "text": 3e-4}
 HEADS_WEIGHT = 0.15                         # of the heads, beside the captions, in the second part
 MOST_SCALE = math.log(100)
 SAVED_EVERY = 60.0                          # seconds
@@ -47,11 +50,12 @@ STATE = WORK / "clip.pt"
 def new_clip() -> CLIPModel:
     text = CLIPTextModel.from_pretrained(MODEL / "text_encoder")
     shape = {"hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN, "num_hidden_layers": LAYERS,
-             "num_attention_heads": ATTENTION_HEADS, "hidden_act": "quick_gelu", "projection_dim": HIDDEN}
-    config = CLIPConfig(text_config=text.config.to_dict() | {"projection_dim": HIDDEN},
-                        vision_config={**shape, "image_size": PICTURE, "patch_size": PATCH}, projection_dim=HIDDEN)
+             "num_attention_heads": len(NEIGHBOURS), "hidden_act": "quick_gelu", "projection_dim": PROJECTED}
+    config = CLIPConfig(text_config=text.config.to_dict() | {"projection_dim": PROJECTED}, projection_dim=PROJECTED,
+                        vision_config={**shape, "image_size": SIDE, "patch_size": PATCH})
     model = CLIPModel(config)
     model.text_model.load_state_dict(text.state_dict())
+    begin_as_convolutions(model.vision_model)
     return model.train()
 
 
@@ -114,10 +118,11 @@ def contrast(lesson: Lesson, pictures: Tensor, scenes: list[Scene], rng: random.
 def loss(lesson: Lesson, step: int, looking: int) -> Tensor:
     rng = random.Random(step)
     torch.manual_seed(step)
-    chosen = rng.sample(range(len(lesson.material.scenes)), BATCH)
+    chosen = rng.sample(lesson.material.singles if step < ALONE else range(len(lesson.material.scenes)), BATCH)
     pixels, maps = lesson.material.batch(chosen, rng)
     scenes = [lesson.material.scenes[number] for number in chosen]
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    pixels = interpolate(pixels, (SIDE, SIDE), mode="bicubic", antialias=True)
     seen = lesson.model.vision_model((pixels - mean) / std)
     told = lesson.heads.loss(seen.last_hidden_state, seen.pooler_output, maps, scenes)
     if step < looking:
@@ -178,7 +183,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     tokenizer = Tokenizer.from_folder(MODEL / "tokenizer")
-    lesson = Lesson(new_clip(), Heads(HIDDEN, PICTURE // PATCH, CELLS), tokenizer, examples())
+    lesson = Lesson(new_clip(), Heads(HIDDEN, SIDE // PATCH), tokenizer, examples())
     looking, together = round(options.scale * LOOKING), round(options.scale * TOGETHER)
     train(lesson, looking, looking + together)
     publish_clip(lesson.model)

@@ -20,6 +20,7 @@ INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is show
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
 _CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet")
 _MAX_ALIAS = 200
+_MAX_TRIGGER = 1_000
 _WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
 _BESIDE = (".safetensors", ".pt", ".bin", ".ckpt")
 
@@ -34,7 +35,7 @@ def describe_lora(found: Found) -> Description:
     told = found.header.metadata
     alias = clean_name(told.get("ss_output_name", "")).strip()[:_MAX_ALIAS]
     digest = told.get("sshs_model_hash", "").lower()
-    facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest}
+    facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest, "trigger": _trigger(told)}
     if not found.header.shapes:
         return Description(problem="the file holds no tensors", facts=facts)
     return Description(_trained_on(told) or _family(found.header.shapes), facts=facts)
@@ -54,6 +55,12 @@ def describe_embedding(found: Found) -> Description | None:
     if vectors is None:
         return Description(problem="the file holds no vectors")
     return Description(FAMILY_OF_WIDTH.get(vectors[-1], ""), facts={"vectors": _rows(vectors)})
+
+
+def _trigger(told: Mapping[str, str]) -> str:
+    """The words that call a network forth, as its header tells them; "" where it does not."""
+    words = told.get("modelspec.trigger_phrase", "")[:_MAX_TRIGGER].strip()
+    return words if words not in ("None", "null") else ""
 
 
 def _describe_card(path: Path) -> Description | None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 
+from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.headers import Shapes, read_shapes
 from backend.errors import Problem
 from backend.request.output_size import CELL, Size
@@ -74,8 +76,12 @@ class DeviceLimits:
 NO_LIMITS = DeviceLimits()
 
 
-def read_estimate(path: Path) -> CallEstimate:
-    """Of a checkpoint's file or diffusers folder. Raises CheckpointError when its header cannot be read."""
+@lru_cache(maxsize=64)
+def read_estimate(path: Path, mark: Fingerprint | None = None) -> CallEstimate:
+    """Of a checkpoint's file or diffusers folder in the state that `mark` names: read once in each state.
+
+    Raises CheckpointError when its header cannot be read.
+    """
     if not path.is_dir():
         return CallEstimate.of(read_shapes(path))
     shapes: Shapes = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from backend.catalog.checkpoints import side_car_file
 from backend.catalog.fingerprints import Fingerprint, fingerprint
 from backend.catalog.model_file import ModelFile
-from backend.catalog.model_files import changed
+from backend.catalog.model_files import changed, clean_name
 
 MIN_HASH = 6                # hexadecimal digits that a name must give
 TICK = 50_000_000           # ns within which a file system may give two changes one time
@@ -53,12 +53,12 @@ class Shelf:
     def named(self, name: str) -> ModelFile | None:
         """By key, title, hash, file name or alias, in this order; only key and title mind upper and lower case.
 
-        A title from Windows has backslashes between its folders.
+        A title from Windows has backslashes between its folders, and a key lacks the signs that its file may have.
         """
         wanted = self.aliases.get(name.casefold(), name)
         bare = _TITLE_HASH.sub("", wanted).casefold()
         found = self._exact.get(wanted) or self._hashed(wanted) or self._names.get(bare)
-        return found or self._names.get(bare.replace("\\", "/"))
+        return found or self._names.get(bare.replace("\\", "/")) or self._names.get(clean_name(bare))
 
     def has_changed(self) -> bool:
         """Whether names may have come or gone since this look."""

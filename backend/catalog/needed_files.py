@@ -19,7 +19,7 @@ from backend.catalog.model_file import (
     ModelFile,
 )
 from backend.catalog.model_files import clean_name
-from backend.catalog.prompt_networks import FILE_KINDS, embeddings_named, network_names
+from backend.catalog.network_problems import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.checkpoints import other_checkpoints
 from backend.request.choices import PIXEL_UPSCALERS
@@ -67,7 +67,6 @@ def resolved(request: Request, catalog: ModelCatalog) -> Request:
     InvalidRequest names each field at fault. What a prompt names is looked for when its wildcards are filled in, the
     checkpoint itself by others.
     """
-    request = _with_vae_beside(request, catalog)
     wanted = [one for one in needed(request) if one.field != "checkpoint" and one.kind not in FILE_KINDS.values()]
     files = _files(wanted, catalog)
     names = {one.field: files[one.key].key for one in wanted if one.kind in (UPSCALER, CHECKPOINT, VAE)}
@@ -89,7 +88,19 @@ def misfits(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> I
         yield Problem(sentence, "vae")
 
 
-def _with_vae_beside(request: Request, catalog: ModelCatalog) -> Request:
+def defaults_here(checkpoint: ModelFile, catalog: ModelCatalog) -> dict[str, Any]:
+    """The field values that suit a checkpoint, without a VAE that its side-car prefers and that is not here."""
+    absent = absent_preference(checkpoint, catalog)
+    return {name: value for name, value in checkpoint.defaults.items() if name != "vae" or not absent}
+
+
+def absent_preference(checkpoint: ModelFile, catalog: ModelCatalog) -> str:
+    """The VAE that a checkpoint's side-car prefers, if it is not here; "" otherwise."""
+    name = checkpoint.defaults.get("vae", AUTOMATIC_VAE)
+    return "" if name in VAES or _is_here(VAE, name, catalog) else name
+
+
+def with_vae_beside(request: Request, catalog: ModelCatalog) -> Request:
     """AUTOMATIC1111's "Automatic": the VAE beside the checkpoint with which the picture begins, if there is one."""
     if request.vae != AUTOMATIC_VAE or request.process == EXTRAS:
         return request

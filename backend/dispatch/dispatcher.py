@@ -11,7 +11,7 @@ from typing import Any
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
-from backend.dispatch.feasibility import Admission
+from backend.dispatch.feasibility import check
 from backend.dispatch.plot_changes import PlotChanges
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
@@ -25,7 +25,6 @@ from backend.store.history import History
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.plots import PlotLine, Plots
-from backend.store.scores import Scores
 from backend.store.uploads import Uploads
 from backend.store.view_types import Image, Live, Status
 
@@ -44,12 +43,11 @@ class Dispatcher:
         self._plots = Plots(jobs)
         self.feed = EventFeed(self._queue_event, self._status_event, self._plot_events)
         self._jobs, self._history, self._pictures = jobs, history, pictures
-        self.scoring = Scoring(Scores(jobs.database), catalog, pictures, self._may_measure, self._scored)
+        self.scoring = Scoring(jobs.database, catalog, pictures, self._may_measure, self._scored)
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
                                   changed=self.feed.touch, notice=self.notice, scored=self.scoring.received,
                                   lost=self.scoring.lost)
         self._supervisors: list[Supervisor] = []
-        self._admission = Admission()
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
         self._lock = threading.Lock()
@@ -67,7 +65,7 @@ class Dispatcher:
         """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
         if self._supervisors:
             checkpoint = self._services.catalog.find(CHECKPOINT, request.checkpoint)
-            self._admission.check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
+            check(request, checkpoint, [supervisor.worker for supervisor in self._supervisors])
 
     def queued(self, owner: str) -> None:
         """The owner has new jobs."""

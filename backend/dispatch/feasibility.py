@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.catalog.call_estimate import CallEstimate, DeviceLimits, obstacle, read_estimate
@@ -16,27 +15,19 @@ from backend.store.view_types import Worker
 UNKNOWN = CallEstimate()
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Remembers what was read of each checkpoint's file, until that changes. Thread-safe."""
+def check(request: Request, checkpoint: ModelFile, workers: Iterable[Worker]) -> None:
+    """InvalidRequest, naming the field, when the request fits none of the workers that told of their device."""
+    if request.process == EXTRAS:
+        return
+    estimate = _estimate(checkpoint)
+    devices = [DeviceLimits(worker.memory, worker.speed, worker.dtype) for worker in workers]
+    obstacles = [obstacle(request, estimate, device) for device in devices]
+    if obstacles and all(obstacles):
+        raise InvalidRequest(problems=obstacles[:1])
 
-    _estimates: dict[tuple[str, int], CallEstimate] = field(default_factory=dict)
 
-    def check(self, request: Request, checkpoint: ModelFile, workers: Iterable[Worker]) -> None:
-        """InvalidRequest, naming the field, when the request fits none of the workers that told of their device."""
-        if request.process == EXTRAS:
-            return
-        estimate = self._estimate(Path(checkpoint.path))
-        devices = [DeviceLimits(worker.memory, worker.speed, worker.dtype) for worker in workers]
-        obstacles = [obstacle(request, estimate, device) for device in devices]
-        if obstacles and all(obstacles):
-            raise InvalidRequest(problems=obstacles[:1])
-
-    def _estimate(self, path: Path) -> CallEstimate:
-        try:
-            key = str(path), path.stat().st_mtime_ns
-            if key not in self._estimates:
-                self._estimates[key] = read_estimate(path)
-        except (OSError, CheckpointError):      # its worker will say what is wrong with the file
-            return UNKNOWN
-        return self._estimates[key]
+def _estimate(checkpoint: ModelFile) -> CallEstimate:
+    try:
+        return read_estimate(Path(checkpoint.path), checkpoint.fingerprint)
+    except CheckpointError:      # its worker will say what is wrong with the file
+        return UNKNOWN

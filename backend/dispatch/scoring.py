@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from backend.catalog import inception_files
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CLIP, ModelFile
+from backend.catalog.model_file import CLIP, INCEPTION, ModelFile
 from backend.errors import EaselError, NotFound
 from backend.messages import MeasureDistance, Score, Scored
 from backend.prompt.plain_text import plain_text
+from backend.store.database import Database
+from backend.store.distances import Distances, ToCompare, dataset
 from backend.store.picture_files import Pictures
 from backend.store.score_wishes import SEEING, Known
 from backend.store.scores import Scores, ToMeasure
@@ -29,6 +32,9 @@ LOOK_SECONDS = 0.25         # between two looks for a worker that is free
 RETRY_SECONDS = 5.0         # after the database has refused
 MARK = "@"                  # between a CLIP's name and its hash
 KILLED = "the worker process ended three times while it measured this picture"
+
+NO_NETWORK = (f"needs torch-fidelity's network: put {inception_files.FILE}, of its release v0.2.0, into "
+              f"models/{inception_files.FOLDER}")
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +51,12 @@ class Measurer(Protocol):
     def measure(self, command: Score | MeasureDistance) -> None: ...
 
 
+Work = ToMeasure | ToCompare
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    work: ToMeasure
+    work: Work
     worker: str
 
 
@@ -55,12 +64,13 @@ class Scoring:
     """Thread-safe. `may()` tells whether nobody's other pictures wait; `told(owner, plot, cells)` is called when scores
     have come."""
 
-    def __init__(self, scores: Scores, catalog: ModelCatalog, pictures: Pictures, may: Callable[[], bool],
+    def __init__(self, database: Database, catalog: ModelCatalog, pictures: Pictures, may: Callable[[], bool],
                  told: Callable[[str, str, Iterable[str]], None]) -> None:
-        self._scores, self._catalog, self._pictures, self._may, self._told = scores, catalog, pictures, may, told
+        self._catalog, self._pictures, self._may, self._told = catalog, pictures, may, told
+        self._scores, self._distances = Scores(database), Distances(database)
         self._workers: tuple[Measurer, ...] = ()
         self._plots: deque[str] = deque()           # that may lack something
-        self._ready: deque[ToMeasure] = deque()
+        self._ready: deque[Work] = deque()
         self._sent: dict[str, _Sent] = {}
         self._answers: deque[Scored] = deque()
         self._deaths: Counter[str] = Counter()
@@ -132,12 +142,14 @@ class Scoring:
         if not self._ready and self._plots:
             self._fill(self._plots.popleft())
         for work in list(self._ready) if self._may() else ():
-            if worker := self._free_worker(alone=self._deaths[work.task] > 0):
+            if worker := self._free_worker(alone=isinstance(work, ToCompare) or self._deaths[work.task] > 0):
                 self._ready.remove(work)
                 self._send(work, worker)
 
     def _fill(self, plot: str) -> None:
-        works = self._scores.missing(plot, TOGETHER)
+        works: list[Work] = [*self._scores.missing(plot, TOGETHER)]
+        if not works and (distance := self._distances.waiting(plot)):
+            works.append(distance)
         with self._changed:
             self._ready.extend(work for work in works if work.task not in self._sent)
             if len(works) == TOGETHER and plot not in self._plots:
@@ -148,9 +160,9 @@ class Scoring:
         return next((worker for worker in self._workers
                      if held[worker.name] < IN_HAND and worker.is_free(alone=alone)), None)
 
-    def _send(self, work: ToMeasure, worker: Measurer) -> None:
+    def _send(self, work: Work, worker: Measurer) -> None:
         try:
-            command = self._command(work)
+            command = self._comparison(work) if isinstance(work, ToCompare) else self._command(work)
         except EaselError as error:
             self._keep(work, Scored(work.task, problems=dict.fromkeys(work.kinds, str(error))))
             return
@@ -172,6 +184,21 @@ class Scoring:
         return Score(work.task, tuple(map(self._file, work.pictures)), work.kinds,
                      plain_text(work.prompt, work.steps), reference, encoder)
 
+    def _comparison(self, work: ToCompare) -> MeasureDistance:
+        """Raises EaselError."""
+        networks = self._catalog.usable(INCEPTION)
+        if not networks:
+            raise NotFound(NO_NETWORK)
+        sides = [self._paths(side) for side in (work.first, work.second)]
+        if min(map(len, sides)) < 2:
+            raise NotFound("each of the two sets needs at least two pictures that are drawn")
+        return MeasureDistance(work.task, *sides, networks[0])
+
+    def _paths(self, side: Sequence[Known] | str) -> tuple[str, ...]:
+        if isinstance(side, str):
+            return tuple(str(file) for file in dataset(self._pictures.outputs, side))
+        return tuple(str(self._pictures.file(picture.path)) for picture in side)
+
     def _file(self, picture: Known) -> bytes:
         try:
             return self._pictures.file(picture.path).read_bytes()
@@ -184,8 +211,12 @@ class Scoring:
             with self._changed:
                 self._sent.pop(answer.task, None)
 
-    def _keep(self, work: ToMeasure, answer: Scored) -> None:
-        self._scores.record(work, answer.values, answer.problems)
+    def _keep(self, work: Work, answer: Scored) -> None:
+        if isinstance(work, ToCompare):
+            self._distances.record(work, answer.values.get("fid"), answer.problems.get("fid", ""))
+            self.look(work.plot)        # there may be another one
+        else:
+            self._scores.record(work, answer.values, answer.problems)
         self._told(work.owner, work.plot, {picture.cell for picture in work.pictures})
 
 

@@ -9,7 +9,7 @@ from backend.catalog import needed_files
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
-from backend.catalog.prompt_networks import vector_counts
+from backend.catalog.network_problems import vector_counts
 from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
@@ -105,7 +105,12 @@ class Backend:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         """A value for every field that suits this checkpoint."""
         chosen = self.checkpoint(checkpoint)
-        return {name: field.default for name, field in FIELDS.items()} | chosen.defaults | {"checkpoint": chosen.key}
+        table = {name: field.default for name, field in FIELDS.items()}
+        return table | self.suits(chosen) | {"checkpoint": chosen.key}
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        """The field values that suit a checkpoint."""
+        return needed_files.defaults_here(checkpoint, self._components.catalog)
 
     def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
         """All files of a kind of `catalog.kinds`, broken ones too; looks again when asked to `refresh`."""

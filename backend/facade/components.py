@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.network_cards import NetworkCards
 from backend.dispatch.dispatcher import Dispatcher
 from backend.facade.arrivals import Arrivals
 from backend.facade.gallery import Gallery
@@ -58,11 +59,12 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     pictures = Pictures(settings.outputs, users.of)
     uploads = Uploads(settings.data / "inputs", users.of, jobs.pictures)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
+    cards = NetworkCards(catalog)
     return Components(
         settings=settings, database=database, users=users, jobs=jobs, arrivals=Arrivals(), history=history,
         preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
-        gallery=Gallery(database, history, pictures), networks=Networks(catalog),
-        prompt_library=PromptLibrary(settings.data, catalog, UsedPrompts(database)),
+        gallery=Gallery(database, history, pictures), networks=Networks(catalog, cards),
+        prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
         catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
         dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))

@@ -81,10 +81,9 @@ class Door:
 
         A plot is cancelled as a whole where nothing else of the user's runs.
         """
-        if (self._cancel_all("running", plot=SINGLE) or self._cancel_plots() or self._cancel_next()
-                or self._parts.arrivals.interrupt(self._owner)):
+        if self._interrupt_known() or self._parts.arrivals.interrupt(self._owner):
             return
-        self._cancel_next()     # which may have arrived in the meantime
+        self._interrupt_known()     # it may have arrived in the meantime
 
     def cancel_all(self) -> None:
         """Cancel all that waits or runs."""
@@ -260,6 +259,10 @@ class Door:
         return example(changed(self.preferences(), values), self.user.name)
 
     # ---- inside ----
+
+    def _interrupt_known(self) -> bool:
+        """What is about to start comes first: by the time what runs is looked at, it may have started."""
+        return self._cancel_next() or self._cancel_all("running", plot=SINGLE) or self._cancel_plots()
 
     def _cancel_next(self) -> bool:
         """Cancel what is just about to start; whether there was anything."""

@@ -9,7 +9,7 @@ from typing import Any
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, VAE, ModelFile
 from backend.catalog.network_hashes import listed_name
-from backend.catalog.prompt_networks import FILE_KINDS
+from backend.catalog.network_problems import FILE_KINDS
 from backend.errors import CheckpointError, NotFound
 from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading

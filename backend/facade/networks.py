@@ -5,91 +5,36 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Pillow
 
-from backend.catalog.families import FAMILIES, base
+from backend.catalog.families import FAMILIES, Family, base
 from backend.catalog.headers import read_header
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CHECKPOINT, EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.model_file import CHECKPOINT, HYPERNETWORK, LORA
+from backend.catalog.network_cards import SHOWN_KINDS, Card, NetworkCards
 from backend.catalog.network_facts import file_facts
-from backend.catalog.prompt_networks import embedding_name, misfit
-from backend.catalog.side_cars import NOTES, PICTURES, Beside, Notes, SideCars, place_of, read_notes, with_notes
+from backend.catalog.network_problems import misfit
+from backend.catalog.side_cars import NOTES, PICTURES, place_of, read_notes, with_notes
 from backend.errors import CheckpointError, InvalidRequest, NotFound, StorageError
 from backend.image.atomic_write import write_atomically
 from backend.image.decode_budget import DECODING
 from backend.image.read import open_picture
 
-SHOWN_KINDS = (LORA, EMBEDDING, HYPERNETWORK, CHECKPOINT)
-SORTS = {
-    "name": lambda card: card.file.key.casefold(),
+SORTS: Mapping[str, Callable[[Card], Any] | None] = {
+    "name": None,               # as they come
     "newest": lambda card: -(card.file.fingerprint.changed if card.file.fingerprint else 0),
     "largest": lambda card: -card.size,
 }
 MAX_TAGS = 60               # of those that a network was trained on, the most frequent ones
 PREVIEW = 512               # pixels of the longer side of a network's picture
 MAX_WEIGHT = 10.0
-_UNSAYABLE = re.compile(r"[:=<>#{}\n]|__")     # what has a meaning in a prompt's network, comments, variants, wildcards
-FRESH = 3.0                 # seconds for which what lies beside the files is taken as it was: a search being typed
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One network. `reason` says why it does not go with a checkpoint; "" when it does, or when that is not told."""
-
-    file: ModelFile
-    notes: Notes
-    picture: Path | None
-    reason: str = ""
-
-    @property
-    def folder(self) -> str:
-        """Below the folder of its kind; "" for that folder itself."""
-        return self.file.title.rpartition("/")[0]
-
-    @property
-    def size(self) -> int:
-        return self.file.fingerprint.size if self.file.fingerprint else 0
-
-    @property
-    def said(self) -> str:
-        """How a prompt names it; "" where no prompt can, because its signs mean something else there."""
-        names = (embedding_name(self.file),) if self.file.kind == EMBEDDING else (self.file.key, self.alias)
-        return next((name for name in names if name.strip() and not _UNSAYABLE.search(name)), "")
-
-    @property
-    def alias(self) -> str:
-        return str(self.file.facts.get("alias", ""))
-
-    @property
-    def editable(self) -> bool:
-        """Whether Easel may write beside the file."""
-        return os.access(Path(self.file.path).parent, os.W_OK)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What lay in the folders of a kind, and beside the files, at a time (monotonic seconds)."""
-
-    files: tuple[ModelFile, ...]
-    beside: Beside
-    cards: tuple[Card, ...]
-    texts: tuple[str, ...]      # what each card is searched by
-    folders: tuple[str, ...]
-    taken: float
-
-    @classmethod
-    def at(cls, files: tuple[ModelFile, ...], beside: Beside) -> Look:
-        cards = tuple(Card(file, *told) for file, told in zip(files, beside.told, strict=True))
-        return cls(files, beside, cards, tuple(map(_searched, cards)), _folders(files), time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,43 +46,45 @@ class Wanted:
     folder: str = ""
     sort: str = "name"
     checkpoint: str = ""
-    all: bool = False           # those that do not fit, too
+    unfitting: bool = False         # those too that do not fit
     first: tuple[str, ...] = ()     # names that stand before all others, in this order
 
 
-class Networks:
-    """Everybody's networks. Thread-safe: each call looks for itself, and what is remembered is replaced whole."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, in its order. `unfitting`: how many it found that do not fit, shown or not."""
 
-    def __init__(self, catalog: ModelCatalog) -> None:
-        self._catalog = catalog
-        self._side_cars = {kind: SideCars() for kind in SHOWN_KINDS}
-        self._looks: dict[str, Look] = {}
+    cards: list[Card]
+    unfitting: int
+
+
+class Networks:
+    """Everybody's networks. Thread-safe."""
+
+    def __init__(self, catalog: ModelCatalog, cards: NetworkCards) -> None:
+        self._catalog, self._cards = catalog, cards
         self._writing = threading.Lock()
 
-    def cards(self, wanted: Wanted) -> list[Card]:
-        """All that the search finds, in its order. InvalidRequest names a wrong `kind` or `sort`."""
+    def cards(self, wanted: Wanted) -> Found:
+        """All that the search finds. InvalidRequest names a wrong `kind` or `sort`."""
         if wanted.sort not in SORTS:
             raise InvalidRequest(f"is one of {', '.join(SORTS)}", field="sort")
-        words, inside = wanted.text.casefold().split(), wanted.folder.strip("/")
-        look = self._look(_known(wanted.kind))
-        found = [card for card, text in zip(look.cards, look.texts, strict=True)
-                 if _lies_in(card, inside) and all(word in text for word in words)]
-        family = self._family(wanted.checkpoint) if wanted.kind != CHECKPOINT else ""
-        judged = [replace(card, reason=reason) if (reason := _reason(card.file, family)) else card for card in found]
-        shown = sorted((card for card in judged if wanted.all or not card.reason), key=SORTS[wanted.sort])
-        place = {name: at for at, name in enumerate(wanted.first)}
-        return sorted(shown, key=lambda card: place.get(card.file.key, len(place))) if place else shown
+        found = self._judged(self._searched(wanted), wanted)
+        fitting = [card for card in found if not card.reason]
+        shown = found if wanted.unfitting else fitting
+        if order := SORTS[wanted.sort]:
+            shown = sorted(shown, key=order)
+        if place := {name: at for at, name in enumerate(wanted.first)}:
+            shown = sorted(shown, key=lambda card: place.get(card.file.key, len(place)))
+        return Found(shown, len(found) - len(fitting))
 
     def folders(self, kind: str) -> list[str]:
         """The folders in which networks of a kind lie, and those around them, sorted."""
-        return list(self._look(_known(kind)).folders)
+        return list(self._cards.look(_known(kind)).folders)
 
     def card(self, kind: str, name: str) -> Card:
         """One network by its name. NotFound."""
-        file = self._catalog.find(_known(kind), name)
-        place = place_of(file)
-        pictures = (Path(place + ending) for ending in PICTURES)
-        return Card(file, read_notes(place), next((path for path in pictures if path.is_file()), None))
+        return self._cards.card(_known(kind), name)
 
     def home(self, kind: str) -> str:
         """The folder in which files of a kind belong, below a models folder."""
@@ -177,10 +124,9 @@ class Networks:
         """Write the notes beside the network, these fields of them anew. NotFound, InvalidRequest, StorageError."""
         checked = {field: _checked(field, value) for field, value in changes.items()}
         with self._writing:             # two fields that are left shortly after each other
-            card = self.card(kind, name)
-            place = place_of(card.file)
-            _written(Path(place + NOTES), with_notes(place, replace(card.notes, **checked)))
-        self._looks.pop(kind, None)
+            place = place_of(self.card(kind, name).file)
+            _written(Path(place + NOTES), with_notes(place, replace(read_notes(place), **checked)))
+        self._cards.forget(kind)
         return self.card(kind, name)
 
     def set_picture(self, kind: str, name: str, picture: Path) -> Card:
@@ -192,7 +138,7 @@ class Networks:
             content = io.BytesIO()
             small.save(content, "PNG")
         _written(Path(place + PICTURES[0]), content.getvalue())
-        self._looks.pop(kind, None)
+        self._cards.forget(kind)
         return self.card(kind, name)
 
     def picture(self, kind: str, name: str) -> Path:
@@ -204,31 +150,29 @@ class Networks:
 
     def refresh(self, kind: str) -> None:
         self._catalog.scan(_known(kind))
-        self._looks.pop(kind, None)
+        self._cards.forget(kind)
 
-    def _look(self, kind: str) -> Look:
-        files, known = self._catalog.listed(kind), self._looks.get(kind)
-        if known is None or known.files is not files:
-            known = self._looks[kind] = Look.at(files, self._side_cars[kind].of(tuple(map(place_of, files))))
-        elif time.monotonic() - known.taken > FRESH:
-            beside = self._side_cars[kind].of(known.beside.places)
-            same = beside is known.beside
-            known = self._looks[kind] = replace(known, taken=time.monotonic()) if same else Look.at(files, beside)
-        return known
+    def _searched(self, wanted: Wanted) -> list[Card]:
+        """By name."""
+        look, inside = self._cards.look(_known(wanted.kind)), wanted.folder.strip("/")
+        lying = [(card, text) for card, text in zip(look.cards, look.texts, strict=True)
+                 if not inside or _lies_in(card, inside)]
+        for word in wanted.text.casefold().split():
+            lying = [(card, text) for card, text in lying if word in text]
+        return [card for card, _ in lying]
+
+    def _judged(self, cards: list[Card], wanted: Wanted) -> list[Card]:
+        """With the reasons of those that do not go with the checkpoint; families are compared once for all."""
+        other = FAMILIES.get(self._family(wanted.checkpoint)) if wanted.kind != CHECKPOINT else None
+        reasons = {name: _reason(FAMILIES.get(name), other) for name in {card.file.family for card in cards}}
+        told = ((card, card.file.problem or reasons[card.file.family]) for card in cards)
+        return [replace(card, reason=reason) if reason else card for card, reason in told]
 
     def _family(self, checkpoint: str) -> str:
         try:
             return self._catalog.find(CHECKPOINT, checkpoint).family
         except NotFound:
             return ""
-
-
-def _folders(files: Iterable[ModelFile]) -> tuple[str, ...]:
-    found: set[str] = set()
-    for folder in {file.title.rpartition("/")[0] for file in files}:
-        parts = folder.split("/") if folder else []
-        found.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return tuple(sorted(found, key=str.casefold))
 
 
 def _written(path: Path, content: bytes) -> None:
@@ -243,10 +187,7 @@ def _known(kind: str) -> str:
     return kind
 
 
-def _reason(file: ModelFile, family: str) -> str:
-    if file.problem:
-        return file.problem
-    own, other = FAMILIES.get(file.family), FAMILIES.get(family)
+def _reason(own: Family | None, other: Family | None) -> str:
     if own is None or other is None or base(own.name) == base(other.name):
         return ""
     return f"it is for {own.label}; the checkpoint is {other.label}"
@@ -254,11 +195,6 @@ def _reason(file: ModelFile, family: str) -> str:
 
 def _lies_in(card: Card, folder: str) -> bool:
     return not folder or card.folder == folder or card.folder.startswith(f"{folder}/")
-
-
-def _searched(card: Card) -> str:
-    return "\n".join((card.file.title, card.file.key, card.alias, *card.notes.words,
-                      card.notes.description, card.notes.notes)).casefold()
 
 
 def _checked(field: str, value: Any) -> Any:

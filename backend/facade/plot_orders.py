@@ -34,6 +34,7 @@ from backend.plots.prompts_from_file import LineRules, line_axis
 from backend.request import rules
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS
 from backend.store.history import stored_request
 from backend.store.plot_reading import PlotHead
 from backend.store.plots import CellDraft
@@ -105,13 +106,12 @@ class PlotOrders:
     def order(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotOrder:
         """All cells of a new plot. InvalidRequest names the axis, or the field of the request, that is wrong."""
         _limited(axes)
-        base = self._submission.base(values, draw_seeds=not seeds.keep_random)
-        cells = self.cells(base.request, axes, seeds, list(coordinates(axes)))
-        return PlotOrder(base=base.request, axes=tuple(axes), cells=cells)
+        base = self._base(values, seeds)
+        return PlotOrder(base=base, axes=tuple(axes), cells=self.cells(base, axes, seeds, list(coordinates(axes))))
 
     def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
         """A prompt matrix. InvalidRequest names the field of the request, or the option."""
-        base = self._submission.base(values).request
+        base = self._base(values, SeedRules())
         axes, seeds = matrix_axes(base.values(), MatrixRules.of(options))
         return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
 
@@ -119,7 +119,7 @@ class PlotOrders:
         """Prompts from a file or textbox. Without a rule for seeds each line has what the request says: -1 is drawn."""
         rules_of_lines = LineRules.of(options)
         seeds = SeedRules(keep_random=not (rules_of_lines.iterate_seed or rules_of_lines.same_seed))
-        base = self._submission.base(values, draw_seeds=not seeds.keep_random).request
+        base = self._base(values, seeds)
         axes = (line_axis(options.get("text", ""), base.values(), rules_of_lines, self.sources),)
         return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
 
@@ -127,6 +127,12 @@ class PlotOrders:
               wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
         """These cells of a plot in the order of drawing. InvalidRequest as in `order`."""
         return _Cells(self._submission, self._parts, axes).drafts(base, seeds, wanted)
+
+    def _base(self, values: Mapping[str, Any], seeds: SeedRules) -> Request:
+        """What all cells start from. InvalidRequest names every wrong field."""
+        if values.get("process") == EXTRAS:
+            raise InvalidRequest("cannot be drawn as a plot; it only works on pictures that are there", field="process")
+        return self._submission.base(values, draw_seeds=not seeds.keep_random).request
 
     def extended(
         self, head: PlotHead, number: int, typed: Any, seeds: SeedRules

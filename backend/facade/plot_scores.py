@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.catalog.model_file import CLIP, ModelFile
-from backend.dispatch.scoring import encoder_mark
+from backend.catalog.model_file import CLIP, INCEPTION, ModelFile
+from backend.dispatch.scoring import NO_NETWORK, encoder_mark
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
+from backend.store.distances import Distance, Distances, dataset
 from backend.store.plot_reading import PlotHead
 from backend.store.score_wishes import COMPARING, KINDS, SEED_AXES, SEEING, Scoreboard, Wanted
 from backend.store.scores import Scores
@@ -19,13 +20,15 @@ NO_CLIP = ("needs a CLIP that knows such pictures: put a transformers CLIP folde
            "openai/clip-vit-base-patch32, into models/clip; the shipped one knows what the demo model draws, and is "
            "taken for others when it is asked for as encoder")
 
+WHAT_A_SIDE_IS = 'must be {"cells": [coordinates, ...]} or {"folder": name}'
+
 
 class PlotScores:
     """The scores of one user's plots; someone else's are NotFound."""
 
     def __init__(self, components: Components, user: User) -> None:
         self._parts, self._owner = components, user.id
-        self._scores = Scores(components.database)
+        self._scores, self._distances = Scores(components.database), Distances(components.database)
 
     def switch(self, plot: str, asked: Mapping[str, Any]) -> None:
         """Measure `kinds` from now on, also in pictures that are there; [] for none.
@@ -49,6 +52,42 @@ class PlotScores:
     def board(self, plot: str) -> Scoreboard | None:
         """What was measured so far; None where nothing is switched on."""
         return self._scores.board(plot, self._owner)
+
+    def compare(self, plot: str, asked: Mapping[str, Any]) -> None:
+        """Measure FID between `first` and `second`: {"cells": [coordinates]} or {"folder": name} each.
+
+        InvalidRequest names what is wrong, and `network` where the network that this needs is not here.
+        """
+        head, parts = self._parts.plots.head(plot, self._owner), self._parts
+        sides = [asked.get(name) for name in ("first", "second")]
+        problems = [Problem(told, name) for name, side in zip(("first", "second"), sides, strict=True)
+                    if (told := self._side_problem(head, side))]
+        if not parts.catalog.usable(INCEPTION):
+            problems.append(Problem(NO_NETWORK, "network"))
+        if problems:
+            raise InvalidRequest(problems=problems)
+        self._distances.add(plot, self._owner, Distance(*map(dict, sides)))
+        parts.dispatcher.plot_changed(self._owner, plot)
+
+    def distances(self, plot: str) -> list[Distance]:
+        """What was compared, the oldest first."""
+        return self._distances.of(plot, self._owner)
+
+    def _side_problem(self, head: PlotHead, side: Any) -> str:
+        """What is wrong with one set of pictures, "" for nothing."""
+        if not isinstance(side, Mapping) or len(side) != 1:
+            return WHAT_A_SIDE_IS
+        match dict(side):
+            case {"cells": [_, *_] as cells} if all(isinstance(cell, str) for cell in cells):
+                known = {cell.cell for cell in self._parts.plots.cells(head.id, self._owner, cells)}
+                return "" if known == set(cells) else "There is no such cell in this plot."
+            case {"folder": str(name)}:
+                try:
+                    few = len(dataset(self._parts.settings.outputs, name)) < 2
+                except NotFound as error:
+                    return str(error)
+                return "The folder holds less than two pictures." if few else ""
+        return WHAT_A_SIDE_IS
 
     def _encoder(self, head: PlotHead, name: Any) -> str:
         try:

@@ -8,7 +8,8 @@ from typing import Any
 
 from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
-from backend.catalog.prompt_networks import network_problems
+from backend.catalog.model_files import clean_name
+from backend.catalog.network_problems import network_problems
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
@@ -17,7 +18,7 @@ from backend.image.extras_text import extras_request
 from backend.request.output_size import in_cells, rounding, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
+from backend.request.rules import AUTOMATIC_VAE, EXTRAS
 from backend.store.view_types import User
 
 
@@ -53,8 +54,9 @@ class Submission:
         base = self.base(values)
         if not base.checkpoint:
             return Order(base.request)
-        drawn = self.settled(base.request, base.checkpoint)
-        return Order(self.resolved(drawn.request, base.checkpoint), drawn.notes)
+        drawn = self.settled(self._with_vae(base.request, base.checkpoint), base.checkpoint)
+        request = self.resolved(drawn.request, base.checkpoint)
+        return Order(request, (*drawn.notes, *self._vae_notes(request, base.checkpoint)))
 
     def base(self, values: Mapping[str, Any], *, draw_seeds: bool = True) -> Base:
         """The request without what follows from its texts and sizes. InvalidRequest names every wrong field."""
@@ -77,11 +79,26 @@ class Submission:
         """A request of clean values with the exact names of its files. InvalidRequest names every field at fault."""
         problems: list[Problem] = []
         checkpoint = self._checkpoint_of({"checkpoint": request.checkpoint}, problems)
-        found = needed_files.resolved(request, self._parts.catalog)
+        found = needed_files.resolved(needed_files.with_vae_beside(request, self._parts.catalog), self._parts.catalog)
         problems += needed_files.misfits(found, checkpoint, self._parts.catalog) if checkpoint else ()
         if problems:
             raise InvalidRequest(problems=problems)
         return Base(found, checkpoint)
+
+    def _with_vae(self, request: Request, checkpoint: ModelFile) -> Request:
+        """With the VAE beside the checkpoint for "Automatic". InvalidRequest when that is of another build."""
+        found = needed_files.with_vae_beside(request, self._parts.catalog)
+        problems = () if found is request else tuple(needed_files.misfits(found, checkpoint, self._parts.catalog))
+        if problems:
+            raise InvalidRequest(problems=problems)
+        return found
+
+    def _vae_notes(self, request: Request, checkpoint: ModelFile) -> tuple[str, ...]:
+        absent = needed_files.absent_preference(checkpoint, self._parts.catalog)
+        if not absent or request.vae != AUTOMATIC_VAE:
+            return ()
+        return (f"The VAE {clean_name(absent)} that {checkpoint.key} prefers is not in the models folders: its own was "
+                "taken.",)
 
     def resolved(self, request: Request, checkpoint: ModelFile) -> Request:
         """With the texts of its pictures: styles merged, wildcards filled in. InvalidRequest names the field."""
@@ -105,7 +122,8 @@ class Submission:
         self, values: Mapping[str, Any], own: Mapping[str, Any], checkpoint: ModelFile | None, problems: list[Problem]
     ) -> Request:
         """The request with its checkpoint's name and defaults; `problems` are those found before."""
-        defaults = {**checkpoint.defaults, **own, "checkpoint": checkpoint.key} if checkpoint else own
+        suits = needed_files.defaults_here(checkpoint, self._parts.catalog) if checkpoint else {}
+        defaults = {**suits, **own, "checkpoint": checkpoint.key} if checkpoint else own
         try:
             request = Request.parse(values, defaults)
         except InvalidRequest as error:

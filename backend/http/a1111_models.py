@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, LORA, UPSCALER, VAE, ModelFile
-from backend.catalog.prompt_networks import embedding_name
+from backend.catalog.network_problems import embedding_name
 from backend.catalog.upscalers import ALIASES
 from backend.http import a1111_responses
 from backend.http.dependencies import EntireBackend, FrontDoor

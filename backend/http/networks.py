@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from starlette.responses import JSONResponse, Response
 
-from backend.facade.networks import Card, Wanted
+from backend.catalog.network_cards import Card
+from backend.facade.networks import Wanted
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
 from backend.http.files import THUMB
@@ -29,12 +30,10 @@ def cards(
     `left_out`: how many more it would find that do not fit. `first`: names that stand before all others. `home`: the
     folder for such files, below a models folder.
     """
-    found = door.networks.cards(Wanted(kind, search, folder, sort, checkpoint, True, tuple(first or ())))
-    fitting = [card for card in found if not card.reason]
-    shown = found if unfitting else fitting
+    found = door.networks.cards(Wanted(kind, search, folder, sort, checkpoint, unfitting, tuple(first or ())))
     return JSONResponse({       # as it is: FastAPI would look through every value again, at each letter of a search
-        "total": len(shown), "left_out": len(found) - len(fitting), "folders": door.networks.folders(kind),
-        "home": door.networks.home(kind), "cards": [summary(card) for card in shown[start:start + limit]]})
+        "total": len(found.cards), "left_out": found.unfitting, "folders": door.networks.folders(kind),
+        "home": door.networks.home(kind), "cards": [summary(card) for card in found.cards[start:start + limit]]})
 
 
 @router.get("/{kind}/details")

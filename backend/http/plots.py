@@ -9,10 +9,12 @@ from fastapi import APIRouter, Query
 from fastapi import Body as InBody
 from starlette.concurrency import run_in_threadpool
 
-from backend import Door
+from backend import FIELDS, Door, InvalidRequest, Problem
 from backend.facade.plots import PlotCheck, PlotView
 from backend.http.dependencies import FrontDoor
+from backend.http.jobs import SET_OUTSIDE
 from backend.plots.axis import Axis
+from backend.request.record import plain
 from backend.store.plot_reading import Cell
 from backend.store.plots import PlotLine
 from backend.store.view_types import picture_address
@@ -38,13 +40,14 @@ def choices(door: FrontDoor, label: str) -> dict[str, Any]:
 @router.post("/check")
 async def check(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """What would become of a plot; nothing is queued."""
-    return _check(await run_in_threadpool(lambda: door.plots.estimated(door.plots.check(asked))))
+    whole = _with_own_values(asked)
+    return _check(await run_in_threadpool(lambda: door.plots.estimated(door.plots.check(whole))))
 
 
 @router.post("", status_code=201)
 async def create(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """Queues a plot."""
-    plot = await run_in_threadpool(door.plots.create, asked)
+    plot = await run_in_threadpool(door.plots.create, _with_own_values(asked))
     return await run_in_threadpool(_plot, door, plot)
 
 
@@ -137,6 +140,33 @@ async def scores(door: FrontDoor, plot: str, asked: Body) -> dict[str, Any]:
     """Switches scores on: they come with the cells, also with those that are drawn already."""
     await run_in_threadpool(door.plots.scores.switch, plot, asked)
     return await run_in_threadpool(_plot, door, plot)
+
+
+@router.get("/{plot}/distances")
+def distances(door: FrontDoor, plot: str) -> dict[str, Any]:
+    """FID between sets of pictures, as far as it was asked for; without value and problem it still waits."""
+    return {"distances": [one.written() for one in door.plots.scores.distances(plot)]}
+
+
+@router.post("/{plot}/distances", status_code=201)
+async def compare(door: FrontDoor, plot: str, asked: Body) -> dict[str, Any]:
+    """Has FID measured between `first` and `second`: cells of the plot, or a folder."""
+    await run_in_threadpool(door.plots.scores.compare, plot, asked)
+    return await run_in_threadpool(distances, door, plot)
+
+
+def _with_own_values(asked: Body) -> Body:
+    """A request as another plot tells it has all fields; those that Easel sets itself must be as they are without."""
+    request = asked.get("request")
+    if not isinstance(request, dict):
+        return asked
+    ours = {name: value for name, value in request.items()
+            if name in FIELDS and FIELDS[name].internal and name not in SET_OUTSIDE}
+    problems = [Problem("is set by Easel itself", name) for name, value in ours.items()
+                if value != plain(FIELDS[name].default)]
+    if problems:
+        raise InvalidRequest(problems=problems)
+    return {**asked, "request": {name: value for name, value in request.items() if name not in ours}}
 
 
 def _axis(axis: Axis) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
 from backend.catalog.families import FAMILIES
-from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
-from backend.catalog.side_cars import place_of, read_notes
+from backend.catalog.network_cards import Card, NetworkCards, notes_now
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
 from backend.prompt_library.wildcards import Wildcards
@@ -39,8 +38,8 @@ class Suggestion:
 class Suggestions:
     """Searches all that can stand in a prompt."""
 
-    def __init__(self, data: Path, catalog: ModelCatalog, wildcards: Wildcards) -> None:
-        self._catalog, self._wildcards, self._tags = catalog, wildcards, Tags(data)
+    def __init__(self, data: Path, cards: NetworkCards, wildcards: Wildcards) -> None:
+        self._cards, self._wildcards, self._tags = cards, wildcards, Tags(data)
 
     def search(self, text: str, kind: Kind, styles: list[Style]) -> tuple[str, list[Suggestion]]:
         """At most `LIMIT` of them, and which part at the end of `text` they would take the place of.
@@ -61,31 +60,35 @@ class Suggestions:
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
         if kind in _TAGS:
             tag, name_of_kind = _TAGS[kind]
-            return [_network(kind, tag, file) for file in self._files(text, name_of_kind)]
+            return [_network(kind, tag, card) for card in self._networks(text, name_of_kind)]
         return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
 
     def _words(self, text: str, styles: list[Style]) -> Iterator[Suggestion]:
-        for file in self._files(text, EMBEDDING):
-            yield Suggestion("embedding", file.key, file.key, _note(file))
+        for card in self._networks(text, EMBEDDING):
+            yield Suggestion("embedding", card.file.key, card.file.key, _note(card.file))
         for style in _fitting(text, [style.name for style in styles]):
             yield Suggestion("style", style, "")
         for tag in self._tags.search(text, LIMIT):
             yield _suggested(tag)
 
-    def _files(self, text: str, kind: str) -> list[ModelFile]:
-        files = {file.key: file for file in self._catalog.listed(kind)}
-        return [files[name] for name in _fitting(text, files)]
+    def _networks(self, text: str, kind: str) -> list[Card]:
+        """By name, then those whose trigger words hold the text."""
+        cards = {card.file.key: card for card in self._cards.look(kind).cards}
+        names = _fitting(text, cards)
+        wanted = text.strip().casefold()
+        called = (name for name, card in cards.items() if any(wanted in word.casefold() for word in card.notes.words))
+        return [cards[name] for name in islice(dict.fromkeys(chain(names, called)), LIMIT)]
 
 
 def _suggested(tag: Tag) -> Suggestion:
     return Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
 
 
-def _network(kind: str, tag: str, file: ModelFile) -> Suggestion:
-    """With the weight and the trigger words that are written down beside the file."""
-    notes = read_notes(place_of(file))
+def _network(kind: str, tag: str, card: Card) -> Suggestion:
+    """With the weight and the trigger words that are written down beside the file, or in it."""
+    name, notes = card.file.key, notes_now(card.file)
     weight = 1 if notes.weight is None else notes.weight
-    return Suggestion(kind, file.key, f"<{tag}:{file.key}:{weight:g}>", _note(file), words=notes.words)
+    return Suggestion(kind, name, f"<{tag}:{name}:{weight:g}>", _note(card.file), words=notes.words)
 
 
 def _shortest(text: str) -> int:

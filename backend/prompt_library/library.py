@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.network_cards import NetworkCards
 from backend.prompt.possibilities import Lookup
 from backend.prompt_library.autocomplete import Kind, Suggestion, Suggestions
 from backend.prompt_library.styles_csv import Style, Styles
@@ -19,10 +19,10 @@ from backend.store.view_types import User
 class PromptLibrary:
     """The files of the library. Thread-safe; those edited by hand are noticed at the next question."""
 
-    def __init__(self, data: Path, catalog: ModelCatalog, used: UsedPrompts) -> None:
+    def __init__(self, data: Path, cards: NetworkCards, used: UsedPrompts) -> None:
         self.styles, self.used_prompts = Styles(data), used
-        self.wildcards = Wildcards((data, *catalog.models))
-        self.suggestions = Suggestions(data, catalog, self.wildcards)
+        self.wildcards = Wildcards((data, *cards.models))
+        self.suggestions = Suggestions(data, cards, self.wildcards)
 
     def known_wildcards(self) -> tuple[Lookup, list[str]]:
         """The lines behind the names of wildcards, and these names."""

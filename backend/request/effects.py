@@ -22,6 +22,12 @@ def resizes_seed(request: Any) -> bool:
     return request.seed_resize_from_w > 0 and request.seed_resize_from_h > 0
 
 
+def scales_first_noise(request: Any) -> bool:
+    """Samplers of DDIM's kind start from the noise as it is, and so does what starts from a picture."""
+    row = SAMPLERS.get(request.sampler)
+    return not request.init_image and not (row and row.timestep_space)
+
+
 def uses_unipc(request: Any) -> bool:
     return any(row.label == "UniPC" for row in _samplers(request))
 

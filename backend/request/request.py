@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
-from backend.request import choices, rules
-from backend.request.effects import UNIPC_SKIP_TYPES, UNIPC_VARIANTS, draws_noise, resizes_seed, uses_unipc
+from backend.request import choices, effects, rules
 from backend.request.field import Field, clean, param
 from backend.request.old_names import split_samplers
 from backend.request.record import gathered, plain
@@ -77,10 +76,10 @@ class Request:
                                       api="subseed_strength", infotext="Variation seed strength", xyz="Var. strength",
                                       help="0 is the seed alone, 1 the variation seed alone.")
     seed_resize_from_w: int = param(0, "Resize seed from width", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
-                                    step=8, infotext="Seed resize from", acts=resizes_seed,
+                                    step=8, infotext="Seed resize from", acts=effects.resizes_seed,
                                     help="Keep the composition that this seed has at another size; 0 is off.")
     seed_resize_from_h: int = param(0, "Resize seed from height", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
-                                    step=8, infotext="Seed resize from", acts=resizes_seed)
+                                    step=8, infotext="Seed resize from", acts=effects.resizes_seed)
     clip_skip: int = param(1, "Clip skip", "int", "advanced", minimum=1, maximum=12, step=1, override="CLIP_stop_at_last_layers",
                            infotext="Clip skip", xyz="Clip skip", xyz_cost="image",
                            help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
@@ -120,7 +119,7 @@ class Request:
     discard_next_to_last: bool = param(False, "Discard next-to-last sigma", "bool", "advanced",
                                        override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma", xyz="Always discard next-to-last sigma")
     ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-RANDOM_SEEDS, maximum=RANDOM_SEEDS, step=1,
-                      override="eta_noise_seed_delta", infotext="ENSD", acts=draws_noise, help="Added to the seed for all noise after the first.")
+                      override="eta_noise_seed_delta", infotext="ENSD", acts=effects.draws_noise, help="Added to the seed for all noise after the first.")
     seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=choices.SEED_SOURCES, override="randn_source",
                              infotext="RNG", infotext_always=True, xyz="RNG source",
                              help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
@@ -128,14 +127,16 @@ class Request:
                                 infotext="Old prompt editing timelines", help="Read [a:b:n] as AUTOMATIC1111 before 1.6 did.")
     downcast_alphas_cumprod: bool = param(False, "Noise levels in half precision", "bool", "advanced", override="use_downcasted_alpha_bar",
                                           infotext="Downcast alphas_cumprod", help="As AUTOMATIC1111 before 1.7 had them.")
-    uni_pc_variant: str = param("bh1", "UniPC variant", "choice", "advanced", choices=UNIPC_VARIANTS, override="uni_pc_variant",
-                                infotext="UniPC variant", acts=uses_unipc)
-    uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=UNIPC_SKIP_TYPES,
-                                  override="uni_pc_skip_type", infotext="UniPC skip type", acts=uses_unipc)
+    sgm_noise_multiplier: bool = param(False, "SGM noise multiplier", "bool", "advanced", override="sgm_noise_multiplier",
+                                       infotext="SGM noise multiplier", xyz="SGM noise multiplier", acts=effects.scales_first_noise, help="Scale the first noise as SDXL's own code does; DDIM, PLMS and UniPC go without.")
+    uni_pc_variant: str = param("bh1", "UniPC variant", "choice", "advanced", choices=effects.UNIPC_VARIANTS, override="uni_pc_variant",
+                                infotext="UniPC variant", acts=effects.uses_unipc)
+    uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=effects.UNIPC_SKIP_TYPES,
+                                  override="uni_pc_skip_type", infotext="UniPC skip type", acts=effects.uses_unipc)
     uni_pc_order: int = param(3, "UniPC order", "int", "advanced", minimum=1, maximum=4, step=1, override="uni_pc_order",
-                              infotext="UniPC order", xyz="UniPC Order", acts=uses_unipc)
+                              infotext="UniPC order", xyz="UniPC Order", acts=effects.uses_unipc)
     uni_pc_lower_order_final: bool = param(True, "UniPC lower order at the end", "bool", "advanced", override="uni_pc_lower_order_final",
-                                           infotext="UniPC lower order final", acts=uses_unipc)
+                                           infotext="UniPC lower order final", acts=effects.uses_unipc)
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
     face_restoration: str = param(rules.NO_RESTORER, "Restore faces", "choice", "advanced", choices=(rules.NO_RESTORER, *rules.RESTORERS), api="restore_faces",

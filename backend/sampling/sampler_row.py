@@ -108,9 +108,12 @@ class SamplerRow:
         check_options(self, options)
         return self.function(x, distinct(levels), noise, **{**self.overrides, **options})
 
-    def initial(self, noise: Tensor, sigma: float) -> Tensor:
-        """The txt2img start from unit noise: scaled to ``sigma`` = sigmas[0], or as it is in timestep space."""
-        return noise if self.timestep_space else noise * sigma
+    def initial(self, noise: Tensor, sigma: float, *, sgm: bool = False) -> Tensor:
+        """The txt2img start from unit noise: scaled to ``sigma`` = sigmas[0], or as it is in timestep space.
+
+        ``sgm``: scaled as Stability's generative-models do it, by what a picture of variance 1 with this noise has.
+        """
+        return noise if self.timestep_space else noise * (math.sqrt(1 + sigma**2) if sgm else sigma)
 
     def noised(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
         """The img2img start: ``latent`` raised to noise level ``sigma``, on the scale that ``start`` expects."""

@@ -7,8 +7,9 @@ the owner's plots.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from backend.store.fair_turns import FairTurns, Line
 
@@ -170,8 +171,8 @@ class FairQueue:
 
     def plots(self, owner: str) -> dict[str, int]:
         """The owner's plots with cells that wait or are drawn, and the position of the foremost of them."""
-        own = self._own.get(owner, _Own())
-        found = {plot: self._position(owner, plot, 0) for plot in own.waiting}
+        own, others = self._own.get(owner, _Own()), self._others(owner)
+        found = {plot: self._position(owner, plot, 0, others) for plot in own.waiting}
         for job, at in self._flying(owner):
             plot = self._known[job].plot
             found[plot] = min(found.get(plot, at), at)
@@ -183,24 +184,32 @@ class FairQueue:
         own = self._own[owner].waiting.get(SINGLE, []) if owner in self._own else []
         end = len(flying) + len(own) if limit is None else min(start + limit, len(flying) + len(own))
         waiting = range(max(start, len(flying)) - len(flying), max(end - len(flying), 0))
-        return flying[start:end] + [(own[index][1], self._position(owner, SINGLE, index)) for index in waiting]
+        others = self._others(owner)
+        return flying[start:end] + [(own[index][1], self._position(owner, SINGLE, index, others)) for index in waiting]
 
     def of(self, owner: str, limit: int | None = None) -> list[tuple[str, int]]:
         """(id, position) of the owner's jobs in running order, plots' cells among them, the first `limit`.
 
         Position 0 is running; 1, 2, ... wait, everyone's jobs counted. Cells of plots that are paused come last.
         """
-        found = self._flying(owner)
         own = self._own.get(owner, _Own())
-        for job in own.order(self._paused_plots):
-            if limit is not None and len(found) >= limit:
-                break
-            found.append((job, self.position(job) or 0))
         paused = (job for plot in sorted(self._paused_plots & own.waiting.keys()) for _, job in own.waiting[plot])
-        return [*found, *((job, self.position(job) or 0) for job in paused)][:limit]
+        flying = self._flying(owner)[:limit]
+        left = None if limit is None else limit - len(flying)
+        waiting = [*islice(chain(own.order(self._paused_plots), paused), left)]
+        return flying + [(job, position or 0) for job, position in self.positions(owner, waiting).items()]
+
+    def positions(self, owner: str, jobs: Iterable[str]) -> dict[str, int | None]:
+        """Of the owner's jobs, as in `of`; None for one that neither waits nor is in flight."""
+        others = self._others(owner)
+        return {job: self._place(job, others) for job in jobs}
 
     def position(self, job: str) -> int | None:
-        """As in `of`; None for a job that neither waits nor is in flight."""
+        """As `positions`, of one job."""
+        known = self._known.get(job)
+        return self._place(job, self._others(known.owner)) if known else None
+
+    def _place(self, job: str, others: Mapping[str, Line]) -> int | None:
         known = self._known.get(job)
         if known is None or job in self._running:
             return None if known is None else 0
@@ -209,7 +218,7 @@ class FairQueue:
         if at < len(self._ahead) and self._ahead[at] == entry:
             return at + 1
         waiting = self._own[known.owner].waiting[known.plot]
-        return self._position(known.owner, known.plot, bisect_left(waiting, entry))
+        return self._position(known.owner, known.plot, bisect_left(waiting, entry), others)
 
     def _flying(self, owner: str) -> list[tuple[str, int]]:
         """What a worker holds of the owner's, with positions."""
@@ -221,17 +230,20 @@ class FairQueue:
         lines = {owner: own.whole(self._paused_plots) for owner, own in self._own.items() if owner not in paused}
         return {owner: line for owner, line in lines.items() if line}
 
-    def _position(self, owner: str, plot: str, number: int) -> int:
+    def _others(self, owner: str) -> dict[str, Line]:
+        """What everybody else has that may start."""
+        return self._lines(self._paused | {owner})
+
+    def _position(self, owner: str, plot: str, number: int, others: Mapping[str, Line]) -> int:
         """Of the owner's waiting job number `number` in its plot.
 
         Who is paused holds up nobody else; his own jobs are counted as if he were resumed now.
         """
-        own, lines = self._own[owner], self._lines(self._paused | {owner})
+        own = self._own[owner]
         whole = own.whole(self._paused_plots - {plot})
         assert whole, "the job itself waits"
-        lines[owner] = whole
         index = own.index(plot, number, self._paused_plots)
-        return len(self._ahead) + index + self._turns.before(owner, index, lines) + 1
+        return len(self._ahead) + index + self._turns.before(owner, index, {**others, owner: whole}) + 1
 
 
 def _remove(entries: list[tuple[int, str]], entry: tuple[int, str]) -> bool:

@@ -29,13 +29,13 @@ from backend.store import job_states
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
 from backend.store.glances import Glances
-from backend.store.history import images_of, last_place, new_id, stored_request
+from backend.store.history import end_of_queue, images_of, last_place, new_id, stored_request
 from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
 from backend.store.queue_order import reorder
-from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, next_sort_moment, now
+from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, now
 from backend.store.uploads import FIELDS_OF_PICTURES
 from backend.store.view_types import ENDED, Job, JobLine, Overview, State
 
@@ -71,16 +71,19 @@ class Jobs:
 
     def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = ()) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
+        stored = [request.to_json() for request in requests]      # before others have to wait for it
+        each = list(enumerate(zip_longest(requests, stored, notes, fillvalue=()), 1))
         with self.change() as (session, rows):
-            place, created = last_place(session), now()
-            first = next_sort_moment(session, JobRow, owner, created)
-            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=request.to_json(), created=created,
+            created = now()
+            place, first = end_of_queue(session, owner, created)
+            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=text, created=created,
                             sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint,
                             notes=list(said))
-                     for number, (request, said) in enumerate(zip_longest(requests, notes, fillvalue=()), 1)]
+                     for number, (request, text, said) in each]
             session.add_all(rows)
         self._glances.add({row.id: request for row, request in zip(rows, requests, strict=True)})
-        return [view_of(row, request, self._position(row), ()) for row, request in zip(rows, requests, strict=True)]
+        at = self._positions(rows)
+        return [view_of(row, request, at[row.id], ()) for row, request in zip(rows, requests, strict=True)]
 
     def get(self, job: str, owner: str) -> Job:
         with self.database.read() as session:
@@ -96,7 +99,8 @@ class Jobs:
         with self.database.read() as session:
             rows = session.scalars(newest(owner, limit)).all()
             done = saved_counts(session, [row.id for row in rows])
-        return [line_of(row, self._position(row), done.get(row.id, 0)) for row in rows]
+        at = self._positions(rows)
+        return [line_of(row, at[row.id], done.get(row.id, 0)) for row in rows]
 
     def queue(self, owner: str) -> list[Job]:
         """The owner's running and waiting jobs in running order."""
@@ -387,12 +391,15 @@ class Jobs:
         with self._memory:
             self._forget(job)
 
-    def _position(self, row: JobRow) -> int | None:
+    def _positions(self, rows: Sequence[JobRow]) -> dict[str, int | None]:
+        """Of one owner's rows by id; None for what has ended."""
+        pending = [row for row in rows if row.state not in ENDED]
         with self._memory:
-            position = self._queue.position(row.id)
-        return None if row.state in ENDED else position or int(row.state == "queued")
+            known = self._queue.positions(pending[0].owner, [row.id for row in pending]) if pending else {}
+        return {row.id: None if row.state in ENDED else known[row.id] or int(row.state == "queued") for row in rows}
 
     def _views(self, session: Session, rows: Sequence[JobRow]) -> list[Job]:
         requests = {row.id: stored_request(row.request) for row in rows}
         images = images_of(session, requests)
-        return [view_of(row, requests[row.id], self._position(row), images[row.id]) for row in rows]
+        at = self._positions(rows)
+        return [view_of(row, requests[row.id], at[row.id], images[row.id]) for row in rows]

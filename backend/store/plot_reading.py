@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, String, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
@@ -107,6 +107,13 @@ def covers(session: Session, plots: Collection[str]) -> dict[str, str]:
     newest = newest.where(JobRow.plot.in_(plots), *_SHOWN).group_by(JobRow.plot)
     query = select(JobRow.plot, ImageRow.id).join(JobRow, JobRow.id == ImageRow.job).where(ImageRow.number.in_(newest))
     return dict(map(tuple, session.execute(query)))
+
+
+def cells_out_of_sight(owner: str) -> Select[tuple[str]]:
+    """Jobs of the owner whose pictures are seen in their plot alone: "Include sub images" is off there."""
+    off = func.json_extract(type_coerce(PlotRow.options, String), "$.include_sub_images") == 0
+    plots = select(PlotRow.id).where(PlotRow.owner == owner, func.json_valid(type_coerce(PlotRow.options, String)), off)
+    return select(JobRow.id).where(JobRow.plot.in_(plots))
 
 
 _SHOWN = (ImageRow.index >= 0, ~ImageRow.deleted, ImageRow.binned.is_(None) | ImageRow.unfinished)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.request.request import Request
 from backend.store import job_states
-from backend.store.history import last_place, new_id
+from backend.store.history import end_of_queue, last_place, new_id
 from backend.store.job_rows import without_request
 from backend.store.jobs import Jobs
 from backend.store.plot_reading import Cell, Counts, PlotHead, cells_of, covers, head_of, plot_counts, plot_row
@@ -186,8 +186,8 @@ class Plots:
 
 
 def _inserted(session: Session, owner: str, plot: str, cells: Sequence[CellDraft]) -> list[_Queued]:
-    place, created = last_place(session), now()
-    first = next_sort_moment(session, JobRow, owner, created)
+    created = now()
+    place, first = end_of_queue(session, owner, created)
     rows = [_row(owner, plot, cell, place + number, (created, first + timedelta(microseconds=number)))
             for number, cell in enumerate(cells, 1)]
     if rows:

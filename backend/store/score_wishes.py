@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,15 +126,26 @@ def scoreboard(session: Session, plot: PlotRow, wanted: Wanted) -> Scoreboard:
     """What is known of a plot's scores now."""
     seeds = frozenset(number for number, axis in enumerate(plot.axes)
                       if isinstance(axis, dict) and axis.get("label") in SEED_AXES)
-    pictures = [Known(*row) for row in session.execute(_pictures(JobRow.plot == plot.id))]
+    pictures = pictures_of(session, plot.id)
     rows: dict[str, list[Known]] = defaultdict(list)
     for picture in pictures:
         rows[row_of(picture.cell, seeds)].append(picture)
-    pending = select(JobRow.cell).where(JobRow.plot == plot.id, JobRow.state.in_(PENDING))
     return Scoreboard(
         kinds=wanted.kinds, encoder=wanted.encoder,
         reference=_reference(session, plot, wanted.reference), pictures=pictures, rows=rows, seed_axes=seeds,
-        open_rows=frozenset(row_of(cell, seeds) for cell in session.scalars(pending)), kept=_kept(session, plot.id))
+        open_rows=frozenset(row_of(cell, seeds) for cell in pending_cells(session, plot.id)),
+        kept=_kept(session, plot.id))
+
+
+def pictures_of(session: Session, plot: str, cells: Collection[str] | None = None) -> list[Known]:
+    """The finished pictures of a plot, or of these cells of it."""
+    condition = JobRow.plot == plot if cells is None else (JobRow.plot == plot) & JobRow.cell.in_(cells)
+    return [Known(*row) for row in session.execute(_pictures(condition))]
+
+
+def pending_cells(session: Session, plot: str) -> set[str]:
+    """Those that wait or are drawn."""
+    return set(session.scalars(select(JobRow.cell).where(JobRow.plot == plot, JobRow.state.in_(PENDING))))
 
 
 def row_of(cell: str, seed_axes: frozenset[int]) -> str:

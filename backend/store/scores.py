@@ -49,7 +49,8 @@ class Scores:
         """Measure these from now on, also in pictures that are there. What could not be measured is tried again."""
         with self._database.write() as session:
             row = plot_row(session, plot, owner)
-            row.scores = {"kinds": list(wanted.kinds), "reference": dict(wanted.reference), "encoder": wanted.encoder}
+            row.scores = row.scores | {"kinds": list(wanted.kinds), "reference": dict(wanted.reference),
+                                       "encoder": wanted.encoder}
             pictures = select(ImageRow.id).join(JobRow, JobRow.id == ImageRow.job).where(JobRow.plot == plot)
             session.execute(delete(ScoreRow).where(ScoreRow.picture.in_(pictures), ScoreRow.problem != ""))
 
@@ -68,7 +69,7 @@ class Scores:
         """Those for which something is switched on, the newest first."""
         query = select(PlotRow.id, PlotRow.scores).order_by(PlotRow.sort_moment.desc())
         with self._database.read() as session:
-            return [plot for plot, wanted in session.execute(query) if wanted.get("kinds")]
+            return [plot for plot, wanted in session.execute(query) if wanted.get("kinds") or wanted.get("distances")]
 
     def board(self, plot: str, owner: str) -> Scoreboard | None:
         """What is known now; None where nothing is switched on."""

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, column, func, literal_column, sele
 from backend.store.boards import on_board
 from backend.store.database import Database
 from backend.store.history import ORDERS, after, readable, stored_request
+from backend.store.plot_reading import cells_out_of_sight
 from backend.store.tables import WORDS, ImageRow, JobRow
 from backend.store.view_types import Image
 
@@ -139,6 +140,8 @@ def _conditions(owner: str, query: Query) -> Iterator[ColumnElement[bool]]:
     yield from _by_words(_BOARD.sub(" ", query.words.translate(_QUOTES)))
     if query.board:
         yield on_board(owner, query.board)
+    if not (query.board or query.starred or query.binned):
+        yield ImageRow.job.not_in(cells_out_of_sight(owner))
     if query.kind:
         yield ImageRow.kind == query.kind
     yield from _by_facts(query)

@@ -285,6 +285,11 @@ def in_request(name: str) -> ColumnElement[str | None]:
     return cast(func.json_extract(readable, f'$."{name}"'), String)
 
 
+def is_first_cell() -> ColumnElement[bool]:
+    """Whether a job is the cell of a plot that has the first value of each axis: "0,0"."""
+    return func.replace(func.replace(JobRow.cell, "0", ""), ",", "") == ""
+
+
 class PreferenceRow(Base):
     """What a person has chosen; see `backend.request.preferences`."""
 

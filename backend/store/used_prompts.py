@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Select, func, or_, select
 
 from backend.store.database import Database
-from backend.store.tables import JobRow, in_request
+from backend.store.tables import JobRow, in_request, is_first_cell
 
 AT_ONCE = 200               # rows that are read ahead
 
@@ -46,4 +46,5 @@ def _newest(owner: str) -> Select[tuple[str, str, datetime]]:
     prompt, negative = (func.coalesce(in_request(name), "") for name in ("prompt", "negative_prompt"))
     query = select(prompt, negative, JobRow.created).where(JobRow.owner == owner, or_(prompt != "", negative != ""))
     query = query.where(JobRow.ended.is_distinct_from(JobRow.created))      # not what stands for a file that was found
+    query = query.where(or_(JobRow.plot.is_(None), is_first_cell()))        # a plot's other prompts were not typed
     return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).execution_options(yield_per=AT_ONCE)

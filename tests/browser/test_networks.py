@@ -28,7 +28,7 @@ def lay_out(house: Stage, many: int = 0) -> Path:
     told(folder / "Lora" / "ink.safetensors", SD1, ss_tag_frequency=json.dumps({"a": {"brush strokes": 7, "paper": 3}}))
     (folder / "Lora" / "ink.json").write_text(json.dumps({"activation text": "ink, brush", "preferred weight": 0.7, "negative text": "photo", "sd version": "SD1"}))
     told(folder / "Lora" / "style" / "oil.safetensors", SDXL)
-    told(folder / "Lora" / "style" / "old" / "wash (v2).safetensors", SD1)
+    told(folder / "Lora" / "style" / "old" / "wash (v2).safetensors", SD1, **{"modelspec.trigger_phrase": "wet paper"})
     told(folder / "embeddings" / "easy-negative.safetensors", {"emb_params": (2, 768)})
     for number in range(many):
         told(folder / "Lora" / "many" / f"network {number:03}.safetensors", SD1)
@@ -165,7 +165,7 @@ def test_into_the_box_used_last_out_again_and_written_about(stage: Studio, house
 
 
 def test_what_is_typed_finds_networks_with_their_words(stage: Studio, house: Stage, page: Page) -> None:
-    lay_out(house)
+    folder = lay_out(house)
     field, list_ = stage.field("prompt"), page.get_by_role("listbox", name="Suggestions")
     field.press_sequentially("a fox <lora:in")
     expect(list_).to_contain_text("Stable Diffusion 1 · ink, brush")
@@ -174,3 +174,15 @@ def test_what_is_typed_finds_networks_with_their_words(stage: Studio, house: Sta
     field.press("Tab")
     expect(field).to_have_value("a fox <lora:ink:0.7> ink, brush")
     expect(list_).to_have_count(0)
+    field.press_sequentially(" <lora:wet pap")
+    expect(list_).to_contain_text("wash (v2)")      # found by what its own file calls it by
+    field.press("Escape")
+    field.fill("")
+    faces = told(folder / "hypernetworks" / "faces.safetensors", {f"768.{side}.linear.0.weight": (8, 768) for side in (0, 1)})
+    house.backend.as_(LOCAL).networks.refresh("hypernetwork")
+    field.press_sequentially("<hypernet:fac")
+    expect(list_.get_by_role("option")).to_have_text(["facesStable Diffusion 1Hypernetwork"])
+    field.press("Tab")
+    expect(field).to_have_value("<hypernet:faces:1>")
+    faces.unlink()
+    house.backend.as_(LOCAL).networks.refresh("hypernetwork")

@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 from backend import Image, Job, JobLine, Live, Overview, Status, User
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
+from backend.catalog.network_cards import NetworkCards
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
@@ -86,7 +87,7 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads", user_of)
-        self.prompt_library = PromptLibrary(settings.data, ModelCatalog(()), NoneUsed())
+        self.prompt_library = PromptLibrary(settings.data, NetworkCards(ModelCatalog(())), NoneUsed())
 
     def user(self, account: str) -> User:
         return User(account, account)
@@ -249,6 +250,9 @@ class Door:
 
     def face_restorers(self) -> list[str]:
         return ["GFPGAN"]
+
+    def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        return dict(checkpoint.defaults)
 
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}

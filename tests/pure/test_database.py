@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
@@ -37,6 +39,20 @@ def path(tmp_path: Path) -> Path:
 
 def fill(path: Path) -> None:
     """A database with finished jobs of one picture each, and waiting ones, the first of them running."""
+    path.write_bytes(filled())
+
+
+@cache
+def filled() -> bytes:
+    """Made once, because that takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "easel.db"
+        _fill(path)
+        assert [file.name for file in path.parent.iterdir()] == [path.name], "nothing is in a log beside it"
+        return path.read_bytes()
+
+
+def _fill(path: Path) -> None:
     database = Database(path)
     jobs, history, ann = Jobs(database), History(database), Users(database).named("ann").id
     for number in range(FINISHED):

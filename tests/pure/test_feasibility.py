@@ -1,14 +1,14 @@
 """What no device can draw is refused before it is queued."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from backend.catalog import call_estimate
+from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.model_file import ModelFile
-from backend.dispatch import feasibility
-from backend.dispatch.feasibility import Admission
+from backend.dispatch.feasibility import check
 from backend.errors import InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -22,12 +22,11 @@ HUGE = Request(width=8192, height=8192)
 
 def test_a_picture_for_which_there_is_no_memory_names_its_width():
     with pytest.raises(InvalidRequest, match="8,192 x 8,192 pixels need about .* GiB") as error:
-        Admission().check(HUGE, DEMO, [SMALL])
+        check(HUGE, DEMO, [SMALL])
     assert [problem.field for problem in error.value.problems] == ["width"]
 
 
 def test_what_fits_one_device_of_several_or_is_not_known_is_queued():
-    check = Admission().check
     check(Request(width=512, height=512), DEMO, [SMALL])
     check(HUGE, DEMO, [SMALL, replace(SMALL, memory=2**50, speed=1e30)])
     check(HUGE, DEMO, [replace(SMALL, memory=0, speed=0.0)])
@@ -37,13 +36,11 @@ def test_what_fits_one_device_of_several_or_is_not_known_is_queued():
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     read: list[Path] = []
-    monkeypatch.setattr(feasibility, "read_estimate", lambda path: read.append(path) or feasibility.UNKNOWN)
+    monkeypatch.setattr(call_estimate, "read_shapes", lambda path: read.append(path) or {})
     file = tmp_path / "model.safetensors"
-    file.write_bytes(b"1")
-    checkpoint, check = replace(DEMO, path=str(file)), Admission().check
+    checkpoint = replace(DEMO, path=str(file), fingerprint=Fingerprint(1, 1))
     for _ in range(3):
         check(HUGE, checkpoint, [SMALL])
     assert len(read) == 1
-    os.utime(file, (1, 1))
-    check(HUGE, checkpoint, [SMALL])
+    check(HUGE, replace(checkpoint, fingerprint=Fingerprint(1, 2)), [SMALL])
     assert len(read) == 2

@@ -434,13 +434,13 @@ def gif() -> bytes:
     return out.getvalue()
 
 
-GARBAGE = {"empty": b"", "text": b"just text", "page": b"<html><script>alert(1)</script>", "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-           "cut": file()[:3000], "cut jpeg": file(kind="JPEG")[:1500], "head": file()[:40], "gif": gif(), "bomb": bomb(), "wordy": wordy()}
+GARBAGE = {"empty": bytes, "text": lambda: b"just text", "page": lambda: b"<html><script>alert(1)</script>", "svg": lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+           "cut": lambda: file()[:3000], "cut jpeg": lambda: file(kind="JPEG")[:1500], "head": lambda: file()[:40], "gif": gif, "bomb": bomb, "wordy": wordy}
 
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_what_does_not_decode_is_refused_with_a_sentence_and_leaves_nothing(empty: TestClient, name: str) -> None:
-    answer = empty.post("/easel/history/import?name=x.png", content=GARBAGE[name])
+    answer = empty.post("/easel/history/import?name=x.png", content=GARBAGE[name]())
     assert problems(answer) == ["file"] and answer.json()["problems"][0]["message"].endswith(".")
     assert ids(empty) == [] and not empty.app.state.backend.settings.outputs.exists()
 

@@ -10,6 +10,7 @@ import pytest
 
 from backend import LOCAL, InvalidRequest, Request
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.network_cards import NetworkCards
 from backend.errors import NotAllowed
 from backend.prompt_library import styles_csv
 from backend.prompt_library.library import PromptLibrary, UserPromptLibrary
@@ -25,7 +26,7 @@ FILES = ("styles.csv", "tags.csv", "tags/own.csv", "wildcards/colour.txt")
 def library(tmp_path: Path) -> UserPromptLibrary:
     for folder in ("tags", "wildcards"):
         (tmp_path / folder).mkdir()
-    return PromptLibrary(tmp_path, ModelCatalog(()), UsedPrompts(Database(tmp_path / "easel.db"))).as_(LOCAL)
+    return PromptLibrary(tmp_path, NetworkCards(ModelCatalog(())), UsedPrompts(Database(tmp_path / "easel.db"))).as_(LOCAL)
 
 
 def draw(library: UserPromptLibrary, prompt: str = "a __colour__ cat") -> str:

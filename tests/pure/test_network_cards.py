@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from backend import Backend, Settings
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.network_cards import NetworkCards
 from backend.errors import InvalidRequest, NotFound
 from backend.facade.networks import Networks, Wanted
 from backend.http import create_app
@@ -38,24 +39,29 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def networks(models: Path) -> Networks:
-    return Networks(ModelCatalog((models,)))
+    return over(models)
+
+
+def over(models: Path) -> Networks:
+    catalog = ModelCatalog((models,))
+    return Networks(catalog, NetworkCards(catalog))
 
 
 def names(networks: Networks, **wanted: object) -> list[str]:
-    return [card.file.key for card in networks.cards(Wanted(checkpoint="base", **wanted))]
+    return [card.file.key for card in networks.cards(Wanted(checkpoint="base", **wanted)).cards]
 
 
 def test_only_what_fits_is_shown_and_a_switch_shows_the_rest_with_the_reason(networks: Networks) -> None:
     assert names(networks) == ["ink", "wash"]
-    shown = {card.file.key: card.reason for card in networks.cards(Wanted(checkpoint="base", all=True))}
+    shown = {card.file.key: card.reason for card in networks.cards(Wanted(checkpoint="base", unfitting=True)).cards}
     assert list(shown) == ["ink", "oil", "wash"] and not shown["ink"]
     assert "Stable Diffusion XL" in shown["oil"] and "Stable Diffusion 1" in shown["oil"]
 
 
 def test_folders_sorts_and_words(networks: Networks, models: Path) -> None:
     assert networks.folders("lora") == ["style", "style/old"]
-    assert names(networks, folder="style", all=True) == ["oil", "wash"]
-    assert names(networks, text="STYLE oil_v3", all=True) == ["oil"] and names(networks, text="nothing") == []
+    assert names(networks, folder="style", unfitting=True) == ["oil", "wash"]
+    assert names(networks, text="STYLE oil_v3", unfitting=True) == ["oil"] and names(networks, text="nothing") == []
     os.utime(models / "Lora" / "ink.safetensors", (10, 10))
     networks.refresh("lora")
     assert names(networks, sort="newest")[-1] == "ink"
@@ -72,8 +78,20 @@ def test_notes_of_automatic1111_and_of_civitai(networks: Networks, models: Path)
     assert (ink.words, ink.weight, ink.negative, ink.description, ink.notes) == (("ink, brush",), 0.7, "photo", "d", "n")
     assert (oil.words, oil.weight) == (("oil paint", "impasto"), None)
     assert oil.description.split() == ["Thick", "&", "wet"]
-    assert names(networks, text="impasto", all=True) == ["oil"]
+    assert names(networks, text="impasto", unfitting=True) == ["oil"]
     assert networks.tags("lora", "ink") == [("ink", 11), ("line art", 4)] and networks.tags("lora", "oil") == []
+
+
+def test_words_that_the_file_itself_tells(networks: Networks, models: Path) -> None:
+    told(models / "Lora" / "ink.safetensors", SD1, **{"modelspec.trigger_phrase": "brush of ink"})
+    told(models / "Lora" / "none.safetensors", SD1, **{"modelspec.trigger_phrase": "None"})
+    networks.refresh("lora")
+    assert {card.file.key: card.notes.words for card in networks.cards(Wanted()).cards}["ink"] == ("brush of ink",)
+    assert networks.card("lora", "ink").notes.words == ("brush of ink",) and networks.card("lora", "none").notes.words == ()
+    assert names(networks, text="brush") == ["ink"]
+    networks.set_notes("lora", "ink", {"notes": "n"})
+    assert json.loads((models / "Lora" / "ink.json").read_text())["activation text"] == "", "only what was written is kept"
+    assert networks.set_notes("lora", "ink", {"words": ["mine"]}).notes.words == ("mine",)
 
 
 def test_what_a_file_tells_and_why_it_changes_nothing(networks: Networks, models: Path) -> None:
@@ -87,24 +105,24 @@ def test_what_a_file_tells_and_why_it_changes_nothing(networks: Networks, models
 
 
 def test_those_used_last_stand_first(networks: Networks) -> None:
-    assert names(networks, all=True, first=("wash", "gone", "oil")) == ["wash", "oil", "ink"]
+    assert names(networks, unfitting=True, first=("wash", "gone", "oil")) == ["wash", "oil", "ink"]
 
 
 @pytest.mark.parametrize("name, said", [("a, b (c) [d] ü", True), ("a:b", False), ("no #1", False), ("{x}", False), ("a__b", False), ("a=b", False)])
 def test_a_name_that_no_prompt_can_hold_is_told(models: Path, name: str, said: bool) -> None:
     told(models / "Lora" / f"{name}.safetensors", SD1)
     told(models / "Lora" / f"{name} 2.safetensors", SD1, ss_output_name="plain")
-    found = {card.file.key: card.said for card in Networks(ModelCatalog((models,))).cards(Wanted())}
+    found = {card.file.key: card.said for card in over(models).cards(Wanted()).cards}
     assert found[name] == (name if said else "") and found[f"{name} 2"] == (f"{name} 2" if said else "plain")
 
 
 def test_notes_and_picture_of_a_folder_lie_beside_it(models: Path) -> None:
     write_folder(models / "checkpoints" / "whole v1.5")
-    networks = Networks(ModelCatalog((models,)))
-    networks.cards(Wanted("checkpoint", all=True))
+    networks = over(models)
+    networks.cards(Wanted("checkpoint", unfitting=True))
     networks.set_notes("checkpoint", "whole v1.5", {"description": "in a folder"})
     assert json.loads((models / "checkpoints" / "whole v1.5.json").read_text())["description"] == "in a folder"
-    assert {card.file.key: card.notes.description for card in networks.cards(Wanted("checkpoint", all=True))} == {"base": "", "whole v1.5": "in a folder"}
+    assert {card.file.key: card.notes.description for card in networks.cards(Wanted("checkpoint", unfitting=True)).cards} == {"base": "", "whole v1.5": "in a folder"}
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"activation text": 3, "preferred weight": "x", "notes": [1]}', b'{"preferred weight": NaN}', b"\xff\xfe", b"[" * 9999])
@@ -139,10 +157,10 @@ def test_four_thousand_are_listed_and_searched_quickly(models: Path) -> None:
         told(models / "Lora" / f"set{number % 40}" / f"network {number}.safetensors", SD1)
         if number % 4 == 0:
             (models / "Lora" / f"set{number % 40}" / f"network {number}.json").write_text(json.dumps({"activation text": f"word{number}"}))
-    networks = Networks(ModelCatalog((models,)))
+    networks = over(models)
     networks.cards(Wanted())        # the first look reads the headers
     started = time.process_time()
-    assert len(networks.cards(Wanted())) == 4002
+    assert len(networks.cards(Wanted()).cards) == 4002
     listed, started = time.process_time() - started, time.process_time()
     assert names(networks, text="word1200") == ["network 1200"]
     assert listed < 0.5 and time.process_time() - started < 0.1, (listed, time.process_time() - started)

@@ -106,6 +106,7 @@ def test_corners_are_drawn_first_and_each_checkpoint_once(house: Guest) -> None:
     (asked(("Schedule min sigma", "0, 5"), request={"sigma_max": 2}), "axes.0.values", "'5' must be below the schedule"),
     (asked(("Steps", "1-5 (+0)")), "axes.0.values", "step of 0"),
     (asked(("Steps", "1-9999999")), "axes.0.values", "9,999,999"),
+    (asked(("Steps", "1"), request={"process": "Extras"}), "process", "cannot be drawn as a plot"),
 ])
 def test_what_is_wrong_is_said_at_the_axis_and_nothing_is_queued(house: Guest, ask: dict[str, Any], field: str, message: str) -> None:
     (found,) = problems(house, ask)
@@ -155,6 +156,18 @@ def test_more_values_make_only_new_cells(house: Guest) -> None:
     assert [axis["shown"] for axis in view.line.head.axes] == [["1", "2", "9"], ["7", "3"]]
     with pytest.raises(InvalidRequest, match="not there already"):
         house.plots.extend(plot, 0, "9")
+
+
+def test_a_paused_plot_is_still_paused_after_a_restart(tmp_path: Path) -> None:
+    house = open_house(tmp_path, start_workers=False)
+    plot, single = house.plots.create(asked(("Steps", "1-4"))), house.submit()
+    house.plots.pause(plot)
+    house.close()
+    house = open_house(tmp_path, start_workers=False)
+    assert house.plots.get(plot).state["state"] == "paused" and [job.job for job in house._components.jobs.lease("gpu", 8)] == [single.id]
+    house.plots.resume(plot)
+    assert len(house._components.jobs.lease("gpu", 8)) == 4
+    house.close()
 
 
 def test_other_people_have_other_plots(house: Guest) -> None:
@@ -262,7 +275,7 @@ A1111_AXES = ["Nothing", "Seed", "Var. seed", "Var. strength", "Steps", "Hires s
               "Sampler", "Hires sampler", "Checkpoint name", "Negative Guidance minimum sigma", "Sigma Churn", "Sigma min", "Sigma max",
               "Sigma noise", "Schedule type", "Schedule min sigma", "Schedule max sigma", "Schedule rho", "Beta schedule alpha",
               "Beta schedule beta", "Eta", "Clip skip", "Denoising", "Initial noise multiplier", "Extra noise", "Hires upscaler", "VAE", "Styles",
-              "UniPC Order", "Face restore", "Always discard next-to-last sigma", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
+              "UniPC Order", "Face restore", "Always discard next-to-last sigma", "SGM noise multiplier", "Refiner checkpoint", "Refiner switch at", "RNG source", "Size"]
 
 
 def test_the_axes_of_a1111_are_there_under_its_labels(house: Guest) -> None:

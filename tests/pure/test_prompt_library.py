@@ -9,6 +9,7 @@ import pytest
 
 from backend import LOCAL, Backend, InvalidRequest, Request, Settings, User
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.network_cards import NetworkCards
 from backend.image import infotext
 from backend.prompt_library.library import PromptLibrary, UserPromptLibrary
 from backend.prompt_library.styles_csv import Style
@@ -34,7 +35,7 @@ def book(tmp_path: Path, database: Database) -> UserPromptLibrary:
     write(tmp_path / "wildcards" / "windows.txt", "\ufeffone\r\ntwo\r\n")
     write(tmp_path / "models" / "wildcards" / "size.txt", "large\n")
     write(tmp_path / "models" / "wildcards" / "colour.txt", "never\n")
-    book = PromptLibrary(tmp_path, ModelCatalog([tmp_path / "models"]), UsedPrompts(database)).as_(LOCAL)
+    book = PromptLibrary(tmp_path, NetworkCards(ModelCatalog([tmp_path / "models"])), UsedPrompts(database)).as_(LOCAL)
     book.save_style(Style("Oil", "{prompt}, oil on {canvas|wood}", "photo"))
     book.save_style(Style("Plain", "flat", ""))
     return book
@@ -175,7 +176,7 @@ def test_pictures_settings_name_their_styles_again(book: UserPromptLibrary) -> N
 
 
 def test_used_prompts(tmp_path: Path, database: Database) -> None:
-    jobs, library = Jobs(database), PromptLibrary(tmp_path, ModelCatalog(()), UsedPrompts(database))
+    jobs, library = Jobs(database), PromptLibrary(tmp_path, NetworkCards(ModelCatalog(())), UsedPrompts(database))
     ann, eve = (library.as_(User(name, name)) for name in ("ann", "eve"))
     for prompt, negative, owner in (("a cat", "", "ann"), ("a dog", "blurry", "ann"), ("Ein ÄFFCHEN", "", "ann"), ("a cat", "", "ann"), ("a bird", "", "bob"), ("", "", "ann")):
         jobs.add_all([request(prompt, negative_prompt=negative)], owner)
@@ -200,6 +201,8 @@ def test_files_of_networks(book: UserPromptLibrary, tmp_path: Path) -> None:
     assert [one.insert for one in book.complete("det", "lora")[1]] == ["<lora:Detail:1>"]
     write(tmp_path / "models" / "loras/Detail.json", '{"activation text": "fine, detailed", "preferred weight": 0.65}')
     assert [(one.insert, one.words) for one in book.complete("det", "lora")[1]] == [("<lora:Detail:0.65>", ("fine, detailed",))]
+    book._library.suggestions._cards.forget("lora")
+    assert names(book, "DETAILED", "lora") == ["Detail"], "by its trigger words, too"
     assert names(book, "easy") == ["EasyNegative"]
     assert names(book, "", "wildcard") == ["Animals/cats", "colour", "size", "windows"]
     assert [one.insert for one in book.complete("cats", "wildcard")[1]] == ["__Animals/cats__"]

@@ -9,8 +9,8 @@ import pytest
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_fit import fit
+from backend.catalog.network_problems import network_names, network_problems
 from backend.catalog.peft_alphas import peft_alphas
-from backend.catalog.prompt_networks import network_names, network_problems
 from backend.request.request import Request
 
 UNET = "model.diffusion_model."

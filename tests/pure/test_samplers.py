@@ -502,3 +502,12 @@ def test_vary_coeff_takes_a_batch_where_the_peer_crashes():
     z = torch.tensor(GOLDEN["z"], dtype=torch.float64).reshape(SHAPE)
     result, _ = run(SAMPLERS["UniPC"], z, recorded_sigmas(case), None, mixture_denoiser, variant="vary_coeff")
     assert np.abs(result[:1].flatten().numpy() - case["final_x"]).max() < 1e-9
+
+
+@pytest.mark.parametrize("label", ["Euler", "DDIM"])
+def test_the_first_noise_is_scaled_as_asked(label):
+    """k-diffusion's start is sigma times the noise, generative-models' its root of 1 + sigma squared."""
+    row, noise = SAMPLERS[label], seeded(4, 8, 8)
+    plain, sgm = row.initial(noise, 2.0), row.initial(noise, 2.0, sgm=True)
+    assert (plain == (noise if row.timestep_space else noise * 2)).all()
+    assert (sgm == (noise if row.timestep_space else noise * 5**0.5)).all()

@@ -12,6 +12,7 @@ import pytest
 from backend import Backend, InvalidRequest, Settings
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of
+from backend.facade.submission import Submission
 from backend.image import infotext
 from backend.request.request import Request
 from tests.guest import Guest
@@ -74,6 +75,29 @@ def test_the_file_beside_a_checkpoint_says_which_it_prefers(house: Guest, models
     (models / "Stable-diffusion" / "art.json").write_text(json.dumps({"description": "x", "vae": "fine.safetensors"}))
     assert house.submit(checkpoint="art").request.vae == "fine"
     assert house.submit(checkpoint="art", vae="None").request.vae == "None"
+
+
+def test_one_that_it_prefers_and_that_is_not_here_is_told_and_does_without(house: Guest, models: Path) -> None:
+    (models / "Stable-diffusion" / "art.json").write_text(json.dumps({"vae": "moved away.pt", "steps": 11}))
+    job = house.submit(checkpoint="art")
+    assert (job.request.vae, job.request.steps) == ("Automatic", 11)
+    assert job.notes == ("The VAE moved away.pt that art prefers is not in the models folders: its own was taken.",)
+    assert house.defaults("art")["vae"] == "Automatic"
+    assert not house.submit(checkpoint="art", vae="fine").notes and not house.submit(checkpoint="plain").notes
+
+
+def test_each_cell_of_a_plot_has_the_file_beside_its_own_checkpoint(house: Guest, models: Path) -> None:
+    write(models / "VAE" / "art.safetensors", WHOLE)
+    submission = Submission(house.backend._components, house.user)
+    base = submission.base({"checkpoint": "art", "prompt": "a tree"})
+    assert base.request.vae == "Automatic"
+    cells = [submission.with_files(base.request.replace(checkpoint=name)).request for name in ("art", "plain")]
+    assert [cell.vae for cell in cells] == ["art", "Automatic"]
+
+
+def test_what_lies_beside_and_does_not_fit_is_refused(house: Guest, models: Path) -> None:
+    write(models / "VAE" / "art.safetensors", WHOLE | {"decoder.conv_in.weight": (512, 16, 3, 3)})
+    assert "latents of 16 channels" in refused(house)
 
 
 def test_what_is_not_there_is_named(house: Guest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import plots, sdxl
+from benchmarks import networks, plots, sdxl
 from benchmarks.gpu import measures
 from benchmarks.gpu.networks import random_memory
 
@@ -31,6 +31,12 @@ def test_plots_beside_their_requests_one_by_one():
     assert {name: found[name]["cells"] for name in ("guidance by LoRA", "hires denoising")} == {"guidance by LoRA": 20, "hires denoising": 16}
     assert max(found[name]["mean difference of a pixel in 255"] for name in ("guidance by LoRA", "hires denoising")) < 2
     assert found["three checkpoints"] == {"cells": 20, "loads": 3}
+
+
+def test_networks_beside_calls_with_none():
+    found = networks.measure("cpu", tiny=True)
+    assert found["tiny"]["rows"] == 8 and found["tiny"]["8 LoRAs / none"] > 0 and found["tiny"]["ms of a change of weight"]["words"] > 0
+    assert found["first use"]["from the system's cache"]["use / read"] > 0
 
 
 @torch.inference_mode()

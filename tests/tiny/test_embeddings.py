@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.prompt_networks import embeddings_named, vector_counts
+from backend.catalog.network_problems import embeddings_named, vector_counts
 from backend.errors import CheckpointError
 from backend.messages import Failed, Picture
 from backend.prompt.chunks import count

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from backend.catalog.prompt_networks import network_problems
+from backend.catalog.network_problems import network_problems
 from backend.messages import Failed, Picture
 from backend.worker.adapters.hypernetwork import HypernetworkUse, attached, read_hypernetwork
 from backend.worker.device import place

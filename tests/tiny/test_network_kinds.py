@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.prompt.network_terms import Applied
+from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile, read_network
-from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.device import place
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
@@ -68,7 +68,10 @@ KINDS = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("models")
+    return opened(tmp_path_factory.mktemp("models"))
+
+
+def opened(folder: Path) -> Model:
     save_folder(tiny(), folder / "checkpoints" / "first")
     return Memory(place("cpu", exact=True)).get(ModelCatalog((folder,)).find("checkpoint", "first"))
 
@@ -132,8 +135,8 @@ def distance(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_what_lycoris_makes_of_it(model: Model, tmp_path: Path, kind: str) -> None:
+def both(model: Model, folder: Path, kind: str) -> tuple[NetworkFile, Model]:
+    """A file of a kind for layers of all sorts, and the model into which LyCORIS has merged it at 0.7."""
     cls, options = KINDS[kind]
     truth, content = truth_of(model), {}
     for number, (network, other, prefix, path) in enumerate(
@@ -142,8 +145,13 @@ def test_a_kind_is_what_lycoris_makes_of_it(model: Model, tmp_path: Path, kind: 
         made = trained(cls, network.get_submodule(path), options, number)
         content |= file_of(made, prefix + path.replace(".", "_"))
         merge(other.get_submodule(path), made, 0.7)
+    return loaded(folder, content), truth
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_what_lycoris_makes_of_it(model: Model, tmp_path: Path, kind: str) -> None:
     before = drawn(model, None)
-    file = loaded(tmp_path, content)
+    file, truth = both(model, tmp_path, kind)
     assert file.on(model).fit.told() == "10 of 10 layers"
     assert distance(drawn(model, file), drawn(truth, None)) < 1e-5 < distance(before, drawn(truth, None))
     assert torch.equal(drawn(model, None), before), "nothing stays"

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt.network_terms import Applied
 from backend.request.request import Request
+from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile
-from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.device import place
 from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+from starlette.testclient import TestClient
 
 from backend.errors import InvalidRequest, NotFound
+from backend.http import create_app
 from backend.messages import Score, Scored
 from backend.store.scores import Scores
 from tests.guest import Guest
@@ -19,10 +25,26 @@ from tests.tiny.house import open_house, until
 BASE = {"prompt": "a red circle", "seed": 5, "variation_seed": 1, "width": 64, "height": 64, "checkpoint": "demo"}
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[Guest]:
-    clip(tmp_path, "demo")
-    house = open_house(tmp_path)
+@pytest.fixture(scope="module", autouse=True)
+def light_start() -> Iterator[None]:
+    """A spawned process imports the main module again; the fake worker has no use for pytest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["__main__"], "__spec__", None)
+        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the house, with a CLIP."""
+    folder = tmp_path_factory.mktemp("house")
+    clip(folder, "demo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def house(home: Path) -> Iterator[Guest]:
+    house = open_house(home)
     yield house
     house.close()
 
@@ -160,7 +182,9 @@ class Slow:
         self.came.set()
 
 
-def test_nothing_is_measured_while_pictures_of_others_wait(house: Guest) -> None:
+def test_nothing_is_measured_while_pictures_of_others_wait(tmp_path: Path) -> None:
+    clip(tmp_path, "demo")
+    house = open_house(tmp_path)
     plot = plotted(house, ("Seed", "1-3"))
     until(lambda: house.plots.get(plot).state["state"] == "done")
     scoring, slow, waiting = house.backend._components.dispatcher.scoring, Slow(), [True]
@@ -176,3 +200,45 @@ def test_nothing_is_measured_while_pictures_of_others_wait(house: Guest) -> None
     until(lambda: len(slow.asked) == 5)
     assert {one.task for one in slow.asked[3:]} == {one.task for one in slow.asked[1:3]}
     assert Scores(house.backend._components.database).board(plot, "local").values() == {"0": {"sharpness": 0.5}}
+    house.close()
+
+
+def test_fid_without_its_network_says_which_file_goes_where(house: Guest) -> None:
+    plot = plotted(house, ("Seed", "1-2"))
+    with pytest.raises(InvalidRequest) as raised:
+        house.plots.scores.compare(plot, {"first": {"cells": ["0", "1"]}, "second": {"folder": "../outputs"}})
+    assert [(problem.field, problem.message) for problem in raised.value.problems] == [
+        ("second", "There is no such folder below the data folder's datasets."),
+        ("network", "needs torch-fidelity's network: put weights-inception-2015-12-05-6726825d.pth, of its release v0.2.0, into models/fidelity"),
+    ]
+    assert house.plots.scores.distances(plot) == []
+
+
+def test_fid_between_cells_and_a_folder(house: Guest, home: Path) -> None:
+    (home / "fidelity").mkdir()
+    save_file({"Mixed_7c.branch_pool.conv.weight": np.zeros(1, np.float32)}, home / "fidelity" / "inception.safetensors")
+    folder = home / "data" / "datasets" / "mine"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+    plot = plotted(house, ("Seed", "1-2"))
+    house.plots.scores.compare(plot, {"first": {"cells": ["0", "1"]}, "second": {"folder": "mine"}})
+    house.plots.scores.compare(plot, {"first": {"cells": ["0"]}, "second": {"folder": "mine"}})
+    whole, few = until(lambda: (found := house.plots.scores.distances(plot)) and all(one.value is not None or one.problem for one in found) and found)
+    assert (whole.value, whole.problem) == (4.0, "") and "at least two pictures" in few.problem
+
+
+def test_over_http(house: Guest) -> None:
+    client = TestClient(create_app(house.backend), base_url="http://127.0.0.1:7860")
+    plot = plotted(house, ("Seed", "5-6"))
+    assert client.get(f"/easel/plots/{plot}").json()["scores"] == {"kinds": [], "reference": {}, "encoder": ""}
+    refused = client.post(f"/easel/plots/{plot}/scores", json={"kinds": ["psnr"]})
+    assert refused.status_code == 422 and "reference" in refused.text
+    asked = {"kinds": ["psnr", "clip_t"], "reference": {"cell": "0"}}
+    told = client.post(f"/easel/plots/{plot}/scores", json=asked).json()["scores"]
+    assert told["reference"] == {"cell": "0"} and told["kinds"] == ["clip_t", "psnr"] and told["encoder"].startswith("demo@")
+    scored(house, plot, "psnr", "clip_t", cells=2)
+    cells = client.get(f"/easel/plots/{plot}").json()["cells"]
+    column = cells["columns"].index("scores")
+    assert [set(row[column]) for row in cells["rows"]] == [{"clip_t", "psnr"}] * 2
+    assert client.get(f"/easel/plots/{plot}/distances").json() == {"distances": []}

@@ -22,6 +22,7 @@ from backend.errors import StorageError
 from backend.http import create_app
 from backend.image.read import read_metadata
 from backend.store.picture_files import Pictures
+from backend.store.search import Query
 from backend.store.view_types import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
@@ -95,6 +96,10 @@ def test_a_plot_over_http_from_the_axes_to_the_last_cell(client: TestClient, hou
     assert (line["done"], line["axes"]) == (6, ["Steps", "Checkpoint name"]) and client.get(line["cover"]).status_code == 200
     wrong = client.post("/easel/plots", json=asked(("Steps", "x")))
     assert (wrong.status_code, wrong.json()["problems"][0]["field"]) == (422, "axes.0.values")
+    again = client.get(f"/easel/plots/{plot}").json()["request"]
+    assert client.post("/easel/plots/check", json={**ask, "request": again}).json()["cells"] == 6
+    ours = client.post("/easel/plots", json={**ask, "request": {**again, "template": "x"}})
+    assert (ours.status_code, ours.json()["problems"][0]["field"]) == (422, "template")
     for what, body in (("title", {"title": "Another"}), ("extend", {"axis": 0, "values": "4"})):
         assert client.post(f"/easel/plots/{plot}/{what}", json=body).status_code == 200
     assert len(drawn(house, plot)) == 8 and house.plots.get(plot).line.head.title == "Another"
@@ -134,7 +139,7 @@ def test_pause_and_cancel_while_it_is_drawn_and_go_on(house: Guest) -> None:
     plot = house.plots.create(asked(("Seed", "1-30"), request={"prompt": "slow=0.02"}))
     until(lambda: house.plots.get(plot).state["done"] >= 2)
     house.plots.pause(plot)
-    until(lambda: state(house, plot) == "paused")
+    until(lambda: state(house, plot) == "paused" and not house._components.dispatcher._supervisors[0]._flights)
     done = house.plots.get(plot).state["done"]
     assert house.wait(house.submit().id).state == "done" and house.plots.get(plot).state["done"] == done < 30
     house.plots.resume(plot)
@@ -371,3 +376,14 @@ def test_a_plot_as_files(client: TestClient, house: Guest) -> None:
     drawn(house, empty)
     assert client.get(f"/easel/plots/{empty}/export.zip").status_code == 404
     assert client.get(f"/easel/plots/{empty}/export.png").status_code == 200, "a plot of holes is a picture all the same"
+
+
+def test_pictures_of_a_plot_stay_out_of_the_history_where_sub_images_are_not_wanted(house: Guest) -> None:
+    ann = Guest(house, "sub images")
+    cells = {on: drawn(ann, ann.plots.create(asked(("Prompt S/R", "cat, dog"), include_sub_images=on))) for on in (True, False)}
+    seen = {entry.image.id for entry in ann.gallery.search(Query())[0]}
+    assert seen == {cell.image for cell in cells[True].values()}
+    hidden = cells[False]["0"].image
+    ann.gallery.star([hidden])
+    assert [entry.image.id for entry in ann.gallery.search(Query(starred=True))[0]] == [hidden] and ann.image(hidden)
+    assert [used.prompt for used in ann.prompt_library.used()] == ["a cat"]

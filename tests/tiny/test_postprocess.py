@@ -24,7 +24,7 @@ from backend.worker.engine.engine import Engine
 from backend.worker.models.face_detector import load as load_detector
 from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Reach
-from backend.worker.pixels import networks as retouch
+from backend.worker.pixels import pixel_networks as retouch
 from backend.worker.pixels import postprocess as extras
 from backend.worker.pixels.faces import TEMPLATE, FindFaces, RestoreFace, aligned, alignment, paste, restored
 from backend.worker.pixels.postprocess import Goal

@@ -57,7 +57,7 @@ def facts(backend: Backend) -> dict[str, Any]:
     named = {"upscaler": backend.upscalers(), "vae": backend.usable_files("vae")}
     files = {kind: [(file.key, file.key) for file in found] for kind, found in named.items()}
     files["second_checkpoint"] = choices(backend)
-    return {"default": default, "defaults": {checkpoint.key: checkpoint.defaults for checkpoint in known},
+    return {"default": default, "defaults": {checkpoint.key: backend.suits(checkpoint) for checkpoint in known},
             "examples": {checkpoint.key: list(checkpoint.facts.get("example_prompts", ())) for checkpoint in known},
             "files": files}
 

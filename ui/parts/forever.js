@@ -82,7 +82,8 @@ function menu(event) {
 }
 
 document.addEventListener("contextmenu", menu);
-document.addEventListener("click", event => { if (event.target.closest?.("[id$='_interrupt']") && run && !run.job) stop("Generating forever has ended."); }, true);
+// Also while a job is in work: it may be over before the interrupt reaches it.
+document.addEventListener("click", event => { if (event.target.closest?.("[id$='_interrupt']")) stop("Generating forever has ended."); }, true);
 shortcuts("Everywhere", [["Ctrl+Shift+Enter", "Generate forever, or end that"]]);
 document.addEventListener("keydown", event => {
   if (event.key !== "Enter" || !event.shiftKey || !(event.ctrlKey || event.metaKey) || event.isComposing || find("dialog:modal")) return;

@@ -3,7 +3,8 @@
 What is computed for a row never depends on the rows beside it: its factors are padded to one of a few ranks, and a
 product of matrices runs over all rows of the call, with zeros where a row has nothing of that rank. So at one row
 count a row's bits are the same whoever shares its call, and a row without branches keeps those of the bare network.
-What was laid side by side for one call is kept for the next ones; strengths are numbers beside it.
+What was laid side by side for one call is kept for the next ones; new strengths only scale the second factors anew.
+Layers that see one input, such as those of an attention's queries, keys and values, multiply it in one product.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Branches:
     ranks: int = 0
     blocks: Blocks = ()
     key: Hashable = None
-    kept: ResultCache[Stacks | Strengths] | None = None
+    kept: ResultCache[Stacks] | None = None
 
     def weight(self, path: str) -> float:
         """The strength in one layer."""
@@ -47,46 +48,79 @@ class Branches:
 Part = tuple[int, float, int]
 """Of a row's factors at a layer: which of its uses it is of, what the strength of that is multiplied with, its rank."""
 
+TOGETHER = {"attn1": ("to_q", "to_k", "to_v"), "attn2": ("to_k", "to_v"), "self_attn": ("q_proj", "k_proj", "v_proj")}
+"""Layers that see one input, by the name of what they are in: diffusers' attentions, and CLIP's."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stack:
-    """The factors of one rank at one layer for all rows of a call, or for one row that stands for all of them.
+class Member:
+    """One layer of a site. `place`: its part of the site's product. `parts`: by row what its factors are made of.
 
-    `down` (B, rank, in) or (B, rank, in, h, w), `up` (B, out, rank). `parts`: by row what they are made of. Where not
-    all rows have any, the others have zeros, and `rows` (B, 1, 1) says which on the device.
+    `rows` (B, 1, 1) says on the device which rows have any, where not all do; the others have zeros.
     """
 
-    down: Tensor
-    up: Tensor
+    path: str
+    place: int
     parts: tuple[tuple[Part, ...], ...]
-    rows: Tensor | None = None
+    rows: Tensor | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """The first factors of one rank at layers that see one input: (B, in, places * rank), or (B, rank, in, h, w)."""
+
+    down: Tensor
+    rank: int
+    members: tuple[Member, ...]
+
+
+@dataclass(slots=True, eq=False)
 class Stacks:
-    """By the path of a layer, its stacks. A result of `Memory`'s."""
+    """All factors of a call's rows, or of one row that stands for all of them. A result of `Memory`'s.
 
-    by_path: Mapping[str, Sequence[Stack]]
+    `up`: in one piece the second factors of all members in their order, each (B, rank, out); `shapes` are these.
+    """
 
-    @property
-    def nbytes(self) -> int:
-        """Memory that they take at most: a single row's may be a network's own."""
-        return sum(stack.down.nbytes + stack.up.nbytes for stack in self)
-
-    def __iter__(self) -> Iterator[Stack]:
-        return (stack for found in self.by_path.values() for stack in found)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Strengths:
-    """(B, 1, rank), float32, for each of some stacks: what goes between its factors. A result of `Memory`'s."""
-
-    each: Sequence[Tensor]
+    sites: Sequence[Site]
+    up: Tensor
+    shapes: Sequence[torch.Size]
+    _scaled: tuple[Sequence[float], Sequence[Tensor]] = ((), ())
 
     @property
     def nbytes(self) -> int:
-        """Memory that they take."""
-        return sum(tensor.nbytes for tensor in self.each)
+        """Memory that they take at most, with the scaled ones."""
+        return sum(site.down.nbytes for site in self.sites) + 2 * self.up.nbytes
+
+    @property
+    def members(self) -> list[tuple[Site, Member]]:
+        return [(site, member) for site in self.sites for member in site.members]
+
+    def scaled(self, rows: Sequence[Sequence[Branches]]) -> Sequence[Tensor]:
+        """The second factors by member, times the strengths with which these rows use them."""
+        strengths = [use.strength for row in rows for use in row]
+        if self.shapes and self._scaled[0] != strengths:
+            up = self.up.clone()
+            sizes, factors = self._pieces(rows)
+            torch._foreach_mul_(up.split(sizes), factors)
+            each = up.split([shape.numel() for shape in self.shapes])
+            self._scaled = strengths, [tensor.view(shape) for tensor, shape in zip(each, self.shapes, strict=True)]
+        return self._scaled[1]
+
+    def _pieces(self, rows: Sequence[Sequence[Branches]]) -> tuple[list[int], list[float]]:
+        """How many numbers of `up` after each other have one factor, and these factors."""
+        sizes: list[int] = []
+        factors: list[float] = []
+        for (_, member), (_, rank, out) in zip(self.members, self.shapes, strict=True):
+            for row, parts in zip(rows, member.parts, strict=True):
+                padding = rank
+                for use, factor, own in parts:
+                    sizes.append(own * out)
+                    factors.append(row[use].strength * factor)
+                    padding -= own
+                if padding:
+                    sizes.append(padding * out)
+                    factors.append(0.0)
+        return sizes, factors
 
 
 @contextmanager
@@ -96,11 +130,12 @@ def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
     Nothing stays.
     """
     uses = [tuple(each for each in row if isinstance(each, Branches)) for row in rows]
-    if len({_with_strengths(row) for row in uses}) == 1:
+    if len({(_keys(row), tuple(use.strength for use in row)) for row in uses}) == 1:
         uses = uses[:1]
     modules = {path: layer.module for row in {id(row): row for row in uses}.values() for use in row
                for path, layer in use.layers.items()}
-    handles = [modules[path].register_forward_hook(hook) for path, hook in (_hooks(uses) if modules else ())]
+    hooks = _hooks(uses) if modules else ()
+    handles = [modules[path].register_forward_hook(hook) for path, hook in hooks]
     try:
         yield
     finally:
@@ -108,143 +143,201 @@ def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
             handle.remove()
 
 
-def _hooks(rows: Sequence[tuple[Branches, ...]]) -> list[tuple[str, Hook]]:
+def _hooks(rows: Sequence[tuple[Branches, ...]]) -> Iterator[tuple[str, Hook]]:
     """By path; what was made for an earlier call is used where it is kept."""
     kept = next(use.kept for row in rows for use in row)
-    if kept is None:
-        stacks = _stacked(rows)
-        strengths = _strengths(rows, stacks)
-    else:
-        stacks = kept.get(tuple(_keys(row) for row in rows), lambda: _stacked(rows))
-        strengths = kept.get(tuple(_with_strengths(row) for row in rows), lambda: _strengths(rows, stacks))
-    paths = [path for path, found in stacks.by_path.items() for _ in found]
-    return [(path, _hook(stack, strength)) for path, stack, strength in zip(paths, stacks, strengths.each, strict=True)]
+    stacks = kept.get(tuple(map(_keys, rows)), lambda: _stacked(rows)) if kept else _stacked(rows)
+    ups = iter(stacks.scaled(rows))
+    for site in stacks.sites:
+        product = _Product(site)
+        for member in site.members:
+            yield member.path, _hook(product, member, next(ups))
 
 
 def _keys(row: Sequence[Branches]) -> tuple[Hashable, ...]:
     return tuple(id(use) if use.key is None else use.key for use in row)
 
 
-def _with_strengths(row: Sequence[Branches]) -> tuple[Hashable, ...]:
-    return _keys(row), tuple(use.strength for use in row)
-
-
-def _strengths(rows: Sequence[tuple[Branches, ...]], stacks: Stacks) -> Strengths:
-    """In one piece, because every transfer to a card takes its time."""
-    numbers: list[float] = []
-    ranks: list[int] = []                   # so many of each number
-    for stack in stacks:
-        for row, parts in zip(rows, stack.parts, strict=True):
-            numbers += [row[use].strength * factor for use, factor, _ in parts] + [0.0]
-            ranks += [rank for *_, rank in parts] + [stack.down.shape[1] - sum(rank for *_, rank in parts)]
-    if not numbers:
-        return Strengths(())
-    spread = torch.tensor(numbers).repeat_interleave(torch.tensor(ranks)).to(next(iter(stacks)).down.device)
-    pieces = spread.split([len(rows) * stack.down.shape[1] for stack in stacks])
-    return Strengths([piece.view(len(rows), 1, -1) for piece in pieces])
-
-
-def _stacked(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
-    known = {id(row): _factors(row) for row in rows}
-    each = [known[id(row)] for row in rows]
-    paths = dict.fromkeys(path for row in each for path in row)
-    return Stacks({path: _by_rank([row.get(path) for row in each]) for path in paths})
+# ---- laid side by side ----
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Factors:
-    """All branches of one row at one layer as one, padded: `down` (rank, in[, h, w]), `up` (out, rank)."""
+    """All branches of one row at one layer as one: `down` (rank, in[, h, w]), `up` (rank, out)."""
 
     down: Tensor
     up: Tensor
     parts: tuple[Part, ...]
 
 
-def _factors(row: Sequence[Branches]) -> dict[str, _Factors]:
-    """By path, in the number format in which the layer computes."""
-    found: dict[str, list[tuple[LowRank, Part]]] = {}
-    kinds: dict[str, torch.dtype] = {}
+@dataclass(frozen=True, slots=True, eq=False)
+class _RowSite:
+    """What one row has at a site: factors by path and place, all of one rank; `places` is how many there could be."""
+
+    rank: int
+    places: int
+    factors: Mapping[tuple[str, int], _Factors]
+
+    def down(self) -> Tensor:
+        """Of all places in their order, with zeros where the row has none."""
+        by_place = {place: factors.down for (_, place), factors in self.factors.items()}
+        none = torch.zeros_like(next(iter(by_place.values())))
+        return torch.cat([by_place.get(place, none) for place in range(self.places)])
+
+
+def _stacked(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
+    known = {id(row): _row_sites(row) for row in rows}
+    each = [known[id(row)] for row in rows]
+    sites: list[Site] = []
+    ups: list[Tensor] = []
+    for name in dict.fromkeys(name for row in each for name in row):
+        there = [row.get(name) for row in each]
+        for rank in sorted({row.rank for row in there if row}):
+            of_rank = [row if row and row.rank == rank else None for row in there]
+            members = [_member(path, place, of_rank) for path, place in _layers_of(of_rank)]
+            sites.append(Site(_downs(of_rank), rank, tuple(member for member, _ in members)))
+            ups += [up for _, up in members]
+    return Stacks(sites, torch.cat([up.flatten() for up in ups]) if ups else torch.empty(0), [up.shape for up in ups])
+
+
+def _layers_of(rows: Sequence[_RowSite | None]) -> list[tuple[str, int]]:
+    return sorted({layer for row in rows if row for layer in row.factors}, key=lambda layer: layer[1])
+
+
+def _downs(rows: Sequence[_RowSite | None]) -> Tensor:
+    """See `Site.down`. Another layout in memory can be rounded in another way, so there is one for each kind."""
+    own = {id(row): row.down() for row in rows if row}
+    none = torch.zeros_like(next(iter(own.values())))
+    each = [own[id(row)] if row else none for row in rows]
+    if none.dim() == 4:
+        return torch.stack([down.permute(0, 2, 3, 1) for down in each]).permute(0, 1, 4, 2, 3)
+    return torch.stack(each).mT
+
+
+def _member(path: str, place: int, rows: Sequence[_RowSite | None]) -> tuple[Member, Tensor]:
+    """With its second factors (B, rank, out)."""
+    each = [row.factors.get((path, place)) if row else None for row in rows]
+    none = torch.zeros_like(next(row.up for row in each if row))
+    up = torch.stack([row.up if row else none for row in each])
+    has = None if all(each) else torch.tensor([bool(row) for row in each], device=up.device).view(-1, 1, 1)
+    return Member(path, place, tuple(row.parts if row else () for row in each), has), up
+
+
+def _row_sites(row: Sequence[Branches]) -> dict[Hashable, _RowSite]:
+    """In the number format in which each layer computes; ranks are powers of two."""
+    found: dict[Hashable, dict[tuple[str, int], list[tuple[LowRank, Part]]]] = {}
+    modules: dict[str, nn.Module] = {}
+    places: dict[Hashable, int] = {}
     for number, use in enumerate(row):
         for path, layer in use.layers.items():
             if layer.branch and (factor := weight_of(use.blocks, layer.block) * layer.branch.scale):
                 branch = _cut(layer.branch, use.ranks)
-                found.setdefault(path, []).append((branch, (number, factor, len(branch.down))))
-                kinds[path] = layer.module.weight.dtype
-    return {path: _padded(branches, kinds[path]) for path, branches in found.items()}
+                name, place, places[name] = _site_of(path, layer.module)
+                branches = found.setdefault(name, {}).setdefault((path, place), [])
+                branches.append((branch, (number, factor, len(branch.down))))
+                modules[path] = layer.module
+    return {name: _row_site(layers, modules, places[name]) for name, layers in found.items()}
+
+
+def _site_of(path: str, module: nn.Module) -> tuple[Hashable, int, int]:
+    """Name of the site that a layer belongs to, its place there, and how many places there are."""
+    parent, _, name = path.rpartition(".")
+    names = TOGETHER.get(parent.rpartition(".")[2], ())
+    if name not in names or not isinstance(module, nn.Linear):
+        return path, 0, 1
+    return (parent, module.in_features), names.index(name), len(names)
 
 
 def _cut(branch: LowRank, ranks: int) -> LowRank:
     return LowRank(branch.down[:ranks], branch.up[:, :ranks], branch.scale) if ranks else branch
 
 
-def _padded(branches: Sequence[tuple[LowRank, Part]], kind: torch.dtype) -> _Factors:
-    """To a rank that is a power of two."""
-    downs, ups = [branch.down.to(kind) for branch, _ in branches], [branch.up.to(kind) for branch, _ in branches]
-    down, up = (downs[0], ups[0]) if len(branches) == 1 else (torch.cat(downs), torch.cat(ups, dim=1))
-    rank = max(SMALLEST_RANK, 1 << (up.shape[1] - 1).bit_length())
-    if missing := rank - up.shape[1]:
+def _row_site(
+    layers: Mapping[tuple[str, int], Sequence[tuple[LowRank, Part]]], modules: Mapping[str, nn.Module], places: int
+) -> _RowSite:
+    most = max(sum(rank for _, (*_, rank) in branches) for branches in layers.values())
+    rank = max(SMALLEST_RANK, 1 << (most - 1).bit_length())
+    return _RowSite(rank, places, {(path, place): _padded(branches, rank, modules[path])
+                                   for (path, place), branches in layers.items()})
+
+
+def _padded(branches: Sequence[tuple[LowRank, Part]], rank: int, module: nn.Module) -> _Factors:
+    kind = module.weight.dtype
+    down = torch.cat([branch.down.to(kind) for branch, _ in branches])
+    up = torch.cat([branch.up.mT.to(kind) for branch, _ in branches])
+    if not _is_convolved(module):
+        down = down.flatten(1)
+    if missing := rank - len(up):
         down = functional.pad(down, (0, 0) * (down.dim() - 1) + (0, missing))
-        up = functional.pad(up, (0, missing))
-    # Another layout in memory can be rounded in another way.
-    return _Factors(down.contiguous(), up.contiguous(), tuple(part for _, part in branches))
+        up = functional.pad(up, (0, 0, 0, missing))
+    return _Factors(down, up, tuple(part for _, part in branches))
 
 
-def _by_rank(rows: Sequence[_Factors | None]) -> list[Stack]:
-    ranks = sorted({len(row.down) for row in rows if row})
-    return [_side_by_side([row if row and len(row.down) == rank else None for row in rows]) for rank in ranks]
+def _is_convolved(module: nn.Module) -> bool:
+    """Whether it looks at more of its input than one position for each that it gives."""
+    return isinstance(module, nn.Conv2d) and (max(module.kernel_size) > 1 or max(module.stride) > 1)
 
 
-def _side_by_side(rows: Sequence[_Factors | None]) -> Stack:
-    some = next(row for row in rows if row)
-    parts = tuple(row.parts if row else () for row in rows)
-    if len(rows) == 1:
-        return Stack(some.down[None], some.up[None], parts)
-    empty = _Factors(torch.zeros_like(some.down), torch.zeros_like(some.up), ())
-    each = [row or empty for row in rows]
-    down, up = torch.stack([row.down for row in each]), torch.stack([row.up for row in each])
-    has = None if all(rows) else torch.tensor([bool(part) for part in parts], device=up.device).view(-1, 1, 1)
-    return Stack(down, up, parts, has)
+# ---- in a call ----
 
 
-def _hook(stack: Stack, strengths: Tensor) -> Hook:
+class _Product:
+    """What an input gives with a site's first factors. Let go of when each member has had its part."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._given: Tensor | None = None
+        self._inner: Tensor | None = None
+        self._had = 0
+
+    def part(self, module: nn.Module, given: Tensor, place: int) -> Tensor:
+        """(B, positions, rank) for a module's input."""
+        if self._given is not given:
+            self._given, self._inner, self._had = given, _inner(module, given, self.site.down), 0
+        inner = self._inner[..., place * self.site.rank : (place + 1) * self.site.rank]
+        self._had += 1
+        if self._had == len(self.site.members):
+            self._given = self._inner = None
+        return inner
+
+
+def _hook(product: _Product, member: Member, up: Tensor) -> Hook:
     """Adds to what a module gives for a batch what the branches of its rows give."""
 
     def added(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        x = given[0]
-        if isinstance(module, nn.Conv2d) and (max(module.kernel_size) > 1 or max(module.stride) > 1):
-            return _convolved(module, x, output, stack, strengths)
-        if x.dim() < 4:
-            return _multiplied(x, output, stack, strengths)
-        along_channels = _multiplied(x.movedim(1, -1), output.movedim(1, -1), stack, strengths)
-        return along_channels.movedim(-1, 1)
+        inner = product.part(module, given[0], member.place)
+        if output.dim() < 4:
+            return _sum(output, inner, up, member.rows)
+        return _sum(output.movedim(1, -1), inner, up, member.rows).movedim(-1, 1)
 
     return added
 
 
-def _multiplied(x: Tensor, output: Tensor, stack: Stack, strengths: Tensor) -> Tensor:
-    """x (B, ..., in), output (B, ..., out), which nobody but the layer has and may be changed."""
-    rows = len(x)
-    down, up = (each.expand(rows, -1, -1).contiguous().mT for each in (stack.down.flatten(2), stack.up))
-    inner = torch.bmm(x.reshape(rows, -1, x.shape[-1]), down).mul_(strengths)       # (B, positions, rank)
-    flat = output.reshape(rows, -1, output.shape[-1])
-    if stack.rows is None:
+def _sum(output: Tensor, inner: Tensor, up: Tensor, rows: Tensor | None) -> Tensor:
+    """output (B, ..., out), which nobody but the layer has and may be changed; inner (B, positions, rank)."""
+    flat = output.reshape(len(output), -1, output.shape[-1])
+    up = up if len(up) == len(output) else up.expand(len(output), -1, -1).contiguous()
+    if rows is None:
         return flat.baddbmm_(inner, up).view(output.shape)
-    return torch.where(stack.rows, torch.baddbmm(flat, inner, up), flat).view(output.shape)
+    return torch.where(rows, torch.baddbmm(flat, inner, up), flat).view(output.shape)
 
 
-def _convolved(module: nn.Conv2d, x: Tensor, output: Tensor, stack: Stack, strengths: Tensor) -> Tensor:
-    """Row by row, so that none depends on its neighbours."""
+def _inner(module: nn.Module, x: Tensor, down: Tensor) -> Tensor:
+    """(B, positions, places * rank)."""
+    if down.dim() == 5:
+        return _convolved(module, x, down).movedim(1, -1).flatten(1, 2)
+    if x.dim() == 4:
+        x = x.movedim(1, -1)
+    down = down if len(down) == len(x) else down.mT.expand(len(x), -1, -1).contiguous().mT
+    return torch.bmm(x.reshape(len(x), -1, x.shape[-1]), down)
+
+
+def _convolved(module: nn.Conv2d, x: Tensor, down: Tensor) -> Tensor:
+    """(B, rank, h, w). Row by row, so that none depends on its neighbours."""
     padding = module.padding
     if module.padding_mode != "zeros":
         x = functional.pad(x, module._reversed_padding_repeated_twice, mode=module.padding_mode)
         padding = (0, 0)
-    made = []
-    for number in range(len(x)):
-        own, row = output[number : number + 1], number if len(stack.parts) > 1 else 0
-        if stack.parts[row]:
-            inner = functional.conv2d(x[number : number + 1], stack.down[row], None, module.stride, padding,
-                                      module.dilation)
-            inner = inner.mul_(strengths[row].view(1, -1, 1, 1))
-            own = own + functional.conv2d(inner, stack.up[row][..., None, None])
-        made.append(own)
-    return torch.cat(made)
+    kernels = down if len(down) == len(x) else down.expand(len(x), *down.shape[1:])
+    return torch.cat([functional.conv2d(row[None], kernel, None, module.stride, padding, module.dilation)
+                      for row, kernel in zip(x, kernels, strict=True)])

@@ -33,9 +33,10 @@ class Start:
         return self.blend.kept(latent) if self.blend else latent
 
 
-def from_noise(path: Pass, canvas: Canvas, noise: Tensor) -> Generator[EncodePicture, Tensor, Start]:
+def from_noise(plan: Plan, canvas: Canvas, noise: Tensor) -> Generator[EncodePicture, Tensor, Start]:
     """txt2img: noise at the first level."""
-    return Start(path.sampler.initial(noise, path.noise_sigma), (yield from shown_nothing(canvas)))
+    path, sgm = plan.first, plan.request.sgm_noise_multiplier
+    return Start(path.sampler.initial(noise, path.noise_sigma, sgm=sgm), (yield from shown_nothing(canvas)))
 
 
 def shown_nothing(canvas: Canvas) -> Generator[EncodePicture, Tensor, list[Hook]]:

@@ -24,7 +24,7 @@ from backend.sampling.parametrisation import Consistency, Parametrisation
 from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
-from backend.worker.adapters.prompt_networks import PromptNetworks
+from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
@@ -125,7 +125,7 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
     noise = _image_noise(request, canvas)
     unit = noise.initial()
-    start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan.first, canvas, unit))
+    start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan, canvas, unit))
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
     latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
     refined = plan.first.refined_below and denoiser.successor is None

@@ -50,7 +50,7 @@ from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import FindFaces, RestoreFace
-from backend.worker.pixels.networks import PixelNetworks
+from backend.worker.pixels.pixel_networks import PixelNetworks
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 log = logging.getLogger(__name__)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, ModelFile
-from backend.catalog.prompt_networks import FILE_KINDS
+from backend.catalog.network_problems import FILE_KINDS
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.messages import Event, Hashed
 from backend.prompt.embedding_names import mentioned
 from backend.worker.adapters.embedding_file import EmbeddingFile, read_embedding
 from backend.worker.adapters.hypernetwork import Hypernetwork, read_hypernetwork
+from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile, read_network
-from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.work_items import EncodeText, LoadNetworks
 from backend.worker.engine.program import Program
 from backend.worker.models.codec import Codec

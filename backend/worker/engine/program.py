@@ -20,7 +20,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.chosen_vae import ChosenVae
 from backend.worker.models.codec import DecodeLatent
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.networks import PixelWork
+from backend.worker.pixels.pixel_networks import PixelWork
 from backend.worker.pixels.postprocess import Postprocessing
 
 

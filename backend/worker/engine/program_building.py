@@ -35,7 +35,7 @@ def refuse_impossible(run: Run, device: DeviceLimits) -> None:
     if run.checkpoint is None:
         return
     try:
-        estimate = read_estimate(Path(run.checkpoint.path))
+        estimate = read_estimate(Path(run.checkpoint.path), run.checkpoint.fingerprint)
     except CheckpointError:
         return          # the model may be in memory all the same; if it is not, loading it says what is wrong
     if problem := obstacle(run.request, estimate, device):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from backend.catalog.call_estimate import CallEstimate
 from backend.catalog.model_file import ModelFile
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
@@ -120,6 +122,11 @@ class Model(Autoencoder, ABC):
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """(channels, rows, columns) of the latent of a picture of `width` x `height` pixels."""
         return self.latent_channels, height // self.latent_scale, width // self.latent_scale
+
+    @cached_property
+    def call_estimate(self) -> CallEstimate:
+        """What one row of a call of the denoiser costs."""
+        return CallEstimate.of({name: tuple(tensor.shape) for name, tensor in self.denoiser.state_dict().items()})
 
     @property
     def sees_masks(self) -> bool:

@@ -65,7 +65,7 @@ class ChosenVae(Autoencoder):
 def place_of(file: ModelFile, model: Model) -> str:
     """The name under which `Memory` holds a file for a model: what no shape tells may differ between models."""
     config = model.vae.config
-    return f"{file.key} ({config.scaling_factor:g}, {config.norm_num_groups})"
+    return f"{file.key} ({config.get('scaling_factor')}, {config.get('norm_num_groups')})"
 
 
 def read_vae(file: ModelFile, model: Model, placement: Placement) -> ChosenVae:

@@ -24,8 +24,8 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component
 from backend.worker.models.encoded import Embeddings
+from backend.worker.models.layerwise_casting import compute_in
 from backend.worker.models.ldm_layout import count
-from backend.worker.models.narrow_weights import compute_in
 
 Config = dict[str, Any]
 

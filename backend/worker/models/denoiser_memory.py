@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from backend.catalog.call_estimate import CallEstimate
 from backend.request.output_size import CELL
 from backend.worker.device import free_bytes
 from backend.worker.models.base import Model
@@ -17,6 +16,5 @@ def rows_that_fit(model: Model, cells: tuple[int, int]) -> int | None:
     """
     if model.device.type != "cpu":
         return None
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.denoiser.state_dict().items()}
-    needed = CallEstimate.of(shapes).bytes((cells[1] * CELL, cells[0] * CELL), model.dtype.itemsize)
+    needed = model.call_estimate.bytes((cells[1] * CELL, cells[0] * CELL), model.dtype.itemsize)
     return max(int(free_bytes(model.device) * SHARE / needed), 1) if needed else None

@@ -112,8 +112,7 @@ def kl_config(
         "down_block_types": ("DownEncoderBlock2D",) * len(widths),
         "up_block_types": ("UpDecoderBlock2D",) * len(widths),
         "norm_num_groups": math.gcd(published["norm_num_groups"], *widths),
-        "mid_block_add_attention": attention,
-    }
+    } | ({} if published.get("mid_block_add_attention", True) == attention else {"mid_block_add_attention": attention})
 
 
 def unet_and_vae(components: Components, placement: Placement) -> tuple[nn.Module, nn.Module]:

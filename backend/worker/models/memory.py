@@ -157,7 +157,15 @@ class Memory:
 
     def cache(self, most_bytes: int) -> ResultCache[Any]:
         """An empty cache for results on the device: of at most so many bytes, and of what the budget leaves."""
-        cache: ResultCache[Any] = ResultCache(lambda: min(most_bytes, cache.bytes + self._left()))
+
+        def room(coming: int) -> int:
+            for key in self._idle_on(self.placement.device.type):
+                if cache.bytes + self._left() >= coming:
+                    break
+                self._evict(key)
+            return min(most_bytes, cache.bytes + self._left())
+
+        cache: ResultCache[Any] = ResultCache(room)
         self._caches.add(cache)
         return cache
 

@@ -18,12 +18,12 @@ Result = TypeVar("Result", bound=Sized)
 
 
 class ResultCache(Generic[Result]):
-    """Results by key, those used longest ago leaving first; `room()` bytes are what all of them may take together.
+    """Results by key, those used longest ago leaving first. The latest one always stays.
 
-    The latest one always stays.
+    `room(coming)`: the bytes that all of them may take together, where so many are coming.
     """
 
-    def __init__(self, room: Callable[[], int]) -> None:
+    def __init__(self, room: Callable[[int], int]) -> None:
         self._room = room
         self._held: OrderedDict[Hashable, Result] = OrderedDict()
         self.bytes = 0
@@ -38,7 +38,7 @@ class ResultCache(Generic[Result]):
         """What is held under the key, else what `make` gives."""
         if key not in self._held:
             made = make()
-            self.shrink(self._room() - made.nbytes)
+            self.shrink(self._room(made.nbytes) - made.nbytes)
             self._held[key] = made
             self.bytes += made.nbytes
         self._held.move_to_end(key)
