@@ -22,7 +22,9 @@ def write_web_page(sheet: Sheet, view: View, scale: float, out: IO[bytes]) -> No
     pages = sheet.pages(view)
     size = tuple(max(1, round(side * scale)) for side in sheet.cell_size)
     title = escape(sheet.title)
-    data = f'data-side="{min(max(*size, SMALLEST), 512)}" data-smallest="{SMALLEST}" data-widest="{WIDEST}"'
+    side = min(max(*size, SMALLEST), 512)
+    data = (f'style="--shape: {size[1] / size[0]:.4f}" data-side="{side}" data-smallest="{SMALLEST}" '
+            f'data-widest="{WIDEST}"')
 
     def write(text: str) -> None:
         out.write(text.encode("utf-8", "replace"))
