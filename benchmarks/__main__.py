@@ -24,6 +24,7 @@ from benchmarks import (
     networks,
     packed,
     pictures,
+    plot_page,
     plots,
     sdxl,
     startup,
@@ -33,7 +34,8 @@ from benchmarks.report import table, write_plot
 
 RESULTS = Path(__file__).parent / "results"
 STAGES = {
-    "startup": startup.measure, "first visit": first_visit.measure, "load": load.measure, "history": history.measure,
+    "startup": startup.measure, "first visit": first_visit.measure, "plot page": plot_page.measure,
+    "load": load.measure, "history": history.measure,
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
     "pictures": pictures.measure, "networks": networks.measure, "plots": plots.measure,

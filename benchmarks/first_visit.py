@@ -24,7 +24,7 @@ ROUNDS = 5
 PATIENCE = 60_000       # ms
 GENERATE = "#txt2img_generate"
 READY = "document.querySelector('#worker')?.dataset.state === 'ready'"
-TABS = ("img2img", "Extras", "PNG Info", "History", "Settings")
+TABS = ("img2img", "Extras", "PNG Info", "History", "Plots", "Settings")
 
 
 def measure(device: str) -> dict[str, Any]:

@@ -42,6 +42,8 @@ TARGETS = {
     "load / slowest cancel all seconds": ("at most", 2.0),
     "history / ms first page": ("at most", 500),
     "history / ms slowest search": ("at most", 300),
+    "plot page / frames a second": ("at least", 50),
+    "plot page / MiB the front grows by": ("at most", 50),
 }
 
 

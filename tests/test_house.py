@@ -103,6 +103,7 @@ def statements(node: ast.AST, *, at_import: bool) -> Iterator[ast.AST]:
         yield from statements(child, at_import=at_import)
 
 
+@cache
 def imports(file: Path, *, at_import: bool = False) -> set[str]:
     """Dotted names of the modules that a file imports."""
     found: set[str] = set()
@@ -309,7 +310,7 @@ def used_names() -> Counter[str]:
     for file in files:
         for node in tree(file).body:
             if not isinstance(node, ast.Assign) or ast.unparse(node.targets[0]) != "__all__":
-                found += named_in(node)
+                found.update(named_in(node))
     return found
 
 

@@ -14,6 +14,7 @@ from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoin
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
+from ui.tabs.plots import tab as plots
 from ui.tabs.png_info import tab as png_info
 from ui.tabs.settings import tab as settings
 from ui.tabs.table import Tabs
@@ -26,7 +27,7 @@ SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio 
 
 def fill(tabs: Tabs) -> Tabs:
     """Easel's own tabs, to which extensions add theirs before the page is built."""
-    for tab in (txt2img, img2img, extras, png_info, history, settings):
+    for tab in (txt2img, img2img, extras, png_info, history, plots, settings):
         tabs.add(tab)
     return tabs
 

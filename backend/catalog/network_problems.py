@@ -67,8 +67,28 @@ def network_names(request: Request) -> dict[tuple[str, str], str]:
     return found
 
 
-def network_problems(request: Request, catalog: ModelCatalog, checkpoint: ModelFile) -> list[Problem]:
-    """What is wrong with the networks that the prompts name: how they are written, and which files they are."""
+class Misfits:
+    """Answers of `misfit`, each found once: for requests that name the same networks, shortly after each other."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], str] = {}
+
+    def of(self, file: ModelFile, checkpoint: ModelFile) -> str:
+        """As `misfit`."""
+        key = file.kind, file.key, checkpoint.key
+        if key not in self._known:
+            self._known[key] = misfit(file, checkpoint)
+        return self._known[key]
+
+
+def network_problems(
+    request: Request, catalog: ModelCatalog, checkpoint: ModelFile, misfits: Misfits | None = None
+) -> list[Problem]:
+    """What is wrong with the networks that the prompts name: how they are written, and which files they are.
+
+    `misfits` are the answers that are known already, and take the new ones.
+    """
+    misfits = misfits or Misfits()
     problems = []
     for field, network in named_networks(request):
         try:
@@ -78,7 +98,7 @@ def network_problems(request: Request, catalog: ModelCatalog, checkpoint: ModelF
     for (kind, name), field in network_names(request).items():
         try:
             file = catalog.find(kind, name)
-            why = f": {file.problem}" if file.problem else misfit(file, checkpoint)
+            why = f": {file.problem}" if file.problem else misfits.of(file, checkpoint)
         except (NotFound, CheckpointError) as error:
             problems += error.about(field)
         else:

@@ -74,12 +74,16 @@ class Dispatcher:
             supervisor.wake()
 
     def cleared(self, owner: str, jobs: Collection[str]) -> None:
-        """These waiting jobs of the owner were cancelled; a worker may have leased some of them ahead."""
+        """These waiting jobs of the owner were cancelled."""
+        self.taken_back(owner, jobs)
+        self.feed.publish(owner, {"type": "cleared", "count": len(jobs)})
+        self.feed.touch(owner)
+
+    def taken_back(self, owner: str, jobs: Collection[str]) -> None:
+        """These jobs wait no longer; a worker may have leased some of them ahead."""
         for job in jobs:
             if self.cancel(job):
                 self._forget(owner, job)
-        self.feed.publish(owner, {"type": "cleared", "count": len(jobs)})
-        self.feed.touch(owner)
 
     def cancel(self, job: str) -> bool:
         """Tell whichever worker has the job; False when none has."""

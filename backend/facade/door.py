@@ -129,6 +129,8 @@ class Door:
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
         self._parts.jobs.retry(job_id, self._owner)
+        if plot := self._parts.jobs.plot_of(job_id):
+            self._parts.dispatcher.plot_changed(self._owner, plot)
         self._parts.dispatcher.queued(self._owner)
         return self.job(job_id)
 

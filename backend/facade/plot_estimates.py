@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,12 +33,11 @@ class PlotEstimates:
     def of(self, requests: Sequence[Request]) -> PlotEstimate:
         """Of the cells of a plot."""
         cost = plot_cost(requests)
-        by_checkpoint: dict[str, list[Request]] = defaultdict(list)
+        work: Counter[str] = Counter()
         for request in requests:
-            by_checkpoint[request.checkpoint].append(request)
-        whole = sum(map(work_of, requests)) or 1.0
-        times = [self._seconds(name, sum(map(work_of, own))) for name, own in by_checkpoint.items()]
-        seconds = None if None in times else sum(time or 0.0 for time in times) * cost.work / whole
+            work[request.checkpoint] += work_of(request)
+        times = [self._seconds(name, own) for name, own in work.items()]
+        seconds = None if None in times else sum(time or 0.0 for time in times) * cost.work / (work.total() or 1.0)
         return PlotEstimate(cost, seconds, self._bytes(requests))
 
     def _seconds(self, checkpoint: str, work: float) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from backend.catalog.model_file import CLIP, INCEPTION, ModelFile
@@ -49,9 +49,9 @@ class PlotScores:
         """What is switched on."""
         return self._scores.wanted(plot, self._owner)
 
-    def board(self, plot: str) -> Scoreboard | None:
-        """What was measured so far; None where nothing is switched on."""
-        return self._scores.board(plot, self._owner)
+    def board(self, plot: str, cells: Collection[str] | None = None) -> Scoreboard | None:
+        """What was measured so far, of all cells or of these; None where nothing is switched on."""
+        return self._scores.board(plot, self._owner, cells)
 
     def compare(self, plot: str, asked: Mapping[str, Any]) -> None:
         """Measure FID between `first` and `second`: {"cells": [coordinates]} or {"folder": name} each.

@@ -133,7 +133,7 @@ class UserPlots:
         """The plot with those of its cells that changed after a cursor; 0 gives all of them."""
         cursor, changed = self._dispatcher.plot_changes.since(plot, since)
         line = self._plots.line(plot, self._owner)
-        board = self.scores.board(plot)
+        board = self.scores.board(plot, changed)
         return PlotView(line, self.state(line), self._plots.cells(plot, self._owner, changed), cursor,
                         board.values() if board else {})
 
@@ -154,7 +154,8 @@ class UserPlots:
         """End what waits at once, what is drawn within a network call; what is there stays."""
         self._plots.head(plot, self._owner)
         over, running = self._parts.jobs.cancel_all(self._owner, "queued", "running", plot=plot)
-        for job in (*over, *running):
+        self._dispatcher.taken_back(self._owner, over)
+        for job in running:
             self._dispatcher.cancel(job)
         self._dispatcher.plot_changed(self._owner, plot)
 

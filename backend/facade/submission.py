@@ -9,7 +9,7 @@ from typing import Any
 from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.catalog.model_files import clean_name
-from backend.catalog.network_problems import network_problems
+from backend.catalog.network_problems import Misfits, network_problems
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
@@ -43,7 +43,7 @@ class Submission:
 
     def __init__(self, components: Components, user: User) -> None:
         self._parts, self._user = components, user
-        self._library = components.prompt_library.as_(user)
+        self._library, self._misfits = components.prompt_library.as_(user), Misfits()
 
     def order(self, values: Mapping[str, Any]) -> Order:
         """A whole request from values by field name. InvalidRequest names every wrong field.
@@ -103,7 +103,7 @@ class Submission:
     def resolved(self, request: Request, checkpoint: ModelFile) -> Request:
         """With the texts of its pictures: styles merged, wildcards filled in. InvalidRequest names the field."""
         resolved = self._library.resolved(request)
-        if problems := network_problems(resolved, self._parts.catalog, checkpoint):
+        if problems := network_problems(resolved, self._parts.catalog, checkpoint, self._misfits):
             raise InvalidRequest(problems=problems)
         return resolved
 

@@ -115,6 +115,13 @@ async def paint(
     return {"id": await run_decoding(door.paint, await request.body(), layer)}
 
 
+@router.post("/upload/{over}/sketch")
+async def sketch(door: FrontDoor, over: str, paint: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+    """The picture `over` with its paint as one picture to start from, and the mask of what the paint changed."""
+    picture, mask = await run_decoding(door.sketch, over, paint)
+    return {"init_image": picture, "mask": mask}
+
+
 @router.post("/settings")
 async def settings(door: FrontDoor, request: Request) -> dict[str, Any]:
     """What the picture in the body says of how it was made; nothing of it is kept."""

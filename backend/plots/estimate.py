@@ -75,7 +75,7 @@ def plot_cost(requests: Sequence[Request]) -> PlotCost:
         calls=sum(number * each.calls for number, each in drawn),
         rows=sum(number * each.calls * each.rows for number, each in drawn),
         work=sum(number * each.work for number, each in drawn),
-        loads=len({name for request in requests for name in _checkpoints(request)}),
+        loads=len({name for request in _of_checkpoints(requests) for name in _checkpoints(request)}),
         shared_passes=sum(request.enable_hr for request in requests) - len(_first_passes(requests)),
     )
 
@@ -109,6 +109,12 @@ def _pass(sampler: str, steps: int, scale: float, prompt: str, size: Size) -> Pa
     row = SAMPLERS[sampler]
     rows = len(split_and(prompt)) + (scale != 1.0)
     return PassCost(row.calls(max(steps, 1)), rows, (size[0] // CELL) * (size[1] // CELL))
+
+
+def _of_checkpoints(requests: Iterable[Request]) -> Iterable[Request]:
+    """One request for each choice of checkpoints."""
+    return {(request.checkpoint, request.refiner_checkpoint, request.hr_checkpoint_name, request.enable_hr): request
+            for request in requests}.values()
 
 
 def _checkpoints(request: Request) -> Iterator[str]:

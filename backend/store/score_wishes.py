@@ -66,9 +66,10 @@ Key = tuple[str, str, str, str, str]        # id and content of a picture, kind,
 
 @dataclass(frozen=True, slots=True)
 class Scoreboard:
-    """A plot's pictures, what is wanted of them, and what is there.
+    """A plot's pictures, or those of some of its cells, what is wanted of them, and what is there.
 
-    `rows` are the pictures that differ in nothing but their seed; those in `open_rows` are not all drawn yet.
+    `rows` are the pictures that differ in nothing but their seed, by `row_of`, and `row_contents` tell one state of a
+    row from another; a row that is not all drawn yet, or of which no spread is wanted, has none.
     """
 
     kinds: Sequence[str]
@@ -76,7 +77,7 @@ class Scoreboard:
     reference: Known | None
     pictures: Sequence[Known]
     rows: Mapping[str, Sequence[Known]]
-    open_rows: frozenset[str]
+    row_contents: Mapping[str, str]
     kept: Mapping[Key, Kept]
     seed_axes: frozenset[int]
 
@@ -88,10 +89,10 @@ class Scoreboard:
                 return None
             reference = self.reference.content
         if kind == "spread":
-            row = row_of(picture.cell, self.seed_axes)
-            if row in self.open_rows:
+            content = self.row_contents.get(row_of(picture.cell, self.seed_axes))
+            if content is None:
                 return None
-            reference = row_content(self.rows[row])
+            reference = content
         return picture.id, picture.content, kind, reference, encoder
 
     def missing(self, picture: Known) -> list[str]:
@@ -122,19 +123,23 @@ class Scoreboard:
                     yield picture, kind, self.kept[key]
 
 
-def scoreboard(session: Session, plot: PlotRow, wanted: Wanted) -> Scoreboard:
-    """What is known of a plot's scores now."""
+def scoreboard(
+    session: Session, plot: PlotRow, wanted: Wanted, cells: Collection[str] | None = None
+) -> Scoreboard:
+    """What is known of a plot's scores now, or of those of some of its cells."""
     seeds = frozenset(number for number, axis in enumerate(plot.axes)
                       if isinstance(axis, dict) and axis.get("label") in SEED_AXES)
     pictures = pictures_of(session, plot.id)
     rows: dict[str, list[Known]] = defaultdict(list)
     for picture in pictures:
         rows[row_of(picture.cell, seeds)].append(picture)
+    pending = {row_of(cell, seeds) for cell in pending_cells(session, plot.id)}
+    told = {row: row_content(all_of_it) for row, all_of_it in rows.items() if row not in pending}
     return Scoreboard(
         kinds=wanted.kinds, encoder=wanted.encoder,
-        reference=_reference(session, plot, wanted.reference), pictures=pictures, rows=rows, seed_axes=seeds,
-        open_rows=frozenset(row_of(cell, seeds) for cell in pending_cells(session, plot.id)),
-        kept=_kept(session, plot.id))
+        reference=_reference(session, plot, wanted.reference), rows=rows, seed_axes=seeds,
+        pictures=[picture for picture in pictures if cells is None or picture.cell in cells],
+        row_contents=told if "spread" in wanted.kinds else {}, kept=_kept(session, plot.id, cells))
 
 
 def pictures_of(session: Session, plot: str, cells: Collection[str] | None = None) -> list[Known]:
@@ -177,10 +182,12 @@ def _reference(session: Session, plot: PlotRow, told: Mapping[str, Any]) -> Know
     return Known(*row) if row else None
 
 
-def _kept(session: Session, plot: str) -> dict[Key, Kept]:
+def _kept(session: Session, plot: str, cells: Collection[str] | None) -> dict[Key, Kept]:
     columns = (ScoreRow.picture, ScoreRow.content, ScoreRow.kind, ScoreRow.reference, ScoreRow.encoder)
     query = select(*columns, ScoreRow.value, ScoreRow.problem).join(ImageRow, ImageRow.id == ScoreRow.picture)
     query = query.join(JobRow, JobRow.id == ImageRow.job).where(JobRow.plot == plot)
+    if cells is not None:
+        query = query.where(JobRow.cell.in_(cells))
     return {tuple(row[:5]): Kept(row[5], row[6]) for row in session.execute(query)}
 
 

@@ -5,7 +5,7 @@ What waits is not written down anywhere: it is what is wanted and not there, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
@@ -71,12 +71,12 @@ class Scores:
         with self._database.read() as session:
             return [plot for plot, wanted in session.execute(query) if wanted.get("kinds") or wanted.get("distances")]
 
-    def board(self, plot: str, owner: str) -> Scoreboard | None:
-        """What is known now; None where nothing is switched on."""
+    def board(self, plot: str, owner: str, cells: Collection[str] | None = None) -> Scoreboard | None:
+        """What is known now, of all cells or of these; None where nothing is switched on."""
         with self._database.read() as session:
             row = plot_row(session, plot, owner)
             wanted = wanted_of(row)
-            return scoreboard(session, row, wanted) if wanted.kinds else None
+            return scoreboard(session, row, wanted, cells) if wanted.kinds else None
 
     def missing(self, plot: str, limit: int) -> list[ToMeasure]:
         """Up to `limit` of what can be measured now and is not there."""

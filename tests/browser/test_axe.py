@@ -15,6 +15,7 @@ from tests.browser.conftest import Stage, empty_queue
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_networks import lay_out
+from tests.browser.test_plots import axis, cell, unfolded
 from tests.pure.test_model_kinds import told
 
 GERMAN = {english: german for english, german in json.loads((HOME / "ui" / "languages" / "de.json").read_text("utf-8")).items() if english != german}
@@ -133,12 +134,45 @@ def test_the_history_its_menus_and_what_stands_over_it(past: Past, stage: Studio
     assert found(page) == []
 
 
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_the_fold_of_scripts_and_a_plot(stage: Studio, page: Page, light: str) -> None:
+    page.emulate_media(color_scheme=light)
+    fold = unfolded(stage.ready())
+    stage.fill(prompt="a fox", steps=1)
+    axis(fold, "X", "Sampler", "Euler a, nothing")
+    axis(fold, "Y", "Prompt S/R", "fox, fail")
+    expect(fold.locator(".problem:visible")).to_have_count(1)
+    assert found(page) == []
+    fold.get_by_role("button", name="Choose…").click()
+    expect(page.get_by_role("dialog", name="Sampler")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    fold.get_by_label("Values of axis X", exact=True).fill("Euler a, DDIM")
+    expect(fold.locator(".plot-cost")).to_contain_text("4 pictures")
+    fold.get_by_role("button", name="Draw plot").click()
+    expect(page.locator(".plot-state")).to_contain_text("2 failed", timeout=PATIENCE)
+    page.get_by_role("button", name="Scores").click()
+    assert found(page) == []
+    cell(page, "0,0").focus()
+    page.keyboard.press("m")
+    expect(page.get_by_role("menu", name="This cell")).to_be_visible()
+    assert found(page) == []
+    page.keyboard.press("Escape")
+    for name in ("Export…", "Add values…", "Delete…"):
+        page.get_by_role("button", name=name).click()
+        assert found(page) == []
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="All plots").click()
+    expect(page.locator(".plot-card").first).to_be_visible()
+    assert found(page) == []
+
+
 def test_every_tab_in_german_on_a_phone(stage: Studio, page: Page, tmp_path: Path) -> None:
     """Nothing for axe to find, no word that has a German one, nothing wider than the screen."""
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "plain.png")
     context = page.context.browser.new_context(locale="de", viewport={"width": 390, "height": 844}, has_touch=True)  # type: ignore[union-attr]
     phone = Studio(context.new_page(), stage.url).open().page
-    for tab in ("txt2img", "img2img", "extras", "png_info", "history", "settings"):
+    for tab in ("txt2img", "img2img", "extras", "png_info", "history", "plots", "settings"):
         phone.locator(f"#tab_{tab}-button").click()
         if tab == "img2img":
             phone.locator("#tab_img2img input[type=file]").first.set_input_files(tmp_path / "plain.png")

@@ -83,6 +83,7 @@ def test_found_and_put_into_the_prompt_by_keyboard(stage: Studio, house: Stage, 
     expect(search).to_be_focused()
     expect(panel.locator(".networks-told")).to_have_text("302 cards")
     assert panel.locator(".network").count() < 60, "only what is in sight is there"
+    assert panel.locator(".networks-room").evaluate("room => room.scrollWidth <= room.clientWidth"), "no card is cut off"
     page.keyboard.press("Tab")
     page.keyboard.press("Shift+Tab")
     page.keyboard.type("ink brush")
@@ -181,7 +182,7 @@ def test_what_is_typed_finds_networks_with_their_words(stage: Studio, house: Sta
     faces = told(folder / "hypernetworks" / "faces.safetensors", {f"768.{side}.linear.0.weight": (8, 768) for side in (0, 1)})
     house.backend.as_(LOCAL).networks.refresh("hypernetwork")
     field.press_sequentially("<hypernet:fac")
-    expect(list_.get_by_role("option")).to_have_text(["facesStable Diffusion 1Hypernetwork"])
+    expect(list_.get_by_role("option")).to_have_text(["faces Stable Diffusion 1Hypernetwork"])
     field.press("Tab")
     expect(field).to_have_value("<hypernet:faces:1>")
     faces.unlink()

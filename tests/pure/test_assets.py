@@ -200,21 +200,21 @@ def test_the_page_asks_for_few_files(tmp_path):
 class Extra:
     """A tab as an extension brings it."""
 
-    NAME, TITLE = "plots", "Plots"
+    NAME, TITLE = "sketches", "Sketches"
 
     def __init__(self, folder: Path) -> None:
         self.__file__ = str(folder / "tab.py")
 
     def place(self, backend, bar, page) -> None:
         import gradio as gr
-        gr.HTML("<p>Plots</p>", elem_id="plots")
+        gr.HTML("<p>Sketches</p>", elem_id="sketches")
 
 
 def test_a_tab_of_an_extension_brings_its_scripts_and_styles(tmp_path):
-    (tmp_path / "plots.js").write_text('import { say } from "easel";\nsay("here");\n', "utf-8")
-    (tmp_path / "plots.css").write_text(".plots { color: red; }", "utf-8")
+    (tmp_path / "sketches.js").write_text('import { say } from "easel";\nsay("here");\n', "utf-8")
+    (tmp_path / "sketches.css").write_text(".sketches { color: red; }", "utf-8")
     tabs = own_tabs()
     tabs.add(Extra(tmp_path))
     found = assets.collect(tabs).files
-    assert b'"../tabs/plots/plots.js"' in found["scripts/tab_scripts.js"] and "tabs/plots/plots.js" in found
-    assert b".plots { color: red; }" in found[STYLE]
+    assert b'"../tabs/sketches/sketches.js"' in found["scripts/tab_scripts.js"] and "tabs/sketches/sketches.js" in found
+    assert b".sketches { color: red; }" in found[STYLE]

@@ -103,6 +103,10 @@ def test_paint_by_the_route(client: TestClient) -> None:
     for wrong in (b"", b"text", bomb()):
         assert client.post(f"/easel/upload/{over}/paint", content=wrong).status_code in (400, 422)
     assert client.post(f"/easel/upload/{'0' * 64}/paint", content=patch()).status_code == 404
+    sketch = client.post(f"/easel/upload/{over}/paint", content=patch()).json()["id"]
+    whole = client.post(f"/easel/upload/{over}/sketch", json={"paint": sketch}).json()
+    assert all(client.get(f"/easel/upload/{whole[name]}.png").status_code == 200 for name in ("init_image", "mask")) and whole["init_image"] != over
+    assert client.post(f"/easel/upload/{over}/sketch", json={"paint": "0" * 64}).status_code == 404
 
 
 @pytest.mark.parametrize(("mode", "starts", "masked"), [

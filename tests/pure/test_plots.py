@@ -18,12 +18,18 @@ from sqlalchemy import update
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.facade.plot_orders import PlotOrders
 from backend.image import infotext
+from backend.plots.axis import Point
+from backend.plots.axis_values import read_values
 from backend.plots.cells import SeedRules, cell_values, coordinates
 from backend.plots.estimate import PlotCost
+from backend.plots.field_axes import field_axes
 from backend.plots.infotext import plot_infotext
 from backend.prompt_library.styles_csv import Style
+from backend.request.field import Field
+from backend.request.record import Record
 from backend.request.request import Request
 from backend.store.tables import JobRow
+from backend.table import Table
 from tests.guest import Guest
 from tests.tiny.house import open_house
 
@@ -351,3 +357,15 @@ def test_a_pick_list_is_kept_as_it_would_be_typed(house: Guest) -> None:
     assert head.axes[0]["shown"] == ["red", "green, blue", 'a "quoted" one']
     again = house.plots.get(house.plots.create(asked(("Prompt S/R", head.axes[0]["values"])))).line.head
     assert again.axes[0]["shown"] == head.axes[0]["shown"]
+
+
+def test_fields_inside_records_are_axes_of_their_own(house: Guest) -> None:
+    weight = Field("weight", "Weight", "float", 1.0, "advanced", minimum=0, maximum=2, xyz="weight")
+    units = Field("units", "Unit", "records", (), "advanced", maximum=2, record=Table("units", [weight]))
+    first, second = field_axes({"units": units})
+    assert (first.label, second.label, first.fields) == ("Unit 1 weight", "Unit 2 weight", ("units",))
+    values, sources = {"units": (Record({"weight": 1.0}),)}, PlotOrders(house._components, house.user).sources
+    assert read_values(first, "0-1 [3]", sources) == [0, 0.5, 1]
+    assert first.change(values, Point(0.5, (0.5,)))["units"] == (Record({"weight": 0.5}),) and values["units"][0].weight == 1
+    with pytest.raises(ValueError, match="does not have"):
+        second.change(values, Point(0.5, (0.5,)))

@@ -147,6 +147,7 @@ def test_pause_and_cancel_while_it_is_drawn_and_go_on(house: Guest) -> None:
     house.plots.cancel(plot)
     cells = drawn(house, plot)
     assert state(house, plot) == "cancelled" and {cell.state for cell in cells.values()} == {"done", "cancelled"}
+    until(lambda: not house._components.dispatcher.live._runs)
     kept = {at: cell.image for at, cell in cells.items() if cell.state == "done"}
     house.plots.resume(plot)
     cells = drawn(house, plot)
@@ -270,7 +271,7 @@ def test_twenty_kills_of_worker_and_front_lose_no_cell_and_draw_none_twice(tmp_p
         if not pid or now <= done:
             continue
         kills, done = kills + 1, now
-        if kills % 5:
+        if kills % 6:
             os.kill(pid, signal.SIGKILL)
         else:
             front.kill()

@@ -8,7 +8,7 @@ import { resultsOf } from "./results.js";
 export async function readSettings(tab, found) {
   const settings = Object.keys(found?.values ?? {}).some(name => !name.endsWith("prompt"));
   for (const sentence of settings ? found.missing : []) note(sentence, 12000);
-  if (settings) return formOf(tab).reuse(found.values);
+  if (settings) return formOf(tab).reuse(found.values, found.plot);
   const request = await resultsOf(tab).request();
   if (request) formOf(tab).reuse(request);
   else note("There is neither a picture nor a text with settings to read yet.", 6000);

@@ -54,7 +54,7 @@ def _tools(form: Form, backend: Backend) -> None:
 def _reading(backend: Backend) -> Callable[..., dict[str, Any]]:
     def read(text: str | None, request: gr.Request) -> dict[str, Any]:
         told = door(backend, request).read_text(text or "")
-        return {"values": spread(told.values, FIELDS), "missing": list(told.missing)}
+        return {"values": spread(told.values, FIELDS), "missing": list(told.missing), "plot": told.plot}
 
     return read
 

@@ -12,7 +12,7 @@ import { described, info, loaded } from "./pictures.js";
 
 const BAR = 56, NARROW = 820, DEEPEST = 8;      // pixels; the deepest zoom, in screen pixels per pixel of the picture
 const AHEAD = 5;        // pictures before the last one at which older ones are asked for
-const HISTORY = "history";      // its panel names the picture in the address
+const ADDRESSED = ["history", "plots"];      // tabs whose part of the address is theirs
 const QUICK = 150;      // ms of a zoom by key
 const VIEWS = [["actual", "One pixel for one", "1"], ["whole", "The whole picture", "0"], ["info", "Settings of this picture", "I"], ["close", "Close", "Escape"]];
 const KEYS = { 1: "actual", 0: "whole", "+": "closer", "=": "closer", "-": "farther", i: "info", f: "close", Home: "first", End: "last" };
@@ -97,7 +97,7 @@ class Lightbox {
     this.pswp = null;
     end(pswp);
     if (row) this.source.focus(row.id);
-    if (this.source.tab !== HISTORY) showsPicture(this.source.tab);
+    if (!ADDRESSED.includes(this.source.tab)) showsPicture(this.source.tab);
   }
 
   // ---- which picture ----
@@ -110,7 +110,7 @@ class Lightbox {
     say(described(row));
     this.render();
     requestAnimationFrame(() => this.keepFocus());
-    if (this.source.tab !== HISTORY) showsPicture(this.source.tab, row.id);
+    if (!ADDRESSED.includes(this.source.tab)) showsPicture(this.source.tab, row.id);
     if (this.at >= this.rows.length - AHEAD && !this.source.isComplete()) this.more().catch(error => note(error.message, 8000));
   }
 
@@ -206,7 +206,7 @@ export async function open(id) {
 }
 
 on("address", ({ tab, picture }) => {
-  if (tab === HISTORY || !picture) close();
+  if (ADDRESSED.includes(tab) || !picture) close();
   else if (box?.dialog.open !== true) open(picture).catch(() => showsPicture(tab));
 });
 on("binned", ids => { if (box?.pswp) box.removed(ids); });

@@ -54,7 +54,7 @@ async function offer(file, tab) {
     make("header", {}, make("h2", { id: "drop-title" }, "The settings of this picture"), button("Close", () => {})),
     ...told.missing.map(text => make("p", { class: "problem" }, text)),
     told.infotext ? make("pre", { class: "infotext", tabindex: 0, role: "region", "aria-label": "Settings of this picture" }, told.infotext) : make("p", {}, told.missing.length ? "" : NOTHING),
-    make("div", { class: "sheet-acts" }, ...(told.infotext ? [button("Use these settings", () => formOf(tab).reuse(told.values), " strong")] : []),
+    make("div", { class: "sheet-acts" }, ...(told.infotext ? [button("Use these settings", () => formOf(tab).reuse(told.values, told.plot), " strong")] : []),
       button("Send to img2img", () => picture.send({ file }, told.values))));
   sheet.addEventListener("close", () => sheet.remove());
   document.body.append(sheet);

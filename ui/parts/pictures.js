@@ -41,12 +41,12 @@ export async function older(tab) {
 }
 
 // A half-drawn picture that is finished later keeps its place.
-function add(picture) {
+function add(picture, quiet) {
   const at = pictures.findIndex(other => other.id === picture.id);
   if (at >= 0 && pictures[at].unfinished === picture.unfinished) return;
   infos.delete(picture.id);
   pictures.splice(Math.max(0, at), at < 0 ? 0 : 1, picture);
-  say(picture.unfinished ? `Half-drawn picture kept, seed ${picture.seed}.` : `Picture finished, seed ${picture.seed}.`);
+  if (!quiet) say(picture.unfinished ? `Half-drawn picture kept, seed ${picture.seed}.` : `Picture finished, seed ${picture.seed}.`);
   tell("pictures");
 }
 
@@ -76,6 +76,6 @@ on("starred", ({ ids, on }) => {
   tell("pictures");
 });
 on("live", event => {
-  if (event.type === "image") add(event.image);
+  if (event.type === "image") add(event.image, Boolean(event.plot));      // of a plot there are hundreds
   if (event.type === "job" && event.state !== "running") forget(event.id);
 });

@@ -19,6 +19,9 @@ function step({ index, count, step, steps, message }) {
   return count > 1 ? `Picture ${index + 1} of ${count}, step ${step} of ${steps}` : `Step ${step} of ${steps}`;
 }
 
+// A plot stands in the queue as one job.
+const ofPlot = ({ done, failed, total, eta }) => ({ fraction: total ? (done + failed) / total : 0, eta, message: `Plot: ${done} of ${total}` });
+
 function beside(others) {
   if (!others) return "";
   return others === 1 ? "1 more job is being drawn" : `${others} more jobs are being drawn`;
@@ -63,6 +66,7 @@ on("connected", () => lives.clear());
 on("live", event => {
   if (event.type === "queue") running = event.jobs.filter(job => job.state === "running");
   else if (event.type === "progress") lives.set(event.job, event);
+  else if (event.type === "plot") lives.set(event.id, ofPlot(event));
   else if (event.type === "job" && event.state !== "running") {
     running = running.filter(job => job.id !== event.id);
     lives.delete(event.id);

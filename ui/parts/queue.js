@@ -65,7 +65,7 @@ async function tried(url, body) {
 }
 
 async function act(job, verb, to) {
-  const done = await tried(`jobs/${job.id}/${verb}`, to && { to });
+  const done = await tried(`${job.plot ? "plots" : "jobs"}/${job.id}/${verb}`, to && { to });
   if (verb === "dismiss" && done) job.dismissed = true;
   refresh();
 }

@@ -19,12 +19,14 @@ export function say(text) {
   voice.textContent = text;
 }
 
-// Shows a text and says it; `undo` is called when the person takes the deed back. What it returns can `close` it early.
-export function toast(text, { undo = null, milliseconds = undo ? OFFERED : SHOWN } = {}) {
+// Shows a text and says it; `undo` is called when the person takes the deed back, `link` is [words, address] of what it tells of.
+// What it returns can `close` it early.
+export function toast(text, { undo = null, link = null, milliseconds = undo || link ? OFFERED : SHOWN } = {}) {
   toasts.filter(other => other.text === text && !other.undo).forEach(close);
   const one = { text, undo, milliseconds };
   one.element = make("div", { class: "toast" }, make("p", {}, text),
     ...(undo ? [make("button", { type: "button", class: "act", "aria-keyshortcuts": "Control+Z", onclick: () => take(one) }, "Undo")] : []),
+    ...(link ? [make("a", { class: "act", href: link[1], onclick: () => close(one) }, link[0])] : []),
     make("button", { type: "button", class: "toast-close", "aria-label": "Dismiss", title: "Dismiss", onclick: () => close(one) }, "×"));
   toasts.push(one);
   toasts.slice(0, -MOST).forEach(close);

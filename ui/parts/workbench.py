@@ -10,7 +10,7 @@ import gradio as gr
 
 from backend import Backend
 from ui.fields import Form
-from ui.parts import actions, checkpoint_bar, networks, prompt, results, seed, size, styles
+from ui.parts import actions, checkpoint_bar, networks, plot_form, prompt, results, seed, size, styles
 from ui.script_calls import script
 
 
@@ -47,6 +47,7 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks,
             results.place(tab)
         with gr.Column(elem_classes=["settings", "card"]):
             yield bench
+            plot_form.place(tab)
     prompt.wire_counters(form, counters, backend)
     styles.wire(form, backend, page)
     actions.wire_generate(generate, form, backend, bench.complete, bench.before)

@@ -155,10 +155,11 @@ class Form {
     return this.fill(names, values, names.map((name, i) => name in wanted ? wanted[name] : told[i]));
   }
 
-  reuse(request) {
+  // `plot`: kind, axes and options, where the settings are those of a plot.
+  reuse(request, plot = null) {
     openTab(this.tab);
     this.replace(Object.fromEntries(Object.entries(request).filter(([name]) => name in fields && !BATCH.includes(name))), "Settings taken over.", PAINTED);
-    tell("reused", { form: this, request });
+    tell("reused", { form: this, request, plot });
   }
 
   answer(answer) {

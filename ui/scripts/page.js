@@ -6,6 +6,7 @@ import "../parts/networks.js";
 import "../parts/page_drop.js";
 import "../parts/picture_count.js";
 import "../parts/pins.js";
+import "../parts/plot_form.js";
 import "../parts/prompt.js";
 import "../parts/prompt_marks.js";
 import "../parts/proportions.js";

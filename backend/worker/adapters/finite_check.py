@@ -18,6 +18,7 @@ class FiniteCheck:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "finite check")
         self._waiting: list[Tensor] = []
+        self._bytes = 0
         self._found: list[Future[bool]] = []
         self.passed = False
 
@@ -35,12 +36,13 @@ class FiniteCheck:
         """One more tensor."""
         if tensor.is_floating_point() and tensor.numel():
             self._waiting.append(tensor)
-            if sum(each.nbytes for each in self._waiting) > BYTES:
+            self._bytes += tensor.nbytes
+            if self._bytes > BYTES:
                 self._look()
 
     def _look(self) -> None:
         self._found.append(self._thread.submit(_all_finite, self._waiting))
-        self._waiting = []
+        self._waiting, self._bytes = [], 0
 
 
 def _all_finite(tensors: Sequence[Tensor]) -> bool:

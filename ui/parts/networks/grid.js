@@ -29,7 +29,7 @@ export class Grid {
   }
 
   measure() {
-    const width = this.room.clientWidth;
+    const width = this.list.clientWidth;         // the room has a rim for what has the focus
     if (!width || this.total === undefined) return;
     this.columns = Math.max(1, Math.floor((width + GAP) / (LEAST + GAP)));
     this.side = (width - GAP * (this.columns - 1)) / this.columns;

@@ -12,7 +12,7 @@ const RECENT = "recent", KEPT = 30;
 const SORTS = [["name", "By name"], ["newest", "Newest first"], ["largest", "Largest first"], [RECENT, "Recently used first"]];
 // CSS pixels: below the panel, and beside it on a phone; its own height; inside it, for trigger words and where there are no cards.
 const SPACE = 12, BESIDE = 130, LOWEST = 340, HIGHEST = 620, WORDS = 48, NOTHING = 150;
-const FEW = 3;              // files, beside which is told where more of them go
+const FEW = 9;              // files, beside which is told where more of them go
 const panels = {};
 
 let styled = null;

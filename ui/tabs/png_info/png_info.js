@@ -67,8 +67,8 @@ function show() {
 }
 
 const acts = {
-  txt2img: () => formOf("txt2img").reuse(told.values),
-  img2img: () => shown ? picture.send({ file: shown }, told.values) : formOf("img2img").reuse(told.values),
+  txt2img: () => formOf("txt2img").reuse(told.values, told.plot),
+  img2img: () => shown ? picture.send({ file: shown }, told.values) : formOf("img2img").reuse(told.values, told.plot),
   inpaint: () => picture.send({ file: shown }, told.values, { inpaint: true }),
   extras: () => extras.send({ file: shown, infotext: told.infotext }),
   copy: () => copy(told.infotext).catch(error => note(error.message, 8000)),

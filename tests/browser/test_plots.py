@@ -1,0 +1,234 @@
+"""Plots on the page: from the fold of scripts to the grid, which fills, is laid out, compared, and drawn further."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from backend import LOCAL
+from tests.browser.conftest import PHONE, Stage
+from tests.browser.house import Past
+from tests.browser.studio import PATIENCE, Studio
+
+COLUMNS = ["cell", "job", "state", "image", "thumb", "width", "height", "seed", "message", "scores"]
+
+
+def unfolded(stage: Studio, script: str = "X/Y/Z plot") -> Locator:
+    """The fold of scripts with one of them chosen."""
+    stage.box("plot_fold").locator("> button").click()
+    fold = stage.box("plot").locator(".plot-fold")
+    fold.get_by_label("Script").select_option(script)
+    return fold
+
+
+def axis(fold: Locator, letter: str, label: str, values: str) -> None:
+    fold.get_by_label(f"Type of axis {letter}").select_option(label)
+    fold.get_by_label(f"Values of axis {letter}", exact=True).fill(values)
+
+
+def cell(page: Page, key: str) -> Locator:
+    return page.locator(f'.plot-cell[data-key="{key}"]')
+
+
+def done(page: Page, count: int) -> None:
+    expect(page.locator(".plot-state")).to_have_text(re.compile(rf"^Done · {count} of {count}"), timeout=PATIENCE)
+
+
+def heads(page: Page) -> list[str]:
+    return page.locator(".plot-column").all_inner_texts()
+
+
+def sides(page: Page) -> list[str]:
+    return page.locator(".plot-side").all_inner_texts()
+
+
+@pytest.fixture(autouse=True)
+def no_plots(house: Stage) -> None:
+    plots = house.backend.as_(LOCAL).plots
+    for line in plots.list():
+        plots.delete(line.head.id)
+
+
+def test_from_the_form_to_the_grid_and_back(stage: Studio, page: Page) -> None:
+    assert not page.evaluate("performance.getEntriesByType('resource').filter(one => one.name.includes('plots.css')).length"), "nothing of it is loaded before"
+    stage.ready()
+    stage.fill(prompt="a fox", steps=2)
+    fold = unfolded(stage)
+    axis(fold, "X", "CFG Scale", "1-3")
+    axis(fold, "Y", "Seed", "1, many")
+    expect(fold.locator(".axis", has_text="must be a number").get_by_label("Values of axis Y", exact=True)).to_have_attribute("aria-invalid", "true")
+    fold.get_by_label("Values of axis Y", exact=True).fill("1, 60")
+    expect(fold.locator(".axis .problem:visible")).to_have_count(0)
+    expect(fold.locator(".plot-cost")).to_contain_text("6 pictures")
+    expect(stage.button("generate")).to_have_attribute("data-plot", "plot × 6")
+    fold.get_by_role("button", name="Swap Y with the axis above").click()
+    expect(fold.get_by_label("Values of axis X", exact=True)).to_have_value("1, 60")
+    fold.get_by_role("button", name="Swap Y with the axis above").click()
+    page.reload()
+    stage.settled()
+    expect(stage.button("generate")).to_have_attribute("data-plot", re.compile("plot"))
+    stage.field("prompt").focus()
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("link", name="Show the plot").first.click()
+    expect(cell(page, "0,0")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    done(page, 6)
+    assert (heads(page), sides(page)) == (["1", "2", "3"], ["1", "60"])
+    page.get_by_role("button", name="Add values…").click()
+    sheet = page.get_by_role("dialog", name="Add values to an axis")
+    sheet.get_by_label("New values").fill("x")
+    page.keyboard.press("Enter")
+    expect(sheet.get_by_role("alert")).to_contain_text("must be a number")
+    sheet.get_by_label("New values").fill("9")
+    page.keyboard.press("Enter")
+    done(page, 8)
+    assert heads(page) == ["1", "2", "3", "9"]
+    page.get_by_role("button", name="Repeat with changes").click()
+    fold = stage.box("plot").locator(".plot-fold")
+    expect(fold.get_by_label("Values of axis X", exact=True)).to_have_value("1-3, 9")
+    stage.shows(prompt="a fox", steps=2)
+
+
+def drawn(stage: Studio, prompt: str, *axes: tuple[str, str], script: str = "X/Y/Z plot") -> None:
+    """A plot that is shown as soon as it is asked for."""
+    stage.ready()
+    stage.fill(prompt=prompt, steps=1)
+    fold = unfolded(stage, script)
+    for letter, (label, values) in zip("XYZ", axes, strict=False):
+        if letter == "Z":
+            fold.get_by_role("button", name="Add an axis").click()
+        axis(fold, letter, label, values)
+    fold.get_by_role("button", name="Draw plot").click()
+    expect(stage.page.locator(".plot-sheet[role=grid]")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_grid_by_keyboard(stage: Studio, page: Page) -> None:
+    drawn(stage, "a fox", ("Seed", "1, 60, 120"), ("CFG Scale", "1, 2"), ("Eta", "0, 1"))
+    done(page, 12)
+    cell(page, "0,0,0").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(cell(page, "1,1,0")).to_be_focused()
+    expect(page.locator(".cell-name")).to_have_text("Seed: 60, CFG Scale: 2, Eta: 0")
+    page.keyboard.down("Shift")
+    page.keyboard.down("ArrowLeft")
+    expect(cell(page, "1,1,0").locator(".plot-flip-name")).to_have_text("Seed: 1, CFG Scale: 2, Eta: 0")
+    page.keyboard.up("ArrowLeft")
+    page.keyboard.up("Shift")
+    expect(page.locator(".plot-flip")).to_have_count(0)
+    page.keyboard.press("]")
+    expect(cell(page, "1,1,1")).to_be_focused()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("x")
+    captions = page.get_by_role("dialog", name="Two cells compared").locator("figcaption")
+    expect(captions).to_have_text(["CFG Scale: 2", "CFG Scale: 1"])
+    page.keyboard.press("Escape")
+    expect(cell(page, "1,0,1")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".pswp--open")).to_be_visible()
+    expect(page.locator(".lightbox-counter")).to_have_text("2 / 6")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("s")
+    expect(page.locator(".lightbox .icon-star")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    expect(cell(page, "2,0,1")).to_be_focused()
+    expect(page.locator(".cell-bar .icon-star")).to_have_attribute("aria-pressed", "true")
+    assert "#/plots/" in page.url
+    page.keyboard.press("m")
+    page.get_by_role("menuitem", name="Hide this column").click()
+    expect(page.locator(".plot-column")).to_have_text(["1", "60"])
+    page.get_by_role("button", name="Swap rows and columns").click()
+    assert (heads(page), sides(page)) == (["1", "2"], ["1", "60"])
+    page.get_by_role("combobox", name="Columns").first.select_option("Z: Eta")
+    assert heads(page) == ["0", "1"]
+    page.get_by_role("button", name="Show all again (1)").click()
+    assert sides(page) == ["1", "60", "120"]
+    cell(page, page.locator(".plot-cell").first.get_attribute("data-key") or "").focus()
+    page.get_by_role("button", name="Differences").click()
+    expect(page.locator(".plot-heat")).to_have_count(5)
+    expect(page.locator(".plot-cell .plot-score").last).to_have_text(re.compile(r"[1-9]\d*\.\d%"))
+    page.get_by_role("button", name="End the differences").click()
+    expect(page.locator(".plot-heat")).to_have_count(0)
+
+
+def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(stage: Studio, page: Page) -> None:
+    drawn(stage, "a fox", ("Prompt S/R", "fox, fail"), ("CFG Scale", "1, 2"))
+    hole = cell(page, "1,0")
+    expect(hole).to_contain_text("does not fit into memory", timeout=PATIENCE)
+    expect(page.locator(".plot-state")).to_contain_text("2 failed", timeout=PATIENCE)
+    hole.get_by_role("button", name="Try again").click()
+    expect(page.locator(".plot-state")).to_contain_text("2 failed", timeout=PATIENCE)
+    page.get_by_role("button", name="Give it another title").click()
+    page.get_by_role("textbox", name="Title").fill("Foxes")
+    page.keyboard.press("Enter")
+    expect(page.locator(".plot-title")).to_have_text("Foxes")
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("There are no plots yet.")).to_be_visible()
+
+
+def test_a_plot_is_one_line_of_the_queue(stage: Studio, page: Page) -> None:
+    stage.ready()
+    stage.fill(prompt="slow foxes", steps=40)
+    axis(fold := unfolded(stage), "X", "Seed", "1-9")
+    expect(fold.locator(".plot-cost")).to_contain_text("9 pictures")
+    stage.button("generate").click()
+    line = stage.results.locator(".job.plot")
+    expect(line).to_contain_text("Drawing", timeout=PATIENCE)
+    expect(line.locator(".job-count")).to_have_text("0 of 9")
+    expect(stage.results.locator(".progress-what")).to_have_text("Plot: 0 of 9")
+    line.get_by_role("button", name=re.compile("^Pause")).click()
+    expect(line.get_by_role("button", name=re.compile("^Go on"))).to_be_visible(timeout=PATIENCE)
+    line.get_by_role("link", name="Show").click()
+    expect(page.locator(".plot-state")).to_contain_text("0 of 9")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.locator(".plot-state")).to_have_text(re.compile("^Cancelled"), timeout=PATIENCE)
+    page.get_by_role("button", name="All plots").click()
+    expect(page.locator(".plot-card")).to_contain_text("Cancelled")
+
+
+def large(ids: list[str], columns: int, rows: int) -> dict[str, Any]:
+    """What the server tells of a plot of this size."""
+    cells = [[f"{x},{y}", f"job{x}-{y}", "done", f"/easel/image/{ids[(x + y) % len(ids)]}", f"/easel/image/{ids[(x + y) % len(ids)]}/thumb", 512, 512, str(x), "",
+              {"sharpness": x * y}] for y in range(rows) for x in range(columns)]
+    axes = [{"label": "CFG Scale", "values": [str(x) for x in range(columns)], "typed": ""},
+            {"label": "Prompt S/R", "values": [f"number {y}, a label so long that it has to wrap" for y in range(rows)], "typed": ""}]
+    return {"id": "large", "title": "Large", "kind": "xyz", "created": "2026-11-28T20:00:00+00:00", "state": "done", "axes": axes, "request": {"width": 512, "height": 512},
+            "options": {}, "done": len(cells), "failed": 0, "total": len(cells), "eta": None, "scores": {}, "cursor": 1, "cells": {"columns": COLUMNS, "rows": cells}}
+
+
+def test_only_cells_near_those_in_sight_are_on_the_page(past: Past, stage: Studio, page: Page) -> None:
+    told = json.dumps(large(past.fill(24), 60, 40))
+
+    def answer(route: Route) -> None:
+        route.fulfill(body=told, content_type="application/json")
+
+    page.route("**/easel/plots/large", answer)
+    page.goto(f"{stage.url}#/plots/large")
+    expect(cell(page, "0,0")).to_be_visible()
+    room = page.locator(".plot-room")
+    assert 20 < page.locator(".plot-cell").count() < 200
+    room.evaluate("room => room.scrollTo(room.scrollWidth, room.scrollHeight)")
+    expect(cell(page, "59,39")).to_be_in_viewport()
+    expect(page.locator(".plot-column").last).to_be_in_viewport()
+    expect(page.locator(".plot-side", has_text="number 39")).to_be_in_viewport(ratio=0.5)
+    assert page.locator(".plot-cell").count() < 200
+    cell(page, "59,39").focus()
+    page.keyboard.press("Control+Home")
+    expect(cell(page, "0,0")).to_be_focused()
+    expect(cell(page, "0,0")).to_be_in_viewport(ratio=0.9)
+    page.get_by_role("button", name="Scores").click()
+    page.get_by_label("Colour by").select_option("Sharpness")
+    expect(cell(page, "1,1").locator(".plot-score")).to_have_text("1.000")
+    expect(page.get_by_role("img", name="Sharpness against CFG Scale")).to_be_visible()
+    page.get_by_label("Sort").select_option("Rows by their mean")
+    expect(page.locator(".plot-side").first).to_contain_text("number 39")
+    page.get_by_role("button", name="To the best cell").click()
+    expect(cell(page, "59,39")).to_be_focused()
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    expect(cell(page, "59,39")).to_be_attached()

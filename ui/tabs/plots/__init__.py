@@ -1,0 +1,1 @@
+"""The Plots tab: grids over several settings, seen while they are drawn, judged, exported."""

@@ -1,0 +1,74 @@
+// A score against an axis: the mean as a line, and around it a band from the least to the greatest of the cells that lie behind it.
+import { translated } from "../../scripts/translate.js";
+import { placeOf } from "./plot.js";
+
+const SVG = "http://www.w3.org/2000/svg", WIDE = 720, HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 64;
+const COLOURS = ["#c2573a", "#2f6f9f", "#4b8b3b", "#8a5aa8", "#b08a1e", "#3a9a94", "#b0497a", "#6b6b6b"], DASHES = ["", "7 4", "2 4", "10 3 2 3"];
+const MOST_LINES = COLOURS.length, LETTERS = 14;
+
+function draw(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// For every value of `axis`: mean, least and greatest of the scores; one list per value of `lines`, or one alone.
+function series(plot, { kind, axis, lines }) {
+  const found = new Map();
+  for (const key of plot.cells.keys()) {
+    const value = plot.score(key, kind), place = placeOf(key), line = lines === null ? 0 : place[lines];
+    if (value === null) continue;
+    if (!found.has(line)) found.set(line, plot.axes[axis].values.map(() => []));
+    found.get(line)[place[axis]]?.push(value);
+  }
+  return [...found].sort(([a], [b]) => a - b).slice(0, MOST_LINES).map(([line, points]) => ({ name: lines === null ? "" : plot.axes[lines].values[line],
+    points: points.map((values, at) => ({ at, values })).filter(point => point.values.length).map(({ at, values }) => ({ at, mean: values.reduce((a, b) => a + b, 0) / values.length, low: Math.min(...values), high: Math.max(...values) })) }));
+}
+
+const short = text => text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text;
+
+function ticks(low, high) {
+  const raw = (high - low) / 4 || 1, unit = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map(one => one * unit).find(one => one >= raw);
+  const first = Math.ceil(low / step - 1e-9) * step;
+  return Array.from({ length: Math.floor((high - first) / step + 1e-9) + 1 }, (_, i) => Number((first + i * step).toPrecision(6)));
+}
+
+export function drawChart(plot, { kind, label, axis, lines }) {
+  const all = series(plot, { kind, axis, lines }), points = all.flatMap(one => one.points), { values } = plot.axes[axis];
+  const low = Math.min(...points.map(point => point.low)), high = Math.max(...points.map(point => point.high)), room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.1 || 1;
+  const x = at => LEFT + (values.length > 1 ? at / (values.length - 1) : 0.5) * (WIDE - LEFT - RIGHT);
+  const y = value => TOP + (high + room - value) / (high - low + 2 * room) * (HIGH - TOP - BOTTOM);
+  const says = translated(`${label} against ${plot.axes[axis].label}`);
+  const chart = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH + (lines === null ? 0 : 24)}`, role: "img", "aria-label": says, translate: "no" });
+  if (!points.length) return chart;
+  chart.append(...grid(ticks(low - room, high + room), y), ...labels(values, x), text(LEFT + (WIDE - LEFT - RIGHT) / 2, HIGH - 6, plot.axes[axis].label, "middle"), text(4, TOP - 2, label, "start"));
+  all.forEach((one, i) => chart.append(...line(one, i, x, y)));
+  if (lines !== null) chart.append(...legend(all));
+  return chart;
+}
+
+const text = (x, y, words, anchor, more = {}) => draw("text", { x, y, "text-anchor": anchor, ...more }, words);
+
+function grid(at, y) {
+  return at.flatMap(value => [draw("line", { class: "chart-grid", x1: LEFT, x2: WIDE - RIGHT, y1: y(value), y2: y(value) }), text(LEFT - 8, y(value) + 4, String(value), "end")]);
+}
+
+// Not more of them than have room.
+function labels(values, x) {
+  const every = Math.max(1, Math.ceil(values.length / 12)), slanted = values.some(value => value.length > 5);
+  return values.flatMap((value, at) => at % every ? [] : [text(x(at), HIGH - BOTTOM + 18, short(value), slanted ? "end" : "middle", slanted ? { transform: `rotate(-24 ${x(at)} ${HIGH - BOTTOM + 18})` } : {})]);
+}
+
+function line({ name, points }, i, x, y) {
+  const stroke = COLOURS[i], there = points.map(point => `${x(point.at)},${y(point.high)}`), back = [...points].reverse().map(point => `${x(point.at)},${y(point.low)}`);
+  return [draw("polygon", { class: "chart-band", points: [...there, ...back].join(" "), fill: stroke }),
+    draw("polyline", { class: "chart-line", points: points.map(point => `${x(point.at)},${y(point.mean)}`).join(" "), stroke, "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }),
+    ...points.map(point => draw("circle", { cx: x(point.at), cy: y(point.mean), r: 3, fill: stroke }, draw("title", {}, `${name ? `${name}: ` : ""}${point.mean.toPrecision(4)} (${point.low.toPrecision(4)} – ${point.high.toPrecision(4)})`)))];
+}
+
+function legend(all) {
+  const wide = (WIDE - LEFT) / Math.min(4, all.length);
+  return all.flatMap(({ name }, i) => [draw("line", { x1: LEFT + (i % 4) * wide, x2: LEFT + 22 + (i % 4) * wide, y1: HIGH + 6 + Math.floor(i / 4) * 14, y2: HIGH + 6 + Math.floor(i / 4) * 14, stroke: COLOURS[i], "stroke-width": 3,
+    "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }), text(LEFT + 28 + (i % 4) * wide, HIGH + 10 + Math.floor(i / 4) * 14, short(name), "start")]);
+}

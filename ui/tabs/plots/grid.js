@@ -1,0 +1,230 @@
+// The grid of a plot, of which only the cells near those in sight are on the page. Labels of rows and columns stay in view.
+import { find, make } from "../../scripts/dom.js";
+
+const GAP = 4, LABEL = 128, NARROW_LABEL = 84, NARROW = 600;    // CSS pixels: between cells, the labels of rows, where they are narrower
+const BORDERS = 2;                                              // of the room, together
+const AHEAD = 2;                                                // rows and columns beside those in sight
+export const LEAST = 40, MOST = 640;                            // CSS pixels that a cell is wide
+
+export class PlotGrid {
+  // The owner's hands: fill(tile, key), look(key), menu(key, at), entered(key), key(event, key), flip(key, other), unflip(), head(axis, at, button).
+  constructor(room, owner) {
+    Object.assign(this, { room, owner, rows: new Map(), place: { row: 0, column: 0 }, wide: 160, drawn: "" });
+    this.head = make("div", { class: "plot-head", role: "row", "aria-rowindex": 1 });
+    this.body = make("div", { class: "plot-body", role: "rowgroup" });
+    this.sheet = make("div", { class: "plot-sheet", role: "grid", translate: "no" }, make("div", { role: "rowgroup", class: "plot-heads" }, this.head), this.body);
+    room.append(this.sheet);
+    room.addEventListener("scroll", () => this.soon(), { passive: true });
+    this.sheet.addEventListener("click", event => this.clicked(event));
+    this.sheet.addEventListener("contextmenu", event => this.asked(event));
+    this.sheet.addEventListener("keydown", event => this.byKey(event));
+    this.sheet.addEventListener("keyup", () => this.owner.unflip());
+    this.sheet.addEventListener("focusin", event => this.enter(event.target.closest(".plot-cell")));
+    this.sheet.addEventListener("focusout", () => this.owner.unflip());
+    new ResizeObserver(() => this.measure()).observe(room);
+  }
+
+  // Another plot, or the same laid out anew. `ratio` is width by height of a cell.
+  show(plot, layout, ratio) {
+    const { across, down } = layout.laid();
+    const same = this.plot === plot;
+    Object.assign(this, { plot, layout, ratio, across, down });
+    this.place = same ? { row: Math.min(this.place.row, down.length - 1), column: Math.min(this.place.column, across.length - 1) } : { row: 0, column: 0 };
+    this.sheet.setAttribute("aria-label", plot.title || "Plot");
+    this.sheet.setAttribute("aria-rowcount", down.length + 1);
+    this.sheet.setAttribute("aria-colcount", across.length + 1);
+    this.lay();
+  }
+
+  sized(wide) {
+    this.wide = Math.round(Math.min(MOST, Math.max(LEAST, wide)));
+    if (this.plot) this.lay();
+  }
+
+  // As large as the room allows for all of them.
+  fitting() {
+    const { clientWidth, clientHeight } = this.room.parentElement, { across, down } = this;
+    return Math.floor(Math.min((clientWidth - BORDERS - this.label) / across.length - GAP, ((clientHeight - BORDERS - this.headHeight) / down.length - GAP) * this.ratio));
+  }
+
+  inside() { return { width: this.room.clientWidth, height: this.room.clientHeight }; }
+
+  // ---- what is on the page ----
+
+  lay() {
+    const focused = this.body.contains(document.activeElement);
+    this.label = this.room.clientWidth < NARROW ? NARROW_LABEL : LABEL;
+    this.high = Math.round(this.wide / this.ratio);
+    this.step = { x: this.wide + GAP, y: this.high + GAP };
+    const { style } = this.sheet;
+    for (const [name, value] of Object.entries({ "--wide": this.wide, "--high": this.high, "--label": this.label, "--gap": GAP })) style.setProperty(name, `${value}px`);
+    style.width = `${this.label + this.across.length * this.step.x}px`;
+    this.body.style.height = `${this.down.length * this.step.y}px`;
+    this.layHead();
+    this.rows.clear();
+    this.body.replaceChildren();
+    this.measure(true);
+    if (focused) this.focus(this.place.row, this.place.column);
+  }
+
+  layHead() {
+    const { layout, plot, across } = this, title = axis => axis === null ? "" : plot.axes[axis].label;
+    const corner = make("div", { class: "plot-corner", role: "columnheader", "aria-colindex": 1 }, make("span", { class: "plot-over" }, title(layout.columns)), make("span", {}, title(layout.rows)));
+    this.head.style.gridTemplateColumns = `${this.label}px repeat(${across.length}, ${this.step.x}px)`;
+    this.head.replaceChildren(corner, ...across.map((at, column) => make("div", { class: "plot-column", role: "columnheader", "aria-colindex": column + 2 }, this.named(layout.columns, at))));
+  }
+
+  // The label of a value, which opens what can be done with its row or column.
+  named(axis, at) {
+    if (axis === null) return "";
+    const text = this.plot.axes[axis].values[at];
+    return make("button", { type: "button", class: "plot-name", tabindex: -1, title: text, "aria-haspopup": "menu", onclick: ({ currentTarget }) => this.owner.head(axis, at, currentTarget) }, text || "–");
+  }
+
+  measure(anew = false) {
+    if (!this.plot || !this.room.clientWidth) return;
+    const narrow = this.room.clientWidth < NARROW;
+    if (!anew && narrow !== (this.label === NARROW_LABEL)) return this.lay();
+    this.view = this.inside();
+    this.headHeight = this.head.offsetHeight;
+    this.room.style.scrollPadding = `${this.headHeight + GAP}px ${GAP}px ${GAP}px ${this.label + GAP}px`;
+    this.drawn = "";
+    this.draw();
+  }
+
+  soon() {
+    if (this.due) return;
+    this.due = true;
+    requestAnimationFrame(() => { this.due = false; this.draw(); });
+  }
+
+  range(from, room, step, length) {
+    return [Math.max(0, Math.floor(from / step) - AHEAD), Math.min(length, Math.ceil((from + room) / step) + AHEAD)];
+  }
+
+  draw() {
+    if (!this.view) return;
+    const [top, bottom] = this.range(this.room.scrollTop, this.view.height - this.headHeight, this.step.y, this.down.length);
+    const [left, right] = this.range(this.room.scrollLeft, this.view.width - this.label, this.step.x, this.across.length);
+    const now = [top, bottom, left, right].join();
+    if (now === this.drawn) return;
+    this.drawn = now;
+    const { row: current } = this.place;
+    for (const [at, row] of this.rows) if ((at < top || at >= bottom) && at !== current) { row.element.remove(); this.rows.delete(at); }
+    for (let at = top; at < bottom; at++) this.drawRow(at, left, right);
+    if (current < top || current >= bottom) this.drawRow(current, left, right);
+  }
+
+  drawRow(at, left, right) {
+    const row = this.row(at), mine = at === this.place.row ? this.place.column : -1;
+    for (const [column, tile] of row.tiles) if ((column < left || column >= right) && column !== mine) { tile.remove(); row.tiles.delete(column); }
+    for (let column = left; column < right; column++) this.tile(row, at, column);
+    if (mine >= 0) this.tile(row, at, mine);
+  }
+
+  row(at) {
+    if (this.rows.has(at)) return this.rows.get(at);
+    const element = make("div", { class: "plot-row", role: "row", "aria-rowindex": at + 2, style: `top:${at * this.step.y}px` },
+      make("div", { class: "plot-side", role: "rowheader", "aria-colindex": 1 }, this.named(this.layout.rows, this.down[at])));
+    const row = { element, tiles: new Map() };
+    this.rows.set(at, row);
+    this.body.append(element);
+    return row;
+  }
+
+  tile(row, at, column) {
+    if (row.tiles.has(column)) return row.tiles.get(column);
+    const key = this.layout.key(this.across[column], this.down[at]), mine = at === this.place.row && column === this.place.column;
+    const tile = make("div", { class: "plot-cell", role: "gridcell", "aria-colindex": column + 2, "data-key": key, tabindex: mine ? 0 : -1, style: `left:${this.label + column * this.step.x}px` });
+    Object.assign(tile, { at, column });
+    this.owner.fill(tile, key);
+    row.tiles.set(column, tile);
+    row.element.append(tile);
+    return tile;
+  }
+
+  *tiles() { for (const { tiles } of this.rows.values()) yield* tiles.values(); }
+
+  // What some cells say has changed; without names, what all do.
+  refill(keys) {
+    const wanted = keys && new Set(keys);
+    for (const tile of this.tiles()) if (!wanted || wanted.has(tile.dataset.key)) this.owner.fill(tile, tile.dataset.key);
+  }
+
+  find(key) { return [...this.tiles()].find(tile => tile.dataset.key === key) ?? null; }
+  get current() { return this.layout.key(this.across[this.place.column], this.down[this.place.row]); }
+
+  // All cells in sight of the page, row by row.
+  keys() { return this.down.flatMap(row => this.across.map(column => this.layout.key(column, row))); }
+
+  // ---- hands ----
+
+  enter(tile) {
+    if (!tile) return;
+    const { row, column } = this.place, former = this.rows.get(row)?.tiles.get(column);
+    this.place = { row: tile.at, column: tile.column };
+    if (former) former.tabIndex = -1;
+    tile.tabIndex = 0;
+    this.owner.entered(tile.dataset.key);
+  }
+
+  focus(row, column, away = false) {
+    const at = Math.min(this.down.length - 1, Math.max(0, row)), across = Math.min(this.across.length - 1, Math.max(0, column));
+    const tile = this.tile(this.row(at), at, across);
+    this.enter(tile);
+    if (!away) tile.focus({ preventScroll: true });
+    tile.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.draw();
+  }
+
+  // To a cell of this page, or without moving the focus when `away`.
+  focusKey(key, away) {
+    const { column, row } = this.layout.whereIs(key), across = this.across.indexOf(column), down = this.down.indexOf(row);
+    if (across >= 0 && down >= 0) this.focus(down, across, away);
+  }
+
+  clicked(event) {
+    const tile = event.target.closest(".plot-cell");
+    if (!tile) return;
+    this.enter(tile);
+    if (!event.target.closest("button")) this.owner.look(tile.dataset.key);
+  }
+
+  asked(event) {
+    const tile = event.target.closest(".plot-cell");
+    if (!tile) return;
+    event.preventDefault();
+    this.owner.menu(tile.dataset.key, event);
+  }
+
+  // The cell beside one, or null at the edge.
+  beside(at, column, [down, across]) {
+    const row = at + down, next = column + across;
+    return row in this.down && next in this.across ? this.layout.key(this.across[next], this.down[row]) : null;
+  }
+
+  byKey(event) {
+    const tile = event.target.closest(".plot-cell"), name = event.target.closest(".plot-name");
+    if (name && event.key === "Enter") return;
+    if (!tile || event.target !== tile || event.altKey) return;
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const { at, column } = tile, command = event.ctrlKey || event.metaKey;
+    if (step && event.shiftKey) { if (!event.repeat) this.owner.flip(tile.dataset.key, this.beside(at, column, step)); }
+    else if (step && !command) this.focus(at + step[0], column + step[1]);
+    else if (!this.far(event, at, column, command) && !this.owner.key(event, tile.dataset.key)) return;
+    event.preventDefault();
+  }
+
+  far({ key }, at, column, command) {
+    const page = Math.max(1, Math.floor(this.view.height / this.step.y) - 1);
+    const to = { Home: [command ? 0 : at, 0], End: [command ? Infinity : at, Infinity], PageUp: [at - page, column], PageDown: [at + page, column] }[key];
+    if (to) this.focus(...to);
+    return Boolean(to);
+  }
+
+  // The marks of cells that something is being done with.
+  mark(name, key) {
+    find(`.${name}`, this.body)?.classList.remove(name);
+    if (key) this.find(key)?.classList.add(name);
+  }
+}

@@ -1,0 +1,192 @@
+// Scores of the cells: which are measured, how they colour and sort the grid, and a chart of one against an axis.
+import { make } from "../../scripts/dom.js";
+import { translated } from "../../scripts/translate.js";
+import { drawChart } from "./chart.js";
+import { addHelp } from "../../scripts/help.js";
+
+// name: [label, what it tells, whether it needs a reference]
+const KINDS = {
+  clip_t: ["CLIP-T", "How well the picture fits its prompt, by a CLIP network. Higher fits better.", false],
+  clip_i: ["CLIP-I", "How alike the picture and the reference are in what they show, by a CLIP network. Higher is more alike.", true],
+  ssim: ["SSIM", "How alike the structure of picture and reference is: 1 is equal.", true],
+  psnr: ["PSNR", "How far the pixels are from the reference, in decibels. Higher is nearer.", true],
+  sharpness: ["Sharpness", "How much fine detail the picture has.", false],
+  spread: ["Spread over seeds", "How much the pictures of a row of seeds differ from each other. Needs an axis of seeds.", false],
+};
+// Dark to light, told apart by those who do not see colours, too.
+const LOW = [68, 1, 84], MIDDLE = [33, 145, 140], HIGH = [253, 231, 37];
+const SORTS = [["", "As typed"], ["rows", "Rows by their mean"], ["columns", "Columns by their mean"], ["both", "Rows and columns by their mean"]];
+
+const mixed = (a, b, share) => `rgb(${a.map((one, i) => Math.round(one + (b[i] - one) * share)).join(" ")})`;
+const colour = share => share < 0.5 ? mixed(LOW, MIDDLE, share * 2) : mixed(MIDDLE, HIGH, share * 2 - 1);
+const mean = values => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
+const written = value => Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(3);
+const labelOf = kind => KINDS[kind]?.[0] ?? kind;
+
+export class Scores {
+  constructor(viewer) {
+    Object.assign(this, { viewer, kind: "", sorting: "", by: null, reference: null });
+    this.boxes = make("div", { class: "score-kinds", role: "group", "aria-label": "What is measured" });
+    this.told = make("p", { class: "score-told", role: "status", translate: "no" });
+    this.apply = make("button", { type: "button", class: "act strong", onclick: () => this.measure() }, "Measure");
+    this.colours = make("select", { onchange: () => this.choose({ kind: this.colours.value }) });
+    this.sorts = make("select", { onchange: () => this.choose({ sorting: this.sorts.value }) }, ...SORTS.map(([value, label]) => make("option", { value }, label)));
+    this.best = make("button", { type: "button", class: "act", onclick: () => this.goToBest() }, "To the best cell");
+    this.axis = make("select", { onchange: () => this.renderChart() });
+    this.lines = make("select", { onchange: () => this.renderChart() });
+    this.chart = make("div", { class: "score-chart" });
+    this.scale = make("div", { class: "score-scale", translate: "no", "aria-hidden": "true" });
+    this.use = make("div", { class: "score-use" }, make("label", {}, "Colour by", this.colours), make("label", {}, "Sort", this.sorts), this.best, this.scale,
+      make("label", {}, "Chart over", this.axis), make("label", {}, "A line for each", this.lines));
+    this.root = make("section", { class: "plot-scores", "aria-label": "Scores", hidden: true }, make("div", { class: "score-ask" }, this.boxes, this.apply, this.told), this.use, this.chart);
+  }
+
+  settle() {
+    Object.assign(this, { kind: "", sorting: "", by: null, reference: null });
+    this.reveal(false);
+  }
+
+  reveal(on) {
+    this.root.hidden = !on;
+    if (on) this.render();
+  }
+
+  // Kinds that some cell has a number for.
+  get measured() {
+    const found = new Set();
+    for (const cell of this.viewer.plot.cells.values()) for (const [kind, value] of Object.entries(cell.scores ?? {})) if (value !== null) found.add(kind);
+    return [...found];
+  }
+
+  get on() { return this.viewer.plot.scores?.kinds ?? []; }
+  get wanted() { return [...this.boxes.querySelectorAll("input:checked")].map(input => input.value); }
+
+  // ---- what is measured ----
+
+  render() {
+    const { plot } = this.viewer;
+    if (!plot || this.root.hidden) return;
+    const on = this.on, key = JSON.stringify([plot.id, on]);
+    if (this.boxes.dataset.shows !== key) this.renderBoxes(on, key);
+    this.renderTold();
+    this.fill(this.colours, [["", translated("Nothing")], ...this.measured.map(kind => [kind, labelOf(kind)])], this.kind);
+    this.sorts.value = this.sorting;
+    this.fill(this.axis, plot.axes.map(({ label }, axis) => [String(axis), label]), this.axis.value || "0");
+    this.fill(this.lines, [["", translated("No other axis")], ...plot.axes.map(({ label }, axis) => [String(axis), label])], this.lines.value);
+    this.use.hidden = !this.measured.length;
+    this.renderScale();
+    this.renderChart();
+  }
+
+  renderBoxes(on, shows) {
+    this.boxes.dataset.shows = shows;
+    this.boxes.replaceChildren(...Object.entries(KINDS).map(([kind, [label, help]]) => {
+      const box = make("div", { class: "score-kind" }, make("label", {}, make("input", { type: "checkbox", value: kind, checked: on.includes(kind), onchange: () => this.renderTold() }), label));
+      addHelp(box, label, help);
+      return box;
+    }));
+  }
+
+  renderTold() {
+    const needs = this.wanted.some(kind => KINDS[kind][2]), { plot } = this.viewer, key = this.reference ?? plot.scores?.reference?.cell;
+    const reference = !needs ? "" : key && plot.picture(key) ? translated(`Reference: ${plot.named(key)}`) : translated("Choose the reference first: the menu of a cell has an entry for it.");
+    const told = [reference, this.progress()].filter(Boolean).join(" · ");
+    if (this.told.textContent !== told) this.told.textContent = told;
+  }
+
+  // How many of the cells that are drawn have all scores that are switched on.
+  progress() {
+    const { plot } = this.viewer, on = this.on, drawn = [...plot.cells.values()].filter(cell => cell.image);
+    const scored = drawn.filter(cell => on.every(kind => kind in (cell.scores ?? {}))).length;
+    return on.length && scored < drawn.length ? translated(`Measured: ${scored} of ${drawn.length}`) : "";
+  }
+
+  // The cell that CLIP-I, SSIM and PSNR compare with.
+  refer(key) {
+    this.reference = key;
+    this.reveal(true);
+    this.viewer.top.button("scores").setAttribute("aria-expanded", "true");
+    this.root.scrollIntoView({ block: "nearest" });
+  }
+
+  async measure() {
+    const kinds = this.wanted, reference = this.reference ?? this.viewer.plot.scores?.reference?.cell;
+    if (kinds.some(kind => KINDS[kind][2]) && !reference) return this.renderTold();
+    await this.viewer.act("scores", { kinds, ...(reference && { reference: { cell: reference } }) });
+  }
+
+  fill(select, options, chosen) {
+    const shows = JSON.stringify(options);
+    if (select.dataset.shows !== shows) select.replaceChildren(...options.map(([value, label]) => make("option", { value, translate: "no" }, label)));
+    select.dataset.shows = shows;
+    select.value = options.some(([value]) => value === chosen) ? chosen : options[0]?.[0] ?? "";
+  }
+
+  // ---- how they show in the grid ----
+
+  choose(change) {
+    Object.assign(this, change, { by: null });
+    this.viewer.relay();
+    this.render();
+  }
+
+  values() { return [...this.viewer.plot.cells.keys()].map(key => this.viewer.plot.score(key, this.kind)).filter(value => value !== null); }
+
+  // What a cell shows of the score that colours the grid.
+  of(key) {
+    if (!this.kind) return null;
+    const value = this.viewer.plot.score(key, this.kind);
+    if (value === null) return null;
+    const [low, high] = this.range ??= bounds(this.values());
+    queueMicrotask(() => { this.range = null; });       // the cells of one look share it
+    return { text: written(value), words: `${labelOf(this.kind)} ${written(value)}`, colour: colour(high > low ? (value - low) / (high - low) : 1) };
+  }
+
+  sort() {
+    const { layout } = this.viewer;
+    layout.unsort();
+    if (!this.kind) return;
+    if (this.by) return layout.sort(this.by.other, at => this.viewer.plot.score(this.keyAt({ [this.by.axis]: this.by.at, [this.by.other]: at }), this.kind));
+    for (const place of ["rows", "columns"]) if ([place, "both"].includes(this.sorting)) layout.sort(layout[place], at => this.meanOf(layout[place], at));
+  }
+
+  keyAt(fixed) { return this.viewer.layout.page.map((at, axis) => fixed[axis] ?? at).join(","); }
+
+  // Over the whole page that is seen.
+  meanOf(axis, at) {
+    const { plot, layout } = this.viewer, others = [layout.rows, layout.columns].filter(one => one !== axis && one !== null);
+    const places = others.length ? plot.axes[others[0]].values.map((_, other) => this.keyAt({ [axis]: at, [others[0]]: other })) : [this.keyAt({ [axis]: at })];
+    return mean(places.map(key => plot.score(key, this.kind)).filter(value => value !== null));
+  }
+
+  // By one row or column alone.
+  sortBy(axis, at) {
+    const { layout } = this.viewer;
+    this.by = { axis, at, other: axis === layout.columns ? layout.rows : layout.columns };
+    this.viewer.relay();
+  }
+
+  goToBest() {
+    const { plot } = this.viewer, scored = [...plot.cells.keys()].map(key => [key, plot.score(key, this.kind || this.measured[0])]).filter(([, value]) => value !== null);
+    const [best] = scored.sort(([, a], [, b]) => b - a)[0] ?? [];
+    if (!best) return;
+    this.viewer.lay(one => { one.showAll(); one.page = best.split(",").map(Number); });
+    this.viewer.grid.focusKey(best);
+  }
+
+  renderScale() {
+    const values = this.kind ? this.values() : [];
+    this.scale.hidden = !values.length;
+    if (!values.length) return;
+    const [low, high] = bounds(values);
+    this.scale.replaceChildren(make("span", {}, written(low)), make("i", { style: `background:linear-gradient(to right, ${[0, 0.25, 0.5, 0.75, 1].map(colour).join(", ")})` }), make("span", {}, written(high)));
+  }
+
+  renderChart() {
+    if (this.root.hidden || !this.viewer.plot) return;
+    const kind = this.kind || this.measured[0], axis = Number(this.axis.value || 0), lines = this.lines.value === "" || this.lines.value === this.axis.value ? null : Number(this.lines.value);
+    this.chart.replaceChildren(...(kind && this.viewer.plot.axes[axis] ? [drawChart(this.viewer.plot, { kind, label: labelOf(kind), axis, lines })] : []));
+  }
+}
+
+const bounds = values => [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), -Infinity)];
