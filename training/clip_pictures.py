@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from .data import PICTURE, WORK
 from .drawing import draw, thing_masks
@@ -25,6 +25,7 @@ PLAIN_SHARE, SHADED_SHARE = 0.8, 0.1        # the rest has the new colour
 SEED = 41
 CELL = 4                                    # pixels of a side of a cell of the maps
 CELLS = PICTURE // CELL
+SIDE = 96                                   # pixels of what the picture tower sees
 SHIFT = 2                                   # cells by which a batch is moved at most
 NOISE, GAIN = 0.06, 0.1                     # standard deviation, and part of the brightness, of what is varied
 
@@ -43,17 +44,19 @@ class Examples:
         return [number for number, scene in enumerate(self.scenes) if len(scene.things) == 1]
 
     def batch(self, chosen: list[int], rng: random.Random) -> tuple[Tensor, Tensor]:
-        """Pictures (B, 3, 128, 128) in 0..1, moved, brightened and blurred a little, and their maps moved alike."""
-        pixels = torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2).float() / 255
+        """Pictures (B, 3, SIDE, SIDE) in 0..1, moved, brightened and blurred a little, and their maps moved alike."""
+        whole = torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2).contiguous()
+        pixels = interpolate(whole, (SIDE, SIDE), mode="bicubic", antialias=True).float() / 255
         maps = torch.from_numpy(self.maps[chosen])
         x, y = rng.randint(0, 2 * SHIFT), rng.randint(0, 2 * SHIFT)
-        top, left = y * CELL, x * CELL
-        pixels = pad(pixels, (SHIFT * CELL,) * 4, mode="replicate")[..., top : top + PICTURE, left : left + PICTURE]
+        step = SIDE // CELLS
+        top, left = y * step, x * step
+        pixels = pad(pixels, (SHIFT * step,) * 4, mode="replicate")[..., top : top + SIDE, left : left + SIDE]
         maps = pad(maps, (SHIFT,) * 4)[..., y : y + CELLS, x : x + CELLS]
         if rng.random() < 0.3:
-            pixels = torch.nn.functional.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False)
+            pixels = avg_pool2d(pixels, 3, 1, 1, count_include_pad=False)
         gain = 1 + GAIN * (torch.rand(len(pixels), 1, 1, 1) - 0.5)
-        noise = NOISE * torch.rand(len(pixels), 1, 1, 1) * torch.randn_like(pixels)
+        noise = NOISE * torch.rand(len(pixels), 1, 1, 1) * torch.randn(pixels.shape)
         return (pixels * gain + noise).clamp(0, 1), maps
 
 

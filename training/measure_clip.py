@@ -27,13 +27,13 @@ from backend.worker.models import clip_encoder
 from backend.worker.models.clip_encoder import ClipEncoder
 
 from .captions import caption
+from .clip_scenes import exchanged
 from .data import PICTURE
 from .drawing import draw
 from .half_shade import draw_half_shaded
 from .measure import share
 from .publish_clip import CLIP as FOLDER
 from .scenes import Scene, random_scenes
-from .train_clip import exchanged
 
 SEED, CHOICES = 2031, 8
 SECOND = 10_000         # added to the number of a drawing, for another drawing of the same scene

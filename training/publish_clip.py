@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import torch
+from torch import Tensor
 from transformers import CLIPModel
 
-from .data import MODEL, PICTURE, PROJECT
+from .clip_pictures import SIDE
+from .data import MODEL, PROJECT
 from .publish import forget_origin, keep_documents, size, write_json
 
 CLIP = PROJECT / "models" / "clip" / "demo"
@@ -14,7 +17,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 PROCESSOR = {
     "image_processor_type": "CLIPImageProcessor",
-    "crop_size": {"height": PICTURE, "width": PICTURE},
+    "crop_size": {"height": SIDE, "width": SIDE},
     "do_center_crop": True,
     "do_convert_rgb": True,
     "do_normalize": True,
@@ -24,8 +27,13 @@ PROCESSOR = {
     "image_std": list(STD),
     "resample": 3,
     "rescale_factor": 1 / 255,
-    "size": {"shortest_edge": PICTURE},
+    "size": {"shortest_edge": SIDE},
 }
+
+
+def normalized(pixels: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in 0..1 as the picture tower takes them."""
+    return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
 def publish_clip(model: CLIPModel) -> None:

@@ -39,6 +39,13 @@ def token_ids(tokenizer: Tokenizer, texts: list[str]) -> Tensor:
     return torch.tensor([row + [tokenizer.pad] * (LENGTH - len(row)) for row in rows])
 
 
+def trimmed_ids(tokenizer: Tokenizer, texts: list[str]) -> Tensor:
+    """Token ids (B, T) as `token_ids` gives them, cut behind the longest text's end: what follows changes nothing."""
+    ids = token_ids(tokenizer, texts)
+    longest = int((ids == tokenizer.end).int().argmax(1).max()) + 1
+    return ids[:, :longest]
+
+
 def new_text_encoder(tokenizer: Tokenizer) -> CLIPTextModel:
     config = CLIPTextConfig(
         vocab_size=tokenizer.bpe.get_vocab_size(),

@@ -6,6 +6,7 @@ import { make } from "../../scripts/dom.js";
 const KINDS = [["png", "PNG: one picture, with the settings inside"], ["jpg", "JPEG: one picture, smaller"], ["webp", "WebP: one picture, smaller"], ["html", "HTML: one page with labels and zoom, for any browser"],
   ["zip", "ZIP: the pictures of all cells"], ["csv", "CSV: values and scores of all cells"]];
 const PICTURES = ["png", "jpg", "webp"], SHAPED = [...PICTURES, "html"];
+const NO_AXIS = 9;     // beyond all that a plot may have
 const SCALES = [[1, "Full size"], [0.5, "Half"], [0.25, "A quarter"]];
 
 export function openExport(viewer) {
@@ -21,7 +22,7 @@ export function openExport(viewer) {
     labels.page.hidden = !paged || kind.value === "csv";
     for (const name of ["scale", "margin", "legend"]) labels[name].hidden = !(name === "scale" ? SHAPED : PICTURES).includes(kind.value);
   };
-  const query = () => new URLSearchParams({ ...(paged && page.value ? { page: layout.pages.map(axis => layout.page[axis]).join(",") } : {}), ...(SHAPED.includes(kind.value) ? { scale: scale.value } : {}),
+  const query = () => new URLSearchParams({ columns: layout.columns ?? NO_AXIS, rows: layout.rows ?? NO_AXIS, ...(paged && page.value ? { page: layout.pages.map(axis => layout.page[axis]).join(",") } : {}), ...(SHAPED.includes(kind.value) ? { scale: scale.value } : {}),
     ...(PICTURES.includes(kind.value) ? { margin: margin.value, legend: legend.checked ? 1 : 0 } : {}), ...(layout.hiddenCount ? { hide: hidden(layout) } : {}) });
   const send = async () => {
     go.disabled = true;
