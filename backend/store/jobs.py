@@ -36,7 +36,7 @@ from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, new
 from backend.store.job_states import Change
 from backend.store.queue_order import reorder
 from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, now
-from backend.store.uploads import FIELDS_OF_PICTURES
+from backend.store.uploads import FIELDS_OF_PICTURES, stored_pictures
 from backend.store.view_types import ENDED, Job, JobLine, Overview, State
 
 PENDING = ("queued", "running")
@@ -241,7 +241,7 @@ class Jobs:
         """Ids of the uploads that any job names."""
         with self.database.read() as session:
             columns = [in_request(name) for name in FIELDS_OF_PICTURES]
-            return {name for row in session.execute(select(*columns)) for name in row if name}
+            return {name for row in session.execute(select(*columns)) for name in stored_pictures(row)}
 
     def pending(self, owner: str, *states: State) -> list[str]:
         """Ids of the owner's jobs in these states, oldest first."""

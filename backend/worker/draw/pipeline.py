@@ -25,6 +25,7 @@ from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
 from backend.worker.adapters.network_changes import PromptNetworks
+from backend.worker.draw.guides import guided_by
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
@@ -126,6 +127,7 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     noise = _image_noise(request, canvas)
     unit = noise.initial()
     start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan, canvas, unit))
+    start.hooks += yield from guided_by(request, plan.first, canvas, source)
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
     latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
     refined = plan.first.refined_below and denoiser.successor is None
@@ -153,6 +155,7 @@ def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) ->
     noise = _image_noise(plan.request, canvas)
     x = noised(path, latent, noise.initial(), plan.request.extra_noise)
     start = Start(x, (yield from shown_nothing(canvas)))
+    start.hooks += yield from guided_by(plan.request, path, canvas, None, second=True)
     denoiser = _denoiser(plan.request, path, canvas, start, texts)
     return (yield from _sampled(path, x, noise, denoiser, on_step))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.draw.annotation import Annotate
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
@@ -22,6 +24,28 @@ class LoadNetworks:
 
     model: Model
     names: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadGuide:
+    """Load the model of a guide, number `unit` of the request, for a model. Answered by its adapter."""
+
+    model: Model
+    name: str
+    unit: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShowPicture:
+    """Show an IP-Adapter, which unit number `unit` names, a picture: an id of the job's, or pixels (h, w, 3).
+
+    Answered by a `PicturePrompt`.
+    """
+
+    network: IPAdapter
+    name: str
+    picture: str | np.ndarray
+    unit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +96,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | EncodeText | UseModel | Shared | EncodePicture | DecodeLatent | Finished | Inspect | Expect
-        | Enlarge | FindFaces | RestoreFace | list[Row])
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | UseModel | Shared | EncodePicture
+        | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

@@ -21,23 +21,15 @@ from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, Problem
-from backend.messages import (
-    UNFINISHED,
-    Cancelled,
-    Done,
-    Event,
-    Failed,
-    Picture,
-    Progress,
-    Run,
-    Skipped,
-)
+from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks, Shared, UseModel
+from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.work_items import EncodeText, Finished, LoadGuide, LoadNetworks, Shared, ShowPicture, UseModel
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.equal_rows import firsts
+from backend.worker.engine.guide_loading import annotated, load_guide, shown
 from backend.worker.engine.model_loading import ModelLoading
 from backend.worker.engine.network_loading import encode_texts, load_networks
 from backend.worker.engine.previews import Previews
@@ -57,8 +49,8 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = (LoadNetworks | EncodeText | EncodePicture | UseModel | Shared | Expect | Inspect | FindFaces
-               | RestoreFace)
+Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | EncodePicture | UseModel | Shared
+               | Expect | Inspect | FindFaces | RestoreFace)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -179,6 +171,14 @@ class Engine:
             case LoadNetworks():
                 with self.current_work.doing("loading", jobs):
                     return load_networks(self.memory, program, work, self.emit)
+            case LoadGuide():
+                with self.current_work.doing("loading", jobs):
+                    return load_guide(self.memory, program, work)
+            case Annotate():
+                return annotated(self.memory, program, work)
+            case ShowPicture():
+                with self.current_work.doing("encoding", jobs):
+                    return shown(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
                     return encode_texts(self.codec, self.memory, program, work, self.emit)
