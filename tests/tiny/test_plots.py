@@ -168,8 +168,9 @@ def test_later_single_pictures_do_not_wait_for_the_whole_plot(house: Guest, whos
     plot = house.plots.create(asked(("Seed", "1-60"), request={"prompt": "slow=0.01"}))
     until(lambda: house.plots.get(plot).state["done"] >= 1)
     single = (house if whose == "mine" else Guest(house, "ann")).submit()
+    done = house.plots.get(plot).state["done"]
     until(lambda: house._components.jobs.is_pending(single.id) is False)
-    assert house.plots.get(plot).state["done"] < 40
+    assert house.plots.get(plot).state["done"] < done + 8, "fewer cells than a worker holds came first"
     house.plots.cancel(plot)
     drawn(house, plot)
 
@@ -339,7 +340,7 @@ def test_a1111s_other_scripts_that_draw_plots(client: TestClient) -> None:
 
 @pytest.mark.parametrize(("args", "field"), [
     (xyz((4, "x", [])), "script_args.1"), (xyz((0, "", []), ("Stpes", "1", [])), "script_args.3"), (xyz((99, "1", [])), "script_args.0"),
-    (xyz((4, "1-1000", []), (1, "1-1000", [])), "script_args"), ([0] * 30, "script_args"), (xyz((4, "1", []), (4, "2", [])), "script_args.3"),
+    (xyz((4, "1", []), margin="wide"), "script_args.16"), (xyz((4, "1-1000", []), (1, "1-1000", [])), "script_args"), ([0] * 30, "script_args"), (xyz((4, "1", []), (4, "2", [])), "script_args.3"),
 ])
 def test_wrong_arguments_of_a_script_are_named(client: TestClient, house: Guest, args: list[Any], field: str) -> None:
     before = len(house.plots.list(limit=200))
