@@ -213,7 +213,7 @@ def reads_of_tables(module: ast.Module, names: set[str]) -> Iterator[int]:
     """Lines that take something out of a table while the module is imported; live views of it take nothing."""
     for node in statements(module, at_import=True):
         if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load):
-            live = re.search(rf"\b{node.id}\.(derived|where|by|add)\(|\bNames\({node.id}\b|: Table\[.*= {node.id}$",
+            live = re.search(rf"\b{node.id}\.(derived|where|by|add)\(|\bNames\({node.id}\b|\brecord={node.id}\b|: Table\[.*= {node.id}$",
                              ast.unparse(parents(module)[node]))
             if not live:
                 yield node.lineno

@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.components import Component
 
 from backend import FIELDS, PINNABLE, STARTS, Field, record_place
+from ui.fragment import fragment
 
 EXPLAINED = ("files", "preview")        # groups whose help stands below the field, not behind an "i"
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
@@ -34,20 +35,27 @@ class Form:
             look.setdefault("info", field.help)
         value = self.values.get(name, field.default)
         if field.kind == "records":
-            return self._records(field, value)
+            return self._records(field, value, look.get("without", ()))
         return self.adopt(name, _KINDS[field.kind](field, value, look))
 
-    def _records(self, field: Field, values: Sequence[Mapping[str, Any]]) -> Component:
-        """As many folds as there may be records, each with the components of one."""
+    def _records(self, field: Field, values: Sequence[Mapping[str, Any]], without: Sequence[str]) -> Component:
+        """As many folds as there may be records, each with the components of one but for those in `without`."""
         for index in range(int(field.maximum or 1)):
-            with gr.Accordion(f"{field.label} {index + 1}", open=False) as fold:
+            own = f"{self.tab}_{field.name}_{index}"
+            with gr.Accordion(f"{field.label} {index + 1}", open=False, elem_id=f"{own}_fold",
+                              elem_classes=[f"fold-{field.name}"]) as fold:
                 for name, inner in (field.record or {}).items():
-                    at = record_place(field.name, index, name)
                     held = values[index] if index < len(values) else {}
-                    look = {"label": inner.label, "elem_id": f"{self.tab}_{field.name}_{index}_{name}",
-                            "elem_classes": ["field", f"field-{inner.kind}"]}
-                    self.adopt(at, _KINDS[inner.kind](inner, held.get(name, inner.default), look))
+                    if name not in without:
+                        self._in_record(record_place(field.name, index, name), inner, held, f"{own}_{name}")
         return fold
+
+    def _in_record(self, at: str, field: Field, held: Mapping[str, Any], elem_id: str) -> None:
+        if field.kind == "picture":
+            gr.HTML(fragment(__file__, "record_picture.html"), elem_id=elem_id, js_on_load=None,
+                    elem_classes=["field", "record-picture"], apply_default_css=False)
+        look = {"label": field.label, "elem_id": elem_id, "elem_classes": ["field", f"field-{field.kind}"]}
+        self.adopt(at, _KINDS[field.kind](field, held.get(field.name, field.default), look))
 
     def adopt(self, name: str, component: Component) -> Component:
         """A component that stands elsewhere on the page and belongs to this form too."""
@@ -118,6 +126,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "upscaler": _file,
     "second_checkpoint": _file,
     "vae": _file,
+    "guide_model": _file,
     "int": _number,
     "float": _number,
     "seed": _seed,

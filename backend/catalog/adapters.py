@@ -12,13 +12,18 @@ from pathlib import Path
 
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES, read_card
-from backend.catalog.headers import Shapes
+from backend.catalog.fingerprints import weight_files
+from backend.catalog.headers import Shapes, read_shapes
 from backend.catalog.model_files import Found, clean_name
 
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
-_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet")
+_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet", "task_embedding")
+_OTHER_CONTROL = {"task_embedding": "a ControlNet of several kinds (Union)", "lora_controlnet": "a Control-LoRA",
+                  "lllite_": "a ControlNet-LLLite"}
+_FIRST = ("input_blocks.0.0.weight", "conv_in.weight")
+_LISTENS = re.compile(r"attn2[._]to_k(\.weight)?$")
 _MAX_ALIAS = 200
 _MAX_TRIGGER = 1_000
 _WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
@@ -38,7 +43,7 @@ def describe_lora(found: Found) -> Description:
     facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest, "trigger": _trigger(told)}
     if not found.header.shapes:
         return Description(problem="the file holds no tensors", facts=facts)
-    return Description(_trained_on(told) or _family(found.header.shapes), facts=facts)
+    return Description(_trained_on(told) or family_of_words(found.header.shapes), facts=facts)
 
 
 def describe_embedding(found: Found) -> Description | None:
@@ -91,11 +96,34 @@ def _family_of_widths(widths: set[int]) -> str:
 
 def describe_controlnet(found: Found) -> Description | None:
     """None for the T2I-Adapters and IP-Adapters that often lie beside them. Raises CheckpointError."""
-    shapes = found.header.shapes
-    if _is_t2i_adapter(shapes) or _is_ip_adapter(shapes):
+    shapes = shapes_of_network(found.path) if found.is_folder else found.header.shapes
+    if _is_t2i_adapter(shapes) or is_ip_adapter(shapes):
         return None
     known = any(name.startswith(_CONTROL) for name in shapes)
-    return Description(_family(shapes), problem="" if known else "its tensors are those of no ControlNet")
+    other = next((f"it is {label}, which Easel cannot use yet" for name, label in _OTHER_CONTROL.items()
+                  if any(each.startswith(name) for each in shapes)), "")
+    facts = {"difference": "difference" in shapes, "first": _first_width(shapes), "words": _widths_of_words(shapes)}
+    problem = other if known else "its tensors are those of no ControlNet"
+    return Description(family_of_words(shapes), problem, facts=facts)
+
+
+def _first_width(shapes: Shapes) -> int:
+    """Channels of the first layer of a network's trunk; 0 where it is not told."""
+    plain = {name.removeprefix("control_model."): shape for name, shape in shapes.items()}
+    return next((plain[name][0] for name in _FIRST if plain.get(name)), 0)
+
+
+def _widths_of_words(shapes: Shapes) -> tuple[int, ...]:
+    """How wide the words are that the cross-attentions listen to."""
+    return tuple(sorted({shape[1] for name, shape in shapes.items() if len(shape) > 1 and _LISTENS.search(name)}))
+
+
+def shapes_of_network(path: Path) -> Shapes:
+    """All tensors of a file, or of the weights in a folder of one network. Raises CheckpointError."""
+    found: Shapes = {}
+    for file in weight_files(path):
+        found |= read_shapes(file)
+    return found
 
 
 def describe_t2i_adapter(found: Found) -> Description:
@@ -104,18 +132,9 @@ def describe_t2i_adapter(found: Found) -> Description:
     return Description(problem="" if known else "its tensors are those of no T2I-Adapter")
 
 
-def describe_ip_adapter(found: Found) -> Description | None:
-    """None for InstantID's. Raises CheckpointError."""
-    shapes = found.header.shapes
-    if _is_instant_id(shapes):
-        return None
-    known = _is_ip_adapter(shapes)
-    return Description(_family(shapes), problem="" if known else "its tensors are those of no IP-Adapter")
-
-
 def describe_instant_id(found: Found) -> Description:
     """Raises CheckpointError."""
-    known = _is_instant_id(found.header.shapes)
+    known = is_instant_id(found.header.shapes)
     return Description("sdxl" if known else "", problem="" if known else "its tensors are not InstantID's")
 
 
@@ -133,7 +152,7 @@ def _trained_on(told: Mapping[str, str]) -> str:
     return "sd1" if base.startswith("sd_v1") else ""
 
 
-def _family(shapes: Shapes) -> str:
+def family_of_words(shapes: Shapes) -> str:
     """From the width of the text in the first layer that listens to it; "" where none is told."""
     widths = (shape[1] for name, shape in shapes.items() if len(shape) in (2, 4) and _KEYS_AND_VALUES.search(name))
     return FAMILY_OF_WIDTH.get(next(widths, 0), "")
@@ -143,10 +162,10 @@ def _is_t2i_adapter(shapes: Shapes) -> bool:
     return any(name.startswith("adapter.body.") or name == "body.0.block1.weight" for name in shapes)
 
 
-def _is_ip_adapter(shapes: Shapes) -> bool:
+def is_ip_adapter(shapes: Shapes) -> bool:
     return any(name.startswith(("ip_adapter.", "image_proj.")) for name in shapes)
 
 
-def _is_instant_id(shapes: Shapes) -> bool:
+def is_instant_id(shapes: Shapes) -> bool:
     shown = shapes.get("image_proj.proj_in.weight", ())
     return len(shown) == 2 and shown[1] == INSTANT_ID_WIDTH

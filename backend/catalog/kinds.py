@@ -10,18 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.catalog import adapters, checkpoints, clip_folders, inception_files, upscalers, vaes
+from backend.catalog import adapters, checkpoints, clip_folders, inception_files, picture_prompts, upscalers, vaes
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
 from backend.catalog.model_file import (
     CHECKPOINT,
     CLIP,
+    CLIP_VISION,
+    CONTROLNET,
     EMBEDDING,
     FACE_DETECTOR,
     FACE_RESTORER,
     HYPERNETWORK,
     INCEPTION,
+    IP_ADAPTER,
     LORA,
     UPSCALER,
     VAE,
@@ -69,16 +72,17 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(EMBEDDING, "embedding", adapters.describe_embedding, ("embeddings", "../embeddings"),
          (*WEIGHTS, *PICTURES), usable=True),
     Kind(HYPERNETWORK, "hypernetwork", adapters.describe_hypernetwork, ("hypernetworks",), usable=True),
-    Kind("controlnet", "ControlNet", adapters.describe_controlnet, _CONTROL),
+    Kind(CONTROLNET, "ControlNet", adapters.describe_controlnet, _CONTROL, marker="config.json", usable=True),
     Kind("t2i_adapter", "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
          guest_folders=_CONTROL),
-    Kind("ip_adapter", "IP-Adapter", adapters.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
-         guest_folders=_CONTROL),
+    Kind(IP_ADAPTER, "IP-Adapter", picture_prompts.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
+         guest_folders=_CONTROL, usable=True),
     Kind("instant_id", "InstantID", adapters.describe_instant_id, ("instant_id", "InstantID"),
          guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter")),
     Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
     Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
-    Kind("clip_vision", "CLIP vision encoder", adapters.describe_any, ("clip_vision", "CLIP-vision")),
+    Kind(CLIP_VISION, "CLIP vision encoder", picture_prompts.describe_clip_vision, ("clip_vision", "CLIP-vision"),
+         marker="config.json", usable=True),
     Kind("insightface", "face recognition network", upscalers.describe_face_network, ("insightface",), (".onnx",)),
     Kind(FACE_DETECTOR, "face detector", upscalers.describe_face_detector, ("insightface",), (".onnx",), usable=True),
     Kind(FACE_RESTORER, "face restorer", upscalers.describe_face_restorer, ("GFPGAN", "Codeformer"),

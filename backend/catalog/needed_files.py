@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.catalog import vaes
 from backend.catalog.families import FAMILIES
+from backend.catalog.guide_files import GUIDE, encoders, guide_file, guide_models, guide_problems, with_exact_names
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import (
     CHECKPOINT,
@@ -53,12 +54,14 @@ def needed(request: Request) -> list[Needed]:
     restorers = [Needed(FACE_RESTORER, name, field) for name, field in _restorers(request)]
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
-    return [*wanted, *restorers, *detector, *networks]
+    guides = [Needed(GUIDE, name, field) for name, field in guide_models(request)]
+    return [*wanted, *restorers, *detector, *networks, *guides]
 
 
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
     """The files that a job needs, by kind and name. InvalidRequest names the field of each that is gone or broken."""
-    return _files(needed(request), catalog) | embeddings_named(request, catalog)
+    files = _files(needed(request), catalog)
+    return files | embeddings_named(request, catalog) | encoders(files, catalog)
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:
@@ -69,13 +72,17 @@ def resolved(request: Request, catalog: ModelCatalog) -> Request:
     """
     wanted = [one for one in needed(request) if one.field != "checkpoint" and one.kind not in FILE_KINDS.values()]
     files = _files(wanted, catalog)
+    guides = {one.field: files[one.key].key for one in wanted if one.kind == GUIDE}
+    request = with_exact_names(request, guides)
     names = {one.field: files[one.key].key for one in wanted if one.kind in (UPSCALER, CHECKPOINT, VAE)}
     changes = {field: name for field, name in names.items() if name != getattr(request, field)}
     return request.replace(**changes) if changes else request
 
 
 def misfits(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
-    """Files of a resolved request whose latents mean something else than its checkpoint's: others, and a VAE."""
+    """Files of a resolved request whose latents mean something else than its checkpoint's: others, and a VAE; and
+    guides that cannot guide it."""
+    yield from guide_problems(request, checkpoint, catalog)
     for field, name in other_checkpoints(request):
         other = catalog.find(CHECKPOINT, name)
         if other.family != checkpoint.family:
@@ -149,6 +156,10 @@ def restorers_there(catalog: ModelCatalog) -> list[str]:
 
 def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
     """Raises NotFound saying what to do."""
+    if one.kind == GUIDE:
+        file = guide_file(one.name, catalog)
+        encoders({one.key: file}, catalog)
+        return file
     if one.kind == FACE_RESTORER:
         if file := _restorer(one.name, catalog):
             return file

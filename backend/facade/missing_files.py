@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from backend.catalog.guide_files import KINDS
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, VAE, ModelFile
 from backend.catalog.network_hashes import listed_name
@@ -17,6 +18,7 @@ from backend.image.infotext.entries import entries
 from backend.image.infotext.unmet import unmet_sentence
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
+from backend.request.guide_unit import NO_MODEL
 from backend.request.request import FIELDS
 from backend.request.rules import VAES
 
@@ -43,6 +45,7 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     named = str(values.get("vae", ""))
     yield from _files(VAE, {} if named in ("", *VAES) else {named: said.get("VAE hash", "")}, catalog)
     yield from _files(HYPERNETWORK, _named(values, HYPERNETWORK), catalog)
+    yield from _guides(values, catalog)
     used = [(one.kind, one.positional[0]) for one in _networks(values) if one.kind not in FILE_KINDS]
     for kind, name in dict.fromkeys(used):
         yield f"The {kind} {name} was used; Easel knows no networks of this kind."
@@ -91,6 +94,12 @@ def _files(kind: str, used: Mapping[str, str], catalog: ModelCatalog) -> Iterato
             yield _absent(label, name, digest)
         elif found and digest and not (_hash(found, catalog) or digest).startswith(digest):
             yield f"The {label} {name} here is another file than the one that was used [{digest}]."
+
+
+def _guides(values: Mapping[str, Any], catalog: ModelCatalog) -> Iterator[str]:
+    for name in dict.fromkeys(unit.model for unit in values.get("guides", ()) if unit.model != NO_MODEL):
+        if not any(_here(kind, name, catalog) for kind in KINDS):
+            yield _absent(catalog.kinds[KINDS[0]].label, name, "")
 
 
 def _hash(file: ModelFile, catalog: ModelCatalog) -> str:

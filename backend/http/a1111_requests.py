@@ -11,7 +11,7 @@ from typing import Any
 
 from backend import Door
 from backend.errors import EaselError, InvalidRequest
-from backend.http import a1111_eta, a1111_options, a1111_pictures, a1111_scripts
+from backend.http import a1111_eta, a1111_guides, a1111_options, a1111_pictures, a1111_scripts
 from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
 from backend.http.a1111_option_table import OF_FIELDS
 from backend.http.a1111_options import Chosen
@@ -82,7 +82,8 @@ class _Payload:
         chosen, wrong, foreign = a1111_options.read(overrides)
         problems, passed_over = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
         scripts, idle = a1111_scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
-        problems += [*(_below("override_settings", problem) for problem in wrong), *idle]
+        guided, lacking = a1111_guides.guides(self._payload.get("alwayson_scripts"), self._door)
+        problems += [*(_below("override_settings", problem) for problem in wrong), *idle, *lacking]
         if problems:
             raise InvalidRequest(problems=problems)
         options = self._options | chosen
@@ -90,7 +91,7 @@ class _Payload:
         said = {*known, *chosen.values, *self._sampler()}
         values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext(said)}
         behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
-        values |= {**behind, **known, **scripts, **self._sampler(), **self._script()}
+        values |= {**behind, **known, **scripts, **guided, **self._sampler(), **self._script()}
         values |= {name: value for name, value in chosen.values.items() if name not in behind}
         values |= {**self._grid(), **self._faces(options)}
         values |= self._eta(values, options)

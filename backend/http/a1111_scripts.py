@@ -95,6 +95,7 @@ SOFT_INPAINTING = Script("Soft Inpainting", (
 ))
 WITHOUT_EFFECT = ("refiner", "seed", "sampler", "comments", "extra options", "hypertile")
 """Always-on scripts that belong to AUTOMATIC1111's page, or that have no arguments."""
+ELSEWHERE = ("controlnet",)     # see `a1111_guides`
 
 
 def script_named(payload: Mapping[str, Any], scripts: Iterable[Script]) -> Script | None:
@@ -129,7 +130,7 @@ def always_on(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
     problems: list[Problem] = []
     for name, script in scripts.items():
         place = f"alwayson_scripts.{name}"
-        if name.strip().casefold() in WITHOUT_EFFECT or is_off(script):
+        if name.strip().casefold() in (*WITHOUT_EFFECT, *ELSEWHERE) or is_off(script):
             continue
         if not img2img or not is_same(name, SOFT_INPAINTING.name):
             problems.append(Problem("is not something that Easel has; leave it out or switch it off", place))

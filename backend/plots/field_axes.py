@@ -14,6 +14,7 @@ from backend.request.record import Record
 KINDS: Mapping[str, AxisKind] = {
     "int": "int", "seed": "int", "float": "float", "text": "text", "texts": "text", "choice": "choice", "bool": "bool",
     "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "vae": "file",
+    "guide_model": "text",
 }
 FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),

@@ -16,12 +16,12 @@ from backend.request.record import Record
 from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
-               "upscaler", "picture", "records"]
+               "upscaler", "picture", "guide_model", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
-    "extras", "hidden",
+    "extras", "guides", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -47,6 +47,7 @@ class Field:
     slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
     choices: Sequence[str] = ()
     record: Table[Field] | None = None    # of kind "records": the fields of one
+    switch: str = ""                      # of kind "records": the field without which a record changes nothing
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
@@ -77,7 +78,7 @@ def clean(field: Field, value: Any) -> Any:
         return _text(value)
     if field.kind == "texts":
         return _texts(value)
-    if field.kind in ("upscaler", "second_checkpoint", "vae"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model"):
         return _file(field, value)
     if field.kind == "choice":
         return _choice(field, value)
@@ -103,7 +104,10 @@ def _records(field: Field, value: Any) -> tuple[Record, ...]:
         raise ValueError("must be a list of objects")
     if field.maximum is not None and len(value) > field.maximum:
         raise ValueError(f"has {len(value)} entries; there are at most {field.maximum:g}")
-    return tuple(Record(_record(field, index, record)) for index, record in enumerate(value))
+    found = [Record(_record(field, index, record)) for index, record in enumerate(value)]
+    while field.switch and found and not found[-1][field.switch]:
+        found.pop()             # a form sends as many as it has room for
+    return tuple(found)
 
 
 def _record(field: Field, index: int, values: Mapping[str, Any]) -> dict[str, Any]:

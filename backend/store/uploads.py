@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -16,12 +18,13 @@ from backend.image import upload_validation
 from backend.image.atomic_write import sweep_unfinished, write_atomically
 from backend.image.decode_budget import DECODING
 from backend.request.field import PICTURE_ID, Field
+from backend.request.record import place
 from backend.request.request import FIELDS, Request
 from backend.store.view_types import UserOf
 
 QUOTA = 4 * 2**30       # bytes that one user's uploads may take
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
-FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture")
+FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture" or bool(_inner(field)))
 GONE = "is no longer there; choose the picture again"
 
 
@@ -140,7 +143,27 @@ class Uploads:
         return self.folder / self._user_of(owner).folder / f"{name}.png"
 
 
+def stored_pictures(values: Sequence[str | None]) -> Iterator[str]:
+    """Ids in the values of FIELDS_OF_PICTURES as the database has them: text, and JSON for records."""
+    for field, value in zip(FIELDS_OF_PICTURES.values(), values, strict=True):
+        found = json.loads(value) if value and field.kind == "records" else value
+        yield from (name for _, name in _pictures_in(field, found or ()))
+
+
+def _pictures_in(field: Field, value: Any) -> Iterator[tuple[str, str]]:
+    """(place, id) for every picture that a field of FIELDS_OF_PICTURES names; those of records by their own place."""
+    if field.kind == "picture":
+        yield from [(field.name, value)] if value else ()
+        return
+    for index, record in enumerate(value):
+        yield from ((place(field.name, index, inner), record[inner]) for inner in _inner(field) if record.get(inner))
+
+
+def _inner(field: Field) -> list[str]:
+    return [name for name, inner in (field.record or {}).items() if inner.kind == "picture"]
+
+
 def _named(request: Request) -> list[tuple[str, str]]:
     """(field, id) for every picture of a request."""
-    named = [(name, getattr(request, name)) for name in FIELDS_OF_PICTURES]
-    return [(field, name) for field, name in named if name]
+    values = ((field, getattr(request, name)) for name, field in FIELDS_OF_PICTURES.items())
+    return [found for field, value in values for found in _pictures_in(field, value)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backend.errors import InvalidRequest
 from backend.image import infotext
 from backend.image.infotext.compatibility import parse_version
+from backend.image.infotext.records import told
 from backend.prompt.styles import extract
 from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
@@ -48,7 +49,9 @@ SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, 
 def values_of(field: Field) -> st.SearchStrategy:
     if field.kind in ("text", "checkpoint"):
         return prompts()
-    if field.kind in ("upscaler", "second_checkpoint", "vae"):
+    if field.kind == "records":
+        return st.lists(st.fixed_dictionaries({name: values_of(inner) for name, inner in field.record.items()}), max_size=int(field.maximum))
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
     if field.kind == "texts":
         return st.just(())
@@ -86,7 +89,8 @@ def requests(draw: st.DrawFn) -> Request:
 
 def carried(request: Request) -> dict:
     """Everything an infotext promises to give back: what changes the picture."""
-    fields = {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)}
+    fields = {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)} | {
+        "guides": told(FIELDS["guides"], request.guides)}
     return fields | {"enable_hr": request.enable_hr}
 
 

@@ -44,10 +44,16 @@ def told(text: str, here: Iterable[str] = (), **values: object) -> list[str]:
 
 @pytest.mark.parametrize(("keys", "named"), [
     ("VAE Decoder: TAESD, Token merging ratio: 0.5", "VAE Decoder (TAESD), Token merging ratio (0.5)"),
-    ('ControlNet 0: "Module: canny, Model: c [ab]"', "ControlNet 0 (Module: canny, Model: c [ab])"), ("vae: None, FP8 weight: Disable, Pad conds: False", ""), ("ENSD: 5", ""),
+    ("vae: None, FP8 weight: Disable, Pad conds: False", ""), ("ENSD: 5", ""),
 ])
 def test_what_easel_does_without_is_said(keys: str, named: str) -> None:
     assert told(f"a tree\n{LINE}, {keys}") == ([f"Easel does without what else changed this picture: {named}."] if named else [])
+
+
+def test_a_model_of_a_unit_is_named() -> None:
+    text = f'a tree\n{LINE}, ControlNet 0: "Module: canny, Model: c [0123abcd]", ControlNet 1: "Module: depth_zoe, Model: d"'
+    assert told(text) == ["Not understood: ControlNet."]
+    assert told(text.replace("depth_zoe", "none")) == [f"The ControlNet {name} is not in the models folders." for name in ("c [0123abcd]", "d")]
 
 
 def test_a_lora_is_named_by_its_hash() -> None:

@@ -27,6 +27,7 @@ from tests.pure.test_hostile_models import NESTED, device, listening, pipe, zipp
 KEYS = "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 LORA = {f"lora_unet_{KEYS}": (4, 768), "lora_unet_x.lora_up.weight": (8, 4)}
 IP = {"image_proj.proj.weight": (3072, 1024), "ip_adapter.1.to_k_ip.weight": (320, 768)}
+TOWER = {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)}
 INSTANT = {"image_proj.proj_in.weight": (1280, 512), "ip_adapter.1.to_k_ip.weight": (640, 2048)}
 CONTROL = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768)}
 VAE = {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3), "encoder.conv_out.weight": (8, 512, 3, 3),
@@ -69,7 +70,7 @@ def keys(catalog: ModelCatalog, kind: str) -> list[str]:
     ("controlnet", "controlnet", CONTROL, "sd1"), ("controlnet", "ControlNet", CONTROL, "sd1"),
     ("t2i_adapter", "T2I-Adapter", {"body.0.block1.weight": (1,)}, ""), ("t2i_adapter", "ControlNet", {"adapter.body.0.block1.weight": (1,)}, ""),
     ("ip_adapter", "IP-Adapter", IP, "sd1"), ("ip_adapter", "ControlNet", IP, "sd1"),
-    ("instant_id", "ip_adapter", INSTANT, "sdxl"), ("clip_vision", "clip_vision", {"x": (1,)}, ""),
+    ("instant_id", "ip_adapter", INSTANT, "sdxl"), ("clip_vision", "clip_vision", TOWER, ""),
     ("face_restorer", "Codeformer", {"position_emb": (256, 512), "quantize.embedding.weight": (4, 4)}, ""),
     ("upscaler", "ESRGAN", {"model.0.weight": (64, 3, 3, 3)}, ""), ("upscaler", "HAT", {"x": (1,)}, ""),
 ])
@@ -107,7 +108,7 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
     for folder in ("embeddings", "ip_adapter"):
         (models / folder).mkdir(parents=True)
     (models / "embeddings" / "easy.pt").write_bytes(zipped(b"\x80\x02}(X\x0f\0\0\0string_to_param}X\1\0\0\0*" + tensor + b"su."))
-    (models / "ip_adapter" / "face.bin").write_bytes(zipped(b"\x80\x02}(X\x0a\0\0\0image_proj}X\1\0\0\0w" + tensor + b"su."))
+    (models / "ip_adapter" / "face.bin").write_bytes(zipped(b"\x80\x02}(X\x0a\0\0\0image_proj}X\x0b\0\0\0proj.weight" + tensor + b"su."))
     easy = catalog.find("embedding", "easy")
     assert (easy.family, easy.facts["vectors"], easy.problem) == ("sd1", 2, "")
     assert catalog.find("ip_adapter", "face").problem == ""
@@ -116,8 +117,8 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
 def test_kinds_that_cannot_be_used_are_never_offered_as_usable(catalog: ModelCatalog, models: Path) -> None:
     write(models / "loras" / "x.safetensors", LORA)
     assert keys(catalog, "lora") == ["x"]
-    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "clip", "inception", "face_detector", "face_restorer", "upscaler"]
-    assert not catalog.usable("controlnet")
+    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "controlnet", "ip_adapter", "clip", "inception", "clip_vision", "face_detector", "face_restorer", "upscaler"]
+    assert not catalog.usable("t2i_adapter")
 
 
 def test_two_names_of_one_folder_are_looked_through_once(catalog: ModelCatalog, models: Path) -> None:

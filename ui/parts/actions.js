@@ -1,6 +1,7 @@
 // The small tools beside the prompt.
 import { formOf } from "../scripts/form.js";
 import { seeded } from "./forever.js";
+import { arrived } from "./guides.js";
 import { note } from "./notices.js";
 import { resultsOf } from "./results.js";
 
@@ -16,6 +17,7 @@ export async function readSettings(tab, found) {
 
 // What Generate sends of the values that Gradio gives with the click; `before` completes them, and may refuse.
 export async function sent(tab, names, values, before) {
+  if (arrived() && !await arrived()) throw new Error("A unit's picture did not reach the server.");
   const asked = formOf(tab).asked(names, values);
   return seeded(tab, names, before ? await before(...asked) : asked);
 }

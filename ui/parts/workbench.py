@@ -75,6 +75,11 @@ def drawing(form: Form) -> None:
     seed.place(form)
 
 
+def guides(form: Form, *without: str) -> None:
+    """The units of ControlNet, each a fold, but for what does nothing in this tab."""
+    form.place("guides", without=without)
+
+
 def refiner(form: Form) -> None:
     with gr.Accordion("Refiner: another checkpoint for the last steps", open=False, elem_id=f"{form.tab}_refiner"):
         form.rest("refiner")

@@ -34,8 +34,10 @@ class Form {
     this.asking = [];       // who waits for the values as the fields have them
   }
 
+  // "units[0].model" is the field of a record.
   element(name) {
-    return find(`#${this.tab}_${name}`) ?? find(`#${name}`);
+    const id = name.replace(/\[(\d+)\]\./, "_$1_");
+    return find(`#${this.tab}_${id}`) ?? find(`#${id}`);
   }
 
   // This browser tab's own form first; a new one starts from the last that was used.

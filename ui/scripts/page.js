@@ -1,6 +1,7 @@
 // The page's only script of its own in its HTML: all others come through it. It dresses what Gradio puts up, and opens the stream.
 import "../parts/autocomplete.js";
 import "../parts/away.js";
+import "../parts/guides.js";
 import "../parts/job_end.js";
 import "../parts/networks.js";
 import "../parts/page_drop.js";
@@ -43,7 +44,8 @@ function dress() {
 }
 
 function dressField(box) {
-  const name = box.id.replace(/^[a-z0-9]+_(?=.)/, ""), field = fields[name] ?? fields[box.id];
+  const own = box.id.replace(/^[a-z0-9]+_(?=.)/, ""), inner = own.replace(/^(\w+?)_(\d+)_(\w+)$/, "$1[$2].$3");
+  const name = inner in fields ? inner : own, field = fields[name] ?? fields[box.id];
   if (!field || !find("input, textarea", box)) return;
   box.dataset.dressed = name;
   if (field.help && box.matches(HELPED)) addHelp(box, field.label, field.help);

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.request.field import Field
@@ -15,11 +15,14 @@ from backend.request.request import FIELDS, Request
 
 KEPT: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "records" and bool(field.infotext))
 
+MOST = 100              # records that are read where a field has no limit
+
 
 def write_records(request: Request, as_text: Callable[[str, Any], str]) -> dict[str, str]:
-    """Key -> text of every record of a request; `as_text(key, value)` writes one pair."""
+    """Key -> text of every record of a request that is on; `as_text(key, value)` writes one pair."""
     return {f"{field.infotext} {index}": ", ".join(_pairs(field, record, as_text))
-            for field in KEPT.values() for index, record in enumerate(getattr(request, field.name))}
+            for field in KEPT.values() for index, record in enumerate(getattr(request, field.name))
+            if not field.switch or record[field.switch]}
 
 
 def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]) -> dict[str, list[Any]]:
@@ -28,26 +31,39 @@ def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tupl
     return {name: records for name, records in found.items() if records}
 
 
+def told(field: Field, records: Sequence[Record]) -> list[Mapping[str, Any]]:
+    """What a text can tell of records: nothing of those that are off, and no pictures."""
+    kept = _told(field)
+    return [{name: record[name] for name in kept} if not field.switch or record[field.switch] else {}
+            for record in records]
+
+
 def is_record_key(key: str) -> bool:
     """Whether a key tells of a record."""
     return any(re.fullmatch(rf"{re.escape(field.infotext)} \d+", key) for field in KEPT.values())
 
 
+def _told(field: Field) -> dict[str, Field]:
+    """The fields of a record that its text tells: not the switch, because only those that are on are told at all."""
+    return {name: inner for name, inner in (field.record or {}).items()
+            if inner.kind != "picture" and name != field.switch}
+
+
 def _pairs(field: Field, record: Record, as_text: Callable[[str, Any], str]) -> Iterator[str]:
-    for number, (name, inner) in enumerate((field.record or {}).items()):
+    for number, (name, inner) in enumerate(_told(field).items()):
         if number == 0 or inner.infotext_always or record[name] != inner.default:
-            yield as_text(_key(inner), record[name])
+            yield as_text(inner.infotext or inner.label, record[name])
 
 
 def _records(
     field: Field, params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]
-) -> list[dict[str, str]]:
-    names = {_key(inner): name for name, inner in (field.record or {}).items()}
-    found = []
-    while isinstance(text := params.get(f"{field.infotext} {len(found)}"), str):
-        found.append({names[key]: value for key, value in pairs(text) if key in names})
+) -> list[dict[str, Any]]:
+    """Up to the last that there is; those between that are not told take their defaults, and are off."""
+    names = {key.casefold(): name for name, inner in _told(field).items() for key in (inner.label, inner.infotext)}
+    texts = [params.get(f"{field.infotext} {index}") for index in range(int(field.maximum or MOST))]
+    found: list[dict[str, Any]] = []
+    for index, text in enumerate(texts):
+        if isinstance(text, str):
+            told = {names[key.casefold()]: value for key, value in pairs(text) if key.casefold() in names}
+            found += [{}] * (index - len(found)) + [told | ({field.switch: True} if field.switch else {})]
     return found
-
-
-def _key(field: Field) -> str:
-    return field.infotext or field.label

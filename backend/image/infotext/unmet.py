@@ -9,7 +9,7 @@ from backend.image.infotext.entries import entries
 RESTING = ("", "0", "0.0", "none", "automatic", "false", "full", "disable")     # values at which nothing is changed
 _KEYS = re.compile(
     r"VAE (?:En|De)coder|Token merging ratio(?: hr)?|NGMS all steps|FP8 weight|Skip Early CFG"
-    r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|ControlNet \d+|ADetailer model|Tiled Diffusion"
+    r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|ADetailer model|Tiled Diffusion"
     r"|Dynamic thresholding enabled|freeu_enabled|sag_enabled|pag_enabled|RP Active|AnimateDiff|kohya_hrfix_enabled",
     re.IGNORECASE)
 

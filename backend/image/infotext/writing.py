@@ -9,6 +9,7 @@ from backend.image.extras_text import infotext_values
 from backend.image.infotext.line import ORDER, composed, number, pair
 from backend.image.infotext.parameters import parse
 from backend.image.infotext.reading import to_values
+from backend.image.infotext.records import told
 from backend.image.infotext.syntax import appended
 from backend.request.request import FIELDS, Request
 from backend.request.rules import EXTRAS
@@ -48,4 +49,10 @@ def _lost(request: Request) -> dict[str, Any]:
     plain = to_values(parse(composed(request, {}))).values
     fields = [field for field in FIELDS.values() if field.infotext and not request.idle(field)]
     exact = {field.name: getattr(request, field.name) for field in fields}
-    return {name: value for name, value in exact.items() if plain.get(name, FIELDS[name].default) != value}
+    found = {name: plain.get(name, FIELDS[name].default) for name in exact}
+    return {name: value for name, value in exact.items() if _told(name, found[name]) != _told(name, value)}
+
+
+def _told(name: str, value: Any) -> Any:
+    """What a text promises to tell of a value."""
+    return told(FIELDS[name], value) if FIELDS[name].kind == "records" else value

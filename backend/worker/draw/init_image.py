@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from backend.request.output_size import Margins, upscales
 from backend.request.request import Request
+from backend.worker.draw.annotation import Part, opaque
 from backend.worker.draw.outpaint import grown, grown_mask, padded
 from backend.worker.draw.paste_back import LANCZOS, Box, Frame, fitted, recoloured
 from backend.worker.models.vae import GREY
@@ -30,7 +31,7 @@ class Source:
     """`pixels` (H, W, 3) to encode; `mask` (H, W) in 0..255 at the same size, or None; `frame` for the end, or None.
 
     `colours`: the picture whose colours the result gets. `soft`: the mask's grey levels count. `given`: this is what
-    the job started from, and not a later round of it.
+    the job started from, and not a later round of it. `tile`: where it lies in a picture that is drawn in tiles.
     """
 
     pixels: Pixels
@@ -39,6 +40,7 @@ class Source:
     colours: Pixels | None = None
     soft: bool = False
     given: bool = True
+    tile: Part | None = None
 
     @classmethod
     def prepare(cls, request: Request, files: Mapping[str, bytes], cell: int) -> Self | None:
@@ -48,7 +50,7 @@ class Source:
         """
         if not request.init_image:
             return None
-        picture = _opaque(Image.open(io.BytesIO(files[request.init_image])))
+        picture = opaque(Image.open(io.BytesIO(files[request.init_image])))
         if upscales(request):
             return cls(np.asarray(picture))
         mask = _mask(request, files, picture.size)
@@ -93,6 +95,13 @@ class Source:
         """Whether all of the picture is drawn."""
         return self.frame is None or self.frame.box is None
 
+    @property
+    def part(self) -> Part | None:
+        """Which part of a larger picture is drawn; None for all of it."""
+        if self.frame is None or self.frame.box is None:
+            return self.tile
+        return Part((self.frame.picture.shape[1], self.frame.picture.shape[0]), self.frame.box)
+
     def latent_mask(self, cell: int) -> NDArray[np.float32]:
         """(H / cell, W / cell), 1 where cells are drawn anew, 0 where they stay; between them only in soft inpainting.
 
@@ -129,13 +138,6 @@ class Source:
         pixels = frame.part()
         mask = fitted(Image.fromarray(self.mask), pixels.shape[1], pixels.shape[0], "Just resize")
         return replace(self, pixels=pixels, mask=np.asarray(mask), frame=frame, given=False)
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """RGB; one that was sent to Extras may be see-through, and is drawn from on white."""
-    if picture.mode != "RGBA":
-        return picture.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def drawn_box(mask: Image.Image, padding: int, proportion: float) -> Box:

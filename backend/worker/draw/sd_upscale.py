@@ -13,6 +13,7 @@ from typing import Any
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
 from backend.request.rules import NO_RESTORER
+from backend.worker.draw.annotation import Part
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
 from backend.worker.draw.paste_back import recoloured
@@ -52,7 +53,7 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
     next(blending)
     for first in range(0, len(boxes), TOGETHER):
         some = boxes[first : first + TOGETHER]
-        drawings = [] if interrupted else [draw(plan, canvas, on_step, Source(box.cut(whole))) for box in some]
+        drawings = [] if interrupted else [draw(plan, canvas, on_step, _tile(box, whole)) for box in some]
         tiles, interrupted = (yield from side_by_side(drawings)) if drawings else ([None] * len(some), True)
         begun = begun or any(tile is not None for tile in tiles)
         laid = [box.cut(whole) if tile is None else tile for box, tile in zip(some, tiles, strict=True)]
@@ -64,6 +65,11 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
     if interrupted:
         raise Interrupted(pixels=picture if begun else None)
     return picture
+
+
+def _tile(box: Box, whole: Pixels) -> Source:
+    place = box.column.start, box.row.start, box.column.stop, box.row.stop
+    return Source(box.cut(whole), tile=Part((whole.shape[1], whole.shape[0]), place))
 
 
 def side_by_side(drawings: Sequence[Drawing]) -> Generator[Work, Any, tuple[list[Pixels | None], bool]]:

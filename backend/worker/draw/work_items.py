@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.draw.annotation import Annotate
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
@@ -22,6 +24,28 @@ class LoadNetworks:
 
     model: Model
     names: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadGuide:
+    """Load the model of a guide, number `unit` of the request, for a model. Answered by its adapter."""
+
+    model: Model
+    name: str
+    unit: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShowPicture:
+    """Show an IP-Adapter, which unit number `unit` names, a picture: an id of the job's, or pixels (h, w, 3).
+
+    Answered by a `PicturePrompt`.
+    """
+
+    network: IPAdapter
+    name: str
+    picture: str | np.ndarray
+    unit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,29 @@ class UseModel:
     name: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """A result that other cells of the plot may need, too; under an equal `key` it is made once.
+
+    Answered by `Made` when another cell has made it, else by the function to hand it to once this picture has made it.
+    `calls`: how often making it asks the denoiser.
+    """
+
+    key: Hashable
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A result that was made before; it knows its `nbytes`."""
+
+    result: Any
+
+
+Keep = Callable[[Any], None]
+"""Takes a result that was made just now, for the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A picture of the job, uint8 (H, W, 3), that others are still made from. Answered by None."""
@@ -49,8 +96,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | EncodeText | UseModel | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge
-        | FindFaces | RestoreFace | list[Row])
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | UseModel | Shared | EncodePicture
+        | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

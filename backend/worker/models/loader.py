@@ -92,7 +92,7 @@ def read_folder(folder: Path, formats: Mapping[str, Format]) -> Components:
     missing = [name for name in formats if not (folder / name).is_dir()]
     if missing:
         raise CheckpointError(f"the folder has no {min(missing)}")
-    return {name: _read_component(folder / name, wanted) for name, wanted in formats.items()}
+    return {name: read_component(folder / name, wanted) for name, wanted in formats.items()}
 
 
 def folder_parametrisation(folder: Path) -> Parametrisation:
@@ -111,7 +111,8 @@ def file_parametrisation(path: Path, tensors: Mapping[str, Tensor]) -> Parametri
     return PARAMETRISATIONS["v" if marked else "epsilon"](_noise_table({"rescale_betas_zero_snr": zero}))
 
 
-def _read_component(folder: Path, wanted: Format) -> Component:
+def read_component(folder: Path, wanted: Format) -> Component:
+    """The network whose weights and config.json lie in a folder. Raises CheckpointError."""
     files = next((found for stem in _WEIGHTS if (found := _variant(folder, stem))), [])
     if not files:
         raise CheckpointError(f"the folder has no weights for {folder.name}")

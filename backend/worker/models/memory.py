@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
+HINT_BYTES = 64 << 20
 STACKED_BYTES = 512 << 20
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
@@ -82,6 +83,7 @@ class Memory:
         self._held: OrderedDict[Key, _Held] = OrderedDict()     # the latest last
         self._pins: WeakKeyDictionary[Any, list[Network]] = WeakKeyDictionary()
         self._caches: WeakSet[ResultCache[Any]] = WeakSet()
+        self.hints: ResultCache[Any] = ResultCache(lambda _: HINT_BYTES)     # pixels in main memory
         self.stacked = self.cache(STACKED_BYTES)    # factors of low-rank branches, side by side for the rows of a call
 
     # ---- networks ----

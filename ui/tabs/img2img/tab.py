@@ -32,6 +32,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         _fold(form, "More img2img options", "img2img_extra")
         workbench.refiner(form)
         workbench.advanced(form)
+        workbench.guides(form, "hires")
         bench.before = picture.before(form)
 
 

@@ -19,6 +19,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         _hires(bench.form)
         workbench.refiner(bench.form)
         workbench.advanced(bench.form)
+        workbench.guides(bench.form)
 
 
 def _hires(form: Form) -> None:

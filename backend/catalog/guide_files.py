@@ -1,0 +1,120 @@
+"""The models of a request's guides: which there are, and whether they go with its checkpoint, told from headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from backend.catalog.families import FAMILIES
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import CLIP_VISION, CONTROLNET, IP_ADAPTER, FileKey, ModelFile
+from backend.catalog.model_files import clean_name
+from backend.catalog.module_shapes import modules_of
+from backend.errors import EaselError, NotFound, Problem
+from backend.request.guide_unit import NO_MODEL, NO_MODULE, PICTURE_PROMPT
+from backend.request.record import Record, place
+from backend.request.request import Request
+from backend.request.rules import EXTRAS
+
+GUIDES = "guides"
+GUIDE = "guide"                         # in a job's files: whatever kind of model a unit names
+KINDS = (CONTROLNET, IP_ADAPTER)
+TOWERS = {("embedding", 1024): "ViT-H", ("inner", 1280): "ViT-H", ("embedding", 1280): "ViT-bigG",
+          ("inner", 1664): "ViT-bigG", ("embedding", 768): "ViT-L", ("inner", 1024): "ViT-L"}
+MOST_NAMES = 20
+
+
+def guide_models(request: Request) -> list[tuple[str, str]]:
+    """(name, field) of the model of each unit that is on."""
+    return [(unit.model, place(GUIDES, number, "model")) for number, unit in _on(request) if unit.model != NO_MODEL]
+
+
+def with_exact_names(request: Request, names: Mapping[str, str]) -> Request:
+    """The request with these names of models, by field."""
+    units = [Record({**unit, "model": names.get(place(GUIDES, number, "model"), unit.model)})
+             for number, unit in enumerate(request.guides)]
+    return request.replace(guides=tuple(units)) if tuple(units) != request.guides else request
+
+
+def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
+    """What units of a resolved request lack, and models that cannot guide its checkpoint."""
+    for number, unit in _on(request):
+        if not unit.image and not request.init_image:
+            yield Problem("is missing: choose a picture for the unit", place(GUIDES, number, "image"))
+        if unit.start >= unit.end:
+            yield Problem("must be before the ending step", place(GUIDES, number, "start"))
+        if unit.model == NO_MODEL:
+            yield Problem("is missing: choose a model for the unit", place(GUIDES, number, "model"))
+            continue
+        try:
+            file = guide_file(unit.model, catalog)
+            why = misfit(file, checkpoint)
+            yield from _wrong_module(file, unit, number)
+        except EaselError as error:
+            yield from error.about(place(GUIDES, number, "model"))
+        else:
+            yield from [Problem(why, place(GUIDES, number, "model"))] if why else []
+
+
+def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
+    """Why a model cannot guide a checkpoint, as a sentence; "" when it can. Raises CheckpointError."""
+    unet = modules_of(checkpoint).get("unet", {})
+    if not unet or file.problem or _fits(file, unet):
+        return ""
+    if file.family:
+        return (f"{file.key} is made for {_label(file.family)} and cannot guide {checkpoint.key}, which is "
+                f"{_label(checkpoint.family)}")
+    return f"{file.key} is made for networks of another size and cannot guide {checkpoint.key}"
+
+
+def guide_file(name: str, catalog: ModelCatalog) -> ModelFile:
+    """The model that a unit names, of whatever kind. Raises NotFound saying what there is."""
+    for kind in KINDS:
+        try:
+            return catalog.find(kind, name)
+        except NotFound:
+            continue
+    there = [file.key for kind in KINDS for file in catalog.usable(kind)]
+    raise NotFound(f"'{clean_name(name)[:80]}' is not in the list; there is: {', '.join(there[:MOST_NAMES])}" if there
+                   else f"'{clean_name(name)[:80]}' is not here; put ControlNets into models/controlnet")
+
+
+def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
+    """The picture tower that each IP-Adapter among a job's files looks through, by the adapter's key. NotFound."""
+    usable = (file for file in files.values() if file.kind == IP_ADAPTER and not file.problem)
+    return {(CLIP_VISION, file.key): _encoder_of(file, catalog) for file in usable}
+
+
+def _encoder_of(file: ModelFile, catalog: ModelCatalog) -> ModelFile:
+    """The picture tower that an IP-Adapter looks through. Raises NotFound saying which to put where."""
+    layer, wide = file.facts["layer"], file.facts["wide"]
+    found = next((tower for tower in catalog.usable(CLIP_VISION) if tower.facts.get(layer) == wide), None)
+    if found is None:
+        name = TOWERS.get((layer, wide), f"of {wide} numbers")
+        raise NotFound(f"{file.key} looks at pictures through CLIP {name}, which is not here: put its picture encoder "
+                       "(model.safetensors with its config.json, or one file) into models/clip_vision")
+    return found
+
+
+def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
+    fitting = (NO_MODULE, PICTURE_PROMPT) if file.kind == IP_ADAPTER else None
+    wrong = unit.module not in fitting if fitting else unit.module == PICTURE_PROMPT
+    if wrong:
+        kind = "an IP-Adapter" if file.kind == IP_ADAPTER else "a ControlNet"
+        yield Problem(f"{unit.module} does not go with {file.key}, which is {kind}", place(GUIDES, number, "module"))
+
+
+def _fits(file: ModelFile, unet: Mapping[str, tuple[int, ...]]) -> bool:
+    listening = [shape for name, shape in unet.items() if name.endswith("attn2_to_k")]
+    if file.kind == IP_ADAPTER:
+        return list(file.facts["keys"]) == sorted(shape[:2] for shape in listening)
+    wide, first = {shape[1] for shape in listening}, file.facts["first"]
+    return bool(wide & set(file.facts["words"])) and first == unet.get("conv_in", (first,))[0]
+
+
+def _on(request: Request) -> list[tuple[int, Record]]:
+    units = enumerate(request.guides) if request.process != EXTRAS else ()
+    return [(number, unit) for number, unit in units if unit.enabled]
+
+
+def _label(family: str) -> str:
+    return FAMILIES[family].label if family in FAMILIES else "another family"

@@ -1,0 +1,132 @@
+"""ControlNets (Zhang et al. 2023): a network that sees a hint beside the latent, and adds to what a UNet finds.
+
+It runs once for all rows of a call, with the same scaled latents, timesteps and words as the UNet; each row has a hint,
+a strength, and a weight for each of the places where something is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from diffusers import ControlNetModel
+from torch import Tensor, nn
+
+from backend.catalog.model_file import ModelFile
+from backend.errors import CheckpointError
+from backend.worker.adapters.adapter import Use
+from backend.worker.models.assemble import assemble
+from backend.worker.models.base import Component, Model
+from backend.worker.models.controlnet_layout import DIFFERENCE, controlnet_component, with_weights_of
+from backend.worker.models.device_transfer import move, tensors
+from backend.worker.models.ldm_layout import sizes_expected
+from backend.worker.models.loader import read_component
+from backend.worker.models.seamless import seamless
+from backend.worker.models.tensor_files import Format, read_tensors
+
+if TYPE_CHECKING:
+    from backend.worker.guidance.row import Row
+
+Given = tuple[tuple[Any, ...], dict[str, Any]]
+Hook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Given]
+SHUFFLE = "shuffle"         # in the name of a file: its residuals are averaged over the picture
+
+
+@dataclass(eq=False)
+class ControlNet:
+    """A ControlNet in memory, in eval mode. Owned by `Memory`.
+
+    A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
+    for each of `places`.
+    """
+
+    network: nn.Module
+    pools: bool = False         # each residual is the same in all of the picture, and only asked for with the words
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the network takes."""
+        return sum(tensor.nbytes for tensor in tensors(self.network))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def to(self, device: torch.device) -> Self:
+        """Move the network. Where memory runs out it is back where it was."""
+        move([self.network], device)
+        return self
+
+    @property
+    def places(self) -> int:
+        """How many residuals it gives: those of the way down, then that of the middle."""
+        return len(self.network.controlnet_down_blocks) + 1
+
+    @contextmanager
+    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
+        """See `Adapter.attach`."""
+        handle = model.denoiser.register_forward_pre_hook(self._hook(uses), with_kwargs=True)
+        try:
+            with seamless(self.network, rows[0].tiling):
+                yield
+        finally:
+            handle.remove()
+
+    def _hook(self, uses: Sequence[Use]) -> Hook:
+        hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (B, 3, H, W)
+        weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (B, places)
+
+        def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
+            x, timesteps, words = given
+            down, middle = self.network(
+                x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=hints,
+                added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)
+            found = [self._weighed(each, weights[:, place]) for place, each in enumerate((*down, middle))]
+            return given, named | _together(named, found)
+
+        return added
+
+    def _weighed(self, residual: Tensor, weights: Tensor) -> Tensor:
+        if self.pools:
+            residual = residual.mean(dim=(2, 3), keepdim=True)
+        return residual * weights.view(-1, 1, 1, 1)
+
+
+def load(file: ModelFile, model: Model) -> ControlNet:
+    """Read a file or a diffusers folder for this model. Raises CheckpointError, whose sentence names it."""
+    try:
+        network = _built(_component(Path(file.path), model), model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
+    pools = bool(network.config.get("global_pool_conditions")) or SHUFFLE in file.key.casefold()
+    return ControlNet(network, pools)
+
+
+def _component(path: Path, model: Model) -> Component:
+    if not path.exists():
+        raise CheckpointError("it is no longer there")
+    wanted = Format(model.placement.device, model.placement.unet)
+    if path.is_dir():
+        return read_component(path, wanted)
+    read = read_tensors(path, lambda name: wanted)
+    with sizes_expected():
+        made = controlnet_component(read, model.denoiser.config)
+    return with_weights_of(made, model.denoiser.state_dict()) if DIFFERENCE in read else made
+
+
+def _built(component: Component, model: Model) -> nn.Module:
+    placement = model.placement
+    return assemble(lambda: ControlNetModel.from_config(dict(component.config)), component.tensors, placement.unet,
+                    placement.device)
+
+
+def _together(named: Mapping[str, Any], found: Sequence[Tensor]) -> dict[str, Any]:
+    """The UNet's arguments that carry residuals, on top of those that another ControlNet has put there."""
+    down, middle = named.get("down_block_additional_residuals"), named.get("mid_block_additional_residual")
+    if middle is not None:
+        found = [own + other for own, other in zip(found, (*down, middle), strict=True)]
+    return {"down_block_additional_residuals": tuple(found[:-1]), "mid_block_additional_residual": found[-1]}

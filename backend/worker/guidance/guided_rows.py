@@ -1,0 +1,43 @@
+"""Guides at work: a hook around guidance that has rows use ControlNets and the like while it is their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from backend.sampling.protocol import Noisy
+from backend.worker.adapters.adapter import Use
+from backend.worker.guidance.hooks import Hook
+from backend.worker.guidance.row import Row
+from backend.worker.models.base import Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guide:
+    """What rows use from `start` to `end`, shares of the steps: those with the words `cond`, others `uncond`."""
+
+    cond: Use
+    uncond: Use | None
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(slots=True)
+class Guided(Hook):
+    """All guides of a pass of `steps` steps. Rows of another model, such as a refiner, are not guided."""
+
+    model: Model
+    guides: Sequence[Guide]
+    steps: int
+
+    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
+        """See `Hook.rows`. A use without strength is none, so that it costs nothing."""
+        done = noisy.step / self.steps
+        acting = [guide for guide in self.guides if guide.start <= done <= guide.end]
+        return [replace(row, uses=(*row.uses, *self._uses(row, acting))) for row in rows]
+
+    def _uses(self, row: Row, acting: Sequence[Guide]) -> list[Use]:
+        if row.model is not self.model:
+            return []
+        uses = [guide.cond if row.role == "cond" else guide.uncond for guide in acting]
+        return [use for use in uses if use is not None and use.strength]

@@ -1,0 +1,66 @@
+"""Units of sd-webui-controlnet as clients send them, and what they are told of models and preprocessors."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from backend.http.a1111_guides import guides
+from backend.http.controlnet import SLIDERS
+from backend.request.guide_unit import MODULES
+from backend.request.request import Request
+from tests.pure.a1111_payloads import PICTURE
+from tests.pure.test_http import app, client, door
+
+__all__ = ["app", "client", "door"]
+STORED = "cd" * 32
+
+
+def read(args: Any, name: str = "ControlNet") -> list[Any]:
+    """The units as a request holds them."""
+    values, problems = guides({name: {"args": args}}, SimpleNamespace(upload=lambda data: SimpleNamespace(id=STORED)))
+    assert problems == []
+    return list(Request.parse(values).guides)
+
+
+@pytest.mark.parametrize("picture", [
+    {"image": PICTURE}, {"input_image": PICTURE}, {"image": {"image": PICTURE, "mask": PICTURE}}, {"image": [PICTURE, PICTURE]},
+    {"input_image": [{"image": PICTURE, "mask": None}]},
+])
+def test_pictures_come_in_every_form(picture: dict[str, Any]) -> None:
+    (unit,) = read([picture | {"model": "m"}])
+    assert unit.enabled and unit.image == STORED and unit.model == "m"
+
+
+@pytest.mark.parametrize("sent, expected", [
+    ({"control_mode": 2, "resize_mode": 0, "hr_option": 1}, ("ControlNet is more important", "Just Resize", "Low res only")),
+    ({"control_mode": "My prompt is more important", "resize_mode": "Envelope (Outer Fit)", "hr_option": "High res only"},
+     ("My prompt is more important", "Resize and Fill", "High res only")),
+    ({}, ("Balanced", "Crop and Resize", "Both")),
+])
+def test_modes_come_as_words_and_as_numbers(sent: dict[str, Any], expected: tuple[str, ...]) -> None:
+    (unit,) = read([{"model": "m", **sent}])
+    assert (unit.control_mode, unit.resize_mode, unit.hires) == expected
+
+
+def test_a_whole_unit_and_those_that_are_off() -> None:
+    full = {"enabled": True, "module": "invert (from white bg & black line)", "model": "control_v11p_sd15_lineart [43d4be0d]", "weight": 0.75, "image": PICTURE,
+            "guidance_start": 0.1, "guidance_end": 0.8, "processor_res": 768, "threshold_a": -1, "threshold_b": 64.0, "pixel_perfect": True, "low_vram": False,
+            "save_detected_map": True, "effective_region_mask": None}
+    off, unit, last = read([True, {"enabled": False, "image": PICTURE, "model": "x"}, full, {"model": "y", "processor_res": -1}], "controlnet")
+    assert not off.enabled and off.image == "" and last.processor_res == 512
+    assert (unit.module, unit.model, unit.weight, unit.start, unit.end) == ("invert", "control_v11p_sd15_lineart [43d4be0d]", 0.75, 0.1, 0.8)
+    assert (unit.processor_res, unit.threshold_a, unit.threshold_b, unit.pixel_perfect) == (768, -1, 64, True)
+    assert read({"0": {"model": "m"}})[0].model == "m"
+    assert guides({"ControlNet": {"args": []}}, SimpleNamespace()) == ({}, []) == guides(None, SimpleNamespace())
+
+
+def test_lists_are_those_that_clients_ask_for(client: TestClient) -> None:
+    assert client.get("/controlnet/version").json() == {"version": 3}
+    told = client.get("/controlnet/module_list").json()
+    assert told["module_list"] == list(MODULES) == list(SLIDERS) and list(told["module_detail"]) == list(MODULES)
+    assert [slider["name"] for slider in told["module_detail"]["canny"]["sliders"]] == ["Resolution", "Low Threshold", "High Threshold"]
+    assert isinstance(client.get("/controlnet/model_list").json()["model_list"], list)

@@ -1,0 +1,146 @@
+"""Guides before anything is drawn: as values, in texts both ways, and checked against the files that are there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend.catalog.guide_files import guide_problems
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.needed_files import files_of, resolved
+from backend.errors import InvalidRequest
+from backend.image.infotext.reading import read
+from backend.image.infotext.writing import write as infotext
+from backend.request.request import Request
+from tests.pure.test_prompt_networks import SD1, write
+
+PICTURE = "ab" * 32
+TO_K = "transformer_blocks.0.attn2.to_k.weight"
+THEIRS = ("a cat\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, "
+          'ControlNet 1: "Module: canny, Model: control_v11p_sd15_canny [d14c016b], Weight: 0.8, Resize Mode: ResizeMode.OUTER_FIT, '
+          "Low Vram: False, Processor Res: 640, Threshold A: 100.0, Threshold B: 200.0, Guidance Start: 0.1, Guidance End: 0.9, "
+          'Pixel Perfect: True, Control Mode: ControlNet is more important, Hr Option: HiResFixOption.LOW_RES_ONLY"')
+
+
+def control(width: int, first: int = 320, prefix: str = "control_model.") -> dict[str, tuple[int, ...]]:
+    return {f"{prefix}input_blocks.0.0.weight": (first, 4, 3, 3), f"{prefix}input_blocks.1.1.{TO_K}": (first, width),
+            f"{prefix}input_hint_block.0.weight": (16, 3, 3, 3)}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> ModelCatalog:
+    write(tmp_path / "checkpoints" / "old.safetensors", SD1)
+    folder = tmp_path / "ControlNet"
+    write(folder / "control_v11p_sd15_canny.safetensors", control(768))
+    write(folder / "xl.safetensors", control(2048, prefix=""))
+    write(folder / "small.safetensors", control(768, first=64))
+    write(folder / "union.safetensors", {"task_embedding": (6, 320), "controlnet_down_blocks.0.weight": (1,)})
+    write(folder / "lllite.safetensors", {"lllite_unet_input_blocks_4_1.weight": (1,)})
+    write(folder / "diffusers" / "diffusion_pytorch_model.safetensors", {
+        "conv_in.weight": (320, 4, 3, 3), "controlnet_mid_block.weight": (1,), f"down_blocks.0.attentions.0.{TO_K}": (320, 768)})
+    (folder / "diffusers" / "config.json").write_text("{}")
+    return ModelCatalog((tmp_path,))
+
+
+def picture_prompt(layer: dict[str, tuple[int, ...]], context: int = 768) -> dict[str, tuple[int, ...]]:
+    outs = (320, 1280, 1280)            # those of SD1 above
+    return {f"image_proj.{name}": shape for name, shape in layer.items()} | {
+        f"ip_adapter.{2 * number + 1}.to_{part}_ip.weight": (out, context) for number, out in enumerate(outs) for part in "kv"}
+
+
+def request(*units: dict[str, object], **more: object) -> Request:
+    return Request.parse({"checkpoint": "old", "guides": [{"enabled": True, "image": PICTURE} | unit for unit in units], **more})
+
+
+def wrong(catalog: ModelCatalog, *units: dict[str, object], **more: object) -> dict[str, str]:
+    asked = request(*units, **more)
+    try:
+        asked = resolved(asked, catalog)
+    except InvalidRequest as error:
+        return {problem.field: problem.message for problem in error.problems}
+    return {problem.field: problem.message for problem in guide_problems(asked, catalog.find("checkpoint", "old"), catalog)}
+
+
+def test_models_are_found_by_any_of_their_names_and_go_with_the_job(catalog: ModelCatalog) -> None:
+    asked = resolved(request({"model": "control_v11p_sd15_canny [d14c016b]"}, {"model": "diffusers"}), catalog)
+    assert [unit.model for unit in asked.guides] == ["control_v11p_sd15_canny", "diffusers"]
+    files = files_of(asked, catalog)
+    assert {key for kind, key in files if kind == "guide"} == {"control_v11p_sd15_canny", "diffusers"}
+    assert wrong(catalog, {"model": "diffusers"}) == {}
+    assert ("guide", "gone") not in files_of(request({"enabled": False, "model": "gone"}, {"model": "diffusers"}), catalog)
+
+
+@pytest.mark.parametrize("unit, field, sentence", [
+    ({"model": "xl"}, "model", "xl is made for Stable Diffusion XL and cannot guide old, which is Stable Diffusion 1"),
+    ({"model": "small"}, "model", "small is made for Stable Diffusion 1 and cannot guide old"),
+    ({"model": "gone"}, "model", "'gone' is not in the list"), ({"model": "union"}, "model", "Union"), ({"model": "lllite"}, "model", "LLLite"),
+    ({}, "model", "choose a model"), ({"model": "diffusers", "image": ""}, "image", "choose a picture"),
+    ({"model": "diffusers", "start": 0.5, "end": 0.5}, "start", "before the ending step"),
+])
+def test_what_does_not_fit_is_told_at_the_unit(catalog: ModelCatalog, unit: dict[str, object], field: str, sentence: str) -> None:
+    good = {"model": "diffusers"}
+    told = wrong(catalog, good, unit)
+    assert list(told) == [f"guides[1].{field}"] and sentence in told[f"guides[1].{field}"]
+    assert wrong(catalog, good, {**unit, "enabled": False}) == {}
+
+
+def test_in_img2img_a_unit_without_picture_takes_that(catalog: ModelCatalog) -> None:
+    assert wrong(catalog, {"model": "diffusers", "image": ""}, init_image=PICTURE) == {}
+
+
+@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_zoe"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
+def test_wrong_values_name_their_unit(unit: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        request({}, unit)
+    assert [problem.field for problem in caught.value.problems] == [f"guides[1].{next(iter(unit))}"]
+
+
+def test_a_hundred_units_are_too_many_and_those_behind_the_last_that_is_on_are_none() -> None:
+    with pytest.raises(InvalidRequest, match="at most 3"):
+        Request.parse({"guides": [{}] * 100})
+    assert Request.parse({"guides": [{"enabled": False, "weight": 2}] * 3}).guides == ()
+    assert len(Request.parse({"guides": [{}, {"enabled": True}, {}]}).guides) == 2
+
+
+def test_their_text_is_read() -> None:
+    reading = read(THEIRS)
+    assert reading.problems == ()
+    off, unit = reading.values["guides"]
+    assert not off.enabled and unit.enabled
+    assert (unit.module, unit.model, unit.weight, unit.start, unit.end) == ("canny", "control_v11p_sd15_canny [d14c016b]", 0.8, 0.1, 0.9)
+    assert (unit.resize_mode, unit.control_mode, unit.hires) == ("Resize and Fill", "ControlNet is more important", "Low res only")
+    assert (unit.pixel_perfect, unit.processor_res, unit.threshold_a, unit.threshold_b) == (True, 640, 100, 200)
+
+
+def test_ours_is_written_as_theirs_and_comes_back_but_for_its_picture() -> None:
+    asked = request({"model": "m", "module": "canny", "weight": 0.5})
+    text = infotext(asked)
+    assert ('ControlNet 0: "Module: canny, Model: m, Weight: 0.5, Guidance Start: 0, Guidance End: 1, Control Mode: Balanced, '
+            'Resize Mode: Crop and Resize, Pixel Perfect: False"') in text
+    assert "Easel:" not in text
+    assert read(text).values["guides"] == request({"model": "m", "module": "canny", "weight": 0.5, "image": ""}).guides
+    assert read(text, json.dumps(asked.to_json())).values["guides"] == asked.guides
+    assert "ControlNet" not in infotext(Request.parse({"guides": [{}]}))
+
+
+PLAIN, PLUS = {"proj.weight": (3072, 1024)}, {"latents": (1, 16, 768), "proj_in.weight": (768, 1280)}
+
+
+def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatalog, tmp_path: Path) -> None:
+    for name, shapes in {"plain": picture_prompt(PLAIN), "plus": picture_prompt(PLUS), "xl_ip": picture_prompt(PLAIN, 2048),
+                         "face": picture_prompt({"proj.0.weight": (1024, 512), "norm.weight": (768,)})}.items():
+        write(tmp_path / "ip_adapter" / f"{name}.safetensors", shapes)
+    asked, image = {"model": "plus"}, {"image": PICTURE}
+    assert "through CLIP ViT-H, which is not here" in wrong(catalog, asked | image)["guides[0].model"]
+    write(tmp_path / "clip_vision" / "g.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1664, 3, 14, 14), "visual_projection.weight": (1280, 1664)})
+    write(tmp_path / "clip_vision" / "h.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)})
+    catalog.refresh()
+    files = files_of(resolved(request(asked, {"model": "plain"}), catalog), catalog)
+    assert {file.key for (kind, _), file in files.items() if kind == "clip_vision"} == {"h"}
+    assert wrong(catalog, asked, {"model": "plain", "module": "ip-adapter_clip_h"}) == {}
+    assert "cannot guide old" in wrong(catalog, {"model": "xl_ip"})["guides[0].model"]
+    assert "FaceID" in wrong(catalog, {"model": "face"})["guides[0].model"]
+    assert "canny does not go with plus" in wrong(catalog, asked | {"module": "canny"})["guides[0].module"]
+    assert "ip-adapter-auto does not go with diffusers" in wrong(catalog, {"model": "diffusers", "module": "ip-adapter-auto"})["guides[0].module"]

@@ -1,0 +1,209 @@
+"""Guides in whole pictures: what they are shown, when they act, and what they cost."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import backend.worker.adapters.controlnet as controlnet
+from backend.catalog.model_catalog import ModelCatalog
+from backend.messages import Failed, Run
+from backend.request.guide_unit import GUIDE_UNIT, MODULES
+from backend.request.record import Record
+from backend.request.request import Request
+from backend.worker.device import place
+from backend.worker.draw.annotation import Annotate, Part
+from backend.worker.draw.init_image import Source
+from backend.worker.models.clip_vision import ClipVision
+from backend.worker.models.memory import Memory
+from backend.worker.pixels import Pixels
+from tests.tiny import controlnets, ip_adapters
+from tests.tiny.ldm import save_folder, tiny
+from tests.tiny.test_engine import Studio
+
+PICTURE, OTHER = "ab" * 32, "cd" * 32
+UNIT = {"enabled": True, "model": "x", "image": PICTURE}
+
+
+def drawn_square(width: int = 96, height: int = 64) -> Pixels:
+    pixels = np.full((height, width, 3), 230, np.uint8)
+    pixels[16:40, 24:60] = (200, 30, 30)
+    return pixels
+
+
+def png(pixels: Pixels, mode: str = "RGB") -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(out, "PNG")
+    return out.getvalue()
+
+
+FILES = {PICTURE: png(drawn_square()), OTHER: png(drawn_square(64, 64)[:, ::-1])}
+
+
+def unit(**more: object) -> Record:
+    return Record({name: field.default for name, field in GUIDE_UNIT.items()} | UNIT | more)
+
+
+def shown(size: tuple[int, int] = (64, 96), part: Part | None = None, files: dict[str, bytes] = FILES, **more: object) -> Pixels:
+    return Annotate(unit(**more), PICTURE, size, part).made(files)
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("mode", ["L", "RGBA", "RGB"])
+def test_every_preprocessor_gives_a_hint_of_the_size_that_is_drawn(module: str, mode: str) -> None:
+    for size in ((64, 64), (128, 40)):
+        hint = shown(size, files={PICTURE: png(drawn_square(), mode)}, module=module)
+        assert hint.shape == (*size, 3) and hint.dtype == np.uint8
+
+
+def test_what_preprocessors_make() -> None:
+    assert (shown() == drawn_square()).all()
+    edges = shown(module="canny", pixel_perfect=True)
+    assert set(np.unique(edges)) == {0, 255}
+    rows, columns = np.nonzero(edges[..., 0])
+    assert abs(rows.min() - 16) <= 1 and abs(rows.max() - 40) <= 1 and abs(columns.min() - 24) <= 1 and abs(columns.max() - 60) <= 1
+    assert set(np.unique(shown(module="canny"))) == {0, 255}, "lines stay lines at another size"
+    assert np.abs(shown(module="invert", pixel_perfect=True).astype(int) + drawn_square() - 255).max() == 0
+    assert len(np.unique(shown(module="blur_gaussian", pixel_perfect=True))) > 20
+    bright = shown(module="threshold", pixel_perfect=True)
+    assert (bright[0, 0] == 255).all() and (bright[20, 30] == 0).all()
+    assert (shown(module="threshold", threshold_a=250, pixel_perfect=True) == 0).all()
+    small = shown(module="tile_resample", threshold_a=8)
+    assert small.shape == (64, 96, 3) and np.abs(small.astype(int) - drawn_square()).max() > 30
+
+
+def test_resize_modes_place_the_picture_as_they_say() -> None:
+    inside = {mode: np.nonzero(shown((64, 64), resize_mode=mode)[..., 1] < 100) for mode in ("Just Resize", "Crop and Resize", "Resize and Fill")}
+    spans = {mode: (columns.min(), columns.max() + 1, rows.min(), rows.max() + 1) for mode, (rows, columns) in inside.items()}
+    for mode, span in {"Just Resize": (16, 40, 16, 40), "Crop and Resize": (8, 44, 16, 40), "Resize and Fill": (16, 40, 21, 37)}.items():
+        assert np.abs(np.subtract(spans[mode], span)).max() <= 1, mode
+    assert (shown((64, 64), resize_mode="Resize and Fill")[0, 0] == 230).all()
+
+
+def test_where_only_a_part_is_drawn_its_hint_is_cut_alike() -> None:
+    part = Part((96, 64), (24, 16, 60, 40))
+    assert (shown((48, 72), part)[4:-4, 4:-4] == (200, 30, 30)).all()
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:40, 24:60] = 255
+    request = Request(init_image=PICTURE, mask=OTHER, inpaint_area="Only masked", masked_padding=0, mask_blur=0, width=72, height=48, steps=2)
+    source = Source.prepare(request, {PICTURE: FILES[PICTURE], OTHER: png(mask, "L")}, 8)
+    assert source.part == part
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memory, dict, dict]:
+    torch.set_num_threads(1)
+    folder, networks = tmp_path_factory.mktemp("models"), tiny()
+    save_folder(networks, folder / "checkpoints" / "first")
+    controlnets.controlnet(networks.unet).save_pretrained(folder / "controlnet" / "x")
+    ip_adapters.tower().save_pretrained(folder / "clip_vision" / "h")
+    (folder / "ip_adapter").mkdir()
+    save_file(ip_adapters.flat(ip_adapters.ip_adapter(networks.unet, "plus")), folder / "ip_adapter" / "ip.safetensors")
+    catalog = ModelCatalog((folder,))
+    return Memory(place("cpu", exact=True)), {"first": catalog.find("checkpoint", "first")}, {
+        ("guide", "x"): catalog.find("controlnet", "x"), ("guide", "ip"): catalog.find("ip_adapter", "ip"),
+        ("clip_vision", "ip"): catalog.find("clip_vision", "h")}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """(rows, mean of the left of the hint) of each call of a ControlNet."""
+    calls: list[tuple[int, float]] = []
+    original = controlnet.ControlNet._hook
+
+    def counted(self, uses):
+        calls.append((len(uses), round(float(uses[0].data[0][..., :20].mean()), 3)))
+        return original(self, uses)
+
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", counted)
+    return calls
+
+
+def picture(house: tuple, *units: dict[str, object], **more: object) -> bytes:
+    memory, checkpoints, files = house
+    values = {"prompt": "a cat", "steps": 4, "width": 64, "height": 64, "seed": 1, "variation_seed": 1, "cfg_scale": 5, "sampler": "Euler",
+              "schedule": "Uniform", "guides": [UNIT | each for each in units], **more}
+    request, studio = Request.parse(values), Studio((memory, checkpoints), "solo")
+    run = Run("mine", "local", request, (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES)
+    studio.engine.add(run)
+    studio.run()
+    assert not studio.of(Failed), studio.of(Failed)
+    return studio.pixels("mine")
+
+
+def test_a_unit_changes_the_picture_while_it_acts_and_weight_0_is_none(house: tuple, asked: list) -> None:
+    plain = picture(house)
+    assert not asked
+    whole = picture(house, {})
+    assert len(asked) == 4 and {rows for rows, _ in asked} == {2}
+    assert picture(house, {"weight": 0}) == plain and picture(house, {"enabled": False}) == plain and len(asked) == 4
+    asked.clear()
+    half = picture(house, {"end": 0.5})
+    assert len(asked) == 3, "steps 0, 1 and 2 of 4"
+    asked.clear()
+    late = picture(house, {"start": 0.6})
+    assert len(asked) == 1
+    assert len({plain, whole, half, late}) == 4
+
+
+def test_modes_and_several_units(house: tuple, asked: list) -> None:
+    balanced, prompt = picture(house, {}), picture(house, {"control_mode": "My prompt is more important"})
+    asked.clear()
+    control = picture(house, {"control_mode": "ControlNet is more important"})
+    assert {rows for rows, _ in asked} == {1}, "only the rows with the words"
+    asked.clear()
+    two = picture(house, {}, {"image": OTHER, "weight": 0.5})
+    assert len(asked) == 8 and len({hint for _, hint in asked}) == 2
+    assert len({balanced, prompt, control, two}) == 4
+
+
+def test_hires_fix_has_it_in_both_passes_or_one(house: tuple, asked: list) -> None:
+    more = {"enable_hr": True, "hr_scale": 2, "denoising_strength": 0.5, "hr_upscaler": "Latent"}
+    counts = {}
+    for hires in ("Both", "Low res only", "High res only"):
+        asked.clear()
+        picture(house, {"hires": hires}, **more)
+        counts[hires] = len(asked)
+    assert counts == {"Both": 4 + 4, "Low res only": 4, "High res only": 4}
+
+
+def test_img2img_inpainting_and_tiles_take_what_is_drawn_from(house: tuple, asked: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Annotate] = []
+    original = Annotate.made
+    monkeypatch.setattr(Annotate, "made", lambda self, files: made.append(self) or original(self, files))
+    picture(house, {"image": ""}, init_image=OTHER, denoising_strength=0.5)
+    assert isinstance(made[0].picture, np.ndarray) and (made[0].picture == drawn_square(64, 64)[:, ::-1]).all()
+    made.clear()
+    picture(house, {"threshold_b": 7}, init_image=OTHER, denoising_strength=0.5, sd_upscale="Lanczos", sd_upscale_factor=2, sd_upscale_overlap=16)
+    tiles = [each.part for each in made]
+    assert len(tiles) > 1 and len(set(tiles)) == len(tiles) and {part.size for part in tiles} == {(128, 128)}
+
+
+def test_a_hint_is_made_once_for_equal_pictures_and_options(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Annotate] = []
+    original = Annotate.made
+    monkeypatch.setattr(Annotate, "made", lambda self, files: made.append(self) or original(self, files))
+    for seed in (1, 2):
+        picture(house, {"threshold_b": 9}, {"threshold_b": 9, "weight": 0.3}, {"threshold_b": 10}, seed=seed)
+    assert len(made) == 2
+
+
+def test_a_picture_as_prompt_is_projected_once_and_acts_in_its_steps(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Pixels] = []
+    original = ClipVision.seen
+    monkeypatch.setattr(ClipVision, "seen", lambda self, pixels: seen.append(pixels) or original(self, pixels))
+    prompt, plain = {"model": "ip", "weight": 0.6}, picture(house)
+    pictures = [picture(house, prompt, seed=seed) for seed in (1, 1, 2)]
+    assert pictures[0] == pictures[1] != plain and len(seen) == 1 and (seen[0] == drawn_square()).all()
+    assert picture(house, prompt | {"weight": 0}) == plain
+    others = [picture(house, prompt | more) for more in ({"end": 0.5}, {"image": OTHER}, {"weight": 0.9})]
+    assert len({plain, pictures[0], *others}) == 5 and len(seen) == 2
+    both = picture(house, prompt, {})
+    assert both not in (pictures[0], picture(house, {}))
+    picture(house, prompt | {"image": ""}, init_image=OTHER, denoising_strength=0.5)
+    assert (seen[-1] == drawn_square(64, 64)[:, ::-1]).all()
