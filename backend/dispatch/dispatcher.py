@@ -73,6 +73,13 @@ class Dispatcher:
         for supervisor in self._supervisors:
             supervisor.wake()
 
+    def arrived(self, owner: str) -> None:
+        """The owner has new single jobs: they do not wait for cells of plots that no worker has begun."""
+        if cells := self._jobs.look.cells_ahead():
+            for supervisor in self._supervisors:
+                supervisor.recall(cells)
+        self.queued(owner)
+
     def cleared(self, owner: str, jobs: Collection[str]) -> None:
         """These waiting jobs of the owner were cancelled."""
         self.taken_back(owner, jobs)
@@ -156,6 +163,9 @@ class Dispatcher:
         self.feed.publish(lease.owner, {"type": "image", "job": image.job, "image": image.summary(), **plot})
         self.feed.touch(lease.owner)
 
+    def flight_over(self, lease: Lease) -> None:
+        self.live.end(lease.job)
+
     def picture_refused(self, lease: Lease) -> None:
         self.cancel(lease.job)
 
@@ -177,7 +187,7 @@ class Dispatcher:
 
     def _progress(self, owner: str, live: Live) -> None:
         """Of a cell nothing is told: its plot tells how far it is as a whole."""
-        if self._jobs.plot_of(live.job):
+        if self._jobs.look.plot_of(live.job):
             return
         told = {name: value for name, value in dataclasses.asdict(live).items() if name not in ("done", "count")}
         self.feed.progress(owner, {"type": "progress", **told})
@@ -214,7 +224,7 @@ class Dispatcher:
         self.feed.touch(owner)
 
     def _may_measure(self) -> bool:
-        return not self._jobs.singles_wait()
+        return not self._jobs.look.singles_wait()
 
     def plot_gone(self, owner: str, plot: str) -> None:
         self.plot_changes.forget(owner, plot)

@@ -57,6 +57,9 @@ class Listener(Protocol):
 
     def picture_saved(self, lease: Lease, image: Image) -> None: ...
 
+    def flight_over(self, lease: Lease) -> None:
+        """The worker has nothing more to do with the job, whose owner may have cancelled it meanwhile."""
+
     def picture_refused(self, lease: Lease) -> None:
         """The job failed because its picture could not be saved; its worker still draws."""
 
@@ -92,7 +95,10 @@ class Recorder:
             if isinstance(entry, Lost):
                 self._lost(entry)
             else:
-                self._record(*entry)
+                lease, outcome = entry
+                self._record(lease, outcome)
+                if isinstance(outcome, Done | Cancelled | Failed):
+                    self._listener.flight_over(lease)
 
     def _record(self, lease: Lease, outcome: Outcome) -> None:
         match outcome:

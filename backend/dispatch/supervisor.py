@@ -144,8 +144,7 @@ class Supervisor:
     def drawn(self) -> list[str]:
         """What the worker has begun: jobs, and in the place of their cells plots."""
         with self._changed:
-            begun = [flight.lease for flight in self._flights.values() if flight.started]
-        return list(dict.fromkeys(lease.plot or lease.job for lease in begun))
+            return list(dict.fromkeys(flight.subject for flight in self._flights.values() if flight.started))
 
     def restart(self) -> None:
         """Try again after the worker has failed to start too often."""
@@ -291,6 +290,7 @@ class Supervisor:
             return
         self._failures = 0
         if flight.recalled and isinstance(event, Cancelled):
+            self._services.live.end(event.job)
             self._recorder.put(Lost((flight.lease.token,), "it was recalled", blames=False))
         else:
             self._recorder.put((flight.lease, event))
@@ -360,17 +360,16 @@ class Supervisor:
                 if not self._ready or self._handle is None:
                     return
                 handle, commands, wants, held = self._handle, list(self._outbox), self._wants(), list(self._flights)
+                free = room(self._policy, self._flights.values())
                 self._outbox.clear()
                 self._woken = self._woken and not wants
-            leases = self._lease(held) if wants else []
+            leases = self._lease(held, free) if wants else []
         for command in commands:
             handle.send(command)
         for lease in leases:
             self._send(handle, lease)
 
-    def _lease(self, held: list[str]) -> list[Lease]:
-        with self._changed:
-            free = room(self._policy, self._flights.values())
+    def _lease(self, held: list[str], free: int) -> list[Lease]:
         leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy])
         with self._changed:
             for number, lease in enumerate(leases):

@@ -21,6 +21,11 @@ class Flight:
     started: bool
     recalled: bool = False      # asked back before the worker had begun it
 
+    @property
+    def subject(self) -> str:
+        """The job, or the plot whose cell it is."""
+        return self.lease.plot or self.lease.job
+
 
 def room(policy: Policy, flights: Collection[Flight]) -> int:
     """How many more jobs the worker may hold; the cells of one plot count as one where `CELLS` says so."""

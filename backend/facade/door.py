@@ -61,7 +61,7 @@ class Door:
             jobs = self._parts.jobs.add_all(requests, self._owner, notes)
         for job in jobs if arrival.interrupted else ():
             self.cancel(job.id)
-        self._parts.dispatcher.queued(self._owner)
+        self._parts.dispatcher.arrived(self._owner)
         return jobs
 
     def cancel(self, job_id: str) -> None:
@@ -87,7 +87,7 @@ class Door:
 
     def cancel_all(self) -> None:
         """Cancel all that waits or runs."""
-        plots = self._parts.jobs.plots(self._owner)
+        plots = self._parts.jobs.look.plots(self._owner)
         self._cancel_all("queued", "running")
         for plot in plots:
             self._parts.dispatcher.plot_changed(self._owner, plot)
@@ -129,7 +129,7 @@ class Door:
     def retry(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
         self._parts.jobs.retry(job_id, self._owner)
-        if plot := self._parts.jobs.plot_of(job_id):
+        if plot := self._parts.jobs.look.plot_of(job_id):
             self._parts.dispatcher.plot_changed(self._owner, plot)
         self._parts.dispatcher.queued(self._owner)
         return self.job(job_id)
@@ -151,7 +151,7 @@ class Door:
 
     def running(self, limit: int) -> list[str]:
         """Ids of the jobs that are being drawn, cells of plots among them."""
-        return self._parts.jobs.running(self._owner, limit)
+        return self._parts.jobs.look.running(self._owner, limit)
 
     def job_lines(self, limit: int = 50) -> list[JobLine]:
         """`jobs` without the pictures."""
@@ -269,7 +269,7 @@ class Door:
     def _cancel_next(self) -> bool:
         """Cancel what is just about to start; whether there was anything."""
         job = self._parts.jobs.about_to_start(self._owner)
-        if job and (plot := self._parts.jobs.plot_of(job)):
+        if job and (plot := self._parts.jobs.look.plot_of(job)):
             self.plots.cancel(plot)
         elif job:
             with contextlib.suppress(NotAllowed):       # it has ended meanwhile
@@ -279,7 +279,7 @@ class Door:
     def _cancel_plots(self) -> bool:
         """Cancel the plots of which a cell is drawn; whether there was any."""
         running = self._parts.jobs.pending(self._owner, "running")
-        plots = {plot for plot in map(self._parts.jobs.plot_of, running) if plot}
+        plots = {plot for plot in map(self._parts.jobs.look.plot_of, running) if plot}
         for plot in plots:
             self.plots.cancel(plot)
         return bool(plots)

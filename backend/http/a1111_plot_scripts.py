@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from backend.errors import InvalidRequest
@@ -10,6 +11,8 @@ from backend.http.a1111_scripts import Argument, Script, arguments, script_named
 from backend.http.a1111_values import truth
 from backend.plots.axis_table import NOTHING
 from backend.plots.cells import LETTERS
+from backend.request.field import clean
+from backend.request.request import FIELDS
 
 # A1111 1.10's axes in its order: a number in `script_args` is a place among those of the tab.
 BOTH_TABS, ONLY_TXT2IMG, ONLY_IMG2IMG = None, False, True
@@ -69,6 +72,8 @@ def plot_asked(payload: Mapping[str, Any], *, img2img: bool) -> dict[str, Any] |
     given = arguments(script, payload.get("script_args") or [], PLACE)
     switches = {argument.field for argument in script.arguments if isinstance(argument.value, bool)}
     options = {name: truth(value) if name in switches else value for name, value in given.items()}
+    if "margin" in options:
+        options["margin"] = _margin(options["margin"], script)
     return {"kind": kind, "axes": list(_axes(options, img2img)) if kind == "xyz" else [], "options": _options(options)}
 
 
@@ -80,7 +85,7 @@ def _axes(options: dict[str, Any], img2img: bool) -> Iterator[dict[str, Any]]:
         typed, chosen = options.pop(f"{name}_values"), options.pop(f"{name}_list")
         from_list = chosen and not options["typed"] and not (isinstance(typed, str) and typed.strip())
         found.append({"label": label, "values": chosen if from_list else typed})
-    while found and found[-1]["label"] == NOTHING.label:
+    while len(found) > 1 and found[-1]["label"] == NOTHING.label:
         found.pop()
     yield from found
 
@@ -93,6 +98,14 @@ def _label(asked: Any, img2img: bool, place: str) -> str:
             return there[asked]
         raise InvalidRequest(f"must be below {len(there)}; there are so many axes", field=place)
     return NOTHING.label if asked in (None, "", "None") else str(asked)
+
+
+def _margin(asked: Any, script: Script) -> int:
+    number, argument = next((number, one) for number, one in enumerate(script.arguments) if one.field == "margin")
+    try:
+        return int(clean(replace(FIELDS["width"], minimum=argument.minimum, maximum=argument.maximum), asked))
+    except ValueError as error:
+        raise InvalidRequest(str(error), field=f"{PLACE}.{number}") from None
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,6 +155,10 @@ class FairQueue:
         held = [self._known[job] for _, job in self._ahead]
         return [job.id for job in held if owner in (EVERYBODY, job.owner) and plot in (None, job.plot)]
 
+    def cells_ahead(self) -> list[str]:
+        """Cells of anybody's plots that a worker holds and has not begun."""
+        return [job for _, job in self._ahead if self._known[job].plot]
+
     def lines(self, owner: str, start: int = 0, limit: int | None = None) -> list[tuple[str, int]]:
         """`singles` with one entry for each of `plots` among them, by position."""
         plots = sorted(self.plots(owner).items(), key=lambda line: line[1])

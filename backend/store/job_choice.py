@@ -29,22 +29,30 @@ def waiting_of(row: Queued) -> Waiting:
 def chosen(queue: FairQueue, room: int, held: Collection[str], cells: int) -> list[str]:
     """Ids of up to `room` jobs for a worker that holds some; up to `cells` jobs of one plot count as one.
 
-    A job over which a worker died is chosen alone.
+    A plot that is held gets no more cells while others wait for room, or they would wait for all of it. A job over
+    which a worker died is chosen alone.
     """
     found: list[str] = []
     if any(map(queue.attempts, held)):
         return found
     plots = Counter(plot for plot in map(queue.plot, held) if plot) if cells > 1 else Counter()
+    begun: set[str] = set()     # plots that are chosen now: they may be filled
+    others_wait = False
     for job in islice(queue.upcoming(), LOOKED_AT):
         joins = plots[job.plot]
         if (not room and not plots) or (job.attempts and (held or found)):
             break
-        if joins >= cells or not (joins or room):
+        may_join = job.plot in begun or not others_wait
+        if joins >= cells:
+            continue
+        if not (may_join if joins else room):
+            others_wait = True
             continue
         found.append(job.id)
         room -= not joins
         if job.plot and cells > 1:
             plots[job.plot] += 1
+            begun |= set() if joins else {job.plot}
         if job.attempts:
             break
     return found

@@ -34,6 +34,7 @@ from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
+from backend.store.queue_look import QueueLook
 from backend.store.queue_order import reorder
 from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, now
 from backend.store.uploads import FIELDS_OF_PICTURES, stored_pictures
@@ -57,6 +58,7 @@ class Jobs:
         self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
+        self.look = QueueLook(self._queue, self._memory)
         columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.plot, JobRow.state, JobRow.lease)
         with database.read() as session:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
@@ -194,26 +196,6 @@ class Jobs:
         with self._changing, self._memory:
             self._queue.pause_plot(plot, on)
             return self._queue.ahead(owner, plot) if on else []
-
-    def plots(self, owner: str) -> list[str]:
-        """The owner's plots with cells that wait or are drawn, without a look into the database."""
-        with self._memory:
-            return list(self._queue.plots(owner))
-
-    def running(self, owner: str, limit: int) -> list[str]:
-        """Ids of up to `limit` jobs of the owner's that a worker has begun, without a look into the database."""
-        with self._memory:
-            return [job for job, position in self._queue.of(owner, limit) if position == 0]
-
-    def singles_wait(self) -> bool:
-        """Whether anybody's job of no plot may start now."""
-        with self._memory:
-            return self._queue.singles_wait()
-
-    def plot_of(self, job: str) -> str:
-        """Whose cell a pending job is; `SINGLE` for others."""
-        with self._memory:
-            return self._queue.plot(job)
 
     def move(self, job: str, owner: str, to: str) -> list[str]:
         """Let a waiting job stand elsewhere among its owner's: see `queue_order.moved`. NotAllowed when it has begun.

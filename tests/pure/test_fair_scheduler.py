@@ -212,5 +212,26 @@ def test_cells_of_one_plot_are_chosen_as_one_job_and_leave_room_for_others():
     queue.drop("cell 0")
     held = [*first[1:], "single 0"]
     queue.fly(Waiting("single 0", "bob", 100), running=False)
-    assert chosen(queue, 0, held, 16) == ["cell 16"] and chosen(queue, 0, held, 1) == []
+    assert chosen(queue, 0, held, 16) == [], "others wait for room"
     assert chosen(queue, 8, (), 1)[:4] == ["single 1", "single 2", "cell 16", "cell 17"]
+    for place in (1, 2):
+        queue.drop(f"single {place}")
+    assert chosen(queue, 0, held, 16) == ["cell 16"] and chosen(queue, 0, held, 1) == []
+
+
+def test_two_plots_in_a_workers_hands_do_not_keep_a_single_job_waiting():
+    queue = FairQueue()
+    for place in range(60):
+        queue.wait(Waiting(f"{'pq'[place % 2]}{place // 2}", "ann", place, plot="pq"[place % 2]))
+    held = chosen(queue, 2, (), 16)
+    assert {job[0] for job in held} == {"p", "q"} and len(held) == 32
+    for place, job in enumerate(held):
+        queue.fly(Waiting(job, "ann", place, plot=job[0]), running=True)
+        queue.turn("ann", job[0])
+    queue.wait(Waiting("single", "ann", 100))
+    queue.drop("p0")
+    assert chosen(queue, 0, held[1:], 16) == []
+    left = [job for job in held if job[0] == "q"]
+    for job in held:
+        queue.drop(job) if job[0] == "p" else None
+    assert chosen(queue, 1, left, 16) == ["single"]
