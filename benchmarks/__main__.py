@@ -25,6 +25,7 @@ from benchmarks import (
     packed,
     pictures,
     plot_page,
+    plots,
     sdxl,
     startup,
     upscale,
@@ -37,7 +38,7 @@ STAGES = {
     "load": load.measure, "history": history.measure,
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
-    "pictures": pictures.measure, "networks": networks.measure,
+    "pictures": pictures.measure, "networks": networks.measure, "plots": plots.measure,
     "sdxl": sdxl.measure,
 }
 

@@ -1,6 +1,6 @@
 """A plot of 60 x 40 cells in a browser: how many frames a second it scrolls at, and what the front takes for it.
 
-The pictures are there already: 2,400 files, as after a night of drawing. Chromium scrolls as a finger would, across and
+The pictures are there already: 2,400 files, as after a night of drawing. Chromium scrolls as a wheel would, across and
 down, and its own trace says when a frame was drawn.
 """
 
@@ -31,7 +31,7 @@ from benchmarks.startup import free_port, until_answer
 
 COLUMNS, ROWS, SIDE = 60, 40, 256
 PLOT = "plot60x40"
-SPEED = 1200            # pixels a second, as a quick finger
+SPEED = 1200            # pixels a second, as a quick hand
 DISTANCES = ((0, -2600), (-3000, 0), (0, 2600), (3000, 0))     # of the contents, in pixels: down, right, up, left
 TRACED = ["-*", "disabled-by-default-devtools.timeline.frame", "devtools.timeline.frame"]
 
@@ -93,7 +93,7 @@ def _scrolled(browser: Browser, page: Page, address: str) -> dict[str, Any]:
 def _scroll(devtools: CDPSession, middle: tuple[float, float], distance: tuple[int, int]) -> None:
     devtools.send("Input.synthesizeScrollGesture", {
         "x": middle[0], "y": middle[1], "xDistance": distance[0], "yDistance": distance[1], "speed": SPEED,
-        "preventFling": True, "gestureSourceType": "touch"})
+        "preventFling": True, "gestureSourceType": "mouse"})
 
 
 def _frames(trace: dict[str, Any]) -> list[float]:

@@ -105,6 +105,8 @@ class PlotOrders:
 
     def order(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotOrder:
         """All cells of a new plot. InvalidRequest names the axis, or the field of the request, that is wrong."""
+        if not axes:
+            raise InvalidRequest("are missing; a plot needs at least one", field="axes")
         _limited(axes)
         base = self._base(values, seeds)
         return PlotOrder(base=base, axes=tuple(axes), cells=self.cells(base, axes, seeds, list(coordinates(axes))))

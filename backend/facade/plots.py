@@ -9,6 +9,7 @@ from typing import Any
 from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.plot_estimates import PlotEstimate
+from backend.facade.plot_exports import PlotExports
 from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders
 from backend.facade.plot_scores import PlotScores
 from backend.plots.axis import Axis
@@ -51,6 +52,7 @@ class UserPlots:
         self._parts, self._user, self._owner = components, user, user.id
         self._plots, self._dispatcher = components.plots, components.dispatcher
         self.scores = PlotScores(components, user)
+        self.exports = PlotExports(components, user)
 
     # ---- axes ----
 

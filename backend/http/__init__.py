@@ -21,6 +21,7 @@
     history.py             /easel/history  search, stars, the bin, comparison, import
     boards.py              /easel/boards  albums of the history
     plots.py               /easel/plots: axes, dry runs, cells
+    plot_exports.py        /easel/plots/<id>/export: plots as files
     networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
     controlnet.py          /controlnet: models and preprocessors, as sd-webui-controlnet lists them
@@ -51,6 +52,7 @@ from backend.http import (
     jobs,
     networks,
     openapi,
+    plot_exports,
     plots,
     preferences,
     prompts,
@@ -75,7 +77,7 @@ class Routes:
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
-                 boards, networks, plots, preferences, prompts, controlnet):
+                 boards, networks, plots, plot_exports, preferences, prompts, controlnet):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 

@@ -85,7 +85,7 @@ def _axes(options: dict[str, Any], img2img: bool) -> Iterator[dict[str, Any]]:
         typed, chosen = options.pop(f"{name}_values"), options.pop(f"{name}_list")
         from_list = chosen and not options["typed"] and not (isinstance(typed, str) and typed.strip())
         found.append({"label": label, "values": chosen if from_list else typed})
-    while found and found[-1]["label"] == NOTHING.label:
+    while len(found) > 1 and found[-1]["label"] == NOTHING.label:
         found.pop()
     yield from found
 

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image as Pillow
-
-from backend import Door, Image, Job
+from backend import Door, Job
 from backend.errors import InvalidRequest, Problem
 from backend.http import a1111_responses
 from backend.http.a1111_plot_scripts import place_of
 from backend.http.a1111_requests import Reading
 from backend.http.a1111_values import truth
-from backend.image import save
-from backend.image.grid import grid
-from backend.image.read import read_pixels
 from backend.plots.infotext import plot_infotext
+from backend.plots.picture import Look
+from backend.plots.sheet import View
 from backend.store.plot_reading import PlotHead
 
 PER_PICTURE = ("all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds", "infotexts")
+SCALES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)      # of a grid that would be too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def cells(door: Door, plot: str) -> list[Job]:
 
 
 def drawn(door: Door, plot: Drawn, reading: Reading, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer: the grid where the script makes one, then the pictures where they are wanted.
+    """The answer: the grids that the script makes, then the pictures where they are wanted.
 
     A cell that failed is a hole in the grid, and `notes` say why.
     """
@@ -57,29 +55,39 @@ def drawn(door: Door, plot: Drawn, reading: Reading, payload: Mapping[str, Any])
     sends, alone = truth(payload.get("send_images", True)) is not False, _sends_alone(head)
     answer = a1111_responses.drawn(door, whole, reading, {**payload, "send_images": sends and alone})
     info = json.loads(answer["info"])
-    holes = [str(problem) for job in plot.jobs if job.state == "failed" for problem in job.problems]
-    info["notes"] = list(dict.fromkeys([*info["notes"], *holes]))
-    if info["infotexts"] and _has_grid(head):
+    notes = [*info["notes"], *(str(problem) for job in plot.jobs if job.state == "failed" for problem in job.problems)]
+    if info["infotexts"] and (views := _views(head)):
+        grids = list(_grids(door, plot.plot, head, views, notes)) if sends else []
+        answer["images"] = [*grids, *answer["images"]]
         text = plot_infotext(info["infotexts"][0], head.kind, head.axes, head.options)
-        answer["images"] = [*([_grid(door, plot, head, text)] if sends else []), *answer["images"]]
-        info |= {name: [info[name][0], *(info[name] if alone else ())] for name in PER_PICTURE}
-        info |= {"infotexts": [text, *info["infotexts"][1:]], "index_of_first_image": 1}
-    return {**answer, "info": json.dumps(info)}
-
-
-def _has_grid(head: PlotHead) -> bool:
-    return head.kind != "prompts" or bool(head.options.get("combined"))
+        number = len(grids) if sends else len(views)
+        told = {name: [*info[name][:1] * number, *(info[name] if alone else ())] for name in PER_PICTURE}
+        info |= told | {"infotexts": [*[text] * number, *told["infotexts"][number:]], "index_of_first_image": number}
+    return {**answer, "info": json.dumps(info | {"notes": list(dict.fromkeys(notes))})}
 
 
 def _sends_alone(head: PlotHead) -> bool:
-    """Whether the single pictures are answered beside the grid."""
+    """Whether the single pictures are answered beside the grids."""
     return head.kind != "xyz" or bool(head.options.get("include_sub_images"))
 
 
-def _grid(door: Door, plot: Drawn, head: PlotHead, text: str) -> str:
-    columns = len(head.axes[0].get("shown", [])) if head.axes and head.kind != "prompts" else 0
-    firsts: list[Image | None] = [next(iter(door.results(job.id)), None) for job in plot.jobs]
-    size = max(one.width for one in firsts if one), max(one.height for one in firsts if one)
-    pictures = (read_pixels(door.image_file(one.id)) if one else Pillow.new("RGB", size) for one in firsts)
-    whole = grid(pictures, len(firsts), size, columns)
-    return base64.b64encode(save.encode(whole, "PNG", text)).decode("ascii")
+def _views(head: PlotHead) -> list[View]:
+    """The whole, and of an X/Y/Z plot each grid of one z, where that is wanted."""
+    if head.kind == "prompts":
+        return [View()] if head.options.get("combined") else []
+    pages = len(head.axes[2].get("shown", [])) if len(head.axes) > 2 and head.options.get("include_sub_grids") else 0
+    return [View(), *(View(page=(page,)) for page in range(pages))]
+
+
+def _grids(door: Door, plot: str, head: PlotHead, views: Sequence[View], notes: list[str]) -> Iterator[str]:
+    """As PNG in base64; one that would be too large is made smaller, and `notes` say so."""
+    look = Look(margin=int(head.options.get("margin") or 0), legend=head.options.get("draw_legend", True) is not False)
+    for view in views:
+        for scale in SCALES:
+            try:
+                with door.plots.exports.picture(plot, view, replace(look, scale=scale), "PNG") as file:
+                    yield base64.b64encode(file.read()).decode("ascii")
+            except InvalidRequest as error:
+                notes += [] if scale != SCALES[0] else [f"The grid is smaller than its pictures: {error}"]
+            else:
+                break

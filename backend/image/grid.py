@@ -12,34 +12,29 @@ MAX_PIXELS = 64 * 2**20     # memory and time of the process that saves it
 Size = tuple[int, int]
 
 
-def layout(count: int, columns: int = 0) -> tuple[int, int]:
-    """(rows, columns) for `count` pictures, 1 or more, as AUTOMATIC1111 lays them out: rows = round(sqrt(count)).
-
-    With `columns` there are so many.
-    """
-    if columns:
-        return math.ceil(count / columns), columns
+def layout(count: int) -> tuple[int, int]:
+    """(rows, columns) for `count` pictures, 1 or more, as AUTOMATIC1111 lays them out: rows = round(sqrt(count))."""
     rows = min(round(math.sqrt(count)), count)
     return rows, math.ceil(count / rows)
 
 
-def cell(count: int, size: Size, columns: int = 0) -> Size:
+def cell(count: int, size: Size) -> Size:
     """The size of one picture in the grid: its own, or smaller where the whole would be too large."""
-    rows, columns = layout(count, columns)
+    rows, columns = layout(count)
     width, height = size
     share = min(1.0, MAX_SIDE / (columns * width), MAX_SIDE / (rows * height),
                 math.sqrt(MAX_PIXELS / (columns * width * rows * height)))
     return max(1, int(width * share)), max(1, int(height * share))
 
 
-def grid(images: Iterable[Image.Image], count: int, size: Size, columns: int = 0) -> Image.Image:
+def grid(images: Iterable[Image.Image], count: int, size: Size) -> Image.Image:
     """`count` pictures row by row on black, each fitted into the middle of a cell for pictures of `size` (w, h).
 
-    `columns`: how many stand in a row; 0 makes it about as wide as high. One picture is held in memory at a time.
+    Only one of them is held in memory at a time.
     """
-    rows, columns = layout(count, columns)
-    width, height = cell(count, size, columns)
-    whole = Image.new("RGB", (columns * width, rows * height))
+    _, columns = layout(count)
+    width, height = cell(count, size)
+    whole = Image.new("RGB", (columns * width, layout(count)[0] * height))
     for place, image in enumerate(images):
         fitted = _fitted(image.convert("RGB"), (width, height))
         left, top = place % columns * width, place // columns * height

@@ -67,15 +67,18 @@ def to_image(picture: Picture) -> Image.Image:
 def encode(image: Image.Image, kind: str, infotext: str, request_json: str = "",
            options: Mapping[str, Any] | None = None) -> bytes:
     """The file's bytes. `kind` is Pillow's name: PNG, JPEG or WEBP; `options` take the place of the usual ones."""
-    infotext, request_json = _storable(infotext), _storable(request_json)
-    if kind == "PNG":
-        metadata: dict[str, Any] = {"pnginfo": _png_text(infotext, request_json)}
-    else:
-        metadata = {"exif": _exif(infotext, request_json, MAX_JPEG_EXIF if kind == "JPEG" else None)}
     image = _opaque(image) if kind == "JPEG" else image
     buffer = io.BytesIO()
-    image.save(buffer, kind, **OPTIONS[kind] | dict(options or {}), **metadata)
+    image.save(buffer, kind, **OPTIONS[kind] | dict(options or {}), **metadata(kind, infotext, request_json))
     return buffer.getvalue()
+
+
+def metadata(kind: str, infotext: str, request_json: str = "") -> dict[str, Any]:
+    """What Pillow's `save` is told to put the settings into a file of this kind."""
+    infotext, request_json = _storable(infotext), _storable(request_json)
+    if kind == "PNG":
+        return {"pnginfo": _png_text(infotext, request_json)}
+    return {"exif": _exif(infotext, request_json, MAX_JPEG_EXIF if kind == "JPEG" else None)}
 
 
 def _opaque(image: Image.Image) -> Image.Image:

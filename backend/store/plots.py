@@ -120,6 +120,12 @@ class Plots:
             plot_row(session, plot, owner)
             return cells_of(session, plot, only)
 
+    def paths(self, plot: str) -> dict[str, str]:
+        """Where the files of all pictures of a plot lie below the outputs folder, by the pictures' ids."""
+        query = select(ImageRow.id, ImageRow.path).join(JobRow, JobRow.id == ImageRow.job).where(JobRow.plot == plot)
+        with self._database.read() as session:
+            return dict(map(tuple, session.execute(query)))
+
     def told(self, plots: Collection[str], owner: str) -> list[PlotLine]:
         """How far these plots of the owner are; those that are gone are left out."""
         with self._database.read() as session:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Stage
@@ -22,6 +24,13 @@ APPLIED = """async tab => { const form = easel.form(tab), told = [form.values.wi
   await until(() => !form.fillings);
   await pause(1500);
   return { told: told.slice(1), at_the_end: [form.values.width, form.fillings] }; }"""
+
+
+
+def square() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 40), "red").save(out, "PNG")
+    return out.getvalue()
 
 
 def select(studio: Studio, start: int, end: int) -> None:
@@ -194,3 +203,21 @@ def test_what_is_typed_outlasts_values_that_are_applied(stage: Studio) -> None:
     stage.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
     stage.shows(prompt="a red fox", width=256)
     assert stage.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"
+
+
+def test_a_unit_is_on_with_its_picture_and_tells_what_it_lacks(stage: Studio) -> None:
+    page, fold = stage.page, stage.page.locator("#txt2img_guides_1_fold")
+    fold.get_by_role("button", name="ControlNet 2").click()
+    expect(stage.box("guides_1_pixel_perfect")).not_to_be_visible()
+    fold.get_by_label("Picture of the unit").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    expect(stage.box("guides_1_enabled").get_by_role("checkbox")).to_be_checked()
+    expect(fold.locator(".unit-thumb")).to_have_js_property("naturalWidth", 40)
+    stage.button("generate").click()
+    expect(fold.locator(".problem")).to_have_text("Model is missing: choose a model for the unit.")
+    stage.field("guides_1_module").click()
+    page.get_by_role("option", name="canny").click()
+    expect(stage.box("guides_1_threshold_b")).to_be_visible()
+    kept = page.evaluate("easel.form('txt2img').values")
+    assert kept["guides[1].module"] == "canny" and len(kept["guides[1].image"]) == 64 and not kept["guides[0].enabled"]
+    fold.get_by_role("button", name="Remove the unit's picture").click()
+    expect(fold.locator(".unit-thumb")).not_to_be_visible()

@@ -99,6 +99,7 @@ def test_corners_are_drawn_first_and_each_checkpoint_once(house: Guest) -> None:
 @pytest.mark.parametrize(("ask", "field", "message"), [
     (asked(("Steps", "1-1000"), ("CFG Scale", "1-10 [1000]")), "axes", "1,000,000 cells"),
     (asked(("Steps", " ")), "axes.0.values", "at least one"),
+    (asked(), "axes", "at least one"),
     (asked(("Steps", "3"), ("steps", "4")), "axes.1.label", "twice"),
     (asked(("Stpes", "3")), "axes.0.label", "not an axis"),
     (asked(("Steps", "3, many")), "axes.0.values", "'many' must be a number"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import networks, sdxl
+from benchmarks import networks, plots, sdxl
 from benchmarks.gpu import measures
 from benchmarks.gpu.networks import random_memory
 
@@ -24,6 +24,13 @@ def test_calls_and_decoding():
 
 def test_several_jobs_at_once():
     assert list(measures.packed("sdxl", tiny=True)["jobs"]) == ["1", "2", "4"]
+
+
+def test_plots_beside_their_requests_one_by_one():
+    found = plots.measure("cpu", plots.TINY)
+    assert {name: found[name]["cells"] for name in ("guidance by LoRA", "hires denoising")} == {"guidance by LoRA": 20, "hires denoising": 16}
+    assert max(found[name]["mean difference of a pixel in 255"] for name in ("guidance by LoRA", "hires denoising")) < 2
+    assert found["three checkpoints"] == {"cells": 20, "loads": 3}
 
 
 def test_networks_beside_calls_with_none():

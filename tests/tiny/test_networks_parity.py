@@ -21,7 +21,7 @@ from backend.worker.adapters.network_file import NetworkFile
 from backend.worker.device import place
 from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan
-from backend.worker.draw.work_items import EncodeText, LoadNetworks
+from backend.worker.draw.work_items import EncodeText, LoadNetworks, Shared
 from backend.worker.engine.program_building import canvas_of
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
@@ -52,6 +52,8 @@ def latent(model: Model, files: Mapping[tuple[str, str], NetworkFile]) -> Tensor
     while not isinstance(work, DecodeLatent):
         if isinstance(work, LoadNetworks):
             work = program.send(PromptNetworks(model, files, memory))
+        elif isinstance(work, Shared):
+            work = program.send(lambda first_pass: None)        # nobody else wants it
         elif isinstance(work, EncodeText):
             work = program.send([codec.text(model, asked) for asked in work.texts])
         else:

@@ -178,7 +178,8 @@ def test_lcm_draws_by_its_consistency_function(house) -> None:
     for sampler, lcm in (("LCM", True), ("Euler a", False)):
         request = BASE.replace(sampler=sampler, schedule="Automatic", steps=4)
         program = draw(plan(request, model.parametrisation.table), canvas_of(request, model, None), lambda *heard: None)
-        work, seen = program.send(None), []
+        program.send(None)
+        work, seen = program.send(lambda first_pass: None), []       # nobody else wants it
         work = program.send([work.model.encode_text(text, settings) for text, settings, _ in work.texts])
         while isinstance(work, list):
             assert all(isinstance(each.parametrisation, Consistency) == lcm for each in work)

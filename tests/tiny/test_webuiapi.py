@@ -76,6 +76,7 @@ DRAWN: dict[str, tuple[Callable[[Api], Result], dict[str, Any]]] = {
     "noise": (from_picture(initial_noise_multiplier=0.5, include_init_images=True, image_cfg_scale=2), {}),
     **{f"resize mode {mode}": (from_picture(resize_mode=mode), {}) for mode in range(4)},
     "sd upscale": (from_picture(script_name="SD upscale", script_args=["", 8, "Lanczos", 2.0], n_iter=2), {"pictures": 2}),
+    "plot": (drawing(script_name="X/Y/Z plot", script_args=[4, "1-2", [], *[0, "", []] * 2, *[False] * 7, 0, False]), {"size": (128, 64)}),
     "loopback": (from_picture(script_name="Loopback", script_args=[2, 0.5, "Linear", "None"]), {"pictures": 2}),
     "outpainting": (from_picture(script_name="Outpainting mk2", script_args=["", 64, 8, ["left", "right"], 1, 0.05]), {"size": (192, 64)}),
 }
@@ -97,10 +98,10 @@ def test_it_draws(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("call, words", [
-    (drawing(script_name="X/Y/Z plot", script_args=[]), "script_name"), (drawing(restore_faces=True), "CodeFormer"),
+    (drawing(script_name="Loopback", script_args=[]), "script_name"), (drawing(restore_faces=True), "CodeFormer"),
     (drawing(enable_hr=True, hr_upscaler="R-ESRGAN 4x+"), "hr_upscaler"), (lambda api: api.interrogate(PICTURE), "Easel does not describe"),
     (from_picture(script_name="Poor man's outpainting"), "script_name"),
-], ids=["plot", "faces without a file", "upscaler without a file", "interrogate", "another outpainting"])
+], ids=["loopback without a picture", "faces without a file", "upscaler without a file", "interrogate", "another outpainting"])
 def test_what_is_not_here_is_said(api: Api, call: Callable[[Api], Any], words: str) -> None:
     try:
         answer = str(call(api))

@@ -18,14 +18,14 @@ function typing(box) {
   if (box.selectionStart !== box.selectionEnd) return null;
   const caret = box.selectionStart, before = box.value.slice(0, caret);
   const network = /<([a-z]*)(?::([^:<>\n]*))?$/i.exec(before), kind = network && called(network[1].toLowerCase(), network[2] !== undefined);
-  if (kind) return { kind, text: network[2] ?? "", from: network.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
+  if (kind) return { kind, caret, text: network[2] ?? "", from: network.index, to: caret + (/^[^:<>,\n]*(?::[-\d.]*)?>/.exec(box.value.slice(caret))?.[0].length ?? 0) };
   const marks = before.slice(before.lastIndexOf("\n") + 1).split("__");
   if (marks.length % 2 === 0 && /^[\w ./*?-]*$/.test(marks.at(-1))) {
     const rest = /^[\w./*?-]*__/.exec(box.value.slice(caret))?.[0].length ?? 0;
-    return { kind: "wildcard", text: marks.at(-1), from: caret - marks.at(-1).length - 2, to: caret + rest };
+    return { kind: "wildcard", caret, text: marks.at(-1), from: caret - marks.at(-1).length - 2, to: caret + rest };
   }
   const word = /[^,\n(){}[\]|<>:]*$/.exec(before)[0].trimStart();
-  return word.length >= SHORTEST || /[^\x00-\x7f]/.test(word) ? { kind: "word", text: word, from: caret - word.length, to: caret } : null;
+  return word.length >= SHORTEST || /[^\x00-\x7f]/.test(word) ? { kind: "word", caret, text: word, from: caret - word.length, to: caret } : null;
 }
 
 // The kind of networks that a prompt's word for them means, or will mean when it is written to its end.
@@ -83,7 +83,7 @@ function choose(index) {
 }
 
 function take(index) {
-  const one = items[index], box = area, { from, to } = place;
+  const one = items[index], box = area, { from } = place, to = Math.max(from, place.to + box.selectionEnd - place.caret);    // letters may have come since
   close();
   box.focus();
   if (one.kind === "style") addStyle(box, one.name);
@@ -96,7 +96,7 @@ function take(index) {
 // The trigger words of a network that was just chosen, each of which may follow it.
 function offer(box, words, between) {
   const at = box.selectionStart;
-  open(box, { from: at, to: at }, words.map(name => ({ kind: "words", name, insert: between + name, words: words.filter(other => other !== name) })));
+  open(box, { caret: at, from: at, to: at }, words.map(name => ({ kind: "words", name, insert: between + name, words: words.filter(other => other !== name) })));
 }
 
 function addStyle(box, name) {

@@ -24,7 +24,6 @@ from backend.catalog.peft_alphas import peft_alphas
 from backend.errors import CheckpointError
 from backend.prompt.block_weights import BASE, block_of
 from backend.worker.adapters.embedding_file import EmbeddingFile, bundled
-from backend.worker.adapters.finite_check import FiniteCheck
 from backend.worker.adapters.weight_rules import down_kernel, scale_of
 from backend.worker.device import Placement
 from backend.worker.models.background_hash import BackgroundHash
@@ -122,11 +121,10 @@ def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     try:
         header = read_header(path)
         told = {name: torch.tensor(alpha) for name, alpha in peft_alphas(header.metadata, header.shapes).items()}
-        with FiniteCheck() as check:
-            tensors = read_tensors(path, partial(_format, placement), check.see) | told
+        tensors = read_tensors(path, partial(_format, placement)) | told
     except CheckpointError as error:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
-    if not check.passed:
+    if not _all_finite(tensors):
         raise CheckpointError(f"{file.key} cannot be loaded: some of its values are no numbers; copy it again or "
                               "ask its author")
     digest = hash_told(file.facts.get("model_hash", "")) or (file.sha256 if file.fingerprint == found else "")
@@ -144,6 +142,15 @@ def _format(placement: Placement, name: str) -> Format | None:
         return Format(CPU, None)
     narrow = part in _FACTORS and not _OF_TEXT.search(module)
     return Format(placement.device, placement.unet if narrow else None)
+
+
+def _all_finite(tensors: Mapping[str, Tensor]) -> bool:
+    """By the smallest and the largest value, several times faster on a CPU than a look at each: NaN wins both."""
+    ends: dict[torch.device, list[Tensor]] = {}
+    for tensor in tensors.values():
+        if tensor.is_floating_point() and tensor.numel():
+            ends.setdefault(tensor.device, []).append(torch.stack(tensor.aminmax()).float())
+    return all(bool(torch.stack(each).isfinite().all()) for each in ends.values())
 
 
 def _fitted(tensors: Mapping[str, Tensor], model: Model) -> Fitted:

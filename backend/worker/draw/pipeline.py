@@ -30,6 +30,7 @@ from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
 from backend.worker.draw.plan import Pass, Plan, parametrisation, second_pass
+from backend.worker.draw.shared_results import FirstPass, first_pass_key, shared
 from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, UseModel, Work
 from backend.worker.guidance.cfg_denoiser import (
     COND,
@@ -99,21 +100,27 @@ def _decoded(latent: Tensor, canvas: Canvas) -> Generator[DecodeLatent, Any, Pix
 
 
 def _passes(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, Tensor]:
-    """The latent to decode. Interrupted in hires fix, there is at least that of the first pass."""
-    latent = yield from _first_pass(plan, canvas, on_step, source)
-    if not plan.request.enable_hr:
-        return latent
+    """The latent to decode. Interrupted after the first pass, there is at least that pass's."""
+    draw_first = partial(_first_pass, plan, canvas, on_step, source)
+    if source is None:
+        first = yield from shared(first_pass_key(plan.request, canvas), draw_first, plan.first.calls)
+    else:
+        first = yield from draw_first()
     try:
-        larger = yield from _enlarged(plan.request, canvas, latent)
+        if first.checkpoint != plan.request.checkpoint:     # another cell of the plot may have changed to it
+            yield UseModel(first.checkpoint)
+        if not plan.request.enable_hr:
+            return first.latent
+        larger = yield from _enlarged(plan.request, canvas, first.latent)
         if not plan.second:
             return larger
         canvas = yield from _on(second_checkpoint(plan.request), plan.request, canvas)
         return (yield from _second_pass(plan, replace(canvas, shape=tuple(larger.shape)), on_step, larger))
     except Interrupted as half:
-        raise Interrupted(latent if half.latent is None else half.latent) from None
+        raise Interrupted(first.latent if half.latent is None else half.latent) from None
 
 
-def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, Tensor]:
+def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, FirstPass]:
     request = plan.request
     canvas = yield from _on(request.checkpoint, request, canvas)
     texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
@@ -122,7 +129,9 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan, canvas, unit))
     start.hooks += yield from guided_by(request, plan.first, canvas, source)
     denoiser = _denoiser(request, plan.first, canvas, start, texts)
-    return start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
+    latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
+    refined = plan.first.refined_below and denoiser.successor is None
+    return FirstPass(latent, request.refiner_checkpoint if refined else request.checkpoint)
 
 
 def with_clean_faces(pixels: Pixels, request: Request) -> Generator[FindFaces | RestoreFace, Any, tuple[Pixels, bool]]:
@@ -245,10 +254,18 @@ def _enlarged(request: Request, canvas: Canvas, latent: Tensor) -> Generator[Wor
     target = Target.of(request, canvas.cell)
     if request.hr_upscaler in LATENT_MODES:
         return target.latent(latent, request.hr_upscaler)
-    pixels = yield DecodeLatent(latent, canvas.tiling)
-    larger = yield from enlarged(pixels, request.hr_upscaler, *target.whole)
-    yield from _on(second_checkpoint(request), request, canvas)
-    return (yield EncodePicture(target.cut(larger), kept=False, tiling=canvas.tiling))
+
+    def upscale() -> Generator[Work, Any, Pixels]:
+        pixels = yield DecodeLatent(latent, canvas.tiling)
+        return (yield from enlarged(pixels, request.hr_upscaler, *target.whole))
+
+    def encode() -> Generator[Work, Any, Tensor]:
+        return (yield EncodePicture(target.cut(larger), kept=False, tiling=canvas.tiling))
+
+    upscaled = (first_pass_key(request, canvas), request.hr_upscaler, target)
+    larger = yield from shared(upscaled, upscale)
+    second = yield from _on(second_checkpoint(request), request, canvas)
+    return (yield from shared((upscaled, second.model.identity), encode))
 
 
 def _image_noise(request: Request, canvas: Canvas) -> ImageNoise:

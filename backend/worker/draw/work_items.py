@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,29 @@ class UseModel:
     name: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """A result that other cells of the plot may need, too; under an equal `key` it is made once.
+
+    Answered by `Made` when another cell has made it, else by the function to hand it to once this picture has made it.
+    `calls`: how often making it asks the denoiser.
+    """
+
+    key: Hashable
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A result that was made before; it knows its `nbytes`."""
+
+    result: Any
+
+
+Keep = Callable[[Any], None]
+"""Takes a result that was made just now, for the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A picture of the job, uint8 (H, W, 3), that others are still made from. Answered by None."""
@@ -73,8 +96,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | UseModel | EncodePicture | DecodeLatent
-        | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | UseModel | Shared | EncodePicture
+        | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

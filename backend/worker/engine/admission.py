@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
+from backend.worker.draw.work_items import Shared
 from backend.worker.engine.program import Program, Task
 from backend.worker.engine.row_counts import BUCKETS
 
 FAIR_CALLS = 400          # network calls on one checkpoint after which jobs of another come first
 STARTING_ROWS = 2         # of a picture that has not asked for the network yet
+CELLS = 16                # of one plot in work at a time, those included that wait for what another one makes
 
 
 class Admission:
@@ -38,20 +41,32 @@ class Admission:
             return None
         if not drawing:
             self._begin(self._following(waiting))
-        elif self._is_over(waiting) or sum(len(p.rows) or STARTING_ROWS for p in programs) >= BUCKETS[-1]:
+        elif self._is_over(waiting) or _is_full(programs):
             return None
-        same = [task for task in waiting if _key(task) == self._turns[-1]]
+        same = [task for task in waiting if task.key == self._turns[-1]]
         return min(same, key=lambda task: len(task.drawing), default=None)
 
+    def next_cell(self, tasks: Iterable[Task], programs: Sequence[Program]) -> Task | None:
+        """Where requests do not share calls: the cell of the foremost plot that may start beside those in work.
+
+        No job between them is passed over, and no checkpoint is changed before the last cell on it is done.
+        """
+        cells = list(takewhile(lambda task: task.run.plot == tasks[0].run.plot, tasks := list(tasks)))
+        key = programs[0].task.key if programs else cells[0].key if cells else ""
+        same = list(takewhile(lambda task: task.key == key, cells))
+        return None if _is_full(programs) else next((task for task in same if task.waiting), None)
+
     def _is_over(self, waiting: list[Task]) -> bool:
-        """Whether the present checkpoint has had its turn and another one is waited for."""
-        return self._calls >= FAIR_CALLS and any(_key(task) != self._turns[-1] for task in waiting)
+        """Whether the present checkpoint has had its turn and another one is waited for, not by cells of its plots."""
+        here = {task.run.plot for task in waiting if task.key == self._turns[-1]} - {""}
+        others = [task for task in waiting if task.key != self._turns[-1] and task.run.plot not in here]
+        return self._calls >= FAIR_CALLS and bool(others)
 
     def _following(self, waiting: list[Task]) -> str:
         """The checkpoint to go on with when nothing is in work."""
         if not self._turns or not self._is_over(waiting):
-            return _key(waiting[0])
-        others = [_key(task) for task in waiting if _key(task) != self._turns[-1]]
+            return waiting[0].key
+        others = [task.key for task in waiting if task.key != self._turns[-1]]
         return min(others, key=lambda key: self._turns.index(key) if key in self._turns else -1)
 
     def _begin(self, key: str) -> None:
@@ -60,5 +75,7 @@ class Admission:
             self._calls = 0
 
 
-def _key(task: Task) -> str:
-    return task.run.checkpoint.key
+def _is_full(programs: Sequence[Program]) -> bool:
+    """Whether there are rows for a whole call; who is about to share another picture's work asks for none."""
+    rows = sum(0 if isinstance(each.work, Shared) else len(each.rows) or STARTING_ROWS for each in programs)
+    return rows >= BUCKETS[-1] or len(programs) >= CELLS

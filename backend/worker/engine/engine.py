@@ -20,25 +20,26 @@ import numpy as np
 from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
-from backend.errors import EaselError, OutOfMemory, Problem
+from backend.errors import EaselError, Problem
 from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.annotation import Annotate
-from backend.worker.draw.work_items import EncodeText, Finished, LoadGuide, LoadNetworks, ShowPicture, UseModel
+from backend.worker.draw.work_items import EncodeText, Finished, LoadGuide, LoadNetworks, Shared, ShowPicture, UseModel
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
+from backend.worker.engine.equal_rows import firsts
 from backend.worker.engine.guide_loading import annotated, load_guide, shown
 from backend.worker.engine.model_loading import ModelLoading
 from backend.worker.engine.network_loading import encode_texts, load_networks
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
-from backend.worker.engine.row_counts import RowCurve, within
+from backend.worker.engine.row_counts import RowCounts
+from backend.worker.engine.shared_work import SharedWork
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
-from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import FindFaces, RestoreFace
 from backend.worker.pixels.pixel_networks import PixelNetworks
@@ -48,8 +49,8 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | EncodePicture | UseModel | Expect
-               | Inspect | FindFaces | RestoreFace)
+Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | EncodePicture | UseModel | Shared
+               | Expect | Inspect | FindFaces | RestoreFace)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -66,9 +67,10 @@ class Engine:
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.pixel_networks = PixelNetworks(memory)
-        self.curves: dict[tuple, RowCurve] = {}
         self.codec = Codec(memory)
+        self.row_counts = RowCounts(memory, policy)
         self.admission = Admission()
+        self.shared = SharedWork(memory)
         self.current_work = CurrentWork()
         self.models = ModelLoading(memory, self.current_work, emit)
         self.previews = Previews(memory, self.current_work, emit)
@@ -115,30 +117,35 @@ class Engine:
         return bool(self.programs or self.tasks)
 
     def _work(self) -> None:
-        for program in self.programs:
+        going = [p for p in self.programs if not self.shared.is_made_by_another(p, p.work)]
+        for program in going:
             if isinstance(program.work, Preparation):
                 self._prepare(program, program.work)
                 return
-        ready = [p for p in self.programs if isinstance(p.work, DecodeLatent)]
+        ready = [p for p in going if isinstance(p.work, DecodeLatent)]
         if ready:
             self._decode(ready)
-        elif self.programs and isinstance(self.programs[0].work, Enlarge):
-            self._enlarge(self.programs[0], self.programs[0].work)
-        elif self.programs:
+        elif going and isinstance(going[0].work, Enlarge):
+            self._enlarge(going[0], going[0].work)
+        elif going:
             self._call(self._pack())
 
     # ---- who draws ----
 
     def _admit(self) -> None:
-        if self.policy == "solo":
-            task = next(iter(self.tasks.values()), None)
-            while task and not self.programs and task.run.job in self.tasks:
-                for _ in range(task.run.request.batch_size):
-                    if task.waiting:
-                        self._start(task)
+        head = next(iter(self.tasks.values()), None)
+        if self.policy == "solo" and not (head and head.run.plot):
+            self._admit_batch(head)
             return
-        while task := self.admission.next(self.tasks.values(), self.programs):
+        following = self.admission.next_cell if self.policy == "solo" else self.admission.next
+        while task := following(self.tasks.values(), self.programs):
             self._start(task)
+
+    def _admit_batch(self, task: Task | None) -> None:
+        while task and not self.programs and task.run.job in self.tasks:
+            for _ in range(task.run.request.batch_size):
+                if task.waiting:
+                    self._start(task)
 
     def _start(self, task: Task) -> None:
         indices = task.take()
@@ -182,6 +189,8 @@ class Engine:
                 return latent
             case UseModel():
                 return self.models.use(program, work.name)
+            case Shared():
+                return self.shared.answer(program, work)
             case Expect():
                 program.expected += work.tiles
                 return None
@@ -216,32 +225,27 @@ class Engine:
         return [slot for slot in slots if _row(slot).key == key]
 
     def _call(self, slots: list[Slot]) -> None:
-        curve = self._curve(_row(slots[0]), len(slots))
-        size = curve.choose(len(slots)) if self.policy == "packed" else min(len(slots), curve.limit)
-        slots = slots[:whole([_row(slot) for slot in slots], size)]
-        rows = [_row(slot) for slot in slots]
+        first = firsts([(p.task.run.plot, p.work[position]) for p, position in slots])
+        different = [slot for number, slot in enumerate(slots) if first[number] == number]
+        curve = self.row_counts.curve(_row(slots[0]), len(different))
+        size = self.row_counts.choose(curve, len(different), slots[0][0].task.run.plot)
+        taken = different[:whole([_row(slot) for slot in different], size)]
+        rows = [_row(slot) for slot in taken]
         padding = [replace(rows[-1], group=None)] * (size - len(rows))
         self.admission.called()
-        with self._shared_border(list(dict.fromkeys(p for p, _ in slots)), self._call_alone):
+        with self._shared_border(list(dict.fromkeys(p for p, _ in taken)), self._call_alone):
             started = time.perf_counter()
-            with self.current_work.doing("denoising", jobs_of(p for p, _ in slots)):
-                answers = self._evaluated(rows + padding, curve)
+            with self.current_work.doing("denoising", jobs_of(p for p, _ in taken)):
+                answers = self.row_counts.halved(denoise, rows + padding, curve)
             curve.record(len(rows + padding), time.perf_counter() - started)
-            self._hand_back(slots, answers)
+            given = dict(zip(taken, answers, strict=False))
+            of = [(slot, slots[number]) for slot, number in zip(slots, first, strict=True)]
+            self._hand_back([(slot, given[same]) for slot, same in of if same in given])
 
-    def _curve(self, row: Row, waiting: int) -> RowCurve:
-        """What is known of calls of this kind; before the first one, how many rows there is memory for."""
-        if row.key not in self.curves:
-            fits = rows_that_fit(row.model, row.x.shape[-2:])
-            if fits is not None and fits < waiting and self.memory.free_idle():
-                fits = rows_that_fit(row.model, row.x.shape[-2:])
-            self.curves[row.key] = RowCurve() if fits is None else RowCurve(limit=within(fits))
-        return self.curves[row.key]
-
-    def _hand_back(self, slots: list[Slot], answers: Sequence[Answer]) -> None:
-        for (program, position), answer in zip(slots, answers, strict=False):
+    def _hand_back(self, given: Sequence[tuple[Slot, Answer]]) -> None:
+        for (program, position), answer in given:
             program.answers[position] = answer
-        for program in dict.fromkeys(program for program, _ in slots):
+        for program in dict.fromkeys(program for (program, _), _ in given):
             if all(answer is not None for answer in program.answers):
                 self.programs.remove(program)
                 self.programs.append(program)
@@ -252,17 +256,7 @@ class Engine:
         with self.current_work.doing("denoising", jobs_of(programs)):
             for length in units(program.work):
                 answers += denoise(program.work[len(answers) : len(answers) + length])
-        self._hand_back([(program, i) for i in range(len(answers))], answers)
-
-    def _evaluated(self, rows: list[Row], curve: RowCurve) -> list[Answer]:
-        half = whole(rows, len(rows) // 2)
-        try:
-            return self.memory.attempt(lambda: denoise(rows))
-        except OutOfMemory:
-            if half == len(rows):
-                raise
-        curve.limit = within(half)
-        return self._evaluated(rows[:half], curve) + self._evaluated(rows[half:], curve)
+        self._hand_back([((program, position), answer) for position, answer in enumerate(answers)])
 
     # ---- how they go on, end and fail ----
 
@@ -275,6 +269,7 @@ class Engine:
         if program not in self.programs or program.interrupted:
             return
         with self._border(program.task, program):
+            self.shared.leave(program)
             left_out = [due.index for due in program.due][1:]
             work = program.interrupt()
             self._leave_out(program.task, left_out)
@@ -282,6 +277,8 @@ class Engine:
 
     def _follow(self, program: Program, work: Any) -> None:
         """Take up what a program asks for next, or its end."""
+        while isinstance(work, Shared) and not self.shared.is_made_by_another(program, work):
+            work = program.go_on(self.shared.answer(program, work))
         while isinstance(work, Finished):
             self._deliver(program, work.pixels)
             if not program.due:
@@ -325,6 +322,7 @@ class Engine:
 
     def _close(self, program: Program) -> None:
         program.drawing.close()
+        self.shared.leave(program)
         self.memory.unpin(program)
         self.programs.remove(program)
 
@@ -339,6 +337,8 @@ class Engine:
         task.waiting.clear()
         task.drawing.clear()
         self.tasks.pop(task.run.job, None)
+        if not self.tasks:
+            self.shared.clear()
 
     def _fail(self, task: Task, error: Exception) -> None:
         if task.run.job not in self.tasks:

@@ -47,6 +47,11 @@ class Task:
         """Whether the job works on a finished picture, without a checkpoint."""
         return self.run.request.process == EXTRAS
 
+    @property
+    def key(self) -> str:
+        """Of the checkpoint that its pictures start on; "" where none is needed."""
+        return self.run.checkpoint.key if self.run.checkpoint else ""
+
     def take(self) -> list[int]:
         """The pictures of the next program: one, or with loopback those rounds of one chain that are missing."""
         rounds = self.run.request.rounds

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+
+from backend.errors import OutOfMemory
+from backend.settings import Policy
+from backend.worker.guidance.row import Answer, Row, whole
+from backend.worker.models.denoiser_memory import rows_that_fit
+from backend.worker.models.memory import Memory
 
 BUCKETS = (1, 2, 4, 8, 16)
 """Row counts of packed calls. At one count a row's result does not depend on the rows beside it."""
+
+PLOT_ROWS = 8
+"""Of each call for a plot where requests do not share calls: its cells then repeat bit for bit, in whatever company."""
 
 GAIN = 0.95
 """A smaller count must bring the cost of a row below this share of the larger one's to be preferred."""
@@ -51,3 +61,39 @@ class RowCurve:
         if bucket not in self.seconds:
             return float("inf") if bucket < min(covering(waiting), self.limit) else 0.0
         return self.seconds[bucket] / min(bucket, waiting)
+
+
+class RowCounts:
+    """What is known of each kind of calls."""
+
+    def __init__(self, memory: Memory, policy: Policy) -> None:
+        self._memory, self._policy = memory, policy
+        self._curves: dict[Hashable, RowCurve] = {}
+
+    def curve(self, row: Row, waiting: int) -> RowCurve:
+        """Of calls with such rows; before the first one, how many rows there is memory for."""
+        if row.key not in self._curves:
+            fits = rows_that_fit(row.model, row.x.shape[-2:])
+            if fits is not None and fits < waiting and self._memory.free_idle():
+                fits = rows_that_fit(row.model, row.x.shape[-2:])
+            self._curves[row.key] = RowCurve() if fits is None else RowCurve(limit=within(fits))
+        return self._curves[row.key]
+
+    def choose(self, curve: RowCurve, waiting: int, plot: str) -> int:
+        """Rows of the next call when so many could go; some may have to be padding. `plot`: whose they are, or ""."""
+        if self._policy == "packed":
+            return curve.choose(waiting)
+        return min(PLOT_ROWS if plot else waiting, curve.limit)
+
+    def halved(
+        self, call: Callable[[Sequence[Row]], list[Answer]], rows: Sequence[Row], curve: RowCurve
+    ) -> list[Answer]:
+        """What `call` answers to the rows: to all at once, or where memory runs out to one half after the other."""
+        half = whole(rows, len(rows) // 2)
+        try:
+            return self._memory.attempt(lambda: call(rows))
+        except OutOfMemory:
+            if half == len(rows):
+                raise
+        curve.limit = within(half)
+        return self.halved(call, rows[:half], curve) + self.halved(call, rows[half:], curve)

@@ -28,6 +28,12 @@ class ResultCache(Generic[Result]):
         self._held: OrderedDict[Hashable, Result] = OrderedDict()
         self.bytes = 0
 
+    def find(self, key: Hashable) -> Result | None:
+        """What is held under the key."""
+        if key in self._held:
+            self._held.move_to_end(key)
+        return self._held.get(key)
+
     def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """What is held under the key, else what `make` gives."""
         if key not in self._held:

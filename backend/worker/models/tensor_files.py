@@ -52,17 +52,14 @@ Formats = Callable[[str], Format | None]
 """By a tensor's name; None leaves it out."""
 
 
-def read_tensors(path: Path, formats: Formats, seen: Callable[[Tensor], None] | None = None) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .ckpt file that `formats` asks for. Raises CheckpointError.
-
-    `seen` is shown each of them as soon as it is there.
-    """
+def read_tensors(path: Path, formats: Formats) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .ckpt file that `formats` asks for. Raises CheckpointError."""
     read_shapes(path)           # refuses what is cut off and would crash the process when it is mapped
     with _opened(path) as opened:
         waiting = [(name, wanted) for name in opened.names if (wanted := formats(name))]
     read: dict[str, Tensor] = {}
     while waiting:
-        waiting = waiting[_read_portion(path, waiting, read, seen) :]
+        waiting = waiting[_read_portion(path, waiting, read) :]
     return read
 
 
@@ -82,9 +79,7 @@ class _Opened:
     portion: float
 
 
-def _read_portion(
-    path: Path, waiting: Sequence[tuple[str, Format]], read: dict[str, Tensor], seen: Callable[[Tensor], None] | None
-) -> int:
+def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[str, Tensor]) -> int:
     """Add to `read` the first of what is waited for, one portion; how many these are."""
     mapped = 0
     with _opened(path) as opened:
@@ -94,8 +89,6 @@ def _read_portion(
             stored = _reading(path, lambda _, name=name: opened.tensor(name))
             mapped += stored.nbytes
             read[name] = wanted.brought(stored)
-            if seen:
-                seen(read[name])
     return len(waiting)
 
 

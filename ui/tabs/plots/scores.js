@@ -1,8 +1,10 @@
 // Scores of the cells: which are measured, how they colour and sort the grid, and a chart of one against an axis.
 import { make } from "../../scripts/dom.js";
+import { sentence } from "../../scripts/form.js";
+import { addHelp } from "../../scripts/help.js";
+import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { drawChart } from "./chart.js";
-import { addHelp } from "../../scripts/help.js";
 
 // name: [label, what it tells, whether it needs a reference]
 const KINDS = {
@@ -28,6 +30,7 @@ export class Scores {
     Object.assign(this, { viewer, kind: "", sorting: "", by: null, reference: null });
     this.boxes = make("div", { class: "score-kinds", role: "group", "aria-label": "What is measured" });
     this.told = make("p", { class: "score-told", role: "status", translate: "no" });
+    this.problem = make("p", { class: "problem", role: "alert", hidden: true });
     this.apply = make("button", { type: "button", class: "act strong", onclick: () => this.measure() }, "Measure");
     this.colours = make("select", { onchange: () => this.choose({ kind: this.colours.value }) });
     this.sorts = make("select", { onchange: () => this.choose({ sorting: this.sorts.value }) }, ...SORTS.map(([value, label]) => make("option", { value }, label)));
@@ -38,11 +41,12 @@ export class Scores {
     this.scale = make("div", { class: "score-scale", translate: "no", "aria-hidden": "true" });
     this.use = make("div", { class: "score-use" }, make("label", {}, "Colour by", this.colours), make("label", {}, "Sort", this.sorts), this.best, this.scale,
       make("label", {}, "Chart over", this.axis), make("label", {}, "A line for each", this.lines));
-    this.root = make("section", { class: "plot-scores", "aria-label": "Scores", hidden: true }, make("div", { class: "score-ask" }, this.boxes, this.apply, this.told), this.use, this.chart);
+    this.root = make("section", { class: "plot-scores", "aria-label": "Scores", hidden: true }, make("div", { class: "score-ask" }, this.boxes, this.apply, this.told, this.problem), this.use, this.chart);
   }
 
   settle() {
     Object.assign(this, { kind: "", sorting: "", by: null, reference: null });
+    this.refuse("");
     this.reveal(false);
   }
 
@@ -112,7 +116,17 @@ export class Scores {
   async measure() {
     const kinds = this.wanted, reference = this.reference ?? this.viewer.plot.scores?.reference?.cell;
     if (kinds.some(kind => KINDS[kind][2]) && !reference) return this.renderTold();
-    await this.viewer.act("scores", { kinds, ...(reference && { reference: { cell: reference } }) });
+    const { plot } = this.viewer;
+    this.refuse("");
+    try { await post(`/easel/plots/${plot.id}/scores`, { kinds, ...(reference && { reference: { cell: reference } }) }); }
+    catch (error) { return this.refuse(error.message); }
+    if (plot === this.viewer.plot) await this.viewer.renew();
+  }
+
+  // Why nothing is measured stays in sight, beside what was asked for.
+  refuse(message) {
+    this.problem.textContent = message && sentence("", message);
+    this.problem.hidden = !message;
   }
 
   fill(select, options, chosen) {

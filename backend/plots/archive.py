@@ -1,0 +1,38 @@
+"""The cells of a plot as files in a ZIP, in folders by page, named by their places and values."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from backend.image.batch_names import component
+from backend.plots.sheet import Page, Sheet, View
+
+LONGEST_LABEL = 60
+
+
+def write_archive(sheet: Sheet, view: View, out: IO[bytes]) -> int:
+    """Pack the pictures that there are, one after the other; how many. Files that were moved are left out."""
+    packed = 0
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:      # pictures are compressed already
+        for name, file in _named(sheet.pages(view)):
+            archive.write(file, name)
+            packed += 1
+    return packed
+
+
+def _named(pages: Sequence[Page]) -> Iterator[tuple[str, Path]]:
+    for page_number, page in enumerate(pages, 1):
+        folder = component(f"page {page_number:03} {_short(page.name)}") + "/" if len(pages) > 1 else ""
+        for row_number, (row, cells) in enumerate(zip(page.rows, page.cells, strict=True), 1):
+            for column_number, (column, cell) in enumerate(zip(page.columns, cells, strict=True), 1):
+                if cell.file and cell.file.is_file():
+                    labels = " - ".join(filter(None, (_short(column), _short(row))))
+                    place = f"row {row_number:03} column {column_number:03}"
+                    yield f"{folder}{component(f'{place} {labels}')}{cell.file.suffix}", cell.file
+
+
+def _short(label: str) -> str:
+    return component(label[:LONGEST_LABEL]) if label else ""
