@@ -201,7 +201,9 @@ class Dispatcher:
 
     def _plot_events(self, owner: str) -> list[dict[str, Any]]:
         untold = self.plot_changes.untold(owner)
-        told = [{"type": "plot", **self.plot_state(line)} for line in self._plots.told(untold, owner)] if untold else []
+        lines = self._plots.told(untold, owner) if untold else []
+        # The number makes an event new where cells changed and the counts did not, as when scores arrive.
+        told = [{"type": "plot", **self.plot_state(line), "change": untold[line.head.id]} for line in lines]
         self.plot_changes.told(owner, untold)
         return told
 

@@ -205,6 +205,9 @@ def test_only_what_has_changed_is_told(house: Guest) -> None:
     assert [(cell.cell, cell.state) for cell in news.cells] == [(lease.cell, "done")]
     events = [event for event in house.watch(0)[1] if event["type"] == "plot"]
     assert [(event["id"], event["done"], event["total"]) for event in events] == [(plot, 1, 4)]
+    cursor, _ = house.watch(0)
+    house._components.dispatcher._scored(house.user.id, plot, [lease.cell])
+    assert [event["id"] for event in house.watch(cursor, 5)[1] if event["type"] == "plot"] == [plot], "scores arrive without another count"
 
 
 @pytest.fixture
