@@ -304,7 +304,7 @@ class Supervisor:
             self._recorder.put((flight.lease, Started(flight.lease.job)))
 
     def _lost(self, end: Verdict) -> None:
-        with self._changed:
+        with self._leasing, self._changed:      # a lease that is being taken would stay in the hands of nobody
             flights, ready = list(self._flights.values()), self._ready
             self._flights.clear()
             self._outbox.clear()

@@ -327,6 +327,24 @@ def test_kills_from_outside_while_many_jobs_wait(house):
     assert len(house.images()) == 8
 
 
+def test_a_worker_lost_while_jobs_are_leased_for_it_leaves_none_in_its_hands(house, monkeypatch):
+    supervisor = house._components.dispatcher._supervisors[0]
+    lease, struck = supervisor._services.jobs.lease, []
+
+    def struck_meanwhile(*arguments: object) -> object:
+        handle, leases = supervisor._handle, lease(*arguments)
+        if leases and not struck:
+            struck.append(handle.pid)
+            os.kill(handle.pid, signal.SIGKILL)
+            deadline = time.monotonic() + 1
+            while supervisor._handle is handle and time.monotonic() < deadline:
+                time.sleep(0.01)
+        return leases
+
+    monkeypatch.setattr(supervisor._services.jobs, "lease", struck_meanwhile)
+    assert house.wait(house.submit().id, 20).state == "done" and struck
+
+
 def test_a_cancelled_job_stays_cancelled_when_its_worker_dies(house):
     job = house.submit("slow=5")
     until(lambda: running(house, job.id))
