@@ -59,8 +59,8 @@ def test_what_automatic1111_never_had_is_listed(client: TestClient, path: str, p
 
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     (T, {"script_name": "Loopback"}, ["script_name"]), (I, {**BLENDER, "script_name": "ultimate sd upscale"}, ["script_name"]),
-    (T, {"override_settings": {"inpainting_mask_weight": 0.5, "sgm_noise_multiplier": True}},
-     ["override_settings.inpainting_mask_weight", "override_settings.sgm_noise_multiplier"]),
+    (T, {"override_settings": {"inpainting_mask_weight": 0.5, "token_merging_ratio_hr": 0.5}},
+     ["override_settings.inpainting_mask_weight", "override_settings.token_merging_ratio_hr"]),
     (T, {"override_settings": {"token_merging_ratio": 0.5}}, ["override_settings.token_merging_ratio"]),
     (T, {"alwayson_scripts": {"ADetailer": {"args": [True, False, {"ad_model": "face.pt"}]}}}, ["alwayson_scripts.ADetailer"]),
     (T, {"alwayson_scripts": {"ControlNet": {"args": [{"model": "canny", "image": "%"}]}}}, ["alwayson_scripts.ControlNet.args.0.image"]),

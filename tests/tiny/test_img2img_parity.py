@@ -14,7 +14,7 @@ from backend.worker.device import place
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan
-from backend.worker.draw.work_items import EncodeText
+from backend.worker.draw.work_items import EncodeText, Shared
 from backend.worker.engine.program_building import canvas_of
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
@@ -46,6 +46,8 @@ def easels(model: Model, request: Request, source: Source | None) -> torch.Tenso
             work = program.send([work.model.encode_text(text, settings) for text, settings, _ in work.texts])
         elif isinstance(work, EncodePicture):
             work = program.send(model.encode(work.pixels[None])[0])
+        elif isinstance(work, Shared):
+            work = program.send(lambda first_pass: None)        # nobody else wants it
         else:
             work = program.send(denoise(work))
     return work.latent
