@@ -46,7 +46,8 @@ def new_clip() -> CLIPModel:
     text = CLIPTextModel.from_pretrained(MODEL / "text_encoder")
     shape = {"hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN, "num_hidden_layers": LAYERS,
              "num_attention_heads": len(NEIGHBOURS), "hidden_act": "quick_gelu", "projection_dim": PROJECTED}
-    config = CLIPConfig(text_config=text.config.to_dict() | {"projection_dim": PROJECTED, "_name_or_path": ""}, projection_dim=PROJECTED,
+    words = text.config.to_dict() | {"projection_dim": PROJECTED, "_name_or_path": ""}
+    config = CLIPConfig(text_config=words, projection_dim=PROJECTED,
                         vision_config={**shape, "image_size": SIDE, "patch_size": PATCH})
     model = CLIPModel(config)
     model.text_model.load_state_dict(text.state_dict())
