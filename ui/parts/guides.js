@@ -7,6 +7,7 @@ import { upload } from "./uploads.js";
 
 const PLACE = ".record-picture", FOLD = ".fold-guides";
 const SIZED = ["canny", "invert", "blur_gaussian", "threshold"];          // that work at a resolution
+const PICTURE_PROMPT = "ip-adapter-auto";
 const LEVELS = { threshold_a: ["canny", "blur_gaussian", "tile_resample", "threshold"], threshold_b: ["canny"] };
 const unitOf = element => element.closest(FOLD).id.match(/^(.+?)_guides_(\d+)_fold$/).slice(1);
 const named = (number, name) => `guides[${number}].${name}`;
@@ -80,6 +81,7 @@ function show(fold) {
 function resting(module, pixelPerfect) {
   const acting = {
     pixel_perfect: SIZED.includes(module), processor_res: SIZED.includes(module) && !pixelPerfect,
+    control_mode: module !== PICTURE_PROMPT,
     threshold_a: LEVELS.threshold_a.includes(module), threshold_b: LEVELS.threshold_b.includes(module),
   };
   return Object.keys(acting).filter(name => !acting[name]);
