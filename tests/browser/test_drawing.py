@@ -122,7 +122,8 @@ def test_only_with_the_keyboard(studio: Studio) -> None:
     expect(studio.page.locator(".tile[aria-selected='true']")).to_have_attribute("data-id", second)
     on_its_way: list[Route] = []
     studio.page.route("**/photoswipe.esm*", lambda route: on_its_way.append(route))
-    studio.page.keyboard.press("Enter")
+    with studio.page.expect_request("**/photoswipe.esm*"):
+        studio.page.keyboard.press("Enter")
     expect(studio.page.locator(".lightbox")).to_be_visible()
     studio.page.keyboard.press("Escape")
     expect(studio.page.locator(".lightbox")).not_to_be_visible()
