@@ -109,13 +109,13 @@ class PlotOrders:
             raise InvalidRequest("are missing; a plot needs at least one", field="axes")
         _limited(axes)
         base = self._base(values, seeds)
-        return PlotOrder(base=base, axes=tuple(axes), cells=self.cells(base, axes, seeds, list(coordinates(axes))))
+        return self._whole(base, tuple(axes), seeds)
 
     def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
         """A prompt matrix. InvalidRequest names the field of the request, or the option."""
         base = self._base(values, SeedRules())
         axes, seeds = matrix_axes(base.values(), MatrixRules.of(options))
-        return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
+        return self._whole(base, axes, seeds)
 
     def lines(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
         """Prompts from a file or textbox. Without a rule for seeds each line has what the request says: -1 is drawn."""
@@ -123,12 +123,15 @@ class PlotOrders:
         seeds = SeedRules(keep_random=not (rules_of_lines.iterate_seed or rules_of_lines.same_seed))
         base = self._base(values, seeds)
         axes = (line_axis(options.get("text", ""), base.values(), rules_of_lines, self.sources),)
-        return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
+        return self._whole(base, axes, seeds)
 
     def cells(self, base: Request, axes: Sequence[ChosenAxis], seeds: SeedRules,
               wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
         """These cells of a plot in the order of drawing. InvalidRequest as in `order`."""
         return _Cells(self._submission, self._parts, axes).drafts(base, seeds, wanted)
+
+    def _whole(self, base: Request, axes: tuple[ChosenAxis, ...], seeds: SeedRules) -> PlotOrder:
+        return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
 
     def _base(self, values: Mapping[str, Any], seeds: SeedRules) -> Request:
         """What all cells start from. InvalidRequest names every wrong field."""
