@@ -25,13 +25,7 @@ from tests.tiny.house import open_house, submit, until
 PLACES = {"load": 100, "start": 200, "step:1": 300, "step:3": 400, "picture:0": 500, "step:5": 600, "picture:1": 700, "done": 800}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def light_start() -> Iterator[None]:
-    """A spawned process imports the main module again; the fake worker has no use for pytest."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["__main__"], "__spec__", None)
-        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("light_start")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +24,7 @@ from tests.tiny.house import open_house, until
 BASE = {"prompt": "a red circle", "seed": 5, "variation_seed": 1, "width": 64, "height": 64, "checkpoint": "demo"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def light_start() -> Iterator[None]:
-    """A spawned process imports the main module again; the fake worker has no use for pytest."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["__main__"], "__spec__", None)
-        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("light_start")
 
 
 @pytest.fixture(scope="module")

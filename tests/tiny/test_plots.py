@@ -32,13 +32,7 @@ ROOT = str(Path(fake_worker.__file__).parents[2])
 BASE = {"prompt": "a cat", "seed": 5, "variation_seed": 1, "width": 64, "height": 64}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def light_start() -> Iterator[None]:
-    """A spawned process imports the main module again; the fake worker has no use for pytest."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["__main__"], "__spec__", None)
-        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("light_start")
 
 
 @pytest.fixture(scope="module")
