@@ -55,6 +55,28 @@ def test_suggestions_by_keyboard(files: None, studio: Studio) -> None:
     expect(field).not_to_have_attribute("role", "combobox")
 
 
+ANSWERS_WAIT_FOR_LONG = """() => {
+  const { fetch } = window;
+  const typed = new Promise(done => addEventListener("input", event => { if (event.target.value.endsWith("long")) setTimeout(done); }));
+  window.fetch = async (url, ...rest) => {
+    const answer = await fetch(url, ...rest);
+    if (String(url).endsWith("xyz")) await typed;
+    return answer;
+  };
+}"""
+
+
+def test_letters_typed_while_an_answer_is_on_its_way_are_looked_up(files: None, studio: Studio) -> None:
+    page = studio.page
+    page.evaluate(ANSWERS_WAIT_FOR_LONG)
+    studio.fill(prompt="")
+    with page.expect_response("**/easel/complete*xyz"):
+        typed(studio, "xyz")
+    typed(studio, ", long")
+    expect(suggestions(page)).to_be_visible()
+    page.reload()
+
+
 def test_keys_are_only_taken_while_something_is_chosen(files: None, studio: Studio) -> None:
     studio.fill(negative_prompt="")
     field, page = typed(studio, "long", "negative_prompt"), studio.page

@@ -41,11 +41,11 @@ async function look(box) {
   if (turn !== asked || document.activeElement !== box) return;
   if (what.kind === "word") what.from = what.to - answer.text?.length;
   if (answer.suggestions.length) open(box, what, answer.suggestions);
-  else close();
+  else hide();
 }
 
 function open(box, what, found) {
-  close();
+  hide();
   [area, place, items, active] = [box, what, found, -1];
   list = make("ul", { class: "suggestions", id: "suggestions", role: "listbox", "aria-label": "Suggestions" }, ...found.map(option));
   document.body.append(list);
@@ -69,6 +69,11 @@ function option(one, index) {
 function close() {
   asked++;
   clearTimeout(due);
+  hide();
+}
+
+// Without the list; letters typed while an answer was on its way are still looked up.
+function hide() {
   if (!list) return;
   list.remove();
   for (const name of ["role", "aria-autocomplete", "aria-haspopup", "aria-controls", "aria-expanded", "aria-activedescendant"]) area.removeAttribute(name);
