@@ -30,7 +30,10 @@ class GroupCommit(Generic[Item]):
         self._arriving = threading.Lock()
 
     def put(self, item: Item) -> None:
-        """Returns when `item` has been written, by this thread or by another; raises what its own writing raises."""
+        """Returns when `item` has been written, by this thread or by another.
+
+        Raises what `write` raises in this thread, for this item or for one of those that waited with it.
+        """
         turn = _Turn(item)
         with self._arriving:
             self._waiting.append(turn)
@@ -39,7 +42,7 @@ class GroupCommit(Generic[Item]):
                 self._commit(turn)
 
     def _commit(self, own: _Turn[Item]) -> None:
-        """Where that fails, only this thread is told: the others of the group find theirs unwritten and try again."""
+        """Where that fails, this thread is told; the others of the group find theirs unwritten and try again."""
         with self._arriving:
             turns = [*dict.fromkeys((*self._waiting, own))]
             self._waiting.clear()

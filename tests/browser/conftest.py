@@ -141,14 +141,14 @@ class Browsers:
     def __init__(self) -> None:
         self._driver: playwright.Playwright | None = None
         self._browser: playwright.Browser | None = None
-        self._visitor: Visitor | None = None
+        self._visitors: dict[str, Visitor] = {}
 
-    def visitor(self) -> Visitor:
-        """A new one after each death of the browser."""
+    def visitor(self, name: str = "") -> Visitor:
+        """Each name has one, and a new one after each death of the browser."""
         browser = self.living()
-        if self._visitor is None or self._visitor.context.browser is not browser:
-            self._visitor = Visitor(browser)
-        return self._visitor
+        if name not in self._visitors or self._visitors[name].context.browser is not browser:
+            self._visitors[name] = Visitor(browser)
+        return self._visitors[name]
 
     def living(self) -> playwright.Browser:
         if self._browser is None or not self._browser.is_connected():
@@ -297,10 +297,10 @@ def past(house: Stage) -> Past:
 class Desk:
     """One page for tests of a file that need no new one: brought back to its start before each of them."""
 
-    def __init__(self, browser: playwright.Browser, url: str) -> None:
-        self._context = browser.new_context(viewport=DESKTOP)
+    def __init__(self, visitor: Visitor, url: str) -> None:
+        self._visitor = visitor
         self.errors: list[str] = []
-        page = self._context.new_page()
+        page = visitor.arrive()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.studio = Studio(page, url).open()
         self._start = page.evaluate("easel.form('txt2img').values")
@@ -318,8 +318,8 @@ class Desk:
         return self.studio
 
     def close(self) -> None:
-        if self.studio.page.context.browser.is_connected():     # type: ignore[union-attr]
-            self._context.close()
+        if self._visitor.context.browser.is_connected():     # type: ignore[union-attr]
+            self._visitor.leave()
 
 
 TIDY = """start => { const form = easel.form('txt2img');
@@ -341,7 +341,7 @@ def desk(house: Stage, browsers: Browsers, desks: list[Desk], request: pytest.Fi
     if desks and (second_try(request) or not desks[0].works):
         desks.pop().close()
     if not desks:
-        desks.append(Desk(browsers.living(), house.url))
+        desks.append(Desk(browsers.visitor("desk"), house.url))
     yield desks[0].tidied()
     empty_queue(house.url)
     assert not desks[0].errors
