@@ -145,6 +145,7 @@ def loads(device: str, checkpoint: ModelFile, size: Size) -> dict[str, Any]:
     memory = Memory(place(device), budget_bytes=int(1.5 * largest), load=loading)
     three = [replace(checkpoint, key=f"{checkpoint.key} {number}") for number in range(3)]
     files = {(CHECKPOINT, file.key): file for file in three}
-    cells = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in range(2, 2 + 20 // size.every)]
+    scales = range(2, 2 + 20 // size.every)
+    cells = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in scales]
     drawn(memory, files, sorted(cells, key=lambda request: request.checkpoint), "solo", "plot")
     return {"cells": len(cells), "loads": len(read)}
