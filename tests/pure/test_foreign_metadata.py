@@ -160,6 +160,16 @@ def test_networks_beside_the_prompt_come_into_it(chunks: dict[str, str], prompt:
     assert values(png(chunks))["prompt"] == prompt
 
 
+@pytest.mark.parametrize(("sampler", "wanted", "dropped"), [
+    ("Euler A Trailing", ("Euler a", "SGM Uniform"), ()), ("DPM++ 2M AYS", ("DPM++ 2M", "Align Your Steps"), ()),
+    ("UniPC Trailing", ("UniPC", "SGM Uniform"), ()), ("DPM++ SDE Karras", ("DPM++ SDE", "Automatic"), ()),
+    ("Euler A Substep", (None, "Automatic"), ("Sampler",)), ("TCD Trailing", (None, "SGM Uniform"), ("Sampler",)),
+])
+def test_what_draw_things_writes_behind_its_samplers(sampler: str, wanted: tuple[str | None, str], dropped: tuple[str, ...]) -> None:
+    read = infotext.read(read_metadata(png({"XML:com.adobe.xmp": XMP.replace("DPM++ 2M Karras", sampler)})).infotext)
+    assert (read.values.get("sampler"), read.values["schedule"], read.dropped) == (*wanted, dropped)
+
+
 def test_swarmuis_former_names_for_samplers() -> None:
     former = {key: value for key, value in SWARM["sui_image_params"].items() if key not in ("sampler", "scheduler")}
     found = values(png({"parameters": json.dumps({"sui_image_params": former | {"comfyuisampler": "euler_ancestral", "comfyuischeduler": "karras"}})}))
