@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 import ui
 from backend import Backend, Settings
 from backend.http import create_app
-from ui import gradio_files
+from ui import gradio_files, gradio_start
 from ui.gradio_files import Foretold
 
 TYPES = ("textbox", "number", "dropdown", "checkbox", "button", "html", "accordion", "column", "row", "tabs", "tabitem")
@@ -85,3 +85,15 @@ def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
     plain = client.get(f"/assets/{name}", headers={"Accept-Encoding": "identity"})
     assert first.text == again.text == plain.text == (gradio_files.FRONTEND / "assets" / name).read_text("utf-8")
     assert client.get("/assets/nothing.js").status_code == 404
+
+
+def test_the_script_of_the_page_starts_once(client: TestClient) -> None:
+    """Another build of Gradio has to be looked at anew: what is found here is what is left out."""
+    own = next((gradio_files.FRONTEND / "assets").glob("Blocks-*.js")).name
+    text = (gradio_files.FRONTEND / "assets" / own).read_text("utf-8")
+    for coding in ("gzip", "identity"):
+        served = client.get(f"/assets/{own}", headers={"Accept-Encoding": coding})
+        assert served.headers["cache-control"] == gradio_files.IMMUTABLE and served.headers["content-type"].startswith("text/javascript")
+        assert len(served.text) == len(text) + len("&&") - len(",") + len("if(!Object.keys(t).length)return()=>{};")
+    assert "&&oe(()=>{O.reload(" in served.text and "set_event_args(e,t){if(!Object.keys(t).length)return()=>{};" in served.text
+    assert gradio_start.shortened(served.text) == served.text and gradio_start.shortened("another") == "another"
