@@ -80,7 +80,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
 
 
 def _infotext(texts: Mapping[str, str]) -> str:
-    """The text in AUTOMATIC1111's format. What stands in any other place than its own counts where it holds settings."""
+    """The text in AUTOMATIC1111's format. What stands in another place than its own counts where it holds settings."""
     others = (texts.get(place, "") for place in ELSEWHERE)
     found = texts.get(PARAMETERS) or texts.get(COMMENT) or next((text for text in others if layout(text).pairs), "")
     return "" if is_json(found) else found
