@@ -19,7 +19,8 @@ from backend.request.guide_unit import GUIDE_UNIT
 
 SCRIPT = "controlnet"
 PICTURES = ("image", "input_image")
-OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "hr_option": "hires"}
+OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "hr_option": "hires",
+               "union_control_type": "union_type"}
 NOT_THERE = ("effective_region_mask", "ipadapter_input", "advanced_weighting")
 USUAL = ("processor_res", "threshold_a", "threshold_b")        # where a number below 0 asks for the usual value
 

@@ -9,22 +9,11 @@ from fastapi import APIRouter
 from backend import ModelFile
 from backend.catalog.guide_files import KINDS
 from backend.http.dependencies import EntireBackend
-from backend.request.guide_unit import MODULES
+from backend.request.guide_modules import MODULES, Module, Slider
 
 VERSION = 3                 # of its API
 SHORT = 8                   # digits of the hash in a model's name
 RESOLUTION = {"name": "Resolution", "value": 512, "min": 64, "max": 2048, "step": 8}
-SLIDERS: dict[str, list[dict[str, Any]]] = {
-    "none": [],
-    "canny": [RESOLUTION, {"name": "Low Threshold", "value": 100, "min": 1, "max": 255, "step": 1},
-              {"name": "High Threshold", "value": 200, "min": 1, "max": 255, "step": 1}],
-    "invert": [RESOLUTION],
-    "blur_gaussian": [RESOLUTION, {"name": "Sigma", "value": 9, "min": 0.01, "max": 64, "step": 0.01}],
-    "tile_resample": [{"name": "Down Sampling Rate", "value": 1, "min": 1, "max": 8, "step": 0.01}],
-    "threshold": [RESOLUTION, {"name": "Binarization Threshold", "value": 127, "min": 0, "max": 255, "step": 1}],
-    "ip-adapter-auto": [],
-}
-
 router = APIRouter(prefix="/controlnet")
 
 
@@ -43,9 +32,20 @@ def model_list(backend: EntireBackend, update: bool = True) -> dict[str, list[st
 
 @router.get("/module_list")
 def module_list(alias_names: bool = False) -> dict[str, Any]:
-    """The preprocessors and their sliders."""
-    detail = {name: {"model_free": False, "sliders": SLIDERS[name]} for name in MODULES}
-    return {"module_list": list(MODULES), "module_detail": detail}
+    """The preprocessors and their sliders; with `alias_names` under the names that people read."""
+    names = [module.label if alias_names else name for name, module in MODULES.items()]
+    detail = {name: {"model_free": module.kind == "reference", "sliders": _sliders(module)}
+              for name, module in zip(names, MODULES.values(), strict=True)}
+    return {"module_list": names, "module_detail": detail}
+
+
+def _sliders(module: Module) -> list[dict[str, Any]]:
+    return [*([RESOLUTION] if module.sized else []), *(_slider(each) for each in (module.a, module.b) if each)]
+
+
+def _slider(slider: Slider) -> dict[str, Any]:
+    return {"name": slider.label, "value": slider.usual, "min": slider.minimum, "max": slider.maximum,
+            "step": slider.step}
 
 
 def _named(file: ModelFile) -> str:

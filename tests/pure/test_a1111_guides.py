@@ -9,8 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend.http.a1111_guides import guides
-from backend.http.controlnet import SLIDERS
-from backend.request.guide_unit import MODULES
+from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.a1111_payloads import PICTURE
 from tests.pure.test_http import app, client, door
@@ -61,6 +60,6 @@ def test_a_whole_unit_and_those_that_are_off() -> None:
 def test_lists_are_those_that_clients_ask_for(client: TestClient) -> None:
     assert client.get("/controlnet/version").json() == {"version": 3}
     told = client.get("/controlnet/module_list").json()
-    assert told["module_list"] == list(MODULES) == list(SLIDERS) and list(told["module_detail"]) == list(MODULES)
-    assert [slider["name"] for slider in told["module_detail"]["canny"]["sliders"]] == ["Resolution", "Low Threshold", "High Threshold"]
+    assert told["module_list"] == list(MODULES) and list(told["module_detail"]) == list(MODULES)
+    assert [slider["name"] for slider in told["module_detail"]["canny"]["sliders"]] == ["Resolution", "Low threshold", "High threshold"]
     assert isinstance(client.get("/controlnet/model_list").json()["model_list"], list)

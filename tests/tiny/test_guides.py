@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 import backend.worker.adapters.controlnet as controlnet
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Run
-from backend.request.guide_unit import GUIDE_UNIT, MODULES
+from backend.request.guide_modules import MODULES
+from backend.request.guide_unit import GUIDE_UNIT
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place

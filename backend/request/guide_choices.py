@@ -1,0 +1,43 @@
+"""What people can guide by, and what each choice fills in: preprocessor, model, weight, resize mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.request.guide_modules import PICTURE_PROMPT
+from backend.table import Table
+
+CROP = "Crop and Resize"
+
+
+@dataclass(frozen=True, slots=True)
+class GuideChoice:
+    """`modules`: those that serve it, the usual one first; the first whose files are there is taken.
+
+    `models`: words in the names of models that serve it, the best first; () where it takes no model. `kinds`: of which
+    kinds these are.
+    """
+
+    name: str
+    label: str
+    modules: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("controlnet", "t2i_adapter")
+    weight: float = 1.0
+    resize_mode: str = CROP
+
+
+GUIDE_CHOICES: Table[GuideChoice] = Table("what pictures guide by", (
+    GuideChoice("edges", "Edges", ("canny",), ("canny", "union", "outline")),
+    GuideChoice("lines", "Lines", ("lineart_standard", "invert"), ("lineart", "union")),
+    GuideChoice("scribble", "Scribble", ("scribble_xdog", "threshold"), ("scribble", "sketch", "union")),
+    GuideChoice("tiles", "Tiles", ("tile_resample",), ("tile", "promax")),
+    GuideChoice("blur", "Blurred picture", ("blur_gaussian",), ("blur", "tile")),
+    GuideChoice("inpaint", "Inpainting", ("inpaint_only",), ("inpaint", "promax")),
+    GuideChoice("recolour", "Brightness, to recolour", ("recolor_luminance", "recolor_intensity"), ("recolor", "luma")),
+    GuideChoice("shuffle", "Shuffled content", ("shuffle",), ("shuffle",)),
+    GuideChoice("colours", "Colours", ("t2ia_color_grid",), ("color",)),
+    GuideChoice("instruct", "Instruction (InstructPix2Pix)", ("none",), ("ip2p", "pix2pix")),
+    GuideChoice("picture", "Picture as prompt", (PICTURE_PROMPT,), ("ip-adapter", "ip_adapter", ""), ("ip_adapter",),
+                weight=0.8),
+))
