@@ -29,7 +29,8 @@ ANNOTATORS = "annotators"               # the folder of what preprocessors need
 
 def guide_models(request: Request) -> list[tuple[str, str]]:
     """(name, field) of the model of each unit that is on."""
-    return [(unit.model, place(GUIDES, number, "model")) for number, unit in _on(request) if unit.model != NO_MODEL]
+    return [(unit.model, place(GUIDES, number, "model")) for number, unit in _on(request)
+            if unit.model != NO_MODEL and MODULES[unit.module].kind != "reference"]
 
 
 def with_exact_names(request: Request, names: Mapping[str, str]) -> Request:
@@ -48,6 +49,11 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             yield Problem(why, place(GUIDES, number, "module"))
         if unit.start >= unit.end:
             yield Problem("must be before the ending step", place(GUIDES, number, "start"))
+        if unit.mask and MODULES[unit.module].kind != "hint":
+            yield Problem(f"does nothing with {unit.module}, which acts everywhere: remove it",
+                          place(GUIDES, number, "mask"))
+        if MODULES[unit.module].kind == "reference":
+            continue
         if unit.model == NO_MODEL:
             yield Problem("is missing: choose a model for the unit", place(GUIDES, number, "model"))
             continue

@@ -17,6 +17,7 @@ UNION_KINDS = ("OpenPose", "Depth", "Soft Edge", "Hard Edge", "Normal Map", "Seg
 Kind = Literal["hint", "picture_prompt", "style", "reference"]
 NO_MODULE = "none"
 PICTURE_PROMPT = "ip-adapter-auto"
+STYLE = "t2ia_style_clipvision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class Module:
         return first, second
 
 
+_FIDELITY = Slider("Style fidelity", 0.5, 0, 1, 0.01)
+_OPENPOSE = ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth")
+_DWPOSE = ("yolox_l.onnx", "dw-ll_ucoco_384.onnx")
 _GAMMA = Slider("Gamma correction", 1, 0.1, 2, 0.001)
 
 BUILT_IN = (
@@ -71,15 +75,58 @@ BUILT_IN = (
     Module("shuffle", "Shuffle"),
     Module("t2ia_color_grid", "Colour grid", aliases=("color",)),
     Module("inpaint_only", "Inpaint", sized=False, aliases=("inpaint", "inpaint_global_harmonious")),
+    Module("softedge_hed", "Soft edges (HED)", files=("ControlNetHED.pth",), aliases=("hed",)),
+    Module("softedge_hedsafe", "Soft edges (HED, safe)", files=("ControlNetHED.pth",), aliases=("hed_safe",)),
+    Module("scribble_hed", "Scribble (HED)", files=("ControlNetHED.pth",), aliases=("fake_scribble",)),
+    Module("softedge_pidinet", "Soft edges (PiDiNet)", files=("table5_pidinet.pth",), aliases=("pidinet",)),
+    Module("softedge_pidisafe", "Soft edges (PiDiNet, safe)", files=("table5_pidinet.pth",), aliases=("pidinet_safe",)),
+    Module("scribble_pidinet", "Scribble (PiDiNet)", files=("table5_pidinet.pth",), aliases=("pidinet_scribble",)),
+    Module("softedge_teed", "Soft edges (TEED)", files=("7_model.pth",), aliases=("teed",)),
+    Module("softedge_anyline", "Soft edges (Anyline)", files=("MTEED.pth",), aliases=("anyline",)),
+    Module("mlsd", "Straight lines (MLSD)", files=("mlsd_large_512_fp32.pth",),
+           a=Slider("Value threshold", 0.1, 0.01, 2, 0.01), b=Slider("Distance threshold", 0.1, 0.01, 20, 0.01)),
+    Module("lineart_realistic", "Line art, of photographs", files=("sk_model.pth", "sk_model2.pth"),
+           aliases=("lineart",)),
+    Module("lineart_coarse", "Line art, coarse", files=("sk_model.pth", "sk_model2.pth")),
+    Module("lineart_anime", "Line art, anime", files=("netG.pth",)),
+    Module("openpose", "Pose (OpenPose)", files=_OPENPOSE),
+    Module("openpose_full", "Pose, face and hands (OpenPose)", files=_OPENPOSE),
+    Module("openpose_hand", "Pose and hands (OpenPose)", files=_OPENPOSE),
+    Module("openpose_face", "Pose and face (OpenPose)", files=_OPENPOSE),
+    Module("openpose_faceonly", "Face only (OpenPose)", files=_OPENPOSE),
+    Module("dw_openpose_full", "Pose, face and hands (DWPose)", files=_DWPOSE),
+    Module("depth_midas", "Depth (MiDaS)", files=("dpt_hybrid-midas-501f0c75.pt",), aliases=("depth",)),
+    Module("depth_zoe", "Depth (Zoe)", files=("ZoeD_M12_N.pt",)),
+    Module("depth_leres", "Depth (LeReS)", files=("res101.pth", "latest_net_G.pth")),
+    Module("depth_leres++", "Depth (LeReS++)", files=("res101.pth", "latest_net_G.pth")),
+    Module("depth_anything", "Depth (Depth Anything)", files=("depth_anything",)),
+    Module("depth_anything_v2", "Depth (Depth Anything 2)", files=("depth_anything_v2",)),
+    Module("normal_bae", "Normals (BAE)", files=("scannet.pt",)),
+    Module("seg_ofade20k", "Segments (OneFormer, ADE20K)", files=("oneformer_ade20k",)),
+    Module("seg_ufade20k", "Segments (UperNet, ADE20K)", files=("upernet_ade20k",), aliases=("segmentation",)),
     Module(PICTURE_PROMPT, "Picture prompt, by the model", "picture_prompt", sized=False,
            aliases=("ip-adapter_clip_sd15", "ip-adapter_clip_h", "ip-adapter_clip_g", "ip-adapter_clip_sdxl",
                     "ip-adapter_clip_sdxl_plus_vith")),
+    Module(STYLE, "Style of the picture", "style", sized=False, aliases=("clip_vision",)),
+    Module("reference_only", "Reference only", "reference", sized=False, a=_FIDELITY),
+    Module("reference_adain", "Reference, by AdaIN", "reference", sized=False, a=_FIDELITY),
+    Module("reference_adain+attn", "Reference, both", "reference", sized=False, a=_FIDELITY),
 )
 MODULES: Table[Module] = Table("preprocessors of guides", BUILT_IN)
 
 UNION_OF: Mapping[str, str] = {
-    "canny": "Hard Edge", "lineart_standard": "Hard Edge", "scribble_xdog": "Soft Edge", "tile_resample": "Tile",
-    "blur_gaussian": "Tile", "inpaint_only": "Inpaint",
+    name: kind for kind, names in (
+        ("OpenPose", ("openpose", "openpose_full", "openpose_hand", "openpose_face", "openpose_faceonly",
+                      "dw_openpose_full")),
+        ("Depth", ("depth_midas", "depth_zoe", "depth_leres", "depth_leres++", "depth_anything", "depth_anything_v2")),
+        ("Soft Edge", ("softedge_hed", "softedge_hedsafe", "softedge_pidinet", "softedge_pidisafe", "softedge_teed",
+                       "softedge_anyline", "scribble_hed", "scribble_pidinet", "scribble_xdog")),
+        ("Hard Edge", ("canny", "mlsd", "lineart_standard", "lineart_realistic", "lineart_coarse", "lineart_anime")),
+        ("Normal Map", ("normal_bae",)),
+        ("Segmentation", ("seg_ofade20k", "seg_ufade20k")),
+        ("Tile", ("tile_resample", "blur_gaussian")),
+        ("Inpaint", ("inpaint_only",)),
+    ) for name in names
 }
 """What preprocessors make, as one of UNION_KINDS."""
 

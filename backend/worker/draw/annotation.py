@@ -18,7 +18,7 @@ from backend.request.choices import RESIZE_MODES as PIXEL_MODES
 from backend.request.guide_modules import MODULES
 from backend.request.guide_unit import RESIZE_MODES
 from backend.worker.draw.paste_back import LANCZOS, Box, fitted
-from backend.worker.draw.preprocessors import PREPROCESSORS, grey_picture
+from backend.worker.draw.preprocessors import PREPROCESSORS, Preprocessor, grey_picture
 from backend.worker.pixels import Pixels
 
 FILL = "Resize and fill"
@@ -53,13 +53,14 @@ class Annotate:
                          ("module", "resize_mode", "pixel_perfect", "processor_res", "threshold_a", "threshold_b"))
         return key_of(self.picture), settings, self.size, self.part
 
-    def made(self, files: Mapping[str, bytes]) -> Pixels:
-        """The answer; `files` are the job's pictures by id."""
+    def made(self, files: Mapping[str, bytes], trained: Preprocessor | None = None) -> Pixels:
+        """The answer; `files` are the job's pictures by id, `trained` the preprocessor where it needs weights."""
         mode = _MODES[self.unit["resize_mode"]]
         looked_at = self._looked_at(files, mode)
         resolution = self._resolution(looked_at, mode) if self.unit["pixel_perfect"] else self.unit["processor_res"]
         module = MODULES[self.unit["module"]]
-        made = PREPROCESSORS[module.name](looked_at, resolution, *module.levels(self.unit))
+        preprocess = trained or PREPROCESSORS[module.name]
+        made = preprocess(looked_at, resolution, *module.levels(self.unit))
         return _at_size(made, self.size, mode)
 
     def _looked_at(self, files: Mapping[str, bytes], mode: str) -> Pixels:

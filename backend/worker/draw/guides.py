@@ -11,12 +11,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, SECOND, is_on, union_kind
+from backend.request.guide_modules import MODULES
+from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.record import Record
 from backend.request.request import Request
+from backend.sampling.noise import ImageNoise
+from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.controlnet import ControlNet, UnionControlNet
 from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
+from backend.worker.adapters.reference import REFERENCES
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.annotation import Annotate
@@ -25,6 +29,7 @@ from backend.worker.draw.plan import Pass
 from backend.worker.draw.work_items import Canvas, LoadGuide, ShowHint, ShowPicture
 from backend.worker.guidance.guided_rows import Guide, Guided
 from backend.worker.guidance.hooks import Hook
+from backend.worker.models.codec import EncodePicture
 from backend.worker.pixels import Pixels
 
 FADING = 0.825          # of a residual to the next, from the middle to the top, where the prompt shall lead
@@ -32,15 +37,19 @@ LEVELS = (0.25, 0.62, 0.825, 1.0)       # of the features of a T2I-Adapter, wher
 INPAINT = "inpaint_only"
 MISSING = -1.0          # what a hint has where the picture is missing
 
-Asking = Generator[LoadGuide | Annotate | ShowPicture | ShowHint, Any, Guide]
+Asking = Generator[LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture, Any, Guide]
 
 
 def guided_by(
     request: Request, path: Pass, canvas: Canvas, source: Source | None, *, second: bool = False
-) -> Generator[LoadGuide | Annotate | ShowPicture | ShowHint, Any, list[Hook]]:
+) -> Generator[LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture, Any, list[Hook]]:
     """The hook that has the rows of this pass guided; nothing where nothing guides them."""
     made = []
     for number, unit in _acting(request, second):
+        if unit.module in REFERENCES:
+            guide = yield from _referenced(number, unit, request, canvas, source, second)
+            made.append(replace(guide, start=unit.start, end=unit.end))
+            continue
         network = yield LoadGuide(canvas.model, unit.model, number)
         ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
         guide = yield from ask(number, unit, network, canvas, source)
@@ -87,6 +96,21 @@ def _hinted(
         found = yield ShowHint(network, unit.model, hint, wanted.key, number)
         return _by_features(unit, network, found, canvas, region)
     return _by_hint(unit, _of_kind(network, unit), hint, region)
+
+
+def _referenced(
+    number: int, unit: Record, request: Request, canvas: Canvas, source: Source | None, second: bool
+) -> Asking:
+    """By a picture that the network itself looks at. In the second pass of hires fix it counts as much as it can."""
+    plain = Record({**unit, "module": "none"})
+    pixels = yield Annotate(plain, _picture(unit, source), canvas.size, source.part if source else None, number)
+    latent = yield EncodePicture(pixels, tiling=canvas.tiling)
+    spec = NoiseSpec(seed=request.seed, source=request.seed_source)
+    noise = ImageNoise(spec, canvas.shape, cell=canvas.cell, device=canvas.model.device).initial()
+    usual = 0.0 if second or unit.control_mode == PROMPT_LEADS else MODULES[unit.module].levels(unit)[0]
+    fidelity = 1.0 if unit.control_mode == CONTROL_LEADS else usual
+    use = Use(REFERENCES[unit.module], unit.weight, (latent, noise, torch.tensor([fidelity], device=latent.device)))
+    return Guide(use, use)
 
 
 def _of_kind(network: ControlNet, unit: Record) -> ControlNet:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
-from backend.request.guide_modules import NO_MODULE, PICTURE_PROMPT
+from backend.request.guide_modules import NO_MODULE, PICTURE_PROMPT, STYLE
 from backend.worker.pixels import Pixels
 
 Preprocessor = Callable[[Pixels, int, float, float], Pixels]
@@ -122,6 +122,7 @@ PREPROCESSORS: Mapping[str, Preprocessor] = {
     "threshold": _threshold, "lineart_standard": _line_art, "scribble_xdog": _difference_of_gaussians,
     "recolor_luminance": _luminance, "recolor_intensity": _intensity, "shuffle": _shuffle,
     "t2ia_color_grid": _colour_grid, "inpaint_only": _none, PICTURE_PROMPT: _none,
+    STYLE: _none,
 }
 
 

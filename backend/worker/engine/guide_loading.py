@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from backend.catalog.guide_files import GUIDE
-from backend.catalog.model_file import CLIP_VISION, CONTROLNET, IP_ADAPTER, T2I_ADAPTER
+from backend.catalog.model_file import ANNOTATOR, CLIP_VISION, CONTROLNET, IP_ADAPTER, T2I_ADAPTER, FileKey, ModelFile
 from backend.errors import CheckpointError, EaselError, InvalidRequest, OutOfMemory, Problem
 from backend.messages import Preprocess, Preprocessed
+from backend.request.guide_modules import MODULES
 from backend.request.record import place
 from backend.worker.adapters import controlnet, ip_adapter, t2i_adapter
 from backend.worker.adapters.controlnet import ControlNet
@@ -18,6 +21,7 @@ from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.annotation import Annotate, key_of, opened
+from backend.worker.draw.trained_preprocessors import TRAINED, load, network_of, preprocessor
 from backend.worker.draw.work_items import LoadGuide, ShowHint, ShowPicture
 from backend.worker.engine.program import Program
 from backend.worker.models import clip_vision
@@ -36,10 +40,10 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel:
     file = program.task.run.files.get((GUIDE, work.name))
     if file is None:
         raise InvalidRequest(f"'{work.name[:80]}' is not in the models folders", field=field)
-    load = LOADERS[file.kind]
+    read = LOADERS[file.kind]
     name = f"{file.key} on {work.model.checkpoint.key}" if file.facts.get("difference") else file.key
     try:
-        network = memory.fetch(file.kind, name, file.path, lambda: load(file, work.model))
+        network = memory.fetch(file.kind, name, file.path, lambda: read(file, work.model))
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(field)) from error
     memory.pin(network, program)
@@ -47,8 +51,27 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel:
 
 
 def annotated(memory: Memory, program: Program, work: Annotate) -> Pixels:
-    """The hint, made once for equal pictures and options."""
-    return memory.hints.get(work.key, lambda: work.made(program.task.run.pictures))
+    """The hint, made once for equal pictures and options. Raises InvalidRequest naming the unit's preprocessor."""
+    run = program.task.run
+    return _hint(memory, work, run.files, run.pictures)
+
+
+def _hint(
+    memory: Memory, work: Annotate, files: Mapping[FileKey, ModelFile], pictures: Mapping[str, bytes]
+) -> Pixels:
+    name = work.unit["module"]
+
+    def made() -> Pixels:
+        if name not in TRAINED:
+            return work.made(pictures)
+        paths = [Path(files[ANNOTATOR, each].path) for each in MODULES[name].files]
+        detector = memory.fetch(ANNOTATOR, network_of(name), str(paths[0]), lambda: load(name, paths))
+        return memory.attempt(lambda: work.made(pictures, preprocessor(name, detector)))
+
+    try:
+        return memory.hints.get(work.key, made)
+    except (CheckpointError, OutOfMemory) as error:
+        raise InvalidRequest(problems=error.about(place("guides", work.number, "module"))) from error
 
 
 def shown(memory: Memory, program: Program, work: ShowPicture | ShowHint) -> PicturePrompt | Features:
@@ -88,7 +111,7 @@ def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
     """What a guide's model would be shown, for people to look at."""
     work = Annotate(command.unit, hashlib.sha256(command.picture).hexdigest(), command.size)
     try:
-        pixels = memory.hints.get(work.key, lambda: work.made({work.picture: command.picture}))
+        pixels = _hint(memory, work, command.files, {work.picture: command.picture})
     except Exception as error:
         if not isinstance(error, EaselError):
             log.error("preprocessing failed", exc_info=error)
