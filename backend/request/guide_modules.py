@@ -17,6 +17,7 @@ UNION_KINDS = ("OpenPose", "Depth", "Soft Edge", "Hard Edge", "Normal Map", "Seg
 Kind = Literal["hint", "picture_prompt", "style", "reference"]
 NO_MODULE = "none"
 PICTURE_PROMPT = "ip-adapter-auto"
+INPAINT = "inpaint_only"
 STYLE = "t2ia_style_clipvision"
 
 

@@ -137,7 +137,7 @@ def component(found: Mapping[str, Tensor]) -> Component:
                    for level in range(levels))
     config = {
         "in_channels": max(shown // cell ** 2, 1),
-        "channels": list(widths),
+        "channels": list(widths[:-1] if light else widths),     # a light one has its last level twice
         "num_res_blocks": count(named, r"body\.0\.resnets\.(\d{1,2})\."),
         "downscale_factor": cell,
         "adapter_type": "light_adapter" if light else "full_adapter_xl" if large else "full_adapter",

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from backend.request.guide_modules import MODULES
+from backend.request.guide_modules import INPAINT, MODULES
 from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.record import Record
 from backend.request.request import Request
@@ -34,7 +34,6 @@ from backend.worker.pixels import Pixels
 
 FADING = 0.825          # of a residual to the next, from the middle to the top, where the prompt shall lead
 LEVELS = (0.25, 0.62, 0.825, 1.0)       # of the features of a T2I-Adapter, where the prompt shall lead
-INPAINT = "inpaint_only"
 MISSING = -1.0          # what a hint has where the picture is missing
 
 Asking = Generator[LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture, Any, Guide]
