@@ -90,7 +90,7 @@ def test_in_img2img_a_unit_without_picture_takes_that(catalog: ModelCatalog) -> 
     assert wrong(catalog, {"model": "diffusers", "image": ""}, init_image=PICTURE) == {}
 
 
-@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_zoe"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
+@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_of_field"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
 def test_wrong_values_name_their_unit(unit: dict[str, object]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         request({}, unit)
