@@ -11,8 +11,9 @@ from backend.catalog.model_file import ANNOTATOR, CLIP_VISION, CONTROLNET, IP_AD
 from backend.catalog.model_files import clean_name
 from backend.catalog.module_shapes import modules_of
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
-from backend.request.guide_modules import MODULES, NO_MODULE, Module
+from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, Module
 from backend.request.guide_unit import NO_MODEL
+from backend.request.output_size import Margins
 from backend.request.record import Record, place
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -51,6 +52,9 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             yield Problem("must be before the ending step", place(GUIDES, number, "start"))
         if unit.mask and MODULES[unit.module].kind != "hint":
             yield Problem(f"does nothing with {unit.module}, which acts everywhere: remove it",
+                          place(GUIDES, number, "mask"))
+        if unit.module == INPAINT and not (unit.mask or request.mask or Margins.of(request)):
+            yield Problem("is missing: mark what is to be painted anew, in the unit's picture or in img2img's",
                           place(GUIDES, number, "mask"))
         if MODULES[unit.module].kind == "reference":
             continue
