@@ -75,9 +75,10 @@ def drawing(form: Form) -> None:
     seed.place(form)
 
 
-def guides(form: Form, *without: str) -> None:
-    """The units of ControlNet, each a fold, but for what does nothing in this tab."""
-    form.place("guides", without=without)
+def guides(form: Form) -> None:
+    """The folds of guides and of the prompt's regions, which scripts fill."""
+    form.place("guides")
+    form.place("regions")
 
 
 def refiner(form: Form) -> None:

@@ -25,7 +25,16 @@ from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.annotation import Annotate
-from backend.worker.draw.work_items import EncodeText, Finished, LoadGuide, LoadNetworks, Shared, ShowPicture, UseModel
+from backend.worker.draw.work_items import (
+    EncodeText,
+    Finished,
+    LoadGuide,
+    LoadNetworks,
+    Shared,
+    ShowHint,
+    ShowPicture,
+    UseModel,
+)
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.equal_rows import firsts
@@ -49,8 +58,8 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | EncodePicture | UseModel | Shared
-               | Expect | Inspect | FindFaces | RestoreFace)
+Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | EncodePicture
+               | UseModel | Shared | Expect | Inspect | FindFaces | RestoreFace)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -176,7 +185,7 @@ class Engine:
                     return load_guide(self.memory, program, work)
             case Annotate():
                 return annotated(self.memory, program, work)
-            case ShowPicture():
+            case ShowPicture() | ShowHint():
                 with self.current_work.doing("encoding", jobs):
                     return shown(self.memory, program, work)
             case EncodeText():
