@@ -112,6 +112,11 @@ def _picture(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Textbox(value, **(look | {"elem_id": f"{look['elem_id']}_id", "elem_classes": [], "visible": "hidden"}))
 
 
+def _pictures(field: Field, value: Any, look: dict[str, Any]) -> Component:
+    """Ids of uploads with blanks between them."""
+    return _picture(field, " ".join(value), look)
+
+
 def _texts(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Dropdown(list(field.choices), value=list(value), multiselect=True, **look)
 
@@ -133,6 +138,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "bool": _bool,
     "choice": _choice,
     "picture": _picture,
+    "pictures": _pictures,
 }
 
 
@@ -147,6 +153,8 @@ def described() -> dict[str, dict[str, Any]]:
 
 def _default(field: Field) -> Any:
     if field.default is None:
+        return ""
+    if field.kind == "pictures":
         return ""
     return str(field.default) if field.kind == "seed" else field.default
 

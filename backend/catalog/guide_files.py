@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import CLIP_VISION, CONTROLNET, IP_ADAPTER, FileKey, ModelFile
+from backend.catalog.model_file import (
+    CLIP_VISION,
+    CONTROLNET,
+    FACE_NETWORK,
+    INSTANT_ID,
+    IP_ADAPTER,
+    FileKey,
+    ModelFile,
+)
 from backend.catalog.model_files import clean_name
 from backend.catalog.module_shapes import modules_of
+from backend.catalog.picture_prompts import FACE, FACE_PLUS, RAW_FACE
 from backend.errors import EaselError, NotFound, Problem
-from backend.request.guide_unit import NO_MODEL, NO_MODULE, PICTURE_PROMPT
+from backend.request.attention_weights import COUNTS, read_weights
+from backend.request.guide_unit import KEY_POINTS, NO_MODEL, NO_MODULE, PICTURE_PROMPT
 from backend.request.record import Record, place
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
 
 GUIDES = "guides"
 GUIDE = "guide"                         # in a job's files: whatever kind of model a unit names
-KINDS = (CONTROLNET, IP_ADAPTER)
+KINDS = (CONTROLNET, IP_ADAPTER, INSTANT_ID)
+PROMPTS = (IP_ADAPTER, INSTANT_ID)      # whose picture is a prompt
+KNOWS_FACES = {FACE: BUFFALO, FACE_PLUS: BUFFALO, RAW_FACE: ANTELOPE}   # what was in use where each was trained
 TOWERS = {("embedding", 1024): "ViT-H", ("inner", 1280): "ViT-H", ("embedding", 1280): "ViT-bigG",
           ("inner", 1664): "ViT-bigG", ("embedding", 768): "ViT-L", ("inner", 1024): "ViT-L"}
 MOST_NAMES = 20
@@ -38,7 +52,7 @@ def with_exact_names(request: Request, names: Mapping[str, str]) -> Request:
 def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
     """What units of a resolved request lack, and models that cannot guide its checkpoint."""
     for number, unit in _on(request):
-        if not unit.image and not request.init_image:
+        if not unit.image and not request.init_image and not unit.more_images and not _shows_another(unit, request):
             yield Problem("is missing: choose a picture for the unit", place(GUIDES, number, "image"))
         if unit.start >= unit.end:
             yield Problem("must be before the ending step", place(GUIDES, number, "start"))
@@ -49,6 +63,8 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             file = guide_file(unit.model, catalog)
             why = misfit(file, checkpoint)
             yield from _wrong_module(file, unit, number)
+            yield from _wrong_weights(file, unit, number)
+            yield from _lonely(file, unit, number, request, catalog)
         except EaselError as error:
             yield from error.about(place(GUIDES, number, "model"))
         else:
@@ -79,9 +95,37 @@ def guide_file(name: str, catalog: ModelCatalog) -> ModelFile:
 
 
 def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
-    """The picture tower that each IP-Adapter among a job's files looks through, by the adapter's key. NotFound."""
-    usable = (file for file in files.values() if file.kind == IP_ADAPTER and not file.problem)
-    return {(CLIP_VISION, file.key): _encoder_of(file, catalog) for file in usable}
+    """What the guides among a job's files look at pictures through: picture towers by the file's key, and networks
+    that know faces by BUFFALO and ANTELOPE. NotFound.
+    """
+    found: dict[FileKey, ModelFile] = {}
+    for file in files.values():
+        if file.kind not in PROMPTS or file.problem:
+            continue
+        if "layer" in file.facts:
+            found[CLIP_VISION, file.key] = _encoder_of(file, catalog)
+        if wanted := KNOWS_FACES.get(file.facts["sees"]):
+            found[FACE_NETWORK, wanted] = _face_network(file.key, wanted, catalog)
+    return found
+
+
+def _face_network(key: str, wanted: str, catalog: ModelCatalog) -> ModelFile:
+    others = [name for name in (ANTELOPE, BUFFALO) if name != wanted]
+    try:
+        return recognition_network((wanted, *others), catalog)
+    except NotFound as error:
+        raise NotFound(f"{key} {error.problems[0].message}") from error
+
+
+def reads_key_points(unit: Mapping[str, Any]) -> bool:
+    """Whether it is InstantID's ControlNet: such a file's shapes are those of any other."""
+    name = unit["model"].casefold().replace("_", "").replace("-", "")
+    return unit["module"] == KEY_POINTS or "instantid" in name
+
+
+def _shows_another(unit: Record, request: Request) -> bool:
+    """InstantID's two parts may share one picture."""
+    return reads_key_points(unit) and any(other.image for _, other in _on(request) if other is not unit)
 
 
 def _encoder_of(file: ModelFile, catalog: ModelCatalog) -> ModelFile:
@@ -96,16 +140,49 @@ def _encoder_of(file: ModelFile, catalog: ModelCatalog) -> ModelFile:
 
 
 def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
-    fitting = (NO_MODULE, PICTURE_PROMPT) if file.kind == IP_ADAPTER else None
+    fitting = (NO_MODULE, PICTURE_PROMPT) if file.kind in PROMPTS else None
     wrong = unit.module not in fitting if fitting else unit.module == PICTURE_PROMPT
     if wrong:
-        kind = "an IP-Adapter" if file.kind == IP_ADAPTER else "a ControlNet"
+        kind = "an IP-Adapter" if file.kind in PROMPTS else "a ControlNet"
         yield Problem(f"{unit.module} does not go with {file.key}, which is {kind}", place(GUIDES, number, "module"))
+
+
+def _wrong_weights(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
+    field = place(GUIDES, number, "block_weights")
+    if file.kind not in PROMPTS or not unit.block_weights.strip():
+        return
+    try:
+        found, count = read_weights(unit.block_weights), COUNTS.get(file.family)
+    except ValueError as error:
+        yield Problem(str(error), field)
+        return
+    if count and isinstance(found, list) and len(found) != count:
+        yield Problem(f"has {len(found)} numbers; {_label(file.family)} has {count} blocks", field)
+    if count and isinstance(found, dict) and max(found) >= count:
+        yield Problem(f"names block {max(found)}; {_label(file.family)} has {count}, counted from 0", field)
+
+
+def _lonely(
+    file: ModelFile, unit: Record, number: int, request: Request, catalog: ModelCatalog
+) -> Iterator[Problem]:
+    """InstantID's ControlNet without the other part, which tells it whom to draw, or without a network that finds
+    the key points."""
+    if file.kind != CONTROLNET or not reads_key_points(unit):
+        return
+    named = {other.model for _, other in _on(request)}
+    if not any(each.key in named for each in catalog.usable(INSTANT_ID)):
+        yield Problem(f"{file.key} draws whom InstantID's IP-Adapter tells it: add a unit with that", place(
+            GUIDES, number, "model"))
+    if unit.module == KEY_POINTS:
+        try:
+            _face_network(KEY_POINTS, ANTELOPE, catalog)
+        except NotFound as error:
+            yield from error.about(place(GUIDES, number, "module"))
 
 
 def _fits(file: ModelFile, unet: Mapping[str, tuple[int, ...]]) -> bool:
     listening = [shape for name, shape in unet.items() if name.endswith("attn2_to_k")]
-    if file.kind == IP_ADAPTER:
+    if file.kind in PROMPTS:
         return list(file.facts["keys"]) == sorted(shape[:2] for shape in listening)
     wide, first = {shape[1] for shape in listening}, file.facts["first"]
     return bool(wide & set(file.facts["words"])) and first == unet.get("conv_in", (first,))[0]

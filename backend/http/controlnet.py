@@ -23,6 +23,7 @@ SLIDERS: dict[str, list[dict[str, Any]]] = {
     "tile_resample": [{"name": "Down Sampling Rate", "value": 1, "min": 1, "max": 8, "step": 0.01}],
     "threshold": [RESOLUTION, {"name": "Binarization Threshold", "value": 127, "min": 0, "max": 255, "step": 1}],
     "ip-adapter-auto": [],
+    "instant_id_face_keypoints": [],
 }
 
 router = APIRouter(prefix="/controlnet")

@@ -16,7 +16,7 @@ from backend.request.record import Record
 from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
-               "upscaler", "picture", "guide_model", "records"]
+               "upscaler", "picture", "pictures", "guide_model", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
@@ -86,6 +86,8 @@ def clean(field: Field, value: Any) -> Any:
         return _boolean(value)
     if field.kind == "picture":
         return _picture(value)
+    if field.kind == "pictures":
+        return _pictures(field, value)
     if field.kind == "records":
         return _records(field, value)
     return _number(field, value)
@@ -170,6 +172,16 @@ def _picture(value: Any) -> str:
     if isinstance(value, str) and (not value or PICTURE_ID.fullmatch(value)):
         return value
     raise ValueError("must be a picture that was sent to Easel before")
+
+
+def _pictures(field: Field, value: Any) -> tuple[str, ...]:
+    """A page sends one text of ids with blanks between them."""
+    found = value.split() if isinstance(value, str) else value
+    if not isinstance(found, list | tuple):
+        raise ValueError("must be a list of pictures")
+    if field.maximum is not None and len(found) > field.maximum:
+        raise ValueError(f"has {len(found)} pictures; there are at most {field.maximum:g}")
+    return tuple(picture for each in found if (picture := _picture(each)))
 
 
 def _boolean(value: Any) -> bool:

@@ -84,9 +84,14 @@ def spread(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, 
             continue
         for index in range(int(field.maximum or len(value))):
             record = value[index] if index < len(value) else {}
-            found |= {place(name, index, key): record.get(key, inner.default)
+            found |= {place(name, index, key): _shown(inner, record.get(key, inner.default))
                       for key, inner in (field.record or {}).items()}
     return found
+
+
+def _shown(field: Field, value: Any) -> Any:
+    """Several pictures are one text on a page."""
+    return " ".join(value) if field.kind == "pictures" else value
 
 
 def plain(value: Any) -> Any:

@@ -41,7 +41,7 @@ class ControlNet:
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
-    for each of `places`.
+    for each of `places`. InstantID's has a third: what it reads in place of the words, (T, C).
     """
 
     network: nn.Module
@@ -79,9 +79,11 @@ class ControlNet:
     def _hook(self, uses: Sequence[Use]) -> Hook:
         hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (B, 3, H, W)
         weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (B, places)
+        read = torch.stack([use.data[2] for use in uses]).to(hints) if len(uses[0].data) > 2 else None
 
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
             x, timesteps, words = given
+            words = words if read is None else read
             down, middle = self.network(
                 x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=hints,
                 added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)

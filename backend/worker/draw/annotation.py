@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from backend.request.choices import RESIZE_MODES as PIXEL_MODES
-from backend.request.guide_unit import RESIZE_MODES
+from backend.request.guide_unit import KEY_POINTS, PICTURE_PROMPT, RESIZE_MODES
 from backend.worker.draw.paste_back import LANCZOS, Box, fitted
 from backend.worker.pixels import Pixels
 
@@ -152,7 +152,7 @@ def _threshold(pixels: Pixels, resolution: int, level: float, b: float) -> Pixel
 
 _PREPROCESSORS: Mapping[str, Callable[[Pixels, int, float, float], Pixels]] = {
     "none": _none, "canny": _canny, "invert": _invert, "blur_gaussian": _blur, "tile_resample": _tile,
-    "threshold": _threshold, "ip-adapter-auto": _none,
+    "threshold": _threshold, PICTURE_PROMPT: _none, KEY_POINTS: _none,
 }
 
 

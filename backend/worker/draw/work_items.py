@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +37,27 @@ class LoadGuide:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShowPicture:
-    """Show an IP-Adapter, which unit number `unit` names, a picture: an id of the job's, or pixels (h, w, 3).
+    """Show an IP-Adapter the pictures of `unit`, number `number` of the request: ids of the job's, or pixels (h, w, 3).
 
     Answered by a `PicturePrompt`.
     """
 
     network: IPAdapter
-    name: str
+    pictures: Sequence[str | np.ndarray]
+    unit: Mapping[str, Any]
+    number: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FindKeyPoints:
+    """Draw the five points of the face that `unit`, number `number` of the request, means in a picture.
+
+    Answered by pixels (h, w, 3) of the picture's size.
+    """
+
     picture: str | np.ndarray
-    unit: int
+    unit: Mapping[str, Any]
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | UseModel | Shared | EncodePicture
-        | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | FindKeyPoints | EncodeText | UseModel | Shared
+        | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

@@ -25,13 +25,23 @@ from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
 from backend.worker.draw.annotation import Annotate
-from backend.worker.draw.work_items import EncodeText, Finished, LoadGuide, LoadNetworks, Shared, ShowPicture, UseModel
+from backend.worker.draw.work_items import (
+    EncodeText,
+    FindKeyPoints,
+    Finished,
+    LoadGuide,
+    LoadNetworks,
+    Shared,
+    ShowPicture,
+    UseModel,
+)
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.equal_rows import firsts
-from backend.worker.engine.guide_loading import annotated, load_guide, shown
+from backend.worker.engine.guide_loading import annotated, load_guide
 from backend.worker.engine.model_loading import ModelLoading
 from backend.worker.engine.network_loading import encode_texts, load_networks
+from backend.worker.engine.picture_prompts import shown, with_key_points
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
@@ -49,8 +59,8 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | EncodePicture | UseModel | Shared
-               | Expect | Inspect | FindFaces | RestoreFace)
+Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | FindKeyPoints | EncodeText | EncodePicture | UseModel
+               | Shared | Expect | Inspect | FindFaces | RestoreFace)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -176,9 +186,10 @@ class Engine:
                     return load_guide(self.memory, program, work)
             case Annotate():
                 return annotated(self.memory, program, work)
-            case ShowPicture():
+            case ShowPicture() | FindKeyPoints():
                 with self.current_work.doing("encoding", jobs):
-                    return shown(self.memory, program, work)
+                    look = shown if isinstance(work, ShowPicture) else with_key_points
+                    return look(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
                     return encode_texts(self.codec, self.memory, program, work, self.emit)

@@ -1,18 +1,16 @@
-"""The models of a job's guides, brought into memory, and what they are shown."""
+"""The models of a job's guides, brought into memory, and the hints that are made for them."""
 
 from __future__ import annotations
 
-from backend.catalog.guide_files import GUIDE
-from backend.catalog.model_file import CLIP_VISION, IP_ADAPTER
+from backend.catalog.guide_files import GUIDE, PROMPTS
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.request.record import place
 from backend.worker.adapters import controlnet, ip_adapter
 from backend.worker.adapters.controlnet import ControlNet
-from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
-from backend.worker.draw.annotation import Annotate, key_of, opened
-from backend.worker.draw.work_items import LoadGuide, ShowPicture
+from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.work_items import LoadGuide
 from backend.worker.engine.program import Program
-from backend.worker.models import clip_vision
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
 
@@ -23,12 +21,14 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> ControlNet 
     file = program.task.run.files.get((GUIDE, work.name))
     if file is None:
         raise InvalidRequest(f"'{work.name[:80]}' is not in the models folders", field=field)
-    load = ip_adapter.load if file.kind == IP_ADAPTER else controlnet.load
+    load = ip_adapter.load if file.kind in PROMPTS else controlnet.load
     name = f"{file.key} on {work.model.checkpoint.key}" if file.facts.get("difference") else file.key
     try:
         network = memory.fetch(file.kind, name, file.path, lambda: load(file, work.model))
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(field)) from error
+    if isinstance(network, IPAdapter):
+        network.kept = memory.stacked
     memory.pin(network, program)
     return network
 
@@ -36,21 +36,3 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> ControlNet 
 def annotated(memory: Memory, program: Program, work: Annotate) -> Pixels:
     """The hint, made once for equal pictures and options."""
     return memory.hints.get(work.key, lambda: work.made(program.task.run.pictures))
-
-
-def shown(memory: Memory, program: Program, work: ShowPicture) -> PicturePrompt:
-    """What an IP-Adapter makes of a picture, once for equal files. Raises InvalidRequest naming the unit's model."""
-    files, field = program.task.run.files, place("guides", work.unit, "model")
-    file = files[GUIDE, work.name]
-    tower = files[CLIP_VISION, file.key]
-
-    def made() -> PicturePrompt:
-        network = memory.fetch(CLIP_VISION, tower.key, tower.path, lambda: clip_vision.load(tower, memory.placement))
-        pixels = opened(work.picture, program.task.run.pictures)
-        return work.network.projected(network.seen(pixels), network.nothing())
-
-    key = file.path, file.fingerprint, tower.path, tower.fingerprint, key_of(work.picture)
-    try:
-        return memory.hints.get(key, lambda: memory.attempt(made))
-    except (CheckpointError, OutOfMemory) as error:
-        raise InvalidRequest(problems=error.about(field)) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from backend.sampling.protocol import Noisy
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
@@ -14,12 +15,16 @@ from backend.worker.models.base import Model
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guide:
-    """What rows use from `start` to `end`, shares of the steps: those with the words `cond`, others `uncond`."""
+    """What rows use from `start` to `end`, shares of the steps: those with the words `cond`, others `uncond`.
 
-    cond: Use
+    All of them have the `branches` beside their layers.
+    """
+
+    cond: Use | None
     uncond: Use | None
     start: float = 0.0
     end: float = 1.0
+    branches: tuple[Branches, ...] = ()
 
 
 @dataclass(slots=True)
@@ -34,10 +39,10 @@ class Guided(Hook):
         """See `Hook.rows`. A use without strength is none, so that it costs nothing."""
         done = noisy.step / self.steps
         acting = [guide for guide in self.guides if guide.start <= done <= guide.end]
-        return [replace(row, uses=(*row.uses, *self._uses(row, acting))) for row in rows]
+        branches = tuple(each for guide in acting for each in guide.branches)
+        return [replace(row, uses=(*row.uses, *self._uses(row, acting)), branches=(*row.branches, *branches))
+                if row.model is self.model else row for row in rows]
 
     def _uses(self, row: Row, acting: Sequence[Guide]) -> list[Use]:
-        if row.model is not self.model:
-            return []
         uses = [guide.cond if row.role == "cond" else guide.uncond for guide in acting]
         return [use for use in uses if use is not None and use.strength]

@@ -67,10 +67,11 @@ class ClipVision:
         process = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         return self._told(process(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
 
-    def nothing(self) -> Seen:
-        """A picture of zeros, which stands for none."""
+    def nothing(self, noise: float = 0.0) -> Seen:
+        """A picture of zeros, which stands for none, with so much unit noise, always the same."""
         side = self.network.config.image_size
-        return self._told(torch.zeros(1, 3, side, side))
+        drawn = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        return self._told(drawn * noise)
 
     def _told(self, picture: Tensor) -> Seen:
         output = self.network(picture.to(self.device, self.network.dtype), output_hidden_states=True)
