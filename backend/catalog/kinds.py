@@ -93,7 +93,7 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
     Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
     Kind(CLIP_VISION, "CLIP vision encoder", picture_prompts.describe_clip_vision, ("clip_vision", "CLIP-vision"),
-         marker="config.json", usable=True),
+         guest_folders=("clip",), marker="config.json", usable=True),
     Kind(FACE_NETWORK, "face recognition network", face_networks.describe_face_network, ("insightface",), (".onnx",),
          usable=True),
     Kind(FACE_DETECTOR, "face detector", face_networks.describe_face_detector, ("insightface",), (".onnx",),

@@ -29,7 +29,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> FaceAnalysis:
 def test_faces_are_found_with_points_and_identities(network: FaceAnalysis) -> None:
     faces = network.faces(face_picture((2, 3), (10, 12), inside=[BLUE, GREEN]))
     left, right = (chosen(faces, "Left to right", number) for number in (0, 1))
-    assert np.allclose(left.points, face_networks.POINTS + (96, 64), atol=1) and np.allclose(right.box, (384, 320, 416, 352), atol=1)
+    assert np.allclose(left.points, face_networks.POINTS + np.array((96, 64)), atol=1) and np.allclose(right.box, (384, 320, 416, 352), atol=1)
     assert left.identity.shape == (512,) and abs(np.linalg.norm(left.normed) - 1) < 1e-5 and np.linalg.norm(left.identity) > 2
     assert left.male is True and left.age == 30 and right.male is False
     again = network.faces(face_picture((7, 5), inside=[BLUE]))[0]
