@@ -24,6 +24,7 @@ from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
 from backend.catalog.model_file import (
+    ANNOTATOR,
     CHECKPOINT,
     CLIP,
     CLIP_VISION,
@@ -37,6 +38,7 @@ from backend.catalog.model_file import (
     INSTANT_ID,
     IP_ADAPTER,
     LORA,
+    T2I_ADAPTER,
     UPSCALER,
     VAE,
 )
@@ -84,12 +86,14 @@ KINDS: Table[Kind] = Table("kinds of model files", (
          (*WEIGHTS, *PICTURES), usable=True),
     Kind(HYPERNETWORK, "hypernetwork", adapters.describe_hypernetwork, ("hypernetworks",), usable=True),
     Kind(CONTROLNET, "ControlNet", adapters.describe_controlnet, _CONTROL, marker="config.json", usable=True),
-    Kind("t2i_adapter", "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
-         guest_folders=_CONTROL),
+    Kind(T2I_ADAPTER, "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
+         guest_folders=_CONTROL, marker="config.json", usable=True),
     Kind(IP_ADAPTER, "IP-Adapter", picture_prompts.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
          guest_folders=_CONTROL, usable=True),
     Kind(INSTANT_ID, "InstantID", picture_prompts.describe_instant_id, ("instant_id", "InstantID"),
          guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter"), usable=True),
+    Kind(ANNOTATOR, "network of a preprocessor", adapters.describe_annotator, ("annotators", "ControlNetPreprocessor"),
+         (*WEIGHTS, ".onnx"), marker="config.json", usable=True),
     Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
     Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
     Kind(CLIP_VISION, "CLIP vision encoder", picture_prompts.describe_clip_vision, ("clip_vision", "CLIP-vision"),

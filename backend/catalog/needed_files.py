@@ -8,7 +8,15 @@ from typing import Any
 
 from backend.catalog import vaes
 from backend.catalog.families import FAMILIES
-from backend.catalog.guide_files import GUIDE, encoders, guide_file, guide_models, guide_problems, with_exact_names
+from backend.catalog.guide_files import (
+    GUIDE,
+    annotator_files,
+    encoders,
+    guide_file,
+    guide_models,
+    guide_problems,
+    with_exact_names,
+)
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import (
     CHECKPOINT,
@@ -61,7 +69,8 @@ def needed(request: Request) -> list[Needed]:
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
     """The files that a job needs, by kind and name. InvalidRequest names the field of each that is gone or broken."""
     files = _files(needed(request), catalog)
-    return files | embeddings_named(request, catalog) | encoders(files, catalog)
+    annotators = annotator_files(request.guides, catalog) if request.process != EXTRAS else {}
+    return files | embeddings_named(request, catalog) | encoders(files, catalog) | annotators
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:

@@ -6,6 +6,7 @@ Neutral: knows no toolkit and no protocol. Read by both processes; imports nothi
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,7 @@ class Field:
     choices: Sequence[str] = ()
     record: Table[Field] | None = None    # of kind "records": the fields of one
     switch: str = ""                      # of kind "records": the field without which a record changes nothing
+    listed: bool = False                  # of kind "records": a page holds all of them as one JSON text
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
@@ -102,6 +104,8 @@ class WrongRecord(ValueError):
 
 
 def _records(field: Field, value: Any) -> tuple[Record, ...]:
+    if isinstance(value, str):
+        value = _listed(value)
     if not isinstance(value, list | tuple) or not all(isinstance(record, Mapping) for record in value):
         raise ValueError("must be a list of objects")
     if field.maximum is not None and len(value) > field.maximum:
@@ -110,6 +114,15 @@ def _records(field: Field, value: Any) -> tuple[Record, ...]:
     while field.switch and found and not found[-1][field.switch]:
         found.pop()             # a form sends as many as it has room for
     return tuple(found)
+
+
+def _listed(text: str) -> Any:
+    if len(text) > MAX_PROMPT:
+        raise ValueError("is too long")
+    try:
+        return json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        raise ValueError("must be a list of objects") from None
 
 
 def _record(field: Field, index: int, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,13 +188,11 @@ def _picture(value: Any) -> str:
 
 
 def _pictures(field: Field, value: Any) -> tuple[str, ...]:
-    """A page sends one text of ids with blanks between them."""
-    found = value.split() if isinstance(value, str) else value
-    if not isinstance(found, list | tuple):
+    if not isinstance(value, list | tuple):
         raise ValueError("must be a list of pictures")
-    if field.maximum is not None and len(found) > field.maximum:
-        raise ValueError(f"has {len(found)} pictures; there are at most {field.maximum:g}")
-    return tuple(picture for each in found if (picture := _picture(each)))
+    if field.maximum is not None and len(value) > field.maximum:
+        raise ValueError(f"has {len(value)} pictures; there are at most {field.maximum:g}")
+    return tuple(picture for each in value if (picture := _picture(each)))
 
 
 def _boolean(value: Any) -> bool:

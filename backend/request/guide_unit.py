@@ -10,28 +10,20 @@ from typing import Any
 
 from backend.request.attention_weights import LINEAR, WEIGHT_TYPES
 from backend.request.field import Field
-from backend.table import Table
+from backend.request.guide_modules import MODULES, NO_MODULE, UNION_KINDS, UNION_OF, module_of
+from backend.table import Names, Table
 
 NO_MODEL = "None"
-NO_MODULE = "none"
-PICTURE_PROMPT = "ip-adapter-auto"      # of an IP-Adapter, which sees the picture as it is
-KEY_POINTS = "instant_id_face_keypoints"    # of InstantID's ControlNet: eyes, nose and mouth of a face
-MODULES = (NO_MODULE, "canny", "invert", "blur_gaussian", "tile_resample", "threshold", PICTURE_PROMPT, KEY_POINTS)
 BALANCED, PROMPT_LEADS, CONTROL_LEADS = CONTROL_MODES = (
     "Balanced", "My prompt is more important", "ControlNet is more important")
 RESIZE_MODES = ("Just Resize", "Crop and Resize", "Resize and Fill")
 BOTH, FIRST, SECOND = PASSES = ("Both", "Low res only", "High res only")
+AUTOMATIC = "Automatic"
 CONCATENATE, AVERAGE, SUBTRACT = COMBINATIONS = ("Concatenate", "Average", "Subtract")
 LARGEST = "Largest first"
 FACE_ORDERS = (LARGEST, "Smallest first", "Left to right", "Right to left", "Top to bottom", "Bottom to top")
-MOST = 3                # units that a page has room for
 MOST_PICTURES = 16      # of one unit, beside its first
-_MODULES = {"invert (from white bg & black line)": "invert", "invert (from black bg & white line)": "invert",
-            "tile": "tile_resample", "blur": "blur_gaussian",
-            **dict.fromkeys(("ip-adapter_clip_sd15", "ip-adapter_clip_h", "ip-adapter_clip_g", "ip-adapter_clip_sdxl",
-                             "ip-adapter_clip_sdxl_plus_vith", "ip-adapter_face_id", "ip-adapter_face_id_plus",
-                             "instant_id_face_embedding", "insightface (instantid)", "insightface+clip-h (ipadapter)",
-                             "clip-vit-h (ipadapter)", "clip-vit-bigg (ipadapter)"), PICTURE_PROMPT)}
+MOST = 10               # units of a request
 _RESIZE_MODES = {"scale to fit (inner fit)": RESIZE_MODES[1], "inner fit (scale to fit)": RESIZE_MODES[1],
                  "envelope (outer fit)": RESIZE_MODES[2], "outer fit (shrink to fit)": RESIZE_MODES[2],
                  "resizemode.resize": RESIZE_MODES[0], "resizemode.inner_fit": RESIZE_MODES[1],
@@ -41,18 +33,23 @@ _CONTROL_MODES = {"controlmode.balanced": BALANCED, "controlmode.prompt": PROMPT
 _PASSES = {"hiresfixoption.both": BOTH, "hiresfixoption.low_res_only": FIRST, "hiresfixoption.high_res_only": SECOND}
 
 
-def _named(choices: Sequence[str], others: Mapping[str, str], *, numbered: bool = True) -> Callable[[str], str]:
+def _named(choices: Sequence[str], others: Mapping[str, str]) -> Callable[[str], str]:
     """Finds a choice by its name in any spelling, by another name, or by its number. It raises KeyError."""
-    known = {str(number): choice for number, choice in enumerate(choices)} if numbered else {}
-    known |= {choice.casefold(): choice for choice in choices} | dict(others)
+    numbered = {str(number): choice for number, choice in enumerate(choices)}
+    known = numbered | {choice.casefold(): choice for choice in choices} | dict(others)
     return lambda name: known[name.strip().casefold()]
 
+
+_of_union = _named(UNION_KINDS, {})
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
     Field("enabled", "Enable", "bool", False, "guides"),
     Field("image", "Picture", "picture", "", "guides"),
-    Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=MODULES,
-          resolve=_named(MODULES, _MODULES, numbered=False),
+    Field("mask", "Region", "picture", "", "guides", api="effective_region_mask",
+          help="Where the unit acts, white on black; without one everywhere. With the preprocessor inpaint_only: what "
+               "is missing in the unit's own picture."),
+    Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=Names(MODULES),
+          resolve=lambda name: module_of(name).name,
           infotext="Module", infotext_always=True, xyz="preprocessor",
           help="What is made of the picture before the model looks at it. none: it is what the model wants to see."),
     Field("model", "Model", "guide_model", NO_MODEL, "guides", choices=(NO_MODEL,), infotext="Model",
@@ -82,6 +79,10 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
                "-1 takes the usual value."),
     Field("threshold_b", "Threshold B", "float", -1.0, "guides", minimum=-1, maximum=255, step=1,
           infotext="Threshold B", xyz="threshold B", help="canny: the upper threshold. -1 takes the usual value."),
+    Field("union_type", "Kind of hint", "choice", AUTOMATIC, "guides", choices=(AUTOMATIC, *UNION_KINDS),
+          resolve=lambda name: {"unknown": AUTOMATIC}.get(name.strip().casefold()) or _of_union(name),
+          infotext="Union Control Type", api="union_control_type", xyz="kind of hint",
+          help="What a ControlNet of several kinds (Union, ProMax) is shown. Automatic: what the preprocessor makes."),
     Field("hires", "Hires. fix pass", "choice", BOTH, "guides", choices=PASSES, resolve=_named(PASSES, _PASSES),
           infotext="Hr Option", api="hr_option", xyz="hires pass"),
     Field("more_images", "More pictures", "pictures", (), "guides", maximum=MOST_PICTURES,
@@ -109,3 +110,9 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
 def is_on(unit: Mapping[str, Any]) -> bool:
     """Whether it changes the picture at all."""
     return bool(unit["enabled"]) and unit["weight"] > 0
+
+
+def union_kind(unit: Mapping[str, Any]) -> int:
+    """Which of UNION_KINDS a ControlNet of several kinds is shown; the first where nothing tells."""
+    told = UNION_OF.get(unit["module"]) if unit["union_type"] == AUTOMATIC else unit["union_type"]
+    return UNION_KINDS.index(told) if told else 0

@@ -273,7 +273,7 @@ class Request:
                                      infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
     upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
                                 infotext="Postprocess upscale first")
-    guides: tuple[Record, ...] = param((), "ControlNet", "records", "guides", maximum=MOST, record=GUIDE_UNIT, switch="enabled",
+    guides: tuple[Record, ...] = param((), "ControlNet", "records", "guides", maximum=MOST, record=GUIDE_UNIT, switch="enabled", listed=True,
                                        infotext="ControlNet", help="Pictures that guide what is drawn: edges, depth, poses, tiles.")
     loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
                                 infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all

@@ -75,9 +75,9 @@ def drawing(form: Form) -> None:
     seed.place(form)
 
 
-def guides(form: Form, *without: str) -> None:
-    """The units of ControlNet, each a fold, but for what does nothing in this tab."""
-    form.place("guides", without=without)
+def guides(form: Form) -> None:
+    """The fold of guides, which a script fills."""
+    form.place("guides")
 
 
 def refiner(form: Form) -> None:

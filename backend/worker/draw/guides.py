@@ -3,71 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from backend.catalog.guide_files import reads_key_points
 from backend.catalog.picture_prompts import RAW_FACE
-from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, KEY_POINTS, SECOND, is_on
+from backend.request.guide_modules import INPAINT, MODULES
+from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.record import Record
 from backend.request.request import Request
+from backend.sampling.noise import ImageNoise
+from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.attention_weights import attention_weights, turned_weights
-from backend.worker.adapters.controlnet import ControlNet
+from backend.worker.adapters.controlnet import ControlNet, UnionControlNet
 from backend.worker.adapters.image_projection import PicturePrompt
 from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.reference import REFERENCES
+from backend.worker.adapters.style_adapter import StyleAdapter
+from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.plan import Pass
-from backend.worker.draw.work_items import Canvas, FindKeyPoints, LoadGuide, ShowPicture
+from backend.worker.draw.work_items import Canvas, LoadGuide, ShowHint, ShowPicture
 from backend.worker.guidance.guided_rows import Guide, Guided
+from backend.worker.guidance.hooks import Hook
 from backend.worker.models.base import Model
+from backend.worker.models.codec import EncodePicture
 from backend.worker.pixels import Pixels
 
 FADING = 0.825          # of a residual to the next, from the middle to the top, where the prompt shall lead
+LEVELS = (0.25, 0.62, 0.825, 1.0)       # of the features of a T2I-Adapter, where the prompt shall lead
+MISSING = -1.0          # what a hint has where the picture is missing
 
-
-Asking = Generator[LoadGuide | Annotate | ShowPicture | FindKeyPoints, Any, Any]
+Asked = LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture
+Asking = Generator[Asked, Any, Guide]
 
 
 def guided_by(
     request: Request, path: Pass, canvas: Canvas, source: Source | None, *, second: bool = False
-) -> Asking:
-    """The hook that has the rows of this pass guided, in a list; nothing where nothing guides them."""
-    identity = yield from _identity(request, canvas, source)
-    made: list[Guide] = []
+) -> Generator[Asked, Any, list[Hook]]:
+    """The hook that has the rows of this pass guided; nothing where nothing guides them."""
+    made = []
     for number, unit in _acting(request, second):
-        network = yield LoadGuide(canvas.model, unit.model, number)
-        if isinstance(network, IPAdapter):
-            prompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
-            made += _picture_prompt(unit, network, prompt, canvas.model)
+        if unit.module in REFERENCES:
+            guide = yield from _referenced(number, unit, request, canvas, source, second)
+            made.append(replace(guide, start=unit.start, end=unit.end))
             continue
-        pixels = yield from _hint(request, number, canvas, source)
-        made.append(_guide(unit, network, _tensor(pixels, canvas), identity if reads_key_points(unit) else None))
-    return [Guided(canvas.model, made, len(path.sigmas) - 1)] if made else []
-
-
-def _identity(request: Request, canvas: Canvas, source: Source | None) -> Asking:
-    """What InstantID's ControlNet reads in place of the words; None where there is no such unit."""
-    units = [(number, unit) for number, unit in enumerate(request.guides) if unit.enabled]
-    if not any(reads_key_points(unit) for _, unit in units if is_on(unit)):
-        return None
-    for number, unit in units:
         network = yield LoadGuide(canvas.model, unit.model, number)
-        if isinstance(network, IPAdapter) and network.projection.sees == RAW_FACE:
-            return (yield ShowPicture(network, _pictures(unit, source), unit, number))
-    return None
-
-
-def _hint(request: Request, number: int, canvas: Canvas, source: Source | None) -> Asking:
-    """The pixels that a ControlNet is shown. Key points without a picture are those of the other unit's face."""
-    unit = request.guides[number]
-    picture, part = _picture(unit, source, request), source.part if source else None
-    if unit.module == KEY_POINTS:
-        picture = yield FindKeyPoints(picture, unit, number)
-    return (yield Annotate(unit, picture, canvas.size, part))
+        ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
+        guide = yield from ask(number, unit, network, canvas, source)
+        if reads_key_points(unit):
+            guide = yield from _told_who(guide, request, canvas, source)
+        made.append(replace(guide, start=unit.start, end=unit.end))
+        if isinstance(network, IPAdapter):
+            made += _kept_out(unit, network, guide, canvas.model)
+    return [Guided(canvas.model, made, len(path.sigmas) - 1)] if made else []
 
 
 def _acting(request: Request, second: bool) -> Iterator[tuple[int, Record]]:
@@ -78,17 +74,15 @@ def _acting(request: Request, second: bool) -> Iterator[tuple[int, Record]]:
             yield number, unit
 
 
-def _picture(unit: Record, source: Source | None, request: Request) -> str | Pixels:
-    """The unit's own, or that of the unit that InstantID's ControlNet belongs to, or what is drawn from."""
+def _picture(unit: Record, source: Source | None) -> str | Pixels:
+    """The unit's own, or else what is drawn from, as it was given."""
     if unit.image:
         return unit.image
-    others = [other.image for other in request.guides if other.enabled and other.image]
-    if others and reads_key_points(unit):
-        return others[0]
     return _drawn_from(source)
 
 
 def _pictures(unit: Record, source: Source | None) -> list[str | Pixels]:
+    """All of a unit whose picture is a prompt."""
     own = [*([unit.image] if unit.image else []), *unit.more_images]
     return own or [_drawn_from(source)]
 
@@ -98,27 +92,129 @@ def _drawn_from(source: Source | None) -> Pixels:
     return source.frame.part() if source.frame else source.pixels
 
 
-def _guide(unit: Record, network: ControlNet, hint: Tensor, identity: PicturePrompt | None) -> Guide:
+def _prompted(
+    number: int, unit: Record, network: IPAdapter | StyleAdapter, canvas: Canvas, source: Source | None
+) -> Asking:
+    """By pictures that stand beside the words."""
+    prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
+    if isinstance(network, StyleAdapter):
+        return Guide(words=prompt.picture * unit.weight)
+    region = yield from _level(number, unit, unit.mask, canvas, source) if unit.mask else ()
+    data = attention_weights(canvas.model, unit.weight_type, unit.block_weights), *([region[0]] if len(region) else [])
+    lora = network.branches(canvas.model, unit.lora_weight)
+    uses = (Use(network, unit.weight, (tokens, *data)) for tokens in (prompt.picture, prompt.none))
+    return Guide(*uses, branches=(lora,) if lora else ())
+
+
+def _kept_out(unit: Record, network: IPAdapter, guide: Guide, model: Model) -> Iterator[Guide]:
+    """Of the precise kinds: in the blocks of what is not wanted the picture is what others are pushed away from."""
+    weights = turned_weights(model, unit.weight_type)
+    if weights.any() and not unit.block_weights.strip():
+        picture, _, *region = guide.cond.data
+        use = Use(network, unit.weight, (picture, weights, *region))
+        yield Guide(uncond=use, start=unit.start, end=unit.end)
+
+
+def _told_who(guide: Guide, request: Request, canvas: Canvas, source: Source | None) -> Asking:
+    """InstantID's ControlNet reads whom to draw in place of the words, as the other part sees it."""
+    for number, unit in enumerate(request.guides):
+        if not unit.enabled or reads_key_points(unit) or unit.module in REFERENCES:
+            continue
+        network = yield LoadGuide(canvas.model, unit.model, number)
+        if isinstance(network, IPAdapter) and network.projection.sees == RAW_FACE:
+            prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
+            return replace(guide, cond=_reading(guide.cond, prompt.picture, canvas),
+                           uncond=guide.uncond and _reading(guide.uncond, prompt.none, canvas))
+    return guide
+
+
+def _reading(use: Use, identity: Tensor, canvas: Canvas) -> Use:
+    hint, weights, *region = use.data
+    where = region[0] if region else torch.ones(1, *canvas.size, device=hint.device)
+    return replace(use, data=(hint, weights, where, identity))
+
+
+def _hinted(
+    number: int, unit: Record, network: ControlNet | T2IAdapter, canvas: Canvas, source: Source | None
+) -> Asking:
+    """By what a preprocessor makes of a picture."""
+    wanted = Annotate(unit, _picture(unit, source), canvas.size, source.part if source else None, number)
+    hint = _tensor((yield wanted), canvas)
+    region = yield from _level(number, unit, unit.mask, canvas, source) if _has_region(unit) else ()
+    if unit.module == INPAINT:
+        hint = yield from _without_missing(number, unit, hint, canvas, source)
+    if isinstance(network, T2IAdapter):
+        found = yield ShowHint(network, unit.model, hint, wanted.key, number)
+        return _by_features(unit, network, found, canvas, region)
+    return _by_hint(unit, _of_kind(network, unit), hint, region)
+
+
+def _referenced(
+    number: int, unit: Record, request: Request, canvas: Canvas, source: Source | None, second: bool
+) -> Asking:
+    """By a picture that the network itself looks at. In the second pass of hires fix it counts as much as it can."""
+    plain = Record({**unit, "module": "none"})
+    pixels = yield Annotate(plain, _picture(unit, source), canvas.size, source.part if source else None, number)
+    latent = yield EncodePicture(pixels, tiling=canvas.tiling)
+    spec = NoiseSpec(seed=request.seed, source=request.seed_source)
+    noise = ImageNoise(spec, canvas.shape, cell=canvas.cell, device=canvas.model.device).initial()
+    usual = 0.0 if second or unit.control_mode == PROMPT_LEADS else MODULES[unit.module].levels(unit)[0]
+    fidelity = 1.0 if unit.control_mode == CONTROL_LEADS else usual
+    use = Use(REFERENCES[unit.module], unit.weight, (latent, noise, torch.tensor([fidelity], device=latent.device)))
+    return Guide(use, use)
+
+
+def _of_kind(network: ControlNet, unit: Record) -> ControlNet:
+    return network.of_kind(union_kind(unit)) if isinstance(network, UnionControlNet) else network
+
+
+def _has_region(unit: Record) -> bool:
+    """Where the picture is missing is no region."""
+    return bool(unit.mask) and unit.module != INPAINT
+
+
+def _level(
+    number: int, unit: Record, mask: str, canvas: Canvas, source: Source | None
+) -> Generator[Annotate, Pixels, Tensor]:
+    """A mask of the unit, laid as its picture is: (1, H, W) in 0..1."""
+    plain = Record({**unit, "module": "none"})
+    pixels = yield Annotate(plain, mask, canvas.size, source.part if source else None, number)
+    return _tensor(pixels, canvas).mean(dim=0, keepdim=True)
+
+
+def _without_missing(
+    number: int, unit: Record, hint: Tensor, canvas: Canvas, source: Source | None
+) -> Generator[Annotate, Pixels, Tensor]:
+    """The hint (3, H, W) of an inpainting ControlNet: of the unit's own picture by its mask, else by the job's."""
+    if unit.mask:
+        missing = yield from _level(number, unit, unit.mask, canvas, source)
+    elif source is not None and source.mask is not None:
+        height, width = canvas.size
+        mask = Image.fromarray(source.mask).resize((width, height))
+        missing = torch.tensor(np.asarray(mask), device=hint.device).float()[None] / 255
+    else:
+        return hint
+    return torch.where(missing > 0.5, MISSING, hint)
+
+
+def _by_hint(unit: Record, network: ControlNet, hint: Tensor, region: Tensor | tuple[()]) -> Guide:
     last = network.places - 1
     fading = [1.0 if unit.control_mode == BALANCED else FADING ** (last - place) for place in range(network.places)]
-    data = hint, torch.tensor(fading, device=hint.device)
-    if identity is None:
-        use = Use(network, unit.weight, data)
-        none = use
-    else:
-        use, none = (Use(network, unit.weight, (*data, read)) for read in (identity.picture, identity.none))
-    with_words_only = unit.control_mode == CONTROL_LEADS or network.pools
-    return Guide(use, None if with_words_only else none, unit.start, unit.end)
+    data = hint, torch.tensor(fading, device=hint.device), *([region] if len(region) else [])
+    return _for_rows(unit, Use(network, unit.weight, data), with_words_only=network.pools)
 
 
-def _picture_prompt(unit: Record, network: IPAdapter, prompt: PicturePrompt, model: Model) -> Iterator[Guide]:
-    weights = attention_weights(model, unit.weight_type, unit.block_weights)
-    lora = network.branches(model, unit.lora_weight)
-    cond, uncond = (Use(network, unit.weight, (tokens, weights)) for tokens in (prompt.picture, prompt.none))
-    yield Guide(cond, uncond, unit.start, unit.end, (lora,) if lora else ())
-    kept_out = turned_weights(model, unit.weight_type)
-    if kept_out.any() and not unit.block_weights.strip():
-        yield Guide(None, Use(network, unit.weight, (prompt.picture, kept_out)), unit.start, unit.end)
+def _by_features(
+    unit: Record, network: T2IAdapter, found: Features, canvas: Canvas, region: Tensor | tuple[()]
+) -> Guide:
+    levels, device = len(found.levels), canvas.model.device
+    weights = torch.tensor([1.0] * levels if unit.control_mode == BALANCED else LEVELS[-levels:], device=device)
+    where = region if len(region) else torch.ones(1, *canvas.shape[1:], device=device)
+    return _for_rows(unit, Use(network, unit.weight, (weights, where, *found.levels)))
+
+
+def _for_rows(unit: Record, use: Use, with_words_only: bool = False) -> Guide:
+    return Guide(use, None if with_words_only or unit.control_mode == CONTROL_LEADS else use)
 
 
 def _tensor(pixels: Pixels, canvas: Canvas) -> Tensor:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.style_adapter import StyleAdapter
+from backend.worker.adapters.t2i_adapter import T2IAdapter
 from backend.worker.draw.annotation import Annotate
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
@@ -37,27 +40,29 @@ class LoadGuide:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShowPicture:
-    """Show an IP-Adapter the pictures of `unit`, number `number` of the request: ids of the job's, or pixels (h, w, 3).
+    """Show an adapter the pictures of `unit`, number `number` of the request: ids of the job's, or pixels (h, w, 3).
 
-    Answered by a `PicturePrompt`.
+    Answered by a `PicturePrompt`, by a style adapter with the vectors of the style.
     """
 
-    network: IPAdapter
+    network: IPAdapter | StyleAdapter
     pictures: Sequence[str | np.ndarray]
     unit: Mapping[str, Any]
     number: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FindKeyPoints:
-    """Draw the five points of the face that `unit`, number `number` of the request, means in a picture.
+class ShowHint:
+    """Show a T2I-Adapter, which unit number `unit` names, a hint (3, H, W) in 0..1; equal `key`s mean equal hints.
 
-    Answered by pixels (h, w, 3) of the picture's size.
+    Answered by its features.
     """
 
-    picture: str | np.ndarray
-    unit: Mapping[str, Any]
-    number: int
+    network: T2IAdapter
+    name: str
+    hint: Tensor
+    key: Hashable
+    unit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | FindKeyPoints | EncodeText | UseModel | Shared
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel | Shared
         | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from backend.catalog.face_files import ANTELOPE
 from backend.catalog.guide_files import GUIDE, KNOWS_FACES
 from backend.catalog.model_file import CLIP_VISION, FACE_NETWORK, ModelFile
 from backend.catalog.picture_prompts import FACE_PLUS
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.request.record import place
 from backend.worker.adapters.image_projection import PicturePrompt, Shown
+from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.draw.annotation import key_of, opened
-from backend.worker.draw.work_items import FindKeyPoints, ShowPicture
+from backend.worker.draw.work_items import ShowPicture
 from backend.worker.engine.program import Program
 from backend.worker.faces import analysis, key_points
 from backend.worker.faces.analysis import Face, FaceAnalysis, Faces, upright
@@ -41,17 +42,15 @@ def shown(memory: Memory, program: Program, work: ShowPicture) -> PicturePrompt:
         raise InvalidRequest(problems=error.about(place("guides", work.number, "model"))) from error
 
 
-def with_key_points(memory: Memory, program: Program, work: FindKeyPoints) -> Pixels:
-    """The points of the face that a unit means, drawn. Raises InvalidRequest naming the unit's picture or module."""
-    file = program.task.run.files[FACE_NETWORK, ANTELOPE]
-    pixels = opened(work.picture, program.task.run.pictures)
-    try:
-        found = faces_in(memory, file, work.picture, pixels)
-        return key_points.drawn(chosen(found, work.unit["face_order"], work.unit["face_index"]), pixels.shape[:2])
-    except InvalidRequest as error:
-        raise InvalidRequest(problems=error.about(place("guides", work.number, "image"))) from error
-    except (CheckpointError, OutOfMemory) as error:
-        raise InvalidRequest(problems=error.about(place("guides", work.number, "module"))) from error
+def points_in(
+    memory: Memory, file: ModelFile, unit: Mapping[str, Any], pixels: Pixels, resolution: int, a: float, b: float
+) -> Pixels:
+    """The points of the face that a unit means, as a preprocessor makes them. Raises InvalidRequest for no such face.
+
+    Raises CheckpointError, OutOfMemory.
+    """
+    found = faces_in(memory, file, pixels, pixels)
+    return key_points.drawn(chosen(found, unit["face_order"], unit["face_index"]), pixels.shape[:2])
 
 
 def faces_in(memory: Memory, file: ModelFile, picture: str | Pixels, pixels: Pixels) -> Faces:
@@ -80,7 +79,7 @@ class _Eyes:
 
     @property
     def _face_network(self) -> ModelFile | None:
-        wanted = KNOWS_FACES.get(self.work.network.projection.sees)
+        wanted = KNOWS_FACES.get(self.file.facts.get("sees", ""))
         return self.program.task.run.files[FACE_NETWORK, wanted] if wanted else None
 
     @property
@@ -93,6 +92,10 @@ class _Eyes:
 
     def prompt(self) -> PicturePrompt:
         """Made anew. Raises CheckpointError; InvalidRequest where no such face is in a picture."""
+        if isinstance(self.work.network, StyleAdapter):
+            pixels = opened(self.work.pictures[0], self.program.task.run.pictures)
+            vectors = self.work.network.vectors(self._loaded_tower().seen(pixels).last)
+            return PicturePrompt(vectors, torch.zeros_like(vectors))
         return self.work.network.projection.prompt(list(self._each()), self.work.unit["combine"])
 
     def _each(self) -> Iterator[Shown]:
