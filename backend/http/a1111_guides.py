@@ -83,7 +83,8 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
                 for key in NOT_THERE if sent.get(key)]
     if problems:
         raise InvalidRequest(problems=problems)
-    unit = dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": truth(sent.get("enabled", True)) is not False}
+    on = truth(sent.get("enabled", True)) is not False
+    unit = dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
     if not unit["enabled"]:
         return unit
     picture = next((sent[key] for key in PICTURES if sent.get(key)), None)

@@ -92,7 +92,7 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           help="Concatenate shows all of them, Average their mean, Subtract the first without what the others share."),
     Field("weight_type", "Weight type", "choice", LINEAR, "guides", choices=WEIGHT_TYPES, infotext="Weight Type",
           xyz="weight type", help="In which blocks of the network a picture prompt counts, and how much."),
-    Field("block_weights", "Weights by block", "text", "", "guides", infotext="Block Weights", api="advanced_weighting",
+    Field("block_weights", "Weights by block", "text", "", "guides", infotext="Block Weights",
           xyz="weights by block",
           help="In place of a weight type: a number for each block (16 in SD 1, 11 in SDXL), or 6:1, 3:0.5 for some."),
     Field("uncond_noise", "Noise for none", "float", 0.0, "guides", minimum=0, maximum=1, step=0.05,

@@ -40,7 +40,7 @@ def opened(folder: Path, kind: str, content: dict, model: Model) -> IPAdapter:
 
 def seen(seed: int) -> Seen:
     noise = torch.Generator().manual_seed(seed)
-    return Seen(torch.randn(1, ip_adapters.PROJECTION, generator=noise), torch.randn(1, 5, ip_adapters.WIDTH, generator=noise))
+    return Seen(torch.randn(1, ip_adapters.PROJECTION, generator=noise), *(torch.randn(1, 5, ip_adapters.WIDTH, generator=noise) for _ in range(2)))
 
 
 def face(seed: int) -> Tensor:
@@ -150,7 +150,7 @@ def test_instant_id_with_both_of_its_parts(model: Model, own: object, tmp_path: 
                            conditioning_scale=0.8, added_cond_kwargs=sizes(each), return_dict=False)
     expected = theirs(model, each, content, face(3)[:, None, None], None, False,
                       down_block_additional_residuals=down, mid_block_additional_residual=middle)
-    identity = Use(own, 0.8, (hint(), torch.ones(own.places), prompt.picture))
+    identity = Use(own, 0.8, (hint(), torch.ones(own.places), torch.ones(1, 64, 96), prompt.picture))
     found = ours(model, adapter, prompt.picture, uses=(identity,))
     assert (found - expected).abs().max() < BOUND
     assert (found - ours(model, adapter, prompt.picture, uses=(control(own),))).abs().max() > 1e-4, "not what it reads by words"
