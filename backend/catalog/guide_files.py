@@ -24,8 +24,9 @@ from backend.catalog.module_shapes import modules_of
 from backend.catalog.picture_prompts import FACE, FACE_PLUS, RAW_FACE
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.attention_weights import COUNTS, read_weights
-from backend.request.guide_modules import KEY_POINTS, MODULES, NO_MODULE, Module
+from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, Module
 from backend.request.guide_unit import NO_MODEL
+from backend.request.output_size import Margins
 from backend.request.record import Record, place
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
@@ -67,6 +68,9 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             yield Problem("must be before the ending step", place(GUIDES, number, "start"))
         if unit.mask and MODULES[unit.module].kind not in ("hint", "picture_prompt"):
             yield Problem(f"does nothing with {unit.module}, which acts everywhere: remove it",
+                          place(GUIDES, number, "mask"))
+        if unit.module == INPAINT and not (unit.mask or request.mask or Margins.of(request)):
+            yield Problem("is missing: mark what is to be painted anew, in the unit's picture or in img2img's",
                           place(GUIDES, number, "mask"))
         if MODULES[unit.module].kind == "reference":
             continue

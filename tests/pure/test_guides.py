@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog.guide_files import guide_problems
+from backend.catalog.guide_files import guide_file, guide_problems, misfit
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of, resolved
 from backend.errors import InvalidRequest
 from backend.image.infotext.reading import read
 from backend.image.infotext.writing import write as infotext
+from backend.request.guide_choices import GUIDE_CHOICES
+from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.test_prompt_networks import SD1, write
 
@@ -78,6 +80,11 @@ def test_models_are_found_by_any_of_their_names_and_go_with_the_job(catalog: Mod
     ({"model": "gone"}, "model", "'gone' is not in the list"), ({"model": "union"}, "model", "another size"), ({"model": "lllite"}, "model", "LLLite"),
     ({}, "model", "choose a model"), ({"model": "diffusers", "image": ""}, "image", "choose a picture"),
     ({"model": "diffusers", "start": 0.5, "end": 0.5}, "start", "before the ending step"),
+    ({"model": "diffusers", "module": "inpaint_only"}, "mask", "mark what is to be painted"),
+    ({"module": "reference_only", "mask": PICTURE}, "mask", "acts everywhere"),
+    ({"model": "diffusers", "module": "reference_only", "image": ""}, "image", "choose a picture"),
+    ({"model": "diffusers", "module": "openpose"}, "module", "openpose needs body_pose_model.pth and hand_pose_model.pth and facenet.pth, not here yet"),
+    ({"model": "diffusers", "module": "ip-adapter-auto"}, "module", "does not go with diffusers, which is a ControlNet"),
 ])
 def test_what_does_not_fit_is_told_at_the_unit(catalog: ModelCatalog, unit: dict[str, object], field: str, sentence: str) -> None:
     good = {"model": "diffusers"}
@@ -90,7 +97,7 @@ def test_in_img2img_a_unit_without_picture_takes_that(catalog: ModelCatalog) -> 
     assert wrong(catalog, {"model": "diffusers", "image": ""}, init_image=PICTURE) == {}
 
 
-@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_zoe"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
+@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_of_field"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
 def test_wrong_values_name_their_unit(unit: dict[str, object]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         request({}, unit)
@@ -169,3 +176,25 @@ def test_instant_id_needs_both_of_its_parts(catalog: ModelCatalog, tmp_path: Pat
     told = wrong(catalog, {"model": "control_instant_id_sdxl", "module": "instant_id_face_keypoints"})
     assert "add a unit with that" in told["guides[0].model"] or "cannot guide" in told["guides[0].model"]
     assert "antelopev2" in told["guides[0].module"]
+
+
+def test_a_reference_needs_no_model_and_every_choice_has_a_preprocessor(catalog: ModelCatalog) -> None:
+    assert wrong(catalog, {"module": "reference_only"}) == {} == wrong(catalog, {"model": "diffusers", "module": "inpaint_only", "mask": PICTURE})
+    assert all(name in MODULES for choice in GUIDE_CHOICES.values() for name in choice.modules)
+    assert {name for choice in GUIDE_CHOICES.values() for name in choice.modules} == set(MODULES), "each can be chosen by what it serves"
+
+
+@pytest.mark.parametrize("folder, shapes, family, fits", [
+    ("t2i_adapter", {"body.0.block1.weight": (320, 320, 3, 3), "conv_in.weight": (320, 192, 3, 3)}, "sd1", True),
+    ("t2i_adapter", {"body.0.in_conv.weight": (80, 192, 1, 1), "body.0.out_conv.weight": (320, 80, 1, 1)}, "sd1", True),
+    ("t2i_adapter", {"adapter.body.0.resnets.0.block1.weight": (320, 320, 3, 3), "adapter.conv_in.weight": (320, 768, 3, 3)}, "sdxl", False),
+    ("t2i_adapter", {"style_embedding": (1, 8, 1024), "proj": (1024, 768)}, "sd1", True),
+    ("controlnet", {"lora_controlnet": (0,), "zero_convs.0.0.weight": (320, 320, 1, 1), f"input_blocks.1.1.{TO_K.replace('.weight', '.down')}": (128, 768),
+                    f"input_blocks.1.1.{TO_K.replace('.weight', '.up')}": (320, 128)}, "sd1", True),
+    ("controlnet", {"task_embedding": (6, 320), "conv_in.weight": (320, 4, 3, 3), "controlnet_down_blocks.0.weight": (1,), f"down_blocks.1.attentions.0.{TO_K}": (640, 2048)},
+     "sdxl", False),
+])
+def test_headers_tell_kind_and_family(catalog: ModelCatalog, tmp_path: Path, folder: str, shapes: dict[str, tuple[int, ...]], family: str, fits: bool) -> None:
+    write(tmp_path / folder / "made.safetensors", shapes)
+    file = guide_file("made", catalog)
+    assert (file.kind, file.family, file.problem) == (folder, family, "") and (misfit(file, catalog.find("checkpoint", "old")) == "") is fits

@@ -99,7 +99,7 @@ def _prompted(
     prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
     if isinstance(network, StyleAdapter):
         return Guide(words=prompt.picture * unit.weight)
-    region = yield from _level(number, unit, unit.mask, canvas, source) if unit.mask else ()
+    region = (yield from _level(number, unit, unit.mask, canvas, source)) if unit.mask else ()
     data = attention_weights(canvas.model, unit.weight_type, unit.block_weights), *([region[0]] if len(region) else [])
     lora = network.branches(canvas.model, unit.lora_weight)
     uses = (Use(network, unit.weight, (tokens, *data)) for tokens in (prompt.picture, prompt.none))
@@ -140,7 +140,7 @@ def _hinted(
     """By what a preprocessor makes of a picture."""
     wanted = Annotate(unit, _picture(unit, source), canvas.size, source.part if source else None, number)
     hint = _tensor((yield wanted), canvas)
-    region = yield from _level(number, unit, unit.mask, canvas, source) if _has_region(unit) else ()
+    region = (yield from _level(number, unit, unit.mask, canvas, source)) if _has_region(unit) else ()
     if unit.module == INPAINT:
         hint = yield from _without_missing(number, unit, hint, canvas, source)
     if isinstance(network, T2IAdapter):

@@ -37,10 +37,12 @@ class WholeBodyPose:
         """From their ONNX files. Raises ValueError where one is broken."""
         import onnxruntime
 
+        errors = onnxruntime.capi.onnxruntime_pybind11_state
         try:
             sessions = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
                         for path in (people, points)]
-        except Exception as error:
+        except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile, errors.InvalidArgument,
+                errors.NotImplemented) as error:
             raise ValueError(str(error)) from error
         return cls(*sessions)
 
