@@ -22,7 +22,7 @@ Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
-    "extras", "guides", "hidden",
+    "extras", "guides", "face_swap", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser

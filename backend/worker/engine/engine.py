@@ -40,7 +40,7 @@ from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.faces import FindFaces, RestoreFace
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.pixel_networks import PixelNetworks
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 DECODED_TOGETHER = 4
 
 Preparation = (LoadNetworks | GuideWork | EncodeText | EncodePicture | UseModel | Shared | Expect | Inspect | FindFaces
-               | RestoreFace)
+               | RestoreFace | SwapFaces)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 

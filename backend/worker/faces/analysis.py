@@ -134,10 +134,9 @@ def load(file: ModelFile) -> FaceAnalysis:
 def read_network(path: Path) -> Any:
     """One network as insightface has it, on the CPU. CheckpointError when the file is gone, broken or another's."""
     import onnxruntime
-    from google.protobuf.message import DecodeError
     from insightface import model_zoo
 
-    broken = (DecodeError, AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError,
+    broken = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError,
               OSError, *_onnx_errors(onnxruntime))
     onnxruntime.set_default_logger_severity(4)
     try:
