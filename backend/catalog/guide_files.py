@@ -38,6 +38,7 @@ PROMPTS = (IP_ADAPTER, INSTANT_ID)      # whose picture is a prompt
 KNOWS_FACES = {FACE: BUFFALO, FACE_PLUS: BUFFALO, RAW_FACE: ANTELOPE}   # what was in use where each was trained
 TOWERS = {("embedding", 1024): "ViT-H", ("inner", 1280): "ViT-H", ("embedding", 1280): "ViT-bigG",
           ("inner", 1664): "ViT-bigG", ("embedding", 768): "ViT-L", ("inner", 1024): "ViT-L"}
+EDITS = "-edit"                         # the end of the names of families that edit pictures by words
 MOST_NAMES = 20
 LABELS = {CONTROLNET: "a ControlNet", T2I_ADAPTER: "a T2I-Adapter", IP_ADAPTER: "an IP-Adapter",
           INSTANT_ID: "InstantID's IP-Adapter"}
@@ -59,6 +60,8 @@ def with_exact_names(request: Request, names: Mapping[str, str]) -> Request:
 
 def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> Iterator[Problem]:
     """What units of a resolved request lack, and models that cannot guide its checkpoint."""
+    if any(region.mask for region in request.regions) and checkpoint.family.endswith(EDITS):
+        yield Problem("do nothing with a checkpoint that edits pictures: remove them", "regions")
     for number, unit in _on(request):
         if not unit.image and not request.init_image and not unit.more_images:
             yield Problem("is missing: choose a picture for the unit", place(GUIDES, number, "image"))

@@ -20,6 +20,7 @@ from backend.request.field import Field, clean, param
 from backend.request.guide_unit import FACE_ORDERS, GUIDE_UNIT, LARGEST, MOST
 from backend.request.old_names import split_samplers
 from backend.request.record import Record, gathered, plain
+from backend.request.region import MOST_REGIONS, REGION
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
@@ -285,6 +286,8 @@ class Request:
                                      infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
     upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
                                 infotext="Postprocess upscale first")
+    regions: tuple[Record, ...] = param((), "Regions of the prompt", "records", "guides", maximum=MOST_REGIONS, record=REGION, listed=True,
+                                        help="A mask for each part of the prompt between AND: it acts only there.")
     guides: tuple[Record, ...] = param((), "ControlNet", "records", "guides", maximum=MOST, record=GUIDE_UNIT, switch="enabled", listed=True,
                                        infotext="ControlNet", help="Pictures that guide what is drawn: edges, depth, poses, tiles.")
     loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),

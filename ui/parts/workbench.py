@@ -76,8 +76,9 @@ def drawing(form: Form) -> None:
 
 
 def guides(form: Form) -> None:
-    """The fold of guides, which a script fills."""
+    """The folds of guides and of the prompt's regions, which scripts fill."""
     form.place("guides")
+    form.place("regions")
 
 
 def refiner(form: Form) -> None:

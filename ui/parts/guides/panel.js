@@ -6,22 +6,13 @@ import { formOf } from "../../scripts/form.js";
 import { post } from "../../scripts/http.js";
 import { note, toast } from "../notices.js";
 import { factsFor } from "./facts.js";
+import { styles } from "./styles.js";
 import { Unit } from "./unit.js";
 
 const { record: ROWS, most: MOST } = fields.guides;
 const DEFAULTS = Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, row.default]));
 const AT_ONCE = /\.(model|module)$/;    // what is told while a unit is being filled in; the rest when it is drawn
 const WRITING = 150, CHECKING = 400;    // ms after the last change
-let styled = null;
-
-function styles() {
-  return styled ??= new Promise(resolve => {
-    const link = make("link", { rel: "stylesheet", href: new URL("./guides.css", import.meta.url).href });
-    link.onload = link.onerror = resolve;
-    document.head.append(link);
-  });
-}
-
 export class Panel {
   static async made(tab) {
     const { values, pending } = formOf(tab), checkpoint = pending.checkpoint ?? values.checkpoint ?? "";
