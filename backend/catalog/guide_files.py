@@ -139,7 +139,7 @@ def _face_network(key: str, wanted: str, catalog: ModelCatalog) -> ModelFile:
 
 
 def reads_key_points(unit: Mapping[str, Any]) -> bool:
-    """Whether it is InstantID's ControlNet: such a file's shapes are those of any other."""
+    """Whether a ControlNet is InstantID's: such a file's shapes are those of any other."""
     name = unit["model"].casefold().replace("_", "").replace("-", "")
     return unit["module"] == KEY_POINTS or "instantid" in name
 

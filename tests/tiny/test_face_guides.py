@@ -13,6 +13,7 @@ from backend.catalog.guide_files import encoders
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Run
 from backend.request.request import Request
+from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.device import place
 from backend.worker.faces.analysis import FaceAnalysis
 from backend.worker.models.memory import Memory
@@ -94,16 +95,22 @@ def test_a_face_is_chosen_and_looked_for_once(house: House, monkeypatch: pytest.
     assert apart(left, picture(house, {"model": "instant_id", "image": ANN})) < 0.1 * apart(left, right)
 
 
-def test_instant_id_draws_by_both_of_its_parts(house: House) -> None:
+def test_instant_id_draws_by_both_of_its_parts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[torch.Tensor] = []
+    original = ControlNet._residuals
+    monkeypatch.setattr(ControlNet, "_residuals", lambda self, given, named, hints: read.append(given[2]) or original(self, given, named, hints))
     who, where = {"model": "instant_id", "image": ANN}, {"model": "control_instant_id", "module": "instant_id_face_keypoints", "image": ANN}
     one, both = picture(house, who), picture(house, who, where)
     assert apart(one, both) > 0.5
     assert apart(both, picture(house, where, who)) < 0.01, "in any order"
     assert apart(both, picture(house, who, where | {"image": MOVED})) > 0, "a pose picture of its own"
     assert apart(both, picture(house, who | {"image": BOB}, where)) > 0.5
-    assert apart(picture(house, who | {"weight": 0}, where), picture(house, who | {"weight": 0, "image": BOB}, where)) > 0, "the points' part still reads whom"
-    plain = {"model": "control_instant_id", "module": "none", "image": ANN}
-    assert apart(picture(house, who, plain), picture(house, who)) > 0, "key points of one's own"
+    assert {tuple(each.shape[1:]) for each in read} == {(16, 32)}, "in place of the words"
+    read.clear()
+    for image in (ANN, BOB):
+        picture(house, who | {"weight": 0, "image": image}, where)
+    assert len(read) == 4 and (read[0] - read[2]).abs().max() > 0.1, "it reads whom, also where the other part does not act"
+    assert (read[0][0] - read[0][1]).abs().max() > 0.1, "the rows without the words read nobody"
 
 
 def test_several_pictures_weights_regions_and_noise_count(house: House) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +27,10 @@ SOURCE, TARGET = "1" * 64, "2" * 64
 PEOPLE = face_picture((3, 4), (3, 12), (9, 8), inside=[BLUE, GREEN, BLUE])          # a man, a woman, a man
 
 
+class User:
+    """For whom networks stay in memory."""
+
+
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> ModelCatalog:
     folder = tmp_path_factory.mktemp("models")
@@ -42,7 +45,7 @@ def asked(**more: object) -> Request:
 def finished(catalog: ModelCatalog, request: Request, source: np.ndarray, notes: list[str] | None = None) -> np.ndarray:
     """What Extras makes, its work items answered as the engine does."""
     run = Run("mine", "local", request, (0,), files_of(request, catalog), {SOURCE: png(source), TARGET: png(PEOPLE)})
-    networks, user = PixelNetworks(Memory(place("cpu", exact=True))), SimpleNamespace()
+    networks, user = PixelNetworks(Memory(place("cpu", exact=True))), User()
     program, answer = postprocess(request, run.pictures[TARGET], (notes if notes is not None else []).append), None
     while True:
         try:

@@ -58,7 +58,7 @@ def guided_by(
         network = yield LoadGuide(canvas.model, unit.model, number)
         ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
         guide = yield from ask(number, unit, network, canvas, source)
-        if reads_key_points(unit):
+        if isinstance(network, ControlNet) and reads_key_points(unit):
             guide = yield from _told_who(guide, request, canvas, source)
         made.append(replace(guide, start=unit.start, end=unit.end))
         if isinstance(network, IPAdapter):
@@ -118,7 +118,7 @@ def _kept_out(unit: Record, network: IPAdapter, guide: Guide, model: Model) -> I
 def _told_who(guide: Guide, request: Request, canvas: Canvas, source: Source | None) -> Asking:
     """InstantID's ControlNet reads whom to draw in place of the words, as the other part sees it."""
     for number, unit in enumerate(request.guides):
-        if not unit.enabled or reads_key_points(unit) or unit.module in REFERENCES:
+        if not unit.enabled or unit.module in REFERENCES:
             continue
         network = yield LoadGuide(canvas.model, unit.model, number)
         if isinstance(network, IPAdapter) and network.projection.sees == RAW_FACE:
