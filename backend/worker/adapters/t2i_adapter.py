@@ -81,8 +81,11 @@ class T2IAdapter:
         """What it finds in a hint (3, H, W) in 0..1: (C, h, w) for each level of the way down."""
         first = self.network.adapter
         channels = (first.conv_in if hasattr(first, "conv_in") else first.body[0].in_conv).weight.shape[1]
-        shown = hint if channels > 3 * self.network.downscale_factor ** 2 // 2 else hint.mean(dim=0, keepdim=True)
-        return tuple(each[0].float() for each in self.network(shown[None].to(next(self.network.parameters()))))
+        cell = self.network.downscale_factor
+        shown = hint if channels > 3 * cell ** 2 // 2 else hint.mean(dim=0, keepdim=True)
+        whole = [-(-side // cell) * cell for side in hint.shape[1:]]
+        fitting = interpolate(shown[None], whole, mode="bilinear") if whole != list(hint.shape[1:]) else shown[None]
+        return tuple(each[0].float() for each in self.network(fitting.to(next(self.network.parameters()))))
 
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:

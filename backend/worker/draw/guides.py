@@ -99,8 +99,9 @@ def _prompted(
     prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
     if isinstance(network, StyleAdapter):
         return Guide(words=prompt.picture * unit.weight)
-    region = (yield from _level(number, unit, unit.mask, canvas, source)) if unit.mask else ()
-    data = attention_weights(canvas.model, unit.weight_type, unit.block_weights), *([region[0]] if len(region) else [])
+    region = (yield from _level(number, unit, canvas, source)) if unit.mask else None
+    weights = attention_weights(canvas.model, unit.weight_type, unit.block_weights)
+    data = weights, *([] if region is None else [region[0]])
     lora = network.branches(canvas.model, unit.lora_weight)
     uses = (Use(network, unit.weight, (tokens, *data)) for tokens in (prompt.picture, prompt.none))
     return Guide(*uses, branches=(lora,) if lora else ())
@@ -140,7 +141,9 @@ def _hinted(
     """By what a preprocessor makes of a picture."""
     wanted = Annotate(unit, _picture(unit, source), canvas.size, source.part if source else None, number)
     hint = _tensor((yield wanted), canvas)
-    region = (yield from _level(number, unit, unit.mask, canvas, source)) if _has_region(unit) else ()
+    region = None
+    if unit.mask and unit.module != INPAINT:        # where the picture is missing is no region
+        region = yield from _level(number, unit, canvas, source)
     if unit.module == INPAINT:
         hint = yield from _without_missing(number, unit, hint, canvas, source)
     if isinstance(network, T2IAdapter):
@@ -168,17 +171,12 @@ def _of_kind(network: ControlNet, unit: Record) -> ControlNet:
     return network.of_kind(union_kind(unit)) if isinstance(network, UnionControlNet) else network
 
 
-def _has_region(unit: Record) -> bool:
-    """Where the picture is missing is no region."""
-    return bool(unit.mask) and unit.module != INPAINT
-
-
 def _level(
-    number: int, unit: Record, mask: str, canvas: Canvas, source: Source | None
+    number: int, unit: Record, canvas: Canvas, source: Source | None
 ) -> Generator[Annotate, Pixels, Tensor]:
     """A mask of the unit, laid as its picture is: (1, H, W) in 0..1."""
     plain = Record({**unit, "module": "none"})
-    pixels = yield Annotate(plain, mask, canvas.size, source.part if source else None, number)
+    pixels = yield Annotate(plain, unit.mask, canvas.size, source.part if source else None, number)
     return _tensor(pixels, canvas).mean(dim=0, keepdim=True)
 
 
@@ -187,7 +185,7 @@ def _without_missing(
 ) -> Generator[Annotate, Pixels, Tensor]:
     """The hint (3, H, W) of an inpainting ControlNet: of the unit's own picture by its mask, else by the job's."""
     if unit.mask:
-        missing = yield from _level(number, unit, unit.mask, canvas, source)
+        missing = yield from _level(number, unit, canvas, source)
     elif source is not None and source.mask is not None:
         height, width = canvas.size
         mask = Image.fromarray(source.mask).resize((width, height))
@@ -197,19 +195,19 @@ def _without_missing(
     return torch.where(missing > 0.5, MISSING, hint)
 
 
-def _by_hint(unit: Record, network: ControlNet, hint: Tensor, region: Tensor | tuple[()]) -> Guide:
+def _by_hint(unit: Record, network: ControlNet, hint: Tensor, region: Tensor | None) -> Guide:
     last = network.places - 1
     fading = [1.0 if unit.control_mode == BALANCED else FADING ** (last - place) for place in range(network.places)]
-    data = hint, torch.tensor(fading, device=hint.device), *([region] if len(region) else [])
+    data = hint, torch.tensor(fading, device=hint.device), *(() if region is None else (region,))
     return _for_rows(unit, Use(network, unit.weight, data), with_words_only=network.pools)
 
 
 def _by_features(
-    unit: Record, network: T2IAdapter, found: Features, canvas: Canvas, region: Tensor | tuple[()]
+    unit: Record, network: T2IAdapter, found: Features, canvas: Canvas, region: Tensor | None
 ) -> Guide:
     levels, device = len(found.levels), canvas.model.device
     weights = torch.tensor([1.0] * levels if unit.control_mode == BALANCED else LEVELS[-levels:], device=device)
-    where = region if len(region) else torch.ones(1, *canvas.shape[1:], device=device)
+    where = torch.ones(1, *canvas.shape[1:], device=device) if region is None else region
     return _for_rows(unit, Use(network, unit.weight, (weights, where, *found.levels)))
 
 

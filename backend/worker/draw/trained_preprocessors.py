@@ -108,10 +108,14 @@ def _asked(**settings: Any) -> Call:
     """Calls a detector of controlnet-aux with these settings."""
 
     def call(detector: Any, pixels: Pixels, resolution: int, a: float, b: float) -> Pixels:
-        found = detector(pixels.copy(), detect_resolution=resolution, image_resolution=resolution, **settings)
-        return _rgb(found)
+        return _rgb(detector(pixels.copy(), detect_resolution=resolution, image_resolution=resolution, **settings))
 
     return call
+
+
+def _at_own_size(detector: Any, pixels: Pixels, resolution: int, a: float, b: float) -> Pixels:
+    """Those of controlnet-aux that give a picture of the size that they are shown."""
+    return _rgb(detector(pixels.copy(), detect_resolution=resolution))
 
 
 def _rgb(found: Any) -> Pixels:
@@ -178,8 +182,8 @@ TRAINED: Mapping[str, Trained] = {
     "softedge_pidinet": Trained(_PIDI, _asked()),
     "softedge_pidisafe": Trained(_PIDI, _asked(safe=True)),
     "scribble_pidinet": Trained(_PIDI, _asked(scribble=True)),
-    "softedge_teed": Trained(_of_aux("TEEDdetector", "filename"), _asked()),
-    "softedge_anyline": Trained(_anyline, _asked()),
+    "softedge_teed": Trained(_of_aux("TEEDdetector", "filename"), _at_own_size),
+    "softedge_anyline": Trained(_anyline, _at_own_size),
     "mlsd": Trained(_of_aux("MLSDdetector", "filename"), _straight_lines),
     "lineart_realistic": Trained(_LINES, _asked(coarse=False)),
     "lineart_coarse": Trained(_LINES, _asked(coarse=True)),
