@@ -11,7 +11,7 @@ from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.catalog.model_catalog import ModelCatalog
 from backend.errors import CheckpointError, InvalidRequest, NotFound
 from backend.worker.faces import analysis, key_points
-from backend.worker.faces.analysis import FaceAnalysis, alike
+from backend.worker.faces.analysis import FaceAnalysis
 from backend.worker.faces.selection import chosen
 from tests.tiny import face_networks
 from tests.tiny.face_networks import face_picture
@@ -33,7 +33,7 @@ def test_faces_are_found_with_points_and_identities(network: FaceAnalysis) -> No
     assert left.identity.shape == (512,) and abs(np.linalg.norm(left.normed) - 1) < 1e-5 and np.linalg.norm(left.identity) > 2
     assert left.male is True and left.age == 30 and right.male is False
     again = network.faces(face_picture((7, 5), inside=[BLUE]))[0]
-    assert alike(left, again) > 0.99 > alike(left, right)
+    assert left.normed @ again.normed > 0.99 > left.normed @ right.normed
 
 
 @pytest.mark.parametrize("order, cells", [

@@ -156,11 +156,6 @@ def upright(pixels: Pixels, face: Face, side: int) -> Pixels:
     return face_align.norm_crop(np.ascontiguousarray(pixels), landmark=face.points, image_size=side)
 
 
-def alike(one: Face, other: Face) -> float:
-    """How alike two faces are: the cosine of their identities, -1 to 1; the same person has about 0.4 or more."""
-    return float(np.dot(one.normed, other.normed))
-
-
 def _onnx_errors(onnxruntime: Any) -> Sequence[type[Exception]]:
     errors = onnxruntime.capi.onnxruntime_pybind11_state
     return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile, errors.InvalidArgument, \
