@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from backend.catalog.face_files import PACKS
 from backend.catalog.guide_files import GUIDE, KNOWS_FACES
 from backend.catalog.model_file import CLIP_VISION, FACE_NETWORK, ModelFile
 from backend.catalog.picture_prompts import FACE_PLUS
@@ -34,6 +36,7 @@ def shown(memory: Memory, program: Program, work: ShowPicture) -> PicturePrompt:
     """What an IP-Adapter makes of pictures. Raises InvalidRequest naming the unit's model or picture."""
     file = program.task.run.files[GUIDE, work.unit["model"]]
     eyes = _Eyes(memory, program, work, file)
+    program.note(eyes.told())
     try:
         return memory.hints.get(eyes.key, lambda: memory.attempt(eyes.prompt))
     except InvalidRequest as error:
@@ -81,6 +84,13 @@ class _Eyes:
     def _face_network(self) -> ModelFile | None:
         wanted = KNOWS_FACES.get(self.file.facts.get("sees", ""))
         return self.program.task.run.files[FACE_NETWORK, wanted] if wanted else None
+
+    def told(self) -> str:
+        """A sentence where faces are seen by another network than the file was made with; else ""."""
+        found, wanted = self._face_network, KNOWS_FACES.get(self.file.facts.get("sees", ""), "")
+        if found is None or Path(found.path).stem.lower().startswith(wanted):
+            return ""
+        return f"{self.file.key} saw faces through {found.key}; it was made with insightface's {PACKS[wanted][0]}"
 
     @property
     def key(self) -> Hashable:
