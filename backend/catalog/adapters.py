@@ -151,12 +151,6 @@ def describe_t2i_adapter(found: Found) -> Description | None:
     return Description("sdxl" if shown in LARGE_CELLS else "sd1", facts={"first": level[0]})
 
 
-def describe_instant_id(found: Found) -> Description:
-    """Raises CheckpointError."""
-    known = is_instant_id(found.header.shapes)
-    return Description("sdxl" if known else "", problem="" if known else "its tensors are not InstantID's")
-
-
 def _rows(vectors: tuple[int, ...]) -> int:
     return vectors[0] if len(vectors) == 2 else 1
 
