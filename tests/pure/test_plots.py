@@ -238,6 +238,15 @@ def test_loras_by_name_and_strength_are_two_axes_in_any_order(loras: Guest) -> N
     assert prompts(loras, weights, names) == [grid[at] for at in (0, 3, 1, 4, 2, 5)]
 
 
+def test_without_is_a_strength_too(loras: Guest) -> None:
+    assert prompts(loras, ("LoRA name", "epoch-1, epoch-2"), ("LoRA strength", "without, 0.5")) == [
+        "a red cat", "a red cat", "a red cat <lora:epoch-1:0.5>", "a red cat <lora:epoch-2:0.5>"]
+    assert prompts(loras, ("LoRA strength", "without, 0-1 [2]"), prompt="a cat <lora:style:0.7>, wide") == [
+        "a cat , wide", "a cat <lora:style:0>, wide", "a cat <lora:style:1>, wide"]
+    (reading,) = PlotOrders(loras._components, loras.user).axes([{"label": "LoRA strength", "values": "Without, 0"}], SeedRules())
+    assert reading.chosen.shown == ["without", "0"]
+
+
 def test_a_lora_takes_the_place_of_that_in_the_prompt_and_leaves_others(loras: Guest) -> None:
     there = "<lora:style:0.7> a cat <lora:epoch-1:0.3:0.4:start=0.2>, wide"
     assert prompts(loras, ("LoRA name", "epoch-1, epoch-2, without"), prompt=there) == [
