@@ -171,7 +171,7 @@ def _with_own_values(asked: Body) -> Body:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "kind": axis.kind, "choices": None, "has_choices": axis.choices is not None,
-            "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}
+            "group": axis.group, "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}
 
 
 def _check(check: PlotCheck) -> dict[str, Any]:

@@ -19,6 +19,10 @@ KINDS: Mapping[str, AxisKind] = {
 FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
            "loopback": (IMG2IMG,), "outpaint": (IMG2IMG,), "sd_upscale": (IMG2IMG,)}
+GROUPS = {"prompt": "Prompt", "styles": "Prompt", "sampling": "Sampling", "guidance": "Sampling", "size": "Size",
+          "seed": "Seed", "seed_extra": "Seed", "hires": "Hires fix", "refiner": "Refiner"}
+"""Headings of a menu of axes by the group of their field."""
+MODELS, FROM_PICTURE, MORE = "Models", "From a picture", "More settings"
 YES, NO = ("true", "yes", "y", "on", "1"), ("false", "no", "n", "off", "0")
 ALIASES = {"Sigma Churn": ("Sigma churn",), "CFG Scale": ("CFG scale",), "RNG source": ("Random number source",)}
 
@@ -60,7 +64,14 @@ def _axis(field: Field, name: str, change: Callable[[Mapping[str, Any], Any], di
 
     return Axis(label or field.xyz, KINDS[field.kind], changed, (name,), check=checked, choices=_choices(field),
                 cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS),
-                aliases=ALIASES.get(field.xyz, ()) if not label else ())
+                group=label.removesuffix(f" {field.xyz}") if label else _group(field),
+                aliases=() if label else ALIASES.get(field.xyz, ()))
+
+
+def _group(field: Field) -> str:
+    if field.name in ("checkpoint", "vae"):
+        return MODELS
+    return GROUPS.get(field.group) or (FROM_PICTURE if field.group in OF_TABS else MORE)
 
 
 def _cost(field: Field) -> AxisCost:

@@ -125,10 +125,10 @@ def _choices(sources: Sources) -> list[str]:
 
 
 LORA_AXES = (
-    Axis(NAME, "file", _with_names, ("prompt",), check=_checked_name, choices=_choices, cost="step", rank=1,
-         show=lambda value: str(value) or WITHOUT, aliases=("LoRA", "Lora"),
+    Axis(NAME, "file", _with_names, ("prompt",), check=_checked_name, choices=_choices, cost="step", group="LoRA",
+         rank=1, show=lambda value: str(value) or WITHOUT, aliases=("LoRA", "Lora"),
          help="Each LoRA in turn, several at once with + between them, or without any."),
-    Axis(STRENGTH, "float", _with_strength, ("prompt",), check=_checked_weight, cost="step", rank=2,
+    Axis(STRENGTH, "float", _with_strength, ("prompt",), check=_checked_weight, cost="step", group="LoRA", rank=2,
          show=lambda value: shown(value) or WITHOUT, aliases=("LoRA weight", "Lora weight"),
          help="The weight of the LoRAs of the axis LoRA name; without that axis, of all in the prompt. "
               "The value without takes them out."),

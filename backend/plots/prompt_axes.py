@@ -98,16 +98,16 @@ def _with_styles(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
 
 
 PROMPT_AXES = (
-    Axis("Prompt S/R", "text", _replaced, BOTH, cost="image",
+    Axis("Prompt S/R", "text", _replaced, BOTH, cost="image", group="Prompt",
          help="Search and replace: the first value is looked for in the prompts, and each value takes its place."),
-    Axis("Negative prompt S/R", "text", _replaced_in_negative, NEGATIVE, cost="image",
+    Axis("Negative prompt S/R", "text", _replaced_in_negative, NEGATIVE, cost="image", group="Prompt",
          help="The same in the negative prompt alone."),
-    Axis("Prompt order", "order", _reordered, ("prompt",), expand=_orders, cost="image",
+    Axis("Prompt order", "order", _reordered, ("prompt",), expand=_orders, cost="image", group="Prompt",
          help="Every order of these pieces of the prompt."),
-    Axis("Wildcard", "text", _filled, BOTH, expand=_all_texts, cost="image", show=lambda value: str(value[1]),
-         choices=lambda sources: [f"__{name}__" for name in sources.wildcard_names],
+    Axis("Wildcard", "text", _filled, BOTH, expand=_all_texts, cost="image", group="Prompt",
+         show=lambda value: str(value[1]), choices=lambda sources: [f"__{name}__" for name in sources.wildcard_names],
          help="A wildcard or a variant of the prompt, such as __colour__ or {red|blue}: each text that it stands for."),
-    Axis("Styles", "choice", _with_styles, ("styles",), check=_styles, cost="image",
+    Axis("Styles", "choice", _with_styles, ("styles",), check=_styles, cost="image", group="Prompt",
          show=lambda value: str(value) or NO_STYLE, choices=lambda sources: [NO_STYLE, *sources.styles],
          help="Each style in turn, beside those that are chosen."),
 )

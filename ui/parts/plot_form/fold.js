@@ -142,7 +142,9 @@ export class Fold {
     return { kind: script, request, axes: this.sent.map(row => row.told), options: { ...options, vary_seeds: vary } };
   }
 
-  judged({ problems = [] }) { this.say(problems, false); }
+  // An axis whose values are still to be typed is not wrong yet.
+  judged({ problems = [] }) { this.say(problems.filter(({ field }) => !this.unbegun(field)), false); }
+  unbegun(field) { return this.sent[Number(/^axes\.(\d+)/.exec(field ?? "")?.[1])]?.values.value.trim() === ""; }
 
   // Problems at the axis that they name; what remains is the form's, or is said above the button.
   say(problems, form = true) {

@@ -2,7 +2,7 @@
 import { translated } from "../../scripts/translate.js";
 import { placeOf } from "./plot.js";
 
-const SVG = "http://www.w3.org/2000/svg", WIDE = 720, HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 64;
+const SVG = "http://www.w3.org/2000/svg", WIDE = 720, HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 30, BOTTOM = 64;
 const COLOURS = ["#c2573a", "#2f6f9f", "#4b8b3b", "#8a5aa8", "#b08a1e", "#3a9a94", "#b0497a", "#6b6b6b"], DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 const MOST_LINES = COLOURS.length, LETTERS = 14;
 
@@ -42,7 +42,7 @@ export function drawChart(plot, { kind, label, axis, lines }) {
   const says = translated(`${label} against ${plot.axes[axis].label}`);
   const chart = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH + (lines === null ? 0 : 24)}`, role: "img", "aria-label": says, translate: "no" });
   if (!points.length) return chart;
-  chart.append(...grid(ticks(low - room, high + room), y), ...labels(values, x), text(LEFT + (WIDE - LEFT - RIGHT) / 2, HIGH - 6, plot.axes[axis].label, "middle"), text(4, TOP - 2, label, "start"));
+  chart.append(...grid(ticks(low - room, high + room), y), ...labels(values, x), text(LEFT + (WIDE - LEFT - RIGHT) / 2, HIGH - 6, plot.axes[axis].label, "middle"), text(4, TOP - 14, label, "start"));
   all.forEach((one, i) => chart.append(...line(one, i, x, y)));
   if (lines !== null) chart.append(...legend(all));
   return chart;

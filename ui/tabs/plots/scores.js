@@ -161,6 +161,7 @@ export class Scores {
     layout.unsort();
     if (!this.kind) return;
     if (this.by) return layout.sort(this.by.other, at => this.viewer.plot.score(this.keyAt({ [this.by.axis]: this.by.at, [this.by.other]: at }), this.kind));
+    if (layout.single !== null) return this.sorting ? layout.sort(layout.single, at => this.meanOf(layout.single, at)) : undefined;
     for (const place of ["rows", "columns"]) if ([place, "both"].includes(this.sorting)) layout.sort(layout[place], at => this.meanOf(layout[place], at));
   }
 
