@@ -150,6 +150,14 @@ class UserPlots:
         self._plots.again(plot, self._owner, "cancelled")
         self._dispatcher.plot_changed(self._owner, plot)
 
+    def move(self, plot: str, to: str) -> None:
+        """Let its cells come before or behind the user's other plots and jobs: "front", "up", "down" or "end".
+
+        NotAllowed where none of them waits.
+        """
+        self._plots.head(plot, self._owner)
+        self._dispatcher.recall(self._owner, self._parts.jobs.move_plot(plot, self._owner, to))
+
     def cancel(self, plot: str) -> None:
         """End what waits at once, what is drawn within a network call; what is there stays."""
         self._plots.head(plot, self._owner)

@@ -86,6 +86,13 @@ def resume(door: FrontDoor, plot: str) -> dict[str, Any]:
     return _plot(door, plot)
 
 
+@router.post("/{plot}/move")
+def move(door: FrontDoor, plot: str, to: Annotated[str, Embedded]) -> dict[str, bool]:
+    """To another place of the queue: front, up, down or end."""
+    door.plots.move(plot, to)
+    return {"ok": True}
+
+
 @router.post("/{plot}/cancel")
 def cancel(door: FrontDoor, plot: str) -> dict[str, Any]:
     """Ends the cells that wait or are drawn; what is there stays."""

@@ -152,6 +152,40 @@ def test_pause_cancel_and_resume_a_plot(house: Guest) -> None:
         house.plots.redraw(plot, "9", whole=False)
 
 
+def test_a_plot_is_moved_before_and_behind_others_also_over_a_restart(tmp_path: Path) -> None:
+    house = open_house(tmp_path, start_workers=False)
+    first, second = (house.plots.create(asked(("Steps", "1-3"), title=title)) for title in ("first", "second"))
+    single = house.submit()
+    names = {first: "a", second: "b", None: "s"}
+
+    def order() -> str:
+        queue = house._components.jobs._queue
+        return "".join(names[queue.plot(job) or None] for job, _ in queue.of(house.user.id))
+
+    assert order() == "absabab"
+    house.plots.move(second, "front")
+    assert order() == "bbbasaa" and [line.id for line in house.overview().jobs] == [second, first, single.id]
+    assert [line.position for line in house.overview().jobs] == [1, 4, 5]
+    house.plots.move(first, "end")
+    assert order() == "bbbsaaa"
+    house.plots.move(second, "down")
+    assert order().count("b", 0, 4) == 3 and order().endswith("aaa")
+    house.close()
+    house = open_house(tmp_path, start_workers=False)
+    assert order().endswith("aaa")
+    house.plots.move(first, "up")
+    house.plots.move(first, "up")
+    assert order().startswith("aaa") and house.job(single.id).position > 3
+    with pytest.raises(NotAllowed, match="must be one of"):
+        house.plots.move(first, "sideways")
+    house.plots.cancel(first)
+    with pytest.raises(NotAllowed, match="No cell"):
+        house.plots.move(first, "up")
+    with pytest.raises(NotFound):
+        Guest(house, "ann").plots.move(second, "up")
+    house.close()
+
+
 def test_more_values_make_only_new_cells(house: Guest) -> None:
     plot = house.plots.create(asked(("Steps", "1-2"), ("CFG Scale", "7")))
     before = {cell.cell: cell.job for cell in house.plots.get(plot).cells}

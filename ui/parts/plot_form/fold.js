@@ -3,6 +3,7 @@ import { find, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
 import { formOf } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
+import { seeded } from "../forever.js";
 import { note, toast } from "../notices.js";
 import { AxisRow } from "./axis_row.js";
 import { DryRun } from "./dry_run.js";
@@ -169,15 +170,22 @@ export class Fold {
     const form = formOf(this.tab);
     form.answer({});
     try {
-      const plot = await post("/easel/plots", this.body(await freshRequest(this.tab)));
+      const plot = await post("/easel/plots", this.body(this.seeded(await freshRequest(this.tab))));
       this.say([]);
       if (look) location.hash = `#/plots/${plot.id}`;
       else toast("The plot is in the queue.", { link: ["Show the plot", `#/plots/${plot.id}`] });
       tell("plotted", { tab: this.tab, plot });
     } catch (error) {
+      tell("refused", { tab: this.tab });
       if (!error.problems?.length) note(error.message, 8000);
       else await this.refused(error.problems);
     } finally { this.drawing = this.button.disabled = false; }
+  }
+
+  // In a chain of plots each draws its seed anew.
+  seeded(request) {
+    const names = Object.keys(request), values = seeded(this.tab, names, Object.values(request));
+    return Object.fromEntries(names.map((name, i) => [name, values[i]]));
   }
 
   async refused(problems) {
