@@ -89,12 +89,16 @@ def _stepped(start: float, end: float, step: float, *, whole: bool) -> Sequence[
     if not step:
         raise WrongValues("has a range with a step of 0, which has no end")
     count = math.ceil(((end + 1 if whole else end + step) - start) / step)
+    if count < 1:
+        raise WrongValues("has a range without values; (-1) behind one goes downwards")
     _limited(count)
     return [start + step * number if whole else round(start + step * number, 8) for number in range(count)]
 
 
 def _counted(start: float, end: float, count: int, *, whole: bool) -> Sequence[float]:
     """As numpy's `linspace`; whole numbers are cut towards 0."""
+    if count < 1:
+        raise WrongValues("has a range of no values")
     _limited(count)
     each = [start + (end - start) * number / (count - 1) if count > 1 else start for number in range(count)]
     return [int(value) if whole else round(value, 8) for value in each]

@@ -65,6 +65,7 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           resolve=_named(RESIZE_MODES, _RESIZE_MODES),
           infotext="Resize Mode", infotext_always=True, xyz="resize mode"),
     Field("pixel_perfect", "Pixel perfect", "bool", False, "guides", infotext="Pixel Perfect", infotext_always=True,
+          xyz="pixel perfect",
           help="The preprocessor works at the size of the drawn picture."),
     Field("processor_res", "Preprocessor resolution", "int", 512, "guides", minimum=64, maximum=2048, step=8,
           infotext="Processor Res", xyz="preprocessor resolution", help="Pixels of the shorter side."),

@@ -18,7 +18,7 @@ from sqlalchemy import update
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.facade.plot_orders import PlotOrders
 from backend.image import infotext
-from backend.plots.axis import Point
+from backend.plots.axis import Point, WrongAxis
 from backend.plots.axis_values import read_values
 from backend.plots.cells import SeedRules, cell_values, coordinates
 from backend.plots.estimate import PlotCost
@@ -112,6 +112,9 @@ def test_corners_are_drawn_first_and_each_checkpoint_once(house: Guest) -> None:
     (asked(("Steps", "3"), request={"cfg_scale": "much"}), "cfg_scale", "must be a number"),
     (asked(("Schedule min sigma", "0, 5"), request={"sigma_max": 2}), "axes.0.values", "'5' must be below the schedule"),
     (asked(("Steps", "1-5 (+0)")), "axes.0.values", "step of 0"),
+    (asked(("Steps", "5-1")), "axes.0.values", "range without values"),
+    (asked(("CFG Scale", "1-5 [0]")), "axes.0.values", "no values"),
+    (asked(("ControlNet 1 weight", "0.5")), "axes.0.values", "ControlNet 1 is not in use"),
     (asked(("Steps", "1-9999999")), "axes.0.values", "9,999,999"),
     (asked(("Steps", "1"), request={"process": "Extras"}), "process", "cannot be drawn as a plot"),
 ])
@@ -314,6 +317,11 @@ def test_prompt_order_wildcards_styles_and_sizes(house: Guest) -> None:
     made = requests(house, house.plots.create(asked(("Styles", ["None", "Ink"]), ("Size", "64x128, 128 x 64"))))
     assert [(made[cell].prompts, made[cell].width, made[cell].height) for cell in ("0,0", "1,0", "1,1")] == [
         ((), 64, 128), (("ink drawing of a red cat",), 64, 128), (("ink drawing of a red cat",), 128, 64)]
+    house.prompt_library.save_style(Style("a, b", "two of {prompt}", ""))
+    made = requests(house, house.plots.create(asked(("Styles", '"a, b", "ink,None"'))))
+    assert [made[cell].prompts for cell in ("0", "1")] == [("two of a red cat",), ("ink drawing of a red cat",)]
+    made = requests(house, house.plots.create(asked(("Hires upscaler", "None, Latent"), request={"enable_hr": True})))
+    assert [made[cell].hr_upscaler for cell in ("0", "1")] == ["Lanczos", "Latent"]
     for axis, message in ((("Styles", "oil"), "no style"), (("Size", "64"), "512x768"), (("Wildcard", "shape"), "not there")):
         assert message in house.plots.check(asked(axis)).problems[0].message
 
@@ -414,5 +422,5 @@ def test_fields_inside_records_are_axes_of_their_own(house: Guest) -> None:
     values, sources = {"units": (Record({"weight": 1.0}),)}, PlotOrders(house._components, house.user).sources
     assert read_values(first, "0-1 [3]", sources) == [0, 0.5, 1]
     assert first.change(values, Point(0.5, (0.5,)))["units"] == (Record({"weight": 0.5}),) and values["units"][0].weight == 1
-    with pytest.raises(ValueError, match="does not have"):
+    with pytest.raises(WrongAxis, match="Unit 2 is not in use"):
         second.change(values, Point(0.5, (0.5,)))
