@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
 
 from .data import PICTURE, WORK
 from .drawing import draw, thing_masks
@@ -20,13 +20,13 @@ from .new_colour import NAMES as COLOUR_NAMES
 from .new_colour import new_coloured
 from .scenes import SHAPES, Scene, random_scenes
 
-PICTURES = 20_000
+PICTURES = 8_000
 PLAIN_SHARE, SHADED_SHARE = 0.8, 0.1        # the rest has the new colour
 SEED = 41
 CELL = 4                                    # pixels of a side of a cell of the maps
 CELLS = PICTURE // CELL
 SIDE = 96                                   # pixels of what the picture tower sees
-SHIFT = 2                                   # cells by which a batch is moved at most
+SHIFT, TURN, ZOOM = 0.12, 0.12, 0.1         # at most: half sides, radians, and part of the size by which it is moved
 NOISE, GAIN = 0.06, 0.1                     # standard deviation, and part of the brightness, of what is varied
 
 
@@ -47,17 +47,26 @@ class Examples:
         """Pictures (B, 3, SIDE, SIDE) in 0..1, moved, brightened and blurred a little, and their maps moved alike."""
         whole = torch.from_numpy(self.pixels[chosen]).permute(0, 3, 1, 2).contiguous()
         pixels = interpolate(whole, (SIDE, SIDE), mode="bicubic", antialias=True).float() / 255
-        maps = torch.from_numpy(self.maps[chosen])
-        x, y = rng.randint(0, 2 * SHIFT), rng.randint(0, 2 * SHIFT)
-        step = SIDE // CELLS
-        top, left = y * step, x * step
-        pixels = pad(pixels, (SHIFT * step,) * 4, mode="replicate")[..., top : top + SIDE, left : left + SIDE]
-        maps = pad(maps, (SHIFT,) * 4)[..., y : y + CELLS, x : x + CELLS]
+        ways = moves(len(chosen))
+        pixels = moved(pixels, ways, "bilinear", "border")
+        maps = moved(torch.from_numpy(self.maps[chosen]).float(), ways, "nearest", "zeros").to(torch.uint8)
         if rng.random() < 0.3:
             pixels = avg_pool2d(pixels, 3, 1, 1, count_include_pad=False)
         gain = 1 + GAIN * (torch.rand(len(pixels), 1, 1, 1) - 0.5)
         noise = NOISE * torch.rand(len(pixels), 1, 1, 1) * torch.randn(pixels.shape)
         return (pixels * gain + noise).clamp(0, 1), maps
+
+
+def moves(count: int) -> Tensor:
+    """(count, 2, 3) affine matrices, as `affine_grid` takes them."""
+    turn, zoom, x, y = (2 * torch.rand(4, count) - 1) * torch.tensor([TURN, ZOOM, SHIFT, SHIFT])[:, None]
+    cos, sin = turn.cos() * (1 + zoom), turn.sin() * (1 + zoom)
+    return torch.stack([torch.stack([cos, -sin, x], 1), torch.stack([sin, cos, y], 1)], 1)
+
+
+def moved(pictures: Tensor, ways: Tensor, mode: str, outside: str) -> Tensor:
+    grid = affine_grid(ways, list(pictures.shape), align_corners=False)
+    return grid_sample(pictures, grid, mode, outside, align_corners=False)
 
 
 def scenes() -> list[Scene]:

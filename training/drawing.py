@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,6 +136,9 @@ def poses(things: tuple[Thing, ...], rng: random.Random) -> list[Pose]:
     return result
 
 
+Standing = Callable[[tuple[Thing, ...], random.Random], list[Pose]]
+
+
 def placed(polygon: Polygon, pose: Pose, side: int) -> Polygon:
     """Unit coordinates to pixels of a canvas `side` pixels wide."""
     cos, sin = math.cos(pose.tilt) * pose.radius, math.sin(pose.tilt) * pose.radius
@@ -232,7 +236,7 @@ def light(size: int, pose: Pose | None = None) -> np.ndarray:
     return field[..., None]
 
 
-def draw(scene: Scene, size: int = 128, seed: int = 0) -> Image.Image:
+def draw(scene: Scene, size: int = 128, seed: int = 0, stand: Standing = poses) -> Image.Image:
     """The scene as an RGB picture of `size` x `size` pixels; `seed` moves things a little and strews stars."""
     rng = random.Random(seed)
     side = size * SUPERSAMPLING
@@ -242,7 +246,7 @@ def draw(scene: Scene, size: int = 128, seed: int = 0) -> Image.Image:
         canvas = Image.new("RGB", (side, side))
         LANDSCAPE_PAINTERS[scene.background](canvas, rng)
     shading = light(size)
-    for thing, pose in zip(scene.things, poses(scene.things, rng), strict=True):
+    for thing, pose in zip(scene.things, stand(scene.things, rng), strict=True):
         draw_thing(canvas, thing, pose)
         inside = np.asarray(thing_mask(thing, pose, size), dtype=np.float32)[..., None] / 255
         shading = shading * (1 + inside * (light(size, pose) - 1))
@@ -250,10 +254,10 @@ def draw(scene: Scene, size: int = 128, seed: int = 0) -> Image.Image:
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 
-def thing_masks(scene: Scene, size: int = 128, seed: int = 0) -> list[np.ndarray]:
+def thing_masks(scene: Scene, size: int = 128, seed: int = 0, stand: Standing = poses) -> list[np.ndarray]:
     """Where each thing of `draw`'s picture with the same arguments is: masks [size, size], True inside."""
     rng = random.Random(seed)
     if not scene.plain:
         LANDSCAPE_PAINTERS[scene.background](Image.new("RGB", (size, size)), rng)
-    placed_things = zip(scene.things, poses(scene.things, rng), strict=True)
+    placed_things = zip(scene.things, stand(scene.things, rng), strict=True)
     return [np.asarray(thing_mask(thing, pose, size)) > 0 for thing, pose in placed_things]

@@ -29,9 +29,10 @@ def request(question: Question, more_words: str = "") -> Request:
 
 @torch.inference_mode()
 def drawn(
-    memory: Memory, folder: Path, requests: Sequence[Request], networks: Mapping[FileKey, ModelFile] | None = None
+    memory: Memory, folder: Path, requests: Sequence[Request], networks: Mapping[FileKey, ModelFile] | None = None,
+    given: Mapping[str, bytes] | None = None,
 ) -> list[Image.Image]:
-    """One picture per request, in their order; `networks` are the files that their prompts name.
+    """One picture per request, in their order; `networks` are the files that they name, `given` PNG files by id.
 
     Raises RuntimeError when one fails.
     """
@@ -40,7 +41,7 @@ def drawn(
     engine = Engine(memory, "packed", events.append)
     for number, one in enumerate(requests):
         files = {(CHECKPOINT, one.checkpoint): checkpoint, **(networks or {})}
-        engine.add(Run(str(number), "local", one, (0,), files))
+        engine.add(Run(str(number), "local", one, (0,), files, dict(given or {})))
     while engine.step():
         continue
     failed = [event for event in events if isinstance(event, Failed)]

@@ -67,7 +67,8 @@ class Lesson:
 def loss(lesson: Lesson, step: int) -> Tensor:
     rng = random.Random(step)
     torch.manual_seed(step)
-    chosen = rng.sample(lesson.material.singles if step < ALONE else range(len(lesson.material.scenes)), BATCH)
+    alone = step < ALONE or step % 2
+    chosen = rng.sample(lesson.material.singles if alone else range(len(lesson.material.scenes)), BATCH)
     pixels, maps = lesson.material.batch(chosen, rng)
     seen = lesson.model.vision_model(normalized(pixels))
     scenes = [lesson.material.scenes[number] for number in chosen]

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ VECTORS = 1
 BATCH = 24
 SAVED_EVERY = 20
 STEPS = {"lora": 1050, "embedding": 200, "epochs": 400}
-RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3}
+RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3, "outlines": 7e-4, "picture": 2e-3}
 LORA_SCENES, COLOUR_SCENES = 6000, 2500
 SEEDS = {"lora": 31, "embedding": 32}
 
@@ -121,6 +122,9 @@ class Words:
         return row + [self.tokenizer.pad] * (LENGTH - len(row))
 
 
+Network = Callable[[Tensor, Tensor, Any], Any]      # (x_t, t, what a lesson's batch has beside x_0) -> `.sample`
+
+
 @dataclass
 class Lesson:
     """What is trained: pictures and their scenes, the context of some of them, and the parameters that learn."""
@@ -131,13 +135,13 @@ class Lesson:
     context: Callable[[list[str]], Tensor]
     learns: list[nn.Parameter]
 
-    def batch(self, rng: random.Random) -> tuple[Tensor, Tensor]:
+    def batch(self, rng: random.Random) -> tuple[Tensor, Any]:
         chosen = rng.choices(range(len(self.scenes)), k=BATCH)
         captions = ["" if rng.random() < DROPPED else caption(self.scenes[one], rng) for one in chosen]
         return self.latents[chosen], self.context(captions)
 
 
-def train(lesson: Lesson, unet: UNet2DConditionModel, steps: int,
+def train(lesson: Lesson, unet: Network, steps: int,
           reached: Callable[[int], None] = lambda _: None) -> None:
     """AdamW on the lesson's parameters, resuming what the work folder holds; saved there every SAVED_EVERY steps.
 
@@ -175,8 +179,8 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def advance(unet: UNet2DConditionModel, optimizer: torch.optim.Optimizer, noising: Noising,
-            batch: tuple[Tensor, Tensor]) -> float:
+def advance(unet: Network, optimizer: torch.optim.Optimizer, noising: Noising,
+            batch: tuple[Tensor, Any]) -> float:
     """One step; returns the loss."""
     x0, context = batch
     t = timesteps(len(x0))

@@ -82,7 +82,7 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
     Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
     Kind(CLIP_VISION, "CLIP vision encoder", picture_prompts.describe_clip_vision, ("clip_vision", "CLIP-vision"),
-         marker="config.json", usable=True),
+         guest_folders=("clip",), marker="config.json", usable=True),
     Kind("insightface", "face recognition network", upscalers.describe_face_network, ("insightface",), (".onnx",)),
     Kind(FACE_DETECTOR, "face detector", upscalers.describe_face_detector, ("insightface",), (".onnx",), usable=True),
     Kind(FACE_RESTORER, "face restorer", upscalers.describe_face_restorer, ("GFPGAN", "Codeformer"),

@@ -22,8 +22,8 @@ from backend.prompt.plain_text import plain_text
 from backend.store.database import Database
 from backend.store.distances import Distances, ToCompare, dataset
 from backend.store.picture_files import Pictures
-from backend.store.score_wishes import SEEING, Known
 from backend.store.scores import Scores, ToMeasure
+from backend.store.wanted_scores import SEEING, Known
 
 TOGETHER = 32               # pictures that are asked of the store at once
 IN_HAND = 2                 # of a worker: one that is measured, one ahead

@@ -14,11 +14,11 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from backend.catalog.needed_files import files_of
+from backend.dispatch.leased_jobs import CELLS, Flight, has_room, room
 from backend.dispatch.recorder import Lost, Recorder, Started
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.watchdog import Verdict, Watchdog
 from backend.dispatch.worker_handle import Handle
-from backend.dispatch.worker_hands import CELLS, Flight, has_room, room
 from backend.errors import EaselError, Problem, StorageError, WorkerLost
 from backend.messages import (
     Alive,

@@ -11,9 +11,9 @@ from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.store.distances import Distance, Distances, dataset
 from backend.store.plot_reading import PlotHead
-from backend.store.score_wishes import COMPARING, KINDS, SEED_AXES, SEEING, Scoreboard, Wanted
 from backend.store.scores import Scores
 from backend.store.view_types import User
+from backend.store.wanted_scores import COMPARING, KINDS, SEED_AXES, SEEING, Scoreboard, Wanted
 
 DEMO = "demo"       # the checkpoint and the CLIP that were made for each other
 NO_CLIP = ("needs a CLIP that knows such pictures: put a transformers CLIP folder, for example that of "

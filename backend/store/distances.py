@@ -14,8 +14,8 @@ from backend.store.database import Database
 from backend.store.history import new_id
 from backend.store.picture_files import lies_below
 from backend.store.plot_reading import plot_row
-from backend.store.score_wishes import Known, pending_cells, pictures_of
 from backend.store.tables import PlotRow
+from backend.store.wanted_scores import Known, pending_cells, pictures_of
 
 Side = Mapping[str, Any]        # {"cells": coordinates} of the plot, or {"folder": a name below `DATASETS`}
 KEPT = 50                       # of a plot; the oldest are forgotten

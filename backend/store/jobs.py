@@ -28,13 +28,13 @@ from backend.request.request import Request
 from backend.store import job_states
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
-from backend.store.glances import Glances
 from backend.store.history import end_of_queue, images_of, last_place, new_id, stored_request
 from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
 from backend.store.plot_ranks import reorder_plots
+from backend.store.queue_lines import QueueLines
 from backend.store.queue_look import QueueLook
 from backend.store.queue_order import reorder
 from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, now
@@ -55,7 +55,7 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._queue = FairQueue()
-        self._glances = Glances(database)
+        self._lines = QueueLines(database)
         self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
@@ -85,7 +85,7 @@ class Jobs:
                             notes=list(said))
                      for number, (request, text, said) in each]
             session.add_all(rows)
-        self._glances.add({row.id: request for row, request in zip(rows, requests, strict=True)})
+        self._lines.add({row.id: request for row, request in zip(rows, requests, strict=True)})
         at = self._positions(rows)
         return [view_of(row, request, at[row.id], ()) for row, request in zip(rows, requests, strict=True)]
 
@@ -124,7 +124,7 @@ class Jobs:
             total = self._queue.total(owner)
             begun = [job for job, _ in shown if job in self._begun]
             paused, all_paused = map(self._queue.is_paused, (owner, EVERYBODY))
-        jobs = self._glances.of(shown, begun, plots)
+        jobs = self._lines.of(shown, begun, plots)
         return Overview(jobs=tuple(jobs), total=total, paused=paused, all_paused=all_paused)
 
     def state(self, job: str, owner: str) -> State:
@@ -353,7 +353,7 @@ class Jobs:
 
     def _forget(self, job: str) -> None:
         self._queue.drop(job)
-        self._glances.forget(job)
+        self._lines.forget(job)
         self._begun.discard(job)
 
     def _choose(self, room: int, held: Collection[str], cells: int) -> list[str]:

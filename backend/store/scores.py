@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from backend.store.database import Database
 from backend.store.history import stored_request
 from backend.store.plot_reading import plot_row
-from backend.store.score_wishes import SEEING, Key, Known, Scoreboard, Wanted, row_of, scoreboard, wanted_of
 from backend.store.tables import ImageRow, JobRow, PlotRow, ScoreRow
+from backend.store.wanted_scores import SEEING, Key, Known, Scoreboard, Wanted, row_of, scoreboard, wanted_of
 
 
 @dataclass(frozen=True, slots=True)

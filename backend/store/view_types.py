@@ -115,7 +115,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Glance:
+class QueueLine:
     """A waiting or running job in one line of the queue."""
 
     id: str
@@ -133,7 +133,7 @@ class Glance:
 class Overview:
     """An owner's queue: its first jobs, and how many there are in all."""
 
-    jobs: tuple[Glance, ...]
+    jobs: tuple[QueueLine, ...]
     total: int                      # waiting, running, and held by a worker that has not begun them; a plot is one
     paused: bool = False            # none of the owner's waiting jobs starts
     all_paused: bool = False        # nobody's does

@@ -28,7 +28,7 @@ from backend.settings import Settings
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
-from backend.store.view_types import Glance
+from backend.store.view_types import QueueLine
 from tests.guest import user_of
 
 DEMO = ModelFile("checkpoint", "demo", "/srv/secret/demo.safetensors", "demo.safetensors [0123456789]", sha256="0123456789" + "a" * 54, family="sd1")
@@ -126,7 +126,7 @@ class Door:
                 for job in self.jobs(owner, limit)]
 
     def overview(self, start: int = 0, limit: int | None = None, owner: str = "local") -> Overview:
-        jobs = [Glance(id=job.id, state=job.state, position=0, prompt=job.request.prompt, count=job.request.count, done=0)
+        jobs = [QueueLine(id=job.id, state=job.state, position=0, prompt=job.request.prompt, count=job.request.count, done=0)
                 for job in self.queue(owner)]
         return Overview(jobs=tuple(jobs[start:][:limit]), total=len(jobs))
 

@@ -14,7 +14,7 @@ from transformers import CLIPModel, CLIPProcessor, CLIPVisionModelWithProjection
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.worker.device import place
-from backend.worker.models import clip_encoder
+from backend.worker.models import clip_encoder, clip_vision
 from backend.worker.models.clip_encoder import ClipEncoder
 from training.captions import caption
 from training.drawing import draw
@@ -50,6 +50,8 @@ def test_transformers_reads_it_and_sees_the_same() -> None:
     alone = CLIPVisionModelWithProjection.from_pretrained(CLIP).float().eval()       # as an IP-Adapter wants it
     features = torch.nn.functional.normalize(alone(given["pixel_values"]).image_embeds[0], dim=-1)
     assert demo().of_picture(drawn(RED_CIRCLE)) == pytest.approx(features.numpy(), abs=1e-4)
+    tower = clip_vision.load(ModelCatalog((MODELS,)).find("clip_vision", "demo"), place("cpu", exact=True))
+    assert tower.seen(drawn(RED_CIRCLE)).embedding[0].numpy() == pytest.approx(alone(given["pixel_values"]).image_embeds[0].numpy(), abs=1e-3)
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ export * as lightbox from "../parts/lightbox.js";
 export * as picture from "../parts/picture.js";
 export * as queue from "../parts/queue.js";
 export * as styles from "../parts/styles.js";
-export * as used from "../parts/used.js";
+export * as used from "../parts/used_prompts.js";
 export * as extras from "../tabs/extras/extras.js";
 export * as settings from "../tabs/settings/settings.js";
 export { readSettings, sent } from "../parts/actions.js";

@@ -1,6 +1,6 @@
 // The page's only script of its own in its HTML: all others come through it. It dresses what Gradio puts up, and opens the stream.
 import "../parts/autocomplete.js";
-import "../parts/away.js";
+import "../parts/server_away.js";
 import "../parts/guides.js";
 import "../parts/job_end.js";
 import "../parts/networks.js";
@@ -13,8 +13,8 @@ import "../parts/prompt_marks.js";
 import "../parts/proportions.js";
 import { resultsOf } from "../parts/results.js";
 import "../parts/styles.js";
-import "../parts/used.js";
-import "../parts/view_of_results.js";
+import "../parts/used_prompts.js";
+import "../parts/scroll_to_results.js";
 import "../parts/worker_state.js";
 import "./address.js";
 import { appeared, find, findAll } from "./dom.js";

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from PIL import Image
@@ -19,12 +19,9 @@ from backend.errors import CheckpointError
 from backend.prompt.tokenizer import Tokenizer
 from backend.worker.device import Placement
 from backend.worker.models.assemble import assemble
+from backend.worker.models.clip_preprocessing import picture_processor
 from backend.worker.models.tensor_files import Format, read_tensors
 from backend.worker.pixels import Pixels
-
-PROCESSOR = "preprocessor_config.json"
-_KEPT = ("image_mean", "image_std", "resample", "rescale_factor")
-_UNUSABLE = (TypeError, ValueError, AttributeError, KeyError)
 
 
 @dataclass(eq=False)
@@ -77,7 +74,8 @@ def load(file: ModelFile, placement: Placement) -> ClipEncoder:
     wanted = Format(placement.device, placement.text)
     network = assemble(lambda: CLIPModel(CLIPConfig.from_dict(config)), read_tensors(weights, lambda _: wanted),
                        placement.text, placement.device)
-    return ClipEncoder(file, network, _tokenizer(file, network), _processor(file, network))
+    return ClipEncoder(file, network, _tokenizer(file, network),
+                       picture_processor(file, network.config.vision_config.image_size))
 
 
 def _tokenizer(file: ModelFile, network: CLIPModel) -> Tokenizer:
@@ -88,14 +86,3 @@ def _tokenizer(file: ModelFile, network: CLIPModel) -> Tokenizer:
     if max(found.start, found.end) >= network.config.text_config.vocab_size:
         raise CheckpointError(f"the text tower of {file.key} knows fewer words than its tokenizer")
     return found
-
-
-def _processor(file: ModelFile, network: CLIPModel) -> CLIPImageProcessor:
-    """As the folder says, at the size that the picture tower takes."""
-    told = read_config(Path(file.path) / PROCESSOR) if (Path(file.path) / PROCESSOR).exists() else {}
-    side = network.config.vision_config.image_size
-    kept: dict[str, Any] = {name: told[name] for name in _KEPT if name in told}
-    try:
-        return CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side}, **kept)
-    except _UNUSABLE as error:
-        raise CheckpointError(f"{PROCESSOR} of {file.key} cannot be used: {error}") from error

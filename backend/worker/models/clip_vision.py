@@ -17,6 +17,7 @@ from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
 from backend.worker.models.assemble import assemble
+from backend.worker.models.clip_preprocessing import picture_processor
 from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.ldm_layout import count, sizes_expected
 from backend.worker.models.tensor_files import Format, read_tensors
@@ -46,6 +47,7 @@ class ClipVision:
     """A tower in memory, in eval mode. Owned by `Memory`."""
 
     network: CLIPVisionModelWithProjection
+    processor: CLIPImageProcessor
 
     @property
     def bytes(self) -> int:
@@ -63,9 +65,7 @@ class ClipVision:
 
     def seen(self, pixels: Pixels) -> Seen:
         """The middle square of a picture (H, W, 3), as CLIP is shown one."""
-        side = self.network.config.image_size
-        process = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-        return self._told(process(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
+        return self._told(self.processor(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
 
     def nothing(self) -> Seen:
         """A picture of zeros, which stands for none."""
@@ -90,9 +90,10 @@ def load(file: ModelFile, placement: Placement) -> ClipVision:
             config = _of_folder(path) if path.is_dir() else _of_shapes(found)
         network = assemble(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), found, placement.text,
                            placement.device)
+        processor = picture_processor(file, network.config.image_size)
     except CheckpointError as error:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
-    return ClipVision(network)
+    return ClipVision(network, processor)
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ const KINDS = {
 };
 // Dark to light, told apart by those who do not see colours, too.
 const LOW = [68, 1, 84], MIDDLE = [33, 145, 140], HIGH = [253, 231, 37];
+const CHART = 760;      // CSS pixels that the chart is wide at most
 const SORTS = [["", "As typed"], ["rows", "Rows by their mean"], ["columns", "Columns by their mean"], ["both", "Rows and columns by their mean"]];
 
 const mixed = (a, b, share) => `rgb(${a.map((one, i) => Math.round(one + (b[i] - one) * share)).join(" ")})`;
@@ -200,7 +201,7 @@ export class Scores {
   renderChart() {
     if (this.root.hidden || !this.viewer.plot) return;
     const kind = this.kind || this.measured[0], axis = Number(this.axis.value || 0), lines = this.lines.value === "" || this.lines.value === this.axis.value ? null : Number(this.lines.value);
-    this.chart.replaceChildren(...(kind && this.viewer.plot.axes[axis] ? [drawChart(this.viewer.plot, { kind, label: labelOf(kind), axis, lines })] : []));
+    this.chart.replaceChildren(...(kind && this.viewer.plot.axes[axis] ? [drawChart(this.viewer.plot, { kind, label: labelOf(kind), axis, lines, wide: Math.min(CHART, this.chart.clientWidth || CHART) })] : []));
   }
 }
 

@@ -1,4 +1,4 @@
-"""The jobs in a worker's hands, and how many more it may hold."""
+"""The jobs leased for a worker, and how many more it may hold."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from backend.store.database import Database
 from backend.store.job_reading import glance_of, saved_counts, stored_glance
 from backend.store.plot_reading import plot_counts, plot_heads
 from backend.store.tables import JobRow
-from backend.store.view_types import Glance
+from backend.store.view_types import QueueLine
 
 
-class Glances:
+class QueueLines:
     """Beginning of the prompt and count of pending jobs; read once after a restart, remembered from then on."""
 
     def __init__(self, database: Database) -> None:
@@ -32,7 +32,7 @@ class Glances:
         with self._lock:
             self._known.pop(job, None)
 
-    def of(self, shown: Sequence[tuple[str, int]], begun: Collection[str], plots: Collection[str]) -> list[Glance]:
+    def of(self, shown: Sequence[tuple[str, int]], begun: Collection[str], plots: Collection[str]) -> list[QueueLine]:
         """Of (id, position) each; `begun` are the jobs that may have pictures, `plots` the ids that are no jobs."""
         jobs = [job for job, _ in shown if job not in plots]
         lines = [plot for plot, _ in shown if plot in plots]
@@ -45,8 +45,8 @@ class Glances:
                 done, told = saved_counts(session, begun), _plots(session, lines)
         places = ((job, {"state": "queued" if position else "running", "position": position})
                   for job, position in shown)
-        return [Glance(id=job, **place, **told[job]) if job in told
-                else Glance(id=job, **place, prompt=known[job][0], count=known[job][1], done=done.get(job, 0))
+        return [QueueLine(id=job, **place, **told[job]) if job in told
+                else QueueLine(id=job, **place, prompt=known[job][0], count=known[job][1], done=done.get(job, 0))
                 for job, place in places if job in known or job in told]
 
     def _read(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:

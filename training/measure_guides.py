@@ -1,0 +1,174 @@
+"""Do the demo's guides guide? Drawn by Easel's own engine, and checked by program.
+
+    python -m training.measure_guides [--pictures 40] [--json F] [--outlines PNG] [--prompts PNG]
+
+Outlines: Easel's canny of drawn things that stand, lean and are of sizes as no caption says. How well what is drawn
+fills the outline's thing is told by intersection over union; beside that, the same captions and seeds without the unit.
+Pictures as prompts: drawings of single things, and no words. All scenes but the red stars and green hearts are
+combinations that no training saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from backend.catalog.guide_files import GUIDE, encoders, guide_file
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import FileKey, ModelFile
+from backend.request.guide_unit import PICTURE_PROMPT
+from backend.request.record import Record
+from backend.request.request import Request
+from backend.worker.device import place
+from backend.worker.models.memory import Memory
+
+from .checker import judge, look, silhouettes
+from .data import MODEL, PICTURE, PROJECT
+from .drawing import draw, thing_masks
+from .easel_pictures import drawn, request
+from .measure import Question, grid, share
+from .outlines import UNIT, anywhere, outline_scenes, painted
+from .scenes import Scene, Thing, random_scenes
+from .train_controlnet import FOLDER
+from .train_ip_adapter import FILE
+
+GROUNDS = ("white", "black", "yellow", "blue", "gray", "cyan")
+SCENES_SEED, FIRST_SEED, FIRST_DRAWING = 2040, 500, 70_000
+COLUMNS = 8
+
+
+@dataclass
+class Studio:
+    """The demo model in memory, with the files of its guides."""
+
+    memory: Memory = field(default_factory=lambda: Memory(place("cpu")))
+    catalog: ModelCatalog = field(default_factory=lambda: ModelCatalog((PROJECT / "models",)))
+
+    def files(self, name: str) -> dict[FileKey, ModelFile]:
+        named = {(GUIDE, name): guide_file(name, self.catalog)}
+        return named | encoders(named, self.catalog)
+
+    def drawn(self, asked: list[Question], shown: list[Image.Image], unit: dict[str, str]) -> list[Image.Image]:
+        """A picture for each question, whose unit has the picture of the same number."""
+        given = {str(number): png(picture) for number, picture in enumerate(shown)}
+        requests = [guided(request(question), {**unit, "image": str(number)}) for number, question in enumerate(asked)]
+        return drawn(self.memory, MODEL, requests, self.files(unit["model"]), given)
+
+    def without(self, asked: list[Question]) -> list[Image.Image]:
+        return drawn(self.memory, MODEL, [request(question) for question in asked])
+
+
+def guided(request: Request, unit: dict[str, str]) -> Request:
+    return request.replace(guides=(Record(UNIT | {"enabled": True} | unit),))
+
+
+def png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+OUTLINE = {"module": "canny", "model": FOLDER.name}
+PROMPT = {"module": PICTURE_PROMPT, "model": FILE.stem}
+
+
+def agreement(picture: Image.Image, masks: list[np.ndarray]) -> float:
+    """Intersection over union of what a picture shows and of where things should be, 0..1."""
+    there = silhouettes(np.asarray(picture.convert("RGB")))
+    seen, wanted = (np.any(some, axis=0) if some else np.zeros((PICTURE, PICTURE), bool) for some in (there, masks))
+    return float((seen & wanted).sum() / max((seen | wanted).sum(), 1))
+
+
+def red_stars(count: int) -> tuple[list[Scene], list[Question]]:
+    """Stars on grounds that the words do not tell."""
+    scenes = [Scene(GROUNDS[number % len(GROUNDS)], (Thing("red", "star"),)) for number in range(count)]
+    return scenes, [Question(scene, "a red star", FIRST_SEED + number) for number, scene in enumerate(scenes)]
+
+
+def other_outlines(count: int) -> tuple[list[Scene], list[Question]]:
+    scenes = [scene for scene in outline_scenes(SCENES_SEED, 3 * count, held_out=True) if scene.plain and scene.things]
+    return scenes[:count], [Question(scene, words(scene), FIRST_SEED + number)
+                            for number, scene in enumerate(scenes[:count])]
+
+
+def words(scene: Scene) -> str:
+    things = " and ".join(f"a {thing.colour} {thing.shape}" for thing in scene.things)
+    return f"{things} on a {scene.background} background"
+
+
+def measure_outlines(
+    studio: Studio, scenes: list[Scene], asked: list[Question]
+) -> tuple[dict[str, float], list[list[Image.Image]]]:
+    """Figures, and what was shown, drawn with it, and drawn without."""
+    numbers = range(FIRST_DRAWING, FIRST_DRAWING + len(scenes))
+    shown = [painted(scene, PICTURE, number) for scene, number in zip(scenes, numbers, strict=True)]
+    masks = [thing_masks(scene, PICTURE, number, anywhere) for scene, number in zip(scenes, numbers, strict=True)]
+    found, without = studio.drawn(asked, shown, OUTLINE), studio.without(asked)
+    overlaps, free = ([agreement(picture, each) for picture, each in zip(some, masks, strict=True)]
+                      for some in (found, without))
+    colours = [sorted(one.colour for one in look(picture).objects) == sorted(thing.colour for thing in scene.things)
+               for picture, scene in zip(found, scenes, strict=True)]
+    return {
+        "IoU, mean": round(float(np.mean(overlaps)), 4),
+        "IoU of 0.8 or more": share([one >= 0.8 for one in overlaps]),
+        "colours": share(colours),
+        "IoU, mean, without": round(float(np.mean(free)), 4),
+    }, [shown, found, without]
+
+
+def measure_prompts(studio: Studio, scenes: list[Scene]) -> tuple[dict[str, float], list[list[Image.Image]]]:
+    """How often the thing of a picture is drawn without a word; what was shown, and what was drawn."""
+    shown = [draw(scene, PICTURE, FIRST_DRAWING + number) for number, scene in enumerate(scenes)]
+    asked = [Question(scene, "", FIRST_SEED + number) for number, scene in enumerate(scenes)]
+    found = studio.drawn(asked, shown, PROMPT)
+    verdicts = [judge(picture, scene) for picture, scene in zip(found, scenes, strict=True)]
+    return {
+        "colour": share([verdict.colours[0] for verdict in verdicts]),
+        "shape": share([verdict.shapes[0] for verdict in verdicts]),
+        "colour and shape": share([verdict.things_right for verdict in verdicts]),
+        "background": share([verdict.background for verdict in verdicts]),
+    }, [shown, found]
+
+
+def green_hearts(count: int) -> list[Scene]:
+    return [Scene(GROUNDS[number % len(GROUNDS)], (Thing("green", "heart"),)) for number in range(count)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--only", choices=("outlines", "prompts"), help="one of the two")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--outlines", type=Path, help="write some pictures here: shown, drawn, drawn without")
+    parser.add_argument("--prompts", type=Path, help="write some pictures here: shown, drawn")
+    options = parser.parse_args()
+    studio, count = Studio(), options.pictures
+    result: dict[str, object] = {"pictures": count}
+    if options.only != "prompts":
+        result["outline of a star, \"a red star\""], rows = measure_outlines(studio, *red_stars(count))
+        result["other outlines"], others = measure_outlines(studio, *other_outlines(count))
+        if options.outlines:
+            half = COLUMNS // 2
+            sheet = [picture for row, other in zip(rows, others, strict=True) for picture in row[:half] + other[:half]]
+            grid(sheet, COLUMNS).save(options.outlines)
+    if options.only != "outlines":
+        result["green heart, no words"], rows = measure_prompts(studio, green_hearts(count))
+        singles = random_scenes(SCENES_SEED, count, held_out=True, count=1, plain=1.0)
+        result["other pictures, no words"], others = measure_prompts(studio, singles)
+        if options.prompts:
+            half = COLUMNS // 2
+            sheet = [picture for row, other in zip(rows, others, strict=True) for picture in row[:half] + other[:half]]
+            grid(sheet, COLUMNS).save(options.prompts)
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Makes the demo ControlNet of outlines from pictures that the project draws; the demo model stays as it is.
+
+    python -m training.train_controlnet [--steps 900] [--threads 1]
+
+It begins as the front half of the demo model's UNet (Zhang et al. 2023) and learns from drawn pictures and their
+outlines. A training that was interrupted goes on from the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor
+
+from .captions import caption
+from .data import PROJECT, WORK
+from .outlines import RESOLUTIONS, outline, outline_scenes, painted
+from .publish import forget_origin
+from .train_networks import Lesson, Words, drawn, encoded, frozen_unet, kept, train
+
+FOLDER = PROJECT / "models" / "ControlNet" / "demo-outlines"
+OUTLINES = "outlines.npy"           # in the work folder: bits [N, resolutions, 128 * 128 / 8]
+STEM = (8, 16, 48, 96)              # channels of the layers that bring the hint to a latent's size
+SCENES, SEED = 3000, 51
+BATCH = 16
+WORDLESS = 0.25                     # share of captions left out: the outline alone must be enough
+STEPS = 900
+
+
+def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
+    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=STEM).train()
+
+
+@dataclass
+class Guided:
+    """The frozen UNet with what the ControlNet adds."""
+
+    unet: UNet2DConditionModel
+    controlnet: ControlNetModel
+
+    def __call__(self, x: Tensor, t: Tensor, context: tuple[Tensor, Tensor]) -> SimpleNamespace:
+        """`context`: words (B, 77, H) and hints (B, 3, 128, 128) in 0..1."""
+        words, hints = context
+        down, middle = self.controlnet(x, t, words, controlnet_cond=hints, return_dict=False)
+        return self.unet(x, t, words, down_block_additional_residuals=down, mid_block_additional_residual=middle)
+
+
+@dataclass
+class OutlineLesson(Lesson):
+    """`hints` has the outlines of each picture, at each resolution, as bits."""
+
+    hints: np.ndarray
+
+    def batch(self, rng: random.Random) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        chosen = rng.sample(range(len(self.scenes)), BATCH)
+        captions = ["" if rng.random() < WORDLESS else caption(self.scenes[one], rng) for one in chosen]
+        lines = np.stack([unpacked(self.hints[one, rng.randrange(len(RESOLUTIONS))]) for one in chosen])
+        return self.latents[chosen], (self.context(captions), torch.from_numpy(lines)[:, None].repeat(1, 3, 1, 1))
+
+
+def unpacked(bits: np.ndarray) -> np.ndarray:
+    """float32 [side, side], 0 or 1, of a square's packed bits."""
+    flat = np.unpackbits(bits)
+    side = round(len(flat) ** 0.5)
+    return flat.reshape(side, side).astype(np.float32)
+
+
+def outlined(pictures: Iterator[np.ndarray], path: Path) -> Iterator[np.ndarray]:
+    """The pictures as they come; when they end, their outlines lie at `path`."""
+    bits = []
+    for picture in pictures:
+        bits.append(np.stack([np.packbits(outline(picture, resolution) > 0) for resolution in RESOLUTIONS]))
+        yield picture
+    np.save(path, np.stack(bits))
+
+
+def lesson(controlnet: ControlNetModel, count: int) -> OutlineLesson:
+    scenes = outline_scenes(SEED, count, held_out=False)
+    path = WORK / OUTLINES
+    latents = kept("outlines", lambda: encoded(outlined(drawn(scenes, painted), path)))
+    return OutlineLesson("outlines", latents, scenes, Words(), list(controlnet.parameters()), np.load(path))
+
+
+def publish_controlnet(controlnet: ControlNetModel) -> None:
+    """A diffusers folder, in float16."""
+    controlnet.half().save_pretrained(FOLDER)
+    forget_origin(FOLDER.parent)
+    print(f"{FOLDER}: {sum(file.stat().st_size for file in FOLDER.iterdir()) / 1e6:.1f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    unet = frozen_unet()
+    controlnet = new_controlnet(unet)
+    train(lesson(controlnet, options.scenes), Guided(unet, controlnet), options.steps)
+    publish_controlnet(controlnet)
+
+
+if __name__ == "__main__":
+    main()
