@@ -42,7 +42,7 @@ class PlotExports:
         return _written(partial(write_web_page, self._sheet(plot), view, scale))
 
     def archive(self, plot: str, view: View, grids: bool) -> IO[bytes]:
-        """A ZIP of the cells' files, with `grids` also of each page as one picture. NotFound where there is none yet."""
+        """A ZIP of the cells' files, with `grids` also of each page as one picture. NotFound where there is none."""
         sheet = self._sheet(plot)
         if not any(cell.file and cell.file.is_file() for cell in sheet.cells.values()):
             raise NotFound("No cell of this plot has a picture.")

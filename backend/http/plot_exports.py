@@ -44,8 +44,9 @@ async def export(
     door: FrontDoor, plot: str, kind: str, view: Wanted, scale: Scale = 1.0,
     margin: Annotated[int, Query(ge=0, le=1000)] = 0, legend: bool = True, grids: bool = False,
 ) -> Response:
-    """The plot as png, jpg or webp (one picture), html (one page), zip (its pictures, with `grids` those of its pages, too) or csv
-    (a table).
+    """The plot as png, jpg or webp (one picture), html (one page), zip (its pictures) or csv (a table).
+
+    With `grids` the zip has each page as one picture, too.
 
     What is too large for one picture is refused with what would fit.
     """

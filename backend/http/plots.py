@@ -37,6 +37,12 @@ def choices(door: FrontDoor, label: str) -> dict[str, Any]:
     return {"choices": door.plots.choices(label)}
 
 
+@router.get("/scores")
+def score_choices(door: FrontDoor) -> dict[str, Any]:
+    """What cells can be measured with: CLIPs, folders for FID, and why there is no FID, where there is none."""
+    return door.plots.scores.choices()
+
+
 @router.post("/check")
 async def check(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """What would become of a plot; nothing is queued."""
