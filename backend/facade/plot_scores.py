@@ -33,7 +33,8 @@ class PlotScores:
     def choices(self) -> dict[str, Any]:
         """CLIPs that there are, folders that FID can compare with, and why there is no FID, "" where there is."""
         catalog = self._parts.catalog
-        return {"encoders": [file.key for file in catalog.usable(CLIP)], "folders": datasets(self._parts.settings.outputs),
+        return {"encoders": [file.key for file in catalog.usable(CLIP)],
+                "folders": datasets(self._parts.settings.outputs),
                 "fid": "" if catalog.usable(INCEPTION) else NO_NETWORK}
 
     def switch(self, plot: str, asked: Mapping[str, Any]) -> None:

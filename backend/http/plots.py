@@ -47,7 +47,7 @@ def score_choices(door: FrontDoor) -> dict[str, Any]:
 async def check(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """What would become of a plot; nothing is queued."""
     whole = _with_own_values(asked)
-    return _check(await run_in_threadpool(lambda: door.plots.estimated(door.plots.check(whole))))
+    return _check(await run_in_threadpool(door.plots.check, whole))
 
 
 @router.post("", status_code=201)
@@ -191,14 +191,14 @@ def _check(check: PlotCheck) -> dict[str, Any]:
     readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error}
                 for one in check.axes]
     problems = [{"field": problem.field, "message": problem.message} for problem in check.problems]
-    estimate, cells = check.estimate, check.order.cells if check.order else ()
+    estimate = check.estimate
     told = {"pictures": 0, "calls": 0, "rows": 0, "loads": 0, "seconds": None, "bytes": 0, "shared": {}}
     if estimate:
         cost = estimate.cost
         told = {"pictures": cost.pictures, "calls": cost.calls, "rows": cost.rows, "loads": cost.loads,
                 "seconds": estimate.seconds, "bytes": estimate.bytes,
                 "shared": {"first_passes": cost.shared_passes} if cost.shared_passes else {}}
-    return {"axes": readings, "problems": problems, "cells": len(cells), **told}
+    return {"axes": readings, "problems": problems, "cells": sum(cost.cells for cost in check.costs), **told}
 
 
 def _line(door: Door, line: PlotLine) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from sqlalchemy import update
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound
+from backend.facade import plot_orders
 from backend.facade.plot_orders import PlotOrders
 from backend.image import infotext
 from backend.plots.axis import Point, WrongAxis
@@ -367,7 +368,7 @@ def test_values_are_read_as_a1111_reads_them(house: Guest, label: str, typed: An
 
 def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> None:
     def cost(*axes: tuple[str, Any], **request: Any) -> PlotCost:
-        return house.plots.estimated(house.plots.check(asked(*axes, request=request))).estimate.cost
+        return house.plots.check(asked(*axes, request=request)).estimate.cost
 
     assert cost(("Steps", "10, 20"), ("CFG Scale", "1, 7"), sampler="Euler") == PlotCost(4, 60, 90, 90 * 64.0, 1, 0)
     assert cost(("Sampler", "Euler, Heun"), steps=10).calls == 10 + 19
@@ -377,16 +378,52 @@ def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> 
     assert cost(("Denoising", "0.5, 1"), sampler="Euler", steps=10, init_image=house.upload(picture()).id).calls == 6 + 10
 
 
+@pytest.mark.parametrize(("axes", "request_", "options"), [
+    ((("CFG Scale", "1-7 [9]"), ("Steps", "1-9"), ("Seed", "1-5")), {}, {}),
+    ((("CFG Scale", "1-7 [9]"), ("Sampler", "Euler, Heun, DPM++ 2M"), ("Size", "64x64, 128x64"), ("Seed", "1-5")), {}, {}),
+    ((("Denoising", "0-1 [6]"), ("Steps", "1-5"), ("Seed", "1-5"), ("Hires steps", "0, 3")), {"enable_hr": True}, {}),
+    ((("Denoising", "0.2-1 [15]"), ("Hires CFG scale", "0-5 [15]")), {"enable_hr": True}, {"vary_seeds": ["x"]}),
+    ((("Denoising", "0.2-1 [15]"), ("Hires CFG scale", "0-5 [15]")), {"enable_hr": True, "seed": -1}, {"keep_random_seeds": True}),
+    ((("Prompt S/R", "cat, dog AND bird, fox"), ("CFG Scale", "0-7 [9]"), ("Seed", "1-9")), {}, {}),
+    ((("Checkpoint name", "demo, other"), ("Refiner checkpoint", "None, other"), ("Refiner switch at", "0.2-0.8 [9]"), ("Seed", "1-9")), {}, {}),
+])
+def test_cells_that_stand_for_others_cost_what_all_of_them_do(house: Guest, monkeypatch: pytest.MonkeyPatch, axes: Any, request_: Any, options: Any) -> None:
+    ask = asked(*axes, request=request_, **options)
+    short = house.plots.check(ask)
+    monkeypatch.setattr(plot_orders, "FEW", 10**6)
+    whole = house.plots.check(ask)
+    assert len(whole.costs) > 200 > len(short.costs) and sum(cost.cells for cost in short.costs) == len(whole.costs)
+    assert short.estimate == whole.estimate
+
+
+def test_what_is_wrong_in_one_of_thousands_of_cells_is_seen_in_the_dry_run(house: Guest) -> None:
+    for ask, field in (
+        (asked(("Seed", "1-50"), ("Schedule min sigma", "0-1 [10]"), ("Schedule max sigma", "3, 0.5")), "axes.1.values"),
+        (asked(("Seed", "1-300"), ("Hires upscale", "1, 4"), ("Width", "64, 8192"), request={"enable_hr": True}), "axes.1.values"),
+        (asked(("Seed", "1-300"), ("Prompt S/R", "cat, <lora:nowhere:1>")), "axes.1.values"),
+    ):
+        ((found, _), *_) = problems(house, ask)
+        assert found == field
+
+
+def test_a_dry_run_of_thousands_of_cells_is_quick(house: Guest) -> None:
+    ask = asked(("CFG Scale", "1-20 [50]"), ("Steps", "1-40"), ("Seed", "1-5"))
+    house.plots.check(ask)
+    began = time.process_time()
+    check = house.plots.check(ask)
+    assert time.process_time() - began < 0.2 and sum(cost.cells for cost in check.costs) == 10_000
+
+
 def test_seconds_are_those_that_were_measured(house: Guest) -> None:
     ask = asked(("Steps", "10, 20"), request={"sampler": "Euler", "checkpoint": "demo"})
-    assert house.plots.estimated(house.plots.check(ask)).estimate.seconds is None
+    assert house.plots.check(ask).estimate.seconds is None
     drawn = [house.submit(steps=5, sampler="Euler", cfg_scale=7) for _ in range(2)]
     moments = {drawn[0].id: (100, 104), drawn[1].id: (102, 106)}        # side by side: 6 seconds for 10 steps
     with house._components.database.write() as session:
         for job, (start, end) in moments.items():
             session.execute(update(JobRow).where(JobRow.id == job).values(
                 state="done", started=datetime.fromtimestamp(start, UTC), ended=datetime.fromtimestamp(end, UTC)))
-    estimate = house.plots.estimated(house.plots.check(ask)).estimate
+    estimate = house.plots.check(ask).estimate
     assert estimate.seconds == pytest.approx(18) and estimate.bytes == round(2 * 64 * 64 * 1.6)
 
 

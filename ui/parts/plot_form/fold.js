@@ -3,6 +3,7 @@ import { find, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
 import { formOf } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
+import { translated } from "../../scripts/translate.js";
 import { seeded } from "../forever.js";
 import { note, toast } from "../notices.js";
 import { AxisRow } from "./axis_row.js";
@@ -145,7 +146,10 @@ export class Fold {
 
   // An axis whose values are still to be typed is not wrong yet.
   judged({ problems = [] }) { this.say(problems.filter(({ field }) => !this.unbegun(field)), false); }
-  unbegun(field) { return this.sent[Number(/^axes\.(\d+)/.exec(field ?? "")?.[1])]?.values.value.trim() === ""; }
+  unbegun(field) {
+    if (field === "axes" && !this.sent.length) return true;
+    return this.sent[Number(/^axes\.(\d+)/.exec(field ?? "")?.[1])]?.values.value.trim() === "";
+  }
 
   // Problems at the axis that they name; what remains is the form's, or is said above the button.
   say(problems, form = true) {
@@ -156,7 +160,7 @@ export class Fold {
       return !row;
     });
     const own = others.filter(({ field }) => !form || !field || !find(`#${this.tab}_${CSS.escape(field)}`));
-    this.problem.textContent = own.map(({ message }) => message).join(" ");
+    this.problem.textContent = own.map(({ field, message }) => field === "axes" ? `${translated("Axes")} ${message}` : message).join(" ");
     this.problem.hidden = !own.length;
     if (form) formOf(this.tab).mark(others.filter(one => !own.includes(one)));
   }
