@@ -399,7 +399,6 @@ def test_cells_that_stand_for_others_cost_what_all_of_them_do(house: Guest, monk
 def test_what_is_wrong_in_one_of_thousands_of_cells_is_seen_in_the_dry_run(house: Guest) -> None:
     for ask, field in (
         (asked(("Seed", "1-50"), ("Schedule min sigma", "0-1 [10]"), ("Schedule max sigma", "3, 0.5")), "axes.1.values"),
-        (asked(("Seed", "1-300"), ("Hires upscale", "1, 4"), ("Width", "64, 8192"), request={"enable_hr": True}), "axes.1.values"),
         (asked(("Seed", "1-300"), ("Prompt S/R", "cat, <lora:nowhere:1>")), "axes.1.values"),
     ):
         ((found, _), *_) = problems(house, ask)
