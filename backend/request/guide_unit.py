@@ -41,7 +41,7 @@ def _named(choices: Sequence[str], others: Mapping[str, str], *, numbered: bool 
 
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
-    Field("enabled", "Enable", "bool", False, "guides"),
+    Field("enabled", "Enable", "bool", False, "guides", xyz="enable"),
     Field("image", "Picture", "picture", "", "guides"),
     Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=MODULES,
           resolve=_named(MODULES, _MODULES, numbered=False),
