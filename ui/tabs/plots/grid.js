@@ -52,6 +52,7 @@ export class PlotGrid {
     return LEAST;
   }
 
+  get heads() { return this.inLines ? 0 : 1; }      // rows and columns of labels
   get inLines() { return this.layout.single !== null; }
 
   inside() { return { width: this.room.clientWidth, height: this.room.clientHeight }; }
@@ -65,8 +66,8 @@ export class PlotGrid {
     this.line = this.lineLength();
     Object.assign(this, this.layout.laid(this.line));
     this.place = this.within(this.place.row, this.place.column);
-    this.sheet.setAttribute("aria-rowcount", this.down.length + 1);
-    this.sheet.setAttribute("aria-colcount", this.across.length + 1);
+    this.sheet.setAttribute("aria-rowcount", this.down.length + this.heads);
+    this.sheet.setAttribute("aria-colcount", this.across.length + this.heads);
     this.high = Math.round(this.wide / this.ratio) + (this.inLines ? CAPTION : 0);
     this.step = { x: this.wide + GAP, y: this.high + GAP };
     const { style } = this.sheet;
@@ -150,7 +151,7 @@ export class PlotGrid {
 
   row(at) {
     if (this.rows.has(at)) return this.rows.get(at);
-    const element = make("div", { class: "plot-row", role: "row", "aria-rowindex": at + 2, style: `top:${at * this.step.y}px` },
+    const element = make("div", { class: "plot-row", role: "row", "aria-rowindex": at + 1 + this.heads, style: `top:${at * this.step.y}px` },
       this.inLines ? "" : make("div", { class: "plot-side", role: "rowheader", "aria-colindex": 1 }, this.named(this.layout.rows, this.down[at])));
     const row = { element, tiles: new Map() };
     this.rows.set(at, row);
@@ -162,7 +163,7 @@ export class PlotGrid {
     if (row.tiles.has(column)) return row.tiles.get(column);
     const key = this.keyAt(at, column), mine = at === this.place.row && column === this.place.column;
     if (key === null) return null;
-    const tile = make("div", { class: "plot-cell", role: "gridcell", "aria-colindex": column + 2, "data-key": key, tabindex: mine ? 0 : -1, style: `left:${this.label + column * this.step.x}px` });
+    const tile = make("div", { class: "plot-cell", role: "gridcell", "aria-colindex": column + 1 + this.heads, "data-key": key, tabindex: mine ? 0 : -1, style: `left:${this.label + column * this.step.x}px` });
     Object.assign(tile, { at, column });
     this.owner.fill(tile, key);
     row.tiles.set(column, tile);
