@@ -441,6 +441,7 @@ def test_a_plot_is_told_in_the_settings_text_as_a1111_tells_it_and_read_back(hou
         {"label": label, "values": values if label != "Seed" else f"{drawn[0]}, 7"} for label, values in axes]}
     assert house.plots.create({**found.plot, "request": dict(found.values)})
     assert house.read_text(cell).plot is None
+    assert "Fixed" not in plot_infotext(cell, "xyz", head.axes, {"keep_random_seeds": True}), "they are drawn for each cell"
 
 
 def test_a_pick_list_is_kept_as_it_would_be_typed(house: Guest) -> None:
