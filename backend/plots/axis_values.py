@@ -113,4 +113,5 @@ def _checked(axis: Axis, word: Any, sources: Sources) -> Any:
     try:
         return axis.check(word, sources)
     except ValueError as error:
-        raise WrongValues(f"'{axis.show(word)[:60]}' {error}") from None
+        named = str(error).startswith("'")      # a choice that is unknown is told with its name
+        raise WrongValues(str(error) if named else f"'{axis.show(word)[:60]}' {error}") from None
