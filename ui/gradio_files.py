@@ -7,6 +7,7 @@ sheets come as one: where a link to a sheet stands already, the build tool's loa
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from pathlib import Path
 import gradio
 from gradio.blocks import Block, Blocks
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui import gradio_start
 
 FRONTEND = Path(gradio.__file__).parent / "templates" / "frontend"
 FOLDER = "assets"
@@ -129,18 +133,35 @@ class KeptFiles:
             await send({**message, "headers": [*message["headers"]]} if "headers" in message else message)
 
     async def _fetched(self, key: tuple[str, str], scope: Scope, receive: Receive) -> list[Message]:
-        messages: list[Message] = []
-
-        async def collect(message: Message) -> None:
-            messages.append(message)
-
-        await self._app(_unconditional(scope), receive, collect)
+        name = key[0].removeprefix(self._prefix)
+        if gradio_start.SCRIPT.fullmatch(name) and (FRONTEND / FOLDER / name).is_file():
+            messages = _sent(gradio_start.shortened(_text(name)).encode(), compressed="gzip" in key[1])
+        else:
+            messages = await self._answered(scope, receive)
         size = sum(len(message.get("body", b"")) for message in messages)
         if messages[0].get("status") == 200:
             MutableHeaders(raw=messages[0]["headers"])["cache-control"] = IMMUTABLE
             if self._size + size <= MOST:
                 self._kept[key], self._size = messages, self._size + size
         return messages
+
+    async def _answered(self, scope: Scope, receive: Receive) -> list[Message]:
+        messages: list[Message] = []
+
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(_unconditional(scope), receive, collect)
+        return messages
+
+
+def _sent(script: bytes, *, compressed: bool) -> list[Message]:
+    """The answer that is a script."""
+    headers = {"Content-Type": "text/javascript; charset=utf-8", "Vary": "Accept-Encoding"}
+    headers |= {"Content-Encoding": "gzip"} if compressed else {}
+    answer = Response(gzip.compress(script) if compressed else script, headers=headers)
+    return [{"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers},
+            {"type": "http.response.body", "body": answer.body}]
 
 
 def _unconditional(scope: Scope) -> Scope:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.catalog.pickled_shapes import MAX_SIDES, MAX_SIZE, Shape, read_pickle
+from backend.catalog.pickled_shapes import MAX_SIDES, MAX_SIZE, MoreThanTensors, Shape, read_pickle
 from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
 
@@ -96,6 +96,9 @@ def _texts(metadata: Any) -> dict[str, str]:
 def _pickled(file: BinaryIO) -> Shapes:
     try:
         loaded = _from_zip(file) if zipfile.is_zipfile(file) else _from_stream(file)
+    except MoreThanTensors as error:
+        raise CheckpointError(f"the file holds more than tensors ({error}) and could run code; load it once with a "
+                              "tool you trust and save it as .safetensors") from error
     except _BROKEN_ZIP as error:
         raise CheckpointError("the file is broken or cut off, or is no PyTorch checkpoint") from error
     inner = _unwrapped(loaded) if isinstance(loaded, dict) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, ClassVar
@@ -20,6 +21,10 @@ MAX_SIDES = 16
 
 class BrokenPickle(ValueError):
     """The pickle is cut off, too large, or does what no table of tensors does."""
+
+
+class MoreThanTensors(BrokenPickle):
+    """The pickle names a class or a function that no table of tensors needs, and which opening it could run."""
 
 
 class Opaque:
@@ -34,7 +39,10 @@ class Named(Opaque):
     __slots__ = ("name",)
 
     def __init__(self, module: Any, name: Any) -> None:
+        """Raises MoreThanTensors for what is no data."""
         self.name = (module, name) if isinstance(module, str) and isinstance(name, str) else ("", "")
+        if not _DATA.fullmatch(".".join(self.name)):
+            raise MoreThanTensors(".".join(self.name)[:_SHOWN])
 
 
 class Shape(tuple):
@@ -50,10 +58,21 @@ _WRAPS = {("torch._utils", "_rebuild_parameter")}
 _TABLE = ("collections", "OrderedDict")
 _PARAMETERS = ("torch.nn.modules.container", "ParameterDict")      # in which early embeddings keep their vectors
 _KEPT_PARAMETERS = 16
+_DATA = re.compile(
+    r"collections\.(OrderedDict|Counter)|_codecs\.encode|(__builtin__|builtins)\.(bytes|bytearray|complex|set|frozenset)"
+    r"|torch(\.cuda|\.sparse)*\.\w*(Storage|Tensor)|torch\.storage\.(Typed|Untyped)Storage|torch\.(Size|device)"
+    r"|torch\.(b?complex|b?float|bits|u?int|bool|qu?int)\w*|torch\.per_\w+|torch\.serialization\._get_layout"
+    r"|torch\.(_utils|_tensor)\._rebuild_\w+|torch\.nn\.parameter\.Parameter"
+    r"|torch\.nn\.modules\.container\.ParameterDict")
+"""All that a pickle may name: plain values, and what tensors are made of, as torch's restricted unpickler has it."""
+_SHOWN = 80         # characters of a name in an error
 
 
 def read_pickle(content: bytes, skipped: int = 0) -> Any:
-    """What the pickle builds, as inert values, after `skipped` pickles before it. Raises BrokenPickle."""
+    """What the pickle builds, as inert values, after `skipped` pickles before it. Raises BrokenPickle.
+
+    MoreThanTensors, which is one, for a pickle that names any class or function but those of tensors.
+    """
     file = io.BytesIO(content)
     budget = MAX_OPCODES
     try:
@@ -61,6 +80,8 @@ def read_pickle(content: bytes, skipped: int = 0) -> Any:
             budget -= _Interpreter().run(file, budget)
         interpreter = _Interpreter()
         interpreter.run(file, budget)
+    except MoreThanTensors:
+        raise
     except (ValueError, IndexError, KeyError, OverflowError, UnicodeError) as error:
         raise BrokenPickle(str(error)) from error
     return interpreter.result
@@ -159,6 +180,10 @@ class _Interpreter:
         name, module = self.stack.pop(), self.stack.pop()
         self.stack.append(Named(module, name))
 
+    def _instance(self, names: str) -> None:
+        self._to_mark()
+        self._global(names)
+
     def _call(self, _: Any) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         self.stack.append(_called(function, arguments))
@@ -181,7 +206,7 @@ class _Interpreter:
         "TUPLE": _tuple, "EMPTY_TUPLE": lambda self, _: self._tuple_of(0), "TUPLE1": lambda self, _: self._tuple_of(1),
         "TUPLE2": lambda self, _: self._tuple_of(2), "TUPLE3": lambda self, _: self._tuple_of(3),
         "EMPTY_DICT": _empty_table, "DICT": _table, "SETITEM": _set_item, "SETITEMS": _set_items,
-        "GLOBAL": _global, "STACK_GLOBAL": _stack_global, "REDUCE": _call, "NEWOBJ": _new,
+        "GLOBAL": _global, "STACK_GLOBAL": _stack_global, "INST": _instance, "REDUCE": _call, "NEWOBJ": _new,
         "BUILD": _build,
     }
 

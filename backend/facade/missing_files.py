@@ -52,7 +52,11 @@ def missing(metadata: Metadata, found: Reading, values: Mapping[str, Any], catal
     if sentence := unmet_sentence(metadata.infotext):
         yield sentence
     if found.dropped:
-        yield f"Not understood: {', '.join(found.dropped)}."
+        yield f"Not understood: {', '.join(_with_value(key, said) for key in found.dropped)}."
+
+
+def _with_value(key: str, said: Mapping[str, str]) -> str:
+    return f"{key} ({said[key][:60]})" if said.get(key) else key
 
 
 def _whose(metadata: Metadata) -> str:

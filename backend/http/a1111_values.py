@@ -81,7 +81,7 @@ def _whole(field: Field, value: Any) -> Any:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return value
-    if field.name in SIZES and value >= CELL:
+    if field.name in SIZES and value >= (field.minimum or CELL):
         return value // CELL * CELL
     return 0 if field.name in MINUS_ONE_IS_OFF and value == -1 else value
 

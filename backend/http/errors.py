@@ -5,7 +5,7 @@ The body has AUTOMATIC1111's keys (`detail`, `error`, `errors`, `body`) and Ease
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -81,7 +81,7 @@ async def _easel(_: Request, error: EaselError) -> JSONAnswer:
 
 
 async def _malformed(_: Request, error: RequestValidationError) -> JSONAnswer:
-    return answer(422, "InvalidRequest", [Problem(_message(e), _name(e["loc"])) for e in error.errors()])
+    return answer(422, "InvalidRequest", [Problem(_message(e), _name(e)) for e in error.errors()])
 
 
 async def _http(_: Request, error: HTTPException) -> JSONAnswer:
@@ -97,8 +97,11 @@ async def _unexpected(_: Request, error: Exception) -> JSONAnswer:
 def _message(error: Mapping[str, Any]) -> str:
     """What is wrong; for a whole body of another kind, what it must be."""
     no_payload = tuple(error["loc"]) == ("body",) and error["type"] in ("dict_type", "missing")
+    if error["type"] == "json_invalid":
+        return f"The body is no JSON, from character {error['loc'][-1]} on: {error['ctx']['error']}"
     return "The body must be a JSON object, sent as application/json" if no_payload else error["msg"]
 
 
-def _name(loc: Iterable[Any]) -> str:
-    return ".".join(str(part) for part in list(loc)[1:])
+def _name(error: Mapping[str, Any]) -> str:
+    """The field, "" for a text that is no JSON: its place there is a number of characters."""
+    return "" if error["type"] == "json_invalid" else ".".join(str(part) for part in list(error["loc"])[1:])

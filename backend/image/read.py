@@ -16,14 +16,17 @@ from backend.errors import NotFound, UserError
 from backend.image.decode_budget import DECODING
 from backend.image.foreign_metadata.programs import foreign
 from backend.image.foreign_metadata.stealth import hidden_texts
-from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, XMP, Texts, json_object
+from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, XMP, Texts, is_json
 from backend.image.infotext.syntax import layout
 from backend.image.save import INFOTEXT_CHUNK, MAKER_NOTE, REQUEST_CHUNK
 from backend.image.text_codes import mended, plain, user_comment
 
 # What Pillow raises over a damaged file.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
+_WINDOWS_COMMENT = "XPComment"
+ELSEWHERE = (SEGMENT, "Parameters", "UserComment", "Comment", "Description", "ImageDescription", _WINDOWS_COMMENT)
 _NO_TEXT = ("exif", "icc_profile", "photoshop")
+_TAGS = (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.ImageDescription)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,10 @@ def open_picture(source: Path | bytes) -> Image.Image:
 
 
 def _infotext(texts: Mapping[str, str]) -> str:
-    """The text in AUTOMATIC1111's format. A JPEG's own comment counts only where it holds settings."""
-    comment = texts.get(SEGMENT, "")
-    found = texts.get(PARAMETERS) or texts.get(COMMENT) or (comment if layout(comment).pairs else "")
-    return "" if json_object(found) else found
+    """The text in AUTOMATIC1111's format. What stands in another place than its own counts where it holds settings."""
+    others = (texts.get(place, "") for place in ELSEWHERE)
+    found = texts.get(PARAMETERS) or texts.get(COMMENT) or next((text for text in others if layout(text).pairs), "")
+    return "" if is_json(found) else found
 
 
 def _texts(image: Image.Image, exif: Mapping[int, Any]) -> dict[str, str]:
@@ -89,7 +92,8 @@ def _texts(image: Image.Image, exif: Mapping[int, Any]) -> dict[str, str]:
     if "XML:com.adobe.xmp" in found:
         found[XMP] = found["XML:com.adobe.xmp"]
     found |= {COMMENT: user_comment(exif.get(ExifTags.Base.UserComment))}
-    found |= {tag.name: _decoded(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)}
+    found |= {tag.name: _decoded(exif.get(tag)) for tag in _TAGS}
+    found |= {_WINDOWS_COMMENT: _utf16(exif.get(ExifTags.Base.XPComment))}
     return {place: text for place, text in found.items() if text}
 
 
@@ -97,6 +101,10 @@ def _decoded(value: Any) -> str:
     if isinstance(value, bytes):
         return plain(value)
     return (str(value) if isinstance(value, iTXt) else mended(value)) if isinstance(value, str) else ""
+
+
+def _utf16(value: Any) -> str:
+    return value.decode("utf-16-le", "replace").rstrip("\0") if isinstance(value, bytes) else ""
 
 
 def _hidden(image: Image.Image) -> dict[str, str]:

@@ -158,6 +158,13 @@ def test_the_form_is_there_after_a_refresh(stage: Studio) -> None:
     stage.page.reload()
     stage.settled()
     stage.shows(prompt="a green tree", negative_prompt="red", steps=33, width=256, seed=2**64 - 1, sampler="Euler a")
+    # As a version kept it whose field for eta made 0 of nothing.
+    stage.page.evaluate("""() => { const { key, values } = easel.form('txt2img'), kept = { ...values, eta: 0, s_churn: 0 };
+      for (const storage of [sessionStorage, localStorage]) storage.setItem(key, JSON.stringify(kept)); }""")
+    stage.page.reload()
+    stage.settled()
+    found = stage.page.evaluate("easel.form('txt2img').values")
+    assert (found["eta"], found["s_churn"]) == ("", 0)
 
 
 def test_an_infotext_in_the_prompt_box_is_read(studio: Studio) -> None:

@@ -90,6 +90,41 @@ def test_a_comment_that_is_no_settings_is_no_prompt() -> None:
     assert read_metadata(out.getvalue()).infotext == ""
 
 
+@pytest.mark.parametrize("place", ["Parameters", "UserComment", "Comment", "Description"])
+def test_settings_under_another_name_count_where_they_are_settings(place: str) -> None:
+    agrees(values(png({place: TEXT}, international=True)), DRAWN)
+    assert read_metadata(png({place: "a photo of my cat, lens: 85mm"})).infotext == ""
+
+
+@pytest.mark.parametrize(("tag", "content"), [(ExifTags.Base.ImageDescription, TEXT), (ExifTags.Base.XPComment, TEXT.encode("utf-16-le") + b"\0\0")])
+def test_settings_in_other_tags_of_exif(tag: int, content: str | bytes) -> None:
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[tag] = content
+    Image.new("RGB", (16, 8)).save(out, "JPEG", exif=exif.tobytes())
+    agrees(values(out.getvalue()), DRAWN)
+
+
+@pytest.mark.parametrize("text", ['[1, 2]', '[{"prompt": "a"}]', '{"prompt": "a"}'])
+def test_no_json_is_a_prompt(text: str) -> None:
+    found = read_metadata(png({PARAMETERS: text}))
+    assert (found.infotext, found.program) == ("", UNKNOWN)
+
+
+@pytest.mark.parametrize(("written", "sampler", "schedule"), [
+    ("Euler, Scheduler: karras", "Euler", "Karras"), ("Euler, Scheduler: normal", "Euler", "Normal"), ("DPM++ 2M SDE GPU, Scheduler: exponential", "DPM++ 2M SDE", "Exponential"),
+    ("Euler, Schedule type: Beta, Scheduler: karras", "Euler", "Beta"), ("Euler, Scheduler: EulerDiscreteScheduler", "Euler", "Automatic"),
+])
+def test_a_scheduler_that_has_a_key_of_its_own(written: str, sampler: str, schedule: str) -> None:
+    read = infotext.read(f"a\nSteps: 9, Sampler: {written}, CFG scale: 3, Seed: 1, Size: 64x64")
+    assert (read.values["sampler"], read.values["schedule"], read.dropped) == (sampler, schedule, ())
+
+
+def test_keys_of_prompts_in_any_case_before_settings_only() -> None:
+    read = infotext.read("a cat\nnegative prompt: a dog\nsteps: 9, sampler: euler, cfg scale: 3, seed: 1").values
+    assert (read["prompt"], read["negative_prompt"], read["steps"]) == ("a cat", "a dog", 9)
+    assert infotext.read("a sign\nnegative prompt: a dog").values["prompt"] == "a sign\nnegative prompt: a dog"
+
+
 # ---- programs ----
 
 
@@ -158,6 +193,16 @@ NEW_INVOKE = {"positive_prompt": "a red circle", "steps": 4, "scheduler": "euler
 ])
 def test_networks_beside_the_prompt_come_into_it(chunks: dict[str, str], prompt: str) -> None:
     assert values(png(chunks))["prompt"] == prompt
+
+
+@pytest.mark.parametrize(("sampler", "wanted", "dropped"), [
+    ("Euler A Trailing", ("Euler a", "SGM Uniform"), ()), ("DPM++ 2M AYS", ("DPM++ 2M", "Align Your Steps"), ()),
+    ("UniPC Trailing", ("UniPC", "SGM Uniform"), ()), ("DPM++ SDE Karras", ("DPM++ SDE", "Automatic"), ()),
+    ("Euler A Substep", (None, "Automatic"), ("Sampler",)), ("TCD Trailing", (None, "SGM Uniform"), ("Sampler",)),
+])
+def test_what_draw_things_writes_behind_its_samplers(sampler: str, wanted: tuple[str | None, str], dropped: tuple[str, ...]) -> None:
+    read = infotext.read(read_metadata(png({"XML:com.adobe.xmp": XMP.replace("DPM++ 2M Karras", sampler)})).infotext)
+    assert (read.values.get("sampler"), read.values["schedule"], read.dropped) == (*wanted, dropped)
 
 
 def test_swarmuis_former_names_for_samplers() -> None:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 import ui
 from backend import Backend, Settings
 from backend.http import create_app
-from ui import gradio_files
+from ui import gradio_files, gradio_start
 from ui.gradio_files import Foretold
 
 TYPES = ("textbox", "number", "dropdown", "checkbox", "button", "html", "accordion", "column", "row", "tabs", "tabitem")
@@ -85,3 +85,19 @@ def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
     plain = client.get(f"/assets/{name}", headers={"Accept-Encoding": "identity"})
     assert first.text == again.text == plain.text == (gradio_files.FRONTEND / "assets" / name).read_text("utf-8")
     assert client.get("/assets/nothing.js").status_code == 404
+
+
+@pytest.mark.parametrize(("script", "written", "served"), [
+    ("Blocks", "le(()=>{v(),oe(()=>{O.reload(", "le(()=>{v()&&oe(()=>{O.reload("),
+    ("Blocks", "async set_event_args(e,t){", "async set_event_args(e,t){if(!Object.keys(t).length)return()=>{};"),
+    ("core", ".targets.find(([t])=>t===e.id)", ".targets.find(t=>t[0]===e.id)"),
+])
+def test_the_scripts_of_the_page_do_nothing_twice(client: TestClient, script: str, written: str, served: str) -> None:
+    """Another build of Gradio has to be looked at anew: only what is found as it was here is left out."""
+    own = next((gradio_files.FRONTEND / "assets").glob(f"{script}-*.js"))
+    text = own.read_text("utf-8")
+    for coding in ("gzip", "identity"):
+        answer = client.get(f"/assets/{own.name}", headers={"Accept-Encoding": coding})
+        assert answer.headers["cache-control"] == gradio_files.IMMUTABLE and answer.headers["content-type"].startswith("text/javascript")
+        assert text.count(written) in (1, 2) and answer.text.count(served) == text.count(written) and written not in answer.text.replace(served, "")
+    assert gradio_start.shortened(answer.text) == answer.text and gradio_start.shortened("another") == "another"

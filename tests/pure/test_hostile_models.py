@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from backend.catalog import pickled_shapes
 from backend.catalog.families import detect_folder
-from backend.catalog.headers import read_shapes
-from backend.catalog.pickled_shapes import BrokenPickle, read_pickle
+from backend.catalog.headers import read_header, read_shapes
+from backend.catalog.pickled_shapes import BrokenPickle, MoreThanTensors, read_pickle
 from backend.catalog.regular_files import open_regular, read_config, read_regular
 from backend.errors import CheckpointError
 from tests.examples import examples
@@ -238,6 +238,18 @@ class Calls:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_nothing_is_ever_called(tmp_path: Path, protocol: int) -> None:
-    built({"a": Calls(os.mkdir, str(tmp_path / "ran")), "b": [Calls(zlib.crc32, b"")]}, protocol)
+def test_a_function_is_refused_by_its_name_and_never_called(tmp_path: Path, protocol: int) -> None:
+    for call in (Calls(os.mkdir, str(tmp_path / "ran")), Calls(zlib.crc32, b""), Calls(eval, "1")):
+        with pytest.raises(MoreThanTensors, match=call.answer[0].__name__):
+            built({"a": 1, "b": [call]}, protocol)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", [b"ctorch\nload\n", b"ctorch.hub\nload\n", b"cpytorch_lightning.callbacks\nModelCheckpoint\n", b"ctorch.nn.modules.container\nSequential\n",
+                                  b"(icollections\nnamedtuple\n", b"\x8c\x02os\x8c\x06system\x93"])
+def test_whatever_names_more_than_tensors_is_refused_in_words(tmp_path: Path, name: bytes) -> None:
+    content = b"\x80\x04}X\x01\0\0\0a" + name + b"s."
+    for file in (zipped(content), pickle.dumps(1) * 3 + content):
+        (tmp_path / "x.pt").write_bytes(file)
+        with pytest.raises(CheckpointError, match=r"more than tensors \(.*\) and could run code"):
+            read_header(tmp_path / "x.pt")

@@ -196,7 +196,13 @@ def test_wrong_values_name_their_fields(client: TestClient, body: str, named: li
 @pytest.mark.parametrize("body", ["", "[1]", "{", '"x"', "NaN", "[" * 5000, '{"seed": ' + "9" * 5000 + "}"])
 def test_a_body_that_is_no_payload_is_the_clients_error(client: TestClient, body: str) -> None:
     answer = client.post("/sdapi/v1/txt2img", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code in (400, 422) and answer.json()["problems"]
+    assert answer.status_code in (400, 422) and [problem["field"] for problem in answer.json()["problems"]] == [""]
+    if body == "{":
+        assert "no JSON, from character 1 on" in answer.json()["errors"]
+
+
+def test_a_size_below_the_smallest_is_named_as_it_was_sent(client: TestClient) -> None:
+    assert "63 is not" in client.post("/sdapi/v1/txt2img", json={"width": 63}).json()["errors"]
 
 
 @pytest.mark.parametrize("content_type, status", [(None, 200), ("application/json; charset=utf-8", 200), ("text/plain", 422)])

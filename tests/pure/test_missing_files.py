@@ -56,6 +56,10 @@ def test_a_model_of_a_unit_is_named() -> None:
     assert told(text.replace("depth_zoe", "none")) == [f"The ControlNet {name} is not in the models folders." for name in ("c [0123abcd]", "d")]
 
 
+def test_what_is_not_understood_is_told_as_it_stands() -> None:
+    assert told(f"a tree\n{LINE.replace('Sampler: ', 'Sampler: Strange ')}, Clip skip: many") == ["Not understood: Clip skip (many), Sampler (Strange Euler a)."]
+
+
 def test_a_lora_is_named_by_its_hash() -> None:
     text = f'a tree <lora:leaves:0.8> <lora:bark:1>\n{LINE}, Lora hashes: "leaves: 7c6bad76eb54, hidden: 0123456789ab"'
     assert told(text) == [

@@ -241,8 +241,8 @@ def test_hostile_pickle_is_refused_and_does_not_run(tmp_path: Path, networks: ld
     target = tmp_path / "owned"
     content = {"state_dict": ldm.layout(networks), "callbacks": Hostile(target)}
     torch.save(content, file, _use_new_zipfile_serialization=zipped)
-    checkpoint = found(tmp_path, "evil")
-    assert checkpoint.family == "sd1"
+    assert "could run code" in found_problem(tmp_path, "evil")
+    checkpoint = ModelFile("checkpoint", "evil", str(file), family="sd1")
     assert "could run code" in refused(checkpoint)
     file.write_bytes(pickle.dumps(Hostile(target)))
     refused(checkpoint)

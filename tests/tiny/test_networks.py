@@ -226,7 +226,8 @@ def test_a_pickle_that_would_run_code_is_refused(studio: Studio, tmp_path: Path)
 
     torch.save({f"{TO_Q}.lora_up.weight": torch.ones(32, 2), f"{TO_Q}.lora_down.weight": torch.ones(2, 32), "x": Canary()},
                tmp_path / "loras" / "bad.pt")
-    assert "could run code" in failed(studio, "a <lora:bad:1>") and not canary.exists()
+    problem, = network_problems(BASE.replace(prompt="a <lora:bad:1>"), studio.catalog, studio.catalog.find("checkpoint", "first"))
+    assert problem.field == "prompt" and "could run code" in problem.message and not canary.exists()
 
 
 def test_a_file_that_is_deleted_or_replaced_between_two_pictures(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:

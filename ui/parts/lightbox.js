@@ -3,7 +3,7 @@
 import { showsPicture } from "../scripts/address.js";
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
-import { shortcuts } from "../scripts/keys.js";
+import { shortcuts, showKeys } from "../scripts/keys.js";
 import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
 import { note, say } from "./notices.js";
@@ -15,9 +15,9 @@ const AHEAD = 5;        // pictures before the last one at which older ones are 
 const ADDRESSED = ["history", "plots"];      // tabs whose part of the address is theirs
 const QUICK = 150;      // ms of a zoom by key
 const VIEWS = [["actual", "One pixel for one", "1"], ["whole", "The whole picture", "0"], ["info", "Settings of this picture", "I"], ["close", "Close", "Escape"]];
-const KEYS = { 1: "actual", 0: "whole", "+": "closer", "=": "closer", "-": "farther", i: "info", f: "close", Home: "first", End: "last" };
+const KEYS = { 1: "actual", 0: "whole", "+": "closer", "=": "closer", "-": "farther", i: "info", f: "close", Home: "first", End: "last", "?": "keys" };
 
-shortcuts("Full screen", [...VIEWS.map(([, text, key]) => [key, text]), [["+", "-"], "Zoom"], [["ArrowLeft", "ArrowRight"], "Newer or older picture"]]);
+shortcuts("Full screen", [...VIEWS.map(([, text, key]) => [key, text]), [["+", "-"], "Zoom"], [["ArrowLeft", "ArrowRight"], "Newer or older picture"], ["?", "This list"]]);
 
 // As large as the room allows, small pictures too.
 const whole = ({ elementSize, panAreaSize }) => Math.min(panAreaSize.x / elementSize.x, panAreaSize.y / elementSize.y);
@@ -168,6 +168,7 @@ class Lightbox {
       close: () => this.close(), info: () => this.tell(), first: () => pswp?.goTo(0), last: () => pswp?.goTo(this.rows.length - 1),
       actual: () => zoom(1), whole: () => zoom(pswp.currSlide.zoomLevels.initial),
       closer: () => zoom(pswp.currSlide.currZoomLevel * 1.5), farther: () => zoom(pswp.currSlide.currZoomLevel / 1.5),
+      keys: () => showKeys("Full screen"),
     };
     acts[name]?.();
   }

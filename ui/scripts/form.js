@@ -21,6 +21,9 @@ function asText(name, value) {
   return ["int", "float"].includes(fields[name]?.kind) && fields[name].default === "" ? String(value ?? "") : value;
 }
 
+// A number that may be left empty is kept as text. In forms that older versions kept it is a number, and 0 where it was empty.
+const madeOfNothing = (name, value) => value === 0 && fields[name]?.default === "" && ["int", "float"].includes(fields[name].kind);
+
 class Form {
   constructor(tab) {
     this.tab = tab;
@@ -42,7 +45,8 @@ class Form {
 
   // This browser tab's own form first; a new one starts from the last that was used.
   kept() {
-    return stored(sessionStorage, this.key) ?? stored(localStorage, this.key);
+    const kept = stored(sessionStorage, this.key) ?? stored(localStorage, this.key);
+    return kept && Object.fromEntries(Object.entries(kept).filter(([name, value]) => !madeOfNothing(name, value)));
   }
 
   restore(names, values) {

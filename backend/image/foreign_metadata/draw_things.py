@@ -12,6 +12,7 @@ from backend.image.foreign_metadata.texts import XMP, Texts, json_object
 
 _COMMENT = re.compile(r"<exif:UserComment>(.{0,200000}?)</exif:UserComment>", re.DOTALL)
 _TAG = re.compile(r"<[^<>]{0,200}>")
+_SCHEDULES = {"Trailing": "sgm_uniform", "AYS": "ays"}       # behind the sampler: trailing timesteps are SGM's
 
 
 def is_by_draw_things(texts: Texts) -> bool:
@@ -21,9 +22,15 @@ def is_by_draw_things(texts: Texts) -> bool:
 def from_draw_things(texts: Texts) -> str:
     told = _told(texts)
     return settings_text("Draw Things", told.get("c"), told.get("uc"), {
-        "Steps": told.get("steps"), **sampling(told.get("sampler")), "CFG scale": told.get("scale"),
+        "Steps": told.get("steps"), **_sampling(told.get("sampler")), "CFG scale": told.get("scale"),
         "Seed": told.get("seed"), "Size": told.get("size"), "Model": model_name(told.get("model")),
         "Denoising strength": told.get("strength") if told.get("strength") != 1 else None}, _networks(told.get("lora")))
+
+
+def _sampling(name: Any) -> dict[str, str]:
+    """Its "Substep" is nobody else's, and stays a part of the sampler's name, which is then told to be unknown."""
+    head, _, last = name.rpartition(" ") if isinstance(name, str) else ("", "", "")
+    return sampling(head, _SCHEDULES[last]) if last in _SCHEDULES else sampling(name)
 
 
 def _networks(loras: Any) -> Iterator[tuple[Any, Any]]:

@@ -12,7 +12,7 @@ from backend.image.foreign_metadata.fooocus import from_fooocus, is_by_fooocus
 from backend.image.foreign_metadata.invokeai import from_invokeai, is_by_invokeai
 from backend.image.foreign_metadata.novelai import from_novelai, is_by_novelai
 from backend.image.foreign_metadata.swarmui import from_swarmui, is_by_swarmui
-from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, Texts, json_object
+from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, Texts, is_json
 
 COMFYUI, UNKNOWN = "ComfyUI", "another program"
 BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError)     # what JSON of another form raises
@@ -55,4 +55,4 @@ def foreign(texts: Texts) -> Found:
                 return Found(program.name, program.text(texts))
             except BROKEN:
                 return Found(program.name)
-    return Found(UNKNOWN) if any(json_object(texts[place]) for place in (PARAMETERS, COMMENT, SEGMENT)) else Found()
+    return Found(UNKNOWN) if any(is_json(texts[place]) for place in (PARAMETERS, COMMENT, SEGMENT)) else Found()

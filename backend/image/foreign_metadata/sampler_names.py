@@ -25,7 +25,8 @@ _NO_OTHER = ("uniform", "native", "none", "")      # a schedule that is the samp
 def sampler(name: str) -> str:
     """Our label of another program's sampler; the name as it is when we have none."""
     key = name.strip().casefold().replace(" ", "_").replace("-", "_").removeprefix("k_").removesuffix("_gpu")
-    return SAMPLERS.get(key, name.strip())
+    labels = (label for label in SAMPLERS.values() if label.casefold().replace(" ", "_") == key)
+    return SAMPLERS.get(key) or next(labels, name.strip())
 
 
 def schedule(name: str) -> str:

@@ -6,7 +6,9 @@ import math
 import re
 from typing import Any
 
+from backend.image.foreign_metadata.sampler_names import schedule as schedule_label
 from backend.prompt.grammar import parse_weights
+from backend.sampling.schedules import SCHEDULES
 
 _VERSION = re.compile(r"\s*v?(\d{1,9}(?:\.\d{1,9})*)(?:-?(?:(rc)\d{0,9}|(?<=-)(\d{1,9}))(?:-.*)?)?\s*", re.IGNORECASE)
 
@@ -41,7 +43,10 @@ def add_defaults(found: dict[str, Any]) -> None:
 
 
 def add_relatives(found: dict[str, Any]) -> None:
-    """AUTOMATIC1111's keys for those that SD.Next writes in their place; in place."""
+    """AUTOMATIC1111's keys for those that SD.Next and savers of ComfyUI write in their place; in place."""
+    schedule = schedule_label(str(found.get("Scheduler", "")))
+    if schedule in SCHEDULES and schedule != "Automatic":
+        found.setdefault("Schedule type", schedule)
     if "Hires scale" in found:
         found.setdefault("Hires upscale", found["Hires scale"])
     if "Hires strength" in found:

@@ -27,7 +27,7 @@ def parse(
         found |= entry(key, value)
     add_relatives(found)
     found |= {key: value for key, value in parts.templates if value and key not in found}
-    plain = prompts(parts.prompts)
+    plain = prompts(parts)
     if opts.get("infotext_styles", "Apply if any") != "Ignore":
         plain = _without_styles(found, plain, styles, opts)
     found["Prompt"], found["Negative prompt"] = plain

@@ -94,7 +94,7 @@ def _beside(lines: list[str], place: int) -> int:
     """Where what belongs to no prompt begins, in front of the settings in line `place`."""
     begin = place
     for number in reversed(range(place)):
-        if lines[number].startswith(NEGATIVE):
+        if _is_negative(lines[number]):
             break
         begin = number if _TEMPLATE.match(lines[number]) else begin
     return begin
@@ -121,6 +121,10 @@ def pairs(line: str) -> Iterator[tuple[str, str]]:
             at = value.end()
 
 
+def _is_negative(line: str) -> bool:
+    return line[:len(NEGATIVE)].casefold() == NEGATIVE.casefold()
+
+
 def entry(key: str, value: str) -> dict[str, str]:
     """The key with its value; two keys for `NxM`, and none for a value that is missing (`""` is there, and empty)."""
     if not value:
@@ -131,13 +135,13 @@ def entry(key: str, value: str) -> dict[str, str]:
     return {key: value}
 
 
-def prompts(lines: Iterable[str]) -> tuple[str, str]:
-    """The prompt and the negative prompt."""
+def prompts(found: Layout) -> tuple[str, str]:
+    """The prompt and the negative prompt. Without settings its key counts as AUTOMATIC1111 spells it only."""
     parts: tuple[list[str], list[str]] = ([], [])
     negative = False
-    for line in map(str.strip, lines):
-        if line.startswith(NEGATIVE):
-            negative, line = True, line.removeprefix(NEGATIVE).strip()
+    for line in map(str.strip, found.prompts):
+        if line.startswith(NEGATIVE) or found.pairs and _is_negative(line):
+            negative, line = True, line[len(NEGATIVE):].strip()
         if line or parts[negative]:
             parts[negative].append(line)
     return "\n".join(parts[0]), "\n".join(parts[1])
@@ -146,6 +150,6 @@ def prompts(lines: Iterable[str]) -> tuple[str, str]:
 def stated(text: str) -> dict[str, str]:
     """The prompts, and each key with its value as it stands in the text: nothing added, `NxM` whole. Never raises."""
     found = layout(text)
-    told = dict(zip(("Prompt", "Negative prompt"), prompts(found.prompts), strict=True))
+    told = dict(zip(("Prompt", "Negative prompt"), prompts(found), strict=True))
     settings = {canonical(key): unquote(value) for key, value in found.pairs if value}
     return told | {key: value for key, value in settings.items() if key not in told}
