@@ -47,6 +47,9 @@ function stop(why) {
   if (why) toast(why);
 }
 
+// A plot is done when its cells have ended, also those that failed.
+const outcome = ({ state, failed }) => failed > 0 ? "failed" : state;
+
 function over(state) {
   if (state === "failed") return stop("Generating forever has ended: a job failed.");
   if (state === "cancelled") return stop("Generating forever has ended: its job was cancelled.");
@@ -61,7 +64,7 @@ async function catchUp() {
   if (!job) return;
   const found = run.plot ? await ask(`/easel/plots/${job}`).catch(() => null)
     : (await ask("/easel/jobs?limit=100").catch(() => ({ jobs: [] }))).jobs.find(one => one.id === job);
-  if (run?.job === job && ENDED.includes(found?.state)) over(found.state);
+  if (run?.job === job && ENDED.includes(found?.state)) over(outcome(found));
 }
 
 function show() {
@@ -107,8 +110,8 @@ on("unanswered", () => { if (run?.due) stop("Generating forever has ended: Easel
 on("connected", catchUp);
 on("live", event => {
   if (["job", "plot"].includes(event.type) && run && ENDED.includes(event.state)) {
-    if (run.due) early.set(event.id, event.state);
-    else if (run.job === event.id) over(event.state);
+    if (run.due) early.set(event.id, outcome(event));
+    else if (run.job === event.id) over(outcome(event));
   }
   if ((event.type === "cleared" || event.type === "plot_gone" && run?.job === event.id) && run) stop("Generating forever has ended: its job was cancelled.");
 });
