@@ -1,6 +1,6 @@
 """Do the demo's guides guide? Drawn by Easel's own engine, and checked by program.
 
-    python -m training.measure_guides [--pictures 40] [--json F] [--outlines PNG] [--prompts PNG]
+    python -m training.measure_guides [--pictures 40] [--only outlines] [--json F] [--grid PNG]
 
 Outlines: Easel's canny of drawn things that stand, lean and are of sizes as no caption says. How well what is drawn
 fills the outline's thing is told by intersection over union; beside that, the same captions and seeds without the unit.
@@ -30,10 +30,10 @@ from backend.worker.models.memory import Memory
 
 from .checker import judge, look, silhouettes
 from .data import MODEL, PICTURE, PROJECT
-from .drawing import draw, thing_masks
+from .drawing import draw
 from .easel_pictures import drawn, request
 from .measure import Question, grid, share
-from .outlines import UNIT, anywhere, outline_scenes, painted
+from .outlines import UNIT, outline, outline_scenes, painted
 from .scenes import Scene, Thing, random_scenes
 from .train_controlnet import FOLDER
 from .train_ip_adapter import FILE
@@ -78,17 +78,21 @@ OUTLINE = {"module": "canny", "model": FOLDER.name}
 PROMPT = {"module": PICTURE_PROMPT, "model": FILE.stem}
 
 
-def agreement(picture: Image.Image, masks: list[np.ndarray]) -> float:
-    """Intersection over union of what a picture shows and of where things should be, 0..1."""
-    there = silhouettes(np.asarray(picture.convert("RGB")))
-    seen, wanted = (np.any(some, axis=0) if some else np.zeros((PICTURE, PICTURE), bool) for some in (there, masks))
-    return float((seen & wanted).sum() / max((seen | wanted).sum(), 1))
+def agreement(picture: Image.Image, other: Image.Image) -> float:
+    """Intersection over union of what two pictures show before plain backgrounds, 0..1."""
+    one, two = filled(picture), filled(other)
+    return float((one & two).sum() / max((one | two).sum(), 1))
+
+
+def filled(picture: Image.Image) -> np.ndarray:
+    """Where there is something: bool [128, 128]."""
+    masks = silhouettes(np.asarray(picture.convert("RGB")))
+    return np.any(masks, axis=0) if masks else np.zeros((PICTURE, PICTURE), dtype=bool)
 
 
 def red_stars(count: int) -> tuple[list[Scene], list[Question]]:
-    """Stars on grounds that the words do not tell."""
     scenes = [Scene(GROUNDS[number % len(GROUNDS)], (Thing("red", "star"),)) for number in range(count)]
-    return scenes, [Question(scene, "a red star", FIRST_SEED + number) for number, scene in enumerate(scenes)]
+    return scenes, [Question(scene, words(scene), FIRST_SEED + number) for number, scene in enumerate(scenes)]
 
 
 def other_outlines(count: int) -> tuple[list[Scene], list[Question]]:
@@ -105,12 +109,11 @@ def words(scene: Scene) -> str:
 def measure_outlines(
     studio: Studio, scenes: list[Scene], asked: list[Question]
 ) -> tuple[dict[str, float], list[list[Image.Image]]]:
-    """Figures, and what was shown, drawn with it, and drawn without."""
+    """Figures, and the outlines, what was drawn with them, and without."""
     numbers = range(FIRST_DRAWING, FIRST_DRAWING + len(scenes))
     shown = [painted(scene, PICTURE, number) for scene, number in zip(scenes, numbers, strict=True)]
-    masks = [thing_masks(scene, PICTURE, number, anywhere) for scene, number in zip(scenes, numbers, strict=True)]
     found, without = studio.drawn(asked, shown, OUTLINE), studio.without(asked)
-    overlaps, free = ([agreement(picture, each) for picture, each in zip(some, masks, strict=True)]
+    overlaps, free = ([agreement(picture, each) for picture, each in zip(some, shown, strict=True)]
                       for some in (found, without))
     colours = [sorted(one.colour for one in look(picture).objects) == sorted(thing.colour for thing in scene.things)
                for picture, scene in zip(found, scenes, strict=True)]
@@ -119,7 +122,7 @@ def measure_outlines(
         "IoU of 0.8 or more": share([one >= 0.8 for one in overlaps]),
         "colours": share(colours),
         "IoU, mean, without": round(float(np.mean(free)), 4),
-    }, [shown, found, without]
+    }, [[Image.fromarray(outline(np.asarray(picture), PICTURE)) for picture in shown], found, without]
 
 
 def measure_prompts(studio: Studio, scenes: list[Scene]) -> tuple[dict[str, float], list[list[Image.Image]]]:
@@ -145,29 +148,31 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--only", choices=("outlines", "prompts"), help="one of the two")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--outlines", type=Path, help="write some pictures here: shown, drawn, drawn without")
-    parser.add_argument("--prompts", type=Path, help="write some pictures here: shown, drawn")
+    parser.add_argument("--grid", type=Path, help="write some pictures here: outlines, drawn, without; prompts, drawn")
     options = parser.parse_args()
     studio, count = Studio(), options.pictures
     result: dict[str, object] = {"pictures": count}
+    sheet: list[Image.Image] = []
     if options.only != "prompts":
-        result["outline of a star, \"a red star\""], rows = measure_outlines(studio, *red_stars(count))
+        result["the outline of a star, a red star"], rows = measure_outlines(studio, *red_stars(count))
         result["other outlines"], others = measure_outlines(studio, *other_outlines(count))
-        if options.outlines:
-            half = COLUMNS // 2
-            sheet = [picture for row, other in zip(rows, others, strict=True) for picture in row[:half] + other[:half]]
-            grid(sheet, COLUMNS).save(options.outlines)
+        sheet += side_by_side(rows, others)
     if options.only != "outlines":
-        result["green heart, no words"], rows = measure_prompts(studio, green_hearts(count))
+        result["a green heart, no words"], rows = measure_prompts(studio, green_hearts(count))
         singles = random_scenes(SCENES_SEED, count, held_out=True, count=1, plain=1.0)
         result["other pictures, no words"], others = measure_prompts(studio, singles)
-        if options.prompts:
-            half = COLUMNS // 2
-            sheet = [picture for row, other in zip(rows, others, strict=True) for picture in row[:half] + other[:half]]
-            grid(sheet, COLUMNS).save(options.prompts)
+        sheet += side_by_side(rows, others)
     print(json.dumps(result, indent=2))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.grid:
+        grid(sheet, COLUMNS).save(options.grid)
+
+
+def side_by_side(rows: list[list[Image.Image]], others: list[list[Image.Image]]) -> list[Image.Image]:
+    """The first of both, in rows of COLUMNS."""
+    half = COLUMNS // 2
+    return [picture for row, other in zip(rows, others, strict=True) for picture in row[:half] + other[:half]]
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from .train_networks import Lesson, Words, drawn, encoded, frozen_unet, kept, tr
 FILE = PROJECT / "models" / "IP-Adapter" / "demo-picture.safetensors"
 EMBEDDINGS = "picture.embeddings.npy"       # in the work folder
 TOKENS = 4
-SCENES, SEED = 3000, 61
+SCENES, SEED = 2500, 61
 BATCH = 16
 WORDLESS, UNSEEN = 0.75, 0.08               # shares of captions, and of pictures, left out
 STEPS = 300

@@ -58,7 +58,7 @@ VECTORS = 1
 BATCH = 24
 SAVED_EVERY = 20
 STEPS = {"lora": 1050, "embedding": 200, "epochs": 400}
-RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3, "outlines": 7e-4, "picture": 2e-3}
+RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3, "outlines": 1e-3, "picture": 2e-3}
 LORA_SCENES, COLOUR_SCENES = 6000, 2500
 SEEDS = {"lora": 31, "embedding": 32}
 
@@ -195,7 +195,9 @@ def advance(unet: Network, optimizer: torch.optim.Optimizer, noising: Noising,
 
 
 def frozen_unet() -> UNet2DConditionModel:
-    return UNet2DConditionModel.from_pretrained(MODEL / "unet").float().requires_grad_(False)
+    """In the memory order in which a CPU is a third faster."""
+    unet = UNet2DConditionModel.from_pretrained(MODEL / "unet").float().requires_grad_(False)
+    return unet.to(memory_format=torch.channels_last)
 
 
 def style_lesson(name: str, rank: int, targets: Sequence[str] | str) -> tuple[Lesson, UNet2DConditionModel]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from backend.request.request import Request
@@ -44,7 +44,11 @@ def stored_glance(request: str) -> tuple[str, int]:
         return "", 1
 
 
-def line_of(row: JobRow, position: int | None, done: int) -> JobLine:
+OF_LINES = (JobRow.id, JobRow.owner, JobRow.state, JobRow.created, JobRow.request, JobRow.problems, JobRow.notes,
+            JobRow.dismissed)       # all that `line_of` asks of a row
+
+
+def line_of(row: JobRow | Row[Any], position: int | None, done: int) -> JobLine:
     request = glanced(row.request)
     return JobLine(id=row.id, state=row.state, position=position, prompt=request.prompt, count=request.count, done=done,
                    created=row.created, problems=problems_of(row), notes=tuple(row.notes), dismissed=row.dismissed)

@@ -16,8 +16,6 @@ import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import select, update
@@ -28,9 +26,11 @@ from backend.request.request import Request
 from backend.store import job_states
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
-from backend.store.history import end_of_queue, images_of, last_place, new_id, stored_request
+from backend.store.group_commit import GroupCommit
+from backend.store.history import images_of, last_place, stored_request
+from backend.store.job_arrival import Arrival, arrival, queued
 from backend.store.job_choice import chosen, waiting_of
-from backend.store.job_reading import UNREADABLE, line_of, saved_counts, view_of
+from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
 from backend.store.plot_ranks import reorder_plots
@@ -60,6 +60,7 @@ class Jobs:
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
         self.look = QueueLook(self._queue, self._memory)
+        self._arrivals = GroupCommit(self._changing, self._add)
         columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.plot, JobRow.state, JobRow.lease)
         with database.read() as session:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
@@ -75,16 +76,9 @@ class Jobs:
 
     def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = ()) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
-        stored = [request.to_json() for request in requests]      # before others have to wait for it
-        each = list(enumerate(zip_longest(requests, stored, notes, fillvalue=()), 1))
-        with self.change() as (session, rows):
-            created = now()
-            place, first = end_of_queue(session, owner, created)
-            rows += [JobRow(id=new_id(), owner=owner, place=place + number, request=text, created=created,
-                            sort_moment=first + timedelta(microseconds=number), checkpoint=request.checkpoint,
-                            notes=list(said))
-                     for number, (request, text, said) in each]
-            session.add_all(rows)
+        new = arrival(requests, owner, notes)     # before others have to wait for it
+        self._arrivals.put(new)
+        rows = new.rows
         self._lines.add({row.id: request for row, request in zip(rows, requests, strict=True)})
         at = self._positions(rows)
         return [view_of(row, request, at[row.id], ()) for row, request in zip(rows, requests, strict=True)]
@@ -101,7 +95,7 @@ class Jobs:
     def lines(self, owner: str, limit: int = 50) -> list[JobLine]:
         """`recent` without the pictures."""
         with self.database.read() as session:
-            rows = session.scalars(newest(owner, limit)).all()
+            rows = session.execute(newest(owner, limit).with_only_columns(*OF_LINES)).all()
             done = saved_counts(session, [row.id for row in rows])
         at = self._positions(rows)
         return [line_of(row, at[row.id], done.get(row.id, 0)) for row in rows]
@@ -330,6 +324,12 @@ class Jobs:
     def is_held(self, job: str, lease: str) -> bool:
         with self.database.read() as session:
             return session.scalar(select(JobRow.id).where(JobRow.id == job, JobRow.lease == lease)) is not None
+
+    # ---- inside ----
+
+    def _add(self, arrivals: Sequence[Arrival]) -> None:
+        with self.change() as (session, rows):
+            rows += queued(session, arrivals)
 
     @contextmanager
     def change(self) -> Iterator[tuple[Session, list[Any]]]:

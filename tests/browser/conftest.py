@@ -141,14 +141,14 @@ class Browsers:
     def __init__(self) -> None:
         self._driver: playwright.Playwright | None = None
         self._browser: playwright.Browser | None = None
-        self._visitor: Visitor | None = None
+        self._visitors: dict[str, Visitor] = {}
 
-    def visitor(self) -> Visitor:
-        """A new one after each death of the browser."""
+    def visitor(self, name: str = "") -> Visitor:
+        """Each name has one, and a new one after each death of the browser."""
         browser = self.living()
-        if self._visitor is None or self._visitor.context.browser is not browser:
-            self._visitor = Visitor(browser)
-        return self._visitor
+        if name not in self._visitors or self._visitors[name].context.browser is not browser:
+            self._visitors[name] = Visitor(browser)
+        return self._visitors[name]
 
     def living(self) -> playwright.Browser:
         if self._browser is None or not self._browser.is_connected():
@@ -236,10 +236,10 @@ class Stage:
 
 
 class Houses:
-    """The real application before a fake worker, one after the other."""
+    """The real application before a fake worker, one after the other at one address: the browser keeps the page's files."""
 
-    def __init__(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self._folders = tmp_path_factory
+    def __init__(self, tmp_path_factory: pytest.TempPathFactory, port: int) -> None:
+        self._folders, self._port = tmp_path_factory, port
         self._stage: Stage | None = None
         self._open = ExitStack()
 
@@ -261,15 +261,20 @@ class Houses:
             patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
             backend = opened(folder)
             app = application(backend)
-            with served(app, free_port()) as url:
+            with served(app, self._port) as url:
                 wait_for(url)
                 yield Stage(backend, app, Past(backend), url)
             backend.close()
 
 
+@pytest.fixture(scope="session")
+def port_of_houses() -> int:
+    return free_port()
+
+
 @pytest.fixture(scope="module")
-def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
-    houses = Houses(tmp_path_factory)
+def houses(tmp_path_factory: pytest.TempPathFactory, port_of_houses: int) -> Iterator[Houses]:
+    houses = Houses(tmp_path_factory, port_of_houses)
     yield houses
     houses.close()
 
@@ -287,6 +292,59 @@ def past(house: Stage) -> Past:
     """The history of the house before the fake worker, empty."""
     house.past.forget()
     return house.past
+
+
+class Desk:
+    """One page for tests of a file that need no new one: brought back to its start before each of them."""
+
+    def __init__(self, visitor: Visitor, url: str) -> None:
+        self._visitor = visitor
+        self.errors: list[str] = []
+        page = visitor.arrive()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.studio = Studio(page, url).open()
+        self._start = page.evaluate("easel.form('txt2img').values")
+
+    @property
+    def works(self) -> bool:
+        return not self.studio.page.is_closed() and not self.errors
+
+    def tidied(self) -> Studio:
+        page = self.studio.page
+        page.keyboard.press("Escape")
+        self.studio.into("txt2img")
+        page.evaluate("start => easel.form('txt2img').apply(start)", self._start)
+        page.wait_for_function(TIDY, arg=self._start, timeout=20_000)
+        return self.studio
+
+    def close(self) -> None:
+        if self._visitor.context.browser.is_connected():     # type: ignore[union-attr]
+            self._visitor.leave()
+
+
+TIDY = """start => { const form = easel.form('txt2img');
+  return !form.fillings && !Object.keys(form.pending).length && JSON.stringify(form.values) === JSON.stringify(start); }"""
+
+
+@pytest.fixture(scope="module")
+def desks() -> Iterator[list[Desk]]:
+    """The one in use, if any."""
+    desks: list[Desk] = []
+    yield desks
+    for desk in desks:
+        desk.close()
+
+
+@pytest.fixture
+def desk(house: Stage, browsers: Browsers, desks: list[Desk], request: pytest.FixtureRequest) -> Iterator[Studio]:
+    """The page in front of the fake worker as the tests before have left it, but for its form; a script that breaks fails the test."""
+    if desks and (second_try(request) or not desks[0].works):
+        desks.pop().close()
+    if not desks:
+        desks.append(Desk(browsers.visitor("desk"), house.url))
+    yield desks[0].tidied()
+    empty_queue(house.url)
+    assert not desks[0].errors
 
 
 @pytest.fixture

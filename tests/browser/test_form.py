@@ -54,72 +54,72 @@ def test_an_example_fills_the_prompt(stage: Studio) -> None:
     stage.shows(prompt=text)
 
 
-def test_tokens_are_counted_while_typing(stage: Studio) -> None:
-    counter = stage.page.locator("#txt2img_prompt_tokens")
+def test_tokens_are_counted_while_typing(desk: Studio) -> None:
+    counter = desk.page.locator("#txt2img_prompt_tokens")
     expect(counter).to_contain_text("0/75")
-    stage.field("prompt").press_sequentially("a red circle")
+    desk.field("prompt").press_sequentially("a red circle")
     expect(counter).to_contain_text("3/75")
 
 
-def test_ctrl_up_and_down_change_the_weight_of_the_selection(stage: Studio) -> None:
-    stage.fill(prompt="a red circle on blue")
-    select(stage, 2, 12)
-    stage.page.keyboard.press("Control+ArrowUp")
-    stage.shows(prompt="a (red circle:1.1) on blue")
-    assert selected(stage) == "red circle"
-    stage.page.keyboard.press("Control+ArrowUp")
-    stage.shows(prompt="a (red circle:1.2) on blue")
+def test_ctrl_up_and_down_change_the_weight_of_the_selection(desk: Studio) -> None:
+    desk.fill(prompt="a red circle on blue")
+    select(desk, 2, 12)
+    desk.page.keyboard.press("Control+ArrowUp")
+    desk.shows(prompt="a (red circle:1.1) on blue")
+    assert selected(desk) == "red circle"
+    desk.page.keyboard.press("Control+ArrowUp")
+    desk.shows(prompt="a (red circle:1.2) on blue")
     for _ in range(2):
-        stage.page.keyboard.press("Control+ArrowDown")
-    stage.shows(prompt="a red circle on blue")
-    stage.page.keyboard.press("Control+ArrowDown")
-    stage.shows(prompt="a (red circle:0.9) on blue")
+        desk.page.keyboard.press("Control+ArrowDown")
+    desk.shows(prompt="a red circle on blue")
+    desk.page.keyboard.press("Control+ArrowDown")
+    desk.shows(prompt="a (red circle:0.9) on blue")
 
 
-def test_the_word_at_the_caret_is_weighed_and_undone(stage: Studio) -> None:
-    stage.fill(prompt="a red circle")
-    select(stage, 4, 4)
-    stage.page.keyboard.press("Control+ArrowUp")
-    stage.shows(prompt="a (red:1.1) circle")
-    stage.page.keyboard.press("Control+z")
-    stage.shows(prompt="a red circle")
+def test_the_word_at_the_caret_is_weighed_and_undone(desk: Studio) -> None:
+    desk.fill(prompt="a red circle")
+    select(desk, 4, 4)
+    desk.page.keyboard.press("Control+ArrowUp")
+    desk.shows(prompt="a (red:1.1) circle")
+    desk.page.keyboard.press("Control+z")
+    desk.shows(prompt="a red circle")
 
 
-def test_swap_and_shape_buttons(stage: Studio) -> None:
-    stage.fill(width=192, height=96)
-    stage.button("swap").click()
-    stage.shows(width=96, height=192)
-    stage.fill(width=512, height=512)
-    stage.page.get_by_role("button", name="16:9", exact=True).click()
-    stage.shows(width=680, height=384)
+def test_swap_and_shape_buttons(desk: Studio) -> None:
+    desk.fill(width=192, height=96)
+    desk.button("swap").click()
+    desk.shows(width=96, height=192)
+    desk.fill(width=512, height=512)
+    desk.page.get_by_role("button", name="16:9", exact=True).click()
+    desk.shows(width=680, height=384)
 
 
-def test_a_slider_and_its_number_move_together(stage: Studio) -> None:
-    slider = stage.box("steps").locator(".slider")
-    stage.fill(steps=40)
+def test_a_slider_and_its_number_move_together(desk: Studio) -> None:
+    slider = desk.box("steps").locator(".slider")
+    desk.fill(steps=40)
     expect(slider).to_have_value("40")
     slider.evaluate("slider => { slider.value = 60; slider.dispatchEvent(new Event('input', {bubbles: true})); }")
-    stage.shows(steps=60)
+    desk.shows(steps=60)
 
 
-def test_a_wrong_field_is_marked_and_nothing_is_lost(stage: Studio) -> None:
-    stage.generate(prompt="keep me", width=10, steps=0)
+def test_a_wrong_field_is_marked_and_nothing_is_lost(desk: Studio) -> None:
+    desk.generate(prompt="keep me", width=10, steps=0)
     for name in ("width", "steps"):
-        expect(stage.box(name)).to_have_class(re.compile("wrong"))
-        expect(stage.field(name)).to_have_attribute("aria-invalid", "true")
-    expect(stage.box("width").locator(".problem")).to_contain_text("between 64 and 8,192")
-    stage.shows(prompt="keep me", width=10, steps=0)
-    stage.fill(width=104)
-    expect(stage.box("width").locator(".problem")).to_have_count(0)
-    expect(stage.box("steps").locator(".problem")).to_have_count(1)
+        expect(desk.box(name)).to_have_class(re.compile("wrong"))
+        expect(desk.field(name)).to_have_attribute("aria-invalid", "true")
+    expect(desk.box("width").locator(".problem")).to_contain_text("between 64 and 8,192")
+    desk.shows(prompt="keep me", width=10, steps=0)
+    desk.fill(width=104)
+    expect(desk.box("width").locator(".problem")).to_have_count(0)
+    expect(desk.box("steps").locator(".problem")).to_have_count(1)
 
 
-def test_a_size_is_brought_to_what_the_model_takes_and_that_is_said(stage: Studio, house: Stage) -> None:
-    before = stage.pictures()
-    stage.generate(prompt="not in whole cells", width=100, height=130, steps=2)
-    expect(stage.page.get_by_text("Width: 96 in place of 100; the model draws in whole cells.").first).to_be_visible()
-    stage.shows(width=96)
-    stage.wait_pictures(before + 1)
+def test_a_size_is_brought_to_what_the_model_takes_and_that_is_said(desk: Studio, house: Stage) -> None:
+    before = desk.pictures()
+    desk.generate(prompt="not in whole cells", width=100, height=130, steps=2)
+    expect(desk.page.get_by_text("Width: 96 in place of 100; the model draws in whole cells.").first).to_be_visible()
+    desk.shows(width=96)
+    desk.wait_pictures(before + 1)
     assert (house.requests()[-1].width, house.requests()[-1].height) == (96, 128)
 
 
@@ -181,11 +181,11 @@ def test_another_checkpoint_brings_its_defaults_and_leaves_own_values(stage: Stu
     stage.shows(height=512, cfg_scale=7, width=320)
 
 
-def test_clear_and_random_seed(stage: Studio) -> None:
-    stage.fill(prompt="away with this", seed=5)
-    stage.button("clear_prompt").click()
-    stage.button("random_seed").click()
-    stage.shows(prompt="", seed=-1)
+def test_clear_and_random_seed(desk: Studio) -> None:
+    desk.fill(prompt="away with this", seed=5)
+    desk.button("clear_prompt").click()
+    desk.button("random_seed").click()
+    desk.shows(prompt="", seed=-1)
 
 
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
@@ -197,19 +197,19 @@ def test_what_is_applied_is_the_truth_until_gradio_has_set_it(stage: Studio, tab
     replace(stage, tab=tab).shows(width=256)
 
 
-def test_a_person_puts_a_value_back_that_was_replaced(stage: Studio) -> None:
-    stage.page.evaluate("easel.form('txt2img').apply({ width: 256 })")
-    stage.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
-    stage.fill(width=128)
-    stage.page.wait_for_function("easel.form('txt2img').values.width === 128", timeout=PATIENCE)
+def test_a_person_puts_a_value_back_that_was_replaced(desk: Studio) -> None:
+    desk.page.evaluate("easel.form('txt2img').apply({ width: 256 })")
+    desk.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
+    desk.fill(width=128)
+    desk.page.wait_for_function("easel.form('txt2img').values.width === 128", timeout=PATIENCE)
 
 
-def test_what_is_typed_outlasts_values_that_are_applied(stage: Studio) -> None:
-    stage.page.evaluate("""() => { const form = easel.form('txt2img'), box = document.querySelector('#txt2img_prompt textarea');
+def test_what_is_typed_outlasts_values_that_are_applied(desk: Studio) -> None:
+    desk.page.evaluate("""() => { const form = easel.form('txt2img'), box = document.querySelector('#txt2img_prompt textarea');
       box.value = 'a red fox'; box.dispatchEvent(new Event('input', { bubbles: true })); form.apply({ width: 256 }); }""")
-    stage.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
-    stage.shows(prompt="a red fox", width=256)
-    assert stage.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"
+    desk.page.wait_for_function("easel.form('txt2img').values.width === 256 && !easel.form('txt2img').fillings", timeout=PATIENCE)
+    desk.shows(prompt="a red fox", width=256)
+    assert desk.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"
 
 
 def test_a_unit_is_on_with_its_picture_and_tells_what_it_lacks(stage: Studio) -> None:

@@ -65,7 +65,7 @@ def test_a_red_circle_is_one() -> None:
 @torch.inference_mode()
 def test_it_tells_captions_and_pictures_apart() -> None:
     scenes = random_scenes(77, 40, held_out=True)
-    assert np.mean([right_caption(demo(), scene, number) for number, scene in enumerate(scenes)]) >= 0.3      # by chance 0.125; see its README
+    assert np.mean([right_caption(demo(), scene, number) for number, scene in enumerate(scenes)]) >= 0.5      # by chance 0.125; see its README
     rng = random.Random(1)
     assert np.mean([nearer(demo(), scene, others(scene, rng, 1)[0], number) for number, scene in enumerate(scenes)]) >= 0.9
 

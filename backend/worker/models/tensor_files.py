@@ -40,7 +40,10 @@ class Format:
     def brought(self, tensor: Tensor) -> Tensor:
         """A copy that does not hang on the file; convolution kernels have the channels last, see `assemble`."""
         order = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
-        return tensor.to(self.device, self._dtype(tensor), copy=True, memory_format=order)
+        dtype = self._dtype(tensor)
+        if self.device.type == "cpu" and (tensor.dtype, dtype) == (torch.float16, torch.bfloat16):
+            tensor = tensor.float()     # the same bits, and four times as fast as torch's direct way
+        return tensor.to(self.device, dtype, copy=True, memory_format=order)
 
     def _dtype(self, tensor: Tensor) -> torch.dtype:
         if self.dtype is None or not tensor.is_floating_point():

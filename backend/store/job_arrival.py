@@ -1,0 +1,47 @@
+"""New jobs on their way to the end of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import zip_longest
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from backend.request.request import Request
+from backend.store.history import end_of_queue, new_id
+from backend.store.tables import JobRow, now
+
+
+@dataclass(slots=True)
+class Arrival:
+    """What one call queues, all or none; `rows` once it is queued."""
+
+    owner: str
+    values: list[dict[str, Any]]        # of the rows, but for their place and moments
+    rows: list[JobRow] = field(default_factory=list)
+
+
+def arrival(requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]]) -> Arrival:
+    """Of requests whose seeds are drawn, in their order, with notes on each."""
+    return Arrival(owner, [{"id": new_id(), "owner": owner, "request": request.to_json(),
+                            "checkpoint": request.checkpoint, "notes": list(said)}
+                           for request, said in zip_longest(requests, notes, fillvalue=())])
+
+
+def queued(session: Session, arrivals: Sequence[Arrival]) -> Iterator[JobRow]:
+    """Adds their rows, in their order, at the end of the queue; the rows."""
+    created = now()
+    ends = {owner: end_of_queue(session, owner, created) for owner in {each.owner for each in arrivals}}
+    place = max((last for last, _ in ends.values()), default=0)
+    moments = {owner: moment for owner, (_, moment) in ends.items()}
+    for each in arrivals:
+        each.rows = []
+        for values in each.values:
+            place += 1
+            moments[each.owner] += timedelta(microseconds=1)
+            each.rows.append(JobRow(**values, place=place, created=created, sort_moment=moments[each.owner]))
+        session.add_all(each.rows)
+        yield from each.rows
