@@ -6,6 +6,10 @@ FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
+# Two libraries that OpenCV wants, which finds edges for guides.
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /easel
 COPY requirements.txt .
 RUN pip install --quiet -r requirements.txt

@@ -10,6 +10,7 @@ from typing import Literal
 
 from backend.catalog.model_file import CHECKPOINT, FileKey, ModelFile
 from backend.errors import Problem
+from backend.request.record import Record
 from backend.request.request import Request
 
 # ---- commands ----
@@ -77,6 +78,17 @@ class MeasureDistance:
     first: tuple[str, ...]
     second: tuple[str, ...]
     network: ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """Make what a guide's model would be shown, of the picture file `picture`, at a height and width."""
+
+    task: str
+    unit: Record
+    picture: bytes
+    size: tuple[int, int]
+    files: dict[FileKey, ModelFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +240,19 @@ class Scored:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-Command = Run | Cancel | Skip | Score | MeasureDistance | Unload | Stop
+@dataclass(frozen=True, slots=True)
+class Preprocessed:
+    """The answer to `Preprocess`: RGB, uint8, row by row, or the `problem` for which there is none."""
+
+    task: str
+    width: int = 0
+    height: int = 0
+    pixels: bytes = b""
+    problem: Problem | None = None
+
+
+Command = Run | Cancel | Skip | Score | MeasureDistance | Preprocess | Unload | Stop
 Event = (
     Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
-    | Scored
+    | Scored | Preprocessed
 )

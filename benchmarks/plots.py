@@ -35,15 +35,19 @@ LORA_NAME = "demo-halfshade"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is drawn: pixels of a side, steps, how often everything is drawn and timed, and how often before."""
+    """How much is drawn: pixels of a side, steps, how often everything is drawn and timed, and how often before.
+
+    Of the values of each axis only every n-th counts.
+    """
 
     side: int = 128
     steps: int = 20
     rounds: int = 3
     warmups: int = 1
+    every: int = 1
 
 
-TINY = Size(64, 2, 1, 0)
+TINY = Size(64, 2, 1, 0, every=3)
 NORMAL = Size()
 
 
@@ -61,15 +65,17 @@ def measure(device: str, size: Size = NORMAL) -> dict[str, Any]:
 
 def guidance_by_lora(size: Size) -> list[Request]:
     """5 x 4 cells."""
+    strengths, scales = (0.25, 0.5, 0.75, 1.0), (2.0, 3.0, 5.0, 7.0, 9.0)
     return [base(size, f"{PROMPT} <lora:{LORA_NAME}:{strength}>", cfg_scale=scale)
-            for strength, scale in product((0.25, 0.5, 0.75, 1.0), (2.0, 3.0, 5.0, 7.0, 9.0))]
+            for strength, scale in product(strengths[:: size.every], scales[:: size.every])]
 
 
 def hires_denoising(size: Size) -> list[Request]:
     """4 x 4 cells: the second pass's strength by its guidance, at one and a half times the size."""
+    strengths, scales = (0.3, 0.45, 0.6, 0.75), (3.0, 5.0, 7.0, 9.0)
     return [base(size, PROMPT, enable_hr=True, hr_scale=1.5, denoising_strength=strength, hr_cfg=scale,
                  hr_second_pass_steps=size.steps // 2)
-            for strength, scale in product((0.3, 0.45, 0.6, 0.75), (3.0, 5.0, 7.0, 9.0))]
+            for strength, scale in product(strengths[:: size.every], scales[:: size.every])]
 
 
 def base(size: Size, prompt: str, **more: Any) -> Request:
@@ -139,6 +145,7 @@ def loads(device: str, checkpoint: ModelFile, size: Size) -> dict[str, Any]:
     memory = Memory(place(device), budget_bytes=int(1.5 * largest), load=loading)
     three = [replace(checkpoint, key=f"{checkpoint.key} {number}") for number in range(3)]
     files = {(CHECKPOINT, file.key): file for file in three}
-    cells = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in range(2, 22)]
+    scales = range(2, 2 + 20 // size.every)
+    cells = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in scales]
     drawn(memory, files, sorted(cells, key=lambda request: request.checkpoint), "solo", "plot")
     return {"cells": len(cells), "loads": len(read)}

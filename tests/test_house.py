@@ -45,7 +45,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
 # Layers inside the worker, from the ground up, by the same rule.
 WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.worker.device", "backend.sampling.noise", "backend.worker.pixels"),
-    ("backend.worker.models",),
+    ("backend.worker.models", "backend.worker.faces"),
     ("backend.worker.guidance", "backend.worker.adapters", "backend.worker.pixels.pixel_networks", "backend.worker.pixels.preview"),
     ("backend.worker.draw",),
     ("backend.worker.engine", "backend.worker.scores"),
@@ -60,6 +60,7 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 # Where any error at all may be caught, and what it then costs.
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
+    "backend/worker/engine/guide_loading.py": "one preview of a guide: what looked for it is told why there is none",
     "backend/worker/scores/scorer.py": "one measurement: the others are made",
     "backend/dispatch/scoring.py": "one round of measuring: the next one is made",
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",

@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from backend import Backend, Table
 from ui import api_page, assets, gradio_files, page_head, theme
 from ui.compression import Compression
-from ui.parts import checkpoint_bar, file_lists, guides, notices, pins, second_checkpoints, styles
+from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoints, styles
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
@@ -47,7 +47,6 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
         checkpoint_bar.wire_load(page, backend, bar)
         file_lists.wire(page, backend, bar)
         second_checkpoints.wire(page, backend, bar)
-        guides.wire(page, backend, bar)
     return page
 
 

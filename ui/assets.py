@@ -34,7 +34,7 @@ ENTRY, STYLE, FACE, PACK = "scripts/page.js", "page.css", "scripts/easel.js", "s
 # Not in the pack: what a worker loads, and what is large and needs none of Easel's own.
 OWN_ADDRESS = ("scripts/stream_worker.js", "vendor/photoswipe/photoswipe.esm.min.js")
 # Style sheets below these are not loaded with the page, but with the scripts beside them.
-ASIDE = ("parts/networks/", "parts/plot_form/", "tabs/plots/")
+ASIDE = ("parts/networks/", "parts/plot_form/", "parts/guides/", "tabs/plots/")
 # Gradio's style sheets come later than the page's own, and rules of the same weight would win over them.
 WEIGHT = ":root:root:root"
 KEYFRAMES = re.compile(r"^@keyframes [^{]+\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", re.M)       # may not stand inside a rule

@@ -6,6 +6,7 @@ row of the table appears on the page without a change here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,6 @@ import gradio as gr
 from gradio.components import Component
 
 from backend import FIELDS, PINNABLE, STARTS, Field, record_place
-from ui.fragment import fragment
 
 EXPLAINED = ("files", "preview")        # groups whose help stands below the field, not behind an "i"
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
@@ -34,26 +34,33 @@ class Form:
         if field.help and field.group in EXPLAINED:
             look.setdefault("info", field.help)
         value = self.values.get(name, field.default)
+        if field.kind == "records" and field.listed:
+            return self._listed(field, value)
         if field.kind == "records":
-            return self._records(field, value, look.get("without", ()))
+            return self._records(field, value)
         return self.adopt(name, _KINDS[field.kind](field, value, look))
 
-    def _records(self, field: Field, values: Sequence[Mapping[str, Any]], without: Sequence[str]) -> Component:
-        """As many folds as there may be records, each with the components of one but for those in `without`."""
+    def _listed(self, field: Field, values: Sequence[Mapping[str, Any]]) -> Component:
+        """A fold that a script fills, and beside it the list as the script tells it."""
+        own = f"{self.tab}_{field.name}"
+        with gr.Accordion(field.label, open=False, elem_id=f"{own}_fold"):
+            gr.HTML(f'<div class="record-list" data-field="{field.name}"></div>', elem_id=own, js_on_load=None,
+                    apply_default_css=False)
+        told = json.dumps([dict(value) for value in values])
+        return self.adopt(field.name, gr.Textbox(told, visible="hidden", elem_id=f"{own}_text", label=field.label))
+
+    def _records(self, field: Field, values: Sequence[Mapping[str, Any]]) -> Component:
+        """As many folds as there may be records, each with the components of one."""
         for index in range(int(field.maximum or 1)):
             own = f"{self.tab}_{field.name}_{index}"
             with gr.Accordion(f"{field.label} {index + 1}", open=False, elem_id=f"{own}_fold",
                               elem_classes=[f"fold-{field.name}"]) as fold:
                 for name, inner in (field.record or {}).items():
                     held = values[index] if index < len(values) else {}
-                    if name not in without:
-                        self._in_record(record_place(field.name, index, name), inner, held, f"{own}_{name}")
+                    self._in_record(record_place(field.name, index, name), inner, held, f"{own}_{name}")
         return fold
 
     def _in_record(self, at: str, field: Field, held: Mapping[str, Any], elem_id: str) -> None:
-        if field.kind == "picture":
-            gr.HTML(fragment(__file__, "record_picture.html"), elem_id=elem_id, js_on_load=None,
-                    elem_classes=["field", "record-picture"], apply_default_css=False)
         look = {"label": field.label, "elem_id": elem_id, "elem_classes": ["field", f"field-{field.kind}"]}
         self.adopt(at, _KINDS[field.kind](field, held.get(field.name, field.default), look))
 
@@ -137,12 +144,20 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 
 
 def described() -> dict[str, dict[str, Any]]:
-    """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs."""
+    """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs.
+
+    With the fields of a list's records as `record`.
+    """
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
-    return {name: {"label": field.label, "help": field.help, "default": _default(field), "kind": field.kind,
-                   "slider": _slider(field), "start": name in STARTS, "internal": field.internal,
-                   **({"choices": list(field.choices)} if name in PINNABLE else {})}
-            for name, field in rows.items()}
+    return {name: _row(field) for name, field in rows.items()}
+
+
+def _row(field: Field, inner: bool = False) -> dict[str, Any]:
+    listed = {name: _row(inner, inner=True) for name, inner in (field.record or {}).items()} if field.listed else None
+    return {"label": field.label, "help": field.help, "default": _default(field), "kind": field.kind,
+            "slider": _slider(field), "start": field.name in STARTS, "internal": field.internal,
+            **({"choices": list(field.choices)} if inner or field.name in PINNABLE else {}),
+            **({"record": listed, "most": field.maximum} if listed else {})}
 
 
 def _default(field: Field) -> Any:
@@ -154,7 +169,7 @@ def _default(field: Field) -> Any:
 def _of_records() -> Iterator[tuple[str, Field]]:
     """The fields of every record that a form has components for, by the name of its place."""
     for field in FIELDS.values():
-        for index in range(int(field.maximum or 1) if field.kind == "records" else 0):
+        for index in range(int(field.maximum or 1) if field.kind == "records" and not field.listed else 0):
             yield from ((record_place(field.name, index, name), inner) for name, inner in (field.record or {}).items())
 
 

@@ -14,12 +14,18 @@ SCRIPT = re.compile(r"(Blocks|core)-[\w-]+\.js")
 _RELOAD = re.compile(r"(\w+\(\(\)=>\{)(\w+)\(\),(\w+\(\(\)=>\{\w+\.reload\()")
 # For each event its component is looked up, though hardly any event has arguments of its own.
 _ARGUMENTS = re.compile(r"(async set_event_args\(\w+,(\w+)\)\{)(?!if)")
-# For each component all events are looked through; taking each target apart there is most of the time.
-_TARGETS = re.compile(r"\.targets\.find\(\(\[(\w+)\]\)=>\1===(\w+)\.id\)")
+# For each component all events are looked through, and for each of their targets its number is asked of a proxy.
+_ATTACHED = re.compile(r"(find_attached_events\((\w+),\w+\)\{)(?!let \$id)(.*?return \2\})")
+_TARGETS = re.compile(r"\.targets\.find\(\(\[(\w+)\]\)=>\1===\w+\.id\)")
 
 
 def shortened(text: str) -> str:
     """A script without what it does for nothing."""
     text = _RELOAD.sub(r"\1\2()&&\3", text, count=1)
     text = _ARGUMENTS.sub(r"\1if(!Object.keys(\2).length)return()=>{};", text, count=1)
-    return _TARGETS.sub(r".targets.find(\1=>\1[0]===\2.id)", text)
+    return _ATTACHED.sub(_asked_once, text, count=1)
+
+
+def _asked_once(found: re.Match[str]) -> str:
+    head, component, body = found.groups()
+    return f"{head}let $id={component}.id;" + _TARGETS.sub(r".targets.find(\1=>\1[0]===$id)", body)

@@ -20,10 +20,12 @@ FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
 _CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet", "task_embedding")
-_OTHER_CONTROL = {"task_embedding": "a ControlNet of several kinds (Union)", "lora_controlnet": "a Control-LoRA",
-                  "lllite_": "a ControlNet-LLLite"}
-_FIRST = ("input_blocks.0.0.weight", "conv_in.weight")
-_LISTENS = re.compile(r"attn2[._]to_k(\.weight)?$")
+_OTHER_CONTROL = {"lllite_": "a ControlNet-LLLite"}
+_FIRST = ("input_blocks.0.0.weight", "conv_in.weight", "zero_convs.0.0.weight")
+_LISTENS = re.compile(r"attn2[._]to_k(\.weight|\.down)?$")
+STYLE_TOKENS = "style_embedding"
+T2I_FIRST = ("body.0.block1.weight", "body.0.in_conv.weight", STYLE_TOKENS)
+LARGE_CELLS = (256, 768)        # values of a cell of 16 pixels, grey or in colours: T2I-Adapters for SDXL look at these
 _MAX_ALIAS = 200
 _MAX_TRIGGER = 1_000
 _WIDTH = re.compile(r"(\d{1,5})\.[01]\.linear")
@@ -33,6 +35,11 @@ _BESIDE = (".safetensors", ".pt", ".bin", ".ckpt")
 def describe_any(found: Found) -> Description:
     """Whatever can be read. Raises CheckpointError."""
     return Description(problem="" if found.header.shapes else "the file holds no tensors")
+
+
+def describe_annotator(found: Found) -> Description:
+    """Nothing: a preprocessor finds its files and folders by their names."""
+    return Description()
 
 
 def describe_lora(found: Found) -> Description:
@@ -102,7 +109,8 @@ def describe_controlnet(found: Found) -> Description | None:
     known = any(name.startswith(_CONTROL) for name in shapes)
     other = next((f"it is {label}, which Easel cannot use yet" for name, label in _OTHER_CONTROL.items()
                   if any(each.startswith(name) for each in shapes)), "")
-    facts = {"difference": "difference" in shapes, "first": _first_width(shapes), "words": _widths_of_words(shapes)}
+    facts = {"difference": bool({"difference", "lora_controlnet"} & shapes.keys()), "first": _first_width(shapes),
+             "words": _widths_of_words(shapes)}
     problem = other if known else "its tensors are those of no ControlNet"
     return Description(family_of_words(shapes), problem, facts=facts)
 
@@ -126,16 +134,21 @@ def shapes_of_network(path: Path) -> Shapes:
     return found
 
 
-def describe_t2i_adapter(found: Found) -> Description:
-    """Raises CheckpointError."""
-    known = _is_t2i_adapter(found.header.shapes)
-    return Description(problem="" if known else "its tensors are those of no T2I-Adapter")
+def describe_t2i_adapter(found: Found) -> Description | None:
+    """How wide its `first` level is; of a style adapter also which `layer` of CLIP it looks at, and how `wide` that is.
 
-
-def describe_instant_id(found: Found) -> Description:
-    """Raises CheckpointError."""
-    known = is_instant_id(found.header.shapes)
-    return Description("sdxl" if known else "", problem="" if known else "its tensors are not InstantID's")
+    Raises CheckpointError.
+    """
+    shapes = shapes_of_network(found.path) if found.is_folder else found.header.shapes
+    if not _is_t2i_adapter(shapes):
+        return Description(problem="its tensors are those of no T2I-Adapter")
+    if STYLE_TOKENS in shapes:
+        wide, words = shapes["proj"]
+        return Description(FAMILY_OF_WIDTH.get(words, ""), facts={"layer": "inner", "wide": wide, "words": (words,)})
+    plain = {name.removeprefix("adapter."): shape for name, shape in shapes.items()}
+    level = plain.get("conv_in.weight") or plain["body.0.out_conv.weight"]
+    shown = (plain.get("conv_in.weight") or plain["body.0.in_conv.weight"])[1]
+    return Description("sdxl" if shown in LARGE_CELLS else "sd1", facts={"first": level[0]})
 
 
 def _rows(vectors: tuple[int, ...]) -> int:
@@ -155,11 +168,11 @@ def _trained_on(told: Mapping[str, str]) -> str:
 def family_of_words(shapes: Shapes) -> str:
     """From the width of the text in the first layer that listens to it; "" where none is told."""
     widths = (shape[1] for name, shape in shapes.items() if len(shape) in (2, 4) and _KEYS_AND_VALUES.search(name))
-    return FAMILY_OF_WIDTH.get(next(widths, 0), "")
+    return next((FAMILY_OF_WIDTH[width] for width in widths if width in FAMILY_OF_WIDTH), "")
 
 
 def _is_t2i_adapter(shapes: Shapes) -> bool:
-    return any(name.startswith("adapter.body.") or name == "body.0.block1.weight" for name in shapes)
+    return any(name.startswith("adapter.body.") or name in T2I_FIRST for name in shapes)
 
 
 def is_ip_adapter(shapes: Shapes) -> bool:

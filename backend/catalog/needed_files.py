@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.catalog import vaes
+from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network, swap_network
+from backend.catalog.face_networks import SWAP
 from backend.catalog.families import FAMILIES
-from backend.catalog.guide_files import GUIDE, encoders, guide_file, guide_models, guide_problems, with_exact_names
+from backend.catalog.guide_files import (
+    GUIDE,
+    annotator_files,
+    encoders,
+    guide_file,
+    guide_models,
+    guide_problems,
+    with_exact_names,
+)
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import (
     CHECKPOINT,
     FACE_DETECTOR,
+    FACE_NETWORK,
     FACE_RESTORER,
     UPSCALER,
     VAE,
@@ -55,13 +66,15 @@ def needed(request: Request) -> list[Needed]:
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
     guides = [Needed(GUIDE, name, field) for name, field in guide_models(request)]
+    restorers += [Needed(FACE_NETWORK, name, "face_swap") for name in (BUFFALO, SWAP) if request.face_swap]
     return [*wanted, *restorers, *detector, *networks, *guides]
 
 
 def files_of(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
     """The files that a job needs, by kind and name. InvalidRequest names the field of each that is gone or broken."""
     files = _files(needed(request), catalog)
-    return files | embeddings_named(request, catalog) | encoders(files, catalog)
+    annotators = annotator_files(request.guides, catalog) if request.process != EXTRAS else {}
+    return files | embeddings_named(request, catalog) | encoders(files, catalog) | annotators
 
 
 def resolved(request: Request, catalog: ModelCatalog) -> Request:
@@ -165,6 +178,8 @@ def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
             return file
         raise NotFound(f"needs a file that is not here: put {one.name}'s model into "
                        f"models/{RESTORER_FOLDERS[one.name]}")
+    if one.kind == FACE_NETWORK:
+        return swap_network(catalog) if one.name == SWAP else recognition_network((BUFFALO, ANTELOPE), catalog)
     if one.kind == FACE_DETECTOR:
         if files := catalog.usable(FACE_DETECTOR):
             return files[0]

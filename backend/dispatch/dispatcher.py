@@ -13,12 +13,14 @@ from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.feasibility import check
 from backend.dispatch.plot_changes import PlotChanges
+from backend.dispatch.preprocessing import Preprocessing
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
 from backend.dispatch.scoring import Scoring
 from backend.dispatch.supervisor import Supervisor
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.worker_handle import Handle
+from backend.messages import Preprocessed, Scored
 from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
@@ -44,9 +46,10 @@ class Dispatcher:
         self.feed = EventFeed(self._queue_event, self._status_event, self._plot_events)
         self._jobs, self._history, self._pictures = jobs, history, pictures
         self.scoring = Scoring(jobs.database, catalog, pictures, self._may_measure, self._scored)
+        self.preprocessing = Preprocessing()
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
-                                  changed=self.feed.touch, notice=self.notice, scored=self.scoring.received,
-                                  lost=self.scoring.lost)
+                                  changed=self.feed.touch, notice=self.notice, answered=self._answered,
+                                  lost=self._lost)
         self._supervisors: list[Supervisor] = []
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
@@ -60,6 +63,7 @@ class Dispatcher:
         for supervisor in self._supervisors:
             supervisor.start()
         self.scoring.start(self._supervisors)
+        self.preprocessing.start(self._supervisors)
 
     def check(self, request: Request) -> None:
         """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""
@@ -224,6 +228,14 @@ class Dispatcher:
         for cell in cells:
             self.plot_changes.cell(owner, plot, cell)
         self.feed.touch(owner)
+
+    def _answered(self, answer: Scored | Preprocessed) -> None:
+        asked = self.scoring if isinstance(answer, Scored) else self.preprocessing
+        asked.received(answer)
+
+    def _lost(self, worker: str) -> None:
+        self.scoring.lost(worker)
+        self.preprocessing.lost(worker)
 
     def _may_measure(self) -> bool:
         return not self._jobs.look.singles_wait()

@@ -30,14 +30,13 @@ from backend.messages import (
     Failed,
     Hashed,
     Loading,
-    MeasureDistance,
     Picture,
+    Preprocessed,
     Preview,
     Progress,
     Ready,
     Refused,
     Run,
-    Score,
     Scored,
     Skip,
     Skipped,
@@ -106,8 +105,8 @@ class Supervisor:
         with self._changed:
             return self._ready and all(flight.lease.plot and not alone for flight in self._flights.values())
 
-    def measure(self, command: Score | MeasureDistance) -> None:
-        """Have pictures measured beside what is drawn; `Services` hears the answer, or that it will not come."""
+    def measure(self, command: Command) -> None:
+        """Have pictures looked at beside what is drawn; `Services` hears the answer, or that it will not come."""
         with self._changed:
             self._outbox.append(command)
             self._changed.notify_all()
@@ -254,8 +253,8 @@ class Supervisor:
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
                 self._over(event)
-            case Scored():
-                self._services.scored(event)
+            case Scored() | Preprocessed():
+                self._services.answered(event)
             case Alive():
                 return          # that it came is all that counts
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.dispatch.progress import LiveJobs
-from backend.messages import Scored
+from backend.messages import Preprocessed, Scored
 from backend.store.jobs import Jobs
 from backend.store.uploads import Uploads
 
@@ -15,8 +15,8 @@ from backend.store.uploads import Uploads
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """`changed()` is called when a worker's state is another, `changed(owner)` when somebody's queue is;
-    `notice(source, text)` tells of a trouble, and with an empty text that it is over; `scored(answer)` when pictures
-    were measured, and `lost(worker)` when a worker has ended with what it was to measure."""
+    `notice(source, text)` tells of a trouble, and with an empty text that it is over; `answered(answer)` when pictures
+    were measured or preprocessed, and `lost(worker)` when a worker has ended with what it was to look at."""
 
     jobs: Jobs
     live: LiveJobs
@@ -24,5 +24,5 @@ class Services:
     uploads: Uploads
     changed: Callable[..., None]
     notice: Callable[[str, str], None]
-    scored: Callable[[Scored], None]
+    answered: Callable[[Scored | Preprocessed], None]
     lost: Callable[[str], None]

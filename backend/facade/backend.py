@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from backend.catalog import guide_files, needed_files
+from backend.catalog import needed_files
 from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
@@ -138,15 +138,6 @@ class Backend:
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""
         return needed_files.restorers_there(self._components.catalog)
-
-    def guide_models(self, checkpoint: str = "", refresh: bool = False) -> list[ModelFile]:
-        """The ControlNets and IP-Adapters that can guide a checkpoint, or all of them where there is no such one."""
-        files = [file for kind in guide_files.KINDS for file in self.usable_files(kind, refresh)]
-        try:
-            chosen = self.checkpoint(checkpoint)
-            return [file for file in files if not guide_files.misfit(file, chosen)]
-        except EaselError:
-            return files
 
     def count_tokens(
         self, text: str, checkpoint: str = "", steps: int = 20, comments: bool = False

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from backend.errors import NotAllowed
 from backend.facade.components import Components
+from backend.facade.guides import UserGuides
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.plots import UserPlots
 from backend.facade.submission import Submission
@@ -28,8 +29,8 @@ class Door:
 
     Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
     `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
-    with writing prompts; `networks`, cards of network files; `plots`, grids of pictures over axes; `backend`, what is
-    the same for everybody.
+    with writing prompts; `networks`, cards of network files; `plots`, grids of pictures over axes; `guides`, what
+    pictures may guide by; `backend`, what is the same for everybody.
     """
 
     def __init__(self, backend: Backend, components: Components, user: User) -> None:
@@ -39,6 +40,7 @@ class Door:
         self.prompt_library = components.prompt_library.as_(user)
         self.networks = components.networks
         self.plots = UserPlots(components, user)
+        self.guides = UserGuides(components, user)
 
     # ---- jobs ----
 

@@ -24,6 +24,7 @@
     plot_exports.py        /easel/plots/<id>/export: plots as files
     networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
+    guides.py              /easel/guides: what pictures may guide by, and previews of it
     controlnet.py          /controlnet: models and preprocessors, as sd-webui-controlnet lists them
     preferences.py         /easel/preferences, /easel/about
     errors.py              the one place where an error becomes a status code
@@ -48,6 +49,7 @@ from backend.http import (
     errors,
     events,
     files,
+    guides,
     history,
     jobs,
     networks,
@@ -77,7 +79,7 @@ class Routes:
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
-                 boards, networks, plots, plot_exports, preferences, prompts, controlnet):
+                 boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 

@@ -7,38 +7,70 @@ A picture may be text, or an object or a list of a picture and a mask; modes may
 
 from __future__ import annotations
 
+import base64
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backend import Door
-from backend.errors import InvalidRequest, Problem, UserError
+from backend import Door, Job
+from backend.errors import EaselError, InvalidRequest, Problem, UserError
 from backend.http.a1111_scripts import is_off
 from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.image import upload_validation
+from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of
 from backend.request.guide_unit import GUIDE_UNIT
 
 SCRIPT = "controlnet"
 PICTURES = ("image", "input_image")
-OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "hr_option": "hires"}
-NOT_THERE = ("effective_region_mask", "ipadapter_input", "advanced_weighting")
+OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "hr_option": "hires",
+               "union_control_type": "union_type"}
+NOT_THERE = ("ipadapter_input", "batch_images")
+WEIGHTS = "advanced_weighting"
+REGION, MASKS = "effective_region_mask", ("mask", "mask_image")
 USUAL = ("processor_res", "threshold_a", "threshold_b")        # where a number below 0 asks for the usual value
 
 
 def guides(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
     """The units that are sent, their pictures stored as uploads of the user; and what is wrong with them."""
-    named = scripts.items() if isinstance(scripts, Mapping) else ()
-    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
-    if is_off(script):
+    name, sent = _sent(scripts)
+    if sent is None:
         return {}, []
-    sent = script.get("args") if isinstance(script, Mapping) else script
-    sent = list(sent.values()) if isinstance(sent, Mapping) else sent
     units, problems = [], []
-    for number, unit in enumerate(each for each in sent if not isinstance(each, bool)):
+    for number, unit in enumerate(sent):
         try:
             units.append(_unit(unit, f"alwayson_scripts.{name}.args.{number}", door))
         except InvalidRequest as error:
             problems += error.problems
     return {"guides": units}, problems
+
+
+def detected_maps(door: Door, job: Job, payload: Mapping[str, Any]) -> list[str]:
+    """What the models of a finished job's units were shown, in base64, as AUTOMATIC1111 answers it behind the pictures.
+
+    None of units that ask for none, and none that cannot be made again.
+    """
+    _, sent = _sent(payload.get("alwayson_scripts"))
+    found = []
+    for unit, theirs in zip(job.request.guides, sent or [], strict=False):
+        wanted = not isinstance(theirs, Mapping) or truth(theirs.get("save_detected_map", True)) is not False
+        if unit.enabled and wanted and unit.module != NO_MODULE and MODULES[unit.module].kind == "hint":
+            picture = {"image": unit.image or job.request.init_image}
+            with contextlib.suppress(EaselError):
+                made = door.guides.preview({**unit, **picture}, (job.request.height, job.request.width))
+                found.append(base64.b64encode(door.uploaded(made.id).read_bytes()).decode("ascii"))
+    return found
+
+
+def _sent(scripts: Any) -> tuple[str, list[Any] | None]:
+    """The name that the script goes by, and its units; None where it is not asked for."""
+    named = scripts.items() if isinstance(scripts, Mapping) else ()
+    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
+    if is_off(script):
+        return name, None
+    sent = script.get("args") if isinstance(script, Mapping) else script
+    if isinstance(sent, Mapping):
+        sent = [sent] if any(key in GUIDE_UNIT or key in PICTURES for key in sent) else list(sent.values())
+    return name, [each for each in sent if not isinstance(each, bool)]
 
 
 def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
@@ -51,16 +83,66 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
                 for key in NOT_THERE if sent.get(key)]
     if problems:
         raise InvalidRequest(problems=problems)
-    unit = dict(_values(sent)) | {"enabled": truth(sent.get("enabled", True)) is not False}
+    on = truth(sent.get("enabled", True)) is not False
+    unit = dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
+    if not unit["enabled"]:
+        return unit
     picture = next((sent[key] for key in PICTURES if sent.get(key)), None)
-    return unit | ({"image": _stored(picture, place, door)} if picture and unit["enabled"] else {})
+    first, *more = picture if _is_several(picture) else [picture]
+    if first:
+        unit["image"] = _stored(_part(first, "image"), f"{place}.image", door)
+    if more:
+        unit["more_images"] = [_stored(_part(each, "image"), f"{place}.image", door) for each in more]
+    marked = _mask(sent, picture, _is_inpainting(unit.get("module")))
+    return unit | ({"mask": _stored(marked, f"{place}.{REGION}", door, mask=True)} if marked else {})
+
+
+def _weights(sent: Any, place: str) -> dict[str, str]:
+    """Numbers for blocks, as text. Raises InvalidRequest."""
+    if not sent:
+        return {}
+    if not isinstance(sent, list) or not all(isinstance(each, int | float) for each in sent):
+        raise InvalidRequest("must be a list of numbers, one for each block", field=f"{place}.{WEIGHTS}")
+    return {"block_weights": ",".join(f"{each:g}" for each in sent)}
+
+
+def _is_inpainting(module: Any) -> bool:
+    try:
+        return isinstance(module, str) and module_of(module).name == INPAINT
+    except KeyError:
+        return False
+
+
+def _mask(sent: Mapping[str, Any], picture: Any, inpaints: bool) -> Any:
+    """What marks the region, or for inpainting what is missing in the picture."""
+    if not inpaints:
+        return sent.get(REGION)
+    return next((sent[key] for key in MASKS if sent.get(key)), None) or _part(picture, "mask")
+
+
+def _is_several(picture: Any) -> bool:
+    """Several pictures of one unit, each an object; a list of two texts is a picture with its mask."""
+    return isinstance(picture, list) and all(isinstance(each, Mapping) for each in picture) and bool(picture)
+
+
+def _part(picture: Any, name: str) -> Any:
+    """The picture or the mask of an object, or of a list of both; text is the picture."""
+    if isinstance(picture, list):
+        inner = picture[0] if picture else None
+        if isinstance(inner, Mapping):
+            return inner.get(name)
+        return picture[1 if name == "mask" else 0] if len(picture) > (name == "mask") else None
+    if isinstance(picture, Mapping):
+        picture = picture.get(name)
+        return picture[0] if isinstance(picture, list) and picture else picture
+    return picture if name == "image" else None
 
 
 def _values(sent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in sent.items():
         name = OTHER_NAMES.get(key, key)
         field = GUIDE_UNIT.get(name)
-        if field is None or name in ("enabled", *PICTURES) or is_missing(field, value):
+        if field is None or name in ("enabled", "mask", *PICTURES) or is_missing(field, value):
             continue
         if name in USUAL and isinstance(value, int | float) and value < 0:
             continue
@@ -68,15 +150,9 @@ def _values(sent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield name, str(value) if numbered else as_ours(key, field, value)
 
 
-def _stored(picture: Any, place: str, door: Door) -> str:
-    """The upload's id. Of a picture and a mask the picture counts."""
-    if isinstance(picture, Mapping):
-        picture = picture.get("image")
-    if isinstance(picture, list):
-        picture = picture[0]
-    if isinstance(picture, Mapping):
-        picture = picture.get("image")
+def _stored(picture: Any, place: str, door: Door, mask: bool = False) -> str:
+    """The upload's id. Raises InvalidRequest naming the `place`."""
     try:
-        return door.upload(upload_validation.from_base64(picture)).id
+        return door.upload(upload_validation.from_base64(picture), mask=mask).id
     except UserError as error:
-        raise InvalidRequest(str(error), field=f"{place}.image") from error
+        raise InvalidRequest(str(error), field=place) from error

@@ -12,6 +12,7 @@ from backend import Door, Image, Job
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
 from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
+from backend.http.a1111_guides import detected_maps
 from backend.http.a1111_requests import Reading
 from backend.http.a1111_scripts import answers_last_rounds
 from backend.http.a1111_values import truth
@@ -34,9 +35,10 @@ def drawn(door: Door, jobs: Sequence[Job], reading: Reading, payload: Mapping[st
     send_images = truth(payload.get("send_images", True)) is not False
     images = [image for job in jobs for image in _answered(job, door.results(job.id), payload)]
     files = [door.image_file(image.id).read_bytes() for image in images] if send_images else []
+    maps = detected_maps(door, jobs[0], payload) if send_images else []
     echoed = ("init_images", "mask") if send_images and truth(payload.get("include_init_images")) else ()
     return {
-        "images": [base64.b64encode(file).decode("ascii") for file in files],
+        "images": [*(base64.b64encode(file).decode("ascii") for file in files), *maps],
         "parameters": parameters(jobs[0], payload) | {name: payload.get(name) for name in echoed},
         "info": json.dumps(info(jobs, images, _model(door, jobs[0])) | told(jobs, images, reading)),
     }

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
 
-from backend import ModelFile
+from backend import Door, ModelFile
 from backend.catalog.guide_files import KINDS
-from backend.http.dependencies import EntireBackend
-from backend.request.guide_unit import MODULES
+from backend.errors import InvalidRequest, UserError
+from backend.http.dependencies import EntireBackend, FrontDoor
+from backend.image import upload_validation
+from backend.request.guide_choices import GUIDE_CHOICES
+from backend.request.guide_modules import MODULES, NO_MODULE, Module, Slider
+from backend.request.guide_unit import MOST, NO_MODEL
 
 VERSION = 3                 # of its API
 SHORT = 8                   # digits of the hash in a model's name
 RESOLUTION = {"name": "Resolution", "value": 512, "min": 64, "max": 2048, "step": 8}
-SLIDERS: dict[str, list[dict[str, Any]]] = {
-    "none": [],
-    "canny": [RESOLUTION, {"name": "Low Threshold", "value": 100, "min": 1, "max": 255, "step": 1},
-              {"name": "High Threshold", "value": 200, "min": 1, "max": 255, "step": 1}],
-    "invert": [RESOLUTION],
-    "blur_gaussian": [RESOLUTION, {"name": "Sigma", "value": 9, "min": 0.01, "max": 64, "step": 0.01}],
-    "tile_resample": [{"name": "Down Sampling Rate", "value": 1, "min": 1, "max": 8, "step": 0.01}],
-    "threshold": [RESOLUTION, {"name": "Binarization Threshold", "value": 127, "min": 0, "max": 255, "step": 1}],
-    "ip-adapter-auto": [],
+DETECTS = {"controlnet_processor_res": "processor_res", "controlnet_threshold_a": "threshold_a",
+           "controlnet_threshold_b": "threshold_b"}
+ALL = "All"
+# The names that sd-webui-controlnet has for what to guide by -> those of GUIDE_CHOICES
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "Canny": ("edges",), "Depth": ("depth",), "NormalMap": ("normals",), "OpenPose": ("pose",),
+    "MLSD": ("straight_lines",), "Lineart": ("lines",), "SoftEdge": ("soft_edges",), "Scribble": ("scribble",),
+    "Sketch": ("scribble",), "Segmentation": ("segments",), "Shuffle": ("shuffle",), "Tile": ("tiles",),
+    "Blur": ("blur",), "Inpaint": ("inpaint",), "InstructP2P": ("instruct",), "Reference": ("reference",),
+    "Recolor": ("recolour",), "T2I-Adapter": ("colours", "style"), "IP-Adapter": ("picture", "face"),
+    "Instant-ID": ("face", "face_points"),
 }
 
 router = APIRouter(prefix="/controlnet")
@@ -41,11 +49,72 @@ def model_list(backend: EntireBackend, update: bool = True) -> dict[str, list[st
     return {"model_list": [_named(file) for file in files if not file.problem]}
 
 
+@router.get("/control_types")
+def control_types(backend: EntireBackend) -> dict[str, Any]:
+    """For each thing to guide by the preprocessors and models that serve it, and what to begin with."""
+    files = [file for kind in KINDS for file in backend.model_files(kind) if not file.problem]
+    everything = _type(list(MODULES), files, NO_MODULE)
+    return {"control_types": {ALL: everything} | {name: _type_of(names, files) for name, names in TYPES.items()}}
+
+
+@router.get("/settings")
+def settings() -> dict[str, int]:
+    """How many units a request may have."""
+    return {"control_net_unit_count": MOST}
+
+
+@router.post("/detect")
+def detect(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+    """What a preprocessor makes of each picture, in base64."""
+    pictures, unit = payload.get("controlnet_input_images"), {"module": payload.get("controlnet_module", NO_MODULE)}
+    if not isinstance(pictures, list) or not pictures:
+        raise InvalidRequest("must be a list of pictures", field="controlnet_input_images")
+    for name, key in DETECTS.items():
+        if isinstance(payload.get(name), int | float) and payload[name] >= 0:
+            unit[key] = payload[name]
+    return {"images": [_detected(door, unit, picture) for picture in pictures], "info": "Success"}
+
+
+def _detected(door: Door, unit: Mapping[str, Any], picture: Any) -> str:
+    try:
+        image = door.upload(upload_validation.from_base64(picture))
+    except UserError as error:
+        raise InvalidRequest(str(error), field="controlnet_input_images") from error
+    made = door.guides.preview({**unit, "image": image.id})
+    return base64.b64encode(door.uploaded(made.id).read_bytes()).decode("ascii")
+
+
+def _type_of(names: tuple[str, ...], files: Sequence[ModelFile]) -> dict[str, Any]:
+    choices = [GUIDE_CHOICES[name] for name in names]
+    modules = [module for choice in choices for module in choice.modules]
+    serving = [file for choice in choices for word in choice.models for file in files
+               if file.kind in choice.kinds and word in file.key.casefold()]
+    return _type(list(dict.fromkeys([NO_MODULE, *modules])), list({file.key: file for file in serving}.values()),
+                 modules[0])
+
+
+def _type(modules: list[str], files: Sequence[ModelFile], module: str) -> dict[str, Any]:
+    models = [_named(file) for file in files]
+    return {"module_list": modules, "model_list": [NO_MODEL, *models], "default_option": module,
+            "default_model": models[0] if models and module != NO_MODULE else NO_MODEL}
+
+
 @router.get("/module_list")
 def module_list(alias_names: bool = False) -> dict[str, Any]:
-    """The preprocessors and their sliders."""
-    detail = {name: {"model_free": False, "sliders": SLIDERS[name]} for name in MODULES}
-    return {"module_list": list(MODULES), "module_detail": detail}
+    """The preprocessors and their sliders; with `alias_names` under the names that people read."""
+    names = [module.label if alias_names else name for name, module in MODULES.items()]
+    detail = {name: {"model_free": module.kind == "reference", "sliders": _sliders(module)}
+              for name, module in zip(names, MODULES.values(), strict=True)}
+    return {"module_list": names, "module_detail": detail}
+
+
+def _sliders(module: Module) -> list[dict[str, Any]]:
+    return [*([RESOLUTION] if module.sized else []), *(_slider(each) for each in (module.a, module.b) if each)]
+
+
+def _slider(slider: Slider) -> dict[str, Any]:
+    return {"name": slider.label, "value": slider.usual, "min": slider.minimum, "max": slider.maximum,
+            "step": slider.step}
 
 
 def _named(file: ModelFile) -> str:

@@ -6,6 +6,7 @@ Neutral: knows no toolkit and no protocol. Read by both processes; imports nothi
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +17,12 @@ from backend.request.record import Record
 from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
-               "upscaler", "picture", "guide_model", "records"]
+               "upscaler", "picture", "pictures", "guide_model", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
-    "extras", "guides", "hidden",
+    "extras", "guides", "face_swap", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -48,6 +49,7 @@ class Field:
     choices: Sequence[str] = ()
     record: Table[Field] | None = None    # of kind "records": the fields of one
     switch: str = ""                      # of kind "records": the field without which a record changes nothing
+    listed: bool = False                  # of kind "records": a page holds all of them as one JSON text
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
@@ -86,6 +88,8 @@ def clean(field: Field, value: Any) -> Any:
         return _boolean(value)
     if field.kind == "picture":
         return _picture(value)
+    if field.kind == "pictures":
+        return _pictures(field, value)
     if field.kind == "records":
         return _records(field, value)
     return _number(field, value)
@@ -100,6 +104,8 @@ class WrongRecord(ValueError):
 
 
 def _records(field: Field, value: Any) -> tuple[Record, ...]:
+    if isinstance(value, str):
+        value = _listed(value)
     if not isinstance(value, list | tuple) or not all(isinstance(record, Mapping) for record in value):
         raise ValueError("must be a list of objects")
     if field.maximum is not None and len(value) > field.maximum:
@@ -108,6 +114,15 @@ def _records(field: Field, value: Any) -> tuple[Record, ...]:
     while field.switch and found and not found[-1][field.switch]:
         found.pop()             # a form sends as many as it has room for
     return tuple(found)
+
+
+def _listed(text: str) -> Any:
+    if len(text) > MAX_PROMPT:
+        raise ValueError("is too long")
+    try:
+        return json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        raise ValueError("must be a list of objects") from None
 
 
 def _record(field: Field, index: int, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +185,14 @@ def _picture(value: Any) -> str:
     if isinstance(value, str) and (not value or PICTURE_ID.fullmatch(value)):
         return value
     raise ValueError("must be a picture that was sent to Easel before")
+
+
+def _pictures(field: Field, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of pictures")
+    if field.maximum is not None and len(value) > field.maximum:
+        raise ValueError(f"has {len(value)} pictures; there are at most {field.maximum:g}")
+    return tuple(picture for each in value if (picture := _picture(each)))
 
 
 def _boolean(value: Any) -> bool:

@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from backend.request.attention_weights import LINEAR, WEIGHT_TYPES
 from backend.request.field import Field
-from backend.table import Table
+from backend.request.guide_modules import MODULES, NO_MODULE, UNION_KINDS, UNION_OF, module_of
+from backend.table import Names, Table
 
 NO_MODEL = "None"
-NO_MODULE = "none"
-PICTURE_PROMPT = "ip-adapter-auto"      # of an IP-Adapter, which sees the picture as it is
-MODULES = (NO_MODULE, "canny", "invert", "blur_gaussian", "tile_resample", "threshold", PICTURE_PROMPT)
 BALANCED, PROMPT_LEADS, CONTROL_LEADS = CONTROL_MODES = (
     "Balanced", "My prompt is more important", "ControlNet is more important")
 RESIZE_MODES = ("Just Resize", "Crop and Resize", "Resize and Fill")
 BOTH, FIRST, SECOND = PASSES = ("Both", "Low res only", "High res only")
-MOST = 3                # units that a page has room for
-_MODULES = {"invert (from white bg & black line)": "invert", "invert (from black bg & white line)": "invert",
-            "tile": "tile_resample", "blur": "blur_gaussian",
-            **dict.fromkeys(("ip-adapter_clip_sd15", "ip-adapter_clip_h", "ip-adapter_clip_g", "ip-adapter_clip_sdxl",
-                             "ip-adapter_clip_sdxl_plus_vith"), PICTURE_PROMPT)}
+AUTOMATIC = "Automatic"
+CONCATENATE, AVERAGE, SUBTRACT = COMBINATIONS = ("Concatenate", "Average", "Subtract")
+LARGEST = "Largest first"
+FACE_ORDERS = (LARGEST, "Smallest first", "Left to right", "Right to left", "Top to bottom", "Bottom to top")
+MOST_PICTURES = 16      # of one unit, beside its first
+MOST = 10               # units of a request
 _RESIZE_MODES = {"scale to fit (inner fit)": RESIZE_MODES[1], "inner fit (scale to fit)": RESIZE_MODES[1],
                  "envelope (outer fit)": RESIZE_MODES[2], "outer fit (shrink to fit)": RESIZE_MODES[2],
                  "resizemode.resize": RESIZE_MODES[0], "resizemode.inner_fit": RESIZE_MODES[1],
@@ -33,18 +33,23 @@ _CONTROL_MODES = {"controlmode.balanced": BALANCED, "controlmode.prompt": PROMPT
 _PASSES = {"hiresfixoption.both": BOTH, "hiresfixoption.low_res_only": FIRST, "hiresfixoption.high_res_only": SECOND}
 
 
-def _named(choices: Sequence[str], others: Mapping[str, str], *, numbered: bool = True) -> Callable[[str], str]:
+def _named(choices: Sequence[str], others: Mapping[str, str]) -> Callable[[str], str]:
     """Finds a choice by its name in any spelling, by another name, or by its number. It raises KeyError."""
-    known = {str(number): choice for number, choice in enumerate(choices)} if numbered else {}
-    known |= {choice.casefold(): choice for choice in choices} | dict(others)
+    numbered = {str(number): choice for number, choice in enumerate(choices)}
+    known = numbered | {choice.casefold(): choice for choice in choices} | dict(others)
     return lambda name: known[name.strip().casefold()]
 
+
+_of_union = _named(UNION_KINDS, {})
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
     Field("enabled", "Enable", "bool", False, "guides", xyz="enable"),
     Field("image", "Picture", "picture", "", "guides"),
-    Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=MODULES,
-          resolve=_named(MODULES, _MODULES, numbered=False),
+    Field("mask", "Region", "picture", "", "guides", api="effective_region_mask",
+          help="Where the unit acts, white on black; without one everywhere. With the preprocessor inpaint_only: what "
+               "is missing in the unit's own picture."),
+    Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=Names(MODULES),
+          resolve=lambda name: module_of(name).name,
           infotext="Module", infotext_always=True, xyz="preprocessor",
           help="What is made of the picture before the model looks at it. none: it is what the model wants to see."),
     Field("model", "Model", "guide_model", NO_MODEL, "guides", choices=(NO_MODEL,), infotext="Model",
@@ -75,11 +80,40 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
                "-1 takes the usual value."),
     Field("threshold_b", "Threshold B", "float", -1.0, "guides", minimum=-1, maximum=255, step=1,
           infotext="Threshold B", xyz="threshold B", help="canny: the upper threshold. -1 takes the usual value."),
+    Field("union_type", "Kind of hint", "choice", AUTOMATIC, "guides", choices=(AUTOMATIC, *UNION_KINDS),
+          resolve=lambda name: {"unknown": AUTOMATIC}.get(name.strip().casefold()) or _of_union(name),
+          infotext="Union Control Type", api="union_control_type", xyz="kind of hint",
+          help="What a ControlNet of several kinds (Union, ProMax) is shown. Automatic: what the preprocessor makes."),
     Field("hires", "Hires. fix pass", "choice", BOTH, "guides", choices=PASSES, resolve=_named(PASSES, _PASSES),
           infotext="Hr Option", api="hr_option", xyz="hires pass"),
+    Field("more_images", "More pictures", "pictures", (), "guides", maximum=MOST_PICTURES,
+          help="Of the same thing or person, for a unit whose picture is a prompt."),
+    Field("combine", "Several pictures", "choice", CONCATENATE, "guides", choices=COMBINATIONS, infotext="Combine",
+          xyz="several pictures",
+          help="Concatenate shows all of them, Average their mean, Subtract the first without what the others share."),
+    Field("weight_type", "Weight type", "choice", LINEAR, "guides", choices=WEIGHT_TYPES, infotext="Weight Type",
+          xyz="weight type", help="In which blocks of the network a picture prompt counts, and how much."),
+    Field("block_weights", "Weights by block", "text", "", "guides", infotext="Block Weights",
+          xyz="weights by block",
+          help="In place of a weight type: a number for each block (16 in SD 1, 11 in SDXL), or 6:1, 3:0.5 for some."),
+    Field("uncond_noise", "Noise for none", "float", 0.0, "guides", minimum=0, maximum=1, step=0.05,
+          infotext="Uncond Noise", xyz="noise for none",
+          help="Noise in the empty picture that a picture prompt is set against; makes it stronger."),
+    Field("face_order", "Faces in order", "choice", LARGEST, "guides", choices=FACE_ORDERS, infotext="Face Order",
+          xyz="faces in order", help="How the faces of the picture are counted."),
+    Field("face_index", "Number of the face", "int", 0, "guides", minimum=0, maximum=99, step=1,
+          infotext="Face Index", xyz="number of the face", help="0 is the first in that order."),
+    Field("lora_weight", "Weight of its LoRA", "float", 1.0, "guides", minimum=0, maximum=2, step=0.05,
+          infotext="Lora Weight", xyz="weight of its LoRA", help="Of the LoRA that a FaceID file carries."),
 ))
 
 
 def is_on(unit: Mapping[str, Any]) -> bool:
     """Whether it changes the picture at all."""
     return bool(unit["enabled"]) and unit["weight"] > 0
+
+
+def union_kind(unit: Mapping[str, Any]) -> int:
+    """Which of UNION_KINDS a ControlNet of several kinds is shown; the first where nothing tells."""
+    told = UNION_OF.get(unit["module"]) if unit["union_type"] == AUTOMATIC else unit["union_type"]
+    return UNION_KINDS.index(told) if told else 0

@@ -24,6 +24,7 @@ from backend.messages import (
     Command,
     Event,
     MeasureDistance,
+    Preprocess,
     Ready,
     Refused,
     Run,
@@ -36,6 +37,7 @@ from backend.settings import Policy
 from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
+from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
 from backend.worker.scores.scorer import Scorer
@@ -87,6 +89,9 @@ def _serve(engine: Engine, scorer: Scorer, commands: queue.SimpleQueue[Command])
 def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     if isinstance(command, Score | MeasureDistance):
         scorer.add(command)
+    elif isinstance(command, Preprocess):
+        with engine.current_work.doing("encoding", ()):
+            engine.emit(preprocessed(engine.memory, command))
     elif isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):

@@ -25,13 +25,14 @@ def offered(page: Page) -> list[str]:
     return page.evaluate("[...document.querySelectorAll('[role=listbox] > [role=option][data-index]')].map(one => one.getAttribute('aria-label'))")
 
 
-def test_the_focus_passes_lists_without_opening_them(stage: Studio, page: Page) -> None:
+def test_the_focus_passes_lists_without_opening_them(desk: Studio) -> None:
+    page = desk.page
     before = chosen(page, "sampler")
-    stage.field("sampler").focus()
+    desk.field("sampler").focus()
     for _ in range(2):
         page.keyboard.press("Tab")
     page.keyboard.press("Shift+Tab")
-    expect(stage.field("schedule")).to_be_focused()
+    expect(desk.field("schedule")).to_be_focused()
     for key in ("Shift", "Control+a", "F8", "Home", "Escape"):
         page.keyboard.press(key)
         page.wait_for_timeout(50)
@@ -39,8 +40,9 @@ def test_the_focus_passes_lists_without_opening_them(stage: Studio, page: Page) 
     assert chosen(page, "sampler") == before
 
 
-def test_keys_open_choose_and_leave_a_list(stage: Studio, page: Page) -> None:
-    field = stage.field("sampler")
+def test_keys_open_choose_and_leave_a_list(desk: Studio) -> None:
+    page = desk.page
+    field = desk.field("sampler")
     field.focus()
     for before, after in (("DPM++ 2M", "DPM++ SDE"), ("DPM++ SDE", "DPM++ 2M SDE")):      # the focus stays for the next choice
         assert field.evaluate(SELECTED) == before
@@ -56,12 +58,13 @@ def test_keys_open_choose_and_leave_a_list(stage: Studio, page: Page) -> None:
     page.keyboard.press("Enter")
     assert offered(page)
     page.keyboard.press("Tab")
-    expect(stage.field("schedule")).to_be_focused()
+    expect(desk.field("schedule")).to_be_focused()
     expect(page.locator(OPEN)).to_have_count(0)
 
 
-def test_what_is_typed_filters(stage: Studio, page: Page) -> None:
-    field = stage.field("sampler")
+def test_what_is_typed_filters(desk: Studio) -> None:
+    page = desk.page
+    field = desk.field("sampler")
     field.focus()
     page.keyboard.type("eul")
     assert offered(page) == ["Euler a", "Euler"]
@@ -74,7 +77,7 @@ def test_what_is_typed_filters(stage: Studio, page: Page) -> None:
     assert offered(page)[0] == "DDIM"
     page.keyboard.press("Tab")
     holds(page, "sampler", "DDIM")
-    expect(stage.field("schedule")).to_be_focused()
+    expect(desk.field("schedule")).to_be_focused()
     page.keyboard.press("Shift+Tab")
     page.keyboard.type("heu")
     assert "Heun" in offered(page)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Stage
 from tests.browser.studio import PATIENCE, Studio
@@ -212,19 +213,42 @@ def test_what_is_typed_outlasts_values_that_are_applied(desk: Studio) -> None:
     assert desk.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"
 
 
-def test_a_unit_is_on_with_its_picture_and_tells_what_it_lacks(stage: Studio) -> None:
-    page, fold = stage.page, stage.page.locator("#txt2img_guides_1_fold")
-    fold.get_by_role("button", name="ControlNet 2").click()
-    expect(stage.box("guides_1_pixel_perfect")).not_to_be_visible()
-    fold.get_by_label("Picture of the unit").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
-    expect(stage.box("guides_1_enabled").get_by_role("checkbox")).to_be_checked()
-    expect(fold.locator(".unit-thumb")).to_have_js_property("naturalWidth", 40)
+def unit(studio: Studio, number: int, name: str) -> Locator:
+    return studio.page.locator(f"#txt2img_guides_{number}_{name} :is(select, input)").first
+
+
+def units(studio: Studio) -> list[dict]:
+    return json.loads(studio.page.evaluate("easel.form('txt2img').pending.guides ?? easel.form('txt2img').values.guides"))
+
+
+def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stage: Studio) -> None:
+    page, panel = stage.page, stage.page.locator("#txt2img_guides .guides")
+    assert not page.locator(".guides").count(), "nothing is made before the fold is opened"
+    page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    panel.get_by_role("button", name="Add a guide").click()
+    page.get_by_label("Guide by").select_option("edges")
+    expect(unit(stage, 0, "module")).to_have_value("canny")
+    expect(page.locator("#txt2img_guides_0_threshold_b")).to_contain_text("High threshold")
+    expect(page.locator("#txt2img_guides_0_threshold_b input").first).to_have_value("200")
+    page.get_by_label("Picture of the guide").last.set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 40)
+    panel.get_by_role("button", name="Preview").click()
+    expect(panel.locator(".unit-result")).to_be_visible()
+    panel.get_by_role("button", name="Use as the picture").click()
+    expect(unit(stage, 0, "module")).to_have_value("none")
     stage.button("generate").click()
-    expect(fold.locator(".problem")).to_have_text("Model is missing: choose a model for the unit.")
-    stage.field("guides_1_module").click()
-    page.get_by_role("option", name="canny").click()
-    expect(stage.box("guides_1_threshold_b")).to_be_visible()
-    kept = page.evaluate("easel.form('txt2img').values")
-    assert kept["guides[1].module"] == "canny" and len(kept["guides[1].image"]) == 64 and not kept["guides[0].enabled"]
-    fold.get_by_role("button", name="Remove the unit's picture").click()
-    expect(fold.locator(".unit-thumb")).not_to_be_visible()
+    expect(page.locator("#txt2img_guides_0_model .problem")).to_have_text("Model is missing: choose a model for the unit.")
+    unit(stage, 0, "weight").fill("0.4")
+    panel.get_by_role("button", name="Copy this guide").click()
+    unit(stage, 1, "enabled").uncheck()
+    panel.get_by_role("button", name="Move this guide up").click()
+    assert [(one["enabled"], one["weight"]) for one in units(stage)] == [(False, 0.4), (True, 0.4)]
+    page.wait_for_function("!easel.form('txt2img').pending.guides && JSON.parse(easel.form('txt2img').values.guides).length === 2")
+    page.reload()
+    stage.settled()
+    assert [(one["enabled"], one["weight"], len(one["image"])) for one in units(stage)] == [(False, 0.4, 64), (True, 0.4, 64)]
+    page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    for _ in range(2):
+        panel.get_by_role("button", name="Remove this guide").first.click()
+    expect(panel.locator(".unit")).to_have_count(0)
+

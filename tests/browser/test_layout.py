@@ -52,45 +52,46 @@ def test_the_picture_and_generate_stay_in_sight(stage: Studio, page: Page) -> No
         assert stage.button("generate").bounding_box()["y"] >= page.locator("#bar").bounding_box()["height"], "nor does the bar lie over it"
 
 
-def test_hires_fix_is_one_row_that_opens_with_its_switch(stage: Studio) -> None:
-    stage.fill(width=128, height=192)
-    size = stage.page.locator("#txt2img_hires_size")
+def test_hires_fix_is_one_row_that_opens_with_its_switch(desk: Studio) -> None:
+    desk.fill(width=128, height=192)
+    size = desk.page.locator("#txt2img_hires_size")
     expect(size).to_have_text("128 × 192 → 256 × 384")
-    expect(stage.box("hr_scale")).not_to_be_visible()
-    switch = stage.box("enable_hr").get_by_role("checkbox")
+    expect(desk.box("hr_scale")).not_to_be_visible()
+    switch = desk.box("enable_hr").get_by_role("checkbox")
     switch.check()
-    stage.fill(hr_scale=1.5)
+    desk.fill(hr_scale=1.5)
     expect(size).to_have_text("128 × 192 → 192 × 288")
-    stage.fill(hr_resize_x=300)
+    desk.fill(hr_resize_x=300)
     expect(size).to_have_text("128 × 192 → 296 × 448")
     switch.uncheck()
-    expect(stage.box("hr_scale")).not_to_be_visible()
+    expect(desk.box("hr_scale")).not_to_be_visible()
 
 
-def test_sides_keep_their_proportions(stage: Studio) -> None:
-    lock = stage.button("proportions")
-    stage.fill(width=256, height=128)
-    stage.page.wait_for_function("easel.form('txt2img').values.height === 128")
+def test_sides_keep_their_proportions(desk: Studio) -> None:
+    lock = desk.button("proportions")
+    desk.fill(width=256, height=128)
+    desk.page.wait_for_function("easel.form('txt2img').values.height === 128")
     lock.click()
     expect(lock).to_have_attribute("aria-pressed", "true")
-    stage.fill(width=512)
-    stage.shows(height=256)
-    stage.fill(height=384)
-    stage.shows(width=768)
-    stage.page.get_by_role("button", name="1:1", exact=True).click()
-    stage.page.wait_for_function("easel.form('txt2img').values.width === easel.form('txt2img').values.height")
-    stage.fill(width=128)
-    stage.shows(height=128)
+    desk.fill(width=512)
+    desk.shows(height=256)
+    desk.fill(height=384)
+    desk.shows(width=768)
+    desk.page.get_by_role("button", name="1:1", exact=True).click()
+    desk.page.wait_for_function("easel.form('txt2img').values.width === easel.form('txt2img').values.height")
+    desk.fill(width=128)
+    desk.shows(height=128)
     lock.click()
-    stage.fill(width=256)
-    stage.page.wait_for_timeout(300)
-    stage.shows(height=128)
+    desk.fill(width=256)
+    desk.page.wait_for_timeout(300)
+    desk.shows(height=128)
 
 
-def test_help_is_behind_an_i(stage: Studio, page: Page) -> None:
-    why = stage.box("cfg_scale").get_by_role("button", name="About CFG scale")
+def test_help_is_behind_an_i(desk: Studio) -> None:
+    page = desk.page
+    why = desk.box("cfg_scale").get_by_role("button", name="About CFG scale")
     assert min(why.bounding_box()["width"], why.bounding_box()["height"]) >= 24
-    stage.field("cfg_scale").focus()
+    desk.field("cfg_scale").focus()
     page.keyboard.press("Tab")
     expect(why).to_be_focused()
     page.keyboard.press("Enter")
@@ -101,7 +102,8 @@ def test_help_is_behind_an_i(stage: Studio, page: Page) -> None:
     expect(why).to_be_focused()
 
 
-def test_arrows_lead_from_tab_to_tab(stage: Studio, page: Page) -> None:
+def test_arrows_lead_from_tab_to_tab(desk: Studio) -> None:
+    page = desk.page
     page.get_by_role("tab", name="txt2img").focus()
     for key, name in (("ArrowRight", "img2img"), ("ArrowLeft", "txt2img"), ("ArrowLeft", "Settings"), ("Home", "txt2img"), ("End", "Settings")):
         page.keyboard.press(key)
@@ -163,10 +165,10 @@ def test_a_phone_shows_what_is_drawn(stage: Studio, page: Page) -> None:
     ("Inpaint", ("sd_upscale_fold",), ("inpaint_fold", "mask_fold", "outpaint_fold")),
     ("Sketch", ("inpaint_fold", "mask_fold", "outpaint_fold"), ("sd_upscale_fold",)),
 ])
-def test_img2img_shows_the_folds_of_its_mode(stage: Studio, mode: str, hidden: tuple[str, ...], shown: tuple[str, ...]) -> None:
-    stage = stage.into("img2img")
-    stage.page.locator("#img2img_editor_mode").get_by_text(mode, exact=True).click()
+def test_img2img_shows_the_folds_of_its_mode(desk: Studio, mode: str, hidden: tuple[str, ...], shown: tuple[str, ...]) -> None:
+    desk = desk.into("img2img")
+    desk.page.locator("#img2img_editor_mode").get_by_text(mode, exact=True).click()
     for name in hidden:
-        expect(stage.box(name)).not_to_be_visible()
+        expect(desk.box(name)).not_to_be_visible()
     for name in shown:
-        expect(stage.box(name)).to_be_visible()
+        expect(desk.box(name)).to_be_visible()

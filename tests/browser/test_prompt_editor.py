@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.studio import PATIENCE, Studio
 
@@ -19,11 +18,12 @@ def selected(field: Locator) -> str:
     return field.evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)")
 
 
-def test_brackets_without_a_partner_are_found_and_marked(stage: Studio, page: Page) -> None:
+def test_brackets_without_a_partner_are_found_and_marked(desk: Studio) -> None:
+    page = desk.page
     found = {"(a [b] {c|d})": [], "a (b": [2], "a) b": [1], "(a [b) c]": [3, 8], r"a \(b": [], r"a \\(b": [4], "((a)": [0], "<lora:x:1": [0], "<lora:x:1>": [],
              "a <3 -> b": [], "(a # b)\nc)": [], "# (\n": [], "}{": [0, 1]}
     assert page.evaluate(UNMATCHED, [*found]) == [*found.values()]
-    field, box = stage.field("prompt"), page.locator(".prompt-box", has=stage.box("prompt"))
+    field, box = desk.field("prompt"), page.locator(".prompt-box", has=desk.box("prompt"))
     field.fill("a red fox, " * 40 + "(in the snow")
     told = box.locator(".bracket-told")
     expect(told).to_have_text("( without a partner")
@@ -43,13 +43,8 @@ def test_brackets_without_a_partner_are_found_and_marked(stage: Studio, page: Pa
     field.fill("a red circle # which nobody counts")
     page.wait_for_timeout(800)
     expect(counter).to_contain_text("3/75")
-    stage.fill(prompt="in the snow")
+    desk.fill(prompt="in the snow")
     expect(box.locator(".prompt-told")).to_be_empty()
-
-
-@pytest.fixture
-def field(stage: Studio) -> Locator:
-    return stage.field("prompt")
 
 
 MOVES = (
@@ -61,7 +56,8 @@ MOVES = (
 )
 
 
-def test_parts_change_places(field: Locator, page: Page) -> None:
+def test_parts_change_places(desk: Studio) -> None:
+    page, field = desk.page, desk.field("prompt")
     for text, start, end, key, moved, chosen in MOVES:
         field.fill(text)
         caret(field, start, end)
@@ -76,40 +72,43 @@ def test_parts_change_places(field: Locator, page: Page) -> None:
     page.wait_for_function("text => easel.form('txt2img').values.prompt === text", arg=field.input_value(), timeout=PATIENCE)
 
 
-def test_pictures_of_all_combinations_are_counted_before(stage: Studio, page: Page) -> None:
-    stage.fill(prompt="a {red|blue|green} {cat|dog}", batch_count=2)
+def test_pictures_of_all_combinations_are_counted_before(desk: Studio) -> None:
+    page = desk.page
+    desk.fill(prompt="a {red|blue|green} {cat|dog}", batch_count=2)
     told = page.locator("#txt2img_styles_row ~ .count-told")
-    stage.field("prompt_expansion").click()
+    desk.field("prompt_expansion").click()
     page.get_by_role("option", name="Combinatorial").click()
     expect(told).to_have_text("Generate makes 12 pictures.")
-    expect(stage.button("generate")).to_have_attribute("data-pictures", "12")
-    stage.fill(prompt="a {red|blue", batch_count=1)
+    expect(desk.button("generate")).to_have_attribute("data-pictures", "12")
+    desk.fill(prompt="a {red|blue", batch_count=1)
     expect(told).to_be_empty()
-    expect(stage.button("generate")).not_to_have_attribute("data-pictures", "12")
+    expect(desk.button("generate")).not_to_have_attribute("data-pictures", "12")
 
 
-def test_what_took_the_place_of_something_is_taken_back(stage: Studio, page: Page) -> None:
-    stage.fill(prompt="all my words", steps=33)
+def test_what_took_the_place_of_something_is_taken_back(desk: Studio) -> None:
+    page = desk.page
+    desk.fill(prompt="all my words", steps=33)
     page.wait_for_function("easel.form('txt2img').values.prompt === 'all my words' && easel.form('txt2img').values.steps === 33", timeout=PATIENCE)
-    stage.button("clear_prompt").click()
-    stage.shows(prompt="")
+    desk.button("clear_prompt").click()
+    desk.shows(prompt="")
     page.get_by_role("button", name="Undo").click()
-    stage.shows(prompt="all my words", steps=33)
-    stage.button("home").click()
-    stage.shows(prompt="all my words", steps=20)
+    desk.shows(prompt="all my words", steps=33)
+    desk.button("home").click()
+    desk.shows(prompt="all my words", steps=20)
     page.keyboard.press("Control+z")
-    stage.shows(prompt="all my words", steps=33)
+    desk.shows(prompt="all my words", steps=33)
 
 
-def test_all_keys_are_listed(stage: Studio, page: Page) -> None:
-    stage.field("prompt").press("?")
-    expect(stage.field("prompt")).to_have_value("?")
+def test_all_keys_are_listed(desk: Studio) -> None:
+    page = desk.page
+    desk.field("prompt").press("?")
+    expect(desk.field("prompt")).to_have_value("?")
     sheet = page.get_by_role("dialog", name="Keys")
-    stage.button("generate").focus()
+    desk.button("generate").focus()
     page.keyboard.press("?")
     for heading in ("Everywhere", "Prompt", "Painter"):
         expect(sheet.get_by_role("heading", name=heading, exact=heading != "Painter")).to_be_visible()
     expect(sheet.get_by_text("Generate", exact=True)).to_be_visible()
     page.keyboard.press("Escape")
     expect(sheet).to_have_count(0)
-    expect(stage.button("generate")).to_be_focused()
+    expect(desk.button("generate")).to_be_focused()

@@ -71,6 +71,11 @@ class Bound:
         self.prompt_library = backend.prompt_library.as_(user)
         self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None,
                                        boards_with=lambda image: [])
+        self.guides = SimpleNamespace(preview=self._preview)
+
+    def _preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None) -> SimpleNamespace:
+        """A guide's picture as it is, whatever its preprocessor."""
+        return SimpleNamespace(id=Request.parse({"guides": [dict(unit) | {"enabled": True}]}).guides[0].image)
 
     def __getattr__(self, name: str) -> Any:
         return partial(getattr(self.backend, name), owner=self.user.id)

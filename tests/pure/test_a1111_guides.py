@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from backend.http.a1111_face_swap import face_swap
 from backend.http.a1111_guides import guides
-from backend.http.controlnet import SLIDERS
-from backend.request.guide_unit import MODULES
+from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.a1111_payloads import PICTURE
 from tests.pure.test_http import app, client, door
 
 __all__ = ["app", "client", "door"]
-STORED = "cd" * 32
+STORED, MASK = "cd" * 32, "ef" * 32
 
 
 def read(args: Any, name: str = "ControlNet") -> list[Any]:
     """The units as a request holds them."""
-    values, problems = guides({name: {"args": args}}, SimpleNamespace(upload=lambda data: SimpleNamespace(id=STORED)))
+    values, problems = guides({name: {"args": args}}, SimpleNamespace(upload=lambda data, mask=False: SimpleNamespace(id=MASK if mask else STORED)))
     assert problems == []
     return list(Request.parse(values).guides)
 
@@ -61,6 +61,58 @@ def test_a_whole_unit_and_those_that_are_off() -> None:
 def test_lists_are_those_that_clients_ask_for(client: TestClient) -> None:
     assert client.get("/controlnet/version").json() == {"version": 3}
     told = client.get("/controlnet/module_list").json()
-    assert told["module_list"] == list(MODULES) == list(SLIDERS) and list(told["module_detail"]) == list(MODULES)
-    assert [slider["name"] for slider in told["module_detail"]["canny"]["sliders"]] == ["Resolution", "Low Threshold", "High Threshold"]
+    assert told["module_list"] == list(MODULES) and list(told["module_detail"]) == list(MODULES)
+    assert [slider["name"] for slider in told["module_detail"]["canny"]["sliders"]] == ["Resolution", "Low threshold", "High threshold"]
     assert isinstance(client.get("/controlnet/model_list").json()["model_list"], list)
+
+
+@pytest.mark.parametrize("sent, mask", [
+    ({"effective_region_mask": PICTURE}, MASK), ({"image": {"image": PICTURE, "mask": PICTURE}}, ""),
+    ({"module": "inpaint_only", "image": {"image": PICTURE, "mask": PICTURE}}, MASK), ({"module": "inpaint", "mask_image": PICTURE}, MASK),
+    ({"module": "inpaint_global_harmonious", "image": [PICTURE, PICTURE]}, MASK), ({"module": "inpaint_only", "image": PICTURE}, ""),
+])
+def test_masks_are_regions_or_for_inpainting_what_is_missing(sent: dict[str, Any], mask: str) -> None:
+    (unit,) = read([{"model": "m", "image": PICTURE} | sent])
+    assert (unit.image, unit.mask) == (STORED, mask)
+    assert read({"model": "m", "image": PICTURE})[0].image == STORED, "one unit without a list"
+
+
+def test_types_settings_and_detect(client: TestClient, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.get("/controlnet/settings").json() == {"control_net_unit_count": 10}
+    types = client.get("/controlnet/control_types").json()["control_types"]
+    assert types["Canny"]["default_option"] == "canny" and types["Reference"]["module_list"][1] == "reference_only" and "All" in types
+    assert all(set(told["module_list"]) <= set(MODULES) and told["model_list"][0] == "None" for told in types.values())
+    refused = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": []})
+    assert refused.status_code == 422 and "controlnet_input_images" in refused.text
+    unknown = client.post("/controlnet/detect", json={"controlnet_module": "nothing", "controlnet_input_images": [PICTURE]})
+    assert unknown.status_code == 422
+    made = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], "controlnet_processor_res": 64})
+    assert made.json()["info"] == "Success" and len(made.json()["images"]) == 1
+
+
+def test_answers_carry_what_the_units_models_saw(client: TestClient) -> None:
+    def drawn(**unit: Any) -> int:
+        args = [{"model": "m", "image": PICTURE, "module": "canny"} | unit]
+        return len(client.post("/sdapi/v1/txt2img", json={"prompt": "a", "alwayson_scripts": {"controlnet": {"args": args}}}).json()["images"])
+
+    assert [drawn(), drawn(save_detected_map=False), drawn(module="none"), drawn(enabled=False)] == [2, 1, 1, 1]
+
+
+def test_weights_by_block_and_several_pictures_of_one_unit() -> None:
+    (unit,) = read([{"model": "m", "module": "ip-adapter_clip_h", "advanced_weighting": [1, 0.5], "image": [{"image": PICTURE}, {"image": PICTURE}]}])
+    assert unit.block_weights == "1,0.5" and unit.image == STORED and unit.more_images == (STORED,) and unit.module == "ip-adapter-auto"
+
+
+def swap(args: Any) -> tuple[dict[str, Any], list[Any]]:
+    return face_swap({"ReActor": {"args": args}}, SimpleNamespace(upload=lambda data: SimpleNamespace(id=STORED)))
+
+
+def test_reactors_arguments_are_a_face_swap() -> None:
+    args = [PICTURE, True, "0", "0,1", "inswapper_128.onnx", "CodeFormer", 1, True, "None", 1, 1, False, True, 1, 0, 2, False, 0.8]
+    values, problems = swap(args)
+    request = Request.parse(values)
+    assert not problems and request.face_swap == STORED and request.face_swap_targets == "0,1" and request.face_swap_gender == "Male"
+    assert (request.face_restoration, request.face_restoration_weight, request.face_swap_order) == ("CodeFormer", 0.8, "Left to right")
+    assert swap([PICTURE, False]) == ({}, [])
+    for number, value in {8: "4x_NMKD", 11: True, 6: 0.5}.items():
+        assert [problem.field for problem in swap([*args[:number], value, *args[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]

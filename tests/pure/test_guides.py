@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog.guide_files import guide_problems
+from backend.catalog.guide_files import guide_file, guide_problems, misfit
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of, resolved
 from backend.errors import InvalidRequest
 from backend.image.infotext.reading import read
 from backend.image.infotext.writing import write as infotext
+from backend.request.guide_choices import GUIDE_CHOICES
+from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.test_prompt_networks import SD1, write
 
@@ -74,10 +76,15 @@ def test_models_are_found_by_any_of_their_names_and_go_with_the_job(catalog: Mod
 
 @pytest.mark.parametrize("unit, field, sentence", [
     ({"model": "xl"}, "model", "xl is made for Stable Diffusion XL and cannot guide old, which is Stable Diffusion 1"),
-    ({"model": "small"}, "model", "small is made for Stable Diffusion 1 and cannot guide old"),
-    ({"model": "gone"}, "model", "'gone' is not in the list"), ({"model": "union"}, "model", "Union"), ({"model": "lllite"}, "model", "LLLite"),
+    ({"model": "small"}, "model", "small is made for networks of another size and cannot guide old"),
+    ({"model": "gone"}, "model", "'gone' is not in the list"), ({"model": "union"}, "model", "another size"), ({"model": "lllite"}, "model", "LLLite"),
     ({}, "model", "choose a model"), ({"model": "diffusers", "image": ""}, "image", "choose a picture"),
     ({"model": "diffusers", "start": 0.5, "end": 0.5}, "start", "before the ending step"),
+    ({"model": "diffusers", "module": "inpaint_only"}, "mask", "mark what is to be painted"),
+    ({"module": "reference_only", "mask": PICTURE}, "mask", "acts everywhere"),
+    ({"model": "diffusers", "module": "reference_only", "image": ""}, "image", "choose a picture"),
+    ({"model": "diffusers", "module": "openpose"}, "module", "openpose needs body_pose_model.pth and hand_pose_model.pth and facenet.pth, not here yet"),
+    ({"model": "diffusers", "module": "ip-adapter-auto"}, "module", "does not go with diffusers, which is a ControlNet"),
 ])
 def test_what_does_not_fit_is_told_at_the_unit(catalog: ModelCatalog, unit: dict[str, object], field: str, sentence: str) -> None:
     good = {"model": "diffusers"}
@@ -90,7 +97,7 @@ def test_in_img2img_a_unit_without_picture_takes_that(catalog: ModelCatalog) -> 
     assert wrong(catalog, {"model": "diffusers", "image": ""}, init_image=PICTURE) == {}
 
 
-@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_zoe"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
+@pytest.mark.parametrize("unit", [{"weight": -1}, {"weight": 10}, {"module": "depth_of_field"}, {"image": "no id"}, {"nosuch": 1}, {"control_mode": "7"}])
 def test_wrong_values_name_their_unit(unit: dict[str, object]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         request({}, unit)
@@ -98,7 +105,7 @@ def test_wrong_values_name_their_unit(unit: dict[str, object]) -> None:
 
 
 def test_a_hundred_units_are_too_many_and_those_behind_the_last_that_is_on_are_none() -> None:
-    with pytest.raises(InvalidRequest, match="at most 3"):
+    with pytest.raises(InvalidRequest, match="at most 10"):
         Request.parse({"guides": [{}] * 100})
     assert Request.parse({"guides": [{"enabled": False, "weight": 2}] * 3}).guides == ()
     assert len(Request.parse({"guides": [{}, {"enabled": True}, {}]}).guides) == 2
@@ -141,6 +148,53 @@ def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatal
     assert {file.key for (kind, _), file in files.items() if kind == "clip_vision"} == {"h"}
     assert wrong(catalog, asked, {"model": "plain", "module": "ip-adapter_clip_h"}) == {}
     assert "cannot guide old" in wrong(catalog, {"model": "xl_ip"})["guides[0].model"]
-    assert "FaceID" in wrong(catalog, {"model": "face"})["guides[0].model"]
+    told = wrong(catalog, {"model": "face"})["guides[0].model"]
+    assert "face needs insightface's buffalo_l" in told and "w600k_r50.onnx" in told and "models/insightface/models/buffalo_l" in told
+    for name in ("w600k_r50", "det_10g"):
+        (tmp_path / "insightface" / "models" / "buffalo_l").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "insightface" / "models" / "buffalo_l" / f"{name}.onnx").write_bytes(b"")
+    catalog.refresh()
+    assert wrong(catalog, {"model": "face"}) == {}
+    assert ("insightface", "w600k") in files_of(resolved(request({"model": "face"}), catalog), catalog)
     assert "canny does not go with plus" in wrong(catalog, asked | {"module": "canny"})["guides[0].module"]
     assert "ip-adapter-auto does not go with diffusers" in wrong(catalog, {"model": "diffusers", "module": "ip-adapter-auto"})["guides[0].module"]
+
+
+def test_numbers_for_blocks_are_as_many_as_the_family_has(catalog: ModelCatalog, tmp_path: Path) -> None:
+    write(tmp_path / "ip_adapter" / "plain.safetensors", picture_prompt(PLAIN))
+    write(tmp_path / "clip_vision" / "h.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)})
+    asked, field = {"model": "plain", "module": "ip-adapter-auto"}, "guides[0].block_weights"
+    for text in ("", ",".join(["1"] * 16), "4:0.25, 5:1"):
+        assert wrong(catalog, asked | {"block_weights": text}) == {}
+    for text, why in {"1,2": "has 2 numbers; Stable Diffusion 1 has 16", "16:1": "names block 16", "1,x": "'x' is no number", "nan": "'nan'"}.items():
+        assert why in wrong(catalog, asked | {"block_weights": text})[field]
+
+
+def test_instant_id_needs_both_of_its_parts(catalog: ModelCatalog, tmp_path: Path) -> None:
+    xl = {f"{name}": shape for name, shape in control(2048, prefix="").items()}
+    write(tmp_path / "ControlNet" / "control_instant_id_sdxl.safetensors", xl)
+    told = wrong(catalog, {"model": "control_instant_id_sdxl", "module": "instant_id_face_keypoints"})
+    assert "add a unit with that" in told["guides[0].model"] or "cannot guide" in told["guides[0].model"]
+    assert "antelopev2" in told["guides[0].module"]
+
+
+def test_a_reference_needs_no_model_and_every_choice_has_a_preprocessor(catalog: ModelCatalog) -> None:
+    assert wrong(catalog, {"module": "reference_only"}) == {} == wrong(catalog, {"model": "diffusers", "module": "inpaint_only", "mask": PICTURE})
+    assert all(name in MODULES for choice in GUIDE_CHOICES.values() for name in choice.modules)
+    assert {name for choice in GUIDE_CHOICES.values() for name in choice.modules} == set(MODULES), "each can be chosen by what it serves"
+
+
+@pytest.mark.parametrize("folder, shapes, family, fits", [
+    ("t2i_adapter", {"body.0.block1.weight": (320, 320, 3, 3), "conv_in.weight": (320, 192, 3, 3)}, "sd1", True),
+    ("t2i_adapter", {"body.0.in_conv.weight": (80, 192, 1, 1), "body.0.out_conv.weight": (320, 80, 1, 1)}, "sd1", True),
+    ("t2i_adapter", {"adapter.body.0.resnets.0.block1.weight": (320, 320, 3, 3), "adapter.conv_in.weight": (320, 768, 3, 3)}, "sdxl", False),
+    ("t2i_adapter", {"style_embedding": (1, 8, 1024), "proj": (1024, 768)}, "sd1", True),
+    ("controlnet", {"lora_controlnet": (0,), "zero_convs.0.0.weight": (320, 320, 1, 1), f"input_blocks.1.1.{TO_K.replace('.weight', '.down')}": (128, 768),
+                    f"input_blocks.1.1.{TO_K.replace('.weight', '.up')}": (320, 128)}, "sd1", True),
+    ("controlnet", {"task_embedding": (6, 320), "conv_in.weight": (320, 4, 3, 3), "controlnet_down_blocks.0.weight": (1,), f"down_blocks.1.attentions.0.{TO_K}": (640, 2048)},
+     "sdxl", False),
+])
+def test_headers_tell_kind_and_family(catalog: ModelCatalog, tmp_path: Path, folder: str, shapes: dict[str, tuple[int, ...]], family: str, fits: bool) -> None:
+    write(tmp_path / folder / "made.safetensors", shapes)
+    file = guide_file("made", catalog)
+    assert (file.kind, file.family, file.problem) == (folder, family, "") and (misfit(file, catalog.find("checkpoint", "old")) == "") is fits

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
-from diffusers import ControlNetModel
+from diffusers import ControlNetModel, ControlNetUnionModel
 from torch import Tensor, nn
 
 from tests.tiny.ldm import unet_name
@@ -20,12 +22,26 @@ def controlnet(unet: nn.Module, seed: int = 3) -> ControlNetModel:
     return network.eval().requires_grad_(False)
 
 
+def union(unet: nn.Module, kinds: int) -> ControlNetUnionModel:
+    """One of several kinds, for a UNet."""
+    torch.manual_seed(8)
+    known = inspect.signature(ControlNetUnionModel.__init__).parameters
+    config = {name: value for name, value in unet.config.items() if name in known}
+    width = unet.config.block_out_channels[0]
+    network = ControlNetUnionModel(**config | {
+        "conditioning_embedding_out_channels": WIDTHS, "num_control_type": kinds, "num_trans_channel": width, "num_proj_channel": width,
+        "addition_time_embed_dim": unet.config.addition_time_embed_dim or 8})
+    for parameter in network.parameters():
+        parameter.data = torch.randn_like(parameter) * 0.05
+    return network.eval().requires_grad_(False)
+
+
 def ldm(network: ControlNetModel, prefix: str = "control_model.") -> dict[str, Tensor]:
     """By the names of lllyasviel's files."""
-    return {prefix + _ldm_name(name, network): tensor.clone().contiguous() for name, tensor in network.state_dict().items()}
+    return {prefix + ldm_name(name, network): tensor.clone().contiguous() for name, tensor in network.state_dict().items()}
 
 
-def _ldm_name(name: str, network: ControlNetModel) -> str:
+def ldm_name(name: str, network: ControlNetModel) -> str:
     head, _, kind = name.rpartition(".")
     if head.startswith("controlnet_down_blocks."):
         return f"zero_convs.{head.rpartition('.')[2]}.0.{kind}"

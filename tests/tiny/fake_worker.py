@@ -38,6 +38,8 @@ from backend.messages import (
     Loading,
     MeasureDistance,
     Picture,
+    Preprocess,
+    Preprocessed,
     Preview,
     Progress,
     Ready,
@@ -112,6 +114,8 @@ class Fake:
                 self.loaded = ""
             elif isinstance(command, Score):
                 self.score(command)
+            elif isinstance(command, Preprocess):
+                self.say(Preprocessed(command.task, 8, 8, bytes(range(192))))
             elif isinstance(command, MeasureDistance):
                 self.say(Scored(command.task, {"fid": float(len(command.first) + len(command.second))}))
             elif waiting := next((run for run in self.waiting if run.job == command.job), None):

@@ -28,9 +28,9 @@ def test_several_jobs_at_once():
 
 def test_plots_beside_their_requests_one_by_one():
     found = plots.measure("cpu", plots.TINY)
-    assert {name: found[name]["cells"] for name in ("guidance by LoRA", "hires denoising")} == {"guidance by LoRA": 20, "hires denoising": 16}
+    assert {name: found[name]["cells"] for name in ("guidance by LoRA", "hires denoising")} == {"guidance by LoRA": 4, "hires denoising": 4}
     assert max(found[name]["mean difference of a pixel in 255"] for name in ("guidance by LoRA", "hires denoising")) < 2
-    assert found["three checkpoints"] == {"cells": 20, "loads": 3}
+    assert found["three checkpoints"] == {"cells": 6, "loads": 3}
 
 
 def test_networks_beside_calls_with_none():

@@ -43,11 +43,28 @@ def difference(network: torch.nn.Module, model: Model) -> dict[str, Tensor]:
     return controlnets.ldm(whole, "") | {"difference": torch.tensor([])}
 
 
+def control_lora(network: torch.nn.Module, model: Model) -> dict[str, Tensor]:
+    """Stability's: products for the weights of the trunk, the rest whole. `network` becomes what it stands for."""
+    unet, found, named = model.denoiser.state_dict(), {"lora_controlnet": torch.tensor([])}, network.state_dict()
+    torch.manual_seed(4)
+    for name, tensor in named.items():
+        ldm_name = controlnets.ldm_name(name, network)
+        if name not in unet or tensor.dim() < 2:
+            found[ldm_name] = tensor
+            continue
+        up, down = torch.randn(tensor.shape[0], 2, *[1] * (tensor.dim() - 2)) * 0.1, torch.randn(2, *tensor.shape[1:]) * 0.1
+        stem = ldm_name.removesuffix(".weight")
+        found |= {f"{stem}.up": up, f"{stem}.down": down}
+        named[name].copy_(unet[name] + (up.flatten(1) @ down.flatten(1)).reshape(tensor.shape))
+    return found
+
+
 LAYOUTS: dict[str, tuple[str, Callable[[torch.nn.Module, Model], dict[str, Tensor]]]] = {
     "lllyasviel's": ("x.pth", lambda network, model: controlnets.ldm(network)),
     "without prefix": ("x.safetensors", lambda network, model: controlnets.ldm(network, "")),
     "diffusers": ("x.safetensors", lambda network, model: network.state_dict()),
     "difference": ("x.safetensors", difference),
+    "Control-LoRA": ("x.safetensors", control_lora),
 }
 
 
@@ -105,7 +122,7 @@ def theirs(model: Model, rows: list[Row], uses: list[tuple[torch.nn.Module, floa
 def test_every_layout_gives_what_diffusers_gives(model: Model, tmp_path: Path, layout: str) -> None:
     network = controlnets.controlnet(model.denoiser)
     name, make = LAYOUTS[layout]
-    file, content = tmp_path / "controlnet" / name, make(network, model)
+    file, content = tmp_path / "controlnet" / name, make(network, model)        # some change the network
     file.parent.mkdir()
     content = {key: tensor.contiguous() for key, tensor in content.items()}
     torch.save(content, file) if name.endswith(".pth") else save_file(content, file)
@@ -141,3 +158,43 @@ def test_rows_have_their_own_strengths_hints_and_weights_and_nothing_stays(model
     assert torch.equal(denoise([row(model)])[0].denoised, plain)
     assert all(torch.equal(each, before[name]) for name, each in model.denoiser.state_dict().items())
     assert not model.denoiser._forward_pre_hooks
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kinds", [6, 8])
+def test_a_controlnet_of_several_kinds_gives_what_diffusers_gives(model: Model, tmp_path: Path, kinds: int) -> None:
+    network = controlnets.union(model.denoiser, kinds)
+    file = tmp_path / "controlnet" / "x.safetensors"
+    file.parent.mkdir()
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, file)
+    net, answers = opened(tmp_path, model), []
+    for kind in (0, kinds - 1):
+        typed = net.of_kind(kind)
+        assert typed is net.of_kind(kind)
+        each = row(model, uses=(use(typed),))
+        answers.append(denoise([each])[0].denoised)
+        asked = torch.zeros(1, kinds)
+        asked[:, kind] = 1
+        shown = lambda x, times, words, *, controlnet_cond, kind=kind, asked=asked, **more: network(  # noqa: E731
+            x, times, words, [controlnet_cond], asked, [kind], conditioning_scale=[more.pop("conditioning_scale")], **more)
+        assert (answers[-1] - theirs(model, [each], [(shown, 0.8, hint())])[0]).abs().max() < 1e-5
+    assert (answers[0] - answers[1]).abs().max() > 1e-4
+
+
+@torch.inference_mode()
+def test_a_region_and_shuffle(model: Model, own: ControlNet) -> None:
+    plain, whole = denoise([row(model)])[0].denoised, denoise([row(model, uses=(use(own),))])[0].denoised
+    nowhere, left = torch.zeros(1, 64, 96), torch.zeros(1, 64, 96)
+    left[..., :48] = 1
+    inside = {name: denoise([row(model, uses=(Use(own, 0.8, (*use(own).data, region)),))])[0].denoised
+              for name, region in (("nowhere", nowhere), ("left", left), ("everywhere", nowhere + 1))}
+    assert torch.allclose(inside["nowhere"], plain, atol=1e-5) and torch.allclose(inside["everywhere"], whole, atol=1e-5)
+    assert (inside["left"] - whole).abs().max() > 1e-4 < (inside["left"] - plain).abs().max()
+    pooled = ControlNet(own.network, pools=True)
+    network = own.network
+    network.register_to_config(global_pool_conditions=True)
+    try:
+        each = row(model, uses=(use(pooled),))
+        assert (denoise([each])[0].denoised - theirs(model, [each], [(network, 0.8, hint())])[0]).abs().max() < 1e-5
+    finally:
+        network.register_to_config(global_pool_conditions=False)

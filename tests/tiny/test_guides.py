@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 import backend.worker.adapters.controlnet as controlnet
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Run
-from backend.request.guide_unit import GUIDE_UNIT, MODULES
+from backend.request.guide_modules import KEY_POINTS, MODULES
+from backend.request.guide_unit import GUIDE_UNIT
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
@@ -53,7 +54,7 @@ def shown(size: tuple[int, int] = (64, 96), part: Part | None = None, files: dic
     return Annotate(unit(**more), PICTURE, size, part).made(files)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [name for name, module in MODULES.items() if module.kind == "hint" and not module.files and name != KEY_POINTS])
 @pytest.mark.parametrize("mode", ["L", "RGBA", "RGB"])
 def test_every_preprocessor_gives_a_hint_of_the_size_that_is_drawn(module: str, mode: str) -> None:
     for size in ((64, 64), (128, 40)):
@@ -126,14 +127,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 
 def picture(house: tuple, *units: dict[str, object], **more: object) -> bytes:
     memory, checkpoints, files = house
-    values = {"prompt": "a cat", "steps": 4, "width": 64, "height": 64, "seed": 1, "variation_seed": 1, "cfg_scale": 5, "sampler": "Euler",
-              "schedule": "Uniform", "guides": [UNIT | each for each in units], **more}
-    request, studio = Request.parse(values), Studio((memory, checkpoints), "solo")
+    request, studio = request_of(*units, **more), Studio((memory, checkpoints), "solo")
     run = Run("mine", "local", request, (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES)
     studio.engine.add(run)
     studio.run()
     assert not studio.of(Failed), studio.of(Failed)
     return studio.pixels("mine")
+
+
+def request_of(*units: dict[str, object], **more: object) -> Request:
+    values = {"prompt": "a cat", "steps": 4, "width": 64, "height": 64, "seed": 1, "variation_seed": 1, "cfg_scale": 5, "sampler": "Euler",
+              "schedule": "Uniform", "guides": [UNIT | each for each in units], **more}
+    return Request.parse(values)
 
 
 def test_a_unit_changes_the_picture_while_it_acts_and_weight_0_is_none(house: tuple, asked: list) -> None:
@@ -207,3 +212,30 @@ def test_a_picture_as_prompt_is_projected_once_and_acts_in_its_steps(house: tupl
     assert both not in (pictures[0], picture(house, {}))
     picture(house, prompt | {"image": ""}, init_image=OTHER, denoising_strength=0.5)
     assert (seen[-1] == drawn_square(64, 64)[:, ::-1]).all()
+
+
+def test_jobs_with_different_guides_drawn_together_are_what_they_are_alone(house: tuple) -> None:
+    memory, checkpoints, files = house
+    stacks = {"none": (), "control": ({},), "weaker": ({"weight": 0.4},), "prompt": ({"model": "ip"},), "reference": ({"module": "reference_only"},),
+              "region": ({"mask": OTHER},)}
+    studio = Studio((memory, checkpoints), "packed")
+    for name, units in stacks.items():
+        studio.engine.add(Run(name, "local", request_of(*units), (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES))
+    studio.run()
+    assert not studio.of(Failed), studio.of(Failed)
+    together = {name: np.frombuffer(studio.pixels(name), np.uint8).astype(int) for name in stacks}
+    alone = {name: np.frombuffer(picture(house, *units), np.uint8).astype(int) for name, units in stacks.items()}
+    assert {name: np.abs(together[name] - alone[name]).max() <= 1 for name in stacks} == dict.fromkeys(stacks, True)
+    assert len({each.tobytes() for each in alone.values()}) == len(stacks)
+
+
+def test_inpainting_hides_what_is_marked_and_a_reference_is_encoded_once(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    hints: list[torch.Tensor] = []
+    original = controlnet.ControlNet._hook
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, uses: hints.append(uses[0].data[0]) or original(self, uses))
+    picture(house, {"module": "inpaint_only", "mask": OTHER})
+    hidden = hints[0].min(dim=0).values < 0
+    assert 0 < hidden.float().mean() < 1 and set(hints[0][:, hidden].unique().tolist()) == {-1.0}
+    hints.clear()
+    picture(house, {"module": "inpaint_only", "image": ""}, init_image=PICTURE, mask=OTHER, denoising_strength=0.5)
+    assert (hints[0] < 0).any()

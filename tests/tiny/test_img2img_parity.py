@@ -53,13 +53,13 @@ def easels(model: Model, request: Request, source: Source | None) -> torch.Tenso
     return work.latent
 
 
-def pipeline_of(kind: type[DiffusionPipeline], model: Model) -> DiffusionPipeline:
+def pipeline_of(kind: type[DiffusionPipeline], model: Model, **more: torch.nn.Module) -> DiffusionPipeline:
     """A pipeline of diffusers around a model's own networks, on the noise levels of Euler and Uniform."""
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", steps_offset=1)
     pipeline = kind(
         vae=model.vae, text_encoder=model.text_encoders[0], tokenizer=None, unet=model.denoiser, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False, **more)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -223,8 +223,8 @@ def test_a_deleted_plot_keeps_its_pictures_unless_asked(house: Guest) -> None:
 FRONT = """
 import sys, time
 from pathlib import Path
-from tests.tiny.house import open_house
-if __name__ == '__main__':
+if __name__ == '__main__':      # a worker process imports this file again
+    from tests.tiny.house import open_house
     house = open_house(Path(sys.argv[1]))
     print(house._components.dispatcher._supervisors[0]._handle is None, flush=True)
     while True:

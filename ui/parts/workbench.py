@@ -75,9 +75,17 @@ def drawing(form: Form) -> None:
     seed.place(form)
 
 
-def guides(form: Form, *without: str) -> None:
-    """The units of ControlNet, each a fold, but for what does nothing in this tab."""
-    form.place("guides", without=without)
+def guides(form: Form) -> None:
+    """The folds of guides and of the prompt's regions, which scripts fill."""
+    form.place("guides")
+    form.place("regions")
+
+
+def face_swap(form: Form) -> None:
+    """The fold in which a script places the picture of the face."""
+    with gr.Accordion("Face swap", open=False, elem_id=f"{form.tab}_face_swap_fold"):
+        gr.HTML('<div class="swap-place"></div>', elem_id=f"{form.tab}_swap", js_on_load=None, apply_default_css=False)
+        form.rest("face_swap")
 
 
 def refiner(form: Form) -> None:

@@ -15,8 +15,11 @@ const learned = new Promise(resolve => { heard = resolve; });
 
 const written = value => JSON.stringify(value ?? null);
 
-// Seeds have more digits than a number here; a number that may be left empty is the text of one.
+const rowOf = name => fields[name] ?? fields[name.replace(/\[\d+\]\..*$/, "")]?.record?.[name.replace(/^.*\]\./, "")];
+
+// Seeds have more digits than a number here; a number that may be left empty is the text of one; a list is its JSON.
 function asText(name, value) {
+  if (fields[name]?.record) return typeof value === "string" ? value : JSON.stringify(value ?? []);
   if (fields[name]?.kind === "seed") return String(value ?? -1);
   return ["int", "float"].includes(fields[name]?.kind) && fields[name].default === "" ? String(value ?? "") : value;
 }
@@ -223,10 +226,11 @@ class Form {
   // Fields in a closed fold are hidden, or not on the page before it opens for the first time.
   async unfolded(name) {
     const seen = () => this.element(name)?.checkVisibility();
-    const own = this.element(name)?.closest(".gr-accordion");
+    const own = this.element(name)?.closest(".gr-accordion") ?? find(`#${this.tab}_${name.replace(/\[.*$/, "")}_fold`);
     for (const fold of seen() ? [] : own ? [own] : findAll(".gr-accordion")) {
-      find("button:not(.open)", fold)?.click();
+      find(":scope > button:not(.open)", fold)?.click();
       await new Promise(resolve => setTimeout(resolve, 150));
+      tell("unfold", { tab: this.tab, name });
       if (seen()) break;
     }
     return this.element(name);
@@ -236,7 +240,7 @@ class Form {
 const forms = {};
 export const sentence = (name, message) => {
   const whole = /^[A-Z]/.test(message);
-  const text = fields[name] && !whole ? `${fields[name].label} ${message}` : message[0].toUpperCase() + message.slice(1);
+  const row = rowOf(name ?? ""), text = row && !whole ? `${row.label} ${message}` : message[0].toUpperCase() + message.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 };
 

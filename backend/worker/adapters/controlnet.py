@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from diffusers import ControlNetModel
+from diffusers import ControlNetModel, ControlNetUnionModel
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import Use
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
-from backend.worker.models.controlnet_layout import DIFFERENCE, controlnet_component, with_weights_of
+from backend.worker.models.controlnet_layout import (
+    DIFFERENCE,
+    KINDS,
+    LORA,
+    control_lora_component,
+    controlnet_component,
+    with_weights_of,
+)
 from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.ldm_layout import sizes_expected
 from backend.worker.models.loader import read_component
@@ -41,7 +49,8 @@ class ControlNet:
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
-    for each of `places`.
+    for each of `places`. A third one is the region (1, h, w) in 0..1 in which it acts; of
+    InstantID's a fourth is what it reads in place of the words, (T, C).
     """
 
     network: nn.Module
@@ -79,21 +88,55 @@ class ControlNet:
     def _hook(self, uses: Sequence[Use]) -> Hook:
         hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (B, 3, H, W)
         weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (B, places)
+        region = torch.stack([use.data[2] for use in uses]).to(hints) if len(uses[0].data) > 2 else None
+
+        read = torch.stack([use.data[3] for use in uses]).to(hints) if len(uses[0].data) > 3 else None
 
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
-            x, timesteps, words = given
-            down, middle = self.network(
-                x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=hints,
-                added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)
-            found = [self._weighed(each, weights[:, place]) for place, each in enumerate((*down, middle))]
+            shown = given if read is None else (*given[:2], read)
+            found = self._weighed(self._residuals(shown, named, hints), weights, region)
             return given, named | _together(named, found)
 
         return added
 
-    def _weighed(self, residual: Tensor, weights: Tensor) -> Tensor:
+    def _residuals(self, given: tuple[Any, ...], named: Mapping[str, Any], hints: Tensor) -> list[Tensor]:
+        """Those of all places, for what the UNet is given."""
+        x, timesteps, words = given
+        down, middle = self.network(
+            x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=hints,
+            added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)
+        return [*down, middle]
+
+    def _weighed(self, residuals: Sequence[Tensor], weights: Tensor, region: Tensor | None) -> list[Tensor]:
+        sizes = [each.shape[2:] for each in residuals]
         if self.pools:
-            residual = residual.mean(dim=(2, 3), keepdim=True)
-        return residual * weights.view(-1, 1, 1, 1)
+            residuals = [each.mean(dim=(2, 3), keepdim=True) for each in residuals]
+        found = [each * weights[:, place].view(-1, 1, 1, 1) for place, each in enumerate(residuals)]
+        if region is None:
+            return found
+        return [each * interpolate(region, size, mode="area") for each, size in zip(found, sizes, strict=True)]
+
+
+@dataclass(eq=False)
+class UnionControlNet(ControlNet):
+    """A ControlNet of several kinds (Union, ProMax): which kind of hint it is shown is a part of the use's adapter."""
+
+    kind: int = 0
+    _kinds: dict[int, Self] = field(default_factory=dict)
+
+    def of_kind(self, kind: int) -> Self:
+        """The same network, shown hints of another kind; the same object each time."""
+        return self._kinds.setdefault(kind, replace(self, kind=kind, _kinds=self._kinds))
+
+    def _residuals(self, given: tuple[Any, ...], named: Mapping[str, Any], hints: Tensor) -> list[Tensor]:
+        x, timesteps, words = given
+        kinds = torch.zeros(len(x), self.network.config.num_control_type).to(x)
+        kinds[:, self.kind] = 1
+        down, middle = self.network(
+            x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=[hints], control_type=kinds,
+            control_type_idx=[self.kind], conditioning_scale=[1.0],
+            added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)
+        return [*down, middle]
 
 
 def load(file: ModelFile, model: Model) -> ControlNet:
@@ -103,7 +146,7 @@ def load(file: ModelFile, model: Model) -> ControlNet:
     except CheckpointError as error:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     pools = bool(network.config.get("global_pool_conditions")) or SHUFFLE in file.key.casefold()
-    return ControlNet(network, pools)
+    return (UnionControlNet if isinstance(network, ControlNetUnionModel) else ControlNet)(network, pools)
 
 
 def _component(path: Path, model: Model) -> Component:
@@ -114,13 +157,16 @@ def _component(path: Path, model: Model) -> Component:
         return read_component(path, wanted)
     read = read_tensors(path, lambda name: wanted)
     with sizes_expected():
+        if LORA in read:
+            return control_lora_component(read, model.denoiser.config, model.denoiser.state_dict())
         made = controlnet_component(read, model.denoiser.config)
     return with_weights_of(made, model.denoiser.state_dict()) if DIFFERENCE in read else made
 
 
 def _built(component: Component, model: Model) -> nn.Module:
     placement = model.placement
-    return assemble(lambda: ControlNetModel.from_config(dict(component.config)), component.tensors, placement.unet,
+    kind = ControlNetUnionModel if KINDS in component.tensors else ControlNetModel
+    return assemble(lambda: kind.from_config(dict(component.config)), component.tensors, placement.unet,
                     placement.device)
 
 

@@ -1,13 +1,13 @@
 """What a ControlNet is shown: a picture, or the part of it that is drawn, as a preprocessor makes it, at its size.
 
-The preprocessors are those of sd-webui-controlnet that need no weights, with its resolutions and usual values.
+What each preprocessor does stands in `preprocessors`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ import numpy as np
 from PIL import Image
 
 from backend.request.choices import RESIZE_MODES as PIXEL_MODES
+from backend.request.guide_modules import MODULES
 from backend.request.guide_unit import RESIZE_MODES
 from backend.worker.draw.paste_back import LANCZOS, Box, fitted
+from backend.worker.draw.preprocessors import PREPROCESSORS, Preprocessor, grey_picture
 from backend.worker.pixels import Pixels
 
 FILL = "Resize and fill"
 _MODES = dict(zip(RESIZE_MODES, PIXEL_MODES, strict=False))      # a unit's words -> those of `fitted`
-_USUAL = {"canny": (100, 200), "blur_gaussian": (9, 0), "tile_resample": (1, 0), "threshold": (127, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotate:
-    """Make the hint of `unit`, a record of the request, from a picture: an id of the job's, or pixels (h, w, 3).
+    """Make the hint of `unit`, number `number` of the request, from a picture: an id of the job's, or pixels (h, w, 3).
 
     Answered by pixels of `size` (height, width). Pixels are what is drawn already; of a picture it may be a `part`.
     """
@@ -43,23 +44,24 @@ class Annotate:
     picture: str | Pixels
     size: tuple[int, int]
     part: Part | None = None
+    number: int = 0
 
     @property
     def key(self) -> Hashable:
         """Equal ones are answered by equal pixels."""
-        settings = tuple(self.unit[name] for name in
-                         ("module", "resize_mode", "pixel_perfect", "processor_res", "threshold_a", "threshold_b"))
+        settings = tuple(self.unit[name] for name in ("module", "resize_mode", "pixel_perfect", "processor_res",
+                                                      "threshold_a", "threshold_b", "face_order", "face_index"))
         return key_of(self.picture), settings, self.size, self.part
 
-    def made(self, files: Mapping[str, bytes]) -> Pixels:
-        """The answer; `files` are the job's pictures by id."""
+    def made(self, files: Mapping[str, bytes], trained: Preprocessor | None = None) -> Pixels:
+        """The answer; `files` are the job's pictures by id, `trained` the preprocessor where it needs weights."""
         mode = _MODES[self.unit["resize_mode"]]
         looked_at = self._looked_at(files, mode)
         resolution = self._resolution(looked_at, mode) if self.unit["pixel_perfect"] else self.unit["processor_res"]
-        usual = _USUAL.get(self.unit["module"], (0, 0))
-        levels = [wanted if wanted >= 0 else level for wanted, level in
-                  zip((self.unit["threshold_a"], self.unit["threshold_b"]), usual, strict=True)]
-        return _at_size(_PREPROCESSORS[self.unit["module"]](looked_at, resolution, *levels), self.size, mode)
+        module = MODULES[self.unit["module"]]
+        preprocess = trained or PREPROCESSORS[module.name]
+        made = preprocess(looked_at, resolution, *module.levels(self.unit))
+        return _at_size(made, self.size, mode)
 
     def _looked_at(self, files: Mapping[str, bytes], mode: str) -> Pixels:
         pixels = opened(self.picture, files)
@@ -117,60 +119,4 @@ def _two_colours(pixels: Pixels) -> Pixels:
     import cv2
 
     grey = np.ascontiguousarray(pixels.max(axis=2))
-    return _grey(cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1])
-
-
-def _none(pixels: Pixels, resolution: int, a: float, b: float) -> Pixels:
-    return pixels
-
-
-def _canny(pixels: Pixels, resolution: int, low: float, high: float) -> Pixels:
-    import cv2
-
-    return _grey(cv2.Canny(_shorter(pixels, resolution), low, high))
-
-
-def _invert(pixels: Pixels, resolution: int, a: float, b: float) -> Pixels:
-    return 255 - _shorter(pixels, resolution)
-
-
-def _blur(pixels: Pixels, resolution: int, width: float, b: float) -> Pixels:
-    import cv2
-
-    return cv2.GaussianBlur(_shorter(pixels, resolution), (0, 0), max(width, 0.01))
-
-
-def _tile(pixels: Pixels, resolution: int, smaller: float, b: float) -> Pixels:
-    height, width = (max(int(side / max(smaller, 1)), 1) for side in pixels.shape[:2])
-    return _resized(pixels, height, width)
-
-
-def _threshold(pixels: Pixels, resolution: int, level: float, b: float) -> Pixels:
-    grey = np.asarray(Image.fromarray(_shorter(pixels, resolution)).convert("L"))
-    return _grey(np.where(grey > level, 255, 0).astype(np.uint8))
-
-
-_PREPROCESSORS: Mapping[str, Callable[[Pixels, int, float, float], Pixels]] = {
-    "none": _none, "canny": _canny, "invert": _invert, "blur_gaussian": _blur, "tile_resample": _tile,
-    "threshold": _threshold, "ip-adapter-auto": _none,
-}
-
-
-def _shorter(pixels: Pixels, resolution: int) -> Pixels:
-    """With a shorter side of `resolution` pixels."""
-    scale = resolution / min(pixels.shape[:2])
-    return _resized(pixels, *(max(round(side * scale), 1) for side in pixels.shape[:2]))
-
-
-def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    import cv2
-
-    if pixels.shape[:2] == (height, width):
-        return np.ascontiguousarray(pixels)
-    grows = height > pixels.shape[0]
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
-
-
-def _grey(levels: Pixels) -> Pixels:
-    """(H, W) to (H, W, 3)."""
-    return np.repeat(levels[..., None], 3, axis=2)
+    return grey_picture(cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1])

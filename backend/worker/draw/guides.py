@@ -3,41 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, SECOND, is_on
+from backend.catalog.guide_files import reads_key_points
+from backend.catalog.picture_prompts import RAW_FACE
+from backend.request.guide_modules import INPAINT, MODULES
+from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.record import Record
 from backend.request.request import Request
+from backend.sampling.noise import ImageNoise
+from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.controlnet import ControlNet
-from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
+from backend.worker.adapters.attention_weights import attention_weights, turned_weights
+from backend.worker.adapters.controlnet import ControlNet, UnionControlNet
+from backend.worker.adapters.image_projection import PicturePrompt
+from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.reference import REFERENCES
+from backend.worker.adapters.style_adapter import StyleAdapter
+from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.plan import Pass
-from backend.worker.draw.work_items import Canvas, LoadGuide, ShowPicture
+from backend.worker.draw.work_items import Canvas, LoadGuide, ShowHint, ShowPicture
 from backend.worker.guidance.guided_rows import Guide, Guided
 from backend.worker.guidance.hooks import Hook
+from backend.worker.models.base import Model
+from backend.worker.models.codec import EncodePicture
 from backend.worker.pixels import Pixels
 
 FADING = 0.825          # of a residual to the next, from the middle to the top, where the prompt shall lead
+LEVELS = (0.25, 0.62, 0.825, 1.0)       # of the features of a T2I-Adapter, where the prompt shall lead
+MISSING = -1.0          # what a hint has where the picture is missing
+
+Asked = LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture
+Asking = Generator[Asked, Any, Guide]
 
 
 def guided_by(
     request: Request, path: Pass, canvas: Canvas, source: Source | None, *, second: bool = False
-) -> Generator[LoadGuide | Annotate | ShowPicture, Any, list[Hook]]:
+) -> Generator[Asked, Any, list[Hook]]:
     """The hook that has the rows of this pass guided; nothing where nothing guides them."""
     made = []
     for number, unit in _acting(request, second):
-        network, picture = (yield LoadGuide(canvas.model, unit.model, number)), _picture(unit, source)
-        if isinstance(network, IPAdapter):
-            prompt = yield ShowPicture(network, unit.model, picture, number)
-            made.append(_picture_prompt(unit, network, prompt))
+        if unit.module in REFERENCES:
+            guide = yield from _referenced(number, unit, request, canvas, source, second)
+            made.append(replace(guide, start=unit.start, end=unit.end))
             continue
-        pixels = yield Annotate(unit, picture, canvas.size, source.part if source else None)
-        made.append(_guide(unit, network, _tensor(pixels, canvas)))
+        network = yield LoadGuide(canvas.model, unit.model, number)
+        ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
+        guide = yield from ask(number, unit, network, canvas, source)
+        if isinstance(network, ControlNet) and reads_key_points(unit):
+            guide = yield from _told_who(guide, request, canvas, source)
+        made.append(replace(guide, start=unit.start, end=unit.end))
+        if isinstance(network, IPAdapter):
+            made += _kept_out(unit, network, guide, canvas.model)
     return [Guided(canvas.model, made, len(path.sigmas) - 1)] if made else []
 
 
@@ -53,21 +78,141 @@ def _picture(unit: Record, source: Source | None) -> str | Pixels:
     """The unit's own, or else what is drawn from, as it was given."""
     if unit.image:
         return unit.image
+    return _drawn_from(source)
+
+
+def _pictures(unit: Record, source: Source | None) -> list[str | Pixels]:
+    """All of a unit whose picture is a prompt."""
+    own = [*([unit.image] if unit.image else []), *unit.more_images]
+    return own or [_drawn_from(source)]
+
+
+def _drawn_from(source: Source | None) -> Pixels:
     assert source is not None
     return source.frame.part() if source.frame else source.pixels
 
 
-def _guide(unit: Record, network: ControlNet, hint: Tensor) -> Guide:
+def _prompted(
+    number: int, unit: Record, network: IPAdapter | StyleAdapter, canvas: Canvas, source: Source | None
+) -> Asking:
+    """By pictures that stand beside the words."""
+    prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
+    if isinstance(network, StyleAdapter):
+        return Guide(words=prompt.picture * unit.weight)
+    region = (yield from _level(number, unit, canvas, source)) if unit.mask else None
+    weights = attention_weights(canvas.model, unit.weight_type, unit.block_weights)
+    data = weights, *([] if region is None else [region[0]])
+    lora = network.branches(canvas.model, unit.lora_weight)
+    uses = (Use(network, unit.weight, (tokens, *data)) for tokens in (prompt.picture, prompt.none))
+    return Guide(*uses, branches=(lora,) if lora else ())
+
+
+def _kept_out(unit: Record, network: IPAdapter, guide: Guide, model: Model) -> Iterator[Guide]:
+    """Of the precise kinds: in the blocks of what is not wanted the picture is what others are pushed away from."""
+    weights = turned_weights(model, unit.weight_type)
+    if weights.any() and not unit.block_weights.strip():
+        picture, _, *region = guide.cond.data
+        use = Use(network, unit.weight, (picture, weights, *region))
+        yield Guide(uncond=use, start=unit.start, end=unit.end)
+
+
+def _told_who(guide: Guide, request: Request, canvas: Canvas, source: Source | None) -> Asking:
+    """InstantID's ControlNet reads whom to draw in place of the words, as the other part sees it."""
+    for number, unit in enumerate(request.guides):
+        if not unit.enabled or unit.module in REFERENCES:
+            continue
+        network = yield LoadGuide(canvas.model, unit.model, number)
+        if isinstance(network, IPAdapter) and network.projection.sees == RAW_FACE:
+            prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
+            return replace(guide, cond=_reading(guide.cond, prompt.picture, canvas),
+                           uncond=guide.uncond and _reading(guide.uncond, prompt.none, canvas))
+    return guide
+
+
+def _reading(use: Use, identity: Tensor, canvas: Canvas) -> Use:
+    hint, weights, *region = use.data
+    where = region[0] if region else torch.ones(1, *canvas.size, device=hint.device)
+    return replace(use, data=(hint, weights, where, identity))
+
+
+def _hinted(
+    number: int, unit: Record, network: ControlNet | T2IAdapter, canvas: Canvas, source: Source | None
+) -> Asking:
+    """By what a preprocessor makes of a picture."""
+    wanted = Annotate(unit, _picture(unit, source), canvas.size, source.part if source else None, number)
+    hint = _tensor((yield wanted), canvas)
+    region = None
+    if unit.mask and unit.module != INPAINT:        # where the picture is missing is no region
+        region = yield from _level(number, unit, canvas, source)
+    if unit.module == INPAINT:
+        hint = yield from _without_missing(number, unit, hint, canvas, source)
+    if isinstance(network, T2IAdapter):
+        found = yield ShowHint(network, unit.model, hint, wanted.key, number)
+        return _by_features(unit, network, found, canvas, region)
+    return _by_hint(unit, _of_kind(network, unit), hint, region)
+
+
+def _referenced(
+    number: int, unit: Record, request: Request, canvas: Canvas, source: Source | None, second: bool
+) -> Asking:
+    """By a picture that the network itself looks at. In the second pass of hires fix it counts as much as it can."""
+    plain = Record({**unit, "module": "none"})
+    pixels = yield Annotate(plain, _picture(unit, source), canvas.size, source.part if source else None, number)
+    latent = yield EncodePicture(pixels, tiling=canvas.tiling)
+    spec = NoiseSpec(seed=request.seed, source=request.seed_source)
+    noise = ImageNoise(spec, canvas.shape, cell=canvas.cell, device=canvas.model.device).initial()
+    usual = 0.0 if second or unit.control_mode == PROMPT_LEADS else MODULES[unit.module].levels(unit)[0]
+    fidelity = 1.0 if unit.control_mode == CONTROL_LEADS else usual
+    use = Use(REFERENCES[unit.module], unit.weight, (latent, noise, torch.tensor([fidelity], device=latent.device)))
+    return Guide(use, use)
+
+
+def _of_kind(network: ControlNet, unit: Record) -> ControlNet:
+    return network.of_kind(union_kind(unit)) if isinstance(network, UnionControlNet) else network
+
+
+def _level(
+    number: int, unit: Record, canvas: Canvas, source: Source | None
+) -> Generator[Annotate, Pixels, Tensor]:
+    """A mask of the unit, laid as its picture is: (1, H, W) in 0..1."""
+    plain = Record({**unit, "module": "none"})
+    pixels = yield Annotate(plain, unit.mask, canvas.size, source.part if source else None, number)
+    return _tensor(pixels, canvas).mean(dim=0, keepdim=True)
+
+
+def _without_missing(
+    number: int, unit: Record, hint: Tensor, canvas: Canvas, source: Source | None
+) -> Generator[Annotate, Pixels, Tensor]:
+    """The hint (3, H, W) of an inpainting ControlNet: of the unit's own picture by its mask, else by the job's."""
+    if unit.mask:
+        missing = yield from _level(number, unit, canvas, source)
+    elif source is not None and source.mask is not None:
+        height, width = canvas.size
+        mask = Image.fromarray(source.mask).resize((width, height))
+        missing = torch.tensor(np.asarray(mask), device=hint.device).float()[None] / 255
+    else:
+        return hint
+    return torch.where(missing > 0.5, MISSING, hint)
+
+
+def _by_hint(unit: Record, network: ControlNet, hint: Tensor, region: Tensor | None) -> Guide:
     last = network.places - 1
     fading = [1.0 if unit.control_mode == BALANCED else FADING ** (last - place) for place in range(network.places)]
-    use = Use(network, unit.weight, (hint, torch.tensor(fading, device=hint.device)))
-    with_words_only = unit.control_mode == CONTROL_LEADS or network.pools
-    return Guide(use, None if with_words_only else use, unit.start, unit.end)
+    data = hint, torch.tensor(fading, device=hint.device), *(() if region is None else (region,))
+    return _for_rows(unit, Use(network, unit.weight, data), with_words_only=network.pools)
 
 
-def _picture_prompt(unit: Record, network: IPAdapter, prompt: PicturePrompt) -> Guide:
-    uses = (Use(network, unit.weight, (tokens,)) for tokens in (prompt.picture, prompt.none))
-    return Guide(*uses, unit.start, unit.end)
+def _by_features(
+    unit: Record, network: T2IAdapter, found: Features, canvas: Canvas, region: Tensor | None
+) -> Guide:
+    levels, device = len(found.levels), canvas.model.device
+    weights = torch.tensor([1.0] * levels if unit.control_mode == BALANCED else LEVELS[-levels:], device=device)
+    where = torch.ones(1, *canvas.shape[1:], device=device) if region is None else region
+    return _for_rows(unit, Use(network, unit.weight, (weights, where, *found.levels)))
+
+
+def _for_rows(unit: Record, use: Use, with_words_only: bool = False) -> Guide:
+    return Guide(use, None if with_words_only or unit.control_mode == CONTROL_LEADS else use)
 
 
 def _tensor(pixels: Pixels, canvas: Canvas) -> Tensor:

@@ -25,11 +25,13 @@ from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
 from backend.worker.adapters.network_changes import PromptNetworks
+from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.guides import guided_by
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
 from backend.worker.draw.plan import Pass, Plan, parametrisation, second_pass
+from backend.worker.draw.regions import region_masks
 from backend.worker.draw.shared_results import FirstPass, first_pass_key, shared
 from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, UseModel, Work
 from backend.worker.guidance.cfg_denoiser import (
@@ -52,7 +54,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces, restored
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
@@ -123,7 +125,7 @@ def _passes(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) 
 def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None) -> Generator[Work, Any, FirstPass]:
     request = plan.request
     canvas = yield from _on(request.checkpoint, request, canvas)
-    texts = yield from _conditioned(request, plan.first, canvas, canvas.size)
+    texts = yield from _conditioned(request, plan.first, canvas, canvas.size, source)
     noise = _image_noise(request, canvas)
     unit = noise.initial()
     start = yield from (from_picture(plan, canvas, unit, source) if source else from_noise(plan, canvas, unit))
@@ -134,12 +136,16 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     return FirstPass(latent, request.refiner_checkpoint if refined else request.checkpoint)
 
 
-def with_clean_faces(pixels: Pixels, request: Request) -> Generator[FindFaces | RestoreFace, Any, tuple[Pixels, bool]]:
-    """The picture (H, W, 3) with its faces made clean, if the request wants that; as it is when interrupted meanwhile,
-    and whether it was."""
-    if request.face_restoration == NO_RESTORER:
-        return pixels, False
+def with_clean_faces(
+    pixels: Pixels, request: Request
+) -> Generator[FindFaces | RestoreFace | SwapFaces, Any, tuple[Pixels, bool]]:
+    """The picture (H, W, 3) with its faces replaced and made clean, as far as the request wants that; as it is when
+    interrupted meanwhile, and whether it was."""
     try:
+        if request.face_swap:
+            pixels, _ = yield SwapFaces.of(request, pixels)
+        if request.face_restoration == NO_RESTORER:
+            return pixels, False
         clean, _ = yield from restored(pixels, request.face_restoration, request.face_restoration_weight)
     except Interrupted:
         return pixels, True
@@ -172,14 +178,15 @@ class _Texts:
     """The prompts of a pass, encoded for a picture that the network believes to have `size`, (height, width)."""
 
     size: tuple[int, int]
+    source: Source | None
     parts: tuple[Conditioning, ...]
     negative: Conditioning
 
 
 def _conditioned(
-    request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
-) -> Generator[LoadNetworks | EncodeText, Any, _Texts]:
-    """`size`: the height and width in pixels that the network is told."""
+    request: Request, path: Pass, canvas: Canvas, size: tuple[int, int], source: Source | None = None
+) -> Generator[LoadNetworks | EncodeText | Annotate, Any, _Texts]:
+    """`size`: the height and width in pixels that the network is told; `source`: of what only a part may be drawn."""
     model = canvas.model
     networks = (yield LoadNetworks(model, path.networks)) if path.networks else PromptNetworks(model)
     parts = [*((COND, part) for part in path.parts), (UNCOND, path.negative)]
@@ -199,17 +206,19 @@ def _conditioned(
         changes = unet[wording.applied]
         return Said(found, (*changes.uses, *uses_of(wording.networks, model)), changes.branches)
 
+    masks = yield from region_masks(request, canvas, source)
     *made, negative = (
         Conditioning(tuple((end, said(role, wording)) for end, wording in part.timeline), part.weight)
         for role, part in parts)
-    return _Texts(size, tuple(made), negative)
+    within = [replace(part, region=mask) for part, mask in zip(made, masks, strict=False)]
+    return _Texts(size, source, (*within, *made[len(within):]), negative)
 
 
 def _refiner(
-    request: Request, path: Pass, canvas: Canvas, size: tuple[int, int]
-) -> Generator[LoadNetworks | EncodeText | UseModel, Any, Network]:
+    request: Request, path: Pass, canvas: Canvas, first: _Texts
+) -> Generator[LoadNetworks | EncodeText | Annotate | UseModel, Any, Network]:
     model = yield UseModel(request.refiner_checkpoint)
-    texts = yield from _conditioned(request, path, replace(canvas, model=model), size)
+    texts = yield from _conditioned(request, path, replace(canvas, model=model), first.size, first.source)
     return Network(model, _parametrisation(request, path, model), texts.parts, texts.negative)
 
 
@@ -234,7 +243,7 @@ def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts:
         ),
     }
     if path.refined_below:
-        prepare = partial(_refiner, request, path, canvas, texts.size)
+        prepare = partial(_refiner, request, path, canvas, texts)
         found["successor"] = Successor(path.refined_below, prepare)
     if start.picture is None:
         return CFGDenoiser(**found)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.style_adapter import StyleAdapter
+from backend.worker.adapters.t2i_adapter import T2IAdapter
 from backend.worker.draw.annotation import Annotate
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import TextChange, TextSettings
-from backend.worker.pixels.faces import FindFaces, RestoreFace
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 
@@ -37,14 +40,28 @@ class LoadGuide:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShowPicture:
-    """Show an IP-Adapter, which unit number `unit` names, a picture: an id of the job's, or pixels (h, w, 3).
+    """Show an adapter the pictures of `unit`, number `number` of the request: ids of the job's, or pixels (h, w, 3).
 
-    Answered by a `PicturePrompt`.
+    Answered by a `PicturePrompt`, by a style adapter with the vectors of the style.
     """
 
-    network: IPAdapter
+    network: IPAdapter | StyleAdapter
+    pictures: Sequence[str | np.ndarray]
+    unit: Mapping[str, Any]
+    number: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShowHint:
+    """Show a T2I-Adapter, which unit number `unit` names, a hint (3, H, W) in 0..1; equal `key`s mean equal hints.
+
+    Answered by its features.
+    """
+
+    network: T2IAdapter
     name: str
-    picture: str | np.ndarray
+    hint: Tensor
+    key: Hashable
     unit: int
 
 
@@ -96,8 +113,9 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | EncodeText | UseModel | Shared | EncodePicture
-        | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel | Shared
+        | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace
+        | SwapFaces | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

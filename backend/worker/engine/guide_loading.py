@@ -1,56 +1,114 @@
-"""The models of a job's guides, brought into memory, and what they are shown."""
+"""The models of a job's guides, brought into memory, and the hints that they are shown."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from backend.catalog.face_files import ANTELOPE
 from backend.catalog.guide_files import GUIDE
-from backend.catalog.model_file import CLIP_VISION, IP_ADAPTER
-from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
+from backend.catalog.model_file import (
+    ANNOTATOR,
+    CONTROLNET,
+    FACE_NETWORK,
+    INSTANT_ID,
+    IP_ADAPTER,
+    T2I_ADAPTER,
+    FileKey,
+    ModelFile,
+)
+from backend.errors import CheckpointError, EaselError, InvalidRequest, OutOfMemory, Problem
+from backend.messages import Preprocess, Preprocessed
+from backend.request.guide_modules import KEY_POINTS, MODULES
 from backend.request.record import place
-from backend.worker.adapters import controlnet, ip_adapter
+from backend.worker.adapters import controlnet, ip_adapter, t2i_adapter
 from backend.worker.adapters.controlnet import ControlNet
-from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
-from backend.worker.draw.annotation import Annotate, key_of, opened
-from backend.worker.draw.work_items import LoadGuide, ShowPicture
+from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.style_adapter import StyleAdapter
+from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
+from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.trained_preprocessors import TRAINED, load, network_of, preprocessor
+from backend.worker.draw.work_items import LoadGuide, ShowHint
+from backend.worker.engine.picture_prompts import points_in
 from backend.worker.engine.program import Program
-from backend.worker.models import clip_vision
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
 
+GuideModel = ControlNet | T2IAdapter | StyleAdapter | IPAdapter
+LOADERS = {CONTROLNET: controlnet.load, T2I_ADAPTER: t2i_adapter.load, IP_ADAPTER: ip_adapter.load,
+           INSTANT_ID: ip_adapter.load}
 
-def load_guide(memory: Memory, program: Program, work: LoadGuide) -> ControlNet | IPAdapter:
+log = logging.getLogger(__name__)
+
+
+def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel:
     """On the device, and kept there for the program. Raises InvalidRequest naming the unit's model."""
     field = place("guides", work.unit, "model")
     file = program.task.run.files.get((GUIDE, work.name))
     if file is None:
         raise InvalidRequest(f"'{work.name[:80]}' is not in the models folders", field=field)
-    load = ip_adapter.load if file.kind == IP_ADAPTER else controlnet.load
+    read = LOADERS[file.kind]
     name = f"{file.key} on {work.model.checkpoint.key}" if file.facts.get("difference") else file.key
     try:
-        network = memory.fetch(file.kind, name, file.path, lambda: load(file, work.model))
+        network = memory.fetch(file.kind, name, file.path, lambda: read(file, work.model))
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(field)) from error
+    if isinstance(network, IPAdapter):
+        network.kept = memory.stacked
     memory.pin(network, program)
     return network
 
 
 def annotated(memory: Memory, program: Program, work: Annotate) -> Pixels:
-    """The hint, made once for equal pictures and options."""
-    return memory.hints.get(work.key, lambda: work.made(program.task.run.pictures))
+    """The hint, made once for equal pictures and options. Raises InvalidRequest naming the unit's preprocessor."""
+    run = program.task.run
+    return _hint(memory, work, run.files, run.pictures)
 
 
-def shown(memory: Memory, program: Program, work: ShowPicture) -> PicturePrompt:
-    """What an IP-Adapter makes of a picture, once for equal files. Raises InvalidRequest naming the unit's model."""
-    files, field = program.task.run.files, place("guides", work.unit, "model")
-    file = files[GUIDE, work.name]
-    tower = files[CLIP_VISION, file.key]
+def _hint(
+    memory: Memory, work: Annotate, files: Mapping[FileKey, ModelFile], pictures: Mapping[str, bytes]
+) -> Pixels:
+    name = work.unit["module"]
 
-    def made() -> PicturePrompt:
-        network = memory.fetch(CLIP_VISION, tower.key, tower.path, lambda: clip_vision.load(tower, memory.placement))
-        pixels = opened(work.picture, program.task.run.pictures)
-        return work.network.projected(network.seen(pixels), network.nothing())
+    def made() -> Pixels:
+        if name == KEY_POINTS:
+            return work.made(pictures, partial(points_in, memory, files[FACE_NETWORK, ANTELOPE], work.unit))
+        if name not in TRAINED:
+            return work.made(pictures)
+        paths = [Path(files[ANNOTATOR, each].path) for each in MODULES[name].files]
+        detector = memory.fetch(ANNOTATOR, network_of(name), str(paths[0]), lambda: load(name, paths))
+        return memory.attempt(lambda: work.made(pictures, preprocessor(name, detector)))
 
-    key = file.path, file.fingerprint, tower.path, tower.fingerprint, key_of(work.picture)
     try:
-        return memory.hints.get(key, lambda: memory.attempt(made))
+        return memory.hints.get(work.key, made)
+    except InvalidRequest as error:         # no such face
+        raise InvalidRequest(problems=error.about(place("guides", work.number, "image"))) from error
     except (CheckpointError, OutOfMemory) as error:
-        raise InvalidRequest(problems=error.about(field)) from error
+        raise InvalidRequest(problems=error.about(place("guides", work.number, "module"))) from error
+
+
+def hint_shown(memory: Memory, program: Program, work: ShowHint) -> Features:
+    """What a T2I-Adapter makes of a hint, once for equal ones. InvalidRequest names the unit's model."""
+    file = program.task.run.files[GUIDE, work.name]
+    key = file.path, file.fingerprint, work.key
+    try:
+        return memory.hints.get(key, lambda: memory.attempt(lambda: Features(work.network.features(work.hint))))
+    except (CheckpointError, OutOfMemory) as error:
+        raise InvalidRequest(problems=error.about(place("guides", work.unit, "model"))) from error
+
+
+def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
+    """What a guide's model would be shown, for people to look at."""
+    work = Annotate(command.unit, hashlib.sha256(command.picture).hexdigest(), command.size)
+    try:
+        pixels = _hint(memory, work, command.files, {work.picture: command.picture})
+    except Exception as error:
+        if not isinstance(error, EaselError):
+            log.error("preprocessing failed", exc_info=error)
+        told = error.problems[0] if isinstance(error, EaselError) else Problem(f"{type(error).__name__}: {error}"[:300])
+        return Preprocessed(command.task, problem=told)
+    height, width = pixels.shape[:2]
+    return Preprocessed(command.task, width, height, pixels.tobytes())

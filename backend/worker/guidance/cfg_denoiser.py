@@ -40,10 +40,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditioning:
-    """One prompt part over time: (last step, what it says) in the order of the steps, and its weight under AND."""
+    """One prompt part over time: (last step, what it says) in the order of the steps, and its weight under AND.
+
+    `region` (1, h, w) in 0..1: where it acts; None is everywhere.
+    """
 
     timeline: tuple[tuple[int, Said], ...]
     weight: float = 1.0
+    region: Tensor | None = None
 
     def at(self, call: int) -> Said:
         """What is in force at the denoiser's call number `call`, counted from 0."""
@@ -137,7 +141,8 @@ class CFGDenoiser:
         return denoised, uncond
 
     def mixed(self, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """uncond + sum_i weight_i * scale * (cond_i - uncond), as AUTOMATIC1111's combine_denoised; and uncond.
+        """uncond + sum_i weight_i * scale * (cond_i - uncond), as AUTOMATIC1111's combine_denoised, each in its region;
+        and uncond.
 
         Where the unconditional row was left out, the first conditional answer takes its place.
         """
@@ -145,7 +150,8 @@ class CFGDenoiser:
         uncond = answers[len(self.parts)] if len(answers) > len(self.parts) else conditional[0]
         denoised = uncond
         for part, answer in zip(self.parts, conditional, strict=True):
-            denoised = denoised + (answer - uncond) * (part.weight * self.strength.scale)
+            share = part.weight * self.strength.scale
+            denoised = denoised + (answer - uncond) * (share if part.region is None else part.region * share)
         return denoised, uncond
 
     def _needs_uncond(self, sigma: float) -> bool:
@@ -154,7 +160,7 @@ class CFGDenoiser:
             return True
         if self.call % 2 and sigma < self.strength.s_min_uncond:
             return False
-        return abs(share) > 1e-9
+        return abs(share) > 1e-9 or any(part.region is not None for part in self.parts)
 
     def _rescaled(self, noisy: Noisy, denoised: Tensor, conditional: Tensor) -> Tensor:
         """With the contrast that the conditional answer has, as the network predicts it."""

@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+from torch import Tensor
+
 from backend.sampling.protocol import Noisy
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
+from backend.worker.models.encoded import Encoded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guide:
-    """What rows use from `start` to `end`, shares of the steps: those with the words `cond`, others `uncond`."""
+    """What rows use from `start` to `end`, shares of the steps: those with the words `cond`, others `uncond`.
 
-    cond: Use
-    uncond: Use | None
+    `words` (T, D) stand behind those of the prompt; behind others there are as many zeros. All rows have the `branches`
+    beside their layers.
+    """
+
+    cond: Use | None = None
+    uncond: Use | None = None
+    words: Tensor | None = None
     start: float = 0.0
     end: float = 1.0
+    branches: tuple[Branches, ...] = ()
 
 
 @dataclass(slots=True)
@@ -34,10 +45,20 @@ class Guided(Hook):
         """See `Hook.rows`. A use without strength is none, so that it costs nothing."""
         done = noisy.step / self.steps
         acting = [guide for guide in self.guides if guide.start <= done <= guide.end]
-        return [replace(row, uses=(*row.uses, *self._uses(row, acting))) for row in rows]
+        branches = tuple(each for guide in acting for each in guide.branches)
+        return [replace(row, uses=(*row.uses, *self._uses(row, acting)), encoded=self._encoded(row, acting),
+                        branches=(*row.branches, *(branches if row.model is self.model else ())))
+                for row in rows]
 
     def _uses(self, row: Row, acting: Sequence[Guide]) -> list[Use]:
         if row.model is not self.model:
             return []
         uses = [guide.cond if row.role == "cond" else guide.uncond for guide in acting]
         return [use for use in uses if use is not None and use.strength]
+
+    def _encoded(self, row: Row, acting: Sequence[Guide]) -> Encoded:
+        said = [guide.words for guide in acting if guide.words is not None]
+        if row.model is not self.model or not said:
+            return row.encoded
+        more = said if row.role == "cond" else [torch.zeros_like(each) for each in said]
+        return replace(row.encoded, tokens=torch.cat([row.encoded.tokens, *more]))

@@ -31,15 +31,16 @@ HEAD_WIDTH = 64             # of smaller ones
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """Of a picture: its `embedding` (1, P), and the last layer but one, `inner` (1, patches + 1, W)."""
+    """Of a picture: its `embedding` (1, P), the last layer but one, `inner` (1, patches + 1, W), and the `last`."""
 
     embedding: Tensor
     inner: Tensor
+    last: Tensor
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return self.embedding.nbytes + self.inner.nbytes
+        return self.embedding.nbytes + self.inner.nbytes + self.last.nbytes
 
 
 @dataclass(eq=False)
@@ -67,14 +68,15 @@ class ClipVision:
         """The middle square of a picture (H, W, 3), as CLIP is shown one."""
         return self._told(self.processor(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
 
-    def nothing(self) -> Seen:
-        """A picture of zeros, which stands for none."""
+    def nothing(self, noise: float = 0.0) -> Seen:
+        """A picture of zeros, which stands for none, with so much unit noise, always the same."""
         side = self.network.config.image_size
-        return self._told(torch.zeros(1, 3, side, side))
+        drawn = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        return self._told(drawn * noise)
 
     def _told(self, picture: Tensor) -> Seen:
         output = self.network(picture.to(self.device, self.network.dtype), output_hidden_states=True)
-        return Seen(output.image_embeds.float(), output.hidden_states[-2].float())
+        return Seen(output.image_embeds.float(), output.hidden_states[-2].float(), output.last_hidden_state.float())
 
 
 def load(file: ModelFile, placement: Placement) -> ClipVision:

@@ -19,9 +19,13 @@ from backend.worker.models.ldm_layout import UNET_PREFIX, count
 Config = dict[str, Any]
 
 PREFIX = "control_model."
+KINDS = "task_embedding"        # the name of a tensor: there in ControlNets of several kinds
+LORA = "lora_controlnet"        # the name of a tensor: there in Control-LoRAs
+UP, DOWN = ".up", ".down"       # ends of the names of what is added to a weight of the UNet, as a product
 DIFFERENCE = "difference"       # the name of a tensor: the trunk's are what was added to those of the UNet
 _LDM = "input_blocks.0.0.weight"
 _BESIDE = ("zero_convs.", "middle_block_out.", "input_hint_block.")
+_FRONT = ("conv_in.", "time_embedding.", "add_embedding.", "down_blocks.", "mid_block.")
 _SHARED = ("act_fn", "norm_eps", "attention_head_dim", "num_attention_heads", "flip_sin_to_cos", "freq_shift",
            "addition_time_embed_dim", "resnet_time_scale_shift", "upcast_attention", "only_cross_attention")
 _HINT = re.compile(r"input_hint_block\.(\d{1,3})\.(\w+)")
@@ -41,6 +45,24 @@ def with_weights_of(component: Component, unet: Mapping[str, Tensor]) -> Compone
     return Component(component.config, tensors)
 
 
+def control_lora_component(
+    tensors: Mapping[str, Tensor], unet: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> Component:
+    """The ControlNet that a Control-LoRA makes of a UNet of this config and with these weights. KeyError as above."""
+    added = {name.removesuffix(UP) + ".weight": (tensor, tensors[name.removesuffix(UP) + DOWN])
+             for name, tensor in tensors.items() if name.endswith(UP)}
+    own = {name: tensor for name, tensor in tensors.items() if name != LORA and not name.endswith((UP, DOWN))}
+    found = {name: tensor for name, tensor in weights.items() if name.startswith(_FRONT)}
+    for name, ldm in _diffusers_names({name: name for name in (*added, *own)}).items():
+        found[name] = own[ldm] if ldm in own else _with_product(found[name], *added[ldm])
+    return Component(controlnet_config(found, unet), found)
+
+
+def _with_product(weight: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    product = up.flatten(1).float() @ down.flatten(1).float()
+    return weight + product.reshape(weight.shape).to(weight)
+
+
 def controlnet_config(tensors: Mapping[str, Tensor], unet: Mapping[str, Any]) -> Config:
     """The config by tensors in diffusers' names. Raises KeyError with the name of a missing one."""
     blocks = count(tensors, r"down_blocks\.(\d{1,2})\.")
@@ -50,7 +72,7 @@ def controlnet_config(tensors: Mapping[str, Tensor], unet: Mapping[str, Any]) ->
     depths = [_depth(tensors, f"down_blocks.{block}") for block in range(blocks)]
     depths[-1] = _depth(tensors, "mid_block") if in_middle else depths[-1]
     beside = tensors.get("add_embedding.linear_1.weight")
-    return {name: unet[name] for name in _SHARED if name in unet} | {
+    return {name: unet[name] for name in _SHARED if name in unet} | _of_kinds(tensors) | {
         "in_channels": tensors["conv_in.weight"].shape[1],
         "conditioning_channels": tensors["controlnet_cond_embedding.conv_in.weight"].shape[1],
         "conditioning_embedding_out_channels": _hint_widths(tensors),
@@ -68,6 +90,17 @@ def controlnet_config(tensors: Mapping[str, Tensor], unet: Mapping[str, Any]) ->
     }
 
 
+def _of_kinds(tensors: Mapping[str, Tensor]) -> Config:
+    """What a ControlNet of several kinds has beside."""
+    if KINDS not in tensors:
+        return {}
+    kinds, width = tensors[KINDS].shape
+    added = tensors["control_add_embedding.linear_1.weight"].shape[1]
+    return {"num_control_type": kinds, "num_trans_channel": width, "addition_time_embed_dim": added // kinds,
+            "num_trans_layer": count(tensors, r"transformer_layes\.(\d{1,2})\."),
+            "num_proj_channel": tensors["spatial_ch_projs.weight"].shape[0]}
+
+
 def _depth(tensors: Mapping[str, Tensor], block: str) -> int:
     pattern = re.escape(block) + r"\.attentions\.0\.transformer_blocks\.(\d{1,2})\."
     return max(1, count(tensors, pattern))
@@ -81,7 +114,7 @@ def _hint_widths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
                     for layer in range(1, layers, 2))
 
 
-def _diffusers_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _diffusers_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
     trunk = {UNET_PREFIX + name: tensor for name, tensor in tensors.items() if not name.startswith(_BESIDE)}
     inputs = count(tensors, r"input_blocks\.(\d{1,3})\.")
     down = [i for i in range(inputs) if f"input_blocks.{i}.0.op.weight" in tensors]
@@ -91,7 +124,7 @@ def _diffusers_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return convert_ldm_unet_checkpoint(trunk, config) | dict(_beside(tensors))
 
 
-def _beside(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+def _beside(tensors: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """What the UNet does not have: the layers that read the hint, and those that give the residuals."""
     last = count(tensors, r"input_hint_block\.(\d{1,3})\.") - 1
     found = []

@@ -32,7 +32,8 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         _fold(form, "More img2img options", "img2img_extra")
         workbench.refiner(form)
         workbench.advanced(form)
-        workbench.guides(form, "hires")
+        workbench.guides(form)
+        workbench.face_swap(form)
         bench.before = picture.before(form)
 
 

@@ -1,0 +1,86 @@
+"""Asks a worker for what a guide's model would be shown, while somebody waits for the answer."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from backend.catalog.model_file import FileKey, ModelFile
+from backend.errors import InvalidRequest, NotAllowed, WorkerLost
+from backend.messages import Preprocess, Preprocessed
+from backend.request.record import Record
+from backend.store.view_types import Worker
+
+PATIENCE = 600.0        # seconds; a worker that hangs is replaced long before
+UP = ("ready", "loading")
+NOT_READY = "The worker that would make this is not ready yet; try again in a moment."
+KILLED = "The worker process ended while it made this."
+
+
+class Preprocessor(Protocol):
+    """A worker as far as preprocessing is concerned."""
+
+    @property
+    def worker(self) -> Worker: ...
+
+    def is_free(self, *, alone: bool) -> bool: ...
+
+    def measure(self, command: Preprocess) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    worker: str
+    answer: Future[Preprocessed]
+
+
+class Preprocessing:
+    """Thread-safe."""
+
+    def __init__(self) -> None:
+        self._workers: tuple[Preprocessor, ...] = ()
+        self._asked: dict[str, _Asked] = {}
+        self._lock = threading.Lock()
+
+    def start(self, workers: Iterable[Preprocessor]) -> None:
+        self._workers = tuple(workers)
+
+    def made(self, unit: Record, picture: bytes, size: tuple[int, int],
+             files: Mapping[FileKey, ModelFile]) -> Preprocessed:
+        """Waits for a worker, between two of its network calls. NotAllowed, InvalidRequest, WorkerLost."""
+        ready = sorted((each for each in self._workers if each.worker.state in UP),
+                       key=lambda each: not each.is_free(alone=False))
+        if not ready:
+            raise NotAllowed(NOT_READY)
+        task, answer = uuid.uuid4().hex, Future[Preprocessed]()
+        with self._lock:
+            self._asked[task] = _Asked(ready[0].worker.name, answer)
+        ready[0].measure(Preprocess(task, unit, picture, size, dict(files)))
+        try:
+            made = answer.result(PATIENCE)
+        except TimeoutError:
+            raise WorkerLost(KILLED) from None
+        finally:
+            with self._lock:
+                self._asked.pop(task, None)
+        if made.problem:
+            raise InvalidRequest(problems=[made.problem])
+        return made
+
+    def received(self, answer: Preprocessed) -> None:
+        """A worker has answered."""
+        with self._lock:
+            asked = self._asked.get(answer.task)
+        if asked:
+            asked.answer.set_result(answer)
+
+    def lost(self, worker: str) -> None:
+        """The worker has ended with what was in its hands."""
+        with self._lock:
+            gone = [asked for asked in self._asked.values() if asked.worker == worker and not asked.answer.done()]
+        for asked in gone:
+            asked.answer.set_exception(WorkerLost(KILLED))

@@ -1,0 +1,51 @@
+"""What the page asks about guides: choices, models, preprocessors, what does not fit, and previews."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+
+from backend.errors import InvalidRequest
+from backend.http.dependencies import FrontDoor
+from backend.request.guide_choices import GUIDE_CHOICES
+from backend.request.guide_modules import MODULES
+
+LARGEST = 8192
+router = APIRouter(prefix="/easel/guides")
+
+
+@router.get("")
+def guides(door: FrontDoor, checkpoint: str = "", refresh: bool = False) -> dict[str, Any]:
+    """What to guide by, the preprocessors, and the models that can guide a checkpoint."""
+    modules = [{**asdict(module), "missing": door.guides.missing(module)} for module in MODULES.values()]
+    models = [{"name": file.key, "kind": file.kind} for file in door.guides.models(checkpoint, refresh)]
+    return {"choices": [asdict(choice) for choice in GUIDE_CHOICES.values()], "modules": modules, "models": models}
+
+
+@router.post("/check")
+def check(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+    """What is wrong with `guides`, a list of units, for a `checkpoint`."""
+    found = door.guides.problems(str(payload.get("checkpoint", "")), payload.get("guides", []))
+    return {"problems": [asdict(problem) for problem in found]}
+
+
+@router.post("/preview")
+def preview(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+    """The id of an upload: what the model of `unit` would be shown at `width` and `height`, if these are given."""
+    unit = payload.get("unit")
+    if not isinstance(unit, dict):
+        raise InvalidRequest("must be an object", field="unit")
+    made = door.guides.preview(unit, _size(payload))
+    return {"id": made.id, "width": made.width, "height": made.height}
+
+
+def _size(payload: dict[str, Any]) -> tuple[int, int] | None:
+    """(height, width), None where they are not given. Raises InvalidRequest."""
+    sides = payload.get("height"), payload.get("width")
+    if sides == (None, None):
+        return None
+    if not all(isinstance(side, int) and 8 <= side <= LARGEST for side in sides):
+        raise InvalidRequest(f"must be between 8 and {LARGEST}", field="width")
+    return sides[0], sides[1]

@@ -1,0 +1,62 @@
+"""Random stacks of guides and networks: rows are what they are alone, and when all have left nothing has changed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.controlnet import ControlNet
+from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.t2i_adapter import T2IAdapter
+from backend.worker.guidance.preconditioning import denoise
+from backend.worker.models.base import Model
+from tests.tiny import ip_adapters, t2i_adapters
+from tests.tiny import test_ip_adapter as ip
+from tests.tiny import test_t2i_adapter as t2i
+from tests.tiny.test_controlnet import model, own, row, use
+from tests.tiny.test_reference import refers
+
+__all__ = ["model", "own"]
+Loaded = tuple[Model, ControlNet, IPAdapter, T2IAdapter]
+
+
+@pytest.fixture(scope="module")
+def loaded(model: Model, own: ControlNet, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    folder = tmp_path_factory.mktemp("stacks")
+    picture = ip.opened(folder, "x.bin", model, ip_adapters.ip_adapter(model.denoiser, "plain"))
+    adapter = t2i_adapters.adapter(t2i.kinds(model)[0], t2i.WIDTHS[len(model.denoiser.config.block_out_channels)])
+    return model, own, picture, t2i.opened(folder, adapter.state_dict(), model)
+
+
+def used(loaded: Loaded, kind: str, strength: float) -> Use:
+    _, own, picture, adapter = loaded
+    if kind == "controlnet":
+        return use(own, strength)
+    if kind == "picture":
+        width = picture.pairs[0].key.shape[1]
+        return Use(picture, strength, (torch.randn(4, width, generator=torch.Generator().manual_seed(3)),))
+    return t2i.own_use(adapter, strength) if kind == "t2i" else refers(kind, strength)
+
+
+STACKS = st.lists(st.tuples(st.sampled_from(["controlnet", "picture", "t2i", "reference_only", "reference_adain"]), st.floats(0.1, 1.5)),
+                  max_size=4, unique_by=lambda one: one[0])
+
+
+@torch.inference_mode()
+@given(stack=STACKS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_was_attached_leaves_no_trace(loaded: Loaded, stack: list[tuple[str, float]]) -> None:
+    model = loaded[0]
+    plain = denoise([row(model)])[0].denoised
+    weights = {name: tensor.clone() for name, tensor in model.denoiser.state_dict().items()}
+    uses = tuple(used(loaded, kind, strength) for kind, strength in stack)
+    rows = [row(model, 1, uses=uses), row(model, 2, uses=uses, role="uncond")]
+    together = [answer.denoised for answer in denoise(rows)]
+    for each, answer in zip(rows, together, strict=True):
+        assert torch.allclose(denoise([each])[0].denoised, answer, atol=1e-5)
+    assert torch.equal(denoise([row(model)])[0].denoised, plain)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.denoiser.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.denoiser.modules())

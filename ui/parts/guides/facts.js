@@ -1,0 +1,27 @@
+// What the server tells of guides for a checkpoint: what to guide by, preprocessors, and models that fit.
+import { ask } from "../../scripts/http.js";
+
+const known = {};
+
+// { choices, modules, models }. With `refresh` the folders are looked through again.
+export function factsFor(checkpoint, refresh = false) {
+  if (refresh) for (const name of Object.keys(known)) delete known[name];
+  return known[checkpoint] ??= ask(`/easel/guides?checkpoint=${encodeURIComponent(checkpoint)}${refresh ? "&refresh=true" : ""}`)
+    .catch(error => { delete known[checkpoint]; throw error; });
+}
+
+// The choice that a unit stands for: the one that its preprocessor serves, and of several the one that its model serves.
+export function choiceOf({ choices, models }, unit) {
+  const serving = choices.filter(choice => choice.modules.includes(unit.module)), kind = models.find(one => one.name === unit.model)?.kind;
+  const fits = choice => choice.models.some(word => word && unit.model.toLowerCase().includes(word));
+  if (unit.module === "none") return choices.find(choice => choice.kinds.includes(kind) && fits(choice)) ?? null;
+  return serving.find(fits) ?? serving[0] ?? null;
+}
+
+// What a choice fills into a unit.
+export function filledBy({ modules, models }, choice) {
+  const named = choice.modules.map(name => modules.find(one => one.name === name)).filter(Boolean);
+  const module = named.find(one => !one.missing) ?? named[0], fitting = models.filter(one => choice.kinds.includes(one.kind));
+  const best = choice.models.map(word => fitting.find(one => one.name.toLowerCase().includes(word))).find(Boolean);
+  return { module: module?.name ?? "none", model: best?.name ?? "None", weight: choice.weight, resize_mode: choice.resize_mode, threshold_a: -1, threshold_b: -1 };
+}

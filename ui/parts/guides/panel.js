@@ -1,0 +1,145 @@
+// The list of units of a tab, as the form holds it: one JSON text.
+import { make } from "../../scripts/dom.js";
+import { on } from "../../scripts/events.js";
+import { fields } from "../../scripts/fields.js";
+import { formOf } from "../../scripts/form.js";
+import { post } from "../../scripts/http.js";
+import { note, toast } from "../notices.js";
+import { factsFor } from "./facts.js";
+import { styles } from "./styles.js";
+import { Unit } from "./unit.js";
+
+const { record: ROWS, most: MOST } = fields.guides;
+const DEFAULTS = Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, row.default]));
+const AT_ONCE = /\.(model|module)$/;    // what is told while a unit is being filled in; the rest when it is drawn
+const WRITING = 150, CHECKING = 400;    // ms after the last change
+export class Panel {
+  static async made(tab) {
+    const { values, pending } = formOf(tab), checkpoint = pending.checkpoint ?? values.checkpoint ?? "";
+    const [facts] = await Promise.all([factsFor(checkpoint), styles()]);
+    return new Panel(tab, checkpoint, facts);
+  }
+
+  constructor(tab, checkpoint, facts) {
+    Object.assign(this, { tab, checkpoint, facts, form: formOf(tab), values: [], views: [], text: null, marked: [] });
+    this.open = new WeakSet();
+    this.previews = new WeakMap();      // of a unit: the id of what its preprocessor has made
+    this.list = make("div", { class: "guide-units" });
+    this.adder = make("button", { type: "button", class: "act", onclick: () => this.add() }, "Add a guide");
+    this.again = make("button", { type: "button", class: "act", title: "Look through the models folders again", onclick: () => this.refresh() }, "Refresh models");
+    this.empty = make("p", { class: "guides-empty" }, "A guide is a picture that says where edges, depth, a pose, colours or a style shall be.");
+    this.root = make("div", { class: "guides" }, this.empty, this.list, make("div", { class: "guides-foot" }, this.adder, this.again));
+    on("form", form => { if (form.tab === tab) this.look(); });
+    on("unfold", ({ tab: other, name }) => { if (other === tab) this.views[/^guides\[(\d+)\]/.exec(name)?.[1]]?.unfold(true); });
+    this.look();
+  }
+
+  put(place) {
+    place.replaceChildren(this.root);
+    this.checkSoon();
+  }
+
+  // ---- the form's text ----
+
+  look() {
+    const { values, pending } = this.form, text = pending.guides ?? values.guides ?? "[]", checkpoint = pending.checkpoint ?? values.checkpoint ?? "";
+    if (text !== this.text) {
+      this.text = text;
+      this.values = parsed(text).map(unit => ({ ...DEFAULTS, ...unit }));
+      if (this.values.length === 1) this.open.add(this.values[0]);
+      this.render();
+      this.checkSoon();
+    }
+    if (checkpoint !== this.checkpoint) this.follow(checkpoint);
+  }
+
+  async follow(checkpoint, refresh = false) {
+    this.checkpoint = checkpoint;
+    try {
+      const facts = await factsFor(checkpoint, refresh);
+      if (checkpoint !== this.checkpoint) return;
+      this.facts = facts;
+      this.render();
+      this.checkSoon();
+    } catch (error) { note(error.message, 8000); }
+  }
+
+  refresh() { return this.follow(this.checkpoint, true); }
+
+  // What Generate sends is right at once; Gradio hears of it when the person pauses.
+  changed() {
+    this.text = this.form.pending.guides = JSON.stringify(this.values);
+    clearTimeout(this.writing);
+    this.writing = setTimeout(() => this.form.apply({ guides: this.text }), WRITING);
+    this.checkSoon();
+  }
+
+  // ---- what does not fit is told at once ----
+
+  checkSoon() {
+    clearTimeout(this.checking);
+    this.checking = setTimeout(() => this.check(), CHECKING);
+  }
+
+  async check() {
+    if (!this.root.checkVisibility() || !this.values.length) return;
+    const text = this.text, { problems } = await post("/easel/guides/check", { checkpoint: this.checkpoint, guides: text }).catch(() => ({ problems: [] }));
+    if (text !== this.text) return;
+    const told = problems.filter(({ field }) => AT_ONCE.test(field ?? ""));
+    for (const field of this.marked) this.form.unmark(field);
+    this.marked = told.map(({ field }) => field);
+    if (told.length) this.form.mark(told, false);
+  }
+
+  // ---- units ----
+
+  render() {
+    for (const view of this.views) view.leave();
+    this.views = this.values.map((value, number) => new Unit(this, number, value));
+    this.list.replaceChildren(...this.views.map(view => view.root));
+    this.empty.hidden = this.values.length > 0;
+    this.adder.disabled = this.values.length >= MOST;
+  }
+
+  lay(values, focus) {
+    this.values = values;
+    this.render();
+    this.changed();
+    (this.views[focus]?.toggle ?? this.adder).focus();
+  }
+
+  add() {
+    const unit = { ...DEFAULTS, enabled: true };
+    this.open.add(unit);
+    this.lay([...this.values, unit], this.values.length);
+  }
+
+  copy(number) {
+    if (this.values.length >= MOST) return note(`There are at most ${MOST} guides.`, 6000);
+    const unit = { ...this.values[number] };
+    this.open.add(unit);
+    this.lay(this.values.toSpliced(number + 1, 0, unit), number + 1);
+  }
+
+  move(number, by) {
+    const to = number + by, values = [...this.values];
+    if (to < 0 || to >= values.length) return;
+    [values[number], values[to]] = [values[to], values[number]];
+    this.lay(values, to);
+  }
+
+  remove(number) {
+    const before = this.values;
+    this.lay(before.toSpliced(number, 1), Math.min(number, before.length - 2));
+    toast("The guide is removed.", { undo: () => this.lay(before, number) });
+  }
+
+  get size() {
+    const { width, height } = { ...this.form.values, ...this.form.pending };
+    return [Number(width) || 512, Number(height) || 512];
+  }
+}
+
+function parsed(text) {
+  try { return JSON.parse(text) ?? []; } catch { return []; }
+}

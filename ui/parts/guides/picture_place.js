@@ -1,0 +1,60 @@
+// A place for one picture of a unit: chosen, taken by the camera, dropped, or pasted while it has the focus.
+import { make } from "../../scripts/dom.js";
+import { filesOf } from "../../scripts/drop_zone.js";
+import { arriving } from "../guides.js";
+import { upload } from "../uploads.js";
+
+export class PicturePlace {
+  // `changed(id)` hears of a picture that has come, `failed(message)` of one that has not.
+  constructor(id, label, { hint = "or drop one here, or paste", mask = false, changed, failed }) {
+    Object.assign(this, { changed, failed, mask });
+    this.file = make("input", { type: "file", accept: "image/*", class: "unit-file", "aria-label": label, onchange: () => this.chosen() });
+    this.thumb = make("img", { class: "unit-thumb", alt: label, hidden: true });
+    this.choose = make("label", { class: "unit-choose" }, this.thumb, make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
+    this.drop = make("button", { type: "button", class: "act unit-remove", hidden: true, onclick: () => { this.show(""); changed(""); } }, "Remove");
+    this.root = make("div", { id, class: "field unit-place", ondragover: event => this.over(event), ondragleave: event => this.over(event), ondrop: event => this.over(event), onpaste: event => this.pasted(event) },
+      make("span", { class: "unit-label" }, label), this.choose, this.drop);
+  }
+
+  show(id) {
+    this.root.classList.toggle("filled", Boolean(id));
+    this.thumb.hidden = this.drop.hidden = !id;
+    if (id && !this.thumb.src.endsWith(`${id}.png`)) this.thumb.src = `/easel/upload/${id}.png`;
+  }
+
+  chosen() {
+    const [file] = this.file.files;
+    if (file) this.keep(file);
+    this.file.value = "";
+  }
+
+  async over(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    this.root.classList.toggle("over", event.type === "dragover");
+    if (event.type !== "drop") return;
+    const [file] = await filesOf(event.dataTransfer);
+    if (file) this.keep(file);
+  }
+
+  pasted(event) {
+    const file = [...event.clipboardData?.files ?? []].find(one => one.type.startsWith("image/"));
+    if (!file) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.keep(file);
+  }
+
+  keep(file) { arriving(this.keeping(file)); }
+
+  async keeping(file) {
+    this.root.classList.add("busy");
+    try {
+      const { id } = await upload(file, this.mask);
+      this.show(id);
+      this.changed(id);
+      return true;
+    } catch (error) { this.failed(error.message); return false; }
+    finally { this.root.classList.remove("busy"); }
+  }
+}

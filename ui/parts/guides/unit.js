@@ -1,0 +1,216 @@
+// One unit: what to guide by, its picture with what the preprocessor makes of it, and its settings.
+import { find, make } from "../../scripts/dom.js";
+import { fields } from "../../scripts/fields.js";
+import { formOf } from "../../scripts/form.js";
+import { post } from "../../scripts/http.js";
+import { translated } from "../../scripts/translate.js";
+import { paint } from "./brush.js";
+import { control, drawable, offer } from "./controls.js";
+import { choiceOf, filledBy } from "./facts.js";
+import { MorePictures } from "./more_pictures.js";
+import { PicturePlace } from "./picture_place.js";
+
+const ROWS = fields.guides.record;
+const PLACED = ["enabled", "image", "mask", "module", "model"];
+const FIRST = ["weight", "start", "end"];
+const NO_MODEL = "None", KEY_POINTS = "instant_id_face_keypoints";
+
+const button = (words, act, more = {}) => make("button", { type: "button", class: "act", onclick: act, ...more }, words);
+const tool = (icon, words, act) => make("button", { type: "button", class: `tool icon-${icon}`, "aria-label": words, title: words, onclick: act });
+
+export class Unit {
+  constructor(panel, number, value) {
+    Object.assign(this, { panel, number, value, preview: panel.previews.get(value) ?? null });
+    this.on = make("input", { type: "checkbox", id: this.id("enabled_input"), checked: Boolean(value.enabled), "aria-label": `Guide ${number + 1} is on`, onchange: () => this.set({ enabled: this.on.checked }) });
+    this.toggle = make("button", { type: "button", class: "unit-open", "aria-controls": this.id("body"), onclick: () => this.unfold(this.body.hidden) });
+    this.body = make("div", { class: "unit-body", id: this.id("body") });
+    this.root = make("section", { class: "unit", "aria-label": `Guide ${number + 1}` }, this.head(), this.body);
+    this.unfold(panel.open.has(value));
+    this.say();
+  }
+
+  id(name) { return `${this.panel.tab}_guides_${this.number}_${name}`; }
+  get facts() { return this.panel.facts; }
+  get module() { return this.facts.modules.find(one => one.name === this.value.module); }
+
+  leave() { this.left = true; }
+
+  // ---- the head ----
+
+  head() {
+    const { panel, number } = this, last = panel.values.length - 1;
+    return make("div", { class: "unit-head" }, make("span", { class: "field", id: this.id("enabled") }, this.on), this.toggle, make("span", { class: "unit-tools" },
+      ...(number ? [tool("up", "Move this guide up", () => panel.move(number, -1))] : []), ...(number < last ? [tool("down", "Move this guide down", () => panel.move(number, 1))] : []),
+      tool("copy", "Copy this guide", () => panel.copy(number)), tool("close", "Remove this guide", () => panel.remove(number))));
+  }
+
+  say() {
+    const { module, model, enabled } = this.value, choice = choiceOf(this.facts, this.value);
+    this.toggle.replaceChildren(make("span", { class: "unit-name" }, `${this.number + 1} · `, make("span", {}, choice?.label ?? "Guide")),
+      make("span", { class: "unit-about", translate: "no" }, [module === "none" ? "" : module, model === NO_MODEL ? "" : model].filter(Boolean).join(" · ")));
+    this.root.classList.toggle("off", !enabled);
+  }
+
+  unfold(open) {
+    const { open: opened } = this.panel;
+    if (open) opened.add(this.value); else opened.delete(this.value);
+    this.body.hidden = !open;
+    this.toggle.setAttribute("aria-expanded", String(open));
+    if (open && !this.body.childElementCount) this.fill();
+  }
+
+  // ---- the body, made when it is first opened ----
+
+  fill() {
+    const rest = Object.keys(ROWS).filter(name => ![...PLACED, ...FIRST].includes(name) && drawable(ROWS[name]));
+    this.guide = make("select", { id: this.id("guide"), "aria-label": "Guide by", onchange: () => this.lead() });
+    this.hint = make("p", { class: "unit-note", role: "status", hidden: true });
+    this.body.append(
+      make("div", { class: "unit-field unit-lead" }, make("span", { class: "unit-label" }, make("label", { for: this.id("guide") }, "Guide by")), this.guide), this.hint,
+      this.pictures(), this.field("module", this.modules), this.field("model", this.models), make("div", { class: "unit-numbers" }, ...FIRST.map(name => this.field(name))),
+      make("div", { class: "unit-rest" }, ...rest.map(name => this.field(name))), this.region());
+    this.show();
+  }
+
+  field(name, choices) { return control(this.id(name), ROWS[name], this.value[name], value => this.set({ [name]: value }), choices); }
+  get modules() { return this.facts.modules.map(one => [one.name, one.label]); }
+  get models() { return [[NO_MODEL, "None"], ...this.facts.models.map(one => [one.name, one.name])]; }
+
+  pictures() {
+    const start = this.panel.tab === "img2img" ? "Without one it is the picture to start from." : "or drop one here, or paste";
+    this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
+    this.image.root.append(this.borrow = button("Use the img2img picture", () => this.borrowed()));
+    this.look = button("Preview", () => this.made());
+    this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes" });
+    this.save = make("a", { class: "act", download: "guide.png" }, "Download");
+    this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, make("div", { class: "unit-acts" },
+      button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
+    this.others = new MorePictures(this.id("more_images"), { changed: more_images => this.set({ more_images }), failed: message => this.refuse("more_images", message) });
+    return make("div", { class: "unit-pictures" }, this.image.root, this.others.root, this.result, this.look);
+  }
+
+  region() {
+    this.mask = new PicturePlace(this.id("mask"), "Region", { hint: "Where the guide acts: white. Without one everywhere.", mask: true, changed: mask => this.set({ mask }), failed: message => this.refuse("mask", message) });
+    this.mask.root.append(button("Paint a region", () => this.paintRegion()));
+    return make("details", { class: "unit-region" }, make("summary", {}, "Region"), this.mask.root);
+  }
+
+  // ---- what a person does ----
+
+  set(change) {
+    Object.assign(this.value, change);
+    if (change.enabled !== undefined) this.on.checked = change.enabled;
+    for (const name of Object.keys(change)) formOf(this.panel.tab).unmark(`guides[${this.number}].${name}`);
+    this.say();
+    this.show();
+    this.panel.changed();
+  }
+
+  // One choice leads: the rest follows.
+  lead() {
+    const choice = this.facts.choices.find(one => one.name === this.guide.value);
+    if (!choice) return;
+    Object.assign(this.value, filledBy(this.facts, choice));
+    for (const name of ["module", "model", "weight", "resize_mode"]) this.again(name);
+    this.set({ enabled: true });
+    const lacks = choice.kinds.length && this.value.model === NO_MODEL;
+    this.hint.hidden = !lacks;
+    this.hint.textContent = lacks ? translated("No model for this and the checkpoint is in the models folders yet.") : "";
+  }
+
+  // The field's element shows the value that was set by other means.
+  again(name) {
+    const input = find(`#${CSS.escape(this.id(name))}_input`, this.body);
+    if (!input) return;
+    if (input.tagName === "SELECT") offer(input, name === "module" ? this.modules : name === "model" ? this.models : ROWS[name].choices, this.value[name]);
+    else for (const one of [input, find(".slider", input.parentElement)]) if (one) one.value = this.value[name];
+  }
+
+  borrowed() {
+    const { init_image: image } = { ...formOf("img2img").values, ...formOf("img2img").pending };
+    if (image) this.set({ image, enabled: true });
+    else this.refuse("image", "img2img has no picture yet.");
+  }
+
+  refuse(name, message) { formOf(this.panel.tab).mark([{ field: `guides[${this.number}].${name}`, message }], false); }
+
+  async made() {
+    const [width, height] = this.panel.size, image = this.value.image || (this.panel.tab === "img2img" ? formOf("img2img").values.init_image : "");
+    this.look.disabled = true;
+    this.look.textContent = "Making it…";
+    try { this.keep((await post("/easel/guides/preview", { unit: { ...this.value, image }, width, height })).id); }
+    catch (error) { this.say_wrong(error); }
+    finally { this.look.disabled = false; this.look.textContent = "Preview"; }
+  }
+
+  say_wrong(error) {
+    const named = (error.problems ?? []).filter(({ field }) => field).map(one => ({ ...one, field: one.field.replace("guides[0]", `guides[${this.number}]`) }));
+    if (named.length) formOf(this.panel.tab).mark(named, false);
+    else this.refuse("module", error.message);
+  }
+
+  // The preview stays until another is made.
+  keep(id) {
+    this.preview = id;
+    this.panel.previews.set(this.value, id);
+    this.show();
+  }
+
+  use(image) {
+    this.keep(null);
+    this.set({ image, module: "none", enabled: true });
+    this.again("module");
+  }
+
+  async retouch() {
+    const id = await paint("Paint on what the preprocessor made", { under: this.preview });
+    if (id) this.keep(id);
+  }
+
+  async paintRegion() {
+    const id = await paint("Paint the region in white", { under: this.value.mask, beside: this.value.image, size: this.panel.size, mask: true });
+    if (id) this.set({ mask: id });
+  }
+
+  // ---- what is shown ----
+
+  show() {
+    if (this.left || !this.body.childElementCount) return;
+    const { value, module, preview } = this, choice = choiceOf(this.facts, value);
+    offer(this.guide, [["", "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
+    this.image.show(value.image);
+    this.mask.show(value.mask);
+    this.others.show(value.more_images, module?.kind === "picture_prompt");
+    this.result.hidden = !preview;
+    if (preview) this.shown.src = this.save.href = `/easel/upload/${preview}.png`;
+    this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
+    this.look.hidden = module?.kind !== "hint";
+    this.thresholds(module);
+    this.body.dataset.resting = this.resting(module).join(" ");
+  }
+
+  // Under the preprocessor's own names.
+  thresholds(module) {
+    for (const [name, slider] of [["threshold_a", module?.a], ["threshold_b", module?.b]]) {
+      const box = find(`#${CSS.escape(this.id(name))}`, this.body), inputs = box ? [find("input[type=number]", box), find(".slider", box)] : [];
+      if (!box || !slider) continue;
+      find("label", box).textContent = slider.label;
+      for (const one of inputs) if (one) Object.assign(one, { min: slider.minimum, max: slider.maximum, step: slider.step });
+      if (document.activeElement !== inputs[0]) for (const one of inputs) if (one) one.value = this.value[name] < 0 ? slider.usual : this.value[name];
+      inputs[1]?.style.setProperty("--share", Math.min(1, Math.max(0, (inputs[1].value - slider.minimum) / (slider.maximum - slider.minimum))));
+    }
+  }
+
+  // Names of settings that change nothing as the unit is.
+  resting(module) {
+    const hint = !module || module.kind === "hint", sized = Boolean(module?.sized), prompt = module?.kind === "picture_prompt";
+    const face = prompt && /face|instant/i.test(this.value.model) || this.value.module === KEY_POINTS;
+    const acting = {
+      pixel_perfect: sized, processor_res: sized && !this.value.pixel_perfect, control_mode: hint || module.kind === "reference", resize_mode: hint,
+      threshold_a: Boolean(module?.a), threshold_b: Boolean(module?.b), hires: this.panel.tab === "txt2img", union_type: /union|promax/i.test(this.value.model), model: module?.kind !== "reference",
+      combine: prompt && this.value.more_images.length > 0, weight_type: prompt && !this.value.block_weights.trim(), block_weights: prompt, uncond_noise: prompt,
+      face_order: face, face_index: face, lora_weight: prompt && /faceid/i.test(this.value.model),
+    };
+    return Object.keys(acting).filter(name => !acting[name]);
+  }
+}
