@@ -43,7 +43,7 @@ def _named(choices: Sequence[str], others: Mapping[str, str]) -> Callable[[str],
 _of_union = _named(UNION_KINDS, {})
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
-    Field("enabled", "Enable", "bool", False, "guides"),
+    Field("enabled", "Enable", "bool", False, "guides", xyz="enable"),
     Field("image", "Picture", "picture", "", "guides"),
     Field("mask", "Region", "picture", "", "guides", api="effective_region_mask",
           help="Where the unit acts, white on black; without one everywhere. With the preprocessor inpaint_only: what "
@@ -70,6 +70,7 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           resolve=_named(RESIZE_MODES, _RESIZE_MODES),
           infotext="Resize Mode", infotext_always=True, xyz="resize mode"),
     Field("pixel_perfect", "Pixel perfect", "bool", False, "guides", infotext="Pixel Perfect", infotext_always=True,
+          xyz="pixel perfect",
           help="The preprocessor works at the size of the drawn picture."),
     Field("processor_res", "Preprocessor resolution", "int", 512, "guides", minimum=64, maximum=2048, step=8,
           infotext="Processor Res", xyz="preprocessor resolution", help="Pixels of the shorter side."),
