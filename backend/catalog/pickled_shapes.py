@@ -65,7 +65,7 @@ _DATA = re.compile(
     r"|torch\.(_utils|_tensor)\._rebuild_\w+|torch\.nn\.parameter\.Parameter"
     r"|torch\.nn\.modules\.container\.ParameterDict"
     r"|numpy\.dtype|numpy\._?core\.multiarray\.scalar|pytorch_lightning\.callbacks\.model_checkpoint\.ModelCheckpoint")
-"""All that a pickle may name: plain values, what tensors are made of, what trainers wrote beside them (`tensor_files`)."""
+"""All that a pickle may name: plain values, what tensors are made of, what trainers wrote beside (`tensor_files`)."""
 _SHOWN = 80         # characters of a name in an error
 
 
