@@ -45,7 +45,7 @@ WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.
 # Layers inside the worker, from the ground up, by the same rule.
 WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.worker.device", "backend.sampling.noise", "backend.worker.pixels"),
-    ("backend.worker.models",),
+    ("backend.worker.models", "backend.worker.faces"),
     ("backend.worker.guidance", "backend.worker.adapters", "backend.worker.pixels.pixel_networks", "backend.worker.pixels.preview"),
     ("backend.worker.draw",),
     ("backend.worker.engine", "backend.worker.scores"),

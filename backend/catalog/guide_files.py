@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.catalog.families import FAMILIES, base
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import ANNOTATOR, CLIP_VISION, CONTROLNET, IP_ADAPTER, T2I_ADAPTER, FileKey, ModelFile
+from backend.catalog.model_file import (
+    ANNOTATOR,
+    CLIP_VISION,
+    CONTROLNET,
+    FACE_NETWORK,
+    INSTANT_ID,
+    IP_ADAPTER,
+    T2I_ADAPTER,
+    FileKey,
+    ModelFile,
+)
 from backend.catalog.model_files import clean_name
 from backend.catalog.module_shapes import modules_of
+from backend.catalog.picture_prompts import FACE, FACE_PLUS, RAW_FACE
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
-from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, Module
+from backend.request.attention_weights import COUNTS, read_weights
+from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, Module
 from backend.request.guide_unit import NO_MODEL
 from backend.request.output_size import Margins
 from backend.request.record import Record, place
@@ -20,12 +33,15 @@ from backend.request.rules import EXTRAS
 
 GUIDES = "guides"
 GUIDE = "guide"                         # in a job's files: whatever kind of model a unit names
-KINDS = (CONTROLNET, T2I_ADAPTER, IP_ADAPTER)
+KINDS = (CONTROLNET, T2I_ADAPTER, IP_ADAPTER, INSTANT_ID)
+PROMPTS = (IP_ADAPTER, INSTANT_ID)      # whose picture is a prompt
+KNOWS_FACES = {FACE: BUFFALO, FACE_PLUS: BUFFALO, RAW_FACE: ANTELOPE}   # what was in use where each was trained
 TOWERS = {("embedding", 1024): "ViT-H", ("inner", 1280): "ViT-H", ("embedding", 1280): "ViT-bigG",
           ("inner", 1664): "ViT-bigG", ("embedding", 768): "ViT-L", ("inner", 1024): "ViT-L"}
 EDITS = "-edit"                         # the end of the names of families that edit pictures by words
 MOST_NAMES = 20
-LABELS = {CONTROLNET: "a ControlNet", T2I_ADAPTER: "a T2I-Adapter", IP_ADAPTER: "an IP-Adapter"}
+LABELS = {CONTROLNET: "a ControlNet", T2I_ADAPTER: "a T2I-Adapter", IP_ADAPTER: "an IP-Adapter",
+          INSTANT_ID: "InstantID's IP-Adapter"}
 ANNOTATORS = "annotators"               # the folder of what preprocessors need
 
 
@@ -47,13 +63,13 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
     if any(region.mask for region in request.regions) and checkpoint.family.endswith(EDITS):
         yield Problem("do nothing with a checkpoint that edits pictures: remove them", "regions")
     for number, unit in _on(request):
-        if not unit.image and not request.init_image:
+        if not unit.image and not request.init_image and not unit.more_images:
             yield Problem("is missing: choose a picture for the unit", place(GUIDES, number, "image"))
         if why := missing_files(MODULES[unit.module], catalog):
             yield Problem(why, place(GUIDES, number, "module"))
         if unit.start >= unit.end:
             yield Problem("must be before the ending step", place(GUIDES, number, "start"))
-        if unit.mask and MODULES[unit.module].kind != "hint":
+        if unit.mask and MODULES[unit.module].kind not in ("hint", "picture_prompt"):
             yield Problem(f"does nothing with {unit.module}, which acts everywhere: remove it",
                           place(GUIDES, number, "mask"))
         if unit.module == INPAINT and not (unit.mask or request.mask or Margins.of(request)):
@@ -68,6 +84,8 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             file = guide_file(unit.model, catalog)
             why = misfit(file, checkpoint)
             yield from _wrong_module(file, unit, number)
+            yield from _wrong_weights(file, unit, number)
+            yield from _lonely(file, unit, number, request, catalog)
         except EaselError as error:
             yield from error.about(place(GUIDES, number, "model"))
         else:
@@ -98,13 +116,38 @@ def guide_file(name: str, catalog: ModelCatalog) -> ModelFile:
 
 
 def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
-    """The picture tower that each adapter among a job's files looks through, by the adapter's key. NotFound."""
-    usable = (file for file in files.values() if file.kind in KINDS and "layer" in file.facts and not file.problem)
-    return {(CLIP_VISION, file.key): _encoder_of(file, catalog) for file in usable}
+    """What the guides among a job's files look at pictures through: picture towers by the file's key, and networks
+    that know faces by BUFFALO and ANTELOPE. NotFound.
+    """
+    found: dict[FileKey, ModelFile] = {}
+    for file in files.values():
+        if file.kind not in KINDS or file.problem:
+            continue
+        if "layer" in file.facts:
+            found[CLIP_VISION, file.key] = _encoder_of(file, catalog)
+        if wanted := KNOWS_FACES.get(file.facts.get("sees", "")):
+            found[FACE_NETWORK, wanted] = _face_network(file.key, wanted, catalog)
+    return found
+
+
+def _face_network(key: str, wanted: str, catalog: ModelCatalog) -> ModelFile:
+    others = [name for name in (ANTELOPE, BUFFALO) if name != wanted]
+    try:
+        return recognition_network((wanted, *others), catalog)
+    except NotFound as error:
+        raise NotFound(f"{key} {error.problems[0].message}") from error
+
+
+def reads_key_points(unit: Mapping[str, Any]) -> bool:
+    """Whether a ControlNet is InstantID's: such a file's shapes are those of any other."""
+    name = unit["model"].casefold().replace("_", "").replace("-", "")
+    return unit["module"] == KEY_POINTS or "instantid" in name
 
 
 def missing_files(module: Module, catalog: ModelCatalog) -> str:
     """Which file of a preprocessor goes where, as a sentence; "" when all are there."""
+    if module.name == KEY_POINTS:
+        return _lacks_face_network(catalog)
     lacking = [name for name in module.files if not _annotator(name, catalog)]
     if not lacking:
         return ""
@@ -120,6 +163,8 @@ def annotator_files(units: Iterable[Mapping[str, Any]], catalog: ModelCatalog) -
             raise InvalidRequest(why, field=place(GUIDES, number, "module"))
         for name in module.files if unit["enabled"] else ():
             files[ANNOTATOR, name] = _annotator(name, catalog)
+        if unit["enabled"] and module.name == KEY_POINTS:
+            files[FACE_NETWORK, ANTELOPE] = recognition_network((ANTELOPE, BUFFALO), catalog)
     return files
 
 
@@ -143,15 +188,50 @@ def _encoder_of(file: ModelFile, catalog: ModelCatalog) -> ModelFile:
 
 def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
     kind, module = MODULES[unit.module].kind, unit.module
-    wanted = "picture_prompt" if file.kind == IP_ADAPTER else "style" if "layer" in file.facts else "hint"
+    wanted = "picture_prompt" if file.kind in PROMPTS else "style" if "layer" in file.facts else "hint"
     if kind != wanted and module != NO_MODULE:
         yield Problem(f"{module} does not go with {file.key}, which is {LABELS[file.kind]}",
                       place(GUIDES, number, "module"))
 
 
+def _wrong_weights(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
+    field = place(GUIDES, number, "block_weights")
+    if file.kind not in PROMPTS or not unit.block_weights.strip():
+        return
+    try:
+        found, count = read_weights(unit.block_weights), COUNTS.get(file.family)
+    except ValueError as error:
+        yield Problem(str(error), field)
+        return
+    if count and isinstance(found, list) and len(found) != count:
+        yield Problem(f"has {len(found)} numbers; {_label(file.family)} has {count} blocks", field)
+    if count and isinstance(found, dict) and max(found) >= count:
+        yield Problem(f"names block {max(found)}; {_label(file.family)} has {count}, counted from 0", field)
+
+
+def _lonely(
+    file: ModelFile, unit: Record, number: int, request: Request, catalog: ModelCatalog
+) -> Iterator[Problem]:
+    """InstantID's ControlNet without the other part, which tells it whom to draw."""
+    if file.kind != CONTROLNET or not reads_key_points(unit):
+        return
+    named = {other.model for _, other in _on(request)}
+    if not any(each.key in named for each in catalog.usable(INSTANT_ID)):
+        yield Problem(f"{file.key} draws whom InstantID's IP-Adapter tells it: add a unit with that", place(
+            GUIDES, number, "model"))
+
+
+def _lacks_face_network(catalog: ModelCatalog) -> str:
+    try:
+        recognition_network((ANTELOPE, BUFFALO), catalog)
+    except NotFound as error:
+        return f"{KEY_POINTS} {error.problems[0].message}"
+    return ""
+
+
 def _fits(file: ModelFile, unet: Mapping[str, tuple[int, ...]], family: str) -> bool:
     listening = [shape for name, shape in unet.items() if name.endswith("attn2_to_k")]
-    if file.kind == IP_ADAPTER:
+    if file.kind in PROMPTS:
         return list(file.facts["keys"]) == sorted(shape[:2] for shape in listening)
     wide, first = {shape[1] for shape in listening}, file.facts.get("first", 0)
     words = bool(wide & set(file.facts["words"])) if "words" in file.facts else file.family == family

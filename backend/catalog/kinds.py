@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.catalog import adapters, checkpoints, clip_folders, inception_files, picture_prompts, upscalers, vaes
+from backend.catalog import (
+    adapters,
+    checkpoints,
+    clip_folders,
+    face_networks,
+    inception_files,
+    picture_prompts,
+    upscalers,
+    vaes,
+)
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
@@ -22,9 +31,11 @@ from backend.catalog.model_file import (
     CONTROLNET,
     EMBEDDING,
     FACE_DETECTOR,
+    FACE_NETWORK,
     FACE_RESTORER,
     HYPERNETWORK,
     INCEPTION,
+    INSTANT_ID,
     IP_ADAPTER,
     LORA,
     T2I_ADAPTER,
@@ -79,16 +90,18 @@ KINDS: Table[Kind] = Table("kinds of model files", (
          guest_folders=_CONTROL, marker="config.json", usable=True),
     Kind(IP_ADAPTER, "IP-Adapter", picture_prompts.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
          guest_folders=_CONTROL, usable=True),
-    Kind("instant_id", "InstantID", adapters.describe_instant_id, ("instant_id", "InstantID"),
-         guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter")),
+    Kind(INSTANT_ID, "InstantID", picture_prompts.describe_instant_id, ("instant_id", "InstantID"),
+         guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter"), usable=True),
     Kind(ANNOTATOR, "network of a preprocessor", adapters.describe_annotator, ("annotators", "ControlNetPreprocessor"),
          (*WEIGHTS, ".onnx"), marker="config.json", usable=True),
     Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
     Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
     Kind(CLIP_VISION, "CLIP vision encoder", picture_prompts.describe_clip_vision, ("clip_vision", "CLIP-vision"),
          guest_folders=("clip",), marker="config.json", usable=True),
-    Kind("insightface", "face recognition network", upscalers.describe_face_network, ("insightface",), (".onnx",)),
-    Kind(FACE_DETECTOR, "face detector", upscalers.describe_face_detector, ("insightface",), (".onnx",), usable=True),
+    Kind(FACE_NETWORK, "face recognition network", face_networks.describe_face_network, ("insightface",), (".onnx",),
+         usable=True),
+    Kind(FACE_DETECTOR, "face detector", face_networks.describe_face_detector, ("insightface",), (".onnx",),
+         usable=True),
     Kind(FACE_RESTORER, "face restorer", upscalers.describe_face_restorer, ("GFPGAN", "Codeformer"),
          guest_folders=_UPSCALERS, usable=True),
     Kind(UPSCALER, "upscaler", upscalers.describe_upscaler, _UPSCALERS, usable=True, aliases=upscalers.ALIASES),

@@ -9,9 +9,10 @@ from typing import Any
 from backend.catalog.fingerprints import Fingerprint
 
 CHECKPOINT, VAE, UPSCALER = "checkpoint", "vae", "upscaler"
-FACE_RESTORER, FACE_DETECTOR = "face_restorer", "face_detector"
+FACE_RESTORER, FACE_DETECTOR, FACE_NETWORK = "face_restorer", "face_detector", "insightface"
 LORA, EMBEDDING, HYPERNETWORK = "lora", "embedding", "hypernetwork"
 CONTROLNET, T2I_ADAPTER, IP_ADAPTER, CLIP_VISION = "controlnet", "t2i_adapter", "ip_adapter", "clip_vision"
+INSTANT_ID = "instant_id"
 CLIP, INCEPTION, ANNOTATOR = "clip", "inception", "annotator"
 """Names of kinds that code asks for; the table of all is in `kinds`."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.catalog import vaes
+from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network, swap_network
+from backend.catalog.face_networks import SWAP
 from backend.catalog.families import FAMILIES
 from backend.catalog.guide_files import (
     GUIDE,
@@ -21,6 +23,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import (
     CHECKPOINT,
     FACE_DETECTOR,
+    FACE_NETWORK,
     FACE_RESTORER,
     UPSCALER,
     VAE,
@@ -63,6 +66,7 @@ def needed(request: Request) -> list[Needed]:
     detector = [Needed(FACE_DETECTOR, "", restorers[0].field)] if restorers else []
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
     guides = [Needed(GUIDE, name, field) for name, field in guide_models(request)]
+    restorers += [Needed(FACE_NETWORK, name, "face_swap") for name in (BUFFALO, SWAP) if request.face_swap]
     return [*wanted, *restorers, *detector, *networks, *guides]
 
 
@@ -174,6 +178,8 @@ def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
             return file
         raise NotFound(f"needs a file that is not here: put {one.name}'s model into "
                        f"models/{RESTORER_FOLDERS[one.name]}")
+    if one.kind == FACE_NETWORK:
+        return swap_network(catalog) if one.name == SWAP else recognition_network((BUFFALO, ANTELOPE), catalog)
     if one.kind == FACE_DETECTOR:
         if files := catalog.usable(FACE_DETECTOR):
             return files[0]

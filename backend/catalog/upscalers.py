@@ -1,4 +1,4 @@
-"""What networks on pixels tell of themselves: upscalers, face restorers, and the networks that find and know faces."""
+"""What networks on pixels tell of themselves: upscalers and face restorers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ ALIASES = {
     "swinir 4x": "SwinIR_4x",
 }
 _SCALE_IN_NAME = re.compile(r"(?<![\d.])(\d)x|x(\d)(?![\d])", re.IGNORECASE)
-_DETECTOR = re.compile(r"(det_|scrfd)", re.IGNORECASE)
 
 
 def describe_upscaler(found: Found) -> Description | None:
@@ -34,16 +33,6 @@ def describe_face_restorer(found: Found) -> Description | None:
     """`restores`: one of RESTORERS; None for what is none of them. Raises CheckpointError."""
     restores = _restores(found.header.shapes)
     return Description(facts={"restores": restores}) if restores else None
-
-
-def describe_face_detector(found: Found) -> Description | None:
-    """SCRFD by its name, since ONNX files have no header; None for other networks."""
-    return Description() if _DETECTOR.match(found.stem) else None
-
-
-def describe_face_network(found: Found) -> Description | None:
-    """What insightface has beside its detectors: recognition, landmarks, age."""
-    return None if _DETECTOR.match(found.stem) else Description()
 
 
 def _restores(shapes: Shapes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.catalog.call_estimate import largest_pass
-from backend.plots.estimate import PlotCost, passes, plot_cost, work_of
+from backend.plots.estimate import CellCost, PlotCost, passes, plot_cost, work_of
 from backend.request.request import Request
 from backend.store.measured_jobs import MeasuredJobs, busy_seconds, middle
 from backend.store.picture_files import Pictures
@@ -30,15 +30,15 @@ class PlotEstimates:
     def __init__(self, measured: MeasuredJobs, pictures: Pictures) -> None:
         self._measured, self._pictures = measured, pictures
 
-    def of(self, requests: Sequence[Request]) -> PlotEstimate:
+    def of(self, cells: Sequence[CellCost]) -> PlotEstimate:
         """Of the cells of a plot."""
-        cost = plot_cost(requests)
+        cost = plot_cost(cells)
         work: Counter[str] = Counter()
-        for request in requests:
-            work[request.checkpoint] += work_of(request)
+        for cell in cells:
+            work[cell.request.checkpoint] += cell.cells * work_of(cell.request)
         times = [self._seconds(name, own) for name, own in work.items()]
         seconds = None if None in times else sum(time or 0.0 for time in times) * cost.work / (work.total() or 1.0)
-        return PlotEstimate(cost, seconds, self._bytes(requests))
+        return PlotEstimate(cost, seconds, self._bytes(cells))
 
     def _seconds(self, checkpoint: str, work: float) -> float | None:
         """For so much work of a checkpoint; where it was never used, as quickly as others."""
@@ -48,9 +48,10 @@ class PlotEstimates:
                 return work * busy_seconds(jobs) / done
         return None
 
-    def _bytes(self, requests: Sequence[Request]) -> int:
-        each = {kind: self._per_pixel(kind) for kind in {request.image_format for request in requests}}
-        return round(sum(each[request.image_format] * request.count * _pixels(request) for request in requests))
+    def _bytes(self, cells: Sequence[CellCost]) -> int:
+        each = {kind: self._per_pixel(kind) for kind in {cell.request.image_format for cell in cells}}
+        return round(sum(cell.cells * each[cell.request.image_format] * cell.request.count * _pixels(cell.request)
+                         for cell in cells))
 
     def _per_pixel(self, kind: str) -> float:
         files = self._measured.files(kind)

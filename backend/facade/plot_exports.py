@@ -41,16 +41,16 @@ class PlotExports:
         """A page that needs nothing else, with the cells' pictures at `scale` of their size."""
         return _written(partial(write_web_page, self._sheet(plot), view, scale))
 
-    def archive(self, plot: str, view: View) -> IO[bytes]:
-        """A ZIP of the cells' files. NotFound where there is none yet."""
+    def archive(self, plot: str, view: View, grids: bool) -> IO[bytes]:
+        """A ZIP of the cells' files, with `grids` also of each page as one picture. NotFound where there is none."""
         sheet = self._sheet(plot)
         if not any(cell.file and cell.file.is_file() for cell in sheet.cells.values()):
             raise NotFound("No cell of this plot has a picture.")
-        return _written(partial(write_archive, sheet, view))
+        return _written(partial(write_archive, sheet, view, grids))
 
-    def table(self, plot: str) -> str:
-        """Values, states and scores of all cells as CSV."""
-        return table_csv(self._sheet(plot))
+    def table(self, plot: str, view: View) -> str:
+        """Values, states and scores of the cells that are not hidden as CSV."""
+        return table_csv(self._sheet(plot), view)
 
     def title(self, plot: str) -> str:
         return self._parts.plots.head(plot, self._owner).title

@@ -28,7 +28,9 @@ from backend.plots.cells import (
     with_fixed_seeds,
 )
 from backend.plots.drawing_order import drawing_order
+from backend.plots.estimate import CellCost, cell_costs
 from backend.plots.infotext import typed_values
+from backend.plots.outline import NUMBERS, stands, tried
 from backend.plots.prompt_matrix import MatrixRules, matrix_axes
 from backend.plots.prompts_from_file import LineRules, line_axis
 from backend.request import rules
@@ -42,11 +44,11 @@ from backend.store.view_types import User
 
 T = TypeVar("T")
 MAX_AXES = 10
+FEW = 200               # cells that a dry run looks at one by one
 MANY_PROBLEMS = 20      # are told of the cells
 SIZE_FIELDS = ("width", "height", "enable_hr", "hr_scale", "hr_resize_x", "hr_resize_y")
 TEXT_FIELDS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "prompt_expansion",
                "prompt_comments")
-NUMBERS = ("int", "float", "seed", "text", "texts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,20 @@ class PlotOrders:
 
     def order(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotOrder:
         """All cells of a new plot. InvalidRequest names the axis, or the field of the request, that is wrong."""
-        if not axes:
-            raise InvalidRequest("are missing; a plot needs at least one", field="axes")
-        _limited(axes)
+        _counted(axes)
         base = self._base(values, seeds)
         return self._whole(base, tuple(axes), seeds)
+
+    def outline(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> list[CellCost]:
+        """What drawing a plot takes, its cells checked as far as they can differ. InvalidRequest as `order`."""
+        count = _counted(axes)
+        base, cells = self._base(values, seeds), _Cells(self._submission, self._parts, axes)
+        if count <= FEW:
+            return cell_costs(order.request for _, order in cells.orders(base, seeds, list(coordinates(axes))))
+        found = list(stands(base.values(), axes, seeds))
+        wanted = dict.fromkeys([*(stand.cell for stand in found), *tried(axes)])
+        made = {cell: order.request for cell, order in cells.orders(base, seeds, list(wanted))}
+        return [CellCost(made[stand.cell], stand.cells, stand.first_passes) for stand in found]
 
     def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
         """A prompt matrix. InvalidRequest names the field of the request, or the option."""
@@ -157,7 +168,7 @@ class PlotOrders:
         if not new:
             raise InvalidRequest("has no value that is not there already", field="values")
         axes[number] = ChosenAxis(old.axis, ", ".join(filter(None, (old.typed, reading.typed))), (*old.values, *new))
-        _limited(axes)
+        _counted(axes)
         wanted = [cell for cell in coordinates(axes) if cell[number] >= len(old.values)]
         return axes, self.cells(stored_request(head.request), axes, seeds, wanted)
 
@@ -204,6 +215,15 @@ class _Cells:
         self._choosing = [name for name, field in FIELDS.items() if field.kind not in NUMBERS]
 
     def drafts(self, base: Request, seeds: SeedRules, wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
+        """In the order of drawing. InvalidRequest as `orders`."""
+        orders = self.orders(base, seeds, wanted)
+        made = [(cell, order.request) for cell, order in orders]
+        lengths = [len(axis.values) for axis in self._axes]
+        sorted_ones = (orders[number] for number in drawing_order(made, lengths))
+        return tuple(CellDraft(cell_name(cell), order.request, order.notes) for cell, order in sorted_ones)
+
+    def orders(self, base: Request, seeds: SeedRules, wanted: Sequence[Coordinates]) -> list[tuple[Coordinates, Order]]:
+        """Of each cell that is wanted. InvalidRequest names the axes and fields that are wrong."""
         values, orders = base.values(), []
         for cell in wanted:
             if order := self._cell(values, cell, seeds):
@@ -212,10 +232,7 @@ class _Cells:
                 break
         if self._problems:
             raise InvalidRequest(problems=tuple(self._problems))
-        made = [(cell, order.request) for cell, order in orders]
-        lengths = [len(axis.values) for axis in self._axes]
-        sorted_ones = (orders[number] for number in drawing_order(made, lengths))
-        return tuple(CellDraft(cell_name(cell), order.request, order.notes) for cell, order in sorted_ones)
+        return orders
 
     def _cell(self, base: Mapping[str, Any], cell: Coordinates, seeds: SeedRules) -> Order | None:
         """None where something is wrong with it, which joins the problems."""
@@ -266,10 +283,14 @@ class _Cells:
         return problem
 
 
-def _limited(axes: Sequence[ChosenAxis]) -> None:
+def _counted(axes: Sequence[ChosenAxis]) -> int:
+    """The number of cells. InvalidRequest for none and for too many."""
+    if not axes:
+        raise InvalidRequest("are missing; a plot needs at least one", field="axes")
     count = prod(len(axis.values) for axis in axes)
     if count > MAX_CELLS:
         raise InvalidRequest(f"make {count:,} cells; a plot has at most {MAX_CELLS:,}", field="axes")
+    return count
 
 
 def _caught(work: Callable[[], T]) -> Callable[[], T]:

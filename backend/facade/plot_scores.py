@@ -9,7 +9,7 @@ from backend.catalog.model_file import CLIP, INCEPTION, ModelFile
 from backend.dispatch.scoring import NO_NETWORK, encoder_mark
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
-from backend.store.distances import Distance, Distances, dataset
+from backend.store.distances import Distance, Distances, dataset, datasets
 from backend.store.plot_reading import PlotHead
 from backend.store.scores import Scores
 from backend.store.view_types import User
@@ -29,6 +29,13 @@ class PlotScores:
     def __init__(self, components: Components, user: User) -> None:
         self._parts, self._owner = components, user.id
         self._scores, self._distances = Scores(components.database), Distances(components.database)
+
+    def choices(self) -> dict[str, Any]:
+        """CLIPs that there are, folders that FID can compare with, and why there is no FID, "" where there is."""
+        catalog = self._parts.catalog
+        return {"encoders": [file.key for file in catalog.usable(CLIP)],
+                "folders": datasets(self._parts.settings.outputs),
+                "fid": "" if catalog.usable(INCEPTION) else NO_NETWORK}
 
     def switch(self, plot: str, asked: Mapping[str, Any]) -> None:
         """Measure `kinds` from now on, also in pictures that are there; [] for none.

@@ -15,22 +15,28 @@ from backend.facade.plot_scores import PlotScores
 from backend.plots.axis import Axis
 from backend.plots.axis_table import all_axes, axis_named
 from backend.plots.cells import ChosenAxis, SeedRules
+from backend.plots.estimate import CellCost, cell_costs
 from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
 from backend.store.plot_reading import Cell
 from backend.store.plots import LONGEST_TITLE, PlotDraft, PlotLine
 from backend.store.view_types import User
 
+TOLD = 80           # letters of a prompt in a title
 VARIED = ("x", "y", "z")
 
 
 @dataclass(frozen=True, slots=True)
 class PlotCheck:
-    """What would become of a plot that is asked for; `order` is None where something is wrong."""
+    """What would become of a plot that is asked for; without `costs` where something is wrong.
+
+    `costs` are those of its cells, or of a few that stand for the others; `order` only where it is to be drawn.
+    """
 
     axes: Sequence[AxisReading]
     problems: tuple[Problem, ...] = ()
     order: PlotOrder | None = None
+    costs: Sequence[CellCost] = ()
     estimate: PlotEstimate | None = None
 
 
@@ -71,7 +77,16 @@ class UserPlots:
     # ---- making ----
 
     def check(self, asked: Mapping[str, Any]) -> PlotCheck:
-        """What would become of a plot; nothing is queued. InvalidRequest for what is no plot at all."""
+        """What would become of a plot, with what drawing it takes; nothing is queued.
+
+        InvalidRequest for what is no plot at all.
+        """
+        check = self._checked(asked, draws=False)
+        costs = cell_costs(cell.request for cell in check.order.cells) if check.order else check.costs
+        return replace(check, costs=costs, estimate=self._parts.plot_estimates.of(costs) if costs else None)
+
+    def _checked(self, asked: Mapping[str, Any], *, draws: bool) -> PlotCheck:
+        """With its order if it draws one."""
         orders, options = PlotOrders(self._parts, self._user), _options(asked)
         kind, seeds = asked.get("kind", "xyz"), _seed_rules(options)
         if kind not in SCRIPTS:
@@ -83,11 +98,13 @@ class UserPlots:
                     for number, one in enumerate(readings) if one.error]
         if problems:
             return PlotCheck(readings, tuple(problems))
+        axes = [one.chosen for one in readings if one.chosen]
         try:
-            order = orders.order(_request(asked), [one.chosen for one in readings if one.chosen], seeds)
+            if draws:
+                return PlotCheck(readings, (), orders.order(_request(asked), axes, seeds))
+            return PlotCheck(readings, costs=orders.outline(_request(asked), axes, seeds))
         except InvalidRequest as error:
             return PlotCheck(readings, error.problems)
-        return PlotCheck(readings, (), order)
 
     def _scripted(self, orders: PlotOrders, kind: str, request: Mapping[str, Any],
                   options: Mapping[str, Any]) -> PlotCheck:
@@ -101,17 +118,12 @@ class UserPlots:
         readings = [AxisReading(one.axis.label, one.typed, one) for one in order.axes]
         return PlotCheck(readings, (), order)
 
-    def estimated(self, check: PlotCheck) -> PlotCheck:
-        """With what drawing it takes."""
-        cells = [cell.request for cell in check.order.cells] if check.order else []
-        return replace(check, estimate=self._parts.plot_estimates.of(cells)) if cells else check
-
     def create(self, asked: Mapping[str, Any]) -> str:
         """Queue a plot; its id. InvalidRequest names every axis and field that is wrong."""
-        check, options = self.check(asked), _options(asked)
+        check, options = self._checked(asked, draws=True), _options(asked)
         if check.order is None:
             raise InvalidRequest(problems=check.problems)
-        title = _title(options.get("title"), check.order)
+        title = _title(options.get("title"), str(asked.get("kind", "xyz")), check.order)
         axes = [_axis(one) for one in check.order.axes]
         draft = PlotDraft(title=title, kind=str(asked.get("kind", "xyz")), axes=axes,
                           request=check.order.base.to_json(), options=options)
@@ -149,6 +161,14 @@ class UserPlots:
         self._plots.pause(plot, self._owner, on=False)
         self._plots.again(plot, self._owner, "cancelled")
         self._dispatcher.plot_changed(self._owner, plot)
+
+    def move(self, plot: str, to: str) -> None:
+        """Let its cells come before or behind the user's other plots and jobs: "front", "up", "down" or "end".
+
+        NotAllowed where none of them waits.
+        """
+        self._plots.head(plot, self._owner)
+        self._dispatcher.recall(self._owner, self._parts.jobs.move_plot(plot, self._owner, to))
 
     def cancel(self, plot: str) -> None:
         """End what waits at once, what is drawn within a network call; what is there stays."""
@@ -214,8 +234,10 @@ def _seed_rules(options: Mapping[str, Any]) -> SeedRules:
     return SeedRules(bool(options.get("keep_random_seeds")), frozenset(vary))
 
 
-def _title(asked: Any, order: PlotOrder) -> str:
-    wanted = " ".join(str(asked or "").split()) or " × ".join(one.axis.label for one in order.axes)
+def _title(asked: Any, kind: str, order: PlotOrder) -> str:
+    axes = " × ".join(one.axis.label for one in order.axes)
+    own = {"prompt_matrix": order.base.prompt, "prompts": order.axes[0].typed.strip().split("\n")[0]}.get(kind)
+    wanted = " ".join(str(asked or "").split()) or (axes if own is None else f"{SCRIPTS[kind]}: {own[:TOLD]}")
     return wanted[:LONGEST_TITLE] or "Plot"
 
 

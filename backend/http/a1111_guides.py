@@ -24,7 +24,8 @@ SCRIPT = "controlnet"
 PICTURES = ("image", "input_image")
 OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "hr_option": "hires",
                "union_control_type": "union_type"}
-NOT_THERE = ("ipadapter_input", "advanced_weighting", "batch_images")
+NOT_THERE = ("ipadapter_input", "batch_images")
+WEIGHTS = "advanced_weighting"
 REGION, MASKS = "effective_region_mask", ("mask", "mask_image")
 USUAL = ("processor_res", "threshold_a", "threshold_b")        # where a number below 0 asks for the usual value
 
@@ -82,14 +83,27 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
                 for key in NOT_THERE if sent.get(key)]
     if problems:
         raise InvalidRequest(problems=problems)
-    unit = dict(_values(sent)) | {"enabled": truth(sent.get("enabled", True)) is not False}
+    on = truth(sent.get("enabled", True)) is not False
+    unit = dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
     if not unit["enabled"]:
         return unit
     picture = next((sent[key] for key in PICTURES if sent.get(key)), None)
-    if picture:
-        unit["image"] = _stored(_part(picture, "image"), f"{place}.image", door)
+    first, *more = picture if _is_several(picture) else [picture]
+    if first:
+        unit["image"] = _stored(_part(first, "image"), f"{place}.image", door)
+    if more:
+        unit["more_images"] = [_stored(_part(each, "image"), f"{place}.image", door) for each in more]
     marked = _mask(sent, picture, _is_inpainting(unit.get("module")))
     return unit | ({"mask": _stored(marked, f"{place}.{REGION}", door, mask=True)} if marked else {})
+
+
+def _weights(sent: Any, place: str) -> dict[str, str]:
+    """Numbers for blocks, as text. Raises InvalidRequest."""
+    if not sent:
+        return {}
+    if not isinstance(sent, list) or not all(isinstance(each, int | float) for each in sent):
+        raise InvalidRequest("must be a list of numbers, one for each block", field=f"{place}.{WEIGHTS}")
+    return {"block_weights": ",".join(f"{each:g}" for each in sent)}
 
 
 def _is_inpainting(module: Any) -> bool:
@@ -104,6 +118,11 @@ def _mask(sent: Mapping[str, Any], picture: Any, inpaints: bool) -> Any:
     if not inpaints:
         return sent.get(REGION)
     return next((sent[key] for key in MASKS if sent.get(key)), None) or _part(picture, "mask")
+
+
+def _is_several(picture: Any) -> bool:
+    """Several pictures of one unit, each an object; a list of two texts is a picture with its mask."""
+    return isinstance(picture, list) and all(isinstance(each, Mapping) for each in picture) and bool(picture)
 
 
 def _part(picture: Any, name: str) -> Any:

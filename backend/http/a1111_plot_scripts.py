@@ -9,7 +9,7 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.http.a1111_scripts import Argument, Script, arguments, script_named
 from backend.http.a1111_values import truth
-from backend.plots.axis_table import NOTHING
+from backend.plots.axis_table import NOTHING, axis_named
 from backend.plots.cells import LETTERS
 from backend.request.field import clean
 from backend.request.request import FIELDS
@@ -83,11 +83,20 @@ def _axes(options: dict[str, Any], img2img: bool) -> Iterator[dict[str, Any]]:
     for number, name in enumerate(LETTERS):
         label = _label(options.pop(f"{name}_type"), img2img, f"{PLACE}.{3 * number}")
         typed, chosen = options.pop(f"{name}_values"), options.pop(f"{name}_list")
-        from_list = chosen and not options["typed"] and not (isinstance(typed, str) and typed.strip())
+        written = isinstance(typed, str) and typed.strip()
+        from_list = chosen and not options["typed"] and (_has_choices(label) or not written)
         found.append({"label": label, "values": chosen if from_list else typed})
     while len(found) > 1 and found[-1]["label"] == NOTHING.label:
         found.pop()
     yield from found
+
+
+def _has_choices(label: str) -> bool:
+    """Whether the axis has a list, which counts on AUTOMATIC1111's page instead of the text."""
+    try:
+        return axis_named(label).choices is not None
+    except KeyError:
+        return False
 
 
 def _label(asked: Any, img2img: bool, place: str) -> str:

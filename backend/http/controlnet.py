@@ -29,7 +29,8 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "MLSD": ("straight_lines",), "Lineart": ("lines",), "SoftEdge": ("soft_edges",), "Scribble": ("scribble",),
     "Sketch": ("scribble",), "Segmentation": ("segments",), "Shuffle": ("shuffle",), "Tile": ("tiles",),
     "Blur": ("blur",), "Inpaint": ("inpaint",), "InstructP2P": ("instruct",), "Reference": ("reference",),
-    "Recolor": ("recolour",), "T2I-Adapter": ("colours", "style"), "IP-Adapter": ("picture",),
+    "Recolor": ("recolour",), "T2I-Adapter": ("colours", "style"), "IP-Adapter": ("picture", "face"),
+    "Instant-ID": ("face", "face_points"),
 }
 
 router = APIRouter(prefix="/controlnet")

@@ -26,13 +26,14 @@ router = APIRouter(prefix="/easel/plots")
 
 def asked(
     columns: Annotated[int, Query(ge=0, le=9)] = 0, rows: Annotated[int, Query(ge=0, le=9)] = 1, page: str = "",
-    hide: str = "",
+    hide: str = "", line: Annotated[int, Query(ge=0, le=1000)] = 0,
 ) -> View:
     """The axes along the columns and the rows; `page` like "2,0": one value of each other axis, by number, or all
-    pages; `hide` like "0:3,1:5": rows and columns that are left out, as axis and value."""
+    pages; `hide` like "0:3,1:5": rows and columns that are left out, as axis and value; `line`: cells side by side
+    where only one axis is seen."""
     hidden = [_numbers(pair, ":", "hide", 2) for pair in hide.split(",") if pair]
     return View(columns, rows, _numbers(page, ",", "page") if page else None,
-                frozenset((axis, value) for axis, value in hidden))
+                frozenset((axis, value) for axis, value in hidden), line)
 
 
 Wanted = Annotated[View, Depends(asked)]
@@ -41,9 +42,11 @@ Wanted = Annotated[View, Depends(asked)]
 @router.get("/{plot}/export.{kind}", response_class=StreamingResponse)
 async def export(
     door: FrontDoor, plot: str, kind: str, view: Wanted, scale: Scale = 1.0,
-    margin: Annotated[int, Query(ge=0, le=1000)] = 0, legend: bool = True,
+    margin: Annotated[int, Query(ge=0, le=1000)] = 0, legend: bool = True, grids: bool = False,
 ) -> Response:
     """The plot as png, jpg or webp (one picture), html (one page), zip (its pictures) or csv (a table).
+
+    With `grids` the zip has each page as one picture, too.
 
     What is too large for one picture is refused with what would fit.
     """
@@ -55,9 +58,9 @@ async def export(
     if kind == "html":
         return _file(await run_decoding(exports.web_page, plot, view, scale), name, "text/html; charset=utf-8")
     if kind == "zip":
-        return _file(await run_in_threadpool(exports.archive, plot, view), name, "application/zip")
+        return _file(await run_in_threadpool(exports.archive, plot, view, grids), name, "application/zip")
     if kind == "csv":
-        table = "\ufeff" + await run_in_threadpool(exports.table, plot)      # or spreadsheets take it for Latin
+        table = "\ufeff" + await run_in_threadpool(exports.table, plot, view)      # or spreadsheets take it for Latin
         return Response(table, headers=_headers(name), media_type="text/csv; charset=utf-8")
     raise InvalidRequest(f"must be one of {', '.join([*KINDS, 'html', 'zip', 'csv'])}", field="kind")
 

@@ -37,11 +37,17 @@ def choices(door: FrontDoor, label: str) -> dict[str, Any]:
     return {"choices": door.plots.choices(label)}
 
 
+@router.get("/scores")
+def score_choices(door: FrontDoor) -> dict[str, Any]:
+    """What cells can be measured with: CLIPs, folders for FID, and why there is no FID, where there is none."""
+    return door.plots.scores.choices()
+
+
 @router.post("/check")
 async def check(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """What would become of a plot; nothing is queued."""
     whole = _with_own_values(asked)
-    return _check(await run_in_threadpool(lambda: door.plots.estimated(door.plots.check(whole))))
+    return _check(await run_in_threadpool(door.plots.check, whole))
 
 
 @router.post("", status_code=201)
@@ -84,6 +90,13 @@ def resume(door: FrontDoor, plot: str) -> dict[str, Any]:
     """Goes on, also after a cancel: cells that were left out wait again."""
     door.plots.resume(plot)
     return _plot(door, plot)
+
+
+@router.post("/{plot}/move")
+def move(door: FrontDoor, plot: str, to: Annotated[str, Embedded]) -> dict[str, bool]:
+    """To another place of the queue: front, up, down or end."""
+    door.plots.move(plot, to)
+    return {"ok": True}
 
 
 @router.post("/{plot}/cancel")
@@ -171,21 +184,21 @@ def _with_own_values(asked: Body) -> Body:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "kind": axis.kind, "choices": None, "has_choices": axis.choices is not None,
-            "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}
+            "group": axis.group, "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}
 
 
 def _check(check: PlotCheck) -> dict[str, Any]:
     readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error}
                 for one in check.axes]
     problems = [{"field": problem.field, "message": problem.message} for problem in check.problems]
-    estimate, cells = check.estimate, check.order.cells if check.order else ()
+    estimate = check.estimate
     told = {"pictures": 0, "calls": 0, "rows": 0, "loads": 0, "seconds": None, "bytes": 0, "shared": {}}
     if estimate:
         cost = estimate.cost
         told = {"pictures": cost.pictures, "calls": cost.calls, "rows": cost.rows, "loads": cost.loads,
                 "seconds": estimate.seconds, "bytes": estimate.bytes,
                 "shared": {"first_passes": cost.shared_passes} if cost.shared_passes else {}}
-    return {"axes": readings, "problems": problems, "cells": len(cells), **told}
+    return {"axes": readings, "problems": problems, "cells": sum(cost.cells for cost in check.costs), **told}
 
 
 def _line(door: Door, line: PlotLine) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from backend.errors import InvalidRequest
 from backend.request.request import FIELDS, Request
 from backend.request.rules import EXTRAS, NO_UPSCALER
 
-OWN = ("extras", "output", "files", "hidden")           # groups that say what is done now
+OWN = ("extras", "face_swap", "output", "files", "hidden")           # groups that say what is done now
 DRAWN = ("prompt", "sampling", "size", "guidance", "seed", "seed_extra", "advanced")
 
 
@@ -35,6 +35,8 @@ def infotext_values(request: Request) -> dict[str, Any]:
     names = [name for name in ("gfpgan_visibility", "codeformer_visibility") if getattr(request, name)]
     names += ["upscale_first"] if names and request.upscale_first else []
     names += ["codeformer_weight"] if "codeformer_visibility" in names else []
+    swaps = [name for name, field in FIELDS.items() if field.group == "face_swap" and field.infotext]
+    names += [name for name in swaps if request.face_swap and getattr(request, name) != FIELDS[name].default]
     return found | _values(request, names)
 
 

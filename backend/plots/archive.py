@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import IO
 
 from backend.image.batch_names import component
+from backend.plots.picture import draw_largest
 from backend.plots.sheet import Page, Sheet, View
 
 LONGEST_LABEL = 60
 
 
-def write_archive(sheet: Sheet, view: View, out: IO[bytes]) -> int:
-    """Pack the pictures that there are, one after the other; how many. Files that were moved are left out."""
+def write_archive(sheet: Sheet, view: View, grids: bool, out: IO[bytes]) -> int:
+    """Pack the pictures that there are, one after the other; how many. Files that were moved are left out.
+
+    `grids`: each page as one picture with its legend comes with them, smaller than its cells where it must be.
+    """
     packed = 0
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:      # pictures are compressed already
         for name, file in _named(sheet.pages(view)):
             archive.write(file, name)
             packed += 1
+        for number, page in enumerate(sheet.pages(view) if grids else (), 1):
+            with archive.open(component(f"grid {number:03} {_short(page.name)}") + ".png", "w") as file:
+                draw_largest(sheet, page, view.line, file)
     return packed
 
 

@@ -62,7 +62,7 @@ class Axis:
     `change` gives, of a request's values by field name, those that a value makes otherwise; ValueError says why it
     cannot. `fields` are those that it may change: what is wrong with them is said of the axis. `check` makes a value
     of what was typed, ValueError likewise; `expand` makes more values of all that was typed. Axes of a lower `rank`
-    change the request first.
+    change the request first. `group` is the heading under which a menu has the axis.
     """
 
     label: str
@@ -78,3 +78,4 @@ class Axis:
     tabs: tuple[str, ...] = TABS
     aliases: tuple[str, ...] = ()
     rank: int = 0
+    group: str = ""

@@ -89,12 +89,16 @@ def _stepped(start: float, end: float, step: float, *, whole: bool) -> Sequence[
     if not step:
         raise WrongValues("has a range with a step of 0, which has no end")
     count = math.ceil(((end + 1 if whole else end + step) - start) / step)
+    if count < 1:
+        raise WrongValues("has a range without values; (-1) behind one goes downwards")
     _limited(count)
     return [start + step * number if whole else round(start + step * number, 8) for number in range(count)]
 
 
 def _counted(start: float, end: float, count: int, *, whole: bool) -> Sequence[float]:
     """As numpy's `linspace`; whole numbers are cut towards 0."""
+    if count < 1:
+        raise WrongValues("has a range of no values")
     _limited(count)
     each = [start + (end - start) * number / (count - 1) if count > 1 else start for number in range(count)]
     return [int(value) if whole else round(value, 8) for value in each]
@@ -109,4 +113,5 @@ def _checked(axis: Axis, word: Any, sources: Sources) -> Any:
     try:
         return axis.check(word, sources)
     except ValueError as error:
-        raise WrongValues(f"'{axis.show(word)[:60]}' {error}") from None
+        named = str(error).startswith("'")      # a choice that is unknown is told with its name
+        raise WrongValues(str(error) if named else f"'{axis.show(word)[:60]}' {error}") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from backend.catalog.call_estimate import largest_pass
 from backend.prompt.grammar import split_and
@@ -18,6 +19,24 @@ from backend.sampling.schedules import img2img_steps
 SECOND_PASS = ("denoising_strength", "face_restoration", "face_restoration_weight")
 """Fields that only matter behind the first pass of hires fix, beside those of its own groups."""
 OF_FILES = ("files", "preview", "hires", "extras", "hidden")
+
+
+COST_FIELDS = frozenset((
+    "sampler", "steps", "cfg_scale", "prompt", "width", "height", "denoising_strength", "init_image", "fix_steps",
+    "enable_hr", "hr_sampler", "hr_second_pass_steps", "hr_cfg", "hr_prompt", "hr_scale", "hr_resize_x", "hr_resize_y",
+    "checkpoint", "refiner_checkpoint", "refiner_switch_at", "hr_checkpoint_name", "batch_count", "batch_size",
+    "loopback_loops", "loopback_round", "image_format", "process", "sd_upscale", "sd_upscale_factor", "styles",
+    "prompts"))
+"""All that the cost of a cell follows from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellCost:
+    """A cell that stands for `cells` like it, which draw so many first passes of hires fix."""
+
+    request: Request
+    cells: int = 1
+    first_passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +86,55 @@ def work_of(request: Request) -> float:
     return request.count * sum(each.work for each in passes(request))
 
 
-def plot_cost(requests: Sequence[Request]) -> PlotCost:
+def cost_key(values: Mapping[str, Any]) -> Hashable:
+    """The same for two cells that cost the same, by their values."""
+    scales = tuple((values[name] == 1, not values[name]) for name in ("cfg_scale", "hr_cfg"))
+    parts = tuple((len(split_and(values[name])), not values[name]) for name in ("prompt", "hr_prompt"))
+    strength = values["denoising_strength"] if values["init_image"] else bool(values["denoising_strength"])
+    others = COST_FIELDS - {"cfg_scale", "hr_cfg", "prompt", "hr_prompt", "denoising_strength"}
+    return scales, parts, strength, tuple(values[name] for name in sorted(others))
+
+
+def is_of_first_pass(name: str) -> bool:
+    """Whether the first pass of hires fix depends on the field."""
+    field = FIELDS.get(name)
+    return field is None or name in _TEXTS or field.group not in OF_FILES and name not in SECOND_PASS
+
+
+def cell_costs(requests: Iterable[Request]) -> list[CellCost]:
+    """Each cell by itself, without the first pass where a cell before it draws the same."""
+    seen: set[tuple[object, ...]] = set()
+    found = []
+    for request in requests:
+        key = _first_pass(request) if request.enable_hr else ()
+        found.append(CellCost(request, 1, int(not request.enable_hr or key not in seen)))
+        seen.add(key)
+    return found
+
+
+def plot_cost(cells: Sequence[CellCost]) -> PlotCost:
     """Of the cells of a plot. A first pass that several cells share is drawn once."""
-    drawn = list(_drawn(requests))
+    drawn = [(cell.request.count * number, each) for cell in cells for number, each in _drawn(cell)]
+    requests = [cell.request for cell in cells]
     return PlotCost(
-        pictures=sum(request.count for request in requests),
+        pictures=sum(cell.request.count * cell.cells for cell in cells),
         calls=sum(number * each.calls for number, each in drawn),
         rows=sum(number * each.calls * each.rows for number, each in drawn),
         work=sum(number * each.work for number, each in drawn),
         loads=len({name for request in _of_checkpoints(requests) for name in _checkpoints(request)}),
-        shared_passes=sum(request.enable_hr for request in requests) - len(_first_passes(requests)),
+        shared_passes=sum(cell.cells - cell.first_passes for cell in cells if cell.request.enable_hr),
     )
 
 
-def _drawn(requests: Iterable[Request]) -> Iterator[tuple[int, PassCost]]:
-    """(pictures, pass) for everything that is computed."""
-    seen = set()
-    for request in requests:
-        costs = passes(request)
-        if request.enable_hr:
-            key = _first_pass(request)
-            costs = costs[1:] if key in seen else costs
-            seen.add(key)
-        yield from ((request.count, each) for each in costs)
-
-
-def _first_passes(requests: Iterable[Request]) -> set[tuple[object, ...]]:
-    return {_first_pass(request) for request in requests if request.enable_hr}
+def _drawn(cell: CellCost) -> Iterator[tuple[int, PassCost]]:
+    """(cells that draw it, pass) for all passes of a cell."""
+    for number, each in enumerate(passes(cell.request)):
+        yield cell.first_passes if cell.request.enable_hr and not number else cell.cells, each
 
 
 def _first_pass(request: Request) -> tuple[object, ...]:
     """All that the first pass of hires fix depends on."""
-    return tuple(getattr(request, name) for name, field in FIELDS.items()
-                 if name in _TEXTS or field.group not in OF_FILES and name not in SECOND_PASS)
+    return tuple(getattr(request, name) for name in FIELDS if is_of_first_pass(name))
 
 
 _TEXTS = ("prompts", "negative_prompts")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from backend.catalog.guide_files import KINDS as GUIDES
 from backend.catalog.model_file import CHECKPOINT, UPSCALER
-from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources
+from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources, WrongAxis
 from backend.plots.named_files import named_file
 from backend.request.field import Field, clean
 from backend.request.record import Record
@@ -19,6 +20,11 @@ KINDS: Mapping[str, AxisKind] = {
 FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
            "loopback": (IMG2IMG,), "outpaint": (IMG2IMG,), "sd_upscale": (IMG2IMG,)}
+GROUPS = {"prompt": "Prompt", "styles": "Prompt", "sampling": "Sampling", "guidance": "Sampling", "size": "Size",
+          "seed": "Seed", "seed_extra": "Seed", "hires": "Hires fix", "refiner": "Refiner"}
+"""Headings of a menu of axes by the group of their field."""
+MODELS, FROM_PICTURE, MORE = "Models", "From a picture", "More settings"
+UNSCALED = "Lanczos"        # what AUTOMATIC1111's upscaler "None" does
 YES, NO = ("true", "yes", "y", "on", "1"), ("false", "no", "n", "off", "0")
 ALIASES = {"Sigma Churn": ("Sigma churn",), "CFG Scale": ("CFG scale",), "RNG source": ("Random number source",)}
 
@@ -36,15 +42,16 @@ def field_axes(fields: Mapping[str, Field]) -> Iterator[Axis]:
 def _record_axes(field: Field, inner: Field) -> Iterator[Axis]:
     """One for each record that the field may have: "Unit 1 weight"."""
     for index in range(int(field.maximum or 1)):
-        change = _in_record(field.name, inner.name, index)
-        yield _axis(inner, field.name, change, f"{field.label} {index + 1} {inner.xyz}")
+        of_record = f"{field.label} {index + 1}"
+        change = _in_record(field.name, inner.name, index, of_record)
+        yield _axis(inner, field.name, change, f"{of_record} {inner.xyz}")
 
 
-def _in_record(field: str, inner: str, index: int) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
+def _in_record(field: str, inner: str, index: int, label: str) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
     def change(values: Mapping[str, Any], value: Any) -> dict[str, Any]:
         records = list(values[field])
         if index >= len(records):
-            raise ValueError("changes something that the request does not have")
+            raise WrongAxis(f"has nothing to change: {label} is not in use")
         records[index] = Record({**records[index], inner: value})
         return {field: tuple(records)}
 
@@ -60,7 +67,14 @@ def _axis(field: Field, name: str, change: Callable[[Mapping[str, Any], Any], di
 
     return Axis(label or field.xyz, KINDS[field.kind], changed, (name,), check=checked, choices=_choices(field),
                 cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS),
-                aliases=ALIASES.get(field.xyz, ()) if not label else ())
+                group=label.removesuffix(f" {field.xyz}") if label else _group(field),
+                aliases=() if label else ALIASES.get(field.xyz, ()))
+
+
+def _group(field: Field) -> str:
+    if field.name in ("checkpoint", "vae"):
+        return MODELS
+    return GROUPS.get(field.group) or (FROM_PICTURE if field.group in OF_TABS else MORE)
 
 
 def _cost(field: Field) -> AxisCost:
@@ -73,11 +87,15 @@ def _choices(field: Field) -> Callable[[Sources], Sequence[str]] | None:
         return lambda sources: [*field.choices, *(file.key for file in sources.catalog.usable(kind))]
     if field.kind == "bool":
         return lambda sources: ["True", "False"]
+    if field.kind == "guide_model":
+        return lambda sources: [*field.choices, *(file.key for kind in GUIDES for file in sources.catalog.usable(kind))]
     return (lambda sources: list(field.choices)) if field.kind == "choice" else None
 
 
 def field_value(field: Field, value: Any, sources: Sources) -> Any:
     """Raises ValueError: the rest of a sentence that begins with the value."""
+    if field.kind == "upscaler" and str(value).strip().casefold() == "none":
+        return UNSCALED
     if field.kind in FILE_KINDS:
         return named_file(FILE_KINDS[field.kind], str(value), field.choices, sources)
     if field.kind == "bool":

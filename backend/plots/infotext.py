@@ -59,7 +59,7 @@ def _told(kind: str, axes: Sequence[Mapping[str, Any]], options: Mapping[str, An
             continue
         yield f"{name} Type", label
         yield f"{name} Values", typed
-        if label in RANDOM_LABELS and axis.get("shown"):
+        if label in RANDOM_LABELS and axis.get("shown") and not options.get("keep_random_seeds"):
             yield f"Fixed {name} Values", ", ".join(map(str, axis["shown"]))
     for name, key in MATRIX_KEYS.items() if kind == "prompt_matrix" else ():
         if name in options:

@@ -2,16 +2,18 @@
 
 A value of "LoRA name" is a LoRA, several of them with " + " between ("eyes + hands:0.5"), or "without". It takes the
 place of whichever of the axis' LoRAs the prompt names already; where it names none, it is added at the end.
-"LoRA strength" sets the weight of the LoRAs that the other axis puts there, or, without that axis, of all.
+"LoRA strength" sets the weight of the LoRAs that the other axis puts there, or, without that axis, of all; its value
+"without" takes them out of the prompt.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.catalog.model_file import LORA
-from backend.plots.axis import Axis, Point, Sources, WrongAxis
+from backend.plots.axis import Axis, Point, Sources, WrongAxis, shown
 from backend.plots.named_files import named_file
 from backend.prompt.grammar import found_networks
 from backend.prompt.network_terms import LORAS
@@ -25,7 +27,7 @@ _WEIGHTS = ("te", "unet")
 
 def _checked_name(value: Any, sources: Sources) -> str:
     """The exact names, with the weights that are typed; "" for none. Raises ValueError."""
-    if str(value).strip().casefold() in (WITHOUT, "none", ""):
+    if _means_none(value):
         return ""
     return JOINT.join(_one(part, sources) for part in str(value).split(JOINT) if part.strip())
 
@@ -44,6 +46,15 @@ def _checked_strength(value: Any, sources: Sources) -> float:
     if not -MOST <= found <= MOST:
         raise ValueError(f"must be between {-MOST:g} and {MOST:g}")
     return found
+
+
+def _checked_weight(value: Any, sources: Sources) -> float | str:
+    """A weight, or "" for no LoRA at all. Raises ValueError."""
+    return "" if _means_none(value) else _checked_strength(value, sources)
+
+
+def _means_none(value: Any) -> bool:
+    return str(value).strip().casefold() in (WITHOUT, "none", "")
 
 
 def _parts(value: Any) -> list[tuple[str, str]]:
@@ -74,9 +85,13 @@ def _with_strength(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
     meant = [match for match in _loras(values["prompt"]) if own is None or _name(match[2]) in own]
     if own is None and not meant:
         raise WrongAxis("has no LoRA in the prompt whose strength it could set")
-    changes = [(match.span(), f"<{match[1]}:{':'.join(_weighed(match[2].split(':'), point.value))}>")
-               for match in meant]
-    return {"prompt": _exchanged(values["prompt"], changes)}
+    changes = [(match.span(), "" if point.value == "" else _with_weight(match, point.value)) for match in meant]
+    text = _exchanged(values["prompt"], changes)
+    return {"prompt": text.strip() if point.value == "" else text}
+
+
+def _with_weight(term: re.Match[str], weight: float) -> str:
+    return f"<{term[1]}:{':'.join(_weighed(term[2].split(':'), weight))}>"
 
 
 def _weighed(arguments: Sequence[str], weight: float) -> Iterator[str]:
@@ -97,7 +112,7 @@ def _exchanged(text: str, changes: Sequence[tuple[tuple[int, int], str]]) -> str
     return "".join([*pieces, text[seen:]])
 
 
-def _loras(text: str) -> list[Any]:
+def _loras(text: str) -> list[re.Match[str]]:
     return [match for match in found_networks(text) if match[1].strip().lower() in LORAS]
 
 
@@ -110,10 +125,11 @@ def _choices(sources: Sources) -> list[str]:
 
 
 LORA_AXES = (
-    Axis(NAME, "file", _with_names, ("prompt",), check=_checked_name, choices=_choices, cost="step", rank=1,
-         show=lambda value: str(value) or WITHOUT, aliases=("LoRA", "Lora"),
+    Axis(NAME, "file", _with_names, ("prompt",), check=_checked_name, choices=_choices, cost="step", group="LoRA",
+         rank=1, show=lambda value: str(value) or WITHOUT, aliases=("LoRA", "Lora"),
          help="Each LoRA in turn, several at once with + between them, or without any."),
-    Axis(STRENGTH, "float", _with_strength, ("prompt",), check=_checked_strength, cost="step", rank=2,
-         aliases=("LoRA weight", "Lora weight"),
-         help="The weight of the LoRAs of the axis LoRA name; without it, of all in the prompt."),
+    Axis(STRENGTH, "float", _with_strength, ("prompt",), check=_checked_weight, cost="step", group="LoRA", rank=2,
+         show=lambda value: shown(value) or WITHOUT, aliases=("LoRA weight", "Lora weight"),
+         help="The weight of the LoRAs of the axis LoRA name; without that axis, of all in the prompt. "
+              "The value without takes them out."),
 )

@@ -23,6 +23,7 @@ BYTES_PER_PIXEL = {"PNG": 4, "JPEG": 4, "WEBP": 28}      # Pillow holds four, We
 MAX_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 HOLE, PAPER, INK, FAINT = "#e4e4e4", "white", "black", "#8a1f11"
 SCALES = [percent / 100 for percent in range(95, 0, -5)]
+SMALLEST_SCALE = 0.01
 PADDING = 8             # pixels around a label
 
 Size = tuple[int, int]
@@ -67,10 +68,23 @@ class Layout:
 
 def draw(sheet: Sheet, view: View, look: Look, kind: str, out: IO[bytes]) -> None:
     """Write the picture as a file of this kind (PNG, JPEG, WEBP). InvalidRequest says what fits where it would not."""
-    pages = sheet.pages(view)
+    pages = sheet.blocks(view)
     layout = Layout.of(pages, sheet.cell_size, look)
     if not layout.fits(kind):
         raise InvalidRequest(_too_large(sheet, pages, look, kind, layout.size), field="scale")
+    _draw(sheet, pages, layout, kind, out)
+
+
+def draw_largest(sheet: Sheet, page: Page, line: int, out: IO[bytes]) -> None:
+    """One page as a PNG file, as large as fits."""
+    blocks = list(page.in_lines(line))
+    layouts = (Layout.of(blocks, sheet.cell_size, Look(scale=scale)) for scale in (1.0, *SCALES, SMALLEST_SCALE))
+    layout = next((layout for layout in layouts if layout.fits("PNG")), None)
+    if layout:
+        _draw(sheet, blocks, layout, "PNG", out)
+
+
+def _draw(sheet: Sheet, pages: Sequence[Page], layout: Layout, kind: str, out: IO[bytes]) -> None:
     whole = Image.new("RGB", layout.size, PAPER)
     pen, top = ImageDraw.Draw(whole), 0
     for page, head in zip(pages, layout.heads, strict=True):
@@ -174,7 +188,7 @@ def _advice(sheet: Sheet, pages: Sequence[Page], look: Look, kind: str) -> Itera
     scale = next((scale for scale in SCALES if scale < look.scale and fits(pages, scale)), None)
     if scale is not None:
         yield f"A scale of {scale:g} fits."
-    if len(pages) > 1 and all(fits([page], look.scale) for page in pages):
+    if len(pages) > 1 and all(page.name for page in pages) and all(fits([page], look.scale) for page in pages):
         yield f"Each of the {len(pages)} pages fits by itself."
     if scale is None or len(pages) == 1:
         yield "Hidden rows and columns are left out."

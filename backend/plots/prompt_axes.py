@@ -7,7 +7,7 @@ from itertools import permutations
 from random import Random
 from typing import Any
 
-from backend.plots.axis import MAX_VALUES, Axis, Point, Sources, WrongAxis
+from backend.plots.axis import MAX_VALUES, Axis, Point, Sources, WrongAxis, shown
 from backend.prompt.expansion import Expansion
 from backend.prompt.variants import VariantError, is_plain, parse
 
@@ -80,34 +80,35 @@ def _filled(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
     return _exchanged(values, token, text, BOTH)
 
 
-def _styles(value: Any, sources: Sources) -> str:
-    """One style, or several with commas between them; "" for none. Raises ValueError."""
-    names = [name.strip() for name in str(value).split(",") if name.strip() and name.strip() != NO_STYLE]
+def _styles(value: Any, sources: Sources) -> tuple[str, ...]:
+    """One style, or several with commas between them; none for "". Raises ValueError."""
     known = {style.casefold(): style for style in sources.styles}
+    if str(value).strip().casefold() in known:      # its name may have commas
+        return (known[str(value).strip().casefold()],)
+    names = [name.strip() for name in str(value).split(",") if name.strip() and name.strip() != NO_STYLE]
     unknown = next((name for name in names if name.casefold() not in known), None)
     if unknown is not None:
         there = ", ".join(sources.styles[:8])
         raise ValueError(f"is no style; there is: {there}" if there else "is no style; there are none yet")
-    return ", ".join(known[name.casefold()] for name in names)
+    return tuple(known[name.casefold()] for name in names)
 
 
 def _with_styles(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
     """Beside those that the request has, as A1111 does."""
-    more = tuple(name for name in str(point.value).split(", ") if name)
-    return {"styles": (*values["styles"], *more)}
+    return {"styles": (*values["styles"], *point.value)}
 
 
 PROMPT_AXES = (
-    Axis("Prompt S/R", "text", _replaced, BOTH, cost="image",
+    Axis("Prompt S/R", "text", _replaced, BOTH, cost="image", group="Prompt",
          help="Search and replace: the first value is looked for in the prompts, and each value takes its place."),
-    Axis("Negative prompt S/R", "text", _replaced_in_negative, NEGATIVE, cost="image",
+    Axis("Negative prompt S/R", "text", _replaced_in_negative, NEGATIVE, cost="image", group="Prompt",
          help="The same in the negative prompt alone."),
-    Axis("Prompt order", "order", _reordered, ("prompt",), expand=_orders, cost="image",
+    Axis("Prompt order", "order", _reordered, ("prompt",), expand=_orders, cost="image", group="Prompt",
          help="Every order of these pieces of the prompt."),
-    Axis("Wildcard", "text", _filled, BOTH, expand=_all_texts, cost="image", show=lambda value: str(value[1]),
-         choices=lambda sources: [f"__{name}__" for name in sources.wildcard_names],
+    Axis("Wildcard", "text", _filled, BOTH, expand=_all_texts, cost="image", group="Prompt",
+         show=lambda value: str(value[1]), choices=lambda sources: [f"__{name}__" for name in sources.wildcard_names],
          help="A wildcard or a variant of the prompt, such as __colour__ or {red|blue}: each text that it stands for."),
-    Axis("Styles", "choice", _with_styles, ("styles",), check=_styles, cost="image",
-         show=lambda value: str(value) or NO_STYLE, choices=lambda sources: [NO_STYLE, *sources.styles],
+    Axis("Styles", "choice", _with_styles, ("styles",), check=_styles, cost="image", group="Prompt",
+         show=lambda value: shown(value) or NO_STYLE, choices=lambda sources: [NO_STYLE, *sources.styles],
          help="Each style in turn, beside those that are chosen."),
 )

@@ -42,12 +42,14 @@ class View:
     """What of a plot is wanted: the axes along the columns and the rows, one page or all, and what is hidden.
 
     `page`: an index on each of the other axes, in their order. `hidden`: (axis, index) of rows, columns and pages.
+    `line`: where no axis is along the rows, the columns go on below after so many; 0 for one row of them.
     """
 
     columns: int = 0
     rows: int = 1
     page: tuple[int, ...] | None = None
     hidden: frozenset[tuple[int, int]] = frozenset()
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ class Page:
     columns: Sequence[str]
     rows: Sequence[str]
     cells: Sequence[Sequence[SheetCell]]
+
+    def in_lines(self, length: int) -> Iterator[Page]:
+        """A page of one row in several of at most `length` cells; any other as it is."""
+        if not length or len(self.rows) != 1 or any(self.rows):
+            yield self
+            return
+        for start in range(0, len(self.columns), length):
+            part = slice(start, start + length)
+            yield Page("" if start else self.name, self.columns[part], self.rows, [self.cells[0][part]])
 
 
 NOT_THERE = SheetCell(message="")
@@ -82,6 +93,14 @@ class Sheet:
         """Those that are wanted. InvalidRequest for axes, pages or values that the plot does not have."""
         shown = [self._shown(number, view) for number in range(len(self.axes))]
         return [self._page(view, at, shown) for at in self._chosen(view, shown)]
+
+    def blocks(self, view: View) -> list[Page]:
+        """The same as they lie below each other in one picture: a long row in lines."""
+        return [block for page in self.pages(view) for block in page.in_lines(view.line)]
+
+    def shows(self, cell: Coordinates, view: View) -> bool:
+        """Whether nothing hides the cell."""
+        return not any((axis, index) in view.hidden for axis, index in enumerate(cell))
 
     def _chosen(self, view: View, shown: Sequence[Sequence[int]]) -> list[dict[int, int]]:
         """For each wanted page, the index on every axis that is neither along the columns nor the rows."""

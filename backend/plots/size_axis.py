@@ -26,6 +26,6 @@ def _sized(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
     return {"width": width, "height": height}
 
 
-SIZE_AXIS = Axis("Size", "text", _sized, ("width", "height"), check=_checked, cost="image",
+SIZE_AXIS = Axis("Size", "text", _sized, ("width", "height"), check=_checked, cost="image", group="Size",
                  show=lambda value: f"{value[0]}x{value[1]}" if isinstance(value, tuple) else str(value),
                  help="Width and height together: 512x768.")

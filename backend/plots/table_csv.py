@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import io
 
-from backend.plots.sheet import Sheet, SheetCell
+from backend.plots.sheet import Sheet, SheetCell, View
 
 FORMULA = ("=", "+", "@", "\t", "\r")     # how a text begins that a spreadsheet would compute
 
 
-def table_csv(sheet: Sheet) -> str:
-    """Comma-separated, the first row naming the columns; "-" and digits stay numbers."""
+def table_csv(sheet: Sheet, view: View) -> str:
+    """Comma-separated, the first row naming the columns; "-" and digits stay numbers. What is hidden is left out."""
     kinds = list(dict.fromkeys(kind for cell in sheet.cells.values() for kind in cell.scores))
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     labels = [_plain(axis.label) for axis in sheet.axes]
     table.writerow([*labels, "State", "Seed", "Width", "Height", "Message", *kinds])
     for coordinates, cell in sorted(sheet.cells.items(), key=lambda item: item[0][::-1]):
+        if not sheet.shows(coordinates, view):
+            continue
         values = [_plain(axis.values[at]) for axis, at in zip(sheet.axes, coordinates, strict=True)]
         table.writerow([*values, *_facts(cell), *(_score(cell, kind) for kind in kinds)])
     return out.getvalue()

@@ -19,7 +19,7 @@ _STYLE, _SCRIPT = (Path(__file__).with_suffix(ending) for ending in (".css", ".j
 
 def write_web_page(sheet: Sheet, view: View, scale: float, out: IO[bytes]) -> None:
     """Write the page cell by cell; their pictures are WebP at `scale` of their size."""
-    pages = sheet.pages(view)
+    pages = sheet.blocks(view)
     size = tuple(max(1, round(side * scale)) for side in sheet.cell_size)
     title = escape(sheet.title)
     side = min(max(*size, SMALLEST), 512)

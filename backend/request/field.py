@@ -17,12 +17,12 @@ from backend.request.record import Record
 from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
-               "upscaler", "picture", "guide_model", "records"]
+               "upscaler", "picture", "pictures", "guide_model", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
-    "extras", "guides", "hidden",
+    "extras", "guides", "face_swap", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -88,6 +88,8 @@ def clean(field: Field, value: Any) -> Any:
         return _boolean(value)
     if field.kind == "picture":
         return _picture(value)
+    if field.kind == "pictures":
+        return _pictures(field, value)
     if field.kind == "records":
         return _records(field, value)
     return _number(field, value)
@@ -183,6 +185,14 @@ def _picture(value: Any) -> str:
     if isinstance(value, str) and (not value or PICTURE_ID.fullmatch(value)):
         return value
     raise ValueError("must be a picture that was sent to Easel before")
+
+
+def _pictures(field: Field, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of pictures")
+    if field.maximum is not None and len(value) > field.maximum:
+        raise ValueError(f"has {len(value)} pictures; there are at most {field.maximum:g}")
+    return tuple(picture for each in value if (picture := _picture(each)))
 
 
 def _boolean(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.request.guide_modules import PICTURE_PROMPT, STYLE
+from backend.request.guide_modules import KEY_POINTS, PICTURE_PROMPT, STYLE
 from backend.table import Table
 
 CROP = "Crop and Resize"
@@ -51,6 +51,10 @@ GUIDE_CHOICES: Table[GuideChoice] = Table("what pictures guide by", (
     GuideChoice("instruct", "Instruction (InstructPix2Pix)", ("none",), ("ip2p", "pix2pix")),
     GuideChoice("colours", "Colours", ("t2ia_color_grid",), ("color",)),
     GuideChoice("style", "Style", (STYLE,), ("style",), ("t2i_adapter",)),
+    GuideChoice("face", "Face", (PICTURE_PROMPT,), ("instant_id", "instantid", "faceid", "face_id"),
+                ("instant_id", "ip_adapter"), weight=0.8),
+    GuideChoice("face_points", "Face: where eyes, nose and mouth are", (KEY_POINTS,), ("instant_id", "instantid"),
+                ("controlnet",), weight=0.8),
     GuideChoice("picture", "Picture as prompt", (PICTURE_PROMPT,), ("ip-adapter", "ip_adapter", ""), ("ip_adapter",),
                 weight=0.8),
     GuideChoice("reference", "Reference", ("reference_only", "reference_adain", "reference_adain+attn"), kinds=()),

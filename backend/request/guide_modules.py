@@ -18,6 +18,7 @@ Kind = Literal["hint", "picture_prompt", "style", "reference"]
 NO_MODULE = "none"
 PICTURE_PROMPT = "ip-adapter-auto"
 INPAINT = "inpaint_only"
+KEY_POINTS = "instant_id_face_keypoints"    # of InstantID's ControlNet: eyes, nose and mouth of a face
 STYLE = "t2ia_style_clipvision"
 
 
@@ -107,7 +108,10 @@ BUILT_IN = (
     Module("seg_ufade20k", "Segments (UperNet, ADE20K)", files=("upernet_ade20k",), aliases=("segmentation",)),
     Module(PICTURE_PROMPT, "Picture prompt, by the model", "picture_prompt", sized=False,
            aliases=("ip-adapter_clip_sd15", "ip-adapter_clip_h", "ip-adapter_clip_g", "ip-adapter_clip_sdxl",
-                    "ip-adapter_clip_sdxl_plus_vith")),
+                    "ip-adapter_clip_sdxl_plus_vith", "ip-adapter_face_id", "ip-adapter_face_id_plus",
+                    "instant_id_face_embedding", "InsightFace (InstantID)", "InsightFace+CLIP-H (IPAdapter)",
+                    "CLIP-ViT-H (IPAdapter)", "CLIP-ViT-bigG (IPAdapter)")),
+    Module(KEY_POINTS, "Key points of a face (InstantID)", sized=False),
     Module(STYLE, "Style of the picture", "style", sized=False, aliases=("clip_vision",)),
     Module("reference_only", "Reference only", "reference", sized=False, a=_FIDELITY),
     Module("reference_adain", "Reference, by AdaIN", "reference", sized=False, a=_FIDELITY),

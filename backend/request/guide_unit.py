@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from backend.request.attention_weights import LINEAR, WEIGHT_TYPES
 from backend.request.field import Field
 from backend.request.guide_modules import MODULES, NO_MODULE, UNION_KINDS, UNION_OF, module_of
 from backend.table import Names, Table
@@ -18,6 +19,10 @@ BALANCED, PROMPT_LEADS, CONTROL_LEADS = CONTROL_MODES = (
 RESIZE_MODES = ("Just Resize", "Crop and Resize", "Resize and Fill")
 BOTH, FIRST, SECOND = PASSES = ("Both", "Low res only", "High res only")
 AUTOMATIC = "Automatic"
+CONCATENATE, AVERAGE, SUBTRACT = COMBINATIONS = ("Concatenate", "Average", "Subtract")
+LARGEST = "Largest first"
+FACE_ORDERS = (LARGEST, "Smallest first", "Left to right", "Right to left", "Top to bottom", "Bottom to top")
+MOST_PICTURES = 16      # of one unit, beside its first
 MOST = 10               # units of a request
 _RESIZE_MODES = {"scale to fit (inner fit)": RESIZE_MODES[1], "inner fit (scale to fit)": RESIZE_MODES[1],
                  "envelope (outer fit)": RESIZE_MODES[2], "outer fit (shrink to fit)": RESIZE_MODES[2],
@@ -38,7 +43,7 @@ def _named(choices: Sequence[str], others: Mapping[str, str]) -> Callable[[str],
 _of_union = _named(UNION_KINDS, {})
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
-    Field("enabled", "Enable", "bool", False, "guides"),
+    Field("enabled", "Enable", "bool", False, "guides", xyz="enable"),
     Field("image", "Picture", "picture", "", "guides"),
     Field("mask", "Region", "picture", "", "guides", api="effective_region_mask",
           help="Where the unit acts, white on black; without one everywhere. With the preprocessor inpaint_only: what "
@@ -65,6 +70,7 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           resolve=_named(RESIZE_MODES, _RESIZE_MODES),
           infotext="Resize Mode", infotext_always=True, xyz="resize mode"),
     Field("pixel_perfect", "Pixel perfect", "bool", False, "guides", infotext="Pixel Perfect", infotext_always=True,
+          xyz="pixel perfect",
           help="The preprocessor works at the size of the drawn picture."),
     Field("processor_res", "Preprocessor resolution", "int", 512, "guides", minimum=64, maximum=2048, step=8,
           infotext="Processor Res", xyz="preprocessor resolution", help="Pixels of the shorter side."),
@@ -80,6 +86,25 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           help="What a ControlNet of several kinds (Union, ProMax) is shown. Automatic: what the preprocessor makes."),
     Field("hires", "Hires. fix pass", "choice", BOTH, "guides", choices=PASSES, resolve=_named(PASSES, _PASSES),
           infotext="Hr Option", api="hr_option", xyz="hires pass"),
+    Field("more_images", "More pictures", "pictures", (), "guides", maximum=MOST_PICTURES,
+          help="Of the same thing or person, for a unit whose picture is a prompt."),
+    Field("combine", "Several pictures", "choice", CONCATENATE, "guides", choices=COMBINATIONS, infotext="Combine",
+          xyz="several pictures",
+          help="Concatenate shows all of them, Average their mean, Subtract the first without what the others share."),
+    Field("weight_type", "Weight type", "choice", LINEAR, "guides", choices=WEIGHT_TYPES, infotext="Weight Type",
+          xyz="weight type", help="In which blocks of the network a picture prompt counts, and how much."),
+    Field("block_weights", "Weights by block", "text", "", "guides", infotext="Block Weights",
+          xyz="weights by block",
+          help="In place of a weight type: a number for each block (16 in SD 1, 11 in SDXL), or 6:1, 3:0.5 for some."),
+    Field("uncond_noise", "Noise for none", "float", 0.0, "guides", minimum=0, maximum=1, step=0.05,
+          infotext="Uncond Noise", xyz="noise for none",
+          help="Noise in the empty picture that a picture prompt is set against; makes it stronger."),
+    Field("face_order", "Faces in order", "choice", LARGEST, "guides", choices=FACE_ORDERS, infotext="Face Order",
+          xyz="faces in order", help="How the faces of the picture are counted."),
+    Field("face_index", "Number of the face", "int", 0, "guides", minimum=0, maximum=99, step=1,
+          infotext="Face Index", xyz="number of the face", help="0 is the first in that order."),
+    Field("lora_weight", "Weight of its LoRA", "float", 1.0, "guides", minimum=0, maximum=2, step=0.05,
+          infotext="Lora Weight", xyz="weight of its LoRA", help="Of the LoRA that a FaceID file carries."),
 ))
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.request import choices, effects, rules
+from backend.request.face_swap import EVERYBODY, GENDERS
 from backend.request.field import Field, clean, param
-from backend.request.guide_unit import GUIDE_UNIT, MOST
+from backend.request.guide_unit import FACE_ORDERS, GUIDE_UNIT, LARGEST, MOST
 from backend.request.old_names import split_samplers
 from backend.request.record import Record, gathered, plain
 from backend.request.region import MOST_REGIONS, REGION
@@ -146,6 +147,17 @@ class Request:
     face_restoration_weight: float = param(0.5, "CodeFormer weight for faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
                                            needs=("face_restoration",), infotext="Face restoration weight",
                                            help="0 repairs most, 1 keeps closest to the face that is there.")
+    face_swap: str = param("", "Face to put in", "picture", "face_swap", help="The picture of the person whose face the finished picture gets.")
+    face_swap_source: int = param(0, "Number of the face in it", "int", "face_swap", minimum=0, maximum=99, step=1, needs=("face_swap",),
+                                  infotext="Face swap source", help="0 is the first in the order below.")
+    face_swap_source_gender: str = param(EVERYBODY, "Gender of the face in it", "choice", "face_swap", choices=GENDERS, needs=("face_swap",),
+                                         infotext="Face swap source gender")
+    face_swap_targets: str = param("0", "Faces that it replaces", "text", "face_swap", needs=("face_swap",), infotext="Face swap targets",
+                                   help="Numbers such as 0, 2 in the order below, or all.")
+    face_swap_gender: str = param(EVERYBODY, "Gender that it replaces", "choice", "face_swap", choices=GENDERS, needs=("face_swap",),
+                                  infotext="Face swap gender")
+    face_swap_order: str = param(LARGEST, "Faces in order", "choice", "face_swap", choices=FACE_ORDERS, needs=("face_swap",),
+                                 infotext="Face swap order", help="How faces are counted, in both pictures.")
     image_format: str = param("png", "Image format", "choice", "files", choices=choices.IMAGE_FORMATS, override="samples_format",
                               help="PNG keeps every pixel. How a picture was made is written into all three.")
     image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",

@@ -97,6 +97,12 @@ class Distances:
                 _write(row, [told if one.id == told.id else one for one in _read(row)])
 
 
+def datasets(outputs: Path) -> list[str]:
+    """The names of the folders below `DATASETS`."""
+    folder = outputs.parent / DATASETS
+    return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+
+
 def dataset(outputs: Path, name: str) -> list[Path]:
     """The picture files of a folder below `DATASETS`, by name. Raises NotFound saying where folders are looked for."""
     folder = outputs.parent / DATASETS / name

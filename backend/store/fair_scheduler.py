@@ -1,5 +1,7 @@
 """Whose job is next: everyone in turn; of each one's own, single jobs and each of the plots in turn.
 
+A plot of another rank than 0 comes before or behind those of others: see `plot_ranks`.
+
 The order is never sorted as a whole: a change costs a search in its list, a position one look at every owner and at
 the owner's plots.
 """
@@ -34,6 +36,7 @@ class _Own:
 
     waiting: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     turns: FairTurns = field(default_factory=FairTurns)
+    ranks: dict[str, int] = field(default_factory=dict)     # of plots; 0 where it is not said
 
     def lines(self, paused: set[str]) -> dict[str, Line]:
         return {plot: Line(len(jobs), jobs[0][0]) for plot, jobs in self.waiting.items() if plot not in paused}
@@ -41,18 +44,28 @@ class _Own:
     def whole(self, paused: set[str]) -> Line | None:
         """All that may start as one line; None for nothing."""
         lines = self.lines(paused)
-        first = next(self.turns.order(lines), None)
+        first = next(self._served(lines), None)
         return None if first is None else Line(sum(line.length for line in lines.values()), lines[first].place)
+
+    def _served(self, lines: Mapping[str, Line]) -> Iterator[str]:
+        """The plots in the order in which their jobs are served, those of one rank in turns."""
+        for rank in sorted({self.ranks.get(plot, 0) for plot in lines}):
+            yield from self.turns.order(self._of_rank(lines, rank))
+
+    def _of_rank(self, lines: Mapping[str, Line], rank: int) -> dict[str, Line]:
+        return {plot: line for plot, line in lines.items() if self.ranks.get(plot, 0) == rank}
 
     def order(self, paused: set[str]) -> Iterator[str]:
         """Ids in running order."""
         heads: dict[str, Iterator[tuple[int, str]]] = {plot: iter(jobs) for plot, jobs in self.waiting.items()}
-        for plot in self.turns.order(self.lines(paused)):
+        for plot in self._served(self.lines(paused)):
             yield next(heads[plot])[1]
 
     def index(self, plot: str, number: int, paused: set[str]) -> int:
         """Where job number `number` of a plot comes among all; a paused plot counts as if it were resumed now."""
-        return number + self.turns.before(plot, number, self.lines(paused - {plot}))
+        lines, rank = self.lines(paused - {plot}), self.ranks.get(plot, 0)
+        earlier = sum(line.length for other, line in lines.items() if self.ranks.get(other, 0) < rank)
+        return number + earlier + self.turns.before(plot, number, self._of_rank(lines, rank))
 
 
 class FairQueue:
@@ -92,6 +105,18 @@ class FairQueue:
     def pause_plot(self, plot: str, on: bool) -> None:
         """Let no cell of a plot start until it is resumed."""
         self._paused_plots.add(plot) if on else self._paused_plots.discard(plot)
+
+    def rank(self, owner: str, ranks: Mapping[str, int]) -> None:
+        """Let plots come before or behind the owner's lines of another rank."""
+        self._own.setdefault(owner, _Own()).ranks.update(ranks)
+
+    def rank_of(self, job: Waiting) -> int:
+        return self._own[job.owner].ranks.get(job.plot, 0)
+
+    def ranks(self, owner: str) -> dict[str, int]:
+        """Of the owner's plots with cells that wait, and of `SINGLE` where single jobs do."""
+        own = self._own.get(owner, _Own())
+        return {plot: own.ranks.get(plot, 0) for plot in own.waiting}
 
     def is_paused(self, owner: str) -> bool:
         """By himself, or `EVERYBODY` as a whole."""

@@ -29,21 +29,25 @@ def waiting_of(row: Queued) -> Waiting:
 def chosen(queue: FairQueue, room: int, held: Collection[str], cells: int) -> list[str]:
     """Ids of up to `room` jobs for a worker that holds some; up to `cells` jobs of one plot count as one.
 
-    A plot that is held gets no more cells while others wait for room, or they would wait for all of it. A job over
-    which a worker died is chosen alone.
+    A plot that is held gets no more cells while others wait for room, or they would wait for all of it. What a person
+    has put behind a plot waits for all of it. A job over which a worker died is chosen alone.
     """
     found: list[str] = []
     if any(map(queue.attempts, held)):
         return found
     plots = Counter(plot for plot in map(queue.plot, held) if plot) if cells > 1 else Counter()
     begun: set[str] = set()     # plots that are chosen now: they may be filled
+    full: dict[str, int] = {}   # owner -> rank of a plot of which a worker may hold no more cells
     others_wait = False
     for job in islice(queue.upcoming(), LOOKED_AT):
         joins = plots[job.plot]
         if (not room and not plots) or (job.attempts and (held or found)):
             break
+        if full.get(job.owner, queue.rank_of(job)) < queue.rank_of(job):
+            continue
         may_join = job.plot in begun or not others_wait
         if joins >= cells:
+            full.setdefault(job.owner, queue.rank_of(job))
             continue
         if not (may_join if joins else room):
             others_wait = True

@@ -33,6 +33,7 @@ from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
+from backend.store.plot_ranks import reorder_plots
 from backend.store.queue_lines import QueueLines
 from backend.store.queue_look import QueueLook
 from backend.store.queue_order import reorder
@@ -67,8 +68,9 @@ class Jobs:
                 self._begun.add(row.id)
             for owner in session.scalars(select(PausedQueueRow.owner)):
                 self._queue.pause(owner, on=True)
-            for plot in session.scalars(select(PlotRow.id).where(PlotRow.paused)):
-                self._queue.pause_plot(plot, on=True)
+            for plot in session.scalars(select(PlotRow).where(PlotRow.paused | (PlotRow.rank != 0))):
+                self._queue.pause_plot(plot.id, plot.paused)
+                self._queue.rank(plot.owner, {plot.id: plot.rank})
 
     # ---- the owner's side ----
 
@@ -190,6 +192,17 @@ class Jobs:
         with self._changing, self._memory:
             self._queue.pause_plot(plot, on)
             return self._queue.ahead(owner, plot) if on else []
+
+    def move_plot(self, plot: str, owner: str, to: str) -> list[str]:
+        """Let a plot come before or behind the owner's other lines: see `plot_ranks`; ids of jobs to be recalled."""
+        with self._changing:
+            with self._memory:
+                ranks = self._queue.ranks(owner)
+            with self.database.write() as session:
+                ranks = reorder_plots(session, owner, ranks, plot, to)
+            with self._memory:
+                self._queue.rank(owner, ranks)
+                return self._queue.ahead(owner)
 
     def move(self, job: str, owner: str, to: str) -> list[str]:
         """Let a waiting job stand elsewhere among its owner's: see `queue_order.moved`. NotAllowed when it has begun.

@@ -64,5 +64,5 @@ def _plots(session: Session, plots: Collection[str]) -> dict[str, dict[str, obje
         return {}
     counts = plot_counts(session, plots)
     return {head.id: {"prompt": head.title, "count": counts[head.id].total, "done": counts[head.id].done,
-                      "plot": True, "paused": head.paused}
+                      "plot": True, "paused": head.paused, "waiting": counts[head.id].queued > 0}
             for head in plot_heads(session, plots)}

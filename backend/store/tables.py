@@ -38,7 +38,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import STATES
 
-REVISION = "0012"       # the newest file in migrations/versions; a test compares
+REVISION = "0013"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -206,6 +206,7 @@ class PlotRow(Base):
     options: Mapped[dict[str, Any]]
     scores: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))   # see `store.scores`
     paused: Mapped[bool] = mapped_column(default=False)
+    rank: Mapped[int] = mapped_column(default=0, server_default=text("0"))                      # see `store.plot_ranks`
 
 
 class ImageRow(Base):

@@ -156,11 +156,13 @@ def _pictures_in(field: Field, value: Any) -> Iterator[tuple[str, str]]:
         yield from [(field.name, value)] if value else ()
         return
     for index, record in enumerate(value):
-        yield from ((place(field.name, index, inner), record[inner]) for inner in _inner(field) if record.get(inner))
+        for inner in _inner(field):
+            held = record.get(inner) or ()
+            yield from ((place(field.name, index, inner), name) for name in ([held] if isinstance(held, str) else held))
 
 
 def _inner(field: Field) -> list[str]:
-    return [name for name, inner in (field.record or {}).items() if inner.kind == "picture"]
+    return [name for name, inner in (field.record or {}).items() if inner.kind in ("picture", "pictures")]
 
 
 def _named(request: Request) -> list[tuple[str, str]]:

@@ -126,6 +126,7 @@ class QueueLine:
     done: int                       # pictures saved
     plot: bool = False              # the line stands for a plot: `id` is its, and cells are counted
     paused: bool = False            # by itself
+    waiting: bool = False           # some cells of the plot wait, so it can be moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

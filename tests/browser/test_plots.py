@@ -13,6 +13,7 @@ from backend import LOCAL
 from tests.browser.conftest import PHONE, Stage
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
+from tests.browser.test_extras import png
 
 COLUMNS = ["cell", "job", "state", "image", "thumb", "width", "height", "seed", "message", "scores"]
 
@@ -58,6 +59,12 @@ def test_from_the_form_to_the_grid_and_back(stage: Studio, page: Page) -> None:
     stage.ready()
     stage.fill(prompt="a fox", steps=2)
     fold = unfolded(stage)
+    fold.get_by_role("button", name="Search what axis X changes").click()
+    page.get_by_label("Search the settings").last.fill("cfg scale")
+    page.keyboard.press("Enter")
+    expect(fold.get_by_label("Type of axis X")).to_have_value("CFG Scale")
+    expect(fold.get_by_label("Values of axis X", exact=True)).to_be_focused()
+    assert fold.locator(".problem:visible").count() == 0, "nothing is typed yet"
     axis(fold, "X", "CFG Scale", "1-3")
     axis(fold, "Y", "Seed", "1, many")
     expect(fold.locator(".axis", has_text="must be a number").get_by_label("Values of axis Y", exact=True)).to_have_attribute("aria-invalid", "true")
@@ -166,6 +173,13 @@ def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(stage
     page.get_by_label("CLIP-T", exact=True).check()
     page.get_by_role("button", name="Measure").click()
     expect(page.locator(".plot-scores").get_by_role("alert")).to_contain_text("a CLIP that knows such pictures")
+    page.get_by_label("SSIM", exact=True).check()
+    page.get_by_role("button", name="Other picture…").click()
+    page.get_by_role("dialog").locator("input[type=file]").set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png()})
+    expect(page.locator(".score-told").first).to_contain_text("outside of this plot")
+    page.locator(".plot-distances summary").click()
+    expect(page.locator(".plot-distances").get_by_role("alert")).to_contain_text("into models/fidelity")
+    expect(page.locator(".plot-distances").get_by_role("button", name="Compare")).to_be_disabled()
     page.get_by_role("button", name="Give it another title").click()
     page.get_by_role("textbox", name="Title").fill("Foxes")
     page.keyboard.press("Enter")
@@ -187,7 +201,11 @@ def test_a_plot_is_one_line_of_the_queue(stage: Studio, page: Page) -> None:
     expect(stage.results.locator(".progress-what")).to_have_text("Plot: 0 of 9")
     line.get_by_role("button", name=re.compile("^Pause")).click()
     expect(line.get_by_role("button", name=re.compile("^Go on"))).to_be_visible(timeout=PATIENCE)
+    line.get_by_role("button", name=re.compile("^To the front")).click()
+    expect(line.get_by_role("button", name=re.compile("^Down"))).to_be_visible()
     line.get_by_role("link", name="Show").click()
+    expect(page.locator(".plot-caption")).to_have_text([str(seed) for seed in range(1, 10)])
+    expect(page.locator(".plot-column")).to_have_count(0)
     expect(page.locator(".plot-state")).to_contain_text("0 of 9")
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.locator(".plot-state")).to_have_text(re.compile("^Cancelled"), timeout=PATIENCE)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from backend.http.a1111_face_swap import face_swap
 from backend.http.a1111_guides import guides
 from backend.request.guide_modules import MODULES
 from backend.request.request import Request
@@ -95,3 +96,23 @@ def test_answers_carry_what_the_units_models_saw(client: TestClient) -> None:
         return len(client.post("/sdapi/v1/txt2img", json={"prompt": "a", "alwayson_scripts": {"controlnet": {"args": args}}}).json()["images"])
 
     assert [drawn(), drawn(save_detected_map=False), drawn(module="none"), drawn(enabled=False)] == [2, 1, 1, 1]
+
+
+def test_weights_by_block_and_several_pictures_of_one_unit() -> None:
+    (unit,) = read([{"model": "m", "module": "ip-adapter_clip_h", "advanced_weighting": [1, 0.5], "image": [{"image": PICTURE}, {"image": PICTURE}]}])
+    assert unit.block_weights == "1,0.5" and unit.image == STORED and unit.more_images == (STORED,) and unit.module == "ip-adapter-auto"
+
+
+def swap(args: Any) -> tuple[dict[str, Any], list[Any]]:
+    return face_swap({"ReActor": {"args": args}}, SimpleNamespace(upload=lambda data: SimpleNamespace(id=STORED)))
+
+
+def test_reactors_arguments_are_a_face_swap() -> None:
+    args = [PICTURE, True, "0", "0,1", "inswapper_128.onnx", "CodeFormer", 1, True, "None", 1, 1, False, True, 1, 0, 2, False, 0.8]
+    values, problems = swap(args)
+    request = Request.parse(values)
+    assert not problems and request.face_swap == STORED and request.face_swap_targets == "0,1" and request.face_swap_gender == "Male"
+    assert (request.face_restoration, request.face_restoration_weight, request.face_swap_order) == ("CodeFormer", 0.8, "Left to right")
+    assert swap([PICTURE, False]) == ({}, [])
+    for number, value in {8: "4x_NMKD", 11: True, 6: 0.5}.items():
+        assert [problem.field for problem in swap([*args[:number], value, *args[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]

@@ -187,6 +187,34 @@ def test_an_owners_single_jobs_and_plots_take_turns_and_a_paused_plot_waits(cell
         assert sorted(queue.of(owner)) == sorted((job.id, queue.position(job.id)) for job in jobs if job.owner == owner)
 
 
+@given(CELLS, st.dictionaries(st.sampled_from(["ap", "aq", "bp", "bq"]), st.integers(-2, 2)))
+def test_plots_of_a_lower_rank_come_first_and_every_position_says_so(cells, ranks):
+    queue, jobs = FairQueue(), [Waiting(f"{owner}{plot}{place}", owner, place, plot=plot and owner + plot) for place, (owner, plot) in enumerate(cells)]
+    for job in jobs:
+        queue.wait(job)
+    for plot, rank in ranks.items():
+        queue.rank(plot[0], {plot: rank})
+    order = list(queue.upcoming())
+    assert sorted(order, key=lambda job: job.place) == jobs
+    assert {job.id: queue.position(job.id) for job in order} == {job.id: position for position, job in enumerate(order, 1)}
+    for owner in "abcd":
+        own = [queue.rank_of(job) for job in order if job.owner == owner]
+        assert own == sorted(own) and [job for job, _ in queue.of(owner)] == [job.id for job in order if job.owner == owner]
+
+
+def test_what_stands_behind_a_plot_waits_for_all_of_it():
+    queue = FairQueue()
+    for place in range(40):
+        queue.wait(Waiting(f"{'pq'[place % 2]}{place // 2}", "ann", place, plot="pq"[place % 2]))
+    queue.rank("ann", {"q": -1})
+    held = chosen(queue, 2, (), 16)
+    assert held == [f"q{number}" for number in range(16)]
+    for place, job in enumerate(held):
+        queue.fly(Waiting(job, "ann", place, plot="q"), running=True)
+    queue.wait(Waiting("single", "bob", 100))
+    assert chosen(queue, 1, held, 16) == ["single"], "another person's turn comes all the same"
+
+
 def test_a_later_single_job_does_not_wait_for_the_whole_plot():
     queue = FairQueue()
     for place in range(100):

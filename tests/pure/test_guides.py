@@ -148,9 +148,34 @@ def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatal
     assert {file.key for (kind, _), file in files.items() if kind == "clip_vision"} == {"h"}
     assert wrong(catalog, asked, {"model": "plain", "module": "ip-adapter_clip_h"}) == {}
     assert "cannot guide old" in wrong(catalog, {"model": "xl_ip"})["guides[0].model"]
-    assert "FaceID" in wrong(catalog, {"model": "face"})["guides[0].model"]
+    told = wrong(catalog, {"model": "face"})["guides[0].model"]
+    assert "face needs insightface's buffalo_l" in told and "w600k_r50.onnx" in told and "models/insightface/models/buffalo_l" in told
+    for name in ("w600k_r50", "det_10g"):
+        (tmp_path / "insightface" / "models" / "buffalo_l").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "insightface" / "models" / "buffalo_l" / f"{name}.onnx").write_bytes(b"")
+    catalog.refresh()
+    assert wrong(catalog, {"model": "face"}) == {}
+    assert ("insightface", "w600k") in files_of(resolved(request({"model": "face"}), catalog), catalog)
     assert "canny does not go with plus" in wrong(catalog, asked | {"module": "canny"})["guides[0].module"]
     assert "ip-adapter-auto does not go with diffusers" in wrong(catalog, {"model": "diffusers", "module": "ip-adapter-auto"})["guides[0].module"]
+
+
+def test_numbers_for_blocks_are_as_many_as_the_family_has(catalog: ModelCatalog, tmp_path: Path) -> None:
+    write(tmp_path / "ip_adapter" / "plain.safetensors", picture_prompt(PLAIN))
+    write(tmp_path / "clip_vision" / "h.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)})
+    asked, field = {"model": "plain", "module": "ip-adapter-auto"}, "guides[0].block_weights"
+    for text in ("", ",".join(["1"] * 16), "4:0.25, 5:1"):
+        assert wrong(catalog, asked | {"block_weights": text}) == {}
+    for text, why in {"1,2": "has 2 numbers; Stable Diffusion 1 has 16", "16:1": "names block 16", "1,x": "'x' is no number", "nan": "'nan'"}.items():
+        assert why in wrong(catalog, asked | {"block_weights": text})[field]
+
+
+def test_instant_id_needs_both_of_its_parts(catalog: ModelCatalog, tmp_path: Path) -> None:
+    xl = {f"{name}": shape for name, shape in control(2048, prefix="").items()}
+    write(tmp_path / "ControlNet" / "control_instant_id_sdxl.safetensors", xl)
+    told = wrong(catalog, {"model": "control_instant_id_sdxl", "module": "instant_id_face_keypoints"})
+    assert "add a unit with that" in told["guides[0].model"] or "cannot guide" in told["guides[0].model"]
+    assert "antelopev2" in told["guides[0].module"]
 
 
 def test_a_reference_needs_no_model_and_every_choice_has_a_preprocessor(catalog: ModelCatalog) -> None:

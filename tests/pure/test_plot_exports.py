@@ -173,16 +173,42 @@ def test_the_page_of_its_own_needs_nothing_else_and_runs_nothing_of_its_texts(sh
 
 def test_the_archive_has_every_picture_under_a_name_that_tells_its_place(sheet: Sheet) -> None:
     out = io.BytesIO()
-    assert write_archive(sheet, SEEN, out) == 10
+    assert write_archive(sheet, SEEN, False, out) == 10
     names = zipfile.ZipFile(out).namelist()
     assert len(set(names)) == 10 and all(name.startswith(("page 001", "page 002")) for name in names)
     assert any("row 002 column 001" in name and "Größe" in name and name.endswith(".png") for name in names)
-    assert write_archive(sheet, View(page=(0,), hidden=frozenset({(0, 1)})), io.BytesIO()) == 3
+    assert write_archive(sheet, View(page=(0,), hidden=frozenset({(0, 1)})), False, io.BytesIO()) == 3
+
+
+def test_the_archive_has_the_grid_of_each_page_too_where_that_is_wanted(sheet: Sheet) -> None:
+    out = io.BytesIO()
+    assert write_archive(sheet, SEEN, True, out) == 10
+    archive = zipfile.ZipFile(out)
+    grids = [name for name in archive.namelist() if name.startswith("grid ")]
+    assert len(grids) == 2 and len(archive.namelist()) == 12
+    assert Image.open(archive.open(grids[0])).size == drawn(sheet, View(page=(0,))).size
+
+
+def test_a_plot_of_one_axis_stands_in_lines_as_it_is_seen(sheet: Sheet) -> None:
+    single = Sheet(title="", axes=[SheetAxis("Steps", list("12345"))], cells={(at,): sheet.cells[at % 2, 0, 0] for at in range(5)})
+    one_row, lines = View(rows=9), View(rows=9, line=2)
+    assert drawn(single, one_row, legend=False).size == (5 * 64, 48) and drawn(single, lines, legend=False).size == (2 * 64, 3 * 48)
+    assert [list(block.columns) for block in single.blocks(lines)] == [["Steps: 1", "Steps: 2"], ["Steps: 3", "Steps: 4"], ["Steps: 5"]]
+    assert drawn(sheet, View(page=(0,), line=1), legend=False).size == (128, 3 * 48), "rows are no lines"
+    with pytest.raises(InvalidRequest) as refused:
+        drawn(Sheet(title="", axes=[SheetAxis("Steps", ["1"] * 600)], cells={(at,): SheetCell(state="done", file=sheet.cells[0, 0, 0].file, width=4000, height=4000) for at in range(600)}), View(rows=9, line=20))
+    assert "by itself" not in str(refused.value)
+    out = io.BytesIO()
+    write_web_page(single, lines, 0.5, out)
+    assert out.getvalue().count(b"<table") == 3
 
 
 def test_the_table_has_values_scores_and_no_formulas(sheet: Sheet) -> None:
-    rows = list(csv.DictReader(io.StringIO(table_csv(sheet))))
+    rows = list(csv.DictReader(io.StringIO(table_csv(sheet, SEEN))))
     assert len(rows) == 11 and rows[0]["CFG Scale"] == "5" and rows[1]["CFG Scale"] == "7"
     assert rows[0]["Seed"] == str(2**60) and float(rows[1]["clip_t"]) == pytest.approx(6 / 7)
     failed = next(row for row in rows if row["State"] == "failed")
     assert failed["Message"].startswith("'=poisoned") and failed["clip_t"] == ""
+    seen = View(hidden=frozenset({(0, 1), (1, 0)}))
+    assert [(row["CFG Scale"], row["Prompt S/R"]) for row in csv.DictReader(io.StringIO(table_csv(sheet, seen)))] == [
+        ("5", sheet.axes[1].values[1]), ("5", sheet.axes[1].values[2]), ("5", sheet.axes[1].values[1])]

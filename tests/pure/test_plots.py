@@ -16,9 +16,10 @@ from safetensors.numpy import save_file
 from sqlalchemy import update
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound
+from backend.facade import plot_orders
 from backend.facade.plot_orders import PlotOrders
 from backend.image import infotext
-from backend.plots.axis import Point
+from backend.plots.axis import Point, WrongAxis
 from backend.plots.axis_values import read_values
 from backend.plots.cells import SeedRules, cell_values, coordinates
 from backend.plots.estimate import PlotCost
@@ -106,18 +107,22 @@ def test_corners_are_drawn_first_and_each_checkpoint_once(house: Guest) -> None:
     (asked(("Steps", "2.5")), "axes.0.values", "whole number"),
     (asked(("Seed", "1"), ("CFG Scale", "7, 1000")), "axes.1.values", "'1000' must be between"),
     (asked(("Sampler", "Euler, Newton")), "axes.0.values", "'Newton' is unknown"),
+    (asked(("Schedule type", "Karas")), "axes.0.values", "'Karas' is unknown; one of"),
     (asked(("Checkpoint name", "demo, nowhere")), "axes.0.values", "'nowhere' is not there; there is: demo, other"),
     (asked(("Checkpoint name", "demo, e")), "axes.0.values", "'e' means several: demo, other"),
     (asked(("Prompt S/R", "horse, dog")), "axes.0.values", "'horse' is not in the prompt"),
     (asked(("Steps", "3"), request={"cfg_scale": "much"}), "cfg_scale", "must be a number"),
     (asked(("Schedule min sigma", "0, 5"), request={"sigma_max": 2}), "axes.0.values", "'5' must be below the schedule"),
     (asked(("Steps", "1-5 (+0)")), "axes.0.values", "step of 0"),
+    (asked(("Steps", "5-1")), "axes.0.values", "range without values"),
+    (asked(("CFG Scale", "1-5 [0]")), "axes.0.values", "no values"),
+    (asked(("ControlNet 1 weight", "0.5")), "axes.0.values", "ControlNet 1 is not in use"),
     (asked(("Steps", "1-9999999")), "axes.0.values", "9,999,999"),
     (asked(("Steps", "1"), request={"process": "Extras"}), "process", "cannot be drawn as a plot"),
 ])
 def test_what_is_wrong_is_said_at_the_axis_and_nothing_is_queued(house: Guest, ask: dict[str, Any], field: str, message: str) -> None:
     (found,) = problems(house, ask)
-    assert found[0] == field and message in found[1]
+    assert found[0] == field and message in found[1] and "' '" not in found[1]
 
 
 def test_random_seeds_are_drawn_once_for_all_cells(house: Guest) -> None:
@@ -150,6 +155,40 @@ def test_pause_cancel_and_resume_a_plot(house: Guest) -> None:
         house.plots.redraw(plot, "0", whole=False)
     with pytest.raises(NotFound):
         house.plots.redraw(plot, "9", whole=False)
+
+
+def test_a_plot_is_moved_before_and_behind_others_also_over_a_restart(tmp_path: Path) -> None:
+    house = open_house(tmp_path, start_workers=False)
+    first, second = (house.plots.create(asked(("Steps", "1-3"), title=title)) for title in ("first", "second"))
+    single = house.submit()
+    names = {first: "a", second: "b", None: "s"}
+
+    def order() -> str:
+        queue = house._components.jobs._queue
+        return "".join(names[queue.plot(job) or None] for job, _ in queue.of(house.user.id))
+
+    assert order() == "absabab"
+    house.plots.move(second, "front")
+    assert order() == "bbbasaa" and [line.id for line in house.overview().jobs] == [second, first, single.id]
+    assert [line.position for line in house.overview().jobs] == [1, 4, 5]
+    house.plots.move(first, "end")
+    assert order() == "bbbsaaa"
+    house.plots.move(second, "down")
+    assert order().count("b", 0, 4) == 3 and order().endswith("aaa")
+    house.close()
+    house = open_house(tmp_path, start_workers=False)
+    assert order().endswith("aaa")
+    house.plots.move(first, "up")
+    house.plots.move(first, "up")
+    assert order().startswith("aaa") and house.job(single.id).position > 3
+    with pytest.raises(NotAllowed, match="must be one of"):
+        house.plots.move(first, "sideways")
+    house.plots.cancel(first)
+    with pytest.raises(NotAllowed, match="No cell"):
+        house.plots.move(first, "up")
+    with pytest.raises(NotFound):
+        Guest(house, "ann").plots.move(second, "up")
+    house.close()
 
 
 def test_more_values_make_only_new_cells(house: Guest) -> None:
@@ -238,6 +277,15 @@ def test_loras_by_name_and_strength_are_two_axes_in_any_order(loras: Guest) -> N
     assert prompts(loras, weights, names) == [grid[at] for at in (0, 3, 1, 4, 2, 5)]
 
 
+def test_without_is_a_strength_too(loras: Guest) -> None:
+    assert prompts(loras, ("LoRA name", "epoch-1, epoch-2"), ("LoRA strength", "without, 0.5")) == [
+        "a red cat", "a red cat", "a red cat <lora:epoch-1:0.5>", "a red cat <lora:epoch-2:0.5>"]
+    assert prompts(loras, ("LoRA strength", "without, 0-1 [2]"), prompt="a cat <lora:style:0.7>, wide") == [
+        "a cat , wide", "a cat <lora:style:0>, wide", "a cat <lora:style:1>, wide"]
+    (reading,) = PlotOrders(loras._components, loras.user).axes([{"label": "LoRA strength", "values": "Without, 0"}], SeedRules())
+    assert reading.chosen.shown == ["without", "0"]
+
+
 def test_a_lora_takes_the_place_of_that_in_the_prompt_and_leaves_others(loras: Guest) -> None:
     there = "<lora:style:0.7> a cat <lora:epoch-1:0.3:0.4:start=0.2>, wide"
     assert prompts(loras, ("LoRA name", "epoch-1, epoch-2, without"), prompt=there) == [
@@ -271,6 +319,11 @@ def test_prompt_order_wildcards_styles_and_sizes(house: Guest) -> None:
     made = requests(house, house.plots.create(asked(("Styles", ["None", "Ink"]), ("Size", "64x128, 128 x 64"))))
     assert [(made[cell].prompts, made[cell].width, made[cell].height) for cell in ("0,0", "1,0", "1,1")] == [
         ((), 64, 128), (("ink drawing of a red cat",), 64, 128), (("ink drawing of a red cat",), 128, 64)]
+    house.prompt_library.save_style(Style("a, b", "two of {prompt}", ""))
+    made = requests(house, house.plots.create(asked(("Styles", '"a, b", "ink,None"'))))
+    assert [made[cell].prompts for cell in ("0", "1")] == [("two of a red cat",), ("ink drawing of a red cat",)]
+    made = requests(house, house.plots.create(asked(("Hires upscaler", "None, Latent"), request={"enable_hr": True})))
+    assert [made[cell].hr_upscaler for cell in ("0", "1")] == ["Lanczos", "Latent"]
     for axis, message in ((("Styles", "oil"), "no style"), (("Size", "64"), "512x768"), (("Wildcard", "shape"), "not there")):
         assert message in house.plots.check(asked(axis)).problems[0].message
 
@@ -316,7 +369,7 @@ def test_values_are_read_as_a1111_reads_them(house: Guest, label: str, typed: An
 
 def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> None:
     def cost(*axes: tuple[str, Any], **request: Any) -> PlotCost:
-        return house.plots.estimated(house.plots.check(asked(*axes, request=request))).estimate.cost
+        return house.plots.check(asked(*axes, request=request)).estimate.cost
 
     assert cost(("Steps", "10, 20"), ("CFG Scale", "1, 7"), sampler="Euler") == PlotCost(4, 60, 90, 90 * 64.0, 1, 0)
     assert cost(("Sampler", "Euler, Heun"), steps=10).calls == 10 + 19
@@ -326,16 +379,51 @@ def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> 
     assert cost(("Denoising", "0.5, 1"), sampler="Euler", steps=10, init_image=house.upload(picture()).id).calls == 6 + 10
 
 
+@pytest.mark.parametrize(("axes", "request_", "options"), [
+    ((("CFG Scale", "1-7 [9]"), ("Steps", "1-9"), ("Seed", "1-5")), {}, {}),
+    ((("CFG Scale", "1-7 [9]"), ("Sampler", "Euler, Heun, DPM++ 2M"), ("Size", "64x64, 128x64"), ("Seed", "1-5")), {}, {}),
+    ((("Denoising", "0-1 [6]"), ("Steps", "1-5"), ("Seed", "1-5"), ("Hires steps", "0, 3")), {"enable_hr": True}, {}),
+    ((("Denoising", "0.2-1 [15]"), ("Hires CFG scale", "0-5 [15]")), {"enable_hr": True}, {"vary_seeds": ["x"]}),
+    ((("Denoising", "0.2-1 [15]"), ("Hires CFG scale", "0-5 [15]")), {"enable_hr": True, "seed": -1}, {"keep_random_seeds": True}),
+    ((("Prompt S/R", "cat, dog AND bird, fox"), ("CFG Scale", "0-7 [9]"), ("Seed", "1-9")), {}, {}),
+    ((("Checkpoint name", "demo, other"), ("Refiner checkpoint", "None, other"), ("Refiner switch at", "0.2-0.8 [9]"), ("Seed", "1-9")), {}, {}),
+])
+def test_cells_that_stand_for_others_cost_what_all_of_them_do(house: Guest, monkeypatch: pytest.MonkeyPatch, axes: Any, request_: Any, options: Any) -> None:
+    ask = asked(*axes, request=request_, **options)
+    short = house.plots.check(ask)
+    monkeypatch.setattr(plot_orders, "FEW", 10**6)
+    whole = house.plots.check(ask)
+    assert len(whole.costs) > 200 > len(short.costs) and sum(cost.cells for cost in short.costs) == len(whole.costs)
+    assert short.estimate == whole.estimate
+
+
+def test_what_is_wrong_in_one_of_thousands_of_cells_is_seen_in_the_dry_run(house: Guest) -> None:
+    for ask, field in (
+        (asked(("Seed", "1-50"), ("Schedule min sigma", "0-1 [10]"), ("Schedule max sigma", "3, 0.5")), "axes.1.values"),
+        (asked(("Seed", "1-300"), ("Prompt S/R", "cat, <lora:nowhere:1>")), "axes.1.values"),
+    ):
+        ((found, _), *_) = problems(house, ask)
+        assert found == field
+
+
+def test_a_dry_run_of_thousands_of_cells_is_quick(house: Guest) -> None:
+    ask = asked(("CFG Scale", "1-20 [50]"), ("Steps", "1-40"), ("Seed", "1-5"))
+    house.plots.check(ask)
+    began = time.process_time()
+    check = house.plots.check(ask)
+    assert time.process_time() - began < 0.2 and sum(cost.cells for cost in check.costs) == 10_000
+
+
 def test_seconds_are_those_that_were_measured(house: Guest) -> None:
     ask = asked(("Steps", "10, 20"), request={"sampler": "Euler", "checkpoint": "demo"})
-    assert house.plots.estimated(house.plots.check(ask)).estimate.seconds is None
+    assert house.plots.check(ask).estimate.seconds is None
     drawn = [house.submit(steps=5, sampler="Euler", cfg_scale=7) for _ in range(2)]
     moments = {drawn[0].id: (100, 104), drawn[1].id: (102, 106)}        # side by side: 6 seconds for 10 steps
     with house._components.database.write() as session:
         for job, (start, end) in moments.items():
             session.execute(update(JobRow).where(JobRow.id == job).values(
                 state="done", started=datetime.fromtimestamp(start, UTC), ended=datetime.fromtimestamp(end, UTC)))
-    estimate = house.plots.estimated(house.plots.check(ask)).estimate
+    estimate = house.plots.check(ask).estimate
     assert estimate.seconds == pytest.approx(18) and estimate.bytes == round(2 * 64 * 64 * 1.6)
 
 
@@ -354,6 +442,7 @@ def test_a_plot_is_told_in_the_settings_text_as_a1111_tells_it_and_read_back(hou
         {"label": label, "values": values if label != "Seed" else f"{drawn[0]}, 7"} for label, values in axes]}
     assert house.plots.create({**found.plot, "request": dict(found.values)})
     assert house.read_text(cell).plot is None
+    assert "Fixed" not in plot_infotext(cell, "xyz", head.axes, {"keep_random_seeds": True}), "they are drawn for each cell"
 
 
 def test_a_pick_list_is_kept_as_it_would_be_typed(house: Guest) -> None:
@@ -371,5 +460,5 @@ def test_fields_inside_records_are_axes_of_their_own(house: Guest) -> None:
     values, sources = {"units": (Record({"weight": 1.0}),)}, PlotOrders(house._components, house.user).sources
     assert read_values(first, "0-1 [3]", sources) == [0, 0.5, 1]
     assert first.change(values, Point(0.5, (0.5,)))["units"] == (Record({"weight": 0.5}),) and values["units"][0].weight == 1
-    with pytest.raises(ValueError, match="does not have"):
+    with pytest.raises(WrongAxis, match="Unit 2 is not in use"):
         second.change(values, Point(0.5, (0.5,)))

@@ -16,6 +16,8 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.errors import CheckpointError
 from backend.worker.adapters import ip_adapter
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.attention_weights import attention_weights
+from backend.worker.adapters.image_projection import PicturePrompt, Shown
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
@@ -50,6 +52,14 @@ def tower(folder: Path, model: Model, *, single: bool = False) -> ClipVision:
     return clip_vision.load(ModelCatalog((folder,)).find("clip_vision", "h"), model.placement)
 
 
+def every(model: Model) -> Tensor:
+    return attention_weights(model)
+
+
+def prompt_of(adapter: IPAdapter, *shown: Shown, combine: str = "Concatenate") -> PicturePrompt:
+    return adapter.projection.prompt(shown, combine)
+
+
 def theirs(model: Model, each: Row, content: dict, scale: float, embeds: Tensor) -> Tensor:
     unet = copy.deepcopy(model.denoiser)
     unet._load_ip_adapter_weights([content], low_cpu_mem_usage=False)
@@ -76,9 +86,9 @@ def test_every_layout_gives_what_diffusers_gives(model: Model, tmp_path: Path, k
     shown = process(images=[PIXELS], return_tensors="pt")["pixel_values"]
     told = [ip_adapters.tower()(each, output_hidden_states=True) for each in (shown, torch.zeros_like(shown))]
     embeds = [told[0].image_embeds, torch.zeros_like(told[0].image_embeds)] if kind == "plain" else [each.hidden_states[-2] for each in told]
-    prompt = adapter.projected(sees.seen(PIXELS), sees.nothing())
+    prompt = prompt_of(adapter, Shown(sees.seen(PIXELS), sees.nothing()))
     for number, tokens in enumerate((prompt.picture, prompt.none)):
-        each = row(model, number, uses=(Use(adapter, 0.7, (tokens,)),))
+        each = row(model, number, uses=(Use(adapter, 0.7, (tokens, every(model))),))
         ours = denoise([each])[0].denoised
         assert (ours - theirs(model, each, content, 0.7, embeds[number][:, None])).abs().max() < 1e-5
         assert (ours - denoise([row(model, number)])[0].denoised).abs().max() > 1e-3, "it does something"
@@ -87,10 +97,10 @@ def test_every_layout_gives_what_diffusers_gives(model: Model, tmp_path: Path, k
 @torch.inference_mode()
 def test_rows_have_their_own_strengths_and_nothing_stays(model: Model, own: object, tmp_path: Path) -> None:
     adapter, sees = opened(tmp_path, "x.bin", model, ip_adapters.ip_adapter(model.denoiser, "plus")), tower(tmp_path, model)
-    prompt = adapter.projected(sees.seen(PIXELS), sees.nothing())
+    prompt = prompt_of(adapter, Shown(sees.seen(PIXELS), sees.nothing()))
     picture, none = prompt.picture, prompt.none
     plain, processors = denoise([row(model)])[0].denoised, dict(model.denoiser.attn_processors)
-    rows = [row(model, uses=(Use(adapter, strength, (tokens,)),)) for strength, tokens in ((0.0, picture), (0.5, picture), (0.5, none), (1.0, picture))]
+    rows = [row(model, uses=(Use(adapter, strength, (tokens, every(model))),)) for strength, tokens in ((0.0, picture), (0.5, picture), (0.5, none), (1.0, picture))]
     assert len({each.key for each in rows}) == 1
     answers = [answer.denoised for answer in denoise(rows)]
     assert torch.allclose(answers[0], plain, atol=1e-5)
@@ -99,7 +109,7 @@ def test_rows_have_their_own_strengths_and_nothing_stays(model: Model, own: obje
         assert (answers[number] - answers[number - 1]).abs().max() > 1e-4
     swapped = [denoise([rows[1], other])[0].denoised for other in rows[2:]]
     assert torch.equal(*swapped), "at one row count a row does not depend on its neighbours"
-    both = [denoise([row(model, uses=uses)])[0].denoised for uses in ((use(own), Use(adapter, 0.5, (picture,))), (Use(adapter, 0.5, (picture,)), use(own)))]
+    both = [denoise([row(model, uses=uses)])[0].denoised for uses in ((use(own), Use(adapter, 0.5, (picture, every(model)))), (Use(adapter, 0.5, (picture, every(model))), use(own)))]
     assert torch.allclose(*both, atol=1e-5) and not torch.allclose(both[0], answers[1], atol=1e-4)
     assert torch.equal(denoise([row(model)])[0].denoised, plain)
     assert model.denoiser.attn_processors == processors

@@ -1,4 +1,5 @@
-// Generate forever: each finished job of a tab is followed by the next, with the form's values of that moment and a new seed.
+// Generate forever: each finished job of a tab, or plot where a script is chosen, is followed by the next, with the form's values of
+// that moment and a new seed.
 import { find, findAll, make } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { ask } from "../scripts/http.js";
@@ -46,6 +47,9 @@ function stop(why) {
   if (why) toast(why);
 }
 
+// A plot is done when its cells have ended, also those that failed.
+const outcome = ({ state, failed }) => failed > 0 ? "failed" : state;
+
 function over(state) {
   if (state === "failed") return stop("Generating forever has ended: a job failed.");
   if (state === "cancelled") return stop("Generating forever has ended: its job was cancelled.");
@@ -58,9 +62,9 @@ function over(state) {
 async function catchUp() {
   const { job } = run ?? {};
   if (!job) return;
-  const { jobs } = await ask("/easel/jobs?limit=100").catch(() => ({ jobs: [] }));
-  const found = jobs.find(one => one.id === job);
-  if (run?.job === job && ENDED.includes(found?.state)) over(found.state);
+  const found = run.plot ? await ask(`/easel/plots/${job}`).catch(() => null)
+    : (await ask("/easel/jobs?limit=100").catch(() => ({ jobs: [] }))).jobs.find(one => one.id === job);
+  if (run?.job === job && ENDED.includes(found?.state)) over(outcome(found));
 }
 
 function show() {
@@ -93,20 +97,23 @@ document.addEventListener("keydown", event => {
 }, true);
 addEventListener("beforeunload", () => { leaving = true; });
 addEventListener("pageshow", () => { leaving = false; });
-on("submitted", ({ job, tab }) => {
+function begun({ tab, job, plot = false }) {
   if (run?.tab !== tab || !run.due) return;
-  Object.assign(run, { job, due: false });
+  Object.assign(run, { job, plot, due: false });
   if (early.has(job)) over(early.get(job));
-});
+}
+
+on("submitted", begun);
+on("plotted", ({ tab, plot }) => begun({ tab, job: plot.id, plot: true }));
 on("refused", ({ tab }) => { if (run?.tab === tab && run.due) stop("Generating forever has ended: the form has something to put right."); });
 on("unanswered", () => { if (run?.due) stop("Generating forever has ended: Easel does not answer."); });
 on("connected", catchUp);
 on("live", event => {
-  if (event.type === "job" && run && ENDED.includes(event.state)) {
-    if (run.due) early.set(event.id, event.state);
-    else if (run.job === event.id) over(event.state);
+  if (["job", "plot"].includes(event.type) && run && ENDED.includes(event.state)) {
+    if (run.due) early.set(event.id, outcome(event));
+    else if (run.job === event.id) over(outcome(event));
   }
-  if (event.type === "cleared" && run) stop("Generating forever has ended: its job was cancelled.");
+  if ((event.type === "cleared" || event.type === "plot_gone" && run?.job === event.id) && run) stop("Generating forever has ended: its job was cancelled.");
 });
 if (stored(sessionStorage, KEY)) {
   store(sessionStorage, KEY, null);

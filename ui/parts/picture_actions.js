@@ -14,7 +14,7 @@ import { openMenu } from "./popup_menu.js";
 
 const ACTIONS = [["star", "Star", "S"], ["bin", "Delete", "Delete"], ["copy", "Copy the picture", "C"], ["text", "Copy text", "T"],
   ["download", "Download", "D"], ["reuse", "Reuse these settings", "R"], ["send", "Send to …", ""], ["hires", "Upscale with hires. fix", "H"]];
-const SENDS = [["img2img", "Send to img2img"], ["inpaint", "Send to inpaint"], ["extras", "Send to Extras"]];
+const SENDS = [["img2img", "Send to img2img"], ["inpaint", "Send to inpaint"], ["extras", "Send to Extras"], ["face", "Use this face"]];
 
 shortcuts("Picture, with the focus in the results or on the full screen", ACTIONS.filter(([, , key]) => key).map(([, text, key]) => [key, text]));
 
@@ -27,6 +27,7 @@ const RUN = {
   hires: async (one, tab) => submitHires((await info(one)).request, tab),
   img2img: async one => picture.send(one, (await info(one)).request),
   inpaint: async one => picture.send(one, (await info(one)).request, { inpaint: true }),
+  face: async (one, tab) => (await import("./guides/use_face.js")).useFace(tab === "img2img" ? tab : "txt2img", one.url),
   extras: async one => extras.send({ url: one.url, infotext: (await info(one)).infotext, name: one.name }),
 };
 

@@ -3,7 +3,6 @@
 import { appeared, find } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { translated } from "../scripts/translate.js";
-import { foreverTab } from "./forever.js";
 import { note } from "./notices.js";
 import { keptPlot, onPlotChange } from "./plot_form/kept.js";
 
@@ -38,7 +37,6 @@ function arm(tab, pictures = null) {
 function clicked(event) {
   const tab = TABS.find(one => event.target.closest?.(`#${one}_generate`));
   if (!tab || !keptPlot(tab).script || find(`#${tab}_generate`).dataset.files) return;
-  if (foreverTab() === tab) return;       // that goes on with single pictures
   event.preventDefault();
   event.stopImmediatePropagation();
   tried(async () => (await foldOf(tab)).draw());

@@ -20,19 +20,21 @@ export class QueueRows {
     if (job.plot) return this.plot(job, paused);
     const waits = job.state === "queued", title = this.title(job);
     const place = waits ? (paused ? "Paused" : `No. ${job.position}`) : "Drawing";
-    const moves = waits ? MOVES.map(([to, sign, label]) => this.button(label, job, to, () => this.does(job, "move", to), { title: label, sign, class: "act queue-move" })) : [];
+    const moves = waits ? this.moves(job) : [];
     return make("li", { class: `job ${job.state}`, "data-job": job.id, draggable: waits ? "true" : null }, make("span", { class: "job-state" }, place),
       make("span", { class: "job-prompt", title }, title), make("span", { class: "job-count" }, job.count > 1 ? `${job.done} of ${job.count}` : ""),
       make("span", { class: "job-acts" }, ...moves, this.button("Cancel", job, "cancel", () => this.does(job, "cancel"))));
   }
 
-  // All cells of a plot in one line; plots and single pictures take turns, so it has no place to be moved from.
+  moves(job) { return MOVES.map(([to, sign, label]) => this.button(label, job, to, () => this.does(job, "move", to), { title: label, sign, class: "act queue-move" })); }
+
+  // All cells of a plot in one line. Plots and single pictures take turns, until one is moved before or behind the others.
   plot(plot, paused) {
     const title = this.title(plot), waits = plot.state === "queued", held = plot.paused ? ["resume", "Go on"] : ["pause", "Pause"];
     const place = plot.paused || paused && waits ? "Paused" : waits ? `No. ${plot.position}` : "Drawing";
     return make("li", { class: `job ${plot.state} plot`, "data-plot": plot.id }, make("span", { class: "job-state" }, place), make("span", { class: "job-prompt", title }, title),
       make("span", { class: "job-count" }, `${plot.done} of ${plot.count}`),
-      make("span", { class: "job-acts" }, make("a", { class: "act", href: `#/plots/${plot.id}`, "data-row": `show ${plot.id}`, "aria-label": `Show the plot: ${title}` }, "Show"),
+      make("span", { class: "job-acts" }, ...(plot.waiting ? this.moves(plot) : []), make("a", { class: "act", href: `#/plots/${plot.id}`, "data-row": `show ${plot.id}`, "aria-label": `Show the plot: ${title}` }, "Show"),
         this.button(held[1], plot, held[0], () => this.does(plot, held[0])), this.button("Cancel", plot, "cancel", () => this.does(plot, "cancel"))));
   }
 

@@ -81,6 +81,13 @@ def guides(form: Form) -> None:
     form.place("regions")
 
 
+def face_swap(form: Form) -> None:
+    """The fold in which a script places the picture of the face."""
+    with gr.Accordion("Face swap", open=False, elem_id=f"{form.tab}_face_swap_fold"):
+        gr.HTML('<div class="swap-place"></div>', elem_id=f"{form.tab}_swap", js_on_load=None, apply_default_css=False)
+        form.rest("face_swap")
+
+
 def refiner(form: Form) -> None:
     with gr.Accordion("Refiner: another checkpoint for the last steps", open=False, elem_id=f"{form.tab}_refiner"):
         form.rest("refiner")

@@ -46,7 +46,7 @@ def is_record_key(key: str) -> bool:
 def _told(field: Field) -> dict[str, Field]:
     """The fields of a record that its text tells: not the switch, because only those that are on are told at all."""
     return {name: inner for name, inner in (field.record or {}).items()
-            if inner.kind != "picture" and name != field.switch}
+            if inner.kind not in ("picture", "pictures") and name != field.switch}
 
 
 def _pairs(field: Field, record: Record, as_text: Callable[[str, Any], str]) -> Iterator[str]:

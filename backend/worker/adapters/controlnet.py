@@ -49,7 +49,8 @@ class ControlNet:
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
-    for each of `places`. A third one is the region (1, h, w) in 0..1 in which it acts.
+    for each of `places`. A third one is the region (1, h, w) in 0..1 in which it acts; of
+    InstantID's a fourth is what it reads in place of the words, (T, C).
     """
 
     network: nn.Module
@@ -89,8 +90,11 @@ class ControlNet:
         weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (B, places)
         region = torch.stack([use.data[2] for use in uses]).to(hints) if len(uses[0].data) > 2 else None
 
+        read = torch.stack([use.data[3] for use in uses]).to(hints) if len(uses[0].data) > 3 else None
+
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
-            found = self._weighed(self._residuals(given, named, hints), weights, region)
+            shown = given if read is None else (*given[:2], read)
+            found = self._weighed(self._residuals(shown, named, hints), weights, region)
             return given, named | _together(named, found)
 
         return added

@@ -1,34 +1,43 @@
 """IP-Adapters (Ye et al. 2023): a picture as a prompt, which the cross-attentions look at beside the words.
 
 The picture is projected once to a few vectors; each attention then adds, with the strength of the row, what it finds
-in them by the query that it has for the words.
+in them by the query that it has for the words. Those for faces, FaceID and InstantID's, are made alike; FaceID's carry
+a LoRA for all attentions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from diffusers.image_processor import IPAdapterMaskProcessor
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
+from backend.worker.adapters.image_projection import Projection
+from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.models.base import Model
-from backend.worker.models.clip_vision import Seen
 from backend.worker.models.device_transfer import move, tensors
+from backend.worker.models.result_cache import ResultCache
 from backend.worker.models.tensor_files import read_table
 
 if TYPE_CHECKING:
     from backend.worker.guidance.row import Row
 
 TABLES = ("image_proj", "ip_adapter")
-PLAIN = "proj.weight"           # there in files that look at the embedding alone
+_SIDES = ("down", "up")
+_LORA_LAYERS = {"q": "to_q", "k": "to_k", "v": "to_v", "out": "to_out.0"}
+_LOADS = count(1)
 _STRANGE = (KeyError, IndexError, ValueError, RuntimeError, AttributeError, TypeError)
 
 
@@ -48,29 +57,19 @@ class KeyValue(nn.Module):
         return scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(query.shape)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PicturePrompt:
-    """The vectors (T, C), float32, of a picture and of `none`."""
-
-    picture: Tensor
-    none: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that they take."""
-        return self.picture.nbytes + self.none.nbytes
-
-
 @dataclass(eq=False)
 class IPAdapter:
     """A file in memory, in eval mode, for the networks of one size. Owned by `Memory`.
 
-    A use has the picture's vectors (T, C) as its data. `plain`: they are made of the embedding, and of zeros for none.
+    A use has as its data the picture's vectors (T, C), how much each attention counts (A,) on the CPU, and, where only
+    a part of the picture is meant, how much each place is, (h, w) in 0..1.
     """
 
-    projection: nn.Module
+    projection: Projection
     pairs: nn.ModuleList            # of `KeyValue`, in the order of the network's cross-attentions
-    plain: bool
+    loras: nn.ParameterDict         # by `flat` path of a layer and "down" or "up"; empty where it carries none
+    kept: ResultCache[Any] | None = None    # for what is made of them
+    identity: int = field(init=False, default_factory=partial(next, _LOADS))
 
     @property
     def bytes(self) -> int:
@@ -86,29 +85,39 @@ class IPAdapter:
         move(self._networks(), device)
         return self
 
-    def projected(self, seen: Seen, nothing: Seen) -> PicturePrompt:
-        """What it makes of a picture, and of none."""
-        shown = (seen.embedding, torch.zeros_like(seen.embedding)) if self.plain else (seen.inner, nothing.inner)
-        dtype = self.pairs[0].key.dtype
-        return PicturePrompt(*(self.projection(each.to(self.device, dtype))[0].float() for each in shown))
+    def branches(self, model: Model, strength: float) -> Branches | None:
+        """The LoRA that it carries, of this strength; None where there is none."""
+        if not self.loras or not strength:
+            return None
+        layers = {path: self._layer(path, model) for path in dict.fromkeys(map(_path_of, self.loras))}
+        key = model.identity, "ip_adapter", self.identity, self.device
+        return Branches(layers, strength, key=key, kept=self.kept)
+
+    def _layer(self, path: str, model: Model) -> FittedLayer:
+        module, (down, up) = model.denoiser.get_submodule(path), (self.loras[_key(path, part)] for part in _SIDES)
+        return FittedLayer(module, "lora", down.shape[1], {}, "", LowRank(down.data, up.data, 1.0))
 
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
-        """See `Adapter.attach`."""
+        """See `Adapter.attach`. An attention that counts nothing in any row is left as it is."""
         tokens = torch.stack([use.data[0] for use in uses]).to(self.device, self.pairs[0].key.dtype)        # (B, T, C)
-        strengths = torch.tensor([use.strength for use in uses], device=tokens.device).view(-1, 1, 1)
+        weights = torch.stack([use.data[1] * use.strength for use in uses])                                 # (B, A)
+        counting, placed = weights.any(0).tolist(), weights.to(self.device)
+        places = torch.stack([use.data[2] for use in uses]).to(tokens) if len(uses[0].data) > 2 else None
         modules = cross_attentions(model.denoiser)
         before = [module.processor for module in modules]
         try:
-            for module, pair in zip(modules, self.pairs, strict=True):
-                module.processor = _Beside(module.processor, pair, tokens, strengths)
+            for number, (module, pair) in enumerate(zip(modules, self.pairs, strict=True)):
+                if counting[number]:
+                    strengths = placed[:, number].view(-1, 1, 1)
+                    module.processor = _Beside(module.processor, pair, tokens, strengths, places)
             yield
         finally:
             for module, processor in zip(modules, before, strict=True):
                 module.processor = processor
 
     def _networks(self) -> list[nn.Module]:
-        return [self.projection, self.pairs]
+        return [self.projection.network, self.pairs, self.loras]
 
 
 @dataclass(slots=True, eq=False)
@@ -118,13 +127,16 @@ class _Beside:
     words: Any
     pair: KeyValue
     tokens: Tensor
-    strengths: Tensor
+    strengths: Tensor           # (B, 1, 1)
+    places: Tensor | None       # (B, h, w)
 
     def __call__(self, attention: nn.Module, *given: Any, **named: Any) -> Tensor:
         queries: list[Tensor] = []
 
         def added(module: nn.Module, found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             beside = self.pair(queries[-1], self.tokens, attention.heads)
+            if self.places is not None:
+                beside = beside * IPAdapterMaskProcessor.downsample(self.places, *beside.shape[:2], 1)
             return found[0] + beside * self.strengths.to(beside), *found[1:]
 
         # What is registered last sees the query as other changes of the layer have left it.
@@ -150,16 +162,17 @@ def load(file: ModelFile, model: Model) -> IPAdapter:
             raise CheckpointError("it is no longer there")
         image, attentions = _tables(read_table(Path(file.path)))
         try:
-            projection = model.denoiser._convert_ip_adapter_image_proj_to_diffusers(image, low_cpu_mem_usage=False)
+            network = model.denoiser._convert_ip_adapter_image_proj_to_diffusers(image, low_cpu_mem_usage=False)
         except _STRANGE as error:
             raise CheckpointError("its projection is of a kind that Easel does not know") from error
         pairs = nn.ModuleList(_pairs(attentions, model))
+        loras = nn.ParameterDict(_loras(attentions, model))
     except CheckpointError as error:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     placement = model.placement
-    for network in (projection, pairs):
-        network.to(placement.device, placement.unet).eval().requires_grad_(False)
-    return IPAdapter(projection, pairs, PLAIN in image)
+    for each in (network, pairs, loras):
+        each.to(placement.device, placement.unet).eval().requires_grad_(False)
+    return IPAdapter(Projection(network, file.facts["sees"], file.facts.get("shortcut", False)), pairs, loras)
 
 
 def _pairs(named: Mapping[str, Tensor], model: Model) -> Iterator[KeyValue]:
@@ -173,6 +186,26 @@ def _pairs(named: Mapping[str, Tensor], model: Model) -> Iterator[KeyValue]:
         if key is None or value is None or key.shape != value.shape or key.shape[0] != module.to_q.weight.shape[0]:
             raise CheckpointError("its attentions are of another size than the network's")
         yield KeyValue(key, value)
+
+
+def _loras(named: Mapping[str, Tensor], model: Model) -> Iterator[tuple[str, Tensor]]:
+    """Those of every attention, to words and to the picture itself, which files number together."""
+    for number, name in enumerate(model.denoiser.attn_processors):
+        for part, layer in _LORA_LAYERS.items():
+            path = name.removesuffix("processor") + layer
+            for side in _SIDES:
+                tensor = named.get(f"{number}.to_{part}_lora.{side}.weight")
+                if tensor is not None:
+                    yield _key(path, side), tensor
+
+
+def _key(path: str, side: str) -> str:
+    """A parameter's name has no dots."""
+    return f"{path.replace('.', '/')}/{side}"
+
+
+def _path_of(key: str) -> str:
+    return key.rpartition("/")[0].replace("/", ".")
 
 
 def _tables(found: Mapping[str, Any]) -> list[dict[str, Tensor]]:

@@ -49,8 +49,8 @@ class Annotate:
     @property
     def key(self) -> Hashable:
         """Equal ones are answered by equal pixels."""
-        settings = tuple(self.unit[name] for name in
-                         ("module", "resize_mode", "pixel_perfect", "processor_res", "threshold_a", "threshold_b"))
+        settings = tuple(self.unit[name] for name in ("module", "resize_mode", "pixel_perfect", "processor_res",
+                                                      "threshold_a", "threshold_b", "face_order", "face_index"))
         return key_of(self.picture), settings, self.size, self.part
 
     def made(self, files: Mapping[str, bytes], trained: Preprocessor | None = None) -> Pixels:

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from backend.catalog.guide_files import reads_key_points
+from backend.catalog.picture_prompts import RAW_FACE
 from backend.request.guide_modules import INPAINT, MODULES
 from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.record import Record
@@ -18,8 +20,10 @@ from backend.request.request import Request
 from backend.sampling.noise import ImageNoise
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.attention_weights import attention_weights, turned_weights
 from backend.worker.adapters.controlnet import ControlNet, UnionControlNet
-from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
+from backend.worker.adapters.image_projection import PicturePrompt
+from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.reference import REFERENCES
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
@@ -29,6 +33,7 @@ from backend.worker.draw.plan import Pass
 from backend.worker.draw.work_items import Canvas, LoadGuide, ShowHint, ShowPicture
 from backend.worker.guidance.guided_rows import Guide, Guided
 from backend.worker.guidance.hooks import Hook
+from backend.worker.models.base import Model
 from backend.worker.models.codec import EncodePicture
 from backend.worker.pixels import Pixels
 
@@ -36,12 +41,13 @@ FADING = 0.825          # of a residual to the next, from the middle to the top,
 LEVELS = (0.25, 0.62, 0.825, 1.0)       # of the features of a T2I-Adapter, where the prompt shall lead
 MISSING = -1.0          # what a hint has where the picture is missing
 
-Asking = Generator[LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture, Any, Guide]
+Asked = LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture
+Asking = Generator[Asked, Any, Guide]
 
 
 def guided_by(
     request: Request, path: Pass, canvas: Canvas, source: Source | None, *, second: bool = False
-) -> Generator[LoadGuide | Annotate | ShowPicture | ShowHint | EncodePicture, Any, list[Hook]]:
+) -> Generator[Asked, Any, list[Hook]]:
     """The hook that has the rows of this pass guided; nothing where nothing guides them."""
     made = []
     for number, unit in _acting(request, second):
@@ -52,7 +58,11 @@ def guided_by(
         network = yield LoadGuide(canvas.model, unit.model, number)
         ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
         guide = yield from ask(number, unit, network, canvas, source)
+        if isinstance(network, ControlNet) and reads_key_points(unit):
+            guide = yield from _told_who(guide, request, canvas, source)
         made.append(replace(guide, start=unit.start, end=unit.end))
+        if isinstance(network, IPAdapter):
+            made += _kept_out(unit, network, guide, canvas.model)
     return [Guided(canvas.model, made, len(path.sigmas) - 1)] if made else []
 
 
@@ -68,6 +78,16 @@ def _picture(unit: Record, source: Source | None) -> str | Pixels:
     """The unit's own, or else what is drawn from, as it was given."""
     if unit.image:
         return unit.image
+    return _drawn_from(source)
+
+
+def _pictures(unit: Record, source: Source | None) -> list[str | Pixels]:
+    """All of a unit whose picture is a prompt."""
+    own = [*([unit.image] if unit.image else []), *unit.more_images]
+    return own or [_drawn_from(source)]
+
+
+def _drawn_from(source: Source | None) -> Pixels:
     assert source is not None
     return source.frame.part() if source.frame else source.pixels
 
@@ -75,11 +95,44 @@ def _picture(unit: Record, source: Source | None) -> str | Pixels:
 def _prompted(
     number: int, unit: Record, network: IPAdapter | StyleAdapter, canvas: Canvas, source: Source | None
 ) -> Asking:
-    """By a picture that stands beside the words."""
-    prompt: PicturePrompt = yield ShowPicture(network, unit.model, _picture(unit, source), number)
+    """By pictures that stand beside the words."""
+    prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
     if isinstance(network, StyleAdapter):
         return Guide(words=prompt.picture * unit.weight)
-    return Guide(*(Use(network, unit.weight, (tokens,)) for tokens in (prompt.picture, prompt.none)))
+    region = (yield from _level(number, unit, canvas, source)) if unit.mask else None
+    weights = attention_weights(canvas.model, unit.weight_type, unit.block_weights)
+    data = weights, *([] if region is None else [region[0]])
+    lora = network.branches(canvas.model, unit.lora_weight)
+    uses = (Use(network, unit.weight, (tokens, *data)) for tokens in (prompt.picture, prompt.none))
+    return Guide(*uses, branches=(lora,) if lora else ())
+
+
+def _kept_out(unit: Record, network: IPAdapter, guide: Guide, model: Model) -> Iterator[Guide]:
+    """Of the precise kinds: in the blocks of what is not wanted the picture is what others are pushed away from."""
+    weights = turned_weights(model, unit.weight_type)
+    if weights.any() and not unit.block_weights.strip():
+        picture, _, *region = guide.cond.data
+        use = Use(network, unit.weight, (picture, weights, *region))
+        yield Guide(uncond=use, start=unit.start, end=unit.end)
+
+
+def _told_who(guide: Guide, request: Request, canvas: Canvas, source: Source | None) -> Asking:
+    """InstantID's ControlNet reads whom to draw in place of the words, as the other part sees it."""
+    for number, unit in enumerate(request.guides):
+        if not unit.enabled or unit.module in REFERENCES:
+            continue
+        network = yield LoadGuide(canvas.model, unit.model, number)
+        if isinstance(network, IPAdapter) and network.projection.sees == RAW_FACE:
+            prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
+            return replace(guide, cond=_reading(guide.cond, prompt.picture, canvas),
+                           uncond=guide.uncond and _reading(guide.uncond, prompt.none, canvas))
+    return guide
+
+
+def _reading(use: Use, identity: Tensor, canvas: Canvas) -> Use:
+    hint, weights, *region = use.data
+    where = region[0] if region else torch.ones(1, *canvas.size, device=hint.device)
+    return replace(use, data=(hint, weights, where, identity))
 
 
 def _hinted(

@@ -54,7 +54,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces, restored
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]
@@ -136,12 +136,16 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     return FirstPass(latent, request.refiner_checkpoint if refined else request.checkpoint)
 
 
-def with_clean_faces(pixels: Pixels, request: Request) -> Generator[FindFaces | RestoreFace, Any, tuple[Pixels, bool]]:
-    """The picture (H, W, 3) with its faces made clean, if the request wants that; as it is when interrupted meanwhile,
-    and whether it was."""
-    if request.face_restoration == NO_RESTORER:
-        return pixels, False
+def with_clean_faces(
+    pixels: Pixels, request: Request
+) -> Generator[FindFaces | RestoreFace | SwapFaces, Any, tuple[Pixels, bool]]:
+    """The picture (H, W, 3) with its faces replaced and made clean, as far as the request wants that; as it is when
+    interrupted meanwhile, and whether it was."""
     try:
+        if request.face_swap:
+            pixels, _ = yield SwapFaces.of(request, pixels)
+        if request.face_restoration == NO_RESTORER:
+            return pixels, False
         clean, _ = yield from restored(pixels, request.face_restoration, request.face_restoration_weight)
     except Interrupted:
         return pixels, True

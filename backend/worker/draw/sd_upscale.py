@@ -40,7 +40,8 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
     Interrupted, what has not been drawn again is as it was enlarged.
     """
     request, (height, width) = plan.request, larger.shape[:2]
-    plan = replace(plan, request=request.replace(face_restoration=NO_RESTORER))     # of a tile; the whole has its turn
+    of_tile = request.replace(face_restoration=NO_RESTORER, face_swap="")       # the whole has its turn
+    plan = replace(plan, request=of_tile)
     most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))

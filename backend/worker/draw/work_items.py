@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import TextChange, TextSettings
-from backend.worker.pixels.faces import FindFaces, RestoreFace
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 
@@ -40,15 +40,15 @@ class LoadGuide:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShowPicture:
-    """Show an adapter, which unit number `unit` names, a picture: an id of the job's, or pixels (h, w, 3).
+    """Show an adapter the pictures of `unit`, number `number` of the request: ids of the job's, or pixels (h, w, 3).
 
     Answered by a `PicturePrompt`, by a style adapter with the vectors of the style.
     """
 
     network: IPAdapter | StyleAdapter
-    name: str
-    picture: str | np.ndarray
-    unit: int
+    pictures: Sequence[str | np.ndarray]
+    unit: Mapping[str, Any]
+    number: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,8 +113,9 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel | Shared | EncodePicture
-        | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace | list[Row])
+Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel | Shared
+        | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace
+        | SwapFaces | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

@@ -24,21 +24,11 @@ from backend.errors import EaselError, Problem
 from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
-from backend.worker.draw.annotation import Annotate
-from backend.worker.draw.work_items import (
-    EncodeText,
-    Finished,
-    LoadGuide,
-    LoadNetworks,
-    Shared,
-    ShowHint,
-    ShowPicture,
-    UseModel,
-)
+from backend.worker.draw.work_items import EncodeText, Finished, LoadNetworks, Shared, UseModel
 from backend.worker.engine.admission import Admission
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.equal_rows import firsts
-from backend.worker.engine.guide_loading import annotated, load_guide, shown
+from backend.worker.engine.guide_work import ANSWERS, GuideWork
 from backend.worker.engine.model_loading import ModelLoading
 from backend.worker.engine.network_loading import encode_texts, load_networks
 from backend.worker.engine.previews import Previews
@@ -50,7 +40,7 @@ from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.faces import FindFaces, RestoreFace
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.pixel_networks import PixelNetworks
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
@@ -58,8 +48,8 @@ log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | EncodePicture
-               | UseModel | Shared | Expect | Inspect | FindFaces | RestoreFace)
+Preparation = (LoadNetworks | GuideWork | EncodeText | EncodePicture | UseModel | Shared | Expect | Inspect | FindFaces
+               | RestoreFace | SwapFaces)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -176,18 +166,14 @@ class Engine:
 
     def _prepared(self, program: Program, work: Preparation) -> Any:
         jobs = jobs_of([program])
+        if isinstance(work, GuideWork):
+            word, answer = ANSWERS[type(work)]
+            with self.current_work.doing(word, jobs):
+                return answer(self.memory, program, work)
         match work:
             case LoadNetworks():
                 with self.current_work.doing("loading", jobs):
                     return load_networks(self.memory, program, work, self.emit)
-            case LoadGuide():
-                with self.current_work.doing("loading", jobs):
-                    return load_guide(self.memory, program, work)
-            case Annotate():
-                return annotated(self.memory, program, work)
-            case ShowPicture() | ShowHint():
-                with self.current_work.doing("encoding", jobs):
-                    return shown(self.memory, program, work)
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
                     return encode_texts(self.codec, self.memory, program, work, self.emit)

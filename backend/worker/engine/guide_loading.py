@@ -1,35 +1,45 @@
-"""The models of a job's guides, brought into memory, and what they are shown."""
+"""The models of a job's guides, brought into memory, and the hints that they are shown."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-import torch
-
+from backend.catalog.face_files import ANTELOPE
 from backend.catalog.guide_files import GUIDE
-from backend.catalog.model_file import ANNOTATOR, CLIP_VISION, CONTROLNET, IP_ADAPTER, T2I_ADAPTER, FileKey, ModelFile
+from backend.catalog.model_file import (
+    ANNOTATOR,
+    CONTROLNET,
+    FACE_NETWORK,
+    INSTANT_ID,
+    IP_ADAPTER,
+    T2I_ADAPTER,
+    FileKey,
+    ModelFile,
+)
 from backend.errors import CheckpointError, EaselError, InvalidRequest, OutOfMemory, Problem
 from backend.messages import Preprocess, Preprocessed
-from backend.request.guide_modules import MODULES
+from backend.request.guide_modules import KEY_POINTS, MODULES
 from backend.request.record import place
 from backend.worker.adapters import controlnet, ip_adapter, t2i_adapter
 from backend.worker.adapters.controlnet import ControlNet
-from backend.worker.adapters.ip_adapter import IPAdapter, PicturePrompt
+from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
-from backend.worker.draw.annotation import Annotate, key_of, opened
+from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.trained_preprocessors import TRAINED, load, network_of, preprocessor
-from backend.worker.draw.work_items import LoadGuide, ShowHint, ShowPicture
+from backend.worker.draw.work_items import LoadGuide, ShowHint
+from backend.worker.engine.picture_prompts import points_in
 from backend.worker.engine.program import Program
-from backend.worker.models import clip_vision
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
 
 GuideModel = ControlNet | T2IAdapter | StyleAdapter | IPAdapter
-LOADERS = {CONTROLNET: controlnet.load, T2I_ADAPTER: t2i_adapter.load, IP_ADAPTER: ip_adapter.load}
+LOADERS = {CONTROLNET: controlnet.load, T2I_ADAPTER: t2i_adapter.load, IP_ADAPTER: ip_adapter.load,
+           INSTANT_ID: ip_adapter.load}
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +56,8 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel:
         network = memory.fetch(file.kind, name, file.path, lambda: read(file, work.model))
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(field)) from error
+    if isinstance(network, IPAdapter):
+        network.kept = memory.stacked
     memory.pin(network, program)
     return network
 
@@ -62,6 +74,8 @@ def _hint(
     name = work.unit["module"]
 
     def made() -> Pixels:
+        if name == KEY_POINTS:
+            return work.made(pictures, partial(points_in, memory, files[FACE_NETWORK, ANTELOPE], work.unit))
         if name not in TRAINED:
             return work.made(pictures)
         paths = [Path(files[ANNOTATOR, each].path) for each in MODULES[name].files]
@@ -70,41 +84,20 @@ def _hint(
 
     try:
         return memory.hints.get(work.key, made)
+    except InvalidRequest as error:         # no such face
+        raise InvalidRequest(problems=error.about(place("guides", work.number, "image"))) from error
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(place("guides", work.number, "module"))) from error
 
 
-def shown(memory: Memory, program: Program, work: ShowPicture | ShowHint) -> PicturePrompt | Features:
-    """What an adapter makes of a picture or a hint, once for equal files. InvalidRequest names the unit's model."""
-    answer = _hint_shown if isinstance(work, ShowHint) else _picture_shown
-    try:
-        return answer(memory, program, work)
-    except (CheckpointError, OutOfMemory) as error:
-        raise InvalidRequest(problems=error.about(place("guides", work.unit, "model"))) from error
-
-
-def _picture_shown(memory: Memory, program: Program, work: ShowPicture) -> PicturePrompt:
-    files = program.task.run.files
-    file = files[GUIDE, work.name]
-    tower = files[CLIP_VISION, file.key]
-
-    def made() -> PicturePrompt:
-        network = memory.fetch(CLIP_VISION, tower.key, tower.path, lambda: clip_vision.load(tower, memory.placement))
-        pixels = opened(work.picture, program.task.run.pictures)
-        seen = network.seen(pixels)
-        if isinstance(work.network, StyleAdapter):
-            vectors = work.network.vectors(seen.last)
-            return PicturePrompt(vectors, torch.zeros_like(vectors))
-        return work.network.projected(seen, network.nothing())
-
-    key = file.path, file.fingerprint, tower.path, tower.fingerprint, key_of(work.picture)
-    return memory.hints.get(key, lambda: memory.attempt(made))
-
-
-def _hint_shown(memory: Memory, program: Program, work: ShowHint) -> Features:
+def hint_shown(memory: Memory, program: Program, work: ShowHint) -> Features:
+    """What a T2I-Adapter makes of a hint, once for equal ones. InvalidRequest names the unit's model."""
     file = program.task.run.files[GUIDE, work.name]
     key = file.path, file.fingerprint, work.key
-    return memory.hints.get(key, lambda: memory.attempt(lambda: Features(work.network.features(work.hint))))
+    try:
+        return memory.hints.get(key, lambda: memory.attempt(lambda: Features(work.network.features(work.hint))))
+    except (CheckpointError, OutOfMemory) as error:
+        raise InvalidRequest(problems=error.about(place("guides", work.unit, "model"))) from error
 
 
 def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from backend.sampling.protocol import Noisy
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.branches import Branches
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
@@ -20,7 +21,8 @@ from backend.worker.models.encoded import Encoded
 class Guide:
     """What rows use from `start` to `end`, shares of the steps: those with the words `cond`, others `uncond`.
 
-    `words` (T, D) stand behind those of the prompt; behind others there are as many zeros.
+    `words` (T, D) stand behind those of the prompt; behind others there are as many zeros. All rows have the `branches`
+    beside their layers.
     """
 
     cond: Use | None = None
@@ -28,6 +30,7 @@ class Guide:
     words: Tensor | None = None
     start: float = 0.0
     end: float = 1.0
+    branches: tuple[Branches, ...] = ()
 
 
 @dataclass(slots=True)
@@ -42,7 +45,9 @@ class Guided(Hook):
         """See `Hook.rows`. A use without strength is none, so that it costs nothing."""
         done = noisy.step / self.steps
         acting = [guide for guide in self.guides if guide.start <= done <= guide.end]
-        return [replace(row, uses=(*row.uses, *self._uses(row, acting)), encoded=self._encoded(row, acting))
+        branches = tuple(each for guide in acting for each in guide.branches)
+        return [replace(row, uses=(*row.uses, *self._uses(row, acting)), encoded=self._encoded(row, acting),
+                        branches=(*row.branches, *(branches if row.model is self.model else ())))
                 for row in rows]
 
     def _uses(self, row: Row, acting: Sequence[Guide]) -> list[Use]:

@@ -68,10 +68,11 @@ class ClipVision:
         """The middle square of a picture (H, W, 3), as CLIP is shown one."""
         return self._told(self.processor(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
 
-    def nothing(self) -> Seen:
-        """A picture of zeros, which stands for none."""
+    def nothing(self, noise: float = 0.0) -> Seen:
+        """A picture of zeros, which stands for none, with so much unit noise, always the same."""
         side = self.network.config.image_size
-        return self._told(torch.zeros(1, 3, side, side))
+        drawn = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        return self._told(drawn * noise)
 
     def _told(self, picture: Tensor) -> Seen:
         output = self.network(picture.to(self.device, self.network.dtype), output_hidden_states=True)

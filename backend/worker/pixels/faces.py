@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.request.request import Request
 from backend.worker.pixels import Pixels
 
 FACE = 512                      # side of an aligned face in pixels
@@ -40,6 +41,28 @@ class RestoreFace:
     kind: str
     face: Pixels
     weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SwapFaces:
+    """Work item: put a face of `source`, an id of the job's pictures, into pixels (H, W, 3), as a request says.
+
+    Answered by the pixels, and whether there was a face to replace.
+    """
+
+    pixels: Pixels
+    source: str
+    source_face: int
+    source_gender: str
+    targets: str
+    gender: str
+    order: str
+
+    @classmethod
+    def of(cls, request: Request, pixels: Pixels) -> Self:
+        """As the request's fields say."""
+        return cls(pixels, request.face_swap, request.face_swap_source, request.face_swap_source_gender,
+                   request.face_swap_targets, request.face_swap_gender, request.face_swap_order)
 
 
 Restoring = Generator[FindFaces | RestoreFace, Any, tuple[Pixels, int]]

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
-from backend.catalog.model_file import FACE_DETECTOR, FACE_RESTORER, UPSCALER, FileKey, ModelFile
+import numpy as np
+from PIL import Image
+
+from backend.catalog.face_files import BUFFALO
+from backend.catalog.face_networks import SWAP
+from backend.catalog.model_file import FACE_DETECTOR, FACE_NETWORK, FACE_RESTORER, UPSCALER, FileKey, ModelFile
 from backend.catalog.needed_files import needed
-from backend.errors import CheckpointError, OutOfMemory
+from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.messages import Run
 from backend.worker.device import Placement
+from backend.worker.faces import analysis, swapping
 from backend.worker.models import face_detector as detector
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 
-PixelWork = Inspect | Enlarge | FindFaces | RestoreFace
+PixelWork = Inspect | Enlarge | FindFaces | RestoreFace | SwapFaces
 
 
 class PixelNetworks:
@@ -34,7 +41,11 @@ class PixelNetworks:
         """
         file = run.files[_file_of(work)]
         try:
+            if isinstance(work, SwapFaces):
+                return self._swapped(run, work, user)
             return self._answer(file, work, user)
+        except InvalidRequest as error:         # no such face
+            raise InvalidRequest(problems=error.about(_field(run, work))) from error
         except (CheckpointError, OutOfMemory) as error:
             raise type(error)(problems=error.about(_field(run, work))) from error
 
@@ -50,6 +61,17 @@ class PixelNetworks:
                 return self._tile(network, work.tile)
             case RestoreFace():
                 return self._memory.attempt(lambda: network.restore(work.face, work.weight))
+
+    def _swapped(self, run: Run, work: SwapFaces, user: object) -> tuple[Pixels, bool]:
+        faces = self._loaded(run.files[FACE_NETWORK, BUFFALO], lambda file, placement: analysis.load(file), user)
+        swapper = self._loaded(run.files[FACE_NETWORK, SWAP], swapping.load, user)
+        source = np.asarray(Image.open(io.BytesIO(run.pictures[work.source])).convert("RGB"))
+
+        def made() -> tuple[Pixels, bool]:
+            there = faces.faces(work.pixels)
+            return swapping.put_in(swapper, work.pixels, there, faces.faces(source), work), bool(there)
+
+        return self._memory.attempt(made)
 
     def _loaded(
         self, file: ModelFile, load: Callable[[ModelFile, Placement], Loaded], user: object
@@ -75,6 +97,8 @@ def _file_of(work: PixelWork) -> FileKey:
     match work:
         case Inspect() | Enlarge():
             return UPSCALER, work.upscaler
+        case SwapFaces():
+            return FACE_NETWORK, SWAP
         case RestoreFace():
             return FACE_RESTORER, work.kind
     return FACE_DETECTOR, ""

@@ -17,7 +17,7 @@ from backend.errors import InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import NO_UPSCALER
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace, restored
+from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces, restored
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Size, UpscalePlan, planned
 
 MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back
@@ -25,7 +25,7 @@ RESTORERS = (("GFPGAN", "gfpgan_visibility"), ("CodeFormer", "codeformer_visibil
 NO_FACES = "No faces were found; the picture's own stay as they are."
 NOTHING = "Nothing was chosen to be done, so the picture is as it was."
 
-Postprocessing = Generator[Inspect | Expect | Enlarge | FindFaces | RestoreFace, Any, Pixels]
+Postprocessing = Generator[Inspect | Expect | Enlarge | FindFaces | RestoreFace | SwapFaces, Any, Pixels]
 Note = Callable[[str], None]
 
 
@@ -68,7 +68,7 @@ def postprocess(request: Request, file: bytes, note: Note) -> Postprocessing:
     plans = yield from _plans(request, size, goal)
     restorers = [(kind, getattr(request, field)) for kind, field in RESTORERS if getattr(request, field)]
     yield Expect(sum(plan.tiles for plan, _ in plans))
-    if not plans and not restorers:
+    if not plans and not restorers and not request.face_swap:
         note(NOTHING)
     if request.upscale_first:
         pixels = goal.cut((yield from _enlarged(pixels, plans)))
@@ -110,6 +110,11 @@ def _enlarged(pixels: Pixels, plans: list[tuple[UpscalePlan, float]]) -> Postpro
 
 
 def _restored(pixels: Pixels, restorers: list[tuple[str, float]], request: Request, note: Note) -> Postprocessing:
+    if request.face_swap:
+        pixels, found = yield SwapFaces.of(request, pixels)
+        if not found:
+            note(NO_FACES)
+            return pixels
     for kind, visibility in restorers:
         clean, found = yield from restored(pixels, kind, request.codeformer_weight)
         if not found:

@@ -7,12 +7,13 @@ import { translated } from "../../scripts/translate.js";
 import { paint } from "./brush.js";
 import { control, drawable, offer } from "./controls.js";
 import { choiceOf, filledBy } from "./facts.js";
+import { MorePictures } from "./more_pictures.js";
 import { PicturePlace } from "./picture_place.js";
 
 const ROWS = fields.guides.record;
 const PLACED = ["enabled", "image", "mask", "module", "model"];
 const FIRST = ["weight", "start", "end"];
-const NO_MODEL = "None";
+const NO_MODEL = "None", KEY_POINTS = "instant_id_face_keypoints";
 
 const button = (words, act, more = {}) => make("button", { type: "button", class: "act", onclick: act, ...more }, words);
 const tool = (icon, words, act) => make("button", { type: "button", class: `tool icon-${icon}`, "aria-label": words, title: words, onclick: act });
@@ -84,7 +85,8 @@ export class Unit {
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
     this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, make("div", { class: "unit-acts" },
       button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
-    return make("div", { class: "unit-pictures" }, this.image.root, this.result, this.look);
+    this.others = new MorePictures(this.id("more_images"), { changed: more_images => this.set({ more_images }), failed: message => this.refuse("more_images", message) });
+    return make("div", { class: "unit-pictures" }, this.image.root, this.others.root, this.result, this.look);
   }
 
   region() {
@@ -178,6 +180,7 @@ export class Unit {
     offer(this.guide, [["", "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
     this.image.show(value.image);
     this.mask.show(value.mask);
+    this.others.show(value.more_images, module?.kind === "picture_prompt");
     this.result.hidden = !preview;
     if (preview) this.shown.src = this.save.href = `/easel/upload/${preview}.png`;
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
@@ -200,10 +203,13 @@ export class Unit {
 
   // Names of settings that change nothing as the unit is.
   resting(module) {
-    const hint = !module || module.kind === "hint", sized = Boolean(module?.sized);
+    const hint = !module || module.kind === "hint", sized = Boolean(module?.sized), prompt = module?.kind === "picture_prompt";
+    const face = prompt && /face|instant/i.test(this.value.model) || this.value.module === KEY_POINTS;
     const acting = {
       pixel_perfect: sized, processor_res: sized && !this.value.pixel_perfect, control_mode: hint || module.kind === "reference", resize_mode: hint,
       threshold_a: Boolean(module?.a), threshold_b: Boolean(module?.b), hires: this.panel.tab === "txt2img", union_type: /union|promax/i.test(this.value.model), model: module?.kind !== "reference",
+      combine: prompt && this.value.more_images.length > 0, weight_type: prompt && !this.value.block_weights.trim(), block_weights: prompt, uncond_noise: prompt,
+      face_order: face, face_index: face, lora_weight: prompt && /faceid/i.test(this.value.model),
     };
     return Object.keys(acting).filter(name => !acting[name]);
   }

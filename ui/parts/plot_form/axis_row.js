@@ -4,6 +4,7 @@ import { addHelp } from "../../scripts/help.js";
 import { ask } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { note } from "../notices.js";
+import { chooseType, grouped } from "./axis_types.js";
 import { chooseValues, joined } from "./value_list.js";
 
 const NOTHING = "Nothing";
@@ -18,6 +19,7 @@ export class AxisRow {
   constructor(owner, letter, { label, values }) {
     Object.assign(this, { owner, letter });
     this.type = make("select", { "aria-label": `Type of axis ${letter}`, onchange: () => this.typed() });
+    this.look = make("button", { type: "button", class: "tool icon-search", "aria-haspopup": "dialog", "aria-label": `Search what axis ${letter} changes`, title: "Search the settings", onclick: () => chooseType(owner.types, this.label, found => this.turnTo(found)) });
     this.values = make("textarea", { rows: 1, spellcheck: "false", autocomplete: "off", "aria-label": `Values of axis ${letter}`, oninput: () => { this.grow(); owner.changed(); } });
     this.choose = make("button", { type: "button", class: "act", "aria-haspopup": "dialog", onclick: () => this.pick() }, "Choose…");
     this.fill = make("button", { type: "button", class: "act", title: "All values that there are", onclick: () => this.fillAll() }, "Fill");
@@ -25,7 +27,7 @@ export class AxisRow {
     this.drop = make("button", { type: "button", class: "tool icon-close", "aria-label": `Remove axis ${letter}`, title: "Remove this axis", onclick: () => owner.remove(this) });
     this.problem = make("p", { class: "problem", role: "alert", hidden: true });
     this.about = make("span", { class: "axis-about" });
-    this.root = make("div", { class: "axis", role: "group", "aria-label": `Axis ${letter}` }, make("span", { class: "axis-letter", translate: "no", "aria-hidden": "true" }, letter), this.type, this.swap, this.drop,
+    this.root = make("div", { class: "axis", role: "group", "aria-label": `Axis ${letter}` }, make("span", { class: "axis-letter", translate: "no", "aria-hidden": "true" }, letter), this.type, this.look, this.swap, this.drop,
       make("div", { class: "axis-values" }, this.values, this.about, this.choose, this.fill), this.problem);
     this.values.value = values;
     this.offer(label);
@@ -38,8 +40,8 @@ export class AxisRow {
 
   // The types that fit; one that is chosen and no longer there stays to be seen.
   offer(label = this.label) {
-    const labels = this.owner.types.map(one => one.label).filter(one => one !== NOTHING), unknown = label && label !== NOTHING && !labels.includes(label) ? [label] : [];
-    this.type.replaceChildren(make("option", { value: "" }, NOTHING), ...[...labels, ...unknown].map(one => make("option", { value: one, translate: "no" }, one)));
+    const { types } = this.owner, option = one => make("option", { value: one, translate: "no" }, one), unknown = label && label !== NOTHING && !types.some(one => one.label === label) ? [option(label)] : [];
+    this.type.replaceChildren(make("option", { value: "" }, NOTHING), ...unknown, ...grouped(types.filter(one => one.label !== NOTHING)).map(([group, axes]) => make("optgroup", { label: translated(group) }, ...axes.map(axis => option(axis.label)))));
     this.type.value = label === NOTHING ? "" : label;
     this.render();
   }
@@ -61,6 +63,12 @@ export class AxisRow {
   grow() {
     this.values.style.height = "auto";
     if (this.values.scrollHeight) this.values.style.height = `${this.values.scrollHeight + 2}px`;
+  }
+
+  turnTo(label) {
+    if (label === this.label) return;
+    this.type.value = label;
+    this.typed();
   }
 
   // Another type has other values.

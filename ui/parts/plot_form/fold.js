@@ -3,6 +3,8 @@ import { find, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
 import { formOf } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
+import { translated } from "../../scripts/translate.js";
+import { seeded } from "../forever.js";
 import { note, toast } from "../notices.js";
 import { AxisRow } from "./axis_row.js";
 import { DryRun } from "./dry_run.js";
@@ -142,7 +144,12 @@ export class Fold {
     return { kind: script, request, axes: this.sent.map(row => row.told), options: { ...options, vary_seeds: vary } };
   }
 
-  judged({ problems = [] }) { this.say(problems, false); }
+  // An axis whose values are still to be typed is not wrong yet.
+  judged({ problems = [] }) { this.say(problems.filter(({ field }) => !this.unbegun(field)), false); }
+  unbegun(field) {
+    if (field === "axes" && !this.sent.length) return true;
+    return this.sent[Number(/^axes\.(\d+)/.exec(field ?? "")?.[1])]?.values.value.trim() === "";
+  }
 
   // Problems at the axis that they name; what remains is the form's, or is said above the button.
   say(problems, form = true) {
@@ -153,7 +160,7 @@ export class Fold {
       return !row;
     });
     const own = others.filter(({ field }) => !form || !field || !find(`#${this.tab}_${CSS.escape(field)}`));
-    this.problem.textContent = own.map(({ message }) => message).join(" ");
+    this.problem.textContent = own.map(({ field, message }) => field === "axes" ? `${translated("Axes")} ${message}` : message).join(" ");
     this.problem.hidden = !own.length;
     if (form) formOf(this.tab).mark(others.filter(one => !own.includes(one)));
   }
@@ -167,15 +174,22 @@ export class Fold {
     const form = formOf(this.tab);
     form.answer({});
     try {
-      const plot = await post("/easel/plots", this.body(await freshRequest(this.tab)));
+      const plot = await post("/easel/plots", this.body(this.seeded(await freshRequest(this.tab))));
       this.say([]);
       if (look) location.hash = `#/plots/${plot.id}`;
       else toast("The plot is in the queue.", { link: ["Show the plot", `#/plots/${plot.id}`] });
       tell("plotted", { tab: this.tab, plot });
     } catch (error) {
+      tell("refused", { tab: this.tab });
       if (!error.problems?.length) note(error.message, 8000);
       else await this.refused(error.problems);
     } finally { this.drawing = this.button.disabled = false; }
+  }
+
+  // In a chain of plots each draws its seed anew.
+  seeded(request) {
+    const names = Object.keys(request), values = seeded(this.tab, names, Object.values(request));
+    return Object.fromEntries(names.map((name, i) => [name, values[i]]));
   }
 
   async refused(problems) {

@@ -2,7 +2,7 @@
 import { make } from "../../scripts/dom.js";
 
 const SWITCHES = {
-  xyz: [["draw_legend", "Draw legend", "check", true], ["include_sub_images", "Include sub images in the history", "check", true], ["keep_random_seeds", "Keep -1 for seeds", "check", false], ["vary_seeds_x", "Vary seeds for X", "check", false], ["vary_seeds_y", "Vary seeds for Y", "check", false], ["vary_seeds_z", "Vary seeds for Z", "check", false],
+  xyz: [["draw_legend", "Draw legend", "check", true], ["include_sub_images", "Include sub images in the history", "check", true], ["include_sub_grids", "Include sub grids in the ZIP", "check", false], ["keep_random_seeds", "Keep -1 for seeds", "check", false], ["vary_seeds_x", "Vary seeds for X", "check", false], ["vary_seeds_y", "Vary seeds for Y", "check", false], ["vary_seeds_z", "Vary seeds for Z", "check", false],
     ["margin", "Grid margins (px)", "number", 0, [0, 500]]],
   prompt_matrix: [["put_at_start", "Put variable parts at start of prompt", "check", false], ["different_seeds", "Use different seed for each picture", "check", false],
     ["prompt_type", "Select prompt", "choice", "positive", [["positive", "Positive"], ["negative", "Negative"]]], ["variations_delimiter", "Select joining char", "choice", "comma", [["comma", "Comma"], ["space", "Space"]]],

@@ -30,6 +30,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
             results.place(NAME)
         with gr.Column(elem_classes=["settings", "card"]):
             _upscaling(form)
+            workbench.face_swap(form)
             _faces(form, backend)
     generate.click(fn=None, inputs=form.all, js=script(f"extras.generate({form.names}, values)", "...values"))
     workbench.keep(form, page)

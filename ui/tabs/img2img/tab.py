@@ -33,6 +33,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.refiner(form)
         workbench.advanced(form)
         workbench.guides(form)
+        workbench.face_swap(form)
         bench.before = picture.before(form)
 
 

@@ -18,7 +18,7 @@ function addressOf(picture, wide) {
   return longer > THUMB * 1.25 ? picture.url : picture.thumb;
 }
 
-// `look` is { wide, scored(key), again(key), over(tile, picture) }, the last two as buttons and layers want them.
+// `look` is { wide, caption, scored(key), again(key), over(tile, picture) }, the last two as buttons and layers want them.
 export function fillCell(tile, plot, key, look) {
   const picture = plot.picture(key), state = stateOf(plot, key), name = plot.named(key), score = look.scored(key);
   const reason = plot.cell(key)?.message ?? "", says = picture ? "" : translated(SAYS[state] ?? state);
@@ -29,6 +29,8 @@ export function fillCell(tile, plot, key, look) {
   tile.classList.toggle("scored", Boolean(score));
   if (picture) seen(tile, picture, look);
   else hole(tile, { state, says, reason, key }, look);
+  tile.classList.toggle("captioned", Boolean(look.caption));
+  if (look.caption) tile.append(make("span", { class: "plot-caption", "aria-hidden": "true" }, look.caption));
   if (score) tile.append(make("span", { class: "plot-score", "aria-hidden": "true" }, score.text));
 }
 

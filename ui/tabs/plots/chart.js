@@ -2,7 +2,7 @@
 import { translated } from "../../scripts/translate.js";
 import { placeOf } from "./plot.js";
 
-const SVG = "http://www.w3.org/2000/svg", WIDE = 720, HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 64;
+const SVG = "http://www.w3.org/2000/svg", HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 30, FLAT = 46, SLANTED = 72, ENTRY = 160;     // pixels
 const COLOURS = ["#c2573a", "#2f6f9f", "#4b8b3b", "#8a5aa8", "#b08a1e", "#3a9a94", "#b0497a", "#6b6b6b"], DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 const MOST_LINES = COLOURS.length, LETTERS = 14;
 
@@ -34,30 +34,33 @@ function ticks(low, high) {
   return Array.from({ length: Math.floor((high - first) / step + 1e-9) + 1 }, (_, i) => Number((first + i * step).toPrecision(6)));
 }
 
-export function drawChart(plot, { kind, label, axis, lines }) {
+// `wide`: pixels that there are.
+export function drawChart(plot, { kind, label, axis, lines, wide }) {
   const all = series(plot, { kind, axis, lines }), points = all.flatMap(one => one.points), { values } = plot.axes[axis];
   const low = Math.min(...points.map(point => point.low)), high = Math.max(...points.map(point => point.high)), room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.1 || 1;
-  const x = at => LEFT + (values.length > 1 ? at / (values.length - 1) : 0.5) * (WIDE - LEFT - RIGHT);
-  const y = value => TOP + (high + room - value) / (high - low + 2 * room) * (HIGH - TOP - BOTTOM);
+  const slanted = values.some(value => value.length > 5), bottom = HIGH - (slanted ? SLANTED : FLAT), keys = lines === null ? [] : legend(all, wide);
+  const x = at => LEFT + (values.length > 1 ? at / (values.length - 1) : 0.5) * (wide - LEFT - RIGHT);
+  const y = value => TOP + (high + room - value) / (high - low + 2 * room) * (bottom - TOP);
   const says = translated(`${label} against ${plot.axes[axis].label}`);
-  const chart = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH + (lines === null ? 0 : 24)}`, role: "img", "aria-label": says, translate: "no" });
+  const chart = draw("svg", { viewBox: `0 0 ${wide} ${HIGH + (lines === null ? 4 : legendHeight(all, wide))}`, role: "img", "aria-label": says, translate: "no" });
   if (!points.length) return chart;
-  chart.append(...grid(ticks(low - room, high + room), y), ...labels(values, x), text(LEFT + (WIDE - LEFT - RIGHT) / 2, HIGH - 6, plot.axes[axis].label, "middle"), text(4, TOP - 2, label, "start"));
+  chart.append(...grid(ticks(low - room, high + room), y, wide), ...labels(values, { x, y: bottom + 18, slanted, most: Math.floor((wide - LEFT) / 50) }),
+    text(LEFT + (wide - LEFT - RIGHT) / 2, HIGH - 8, plot.axes[axis].label, "middle"), text(4, TOP - 14, label, "start"));
   all.forEach((one, i) => chart.append(...line(one, i, x, y)));
-  if (lines !== null) chart.append(...legend(all));
+  chart.append(...keys);
   return chart;
 }
 
 const text = (x, y, words, anchor, more = {}) => draw("text", { x, y, "text-anchor": anchor, ...more }, words);
 
-function grid(at, y) {
-  return at.flatMap(value => [draw("line", { class: "chart-grid", x1: LEFT, x2: WIDE - RIGHT, y1: y(value), y2: y(value) }), text(LEFT - 8, y(value) + 4, String(value), "end")]);
+function grid(at, y, wide) {
+  return at.flatMap(value => [draw("line", { class: "chart-grid", x1: LEFT, x2: wide - RIGHT, y1: y(value), y2: y(value) }), text(LEFT - 8, y(value) + 4, String(value), "end")]);
 }
 
 // Not more of them than have room.
-function labels(values, x) {
-  const every = Math.max(1, Math.ceil(values.length / 12)), slanted = values.some(value => value.length > 5);
-  return values.flatMap((value, at) => at % every ? [] : [text(x(at), HIGH - BOTTOM + 18, short(value), slanted ? "end" : "middle", slanted ? { transform: `rotate(-24 ${x(at)} ${HIGH - BOTTOM + 18})` } : {})]);
+function labels(values, { x, y, slanted, most }) {
+  const every = Math.max(1, Math.ceil(values.length / most));
+  return values.flatMap((value, at) => at % every ? [] : [text(x(at), y, short(value), slanted ? "end" : "middle", slanted ? { transform: `rotate(-24 ${x(at)} ${y})` } : {})]);
 }
 
 function line({ name, points }, i, x, y) {
@@ -67,8 +70,12 @@ function line({ name, points }, i, x, y) {
     ...points.map(point => draw("circle", { cx: x(point.at), cy: y(point.mean), r: 3, fill: stroke }, draw("title", {}, `${name ? `${name}: ` : ""}${point.mean.toPrecision(4)} (${point.low.toPrecision(4)} – ${point.high.toPrecision(4)})`)))];
 }
 
-function legend(all) {
-  const wide = (WIDE - LEFT) / Math.min(4, all.length);
-  return all.flatMap(({ name }, i) => [draw("line", { x1: LEFT + (i % 4) * wide, x2: LEFT + 22 + (i % 4) * wide, y1: HIGH + 6 + Math.floor(i / 4) * 14, y2: HIGH + 6 + Math.floor(i / 4) * 14, stroke: COLOURS[i], "stroke-width": 3,
-    "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }), text(LEFT + 28 + (i % 4) * wide, HIGH + 10 + Math.floor(i / 4) * 14, short(name), "start")]);
+const inRow = wide => Math.max(1, Math.floor((wide - LEFT) / ENTRY));
+const legendHeight = (all, wide) => Math.ceil(all.length / inRow(wide)) * 18 + 10;
+
+function legend(all, wide) {
+  return all.flatMap(({ name }, i) => {
+    const x = LEFT + i % inRow(wide) * ENTRY, y = HIGH + 8 + Math.floor(i / inRow(wide)) * 18;
+    return [draw("line", { x1: x, x2: x + 22, y1: y, y2: y, stroke: COLOURS[i], "stroke-width": 3, "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }), text(x + 28, y + 4, short(name), "start")];
+  });
 }

@@ -2,6 +2,7 @@
 import { find, make } from "../../scripts/dom.js";
 
 const GAP = 4, LABEL = 128, NARROW_LABEL = 84, NARROW = 600;    // CSS pixels: between cells, the labels of rows, where they are narrower
+const CAPTION = 26;                                             // CSS pixels: below the cells of a plot of one axis, which has no labels beside them
 const BORDERS = 2;                                              // of the room, together
 const AHEAD = 2;                                                // rows and columns beside those in sight
 export const LEAST = 40, MOST = 640;                            // CSS pixels that a cell is wide
@@ -26,13 +27,9 @@ export class PlotGrid {
 
   // Another plot, or the same laid out anew. `ratio` is width by height of a cell.
   show(plot, layout, ratio) {
-    const { across, down } = layout.laid();
-    const same = this.plot === plot;
-    Object.assign(this, { plot, layout, ratio, across, down });
-    this.place = same ? { row: Math.min(this.place.row, down.length - 1), column: Math.min(this.place.column, across.length - 1) } : { row: 0, column: 0 };
+    if (this.plot !== plot) this.place = { row: 0, column: 0 };
+    Object.assign(this, { plot, layout, ratio });
     this.sheet.setAttribute("aria-label", plot.title || "Plot");
-    this.sheet.setAttribute("aria-rowcount", down.length + 1);
-    this.sheet.setAttribute("aria-colcount", across.length + 1);
     this.lay();
   }
 
@@ -41,11 +38,22 @@ export class PlotGrid {
     if (this.plot) this.lay();
   }
 
-  // As large as the room allows for all of them.
-  fitting() {
-    const { clientWidth, clientHeight } = this.room.parentElement, { across, down } = this;
-    return Math.floor(Math.min((clientWidth - BORDERS - this.label) / across.length - GAP, ((clientHeight - BORDERS - this.headHeight) / down.length - GAP) * this.ratio));
+  // As large as the room allows for all of them, or with `across` for those of one row.
+  fitting(across = false) {
+    const { clientWidth, clientHeight } = this.room.parentElement;
+    if (this.inLines) return this.fittingLines(clientWidth - BORDERS, clientHeight - BORDERS);
+    const wide = (clientWidth - BORDERS - this.label) / this.across.length - GAP;
+    return Math.floor(across ? wide : Math.min(wide, ((clientHeight - BORDERS - this.headHeight) / this.down.length - GAP) * this.ratio));
   }
+
+  fittingLines(width, height) {
+    const count = this.keys().length, fits = wide => Math.ceil(count / Math.floor(width / (wide + GAP))) * (wide / this.ratio + CAPTION + GAP) <= height;
+    for (let wide = Math.min(MOST, width - GAP); wide > LEAST; wide -= 4) if (fits(wide)) return wide;
+    return LEAST;
+  }
+
+  get heads() { return this.inLines ? 0 : 1; }      // rows and columns of labels
+  get inLines() { return this.layout.single !== null; }
 
   inside() { return { width: this.room.clientWidth, height: this.room.clientHeight }; }
 
@@ -53,8 +61,14 @@ export class PlotGrid {
 
   lay() {
     const focused = this.body.contains(document.activeElement);
-    this.label = this.room.clientWidth < NARROW ? NARROW_LABEL : LABEL;
-    this.high = Math.round(this.wide / this.ratio);
+    this.narrow = this.room.parentElement.clientWidth < NARROW;
+    this.label = this.inLines ? GAP : this.narrow ? NARROW_LABEL : LABEL;
+    this.line = this.lineLength();
+    Object.assign(this, this.layout.laid(this.line));
+    this.place = this.within(this.place.row, this.place.column);
+    this.sheet.setAttribute("aria-rowcount", this.down.length + this.heads);
+    this.sheet.setAttribute("aria-colcount", this.across.length + this.heads);
+    this.high = Math.round(this.wide / this.ratio) + (this.inLines ? CAPTION : 0);
     this.step = { x: this.wide + GAP, y: this.high + GAP };
     const { style } = this.sheet;
     for (const [name, value] of Object.entries({ "--wide": this.wide, "--high": this.high, "--label": this.label, "--gap": GAP })) style.setProperty(name, `${value}px`);
@@ -67,7 +81,21 @@ export class PlotGrid {
     if (focused) this.focus(this.place.row, this.place.column);
   }
 
+  // How many cells of a plot of one axis fit beside each other.
+  lineLength() { return Math.max(1, Math.floor((this.room.parentElement.clientWidth - BORDERS - GAP) / (this.wide + GAP))); }
+
+  // The nearest place that has a cell.
+  within(row, column) {
+    const at = { row: Math.min(this.down.length - 1, Math.max(0, row)), column: Math.min(this.across.length - 1, Math.max(0, column)) };
+    while (at.column && !this.keyAt(at.row, at.column)) at.column--;
+    return at;
+  }
+
+  keyAt(row, column) { return this.layout.key(this.across[column], this.down[row]); }
+
   layHead() {
+    this.head.hidden = this.inLines;
+    if (this.inLines) return this.head.replaceChildren();
     const { layout, plot, across } = this, title = axis => axis === null ? "" : plot.axes[axis].label;
     const corner = make("div", { class: "plot-corner", role: "columnheader", "aria-colindex": 1 }, make("span", { class: "plot-over" }, title(layout.columns)), make("span", {}, title(layout.rows)));
     this.head.style.gridTemplateColumns = `${this.label}px repeat(${across.length}, ${this.step.x}px)`;
@@ -83,8 +111,7 @@ export class PlotGrid {
 
   measure(anew = false) {
     if (!this.plot || !this.room.clientWidth) return;
-    const narrow = this.room.clientWidth < NARROW;
-    if (!anew && narrow !== (this.label === NARROW_LABEL)) return this.lay();
+    if (!anew && (this.narrow !== this.room.parentElement.clientWidth < NARROW || this.inLines && this.line !== this.lineLength())) return this.lay();
     this.view = this.inside();
     this.headHeight = this.head.offsetHeight;
     this.room.style.scrollPadding = `${this.headHeight + GAP}px ${GAP}px ${GAP}px ${this.label + GAP}px`;
@@ -124,8 +151,8 @@ export class PlotGrid {
 
   row(at) {
     if (this.rows.has(at)) return this.rows.get(at);
-    const element = make("div", { class: "plot-row", role: "row", "aria-rowindex": at + 2, style: `top:${at * this.step.y}px` },
-      make("div", { class: "plot-side", role: "rowheader", "aria-colindex": 1 }, this.named(this.layout.rows, this.down[at])));
+    const element = make("div", { class: "plot-row", role: "row", "aria-rowindex": at + 1 + this.heads, style: `top:${at * this.step.y}px` },
+      this.inLines ? "" : make("div", { class: "plot-side", role: "rowheader", "aria-colindex": 1 }, this.named(this.layout.rows, this.down[at])));
     const row = { element, tiles: new Map() };
     this.rows.set(at, row);
     this.body.append(element);
@@ -134,8 +161,9 @@ export class PlotGrid {
 
   tile(row, at, column) {
     if (row.tiles.has(column)) return row.tiles.get(column);
-    const key = this.layout.key(this.across[column], this.down[at]), mine = at === this.place.row && column === this.place.column;
-    const tile = make("div", { class: "plot-cell", role: "gridcell", "aria-colindex": column + 2, "data-key": key, tabindex: mine ? 0 : -1, style: `left:${this.label + column * this.step.x}px` });
+    const key = this.keyAt(at, column), mine = at === this.place.row && column === this.place.column;
+    if (key === null) return null;
+    const tile = make("div", { class: "plot-cell", role: "gridcell", "aria-colindex": column + 1 + this.heads, "data-key": key, tabindex: mine ? 0 : -1, style: `left:${this.label + column * this.step.x}px` });
     Object.assign(tile, { at, column });
     this.owner.fill(tile, key);
     row.tiles.set(column, tile);
@@ -152,10 +180,10 @@ export class PlotGrid {
   }
 
   find(key) { return [...this.tiles()].find(tile => tile.dataset.key === key) ?? null; }
-  get current() { return this.layout.key(this.across[this.place.column], this.down[this.place.row]); }
+  get current() { return this.keyAt(this.place.row, this.place.column); }
 
   // All cells in sight of the page, row by row.
-  keys() { return this.down.flatMap(row => this.across.map(column => this.layout.key(column, row))); }
+  keys() { return this.down.flatMap(row => this.across.map(column => this.layout.key(column, row))).filter(key => key !== null); }
 
   // ---- hands ----
 
@@ -169,8 +197,7 @@ export class PlotGrid {
   }
 
   focus(row, column, away = false) {
-    const at = Math.min(this.down.length - 1, Math.max(0, row)), across = Math.min(this.across.length - 1, Math.max(0, column));
-    const tile = this.tile(this.row(at), at, across);
+    const place = this.within(row, column), tile = this.tile(this.row(place.row), place.row, place.column);
     this.enter(tile);
     if (!away) tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -179,8 +206,8 @@ export class PlotGrid {
 
   // To a cell of this page, or without moving the focus when `away`.
   focusKey(key, away) {
-    const { column, row } = this.layout.whereIs(key), across = this.across.indexOf(column), down = this.down.indexOf(row);
-    if (across >= 0 && down >= 0) this.focus(down, across, away);
+    const { column, row } = this.layout.spot(key);
+    if (column >= 0 && row >= 0) this.focus(row, column, away);
   }
 
   clicked(event) {

@@ -15,6 +15,7 @@ export class Layout {
     this.page = plot.axes.map(({ values }, axis) => Math.min(page[axis] ?? 0, values.length - 1));
     this.hidden = plot.axes.map((_, axis) => new Set(hidden[axis] ?? []));
     this.order = {};        // by axis, where it is not as typed
+    this.length = 1;        // of the lines in which the values of a single axis stand
   }
 
   get kept() { return { columns: this.columns, rows: this.rows, page: this.page, hidden: this.hidden.map(values => [...values]) }; }
@@ -27,13 +28,28 @@ export class Layout {
     return (this.order[axis] ?? straight(this.plot.axes[axis].values.length)).filter(at => !this.hidden[axis].has(at));
   }
 
-  // Both lists once, for as long as nothing changes.
-  laid() {
-    return { across: this.shown(this.columns), down: this.shown(this.rows) };
+  // The axis of a plot that has no other in sight: its values stand in lines, as words do. Else null.
+  get single() { return this.columns === null ? this.rows : this.rows === null ? this.columns : null; }
+
+  // What stands side by side and what below each other: values of the axes, or places in lines of this length.
+  laid(length) {
+    const { single } = this, { columns, rows } = this;
+    if (single === null) return { across: this.shown(columns), down: this.shown(rows) };
+    const count = this.shown(single).length;
+    this.length = Math.max(1, Math.min(length, count));
+    return { across: straight(this.length), down: straight(Math.ceil(count / this.length)) };
+  }
+
+  // The cell at such a place; null behind the last one.
+  key(column, row) {
+    const { single } = this;
+    if (single === null) return this.meeting(column, row);
+    const at = this.shown(single)[row * this.length + column];
+    return at === undefined ? null : keyOf(this.page.map((page, axis) => axis === single ? at : page));
   }
 
   // The cell in which two values of the axes in sight meet.
-  key(column, row) {
+  meeting(column, row) {
     const place = [...this.page];
     if (this.columns !== null) place[this.columns] = column;
     if (this.rows !== null) place[this.rows] = row;
@@ -43,6 +59,14 @@ export class Layout {
   whereIs(key) {
     const place = placeOf(key);
     return { column: this.columns === null ? 0 : place[this.columns], row: this.rows === null ? 0 : place[this.rows] };
+  }
+
+  // The same as places of `laid()`.
+  spot(key) {
+    const { column, row } = this.whereIs(key), { single } = this;
+    if (single === null) return { column: this.shown(this.columns).indexOf(column), row: this.shown(this.rows).indexOf(row) };
+    const at = this.shown(single).indexOf(placeOf(key)[single]);
+    return at < 0 ? { column: -1, row: -1 } : { column: at % this.length, row: Math.floor(at / this.length) };
   }
 
   transpose() { [this.columns, this.rows] = [this.rows, this.columns]; }

@@ -39,7 +39,7 @@ export class Plot {
 
   // "CFG Scale: 7, Steps: 20": what a cell is called by.
   named(key) {
-    return placeOf(key).map((at, axis) => this.axes[axis] && `${this.axes[axis].label}: ${this.axes[axis].values[at]}`).filter(Boolean).join(", ");
+    return placeOf(key).map((at, axis) => this.axes[axis] && `${this.axes[axis].label}: ${this.axes[axis].values[at] || "–"}`).filter(Boolean).join(", ");
   }
 
   // The cell's picture as the lightbox and the actions take one; null before it is drawn.

@@ -50,7 +50,7 @@ export class Room {
       return;
     }
     if (this.wanted !== id) return;
-    if (this.viewer.root.hidden) scrollTo(0, 0);
+    if (this.viewer.root.hidden || this.viewer.plot?.id !== id) scrollTo(0, 0);
     this.reveal(true);
     this.viewer.open(told);
     showsPicture(TAB, id);

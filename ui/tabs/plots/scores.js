@@ -2,9 +2,11 @@
 import { make } from "../../scripts/dom.js";
 import { sentence } from "../../scripts/form.js";
 import { addHelp } from "../../scripts/help.js";
-import { post } from "../../scripts/http.js";
+import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { drawChart } from "./chart.js";
+import { Distances } from "./distances.js";
+import { chooseReference } from "./reference.js";
 
 // name: [label, what it tells, whether it needs a reference]
 const KINDS = {
@@ -15,8 +17,10 @@ const KINDS = {
   sharpness: ["Sharpness", "How much fine detail the picture has.", false],
   spread: ["Spread over seeds", "How much the pictures of a row of seeds differ from each other. Needs an axis of seeds.", false],
 };
+const SEEING = ["clip_t", "clip_i", "spread"];
 // Dark to light, told apart by those who do not see colours, too.
 const LOW = [68, 1, 84], MIDDLE = [33, 145, 140], HIGH = [253, 231, 37];
+const CHART = 760;      // CSS pixels that the chart is wide at most
 const SORTS = [["", "As typed"], ["rows", "Rows by their mean"], ["columns", "Columns by their mean"], ["both", "Rows and columns by their mean"]];
 
 const mixed = (a, b, share) => `rgb(${a.map((one, i) => Math.round(one + (b[i] - one) * share)).join(" ")})`;
@@ -27,11 +31,15 @@ const labelOf = kind => KINDS[kind]?.[0] ?? kind;
 
 export class Scores {
   constructor(viewer) {
-    Object.assign(this, { viewer, kind: "", sorting: "", by: null, reference: null });
+    Object.assign(this, { viewer, kind: "", sorting: "", by: null, reference: null, choices: null });
     this.boxes = make("div", { class: "score-kinds", role: "group", "aria-label": "What is measured" });
     this.told = make("p", { class: "score-told", role: "status", translate: "no" });
     this.problem = make("p", { class: "problem", role: "alert", hidden: true });
     this.apply = make("button", { type: "button", class: "act strong", onclick: () => this.measure() }, "Measure");
+    this.outside = make("button", { type: "button", class: "act", "aria-haspopup": "dialog", title: "Compare with a picture that is no cell of this plot", onclick: () => chooseReference(image => this.take({ image })) }, "Other picture…");
+    this.encoder = make("select", { "aria-label": "The CLIP network" });
+    this.seen = make("label", { class: "score-encoder", hidden: true }, "By", this.encoder);
+    this.distances = new Distances(viewer, () => this.offers());
     this.colours = make("select", { onchange: () => this.choose({ kind: this.colours.value }) });
     this.sorts = make("select", { onchange: () => this.choose({ sorting: this.sorts.value }) }, ...SORTS.map(([value, label]) => make("option", { value }, label)));
     this.best = make("button", { type: "button", class: "act", onclick: () => this.goToBest() }, "To the best cell");
@@ -41,7 +49,7 @@ export class Scores {
     this.scale = make("div", { class: "score-scale", translate: "no", "aria-hidden": "true" });
     this.use = make("div", { class: "score-use" }, make("label", {}, "Colour by", this.colours), make("label", {}, "Sort", this.sorts), this.best, this.scale,
       make("label", {}, "Chart over", this.axis), make("label", {}, "A line for each", this.lines));
-    this.root = make("section", { class: "plot-scores", "aria-label": "Scores", hidden: true }, make("div", { class: "score-ask" }, this.boxes, this.apply, this.told, this.problem), this.use, this.chart);
+    this.root = make("section", { class: "plot-scores", "aria-label": "Scores", hidden: true }, make("div", { class: "score-ask" }, this.boxes, this.seen, this.outside, this.apply, this.told, this.problem), this.use, this.chart, this.distances.root);
   }
 
   settle() {
@@ -73,6 +81,7 @@ export class Scores {
     const on = this.on, key = JSON.stringify([plot.id, on]);
     if (this.boxes.dataset.shows !== key) this.renderBoxes(on, key);
     this.renderTold();
+    if (this.distances.waits) this.distances.refresh();
     this.fill(this.colours, [["", translated("Nothing")], ...this.measured.map(kind => [kind, labelOf(kind)])], this.kind);
     this.sorts.value = this.sorting;
     this.fill(this.axis, plot.axes.map(({ label }, axis) => [String(axis), label]), this.axis.value || "0");
@@ -92,8 +101,10 @@ export class Scores {
   }
 
   renderTold() {
-    const needs = this.wanted.some(kind => KINDS[kind][2]), { plot } = this.viewer, key = this.reference ?? plot.scores?.reference?.cell;
-    const reference = !needs ? "" : key && plot.picture(key) ? translated(`Reference: ${plot.named(key)}`) : translated("Choose the reference first: the menu of a cell has an entry for it.");
+    const needs = this.wanted.some(kind => KINDS[kind][2]), { plot } = this.viewer, { cell, image } = this.chosen;
+    const reference = !needs ? "" : image ? translated("Reference: a picture outside of this plot") : cell && plot.picture(cell) ? translated(`Reference: ${plot.named(cell)}`) : translated("Choose the reference first: the menu of a cell has an entry for it.");
+    this.outside.hidden = !needs;
+    this.renderEncoder();
     const told = [reference, this.progress()].filter(Boolean).join(" · ");
     if (this.told.textContent !== told) this.told.textContent = told;
   }
@@ -107,18 +118,35 @@ export class Scores {
 
   // The cell that CLIP-I, SSIM and PSNR compare with.
   refer(key) {
-    this.reference = key;
+    this.take({ cell: key });
     this.reveal(true);
     this.viewer.top.button("scores").setAttribute("aria-expanded", "true");
     this.root.scrollIntoView({ block: "nearest" });
   }
 
+  take(reference) {
+    this.reference = reference;
+    this.renderTold();
+  }
+
+  get chosen() { return this.reference ?? this.viewer.plot.scores?.reference ?? {}; }
+
+  // Asked once; a new CLIP or folder is there when the page is opened anew.
+  offers() { return this.choices ??= ask("/easel/plots/scores").catch(error => { this.choices = null; this.refuse(error.message); return { encoders: [], folders: [], fid: error.message }; }); }
+
+  // Which CLIP sees the pictures, where there are several.
+  async renderEncoder() {
+    const seeing = this.wanted.some(kind => SEEING.includes(kind)), { encoders } = await this.offers(), [now] = (this.viewer.plot?.scores?.encoder ?? "").split("@");
+    this.seen.hidden = !seeing || !encoders.length;
+    this.fill(this.encoder, [["", translated("The CLIP that fits")], ...encoders.map(name => [name, name])], this.encoder.value || now);
+  }
+
   async measure() {
-    const kinds = this.wanted, reference = this.reference ?? this.viewer.plot.scores?.reference?.cell;
-    if (kinds.some(kind => KINDS[kind][2]) && !reference) return this.renderTold();
+    const kinds = this.wanted, reference = this.chosen, named = Boolean(reference.cell || reference.image);
+    if (kinds.some(kind => KINDS[kind][2]) && !named) return this.renderTold();
     const { plot } = this.viewer;
     this.refuse("");
-    try { await post(`/easel/plots/${plot.id}/scores`, { kinds, ...(reference && { reference: { cell: reference } }) }); }
+    try { await post(`/easel/plots/${plot.id}/scores`, { kinds, ...(named && { reference }), ...(this.encoder.value && { encoder: this.encoder.value }) }); }
     catch (error) { return this.refuse(error.message); }
     if (plot === this.viewer.plot) await this.viewer.renew();
   }
@@ -161,6 +189,7 @@ export class Scores {
     layout.unsort();
     if (!this.kind) return;
     if (this.by) return layout.sort(this.by.other, at => this.viewer.plot.score(this.keyAt({ [this.by.axis]: this.by.at, [this.by.other]: at }), this.kind));
+    if (layout.single !== null) return this.sorting ? layout.sort(layout.single, at => this.meanOf(layout.single, at)) : undefined;
     for (const place of ["rows", "columns"]) if ([place, "both"].includes(this.sorting)) layout.sort(layout[place], at => this.meanOf(layout[place], at));
   }
 
@@ -199,7 +228,7 @@ export class Scores {
   renderChart() {
     if (this.root.hidden || !this.viewer.plot) return;
     const kind = this.kind || this.measured[0], axis = Number(this.axis.value || 0), lines = this.lines.value === "" || this.lines.value === this.axis.value ? null : Number(this.lines.value);
-    this.chart.replaceChildren(...(kind && this.viewer.plot.axes[axis] ? [drawChart(this.viewer.plot, { kind, label: labelOf(kind), axis, lines })] : []));
+    this.chart.replaceChildren(...(kind && this.viewer.plot.axes[axis] ? [drawChart(this.viewer.plot, { kind, label: labelOf(kind), axis, lines, wide: Math.min(CHART, this.chart.clientWidth || CHART) })] : []));
   }
 }
 

@@ -26,7 +26,7 @@ export class PlotTools {
   render() {
     const { plot, layout, grid } = this.viewer, several = plot.axes.length > 1;
     for (const place of ["columns", "rows"]) this.fillSelect(this[place], layout[place]);
-    this.swap.disabled = false;
+    this.swap.hidden = !several;
     for (const label of [this.columns.parentElement, this.rows.parentElement]) label.hidden = !several;
     const pages = JSON.stringify([plot.id, layout.pages, layout.page, plot.axes]);
     if (this.pages.dataset.shows !== pages) this.renderPages(pages);

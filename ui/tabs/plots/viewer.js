@@ -13,12 +13,13 @@ import { openComparison } from "./comparison.js";
 import { PlotGrid } from "./grid.js";
 import { HeatMap } from "./heat_map.js";
 import { Layout } from "./layout.js";
-import { Plot } from "./plot.js";
+import { Plot, placeOf } from "./plot.js";
 import { Scores } from "./scores.js";
 import { PlotTools } from "./tools.js";
 import { PlotTop } from "./top.js";
 
 const TAB = "plots", PAUSE = 150;       // ms between two questions for what has changed
+const FIRST = [96, 220];        // CSS pixels between which the cells of a plot are wide at first
 const SIZE = "easel.plots.tile", LAYOUT = "easel.plots.layout";
 
 export class Viewer {
@@ -33,7 +34,6 @@ export class Viewer {
     this.scores = new Scores(this);
     this.grid = new PlotGrid(this.room, this);
     this.root = make("div", { class: "plot-view" }, this.top.root, this.tools.root, this.bar.root, make("div", { class: "plot-place" }, this.room), this.scores.root);
-    this.grid.sized(stored(localStorage, SIZE) ?? 160);
     addSource(this);
     on("starred", ({ ids, on: starred }) => this.told(ids, { starred }));
     on("binned", ids => this.told(ids, { binned: true }));
@@ -49,6 +49,14 @@ export class Viewer {
     if (!same) this.settle();
     this.layout = new Layout(this.plot, stored(sessionStorage, `${LAYOUT}.${told.id}`) ?? {});
     this.renderAll();
+    if (!same) this.begin();
+  }
+
+  // As large as the person left the cells of another plot, else so that all columns are seen.
+  begin() {
+    this.grid.sized(stored(localStorage, SIZE) ?? Math.min(FIRST[1], Math.max(FIRST[0], this.grid.fitting(true))));
+    this.tools.render();
+    this.mark();
   }
 
   settle() {
@@ -166,7 +174,8 @@ export class Viewer {
   // ---- the grid's hands ----
 
   fill(tile, key) {
-    fillCell(tile, this.plot, key, { wide: this.grid.wide, scored: one => this.scores.of(one), again: one => this.again(one), over: (where, picture) => { this.heat.over(where, picture); } });
+    const { single } = this.layout, caption = single === null ? "" : this.plot.axes[single].values[placeOf(key)[single]] || "–";
+    fillCell(tile, this.plot, key, { wide: this.grid.wide, caption, scored: one => this.scores.of(one), again: one => this.again(one), over: (where, picture) => { this.heat.over(where, picture); } });
     tile.classList.toggle("compared", key === this.comparing);
     tile.classList.toggle("reference", this.heat.reference?.cell === key);
   }

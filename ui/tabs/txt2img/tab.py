@@ -20,6 +20,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.refiner(bench.form)
         workbench.advanced(bench.form)
         workbench.guides(bench.form)
+        workbench.face_swap(bench.form)
 
 
 def _hires(form: Form) -> None:

@@ -1,0 +1,44 @@
+"""Insightface's files: what each is for, by its name, since ONNX files have no header; and which folder is meant.
+
+    models/insightface/models/antelopev2/glintr100.onnx, scrfd_10g_bnkps.onnx, genderage.onnx, ...
+    models/insightface/models/buffalo_l/w600k_r50.onnx, det_10g.onnx, ...
+    models/insightface/inswapper_128.onnx
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from backend.catalog.description import Description
+from backend.catalog.model_files import Found
+
+RECOGNITION, SWAP, OTHER = "recognition", "swap", "other"
+DETECTOR = re.compile(r"(det_|scrfd)", re.IGNORECASE)
+_BESIDE = re.compile(r"(1k3d68|2d106|genderage|face_age|liveness|landmark)", re.IGNORECASE)
+_SWAPS = re.compile(r"(inswapper|reswapper)", re.IGNORECASE)
+_AGE = re.compile(r"genderage", re.IGNORECASE)
+
+
+def describe_face_detector(found: Found) -> Description | None:
+    """SCRFD by its name; None for other networks."""
+    return Description() if DETECTOR.match(found.stem) else None
+
+
+def describe_face_network(found: Found) -> Description | None:
+    """What it `does`; None for detectors."""
+    if DETECTOR.match(found.stem):
+        return None
+    does = SWAP if _SWAPS.search(found.stem) else OTHER if _BESIDE.search(found.stem) else RECOGNITION
+    return Description(facts={"does": does})
+
+
+def detectors_beside(recognition: Path) -> list[Path]:
+    """What finds faces in the folder of a recognition network."""
+    return sorted(path for path in recognition.parent.glob("*.onnx") if DETECTOR.match(path.stem))
+
+
+def beside(recognition: Path) -> list[Path]:
+    """The files of a folder that face analysis needs: the recognition network, a detector, and who tells ages."""
+    there = sorted(path for path in recognition.parent.glob("*.onnx") if path != recognition)
+    return [recognition, *detectors_beside(recognition)[:1], *[path for path in there if _AGE.search(path.stem)][:1]]

@@ -1,0 +1,93 @@
+"""ReActor's arguments in AUTOMATIC1111's JSON, as the face swap of a request.
+
+    "alwayson_scripts": {"reactor": {"args": ["<base64>", true, "0", "0", "inswapper_128.onnx", "CodeFormer", 1, ...]}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend import Door
+from backend.errors import InvalidRequest, Problem, UserError
+from backend.http.a1111_scripts import is_off
+from backend.http.a1111_values import is_same, truth
+from backend.image import upload_validation
+from backend.request.face_swap import GENDERS
+from backend.request.rules import NO_RESTORER, RESTORERS
+
+SCRIPT = "reactor"
+# The places of arguments
+PICTURE, ENABLED, SOURCE, TARGETS, RESTORER, VISIBILITY, UPSCALER, IN_SOURCE = 0, 1, 2, 3, 5, 6, 8, 11
+SOURCE_GENDER, GENDER, CODEFORMER_WEIGHT, KIND_OF_SOURCE = 14, 15, 17, 22
+NONE = ("", "none")
+LEFT_TO_RIGHT = "Left to right"             # ReActor counts faces so
+
+
+def face_swap(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
+    """Field values of what is sent, its picture stored as an upload of the user; and what is wrong with it."""
+    named = scripts.items() if isinstance(scripts, Mapping) else ()
+    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
+    if is_off(script):
+        return {}, []
+    sent = script.get("args") if isinstance(script, Mapping) else script
+    place = f"alwayson_scripts.{name}.args"
+    if not isinstance(sent, list) or not sent:
+        return {}, [Problem("must be a list of ReActor's arguments", place)]
+    if len(sent) > ENABLED and truth(sent[ENABLED]) is False:
+        return {}, []
+    problems = [Problem(f"is not something that Easel has: {why}", f"{place}.{number}")
+                for number, why in _foreign(sent)]
+    if problems:
+        return {}, problems
+    try:
+        return _values(sent, place, door), []
+    except InvalidRequest as error:
+        return {}, list(error.problems)
+
+
+def _foreign(sent: list[Any]) -> list[tuple[int, str]]:
+    """Arguments that ask for what is not here."""
+    found = []
+    if truth(_at(sent, IN_SOURCE, False)):
+        found.append((IN_SOURCE, "the picture to start from is left as it is"))
+    if str(_at(sent, UPSCALER, "None") or "").casefold() not in NONE:
+        found.append((UPSCALER, "enlarge the finished picture in Extras"))
+    if _at(sent, KIND_OF_SOURCE, 0) not in (0, "0"):
+        found.append((KIND_OF_SOURCE, "the face comes from a picture"))
+    if _restorer(sent) != NO_RESTORER and float(_at(sent, VISIBILITY, 1) or 0) not in (0.0, 1.0):
+        found.append((VISIBILITY, "a restored face counts whole or not at all"))
+    return found
+
+
+def _values(sent: list[Any], place: str, door: Door) -> dict[str, Any]:
+    """Raises InvalidRequest."""
+    try:
+        image = door.upload(upload_validation.from_base64(sent[PICTURE])).id
+    except UserError as error:
+        raise InvalidRequest(str(error), field=f"{place}.{PICTURE}") from error
+    values: dict[str, Any] = {
+        "face_swap": image, "face_swap_order": LEFT_TO_RIGHT,
+        "face_swap_source": str(_at(sent, SOURCE, "0") or "0").split(",")[0].strip() or "0",
+        "face_swap_targets": str(_at(sent, TARGETS, "0")).strip() or "0",
+        "face_swap_source_gender": _gender(_at(sent, SOURCE_GENDER, 0)),
+        "face_swap_gender": _gender(_at(sent, GENDER, 0)),
+    }
+    restorer = _restorer(sent)
+    if restorer == NO_RESTORER or not float(_at(sent, VISIBILITY, 1) or 0):
+        return values
+    weight = _at(sent, CODEFORMER_WEIGHT, 0.5)
+    return values | {"face_restoration": restorer, "face_restoration_weight": 0.5 if weight is None else weight}
+
+
+def _gender(sent: Any) -> str:
+    return GENDERS[int(sent)] if str(sent) in ("0", "1", "2") else GENDERS[0]
+
+
+def _restorer(sent: list[Any]) -> str:
+    known = {name.casefold(): name for name in RESTORERS}
+    return known.get(str(_at(sent, RESTORER, "") or "").casefold(), NO_RESTORER)
+
+
+def _at(sent: list[Any], number: int, usual: Any) -> Any:
+    return sent[number] if number < len(sent) else usual

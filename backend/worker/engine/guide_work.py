@@ -1,0 +1,21 @@
+"""What guides ask of the engine: their models, hints, and what adapters see in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.work_items import LoadGuide, ShowHint, ShowPicture
+from backend.worker.engine.guide_loading import annotated, hint_shown, load_guide
+from backend.worker.engine.picture_prompts import shown
+from backend.worker.engine.program import Program
+from backend.worker.models.memory import Memory
+
+GuideWork = LoadGuide | Annotate | ShowPicture | ShowHint
+
+ANSWERS: Mapping[type, tuple[str, Callable[[Memory, Program, Any], Any]]] = {
+    LoadGuide: ("loading", load_guide), Annotate: ("preparing", annotated), ShowPicture: ("encoding", shown),
+    ShowHint: ("encoding", hint_shown),
+}
+"""By the kind of work: what the worker does meanwhile, and the answer that the work's docstring promises."""

@@ -1,0 +1,81 @@
+"""One person's face in the place of others, by INSwapper, which insightface's class runs from a local file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from backend.catalog.model_file import ModelFile
+from backend.errors import InvalidRequest
+from backend.request.face_swap import EVERYBODY, FEMALE, MALE, numbers
+from backend.worker.device import Placement
+from backend.worker.faces.analysis import CPU, Face, read_network
+from backend.worker.faces.selection import chosen, in_order
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.faces import SwapFaces
+
+_MALE = {FEMALE: False, MALE: True}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Swapper:
+    """INSwapper in memory; onnxruntime runs it on the CPU. Owned by `Memory`."""
+
+    network: Any
+    bytes: int
+
+    @property
+    def device(self) -> torch.device:
+        return CPU
+
+    def to(self, device: torch.device) -> Self:
+        """It stays where it is."""
+        return self
+
+    def swapped(self, pixels: Pixels, target: Face, source: Face) -> Pixels:
+        """The picture (H, W, 3), RGB, with `source` in the place of `target`, blended in."""
+        bgr = np.ascontiguousarray(pixels[..., ::-1])
+        given, wanted = SimpleNamespace(kps=target.points), SimpleNamespace(normed_embedding=source.normed)
+        return np.ascontiguousarray(self.network.get(bgr, given, wanted, paste_back=True)[..., ::-1])
+
+
+def load(file: ModelFile, placement: Placement) -> Swapper:
+    """Raises CheckpointError when the file is gone, broken or another's."""
+    path = Path(file.path)
+    with contextlib.redirect_stdout(io.StringIO()):         # the class prints the shape of its input
+        return Swapper(read_network(path), path.stat().st_size)
+
+
+def put_in(swapper: Swapper, pixels: Pixels, faces: Sequence[Face], sources: Sequence[Face], work: SwapFaces) -> Pixels:
+    """The picture with one of `sources` in the place of those of `faces` that the work means.
+
+    Raises InvalidRequest where the source has no such face.
+    """
+    source = chosen(_of_gender(sources, work.source_gender), work.order, work.source_face)
+    for target in _meant(_of_gender(faces, work.gender), work):
+        pixels = swapper.swapped(pixels, target, source)
+    return pixels
+
+
+def _meant(faces: Sequence[Face], work: SwapFaces) -> list[Face]:
+    """In order; numbers beyond the last are nobody."""
+    ordered = in_order(faces, work.order)
+    wanted = numbers(work.targets)
+    return ordered if wanted is None else [ordered[number] for number in wanted if number < len(ordered)]
+
+
+def _of_gender(faces: Sequence[Face], gender: str) -> list[Face]:
+    """Raises InvalidRequest where nothing tells men from women."""
+    if gender == EVERYBODY:
+        return list(faces)
+    if any(face.male is None for face in faces):
+        raise InvalidRequest("needs insightface's genderage.onnx beside its other files to tell men from women")
+    return [face for face in faces if face.male == _MALE[gender]]

@@ -1,0 +1,21 @@
+// Further pictures of one unit: of the same thing or person, for those whose picture is a prompt.
+import { make } from "../../scripts/dom.js";
+import { PicturePlace } from "./picture_place.js";
+
+export class MorePictures {
+  // `changed(ids)` hears of pictures that came or went.
+  constructor(id, { changed, failed }) {
+    Object.assign(this, { changed, ids: [] });
+    this.list = make("div", { class: "unit-more" });
+    this.place = new PicturePlace(id, "More pictures", { hint: "of the same thing or person", changed: one => { this.place.show(""); if (one) changed([...this.ids, one]); }, failed });
+    this.place.root.append(this.list);
+    this.root = this.place.root;
+  }
+
+  show(ids, visible) {
+    this.root.hidden = !visible;
+    this.ids = ids;
+    this.list.replaceChildren(...ids.map((id, number) => make("button", { type: "button", class: "act", "aria-label": `Remove picture ${number + 2}`, title: `Remove picture ${number + 2}`, onclick: () => this.changed(this.ids.toSpliced(number, 1)) },
+      make("img", { src: `/easel/upload/${id}.png`, alt: "", class: "unit-thumb" }))));
+  }
+}

@@ -1,0 +1,25 @@
+// "Use this face": from a picture to the units that draw its person, as people set them by hand.
+import { fields } from "../../scripts/fields.js";
+import { formOf } from "../../scripts/form.js";
+import { note, toast } from "../notices.js";
+import { upload } from "../uploads.js";
+import { factsFor, filledBy } from "./facts.js";
+
+const DEFAULTS = Object.fromEntries(Object.entries(fields.guides.record).map(([name, row]) => [name, row.default]));
+const INSTANT = /instant_?-?id/i;
+
+// InstantID's two parts where both are there, else a FaceID.
+export async function useFace(tab, url) {
+  const form = formOf(tab), checkpoint = form.pending.checkpoint ?? form.values.checkpoint ?? "";
+  const facts = await factsFor(checkpoint), { choices } = facts;
+  const filled = name => filledBy(facts, choices.find(one => one.name === name));
+  const face = filled("face"), points = filled("face_points");
+  if (face.model === "None") return note("No model for faces and this checkpoint is in the models folders: put InstantID's or FaceID's files into models/ip_adapter.", 12000);
+  const wanted = INSTANT.test(face.model) && points.model !== "None" ? [face, points] : [face];
+  const { id: image } = await upload(await (await fetch(url)).blob());
+  const before = form.pending.guides ?? form.values.guides ?? "[]", others = JSON.parse(before);
+  const guides = JSON.stringify([...others, ...wanted.map(unit => ({ ...DEFAULTS, ...unit, image, enabled: true }))]);
+  form.pending.guides = guides;
+  form.apply({ guides });
+  toast(wanted.length > 1 ? "Two guides now draw this face." : "A guide now draws this face.", { undo: () => form.apply({ guides: before }) });
+}
