@@ -146,9 +146,11 @@ def describe_t2i_adapter(found: Found) -> Description | None:
         wide, words = shapes["proj"]
         return Description(FAMILY_OF_WIDTH.get(words, ""), facts={"layer": "inner", "wide": wide, "words": (words,)})
     plain = {name.removeprefix("adapter."): shape for name, shape in shapes.items()}
-    level = plain.get("conv_in.weight") or plain["body.0.out_conv.weight"]
-    shown = (plain.get("conv_in.weight") or plain["body.0.in_conv.weight"])[1]
-    return Description("sdxl" if shown in LARGE_CELLS else "sd1", facts={"first": level[0]})
+    level = plain.get("conv_in.weight") or plain.get("body.0.out_conv.weight")
+    shown = plain.get("conv_in.weight") or plain.get("body.0.in_conv.weight")
+    if not level or not shown or len(shown) < 2:
+        return Description(problem="it lacks the first layer of a T2I-Adapter")
+    return Description("sdxl" if shown[1] in LARGE_CELLS else "sd1", facts={"first": level[0]})
 
 
 def _rows(vectors: tuple[int, ...]) -> int:

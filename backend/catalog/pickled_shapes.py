@@ -63,8 +63,9 @@ _DATA = re.compile(
     r"|torch(\.cuda|\.sparse)*\.\w*(Storage|Tensor)|torch\.storage\.(Typed|Untyped)Storage|torch\.(Size|device)"
     r"|torch\.(b?complex|b?float|bits|u?int|bool|qu?int)\w*|torch\.per_\w+|torch\.serialization\._get_layout"
     r"|torch\.(_utils|_tensor)\._rebuild_\w+|torch\.nn\.parameter\.Parameter"
-    r"|torch\.nn\.modules\.container\.ParameterDict")
-"""All that a pickle may name: plain values, and what tensors are made of, as torch's restricted unpickler has it."""
+    r"|torch\.nn\.modules\.container\.ParameterDict"
+    r"|numpy\.dtype|numpy\._?core\.multiarray\.scalar|pytorch_lightning\.callbacks\.model_checkpoint\.ModelCheckpoint")
+"""All that a pickle may name: plain values, what tensors are made of, what trainers wrote beside (`tensor_files`)."""
 _SHOWN = 80         # characters of a name in an error
 
 

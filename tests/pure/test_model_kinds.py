@@ -68,7 +68,7 @@ def keys(catalog: ModelCatalog, kind: str) -> list[str]:
     ("embedding", "embeddings", {"clip_l": (1, 768), "clip_g": (1, 1280)}, "sdxl"),
     ("hypernetwork", "hypernetworks", {"768.0.linear.0.weight": (1536, 768)}, "sd1"),
     ("controlnet", "controlnet", CONTROL, "sd1"), ("controlnet", "ControlNet", CONTROL, "sd1"),
-    ("t2i_adapter", "T2I-Adapter", {"body.0.block1.weight": (1,)}, ""), ("t2i_adapter", "ControlNet", {"adapter.body.0.block1.weight": (1,)}, ""),
+    ("t2i_adapter", "T2I-Adapter", {"body.0.block1.weight": (1,), "conv_in.weight": (320, 192, 3, 3)}, "sd1"), ("t2i_adapter", "ControlNet", {"adapter.body.0.block1.weight": (1,), "adapter.conv_in.weight": (320, 768, 3, 3)}, "sdxl"),
     ("ip_adapter", "IP-Adapter", IP, "sd1"), ("ip_adapter", "ControlNet", IP, "sd1"),
     ("instant_id", "ip_adapter", INSTANT, "sdxl"), ("clip_vision", "clip_vision", TOWER, ""),
     ("face_restorer", "Codeformer", {"position_emb": (256, 512), "quantize.embedding.weight": (4, 4)}, ""),
@@ -79,6 +79,11 @@ def test_a_file_is_listed_once_as_what_it_is(catalog: ModelCatalog, models: Path
     found = {name: catalog.listed(name) for name in KINDS if catalog.listed(name)}
     assert list(found) == [kind]
     assert [(file.kind, file.key, file.family, file.problem) for file in found[kind]] == [(kind, "a file", family, "")]
+
+
+def test_a_t2i_adapter_without_its_first_layer_is_listed_with_what_it_lacks(catalog: ModelCatalog, models: Path) -> None:
+    write(models / "t2i_adapter" / "x.safetensors", {"body.0.block1.weight": (1,)})
+    assert [file.problem for file in catalog.listed("t2i_adapter")] == ["it lacks the first layer of a T2I-Adapter"]
 
 
 def test_a_broken_file_is_listed_where_its_kind_is_at_home_and_nowhere_else(catalog: ModelCatalog, models: Path) -> None:
@@ -117,8 +122,8 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
 def test_kinds_that_cannot_be_used_are_never_offered_as_usable(catalog: ModelCatalog, models: Path) -> None:
     write(models / "loras" / "x.safetensors", LORA)
     assert keys(catalog, "lora") == ["x"]
-    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "controlnet", "ip_adapter", "clip", "inception", "clip_vision", "face_detector", "face_restorer", "upscaler"]
-    assert not catalog.usable("t2i_adapter")
+    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "controlnet", "t2i_adapter", "ip_adapter", "instant_id", "annotator", "clip", "inception", "clip_vision", "insightface", "face_detector", "face_restorer", "upscaler"]
+    assert not catalog.usable("vae_approx")
 
 
 def test_two_names_of_one_folder_are_looked_through_once(catalog: ModelCatalog, models: Path) -> None:

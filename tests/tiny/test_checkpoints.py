@@ -7,10 +7,11 @@ import json
 import pickle
 import random
 import socket
+import sys
 import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import psutil
@@ -230,6 +231,22 @@ def test_folder_without_a_part(tmp_path: Path, networks: ldm.Networks) -> None:
     for file in (tmp_path / "demo" / "vae").iterdir():
         file.unlink()
     assert "no weights for vae" in refused(checkpoint)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_trainers_left_in_the_first_checkpoints_is_passed_over(
+    tmp_path: Path, networks: ldm.Networks, zipped: bool, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer = ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    trainer.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": trainer.__name__})  # type: ignore[attr-defined]
+    for name in ("pytorch_lightning", "pytorch_lightning.callbacks", trainer.__name__):
+        monkeypatch.setitem(sys.modules, name, trainer)
+    file = tmp_path / "checkpoints" / "trained.ckpt"
+    file.parent.mkdir()
+    best = {"best_model_score": np.float32(0.5), "best": np.float64(1), "epoch": np.int64(3)}
+    torch.save({"callbacks": {trainer.ModelCheckpoint: best}, "state_dict": ldm.layout(networks)}, file, _use_new_zipfile_serialization=zipped)
+    monkeypatch.undo()
+    same(load(found(tmp_path, "trained"), FLOAT32), networks)
 
 
 class Hostile:

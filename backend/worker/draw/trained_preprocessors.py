@@ -6,6 +6,7 @@ controlnet-aux works at multiples of 64 pixels; what it gives is brought to the 
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,8 @@ from backend.worker.pixels import Pixels
 
 Paths = Sequence[Path]
 Call = Callable[[Any, Pixels, int, float, float], Pixels]
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, EOFError)
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, EOFError,
+           pickle.UnpicklingError)
 
 
 @dataclass(frozen=True, slots=True)

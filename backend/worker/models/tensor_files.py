@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import is_zipfile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -24,6 +25,7 @@ from backend.catalog.headers import read_shapes
 from backend.errors import CheckpointError
 
 PORTION = 64 << 20         # bytes that are mapped at a time
+_TRAINER = "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
 _CONVERT = "load it once with a tool you trust and save it as .safetensors"
 
 Read = TypeVar("Read")
@@ -114,8 +116,20 @@ def _is_safetensors(path: Path) -> bool:
     return path.suffix.lower() == ".safetensors"
 
 
+class _Trainer:
+    """Stands for the class that trainers of the first SD1 checkpoints left in them as a key; nothing is made of it."""
+
+
+def _allowed() -> list[Any]:
+    """What else than tensors a file may name: early embeddings keep their vectors in a `ParameterDict`; checkpoints
+    written by PyTorch Lightning hold numbers of NumPy's and its class, as AUTOMATIC1111's unpickler takes them."""
+    numbers = [(np._core.multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    kinds = {type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "?")}
+    return [nn.ParameterDict, (_Trainer, _TRAINER), *numbers, np.dtype, *kinds]
+
+
 def _unpickle(path: Path) -> Any:
-    with torch.serialization.safe_globals([nn.ParameterDict]):      # early embeddings keep their vectors in one
+    with torch.serialization.safe_globals(_allowed()):
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:                    # written by torch before 1.6: cannot be mapped
