@@ -14,6 +14,7 @@ async function place(tab, box) {
     changed: id => { form.unmark("face_swap"); form.apply({ face_swap: id }); },
     failed: message => form.mark([{ field: "face_swap", message }], false),
   });
+  places[tab].root.dataset.dressed = "face_swap";
   box.replaceChildren(places[tab].root);
   show(tab);
 }

@@ -85,6 +85,9 @@ def face_swap(form: Form) -> None:
     """The fold in which a script places the picture of the face."""
     with gr.Accordion("Face swap", open=False, elem_id=f"{form.tab}_face_swap_fold"):
         gr.HTML('<div class="swap-place"></div>', elem_id=f"{form.tab}_swap", js_on_load=None, apply_default_css=False)
+        for name in ("face_swap", "face_swap_source", "face_swap_source_gender"):
+            form.place(name)
+        form.place("face_swap_targets", lines=1, max_lines=1)
         form.rest("face_swap")
 
 

@@ -31,6 +31,11 @@ export class Unit {
 
   id(name) { return `${this.panel.tab}_guides_${this.number}_${name}`; }
   get facts() { return this.panel.facts; }
+  // Without a model nothing tells choices apart that share a preprocessor: it is what the person chose.
+  get choice() {
+    const { led, value } = this;
+    return led?.modules.includes(value.module) && value.model === NO_MODEL ? led : choiceOf(this.facts, value);
+  }
   get module() { return this.facts.modules.find(one => one.name === this.value.module); }
 
   leave() { this.left = true; }
@@ -45,7 +50,7 @@ export class Unit {
   }
 
   say() {
-    const { module, model, enabled } = this.value, choice = choiceOf(this.facts, this.value);
+    const { module, model, enabled } = this.value, { choice } = this;
     this.toggle.replaceChildren(make("span", { class: "unit-name" }, `${this.number + 1} · `, make("span", {}, choice?.label ?? "Guide")),
       make("span", { class: "unit-about", translate: "no" }, [module === "none" ? "" : module, model === NO_MODEL ? "" : model].filter(Boolean).join(" · ")));
     this.root.classList.toggle("off", !enabled);
@@ -110,6 +115,7 @@ export class Unit {
   lead() {
     const choice = this.facts.choices.find(one => one.name === this.guide.value);
     if (!choice) return;
+    this.led = choice;
     Object.assign(this.value, filledBy(this.facts, choice));
     for (const name of ["module", "model", "weight", "resize_mode"]) this.again(name);
     this.set({ enabled: true });
@@ -176,7 +182,7 @@ export class Unit {
 
   show() {
     if (this.left || !this.body.childElementCount) return;
-    const { value, module, preview } = this, choice = choiceOf(this.facts, value);
+    const { value, module, preview, choice } = this;
     offer(this.guide, [["", "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
     this.image.show(value.image);
     this.mask.show(value.mask);

@@ -23,7 +23,7 @@ export class Distances {
     const { folders, fid } = await this.choices(), { plot } = this.viewer;
     const sets = [["", translated("All cells")], ...plot.axes.flatMap(({ label, values }, axis) => values.map((value, at) => [`${axis}:${at}`, `${label}: ${value}`])), ...folders.map(name => [`/${name}`, translated(`Folder ${name}`)])];
     for (const select of [this.first, this.second]) {
-      const before = select.value;
+      const before = select.options.length ? select.value : null;
       select.replaceChildren(...sets.map(([value, label]) => make("option", { value, translate: "no" }, label)));
       select.value = sets.some(([value]) => value === before) ? before : select === this.second ? sets.at(-1)[0] : sets[1][0];
     }
