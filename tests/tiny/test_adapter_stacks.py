@@ -37,7 +37,8 @@ def used(loaded: Loaded, kind: str, strength: float) -> Use:
         return use(own, strength)
     if kind == "picture":
         width = picture.pairs[0].key.shape[1]
-        return Use(picture, strength, (torch.randn(4, width, generator=torch.Generator().manual_seed(3)),))
+        tokens = torch.randn(4, width, generator=torch.Generator().manual_seed(3))
+        return Use(picture, strength, (tokens, torch.ones(len(picture.pairs))))
     return t2i.own_use(adapter, strength) if kind == "t2i" else refers(kind, strength)
 
 
