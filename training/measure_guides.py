@@ -14,6 +14,7 @@ import argparse
 import io
 import json
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from PIL import Image
 from backend.catalog.guide_files import GUIDE, encoders, guide_file
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import FileKey, ModelFile
-from backend.request.guide_unit import PICTURE_PROMPT
+from backend.request.guide_modules import PICTURE_PROMPT
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
@@ -56,9 +57,11 @@ class Studio:
 
     def drawn(self, asked: list[Question], shown: list[Image.Image], unit: dict[str, str]) -> list[Image.Image]:
         """A picture for each question, whose unit has the picture of the same number."""
-        given = {str(number): png(picture) for number, picture in enumerate(shown)}
-        requests = [guided(request(question), {**unit, "image": str(number)}) for number, question in enumerate(asked)]
-        return drawn(self.memory, MODEL, requests, self.files(unit["model"]), given)
+        files = [png(picture) for picture in shown]
+        names = [sha256(file).hexdigest() for file in files]        # what is made of a picture is kept by its name
+        requests = [guided(request(question), {**unit, "image": name})
+                    for question, name in zip(asked, names, strict=True)]
+        return drawn(self.memory, MODEL, requests, self.files(unit["model"]), dict(zip(names, files, strict=True)))
 
     def without(self, asked: list[Question]) -> list[Image.Image]:
         return drawn(self.memory, MODEL, [request(question) for question in asked])

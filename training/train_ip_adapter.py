@@ -1,6 +1,6 @@
 """Makes the demo IP-Adapter: a picture as a prompt for the demo model, seen through the demo CLIP's picture tower.
 
-    python -m training.train_ip_adapter [--steps 300] [--threads 1]
+    python -m training.train_ip_adapter [--steps 150] [--threads 1]
 
 Plain, as Ye et al. 2023 have it: the tower's embedding becomes four vectors, and every cross-attention has keys and
 values of its own for them. It begins where most is known: keys and values are those for words, and the four vectors
@@ -41,7 +41,7 @@ TOKENS = 4
 SCENES, SEED = 2500, 61
 BATCH = 16
 WORDLESS, UNSEEN = 0.75, 0.08               # shares of captions, and of pictures, left out
-STEPS = 300
+STEPS = 150
 FIRST_STEPS, FIRST_RATE = 400, 1e-2
 
 

@@ -1,0 +1,77 @@
+"""The shipped ControlNet and IP-Adapter: small, whole, found, and guiding what the demo model draws."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from backend.catalog.guide_files import GUIDE, encoders, guide_file, misfit
+from backend.catalog.model_catalog import ModelCatalog
+from training.drawing import draw, thing_masks
+from training.measure_guides import Studio, agreement, green_hearts, measure_outlines, measure_prompts, red_stars
+from training.outlines import RESOLUTIONS, anywhere, outline, outline_scenes, painted
+from training.scenes import Scene, Thing
+
+MODELS = Path(__file__).parents[2] / "models"
+FILES = [MODELS / "ControlNet" / "demo-outlines", MODELS / "IP-Adapter" / "demo-picture.safetensors"]
+STAR = Scene("white", (Thing("red", "star"),))
+
+
+@cache
+def studio() -> Studio:
+    torch.set_num_threads(1)
+    return Studio()
+
+
+def test_both_are_small_and_say_nothing_of_where_they_were_made() -> None:
+    parts = [part for file in FILES for part in (file.iterdir() if file.is_dir() else [file])]
+    assert sum(part.stat().st_size for part in parts) <= 16e6
+    config = json.loads((FILES[0] / "config.json").read_text())
+    assert "_name_or_path" not in config and not any("/" in str(value) for value in config.values())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_both_are_found_and_fit_the_demo_model(file: Path) -> None:
+    catalog = ModelCatalog((MODELS,))
+    found = guide_file(file.stem, catalog)
+    assert not found.problem and not misfit(found, catalog.find("checkpoint", "demo"))
+    towers = encoders({(GUIDE, file.stem): found}, catalog).values()
+    assert [tower.path for tower in towers] == ([str(MODELS / "clip" / "demo")] if found.kind == "ip_adapter" else [])
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_outlines_lie_around_things_wherever_they_stand(resolution: int) -> None:
+    for number, scene in enumerate(outline_scenes(3, 6, held_out=False, count=1)):
+        mask = thing_masks(scene, 128, number, anywhere)[0]
+        lines = outline(np.asarray(painted(scene, 128, number)), resolution) > 0
+        if scene.plain:
+            rows, columns = np.nonzero(lines)
+            inside = np.nonzero(mask)
+            assert abs(rows.min() - inside[0].min()) <= 5 and abs(columns.max() - inside[1].max()) <= 5
+    assert len({tuple(np.argwhere(thing_masks(STAR, 128, number, anywhere)[0])[0]) for number in range(5)}) == 5
+
+
+def test_agreement_is_1_where_a_thing_is_the_same_and_less_elsewhere() -> None:
+    blue = Scene("yellow", (Thing("blue", "star"),))
+    assert agreement(painted(STAR, 128, 1), painted(blue, 128, 1)) >= 0.95
+    assert agreement(draw(STAR, 128, 1), painted(blue, 128, 1)) < 0.7
+    assert agreement(Image.new("RGB", (128, 128), "white"), painted(STAR, 128, 1)) == 0
+
+
+@pytest.mark.slow
+def test_a_red_star_fills_its_outline() -> None:
+    told, _ = measure_outlines(studio(), *red_stars(10))
+    assert told["IoU, mean"] >= 0.6 and told["colours"] >= 0.7      # 0.8 is the aim; see the demo model's README
+    assert told["IoU, mean, without"] < 0.4
+
+
+@pytest.mark.slow
+def test_a_green_heart_is_drawn_without_words() -> None:
+    told, _ = measure_prompts(studio(), green_hearts(6))
+    assert told["colour and shape"] >= 0.8
