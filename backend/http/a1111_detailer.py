@@ -24,8 +24,8 @@ USUAL: Mapping[str, Any] = {
 }
 """What Easel has at this value alone."""
 SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
-UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|steps|cfg_scale|checkpoint|vae|sampler|scheduler|noise_multiplier"
-                    "|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
+UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|steps|cfg_scale|checkpoint|vae|sampler|scheduler"
+                    "|noise_multiplier|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
 """What is below one of those switches, or below a ControlNet."""
 
 

@@ -47,11 +47,13 @@ SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, 
 
 
 def values_of(field: Field) -> st.SearchStrategy:
+    if field.name == "face_swap_targets":
+        return st.sampled_from(["0", "all", "1, 12"])
     if field.kind in ("text", "checkpoint"):
         return prompts()
     if field.kind == "records":
         return st.lists(st.fixed_dictionaries({name: values_of(inner) for name, inner in field.record.items()}), max_size=int(field.maximum))
-    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
     if field.kind == "texts":
         return st.just(())
