@@ -93,7 +93,7 @@ def face_swap(form: Form) -> None:
 
 def detailer(form: Form) -> None:
     """A fold with one inside for each pass."""
-    with gr.Accordion("Detailer", open=False, elem_id=f"{form.tab}_detailer_fold"):
+    with gr.Accordion("Detailer", open=False, elem_id=f"{form.tab}_detailers_fold"):
         form.place("detailers")
 
 
