@@ -28,18 +28,19 @@ BOXES = ((LEFT, 0, 0.9), ((22, 32, 52, 62), 0, 0.8), ((80, 80, 110, 120), 1, 0.6
 UNIT = {"enabled": True, "model": "things", "mask_blur": 0, "grow": 0, "padding": 0}
 
 
-def detector(names: str = "{0: 'cat', 1: 'dog'}", last: int = len(BOXES)) -> onnx.ModelProto:
+def detector(names: str = "{0: 'cat', 1: 'dog'}", boxes_first: bool = False) -> onnx.ModelProto:
     """Finds BOXES in whatever picture; their places are those of a picture of SIZE x SIZE brought to 640."""
     rows = np.zeros((6, len(BOXES)), np.float32)
     for number, (box, kind, score) in enumerate(BOXES):
         left, top, right, bottom = np.array(box) * 640 / SIZE
         rows[:4, number] = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
         rows[4 + kind, number] = score
+    rows = rows.T if boxes_first else rows
     nodes = [helper.make_node("ReduceMean", ["images"], ["m"], axes=[1, 2, 3], keepdims=0), helper.make_node("Mul", ["m", "zero"], ["z"]),
              helper.make_node("Add", ["rows", "z"], ["output0"])]
     values = [numpy_helper.from_array(rows[None], "rows"), numpy_helper.from_array(np.zeros(1, np.float32), "zero")]
     graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 640, 640])],
-                              [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, last])], values)
+                              [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, *rows.shape])], values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 9
     helper.set_model_props(model, {"names": names} if names else {})
@@ -150,7 +151,7 @@ def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog],
     problem = studio.run().of(Failed)[0].problems[0]
     assert problem.field == "detailers[0].classes" and "there is: cat, dog" in problem.message
     (tmp_path / "adetailer").mkdir()
-    onnx.save(detector(last=6), tmp_path / "adetailer" / "other.onnx")
+    onnx.save(detector(boxes_first=True), tmp_path / "adetailer" / "other.onnx")
     (tmp_path / "adetailer" / "broken.onnx").write_bytes(b"no network")
     for name, why in (("other", "without NMS"), ("broken", "finds objects")):
         with pytest.raises(CheckpointError, match=why):
