@@ -17,7 +17,7 @@ function fill(slider, value) {
 }
 
 on("form", ({ tab, values }) => {
-  for (const slider of findAll(`[id^="${tab}_"] > .slider`)) {
+  for (const slider of findAll(`[id^="${tab}_"][data-dressed] > .slider`)) {
     const value = values[slider.parentElement.dataset.dressed];
     if (value != null && document.activeElement !== slider) slider.value = value;
     fill(slider, value);

@@ -10,12 +10,13 @@ export function factsFor(checkpoint, refresh = false) {
     .catch(error => { delete known[checkpoint]; throw error; });
 }
 
-// The choice that a unit stands for: the one that its preprocessor serves, and of several the one that its model serves.
+// The choice that a unit stands for: the one that its preprocessor serves, and of several the one that its model serves,
+// or the one that any model does.
 export function choiceOf({ choices, models }, unit) {
   const serving = choices.filter(choice => choice.modules.includes(unit.module)), kind = models.find(one => one.name === unit.model)?.kind;
   const fits = choice => choice.models.some(word => word && unit.model.toLowerCase().includes(word));
   if (unit.module === "none") return choices.find(choice => choice.kinds.includes(kind) && fits(choice)) ?? null;
-  return serving.find(fits) ?? serving[0] ?? null;
+  return serving.find(fits) ?? serving.find(choice => choice.models.includes("")) ?? serving[0] ?? null;
 }
 
 // What a choice fills into a unit.

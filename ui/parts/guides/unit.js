@@ -84,19 +84,18 @@ export class Unit {
   pictures() {
     const start = this.panel.tab === "img2img" ? "Without one it is the picture to start from." : "or drop one here, or paste";
     this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
-    this.image.root.append(this.borrow = button("Use the img2img picture", () => this.borrowed()));
-    this.look = button("Preview", () => this.made());
+    this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()));
     this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes" });
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
     this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, make("div", { class: "unit-acts" },
       button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
     this.others = new MorePictures(this.id("more_images"), { changed: more_images => this.set({ more_images }), failed: message => this.refuse("more_images", message) });
-    return make("div", { class: "unit-pictures" }, this.image.root, this.others.root, this.result, this.look);
+    return make("div", { class: "unit-pictures" }, this.image.root, this.result, this.others.root);
   }
 
   region() {
     this.mask = new PicturePlace(this.id("mask"), "Region", { hint: "Where the guide acts: white. Without one everywhere.", mask: true, changed: mask => this.set({ mask }), failed: message => this.refuse("mask", message) });
-    this.mask.root.append(button("Paint a region", () => this.paintRegion()));
+    this.mask.acts.append(button("Paint a region", () => this.paintRegion()));
     return make("details", { class: "unit-region" }, make("summary", {}, "Region"), this.mask.root);
   }
 
@@ -116,9 +115,8 @@ export class Unit {
     const choice = this.facts.choices.find(one => one.name === this.guide.value);
     if (!choice) return;
     this.led = choice;
-    Object.assign(this.value, filledBy(this.facts, choice));
+    this.set({ ...filledBy(this.facts, choice), enabled: true });
     for (const name of ["module", "model", "weight", "resize_mode"]) this.again(name);
-    this.set({ enabled: true });
     const lacks = choice.kinds.length && this.value.model === NO_MODEL;
     this.hint.hidden = !lacks;
     this.hint.textContent = lacks ? translated("No model for this and the checkpoint is in the models folders yet.") : "";
@@ -187,12 +185,12 @@ export class Unit {
     this.image.show(value.image);
     this.mask.show(value.mask);
     this.others.show(value.more_images, module?.kind === "picture_prompt");
-    this.result.hidden = !preview;
+    this.result.hidden = !preview || module?.kind !== "hint";
     if (preview) this.shown.src = this.save.href = `/easel/upload/${preview}.png`;
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
     this.look.hidden = module?.kind !== "hint";
     this.thresholds(module);
-    this.body.dataset.resting = this.resting(module).join(" ");
+    for (const [name, acts] of Object.entries(this.acting(module))) find(`#${CSS.escape(this.id(name))}`, this.body)?.toggleAttribute("hidden", !acts);
   }
 
   // Under the preprocessor's own names.
@@ -207,16 +205,15 @@ export class Unit {
     }
   }
 
-  // Names of settings that change nothing as the unit is.
-  resting(module) {
+  // Whether a setting changes anything as the unit is.
+  acting(module) {
     const hint = !module || module.kind === "hint", sized = Boolean(module?.sized), prompt = module?.kind === "picture_prompt";
     const face = prompt && /face|instant/i.test(this.value.model) || this.value.module === KEY_POINTS;
-    const acting = {
+    return {
       pixel_perfect: sized, processor_res: sized && !this.value.pixel_perfect, control_mode: hint || module.kind === "reference", resize_mode: hint,
       threshold_a: Boolean(module?.a), threshold_b: Boolean(module?.b), hires: this.panel.tab === "txt2img", union_type: /union|promax/i.test(this.value.model), model: module?.kind !== "reference",
       combine: prompt && this.value.more_images.length > 0, weight_type: prompt && !this.value.block_weights.trim(), block_weights: prompt, uncond_noise: prompt,
       face_order: face, face_index: face, lora_weight: prompt && /faceid/i.test(this.value.model),
     };
-    return Object.keys(acting).filter(name => !acting[name]);
   }
 }
