@@ -92,6 +92,15 @@ class Preprocess:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareFaces:
+    """Say how alike the largest faces of two picture files are, by the network in `file`."""
+
+    task: str
+    pictures: tuple[bytes, bytes]
+    file: ModelFile
+
+
+@dataclass(frozen=True, slots=True)
 class Unload:
     """Free the device of the models that nothing is drawn with."""
 
@@ -251,8 +260,17 @@ class Preprocessed:
     problem: Problem | None = None
 
 
-Command = Run | Cancel | Skip | Score | MeasureDistance | Preprocess | Unload | Stop
+@dataclass(frozen=True, slots=True)
+class FacesCompared:
+    """The answer to `CompareFaces`: the cosine of the two identities, or the `problem` for which there is none."""
+
+    task: str
+    similarity: float = 0.0
+    problem: Problem | None = None
+
+
+Command = Run | Cancel | Skip | Score | MeasureDistance | Preprocess | CompareFaces | Unload | Stop
 Event = (
     Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
-    | Scored | Preprocessed
+    | Scored | Preprocessed | FacesCompared
 )

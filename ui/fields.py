@@ -134,6 +134,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "second_checkpoint": _file,
     "vae": _file,
     "guide_model": _file,
+    "object_detector": _file,
     "int": _number,
     "float": _number,
     "seed": _seed,

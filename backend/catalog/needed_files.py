@@ -25,6 +25,7 @@ from backend.catalog.model_file import (
     FACE_DETECTOR,
     FACE_NETWORK,
     FACE_RESTORER,
+    OBJECT_DETECTOR,
     UPSCALER,
     VAE,
     FileKey,
@@ -35,6 +36,8 @@ from backend.catalog.network_problems import FILE_KINDS, embeddings_named, netwo
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.checkpoints import other_checkpoints
 from backend.request.choices import PIXEL_UPSCALERS
+from backend.request.detailer import FACES, is_on
+from backend.request.record import place
 from backend.request.request import FIELDS, Request
 from backend.request.rules import AUTOMATIC_VAE, EXTRAS, NO_RESTORER, NO_UPSCALER, RESTORERS, VAES
 
@@ -67,6 +70,7 @@ def needed(request: Request) -> list[Needed]:
     networks = [Needed(kind, name, field) for (kind, name), field in network_names(request).items()]
     guides = [Needed(GUIDE, name, field) for name, field in guide_models(request)]
     restorers += [Needed(FACE_NETWORK, name, "face_swap") for name in (BUFFALO, SWAP) if request.face_swap]
+    detector += _detectors(request) if request.process != EXTRAS else []
     return [*wanted, *restorers, *detector, *networks, *guides]
 
 
@@ -184,6 +188,8 @@ def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
         if files := catalog.usable(FACE_DETECTOR):
             return files[0]
         raise NotFound("needs a file that finds faces: put insightface's det_10g.onnx into models/insightface")
+    if one.kind == OBJECT_DETECTOR:
+        return _object_detector(one.name, catalog)
     try:
         return catalog.find(one.kind, one.name)
     except NotFound:
@@ -191,6 +197,26 @@ def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
             raise
     there = [*PIXEL_UPSCALERS, *(file.key for file in catalog.usable(UPSCALER))]
     raise NotFound(f"'{clean_name(one.name)[:80]}' is not in the list; there is: {', '.join(there[:20])}")
+
+
+def _object_detector(name: str, catalog: ModelCatalog) -> ModelFile:
+    """By its name, or by that of the file from which it was exported. Raises NotFound saying what there is."""
+    for known in (name, name.removesuffix(".pt")):
+        try:
+            return catalog.find(OBJECT_DETECTOR, known)
+        except NotFound:
+            continue
+    there = [FACES, *(file.key for file in catalog.usable(OBJECT_DETECTOR))]
+    raise NotFound(f"'{clean_name(name)[:80]}' is not in the list; there is: {', '.join(there[:20])}. Others go into "
+                   "models/adetailer as ONNX files (ultralytics' export of a .pt file)")
+
+
+def _detectors(request: Request) -> list[Needed]:
+    """What finds the objects that detailers draw again."""
+    units = [(unit.model, place("detailers", number, "model"))
+             for number, unit in enumerate(request.detailers) if is_on(unit)]
+    return [Needed(FACE_DETECTOR, "", field) if name == FACES else Needed(OBJECT_DETECTOR, name, field)
+            for name, field in units]
 
 
 def _upscalers(request: Request) -> list[tuple[str, str]]:

@@ -16,6 +16,8 @@ from backend.errors import CheckpointError, NotFound, Problem
 from backend.prompt.embedding_names import mentioned
 from backend.prompt.grammar import Network, networks
 from backend.prompt.network_terms import HYPERNET, LORAS, TERM_KINDS, TermError, read_term
+from backend.request.detailer import is_on
+from backend.request.record import place
 from backend.request.request import RESOLVED, Request
 from backend.request.rules import EXTRAS
 
@@ -33,6 +35,9 @@ def named_networks(request: Request) -> Iterator[tuple[str, Network]]:
         texts = getattr(request, RESOLVED[field]) or (getattr(request, field),)
         for text in dict.fromkeys(texts):
             yield from ((field, network) for network in networks(text)[1] if network.kind in TERM_KINDS)
+    for number, unit in enumerate(request.detailers):
+        named = networks(unit.prompt)[1] if is_on(unit) else []
+        yield from ((place("detailers", number, "prompt"), network) for network in named if network.kind in TERM_KINDS)
 
 
 def embeddings_named(request: Request, catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
@@ -40,9 +45,10 @@ def embeddings_named(request: Request, catalog: ModelCatalog) -> dict[FileKey, M
     files = {embedding_name(file): file for file in catalog.usable(EMBEDDING)} if request.process != EXTRAS else {}
     if not files:
         return {}
-    texts = "\n".join(dict.fromkeys(text for field, resolved in RESOLVED.items()
-                                    for text in (getattr(request, resolved) or (getattr(request, field),))))
-    return {(EMBEDDING, name): files[name] for name in mentioned(files, texts)}
+    texts = [text for field, resolved in RESOLVED.items()
+             for text in (getattr(request, resolved) or (getattr(request, field),))]
+    texts += [text for unit in request.detailers for text in (unit.prompt, unit.negative_prompt)]
+    return {(EMBEDDING, name): files[name] for name in mentioned(files, "\n".join(dict.fromkeys(texts)))}
 
 
 def vector_counts(text: str, catalog: ModelCatalog, family: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Asks a worker for what a guide's model would be shown, while somebody waits for the answer."""
+"""Asks a worker to look at pictures while somebody waits: what a guide's model would be shown, how alike faces are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from backend.catalog.model_file import FileKey, ModelFile
 from backend.errors import InvalidRequest, NotAllowed, WorkerLost
-from backend.messages import Preprocess, Preprocessed
+from backend.messages import CompareFaces, FacesCompared, Preprocess, Preprocessed
 from backend.request.record import Record
 from backend.store.view_types import Worker
 
@@ -29,13 +29,13 @@ class Preprocessor(Protocol):
 
     def is_free(self, *, alone: bool) -> bool: ...
 
-    def measure(self, command: Preprocess) -> None: ...
+    def measure(self, command: Preprocess | CompareFaces) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     worker: str
-    answer: Future[Preprocessed]
+    answer: Future[Preprocessed | FacesCompared]
 
 
 class Preprocessing:
@@ -52,14 +52,21 @@ class Preprocessing:
     def made(self, unit: Record, picture: bytes, size: tuple[int, int],
              files: Mapping[FileKey, ModelFile]) -> Preprocessed:
         """Waits for a worker, between two of its network calls. NotAllowed, InvalidRequest, WorkerLost."""
+        return self._answered(Preprocess(uuid.uuid4().hex, unit, picture, size, dict(files)))
+
+    def compared(self, pictures: tuple[bytes, bytes], file: ModelFile) -> FacesCompared:
+        """How alike the faces in two pictures are; as `made`."""
+        return self._answered(CompareFaces(uuid.uuid4().hex, pictures, file))
+
+    def _answered(self, command: Preprocess | CompareFaces) -> Any:
         ready = sorted((each for each in self._workers if each.worker.state in UP),
                        key=lambda each: not each.is_free(alone=False))
         if not ready:
             raise NotAllowed(NOT_READY)
-        task, answer = uuid.uuid4().hex, Future[Preprocessed]()
+        task, answer = command.task, Future[Preprocessed | FacesCompared]()
         with self._lock:
             self._asked[task] = _Asked(ready[0].worker.name, answer)
-        ready[0].measure(Preprocess(task, unit, picture, size, dict(files)))
+        ready[0].measure(command)
         try:
             made = answer.result(PATIENCE)
         except TimeoutError:
@@ -71,7 +78,7 @@ class Preprocessing:
             raise InvalidRequest(problems=[made.problem])
         return made
 
-    def received(self, answer: Preprocessed) -> None:
+    def received(self, answer: Preprocessed | FacesCompared) -> None:
         """A worker has answered."""
         with self._lock:
             asked = self._asked.get(answer.task)

@@ -27,6 +27,7 @@ from backend.messages import (
     Command,
     Done,
     Event,
+    FacesCompared,
     Failed,
     Hashed,
     Loading,
@@ -253,7 +254,7 @@ class Supervisor:
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
                 self._over(event)
-            case Scored() | Preprocessed():
+            case Scored() | Preprocessed() | FacesCompared():
                 self._services.answered(event)
             case Alive():
                 return          # that it came is all that counts

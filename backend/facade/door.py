@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from backend.errors import NotAllowed
 from backend.facade.components import Components
+from backend.facade.faces import UserFaces
 from backend.facade.guides import UserGuides
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.plots import UserPlots
@@ -41,6 +42,7 @@ class Door:
         self.networks = components.networks
         self.plots = UserPlots(components, user)
         self.guides = UserGuides(components, user)
+        self.faces = UserFaces(components, user)
 
     # ---- jobs ----
 

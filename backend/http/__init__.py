@@ -24,6 +24,7 @@
     plot_exports.py        /easel/plots/<id>/export: plots as files
     networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
+    faces.py               /easel/faces: how alike two are
     guides.py              /easel/guides: what pictures may guide by, and previews of it
     controlnet.py          /controlnet: models and preprocessors, as sd-webui-controlnet lists them
     preferences.py         /easel/preferences, /easel/about
@@ -48,6 +49,7 @@ from backend.http import (
     controlnet,
     errors,
     events,
+    faces,
     files,
     guides,
     history,
@@ -79,7 +81,7 @@ class Routes:
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
-                 boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides):
+                 boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 

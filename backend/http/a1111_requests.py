@@ -11,7 +11,15 @@ from typing import Any
 
 from backend import Door
 from backend.errors import EaselError, InvalidRequest
-from backend.http import a1111_eta, a1111_face_swap, a1111_guides, a1111_options, a1111_pictures, a1111_scripts
+from backend.http import (
+    a1111_detailer,
+    a1111_eta,
+    a1111_face_swap,
+    a1111_guides,
+    a1111_options,
+    a1111_pictures,
+    a1111_scripts,
+)
 from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
 from backend.http.a1111_option_table import OF_FIELDS
 from backend.http.a1111_options import Chosen
@@ -84,7 +92,9 @@ class _Payload:
         scripts, idle = a1111_scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
         guided, lacking = a1111_guides.guides(self._payload.get("alwayson_scripts"), self._door)
         swapped, unlike = a1111_face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door)
-        problems += [*(_below("override_settings", problem) for problem in wrong), *idle, *lacking, *unlike]
+        details, foreign_units = a1111_detailer.detailers(self._payload.get("alwayson_scripts"), img2img=self._img2img)
+        problems += [*(_below("override_settings", problem) for problem in wrong), *idle, *lacking, *unlike,
+                     *foreign_units]
         if problems:
             raise InvalidRequest(problems=problems)
         options = self._options | chosen
@@ -94,7 +104,7 @@ class _Payload:
         behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
         values |= {**behind, **known, **scripts, **guided, **self._sampler(), **self._script()}
         values |= {name: value for name, value in chosen.values.items() if name not in behind}
-        values |= {**self._grid(), **self._faces(options), **swapped}
+        values |= {**self._grid(), **self._faces(options), **swapped, **details}
         values |= self._eta(values, options)
         values |= self._styles(values)
         values |= self._without_networks(values)

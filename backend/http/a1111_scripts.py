@@ -95,7 +95,7 @@ SOFT_INPAINTING = Script("Soft Inpainting", (
 ))
 WITHOUT_EFFECT = ("refiner", "seed", "sampler", "comments", "extra options", "hypertile")
 """Always-on scripts that belong to AUTOMATIC1111's page, or that have no arguments."""
-ELSEWHERE = ("controlnet", "reactor")       # see `a1111_guides`, `a1111_face_swap`
+ELSEWHERE = ("controlnet", "reactor", "adetailer")      # see `a1111_guides`, `a1111_face_swap`, `a1111_detailer`
 
 
 def script_named(payload: Mapping[str, Any], scripts: Iterable[Script]) -> Script | None:

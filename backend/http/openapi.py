@@ -30,6 +30,7 @@ KINDS: dict[str, Schema] = {
     "seed": {"type": "integer"}, "float": {"type": "number"}, "bool": {"type": "boolean"}, "choice": {"type": "string"},
     "checkpoint": {"type": "string"}, "second_checkpoint": {"type": "string"}, "upscaler": {"type": "string"},
     "vae": {"type": "string"}, "picture": {"type": "string"}, "guide_model": {"type": "string"},
+    "object_detector": {"type": "string"},
     "pictures": {"type": "array", "items": {"type": "string"}},
     "records": {"type": "array", "items": {"type": "object"}},
 }

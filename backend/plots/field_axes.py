@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.catalog.guide_files import KINDS as GUIDES
-from backend.catalog.model_file import CHECKPOINT, UPSCALER
+from backend.catalog.model_file import CHECKPOINT, OBJECT_DETECTOR, UPSCALER
 from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources, WrongAxis
 from backend.plots.named_files import named_file
 from backend.request.field import Field, clean
@@ -15,7 +15,7 @@ from backend.request.record import Record
 KINDS: Mapping[str, AxisKind] = {
     "int": "int", "seed": "int", "float": "float", "text": "text", "texts": "text", "choice": "choice", "bool": "bool",
     "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "vae": "file",
-    "guide_model": "text",
+    "guide_model": "text", "object_detector": "text",
 }
 FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
@@ -89,6 +89,8 @@ def _choices(field: Field) -> Callable[[Sources], Sequence[str]] | None:
         return lambda sources: ["True", "False"]
     if field.kind == "guide_model":
         return lambda sources: [*field.choices, *(file.key for kind in GUIDES for file in sources.catalog.usable(kind))]
+    if field.kind == "object_detector":
+        return lambda sources: [*field.choices, *(file.key for file in sources.catalog.usable(OBJECT_DETECTOR))]
     return (lambda sources: list(field.choices)) if field.kind == "choice" else None
 
 

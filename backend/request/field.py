@@ -17,12 +17,12 @@ from backend.request.record import Record
 from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
-               "upscaler", "picture", "pictures", "guide_model", "records"]
+               "upscaler", "picture", "pictures", "guide_model", "object_detector", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
-    "extras", "guides", "face_swap", "hidden",
+    "extras", "guides", "face_swap", "detailer", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -50,6 +50,7 @@ class Field:
     record: Table[Field] | None = None    # of kind "records": the fields of one
     switch: str = ""                      # of kind "records": the field without which a record changes nothing
     listed: bool = False                  # of kind "records": a page holds all of them as one JSON text
+    flat: bool = False                    # of kind "records": a picture's text has a key for each value
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
@@ -80,7 +81,7 @@ def clean(field: Field, value: Any) -> Any:
         return _text(value)
     if field.kind == "texts":
         return _texts(value)
-    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector"):
         return _file(field, value)
     if field.kind == "choice":
         return _choice(field, value)

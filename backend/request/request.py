@@ -15,6 +15,7 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.request import choices, effects, rules
+from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
 from backend.request.face_swap import EVERYBODY, GENDERS
 from backend.request.field import Field, clean, param
 from backend.request.guide_unit import FACE_ORDERS, GUIDE_UNIT, LARGEST, MOST
@@ -290,6 +291,8 @@ class Request:
                                         help="A mask for each part of the prompt between AND: it acts only there.")
     guides: tuple[Record, ...] = param((), "ControlNet", "records", "guides", maximum=MOST, record=GUIDE_UNIT, switch="enabled", listed=True,
                                        infotext="ControlNet", help="Pictures that guide what is drawn: edges, depth, poses, tiles.")
+    detailers: tuple[Record, ...] = param((), "Detailer", "records", "detailer", maximum=MOST_DETAILERS, record=DETAILER_UNIT, switch="enabled", flat=True,
+                                          infotext="ADetailer", help="Faces, or what else a detector finds in the finished picture, drawn again at full size.")
     loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
                                 infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
     process: str = param(rules.DRAW, "Process", "choice", "hidden", choices=rules.PROCESSES, internal=True)

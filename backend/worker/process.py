@@ -22,6 +22,7 @@ from backend.messages import (
     ALIVE_SECONDS,
     Cancel,
     Command,
+    CompareFaces,
     Event,
     MeasureDistance,
     Preprocess,
@@ -37,6 +38,7 @@ from backend.settings import Policy
 from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
+from backend.worker.engine.face_comparison import faces_compared
 from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
@@ -92,6 +94,9 @@ def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     elif isinstance(command, Preprocess):
         with engine.current_work.doing("encoding", ()):
             engine.emit(preprocessed(engine.memory, command))
+    elif isinstance(command, CompareFaces):
+        with engine.current_work.doing("encoding", ()):
+            engine.emit(faces_compared(engine.memory, command))
     elif isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):

@@ -62,7 +62,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     (T, {"override_settings": {"inpainting_mask_weight": 0.5, "token_merging_ratio_hr": 0.5}},
      ["override_settings.inpainting_mask_weight", "override_settings.token_merging_ratio_hr"]),
     (T, {"override_settings": {"token_merging_ratio": 0.5}}, ["override_settings.token_merging_ratio"]),
-    (T, {"alwayson_scripts": {"ADetailer": {"args": [True, False, {"ad_model": "face.pt"}]}}}, ["alwayson_scripts.ADetailer"]),
+    (T, {"alwayson_scripts": {"ADetailer": {"args": [True, False, {"ad_model": "face.pt", "ad_use_vae": True}]}}}, ["alwayson_scripts.ADetailer.args.2.ad_use_vae"]),
     (T, {"alwayson_scripts": {"ControlNet": {"args": [{"model": "canny", "image": "%"}]}}}, ["alwayson_scripts.ControlNet.args.0.image"]),
     (T, {"alwayson_scripts": {"ControlNet": {"args": [{"model": "canny", "effective_region_mask": "%"}]}}},
      ["alwayson_scripts.ControlNet.args.0.effective_region_mask"]),

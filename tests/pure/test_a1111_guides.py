@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from backend.http.a1111_detailer import detailers
 from backend.http.a1111_face_swap import face_swap
 from backend.http.a1111_guides import guides
+from backend.image.infotext.reading import read as read_text
+from backend.image.infotext.unmet import unmet_sentence
+from backend.image.infotext.writing import write
 from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.a1111_payloads import PICTURE
@@ -116,3 +120,44 @@ def test_reactors_arguments_are_a_face_swap() -> None:
     assert swap([PICTURE, False]) == ({}, [])
     for number, value in {8: "4x_NMKD", 11: True, 6: 0.5}.items():
         assert [problem.field for problem in swap([*args[:number], value, *args[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]
+
+
+FULL_DETAIL = {"ad_model": "face_yolov8n.pt", "ad_model_classes": "", "ad_tab_enable": True, "ad_prompt": "", "ad_negative_prompt": "blurry",
+               "ad_confidence": 0.5, "ad_mask_filter_method": "Area", "ad_mask_k": 1, "ad_mask_min_ratio": 0.0, "ad_mask_max_ratio": 1.0,
+               "ad_dilate_erode": 8, "ad_x_offset": 0, "ad_y_offset": 0, "ad_mask_merge_invert": "None", "ad_mask_blur": 6, "ad_denoising_strength": 0.35,
+               "ad_inpaint_only_masked": True, "ad_inpaint_only_masked_padding": 16, "ad_use_inpaint_width_height": False, "ad_inpaint_width": 512,
+               "ad_use_steps": False, "ad_steps": 28, "ad_use_cfg_scale": False, "ad_cfg_scale": 7.0, "ad_use_sampler": False, "ad_sampler": "DPM++ 2M Karras",
+               "ad_restore_face": False, "ad_controlnet_model": "None", "ad_controlnet_module": "None", "ad_controlnet_weight": 1.0, "is_api": True}
+
+
+@pytest.mark.parametrize("args, names", [
+    ([True, False, FULL_DETAIL, {"ad_model": "None"}], ["face_yolov8n.pt"]), ([FULL_DETAIL, {"ad_model": "hand"}], ["face_yolov8n.pt", "hand"]),
+    ([False, False, FULL_DETAIL], []), ([True, False, {"ad_model": "None"}], []), ([True, FULL_DETAIL | {"ad_tab_enable": False}, {"ad_model": "hand"}], ["hand"]),
+])
+def test_units_of_adetailer(args: list[Any], names: list[str]) -> None:
+    values, problems = detailers({"ADetailer": {"args": args}}, img2img=False)
+    request = Request.parse(values)
+    assert problems == [] and [unit.model for unit in request.detailers] == names and all(unit.enabled for unit in request.detailers)
+    if names[:1] == ["face_yolov8n.pt"]:
+        unit = request.detailers[0]
+        assert (unit.confidence, unit.most, unit.grow, unit.mask_blur, unit.denoising_strength, unit.padding) == (0.5, 1, 8, 6, 0.35, 16)
+        assert (unit.prompt, unit.negative_prompt) == ("", "blurry")
+
+
+def test_what_adetailer_has_and_easel_lacks_is_said_where_it_stands() -> None:
+    for more, key in (({"ad_use_steps": True}, "ad_use_steps"), ({"ad_controlnet_model": "tile"}, "ad_controlnet_model"), ({"ad_new": 1}, "ad_new")):
+        _, problems = detailers({"adetailer": {"args": [True, False, {"ad_model": "face"} | more]}}, img2img=True)
+        assert [problem.field for problem in problems] == [f"alwayson_scripts.adetailer.args.2.{key}"]
+    assert detailers({"ADetailer": {"args": [{"ad_model": "a"}] * 3}}, img2img=False)[1][0].message.startswith("has 3 units")
+    assert detailers({"ADetailer": {"args": [True, True, {"ad_model": "a"}]}}, img2img=True)[0]["denoising_strength"] == 0
+
+
+def test_detailers_in_a_pictures_text_have_adetailers_keys() -> None:
+    request = Request.parse({"prompt": "x", "seed": 1, "detailers": [{"enabled": True}, {"enabled": True, "model": "hand", "prompt": "a, b: c", "most": 2}]})
+    text = write(request.with_seeds())
+    assert "ADetailer model: Faces, ADetailer confidence: 0.3, ADetailer dilate erode: 4" in text and 'ADetailer prompt 2nd: "a, b: c"' in text
+    assert read_text(text).values["detailers"] == request.detailers
+    theirs = "x\nSteps: 20, ADetailer model: face_yolov8n.pt, ADetailer confidence: 0.4, ADetailer inpaint only masked: True, ADetailer version: 24.1.2"
+    (unit,) = read_text(theirs).values["detailers"]
+    assert (unit.enabled, unit.model, unit.confidence) == (True, "face_yolov8n.pt", 0.4) and not unmet_sentence(theirs)
+    assert "ADetailer use separate steps" in unmet_sentence(theirs + ", ADetailer use separate steps: True")

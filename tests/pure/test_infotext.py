@@ -47,13 +47,15 @@ SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, 
 
 
 def values_of(field: Field) -> st.SearchStrategy:
+    if field.name == "face_swap_targets":
+        return st.sampled_from(["0", "all", "1, 12"])
     if field.kind in ("text", "checkpoint"):
         return prompts()
     if field.kind == "records":
         return st.lists(st.fixed_dictionaries({name: values_of(inner) for name, inner in field.record.items()}), max_size=int(field.maximum))
-    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
-    if field.kind == "texts":
+    if field.kind in ("texts", "pictures"):
         return st.just(())
     if field.kind == "choice":
         return st.sampled_from(field.choices)
@@ -90,13 +92,13 @@ def requests(draw: st.DrawFn) -> Request:
 def carried(request: Request) -> dict:
     """Everything an infotext promises to give back: what changes the picture."""
     fields = {field.name: getattr(request, field.name) for field in KEYED if not request.idle(field)} | {
-        "guides": told(FIELDS["guides"], request.guides)}
+        name: told(FIELDS[name], getattr(request, name)) for name in ("guides", "detailers")}
     return fields | {"enable_hr": request.enable_hr}
 
 
 def with_pictures(request: Request, values: dict) -> dict:
     """The values read from a text, and the pictures that the request started from, which no text can hold."""
-    return {"init_image": request.init_image, "mask": request.mask, **values}
+    return {"init_image": request.init_image, "mask": request.mask, "face_swap": request.face_swap, **values}
 
 
 # ---- AUTOMATIC1111's reader ----

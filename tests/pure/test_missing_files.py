@@ -51,9 +51,9 @@ def test_what_easel_does_without_is_said(keys: str, named: str) -> None:
 
 
 def test_a_model_of_a_unit_is_named() -> None:
-    text = f'a tree\n{LINE}, ControlNet 0: "Module: canny, Model: c [0123abcd]", ControlNet 1: "Module: depth_zoe, Model: d"'
+    text = f'a tree\n{LINE}, ControlNet 0: "Module: canny, Model: c [0123abcd]", ControlNet 1: "Module: depth_strange, Model: d"'
     assert told(text) == ["Not understood: ControlNet."]
-    assert told(text.replace("depth_zoe", "none")) == [f"The ControlNet {name} is not in the models folders." for name in ("c [0123abcd]", "d")]
+    assert told(text.replace("depth_strange", "none")) == [f"The ControlNet {name} is not in the models folders." for name in ("c [0123abcd]", "d")]
 
 
 def test_what_is_not_understood_is_told_as_it_stands() -> None:

@@ -338,7 +338,7 @@ def test_the_first_pass_reads_nothing_that_its_key_leaves_out(house, monkeypatch
         "hr_schedule": "Karras", "hr_prompt": "a dog", "hr_negative_prompt": "bad", "hr_cfg": 3.0, "hr_checkpoint_name": "second",
         "denoising_strength": 0.9, "extra_noise": 0.1, "face_restoration_weight": 0.1, "image_format": "jpg", "image_quality": 5,
         "webp_lossless": True, "folder_pattern": "x", "name_pattern": "y", "save_grid": True, "save_incomplete_images": True,
-        "preview_every": 1, "preview_method": "Full", "template": "z", "negative_template": "w", "face_restoration": "None",
+        "preview_every": 1, "preview_method": "Full", "template": "z", "negative_template": "w", "face_restoration": "None", "detailers": (),
     }
     assert other.keys() == set(READ_LATER)
     one_by_one(house, {"plain": HIRES, "other": HIRES.replace(**other)})

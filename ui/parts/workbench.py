@@ -91,6 +91,12 @@ def face_swap(form: Form) -> None:
         form.rest("face_swap")
 
 
+def detailer(form: Form) -> None:
+    """A fold with one inside for each pass."""
+    with gr.Accordion("Detailer", open=False, elem_id=f"{form.tab}_detailers_fold"):
+        form.place("detailers")
+
+
 def refiner(form: Form) -> None:
     with gr.Accordion("Refiner: another checkpoint for the last steps", open=False, elem_id=f"{form.tab}_refiner"):
         form.rest("refiner")

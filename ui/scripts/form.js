@@ -223,12 +223,16 @@ class Form {
     input?.removeAttribute("aria-describedby");
   }
 
-  // Fields in a closed fold are hidden, or not on the page before it opens for the first time.
+  // Fields in a closed fold are hidden, or not on the page before it opens for the first time; a record's lies in another.
   async unfolded(name) {
     const seen = () => this.element(name)?.checkVisibility();
-    const own = this.element(name)?.closest(".gr-accordion") ?? find(`#${this.tab}_${name.replace(/\[.*$/, "")}_fold`);
-    for (const fold of seen() ? [] : own ? [own] : findAll(".gr-accordion")) {
-      find(":scope > button:not(.open)", fold)?.click();
+    const own = this.element(name)?.closest(".gr-accordion");
+    const named = ["", "_$1"].map(end => () => find(`#${this.tab}_${name.replace(/\[(\d+)\].*$/, end)}_fold`));
+    const places = own || named[0]() ? [...named, () => own] : findAll(".gr-accordion").map(fold => () => fold);
+    for (const place of seen() ? [] : places) {
+      const closed = place() && find(":scope > button:not(.open)", place());
+      if (!closed) continue;
+      closed.click();
       await new Promise(resolve => setTimeout(resolve, 150));
       tell("unfold", { tab: this.tab, name });
       if (seen()) break;

@@ -77,4 +77,5 @@ def _entries(request: Request) -> dict[str, str]:
             found[eta_key(request.sampler) if key == "Eta" else key] = "x".join(map(number, values))
     schedule = own_schedule(request.sampler) if request.schedule == "Automatic" else request.schedule
     found |= {"Schedule type": schedule}
+    found |= {key: number(value) for key, value in records.write_flat_records(request).items()}
     return found | records.write_records(request, lambda key, value: pair(key, number(value)))

@@ -1,6 +1,7 @@
-"""Records in a picture's text, one key each, as AUTOMATIC1111's ControlNet writes its units.
+"""Records in a picture's text: one key each, as AUTOMATIC1111's ControlNet writes its units, or one for each value.
 
     ControlNet 0: "Model: canny, Weight: 0.8", ControlNet 1: "Model: depth"
+    ADetailer model: face, ADetailer confidence: 0.3, ADetailer model 2nd: hand, ADetailer confidence 2nd: 0.3
 """
 
 from __future__ import annotations
@@ -15,19 +16,29 @@ from backend.request.request import FIELDS, Request
 
 KEPT: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "records" and bool(field.infotext))
 
+ENDINGS = ("", " 2nd", " 3rd", *(f" {number}th" for number in range(4, 21)))     # of the keys of flat records
 MOST = 100              # records that are read where a field has no limit
 
 
 def write_records(request: Request, as_text: Callable[[str, Any], str]) -> dict[str, str]:
     """Key -> text of every record of a request that is on; `as_text(key, value)` writes one pair."""
     return {f"{field.infotext} {index}": ", ".join(_pairs(field, record, as_text))
-            for field in KEPT.values() for index, record in enumerate(getattr(request, field.name))
+            for field in KEPT.values() if not field.flat for index, record in enumerate(getattr(request, field.name))
             if not field.switch or record[field.switch]}
+
+
+def write_flat_records(request: Request) -> dict[str, Any]:
+    """Key -> value for each value of the records that have no key of their own, where a text tells it."""
+    return {_flat_key(field, inner, index): record[name]
+            for field in KEPT.values() if field.flat for index, record in enumerate(getattr(request, field.name))
+            if not field.switch or record[field.switch]
+            for name, inner in _told_of(field, record)}
 
 
 def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]) -> dict[str, list[Any]]:
     """Field name -> objects by the names of its record, from the keys of a text; `pairs` splits what one key holds."""
-    found = {field.name: _records(field, params, pairs) for field in KEPT.values()}
+    found = {field.name: _flat_records(field, params) if field.flat else _records(field, params, pairs)
+             for field in KEPT.values()}
     return {name: records for name, records in found.items() if records}
 
 
@@ -40,7 +51,8 @@ def told(field: Field, records: Sequence[Record]) -> list[Mapping[str, Any]]:
 
 def is_record_key(key: str) -> bool:
     """Whether a key tells of a record."""
-    return any(re.fullmatch(rf"{re.escape(field.infotext)} \d+", key) for field in KEPT.values())
+    return any(key.startswith(f"{field.infotext} ") if field.flat else
+               re.fullmatch(rf"{re.escape(field.infotext)} \d+", key) for field in KEPT.values())
 
 
 def _told(field: Field) -> dict[str, Field]:
@@ -50,9 +62,29 @@ def _told(field: Field) -> dict[str, Field]:
 
 
 def _pairs(field: Field, record: Record, as_text: Callable[[str, Any], str]) -> Iterator[str]:
+    yield from (as_text(inner.infotext or inner.label, record[name]) for name, inner in _told_of(field, record))
+
+
+def _told_of(field: Field, record: Record) -> Iterator[tuple[str, Field]]:
+    """The fields of which a text tells the record's value."""
     for number, (name, inner) in enumerate(_told(field).items()):
         if number == 0 or inner.infotext_always or record[name] != inner.default:
-            yield as_text(inner.infotext or inner.label, record[name])
+            yield name, inner
+
+
+def _flat_key(field: Field, inner: Field, index: int) -> str:
+    return f"{field.infotext} {inner.infotext or inner.label}{ENDINGS[index]}"
+
+
+def _flat_records(field: Field, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """As `_records`; one is there when its first value is told."""
+    found: list[dict[str, Any]] = []
+    for index in range(int(field.maximum or len(ENDINGS))):
+        keys = {name: _flat_key(field, inner, index) for name, inner in _told(field).items()}
+        told = {name: params[key] for name, key in keys.items() if key in params}
+        if next(iter(keys)) in told:
+            found += [{}] * (index - len(found)) + [told | ({field.switch: True} if field.switch else {})]
+    return found
 
 
 def _records(

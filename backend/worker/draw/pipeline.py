@@ -26,6 +26,7 @@ from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
 from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.detailer import Drawer, detailed
 from backend.worker.draw.guides import guided_by
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
@@ -72,11 +73,20 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
     else:
         pixels, half = yield from _drawn(plan, canvas, on_step, source)
     if not half:
-        pixels, half = yield from with_clean_faces(pixels, plan.request)
+        pixels, half = yield from retouched(plan, canvas, on_step, pixels)
     finished = source.finished(pixels) if source else pixels
     if half:
         raise Interrupted(pixels=finished)
     return finished
+
+
+def retouched(
+    plan: Plan, canvas: Canvas, on_step: OnStep, pixels: Pixels
+) -> Generator[Work, Any, tuple[Pixels, bool]]:
+    """The drawn picture (H, W, 3) with details drawn again, then with other faces and clean ones, as far as the request
+    wants that; as it is by then when interrupted meanwhile, and whether it was."""
+    pixels, half = yield from detailed(plan.request, Drawer(draw, canvas, on_step), pixels)
+    return (pixels, True) if half else (yield from _with_clean_faces(pixels, plan.request))
 
 
 def _drawn(
@@ -136,7 +146,7 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     return FirstPass(latent, request.refiner_checkpoint if refined else request.checkpoint)
 
 
-def with_clean_faces(
+def _with_clean_faces(
     pixels: Pixels, request: Request
 ) -> Generator[FindFaces | RestoreFace | SwapFaces, Any, tuple[Pixels, bool]]:
     """The picture (H, W, 3) with its faces replaced and made clean, as far as the request wants that; as it is when

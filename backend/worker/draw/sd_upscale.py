@@ -17,7 +17,7 @@ from backend.worker.draw.annotation import Part
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
 from backend.worker.draw.paste_back import recoloured
-from backend.worker.draw.pipeline import OnStep, draw, with_clean_faces
+from backend.worker.draw.pipeline import OnStep, draw, retouched
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
 from backend.worker.guidance.interrupted import Interrupted
@@ -40,8 +40,8 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
     Interrupted, what has not been drawn again is as it was enlarged.
     """
     request, (height, width) = plan.request, larger.shape[:2]
-    of_tile = request.replace(face_restoration=NO_RESTORER, face_swap="")       # the whole has its turn
-    plan = replace(plan, request=of_tile)
+    of_tile = request.replace(face_restoration=NO_RESTORER, face_swap="", detailers=())      # the whole has its turn
+    whole_plan, plan = plan, replace(plan, request=of_tile)
     most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))
@@ -61,7 +61,7 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
         result = _laid(blending, some, laid)
     cut = result[:height, :width]
     if not interrupted:
-        cut, interrupted = yield from with_clean_faces(cut, request)
+        cut, interrupted = yield from retouched(whole_plan, canvas, on_step, cut)
     picture = recoloured(cut, larger) if request.color_correction else cut
     if interrupted:
         raise Interrupted(pixels=picture if begun else None)

@@ -25,9 +25,9 @@ Result = TypeVar("Result", bound=Sized)
 READ_LATER = (
     "hr_upscaler", "hr_scale", "hr_resize_x", "hr_resize_y", "hr_second_pass_steps", "hr_sampler", "hr_schedule",
     "hr_prompt", "hr_negative_prompt", "hr_cfg", "hr_checkpoint_name", "denoising_strength", "extra_noise",
-    "face_restoration", "face_restoration_weight", "image_format", "image_quality", "webp_lossless", "folder_pattern",
-    "name_pattern", "save_grid", "save_incomplete_images", "preview_every", "preview_method", "template",
-    "negative_template",
+    "face_restoration", "face_restoration_weight", "detailers", "image_format", "image_quality", "webp_lossless",
+    "folder_pattern", "name_pattern", "save_grid", "save_incomplete_images", "preview_every", "preview_method",
+    "template", "negative_template",
 )
 """Fields that a first pass from noise alone does not read. All others, those of extensions too, are in its key."""
 

@@ -18,6 +18,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import TextChange, TextSettings
 from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
+from backend.worker.pixels.objects import FindObjects
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 
@@ -115,7 +116,7 @@ class Finished:
 
 Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel | Shared
         | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace
-        | SwapFaces | list[Row])
+        | SwapFaces | FindObjects | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

@@ -1,4 +1,4 @@
-"""What guides ask of the engine: their models, hints, and what adapters see in pictures."""
+"""What guides and detailers ask of the engine: their models, hints, what is seen and found in pictures."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any
 from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.work_items import LoadGuide, ShowHint, ShowPicture
 from backend.worker.engine.guide_loading import annotated, hint_shown, load_guide
+from backend.worker.engine.object_finding import objects_found
 from backend.worker.engine.picture_prompts import shown
 from backend.worker.engine.program import Program
 from backend.worker.models.memory import Memory
+from backend.worker.pixels.objects import FindObjects
 
-GuideWork = LoadGuide | Annotate | ShowPicture | ShowHint
+GuideWork = LoadGuide | Annotate | ShowPicture | ShowHint | FindObjects
 
 ANSWERS: Mapping[type, tuple[str, Callable[[Memory, Program, Any], Any]]] = {
     LoadGuide: ("loading", load_guide), Annotate: ("preparing", annotated), ShowPicture: ("encoding", shown),
-    ShowHint: ("encoding", hint_shown),
+    ShowHint: ("encoding", hint_shown), FindObjects: ("preparing", objects_found),
 }
 """By the kind of work: what the worker does meanwhile, and the answer that the work's docstring promises."""

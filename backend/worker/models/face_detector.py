@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
+from backend.worker.models.onnx_session import read_session
+from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import Points
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 STRIDES = (8, 16, 32)
 SIDE = 640                      # pixels of the square that is looked at, where the file leaves it open
 SURE = 0.5                      # score from which something counts as a face
-SAME = 0.4                      # share of two boxes in common from which they are one face
-
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +45,14 @@ class Detector:
 
     def faces(self, pixels: Pixels) -> list[Points]:
         """The five points of each face in pixels (H, W, 3), the surest first."""
+        return list(self._found(pixels, SURE)[1])
+
+    def boxes(self, pixels: Pixels, confidence: float) -> Numbers:
+        """(n, 4): left, top, right, bottom of each face in pixels (H, W, 3), the surest first."""
+        return self._found(pixels, confidence)[0]
+
+    def _found(self, pixels: Pixels, confidence: float) -> tuple[Numbers, Numbers]:
+        """Boxes (n, 4) and points (n, 5, 2) in pixels."""
         height, width = pixels.shape[:2]
         ratio = self.side / max(height, width)
         size = max(round(width * ratio), 1), max(round(height * ratio), 1)
@@ -55,21 +61,23 @@ class Detector:
         canvas[:size[1], :size[0]] = small
         entry = self.session.get_inputs()[0].name
         answers = self.session.run(None, {entry: ((canvas - 127.5) / 128).transpose(2, 0, 1)[None]})
-        return [points / ratio for points in self._decoded([np.asarray(a, float) for a in answers])]
+        boxes, points = self._decoded([np.asarray(a, float) for a in answers], confidence)
+        return boxes / ratio, points / ratio
 
-    def _decoded(self, answers: list[Numbers]) -> list[Points]:
+    def _decoded(self, answers: list[Numbers], confidence: float) -> tuple[Numbers, Numbers]:
         """Nine outputs: for each stride the scores, then the boxes as distances to four sides, then the points."""
-        levels = [self._level(stride, *answers[n::3]) for n, stride in enumerate(STRIDES)]
+        levels = [self._level(stride, answers[n::3], confidence) for n, stride in enumerate(STRIDES)]
         scores, boxes, points = (np.concatenate(parts) for parts in zip(*levels, strict=True))
-        order = np.argsort(-scores)
-        return [points[i] for i in _apart(boxes, order)]
+        kept = apart(boxes, np.argsort(-scores))
+        return boxes[kept], points[kept]
 
-    def _level(self, stride: int, scores: Numbers, sides: Numbers, points: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    def _level(self, stride: int, answers: list[Numbers], confidence: float) -> tuple[Numbers, Numbers, Numbers]:
+        scores, sides, points = answers
         scores = scores.reshape(-1)
         cells = self.side // stride
         down, across = np.divmod(np.arange(cells * cells), cells)
         middles = np.stack([across, down], -1).repeat(len(scores) // cells**2, 0) * stride
-        sure = scores >= SURE
+        sure = scores >= confidence
         middle, sides = middles[sure], sides.reshape(-1, 4)[sure] * stride
         boxes = np.concatenate([middle - sides[:, :2], middle + sides[:, 2:]], 1)
         return scores[sure], boxes, middle[:, None] + points.reshape(-1, 5, 2)[sure] * stride
@@ -77,29 +85,8 @@ class Detector:
 
 def load(file: ModelFile, placement: Placement) -> Detector:
     """Read a detector; it runs on the CPU. CheckpointError when the file is none."""
-    import onnxruntime
-
-    errors = onnxruntime.capi.onnxruntime_pybind11_state
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(file.path, options, providers=["CPUExecutionProvider"])
-    except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile, errors.InvalidArgument,
-            errors.NotImplemented, RuntimeError) as error:
-        raise CheckpointError(f"{Path(file.path).name} cannot be loaded: it is no network that finds faces") from error
+    session = read_session(Path(file.path), "faces")
     if len(session.get_outputs()) != 3 * len(STRIDES):
         raise CheckpointError(f"{Path(file.path).name} does not tell where eyes, nose and mouth are")
     side = session.get_inputs()[0].shape[-1]
     return Detector(file, session, side if isinstance(side, int) else SIDE, Path(file.path).stat().st_size)
-
-
-def _apart(boxes: Numbers, order: NDArray[np.int64]) -> list[int]:
-    """Those of the boxes (left, top, right, bottom) that are not a better one's double."""
-    areas = (boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0)
-    kept: list[int] = []
-    for i in order:
-        low, high = np.maximum(boxes[i, :2], boxes[kept, :2]), np.minimum(boxes[i, 2:], boxes[kept, 2:])
-        common = (high - low).clip(0).prod(-1)
-        if not (common > SAME * (areas[i] + areas[kept] - common)).any():
-            kept.append(int(i))
-    return kept

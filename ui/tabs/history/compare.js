@@ -22,6 +22,7 @@ export class Compare {
     this.box.showModal();
     this.pictures.slider.focus();
     this.tell(rows);
+    this.tellFaces(rows);
   }
 
   beside(on) {
@@ -45,6 +46,18 @@ export class Compare {
       if (this.asked === asked) count.textContent = `The settings could not be compared: ${error.message}`;
     }
   }
+
+  // Only where a network that knows faces again is in the models folders.
+  async tellFaces([a, b]) {
+    const faces = find(".compare-faces", this.box), asked = this.askedFaces = {};
+    faces.textContent = "";
+    const answer = await ask(`/easel/faces/similarity?${new URLSearchParams({ a: a.id, b: b.id })}`).catch(error => ({ why: error.message }));
+    if (this.askedFaces === asked) faces.textContent = alike(answer);
+  }
+}
+
+function alike({ similarity, why }) {
+  return similarity == null ? why : `Likeness of the faces: ${similarity.toFixed(2)} (1 is the same)`;
 }
 
 function summed({ differences, same }) {

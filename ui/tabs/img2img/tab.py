@@ -34,6 +34,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.advanced(form)
         workbench.guides(form)
         workbench.face_swap(form)
+        workbench.detailer(form)
         bench.before = picture.before(form)
 
 

@@ -21,6 +21,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.advanced(bench.form)
         workbench.guides(bench.form)
         workbench.face_swap(bench.form)
+        workbench.detailer(bench.form)
 
 
 def _hires(form: Form) -> None:

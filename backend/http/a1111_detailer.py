@@ -1,0 +1,74 @@
+"""ADetailer's arguments in AUTOMATIC1111's JSON, as the detailers of a request.
+
+    "alwayson_scripts": {"ADetailer": {"args": [true, false, {"ad_model": "face_yolov8n.pt", "ad_prompt": ""}, ...]}}
+
+The second says whether img2img is left out, so that only the given picture's details are drawn again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from backend.errors import Problem
+from backend.http.a1111_scripts import NAMES_OFF, is_off
+from backend.http.a1111_values import as_ours, is_missing, is_same, truth
+from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
+
+SCRIPT = "adetailer"
+USUAL: Mapping[str, Any] = {
+    "ad_mask_filter_method": "Area", "ad_mask_min_ratio": 0, "ad_mask_max_ratio": 1, "ad_x_offset": 0,
+    "ad_y_offset": 0, "ad_mask_merge_invert": "None", "ad_inpaint_only_masked": True, "ad_restore_face": False,
+    "ad_controlnet_model": "None",
+}
+"""What Easel has at this value alone."""
+SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
+UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|steps|cfg_scale|checkpoint|vae|sampler|scheduler"
+                    "|noise_multiplier|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
+"""What is below one of those switches, or below a ControlNet."""
+
+
+def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Problem]]:
+    """Field values of what is sent, and what is wrong with it."""
+    named = scripts.items() if isinstance(scripts, Mapping) else ()
+    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
+    if is_off(script):
+        return {}, []
+    sent = script.get("args") if isinstance(script, Mapping) else script
+    place = f"alwayson_scripts.{name}.args"
+    if isinstance(sent, Mapping):
+        sent = list(sent.values())
+    units = [(number, unit) for number, unit in enumerate(sent) if isinstance(unit, Mapping) and _is_on(unit)]
+    if len(units) > MOST_DETAILERS:
+        return {}, [Problem(f"has {len(units)} units; there are at most {MOST_DETAILERS}", place)]
+    problems = [Problem(why, f"{place}.{number}.{key}") for number, unit in units for key, why in _foreign(unit)]
+    alone = img2img and len(sent) > 1 and truth(sent[1]) is True
+    values = {"detailers": [_values(unit) for _, unit in units]} if units else {}
+    return values | ({"denoising_strength": 0} if alone else {}), problems
+
+
+def _is_on(unit: Mapping[str, Any]) -> bool:
+    named = str(unit.get("ad_model") or "").strip().casefold() not in NAMES_OFF
+    return named and truth(unit.get("ad_tab_enable", True)) is not False
+
+
+def _foreign(unit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Settings that ask for what is not here."""
+    own = {field.api_name for field in DETAILER_UNIT.values()}
+    for key, value in unit.items():
+        if key in own or UNREAD.fullmatch(key) or value is None:
+            continue
+        if key in USUAL:
+            if not is_same(value, USUAL[key]):
+                yield key, f"can only be {USUAL[key]} here"
+        elif not SWITCH.fullmatch(key):
+            yield key, "is not something that Easel has; leave it out"
+        elif truth(value) is not False:
+            yield key, "is not something that Easel has: it is the picture's own"
+
+
+def _values(unit: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: as_ours(field.api_name, field, unit[field.api_name]) for name, field in DETAILER_UNIT.items()
+             if field.api_name in unit and not is_missing(field, unit[field.api_name])}
+    return given | {"enabled": True}

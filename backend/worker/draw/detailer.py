@@ -1,0 +1,110 @@
+"""The detailer: what is found in a finished picture, faces for one, is drawn again at full size, with its own words.
+
+Like inpainting with "Only masked": a box around the object is brought to the size that the picture is drawn in, drawn
+from there, and put back under a blurred mask. Everything beside the masks stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from backend.request.checkpoints import changes_checkpoint
+from backend.request.detailer import is_on, texts
+from backend.request.record import Record
+from backend.request.request import FIELDS, MAX_SEED, Request
+from backend.sampling.protocol import Noisy
+from backend.worker.draw.init_image import Source, drawn_box
+from backend.worker.draw.paste_back import Frame, fitted
+from backend.worker.draw.plan import Plan, parametrisation, plan
+from backend.worker.draw.work_items import Canvas, Drawing, UseModel, Work
+from backend.worker.guidance.interrupted import Interrupted
+from backend.worker.pixels import Pixels
+from backend.worker.pixels.objects import FindObjects
+from backend.worker.pixels.upscaling import Expect
+
+DRAWN = "0" * 64        # no upload's id: it starts from the picture that was drawn
+LEFT_OUT = (
+    "enable_hr", "detailers", "guides", "regions", "face_swap", "face_restoration", "refiner_checkpoint", "tiling",
+    "sd_upscale", "loopback_loops", "loopback_round", "mask", "masked_content", "soft_inpainting", "color_correction",
+    "outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down", "resize_mode",
+)
+"""Fields that are about the picture as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawer:
+    """How a part is drawn: as the whole picture was, by `draw`, on its canvas."""
+
+    draw: Callable[[Plan, Canvas, Callable[[Noisy, Tensor], None], Source], Drawing]
+    canvas: Canvas
+    on_step: Callable[[Noisy, Tensor], None]
+
+
+def detailed(request: Request, drawer: Drawer, pixels: Pixels) -> Generator[Work, Any, tuple[Pixels, bool]]:
+    """The picture (H, W, 3) with what the request's detailers find drawn again; whether it was interrupted meanwhile.
+
+    Then the objects that were finished are in it.
+    """
+    units = [(number, unit) for number, unit in enumerate(request.detailers) if is_on(unit)]
+    try:
+        if units and changes_checkpoint(request):
+            drawer = replace(drawer, canvas=replace(drawer.canvas, model=(yield UseModel(request.checkpoint))))
+        for number, unit in units:
+            boxes = yield FindObjects(pixels, unit.model, unit.classes, unit.confidence, number)
+            parts = _parts(request, drawer.canvas, unit, _masks(boxes, unit, pixels))
+            yield Expect(sum(part.calls for part, _ in parts))
+            for part, mask in parts:
+                source = _source(pixels, mask, unit.padding, drawer.canvas.size)
+                pixels = yield from drawer.draw(part, replace(drawer.canvas, tiling=False), drawer.on_step, source)
+    except Interrupted:
+        return pixels, True
+    return pixels, False
+
+
+def _parts(
+    request: Request, canvas: Canvas, unit: Record, masks: Sequence[Image.Image]
+) -> list[tuple[Plan, Image.Image]]:
+    """A plan for each object that is drawn again, and its mask."""
+    model, whole = canvas.model, request.replace(**{name: FIELDS[name].default for name in LEFT_OUT})
+    found = []
+    for number, mask in enumerate(masks):
+        said = texts(unit, number, (request.prompt, request.negative_prompt))
+        if said is None:
+            continue
+        part = whole.replace(prompt=said[0], negative_prompt=said[1], init_image=DRAWN, width=canvas.size[1],
+                             height=canvas.size[0], denoising_strength=unit.denoising_strength,
+                             seed=(request.seed + number) % (MAX_SEED + 1))
+        table = parametrisation(part, model.parametrisation).table
+        found.append((plan(part, table, sdxl_knots=model.sdxl_knots), mask))
+    return found
+
+
+def _masks(boxes: np.ndarray, unit: Record, pixels: Pixels) -> list[Image.Image]:
+    """Blurred grey levels of the picture's size, 255 to draw anew, for each box that leaves something to draw."""
+    height, width = pixels.shape[:2]
+    if unit.most:
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        boxes = boxes[np.sort(np.argsort(-areas, kind="stable")[:unit.most])]
+    grown = boxes + np.array([-1, -1, 1, 1]) * (unit.grow / 2)
+    whole = np.rint(grown.clip(0, [width, height, width, height])).astype(int).tolist()
+    masks = []
+    for left, top, right, bottom in whole:
+        if left < right and top < bottom:
+            mask = Image.new("L", (width, height))
+            mask.paste(255, (left, top, right, bottom))
+            masks.append(mask.filter(ImageFilter.GaussianBlur(unit.mask_blur)) if unit.mask_blur else mask)
+    return masks
+
+
+def _source(pixels: Pixels, mask: Image.Image, padding: int, size: tuple[int, int]) -> Source:
+    """The part around a mask, brought to `size` (height, width)."""
+    box = drawn_box(mask, padding, size[1] / size[0])
+    frame = Frame(pixels, np.asarray(mask), size, box)
+    small = fitted(mask.crop(box), size[1], size[0], "Resize and fill")
+    return Source(frame.part(), np.asarray(small), frame, given=False)

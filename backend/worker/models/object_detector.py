@@ -1,0 +1,101 @@
+"""YOLO (Redmon et al. 2016; ultralytics' export to ONNX): finds objects of the classes that it was trained on.
+
+Input (1, 3, H, W) in 0..1; output (1, 4 + classes, N): middle, width and height in pixels of the input, then a score
+for each class. A network that also outlines what it finds has 32 numbers more, and a second output, which are not used.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import torch
+from PIL import Image
+
+from backend.catalog.model_file import ModelFile
+from backend.errors import CheckpointError, InvalidRequest
+from backend.worker.device import Placement
+from backend.worker.models.onnx_session import read_session
+from backend.worker.models.overlapping_boxes import Numbers, apart
+from backend.worker.pixels import Pixels
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+SIDE = 640              # pixels of the square that is looked at, where the file leaves it open
+GROUND = 114            # grey beside a picture that is no square, as in the training
+SAME = 0.7              # share of two boxes in common from which they are around one object
+OUTLINES = 32           # numbers of each box that belong to its outline
+TOLD = 20               # names of classes in a sentence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectDetector:
+    """A detector in memory; `names` of its classes, none where the file does not tell them."""
+
+    session: InferenceSession
+    names: tuple[str, ...]
+    bytes: int
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def to(self, device: torch.device) -> Self:
+        """It stays: onnxruntime runs it on the CPU."""
+        return self
+
+    def boxes(self, pixels: Pixels, confidence: float, classes: str = "") -> Numbers:
+        """(n, 4): left, top, right, bottom of each object in pixels (H, W, 3), the surest first.
+
+        `classes`: only those of these names or numbers, parted by commas. Raises InvalidRequest for unknown ones.
+        """
+        entry = self.session.get_inputs()[0]
+        side = entry.shape[-1] if isinstance(entry.shape[-1], int) else SIDE
+        ratio = side / max(pixels.shape[:2])
+        size = max(round(pixels.shape[1] * ratio), 1), max(round(pixels.shape[0] * ratio), 1)
+        canvas = np.full((side, side, 3), GROUND, np.float32)
+        canvas[:size[1], :size[0]] = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+        answer = self.session.run(None, {entry.name: (canvas / 255).transpose(2, 0, 1)[None]})[0]
+        rows = np.asarray(answer, float)[0]
+        scores = rows[4:4 + self._count(len(rows))]
+        score = scores[self._chosen(classes, len(scores))].max(0)
+        sure = score >= confidence
+        middle, half = rows[:2, sure].T, rows[2:4, sure].T / 2
+        found = np.concatenate([middle - half, middle + half], 1) / ratio
+        return found[apart(found, np.argsort(-score[sure], kind="stable"), SAME)]
+
+    def _count(self, rows: int) -> int:
+        outlines = OUTLINES if len(self.session.get_outputs()) > 1 else 0
+        return len(self.names) or rows - 4 - outlines
+
+    def _chosen(self, classes: str, count: int) -> list[int]:
+        wanted = [name.strip().casefold() for name in classes.split(",") if name.strip()]
+        known = {str(number): number for number in range(count)}
+        known |= {name.casefold(): number for number, name in enumerate(self.names[:count])}
+        if unknown := next((name for name in wanted if name not in known), None):
+            there = ", ".join(self.names[:TOLD]) or f"0 to {count - 1}"
+            raise InvalidRequest(f"'{unknown[:60]}' is no class of this detector; there is: {there}")
+        return [known[name] for name in wanted] or list(range(count))
+
+
+def load(file: ModelFile, placement: Placement) -> ObjectDetector:
+    """Read a detector; it runs on the CPU. CheckpointError when the file is none."""
+    path = Path(file.path)
+    session = read_session(path, "objects")
+    entry, first = session.get_inputs()[0].shape, session.get_outputs()[0].shape
+    if len(entry) != 4 or len(first) != 3 or first[-1] == 6:
+        raise CheckpointError(f"{path.name} is no detector that can be used: export a YOLO model to ONNX without NMS")
+    return ObjectDetector(session, _names(session.get_modelmeta().custom_metadata_map), path.stat().st_size)
+
+
+def _names(told: dict[str, str]) -> tuple[str, ...]:
+    """The names of classes, which the export writes as {0: 'face', 1: ...}."""
+    try:
+        names = ast.literal_eval(told.get("names", "{}"))
+    except (ValueError, SyntaxError, RecursionError):
+        return ()
+    return tuple(str(names[number]) for number in sorted(names)) if isinstance(names, dict) else ()

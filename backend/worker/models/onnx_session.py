@@ -1,0 +1,25 @@
+"""An ONNX file in memory, run on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def read_session(path: Path, what: str) -> InferenceSession:
+    """CheckpointError when the file holds no network, which is said to be `what`."""
+    import onnxruntime
+
+    errors = onnxruntime.capi.onnxruntime_pybind11_state
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile, errors.InvalidArgument,
+            errors.NotImplemented, RuntimeError) as error:
+        raise CheckpointError(f"{path.name} cannot be loaded: it is no network that finds {what}") from error

@@ -1,0 +1,158 @@
+"""The detailer in whole pictures: what is found is drawn again with its own words, all else stays to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+import backend.worker.models.object_detector as object_detector
+from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.needed_files import files_of, resolved
+from backend.errors import CheckpointError, InvalidRequest
+from backend.messages import Failed, Picture, Progress, Run
+from backend.request.request import Request
+from backend.worker.device import place
+from backend.worker.engine import object_finding
+from backend.worker.models.memory import Memory
+from tests.tiny import face_networks
+from tests.tiny.ldm import save_folder, tiny
+from tests.tiny.test_engine import Studio
+
+SIZE, LEFT = 128, (20, 30, 50, 60)          # a picture's side, and a box in it: left, top, right, bottom
+BOXES = ((LEFT, 0, 0.9), ((22, 32, 52, 62), 0, 0.8), ((80, 80, 110, 120), 1, 0.6), ((5, 90, 25, 110), 1, 0.2))   # box, class, score
+UNIT = {"enabled": True, "model": "things", "mask_blur": 0, "grow": 0, "padding": 0}
+
+
+def detector(names: str = "{0: 'cat', 1: 'dog'}", boxes_first: bool = False) -> onnx.ModelProto:
+    """Finds BOXES in whatever picture; their places are those of a picture of SIZE x SIZE brought to 640."""
+    rows = np.zeros((6, len(BOXES)), np.float32)
+    for number, (box, kind, score) in enumerate(BOXES):
+        left, top, right, bottom = np.array(box) * 640 / SIZE
+        rows[:4, number] = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+        rows[4 + kind, number] = score
+    rows = rows.T if boxes_first else rows
+    nodes = [helper.make_node("ReduceMean", ["images"], ["m"], axes=[1, 2, 3], keepdims=0), helper.make_node("Mul", ["m", "zero"], ["z"]),
+             helper.make_node("Add", ["rows", "z"], ["output0"])]
+    values = [numpy_helper.from_array(rows[None], "rows"), numpy_helper.from_array(np.zeros(1, np.float32), "zero")]
+    graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 640, 640])],
+                              [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, *rows.shape])], values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 9
+    helper.set_model_props(model, {"names": names} if names else {})
+    return model
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memory, ModelCatalog]:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("models")
+    save_folder(tiny(), folder / "checkpoints" / "first")
+    (folder / "adetailer").mkdir()
+    onnx.save(detector(), folder / "adetailer" / "things.onnx")
+    face_networks.save(folder, "buffalo_l")
+    return Memory(place("cpu", exact=True)), ModelCatalog((folder,))
+
+
+def asked(*units: dict[str, object], **more: object) -> Request:
+    values = {"prompt": "a cat", "checkpoint": "first", "steps": 4, "width": SIZE, "height": SIZE, "seed": 1, "variation_seed": 1, "cfg_scale": 5,
+              "sampler": "Euler", "schedule": "Uniform", "detailers": [UNIT | unit for unit in units], **more}
+    return Request.parse(values)
+
+
+def finished(house: tuple[Memory, ModelCatalog], request: Request) -> tuple[np.ndarray, Studio]:
+    memory, catalog = house
+    studio = Studio((memory, {}), "solo")
+    studio.engine.add(Run("mine", "local", request, (0,), files_of(resolved(request, catalog), catalog)))
+    studio.run()
+    assert not studio.of(Failed), studio.of(Failed)
+    picture = studio.of(Picture)[0]
+    return np.frombuffer(picture.pixels, np.uint8).reshape(picture.height, picture.width, 3).astype(int), studio
+
+
+def changed(one: np.ndarray, other: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The box of all pixels that differ: left, top, right, bottom."""
+    rows, columns = np.nonzero(np.abs(one - other).max(-1))
+    return (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) if len(rows) else None
+
+
+def within(box: tuple[int, int, int, int] | None, whole: tuple[int, int, int, int], slack: int = 2) -> bool:
+    return box is not None and np.abs(np.subtract(box, whole)).max() <= slack and box[0] >= whole[0] and box[3] <= whole[3]
+
+
+@pytest.fixture(scope="module")
+def plain(house: tuple[Memory, ModelCatalog]) -> np.ndarray:
+    return finished(house, asked())[0]
+
+
+def test_what_is_found_is_drawn_again_and_nothing_else(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    one, studio = finished(house, asked({"most": 0, "classes": "cat"}))
+    assert within(changed(one, plain), LEFT)
+    assert studio.of(Progress)[-1].step == studio.of(Progress)[-1].steps > 4, "the steps of the part count too"
+    assert not studio.of(Picture)[0].notes
+    assert within(changed(finished(house, asked({"classes": "1"}))[0], plain), (80, 80, 110, 120))
+    assert within(changed(finished(house, asked({"confidence": 0.1, "classes": "dog"}))[0], plain), (5, 80, 110, 120))
+    largest = finished(house, asked({"most": 1}))[0]
+    assert within(changed(largest, plain), (80, 80, 110, 120)), "of the largest"
+    two = finished(house, asked({"classes": "cat"}, {"classes": "dog"}))[0]
+    assert within(changed(two, one), (80, 80, 110, 120)), "the second pass goes on from the first"
+
+
+def test_words_growth_and_what_parts_are_left(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    def drawn(**unit: object) -> np.ndarray:
+        return finished(house, asked({"classes": "cat", **unit}))[0]
+
+    own = drawn()
+    assert np.array_equal(own, drawn(prompt="a cat")) and np.array_equal(own, drawn(prompt="[PROMPT]"))
+    assert changed(own, drawn(prompt="a dog")) and changed(own, drawn(negative_prompt="a dog"))
+    assert within(changed(drawn(grow=8), plain), (16, 26, 54, 64))
+    left = finished(house, asked({"prompt": "[SKIP][SEP]a dog"}))[0]
+    assert within(changed(left, plain), (80, 80, 110, 120))
+
+
+def test_off_is_absence_to_the_bit_and_nothing_found_is_told(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    for unit in ({"enabled": False}, {"denoising_strength": 0}):
+        same, studio = finished(house, asked(unit))
+        assert np.array_equal(same, plain) and not studio.of(Picture)[0].notes
+    same, studio = finished(house, asked({"model": "Faces"}))
+    assert np.array_equal(same, plain)
+    assert studio.of(Picture)[0].notes == (object_finding.NONE_FOUND.format(1, "Faces"),)
+
+
+def test_after_hires_fix_it_is_drawn_at_the_first_size(house: tuple[Memory, ModelCatalog]) -> None:
+    hires = {"enable_hr": True, "hr_scale": 2, "denoising_strength": 0.5, "hr_upscaler": "Latent"}
+    whole, details = finished(house, asked(**hires))[0], finished(house, asked({"classes": "cat"}, **hires))[0]
+    assert details.shape == (2 * SIZE, 2 * SIZE, 3) and within(changed(details, whole), (40, 60, 100, 120), 4)
+
+
+def test_faces_are_found_by_what_finds_them_for_restorers(house: tuple[Memory, ModelCatalog]) -> None:
+    memory, catalog = house
+    program = type("Asking", (), {"task": type("Of", (), {"run": Run("mine", "local", asked(), (0,), files_of(asked({"model": "Faces"}), catalog))}),
+                                  "note": lambda self, text: None})()
+    people = face_networks.face_picture((3, 4), (9, 8))
+    found = object_finding.objects_found(memory, program, object_finding.FindObjects(people, "Faces", "", 0.3, 0))
+    assert sorted(map(tuple, found.round().astype(int).tolist())) == [(128, 96, 160, 128), (256, 288, 288, 320)]
+
+
+def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog], tmp_path: Path) -> None:
+    memory, catalog = house
+    with pytest.raises(InvalidRequest, match=r"detailers\[1\].model: 'nothing.pt' is not in the list; there is: Faces, things.*models/adetailer"):
+        resolved(asked({}, {"model": "nothing.pt"}), catalog)
+    assert ("object_detector", "things.pt") in files_of(asked({"model": "things.pt"}), catalog), "under ultralytics' own name, too"
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: .*det_10g.onnx into models/insightface"):
+        resolved(asked({"model": "Faces"}), ModelCatalog((tmp_path,)))
+    studio = Studio((memory, {}), "solo")
+    request = asked({"classes": "bird"})
+    studio.engine.add(Run("mine", "local", request, (0,), files_of(request, catalog)))
+    problem = studio.run().of(Failed)[0].problems[0]
+    assert problem.field == "detailers[0].classes" and "there is: cat, dog" in problem.message
+    (tmp_path / "adetailer").mkdir()
+    onnx.save(detector(boxes_first=True), tmp_path / "adetailer" / "other.onnx")
+    (tmp_path / "adetailer" / "broken.onnx").write_bytes(b"no network")
+    for name, why in (("other", "without NMS"), ("broken", "finds objects")):
+        with pytest.raises(CheckpointError, match=why):
+            object_detector.load(ModelCatalog((tmp_path,)).find("object_detector", name), memory.placement)
