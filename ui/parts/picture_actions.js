@@ -27,9 +27,14 @@ const RUN = {
   hires: async (one, tab) => submitHires((await info(one)).request, tab),
   img2img: async one => picture.send(one, (await info(one)).request),
   inpaint: async one => picture.send(one, (await info(one)).request, { inpaint: true }),
-  face: async (one, tab) => (await import("./guides/use_face.js")).useFace(tab === "img2img" ? tab : "txt2img", one.url),
+  face: asFace,
   extras: async one => extras.send({ url: one.url, infotext: (await info(one)).infotext, name: one.name }),
 };
+
+async function asFace(one, tab) {
+  const { useFace } = await import("./guides/use_face.js");
+  await useFace(tab === "img2img" ? tab : "txt2img", one.url);
+}
 
 async function star(ids, on) {
   tell("starred", { ids, on });
