@@ -42,9 +42,9 @@ from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
 TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures")
-DIRECTIONS = ("ASC", "DESC")
-_EVERYTHING = {(table, direction): f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid {direction}"  # noqa: S608
-               for table in TABLES for direction in DIRECTIONS}
+_BEHIND = {table: f"SELECT rowid AS easel_rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid" for table in TABLES}  # noqa: S608
+_BEFORE = {table: f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid DESC" for table in TABLES}              # noqa: S608
+MOST_LOST = 1000            # rows after one another that cannot be read, before the rest is given up
 
 Rows = list[dict[str, Any]]
 
@@ -144,17 +144,33 @@ def _owned(rows: Rows, users: Mapping[str, User]) -> Rows:
 
 
 def _rows(broken: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every row that can still be reached, from both ends of the table towards the damage."""
+    """Every row that can still be reached: from the first on and past what is damaged, then from the last backwards."""
     if not broken.is_file():
         return
-    for direction in DIRECTIONS:
-        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{broken.as_uri()}?mode=ro", uri=True)) as connection:
-            connection.execute("PRAGMA writable_schema = ON")   # else a file shorter than it says is not read at all
-            connection.row_factory = sqlite3.Row
-            connection.text_factory = lambda data: data.decode("utf-8", "replace")
-            for row in connection.execute(_EVERYTHING[table, direction]):
-                values = dict(row)
-                yield values.pop("easel_rowid"), values
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{broken.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")   # else a file shorter than it says is not read at all
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        yield from _past_damage(connection, table)
+        yield from map(_numbered, connection.execute(_BEFORE[table]))
+
+
+def _past_damage(connection: sqlite3.Connection, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows in order; where one cannot be read, it goes on behind the next number that can."""
+    number = lost = 0
+    while lost < MOST_LOST:
+        try:
+            for row in connection.execute(_BEHIND[table], (number,)):
+                yield _numbered(row)
+                number, lost = row["easel_rowid"], 0
+            return
+        except sqlite3.Error:
+            number, lost = number + 1, lost + 1
+
+
+def _numbered(row: sqlite3.Row) -> tuple[int, dict[str, Any]]:
+    values = dict(row)
+    return values.pop("easel_rowid"), values
 
 
 def _insert(session: Session, model: type[Base], values: Mapping[str, Any], number: int) -> str:
