@@ -30,7 +30,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,8})?|browser")
 
 EXAMPLE = {"prompt": "a lighthouse at dusk, oil painting", "seed": 1234567890, "checkpoint": "demo", "batch_count": 2}
 
-# What a tab does not start with: pictures and lists of them, the checkpoint that all tabs share, what to draw, settings.
+# What a tab does not start with: pictures and lists of them, what all tabs share or what to draw, and settings.
 _OWN = ("checkpoint", "prompt")
 STARTS: Mapping[str, Field] = FIELDS.where(
     lambda field: not (field.kind == "picture" or field.listed or field.internal or field.name in (*_OWN, *SETTINGS))
