@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.errors import Problem
-from backend.http.a1111_scripts import NAMES_OFF, is_off
+from backend.http.a1111_scripts import NAMES_OFF, script_arguments
 from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
 
@@ -31,12 +31,9 @@ UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|steps|cfg_scale|checkpoin
 
 def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Problem]]:
     """Field values of what is sent, and what is wrong with it."""
-    named = scripts.items() if isinstance(scripts, Mapping) else ()
-    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
-    if is_off(script):
+    place, sent = script_arguments(scripts, SCRIPT)
+    if sent is None:
         return {}, []
-    sent = script.get("args") if isinstance(script, Mapping) else script
-    place = f"alwayson_scripts.{name}.args"
     if isinstance(sent, Mapping):
         sent = list(sent.values())
     units = [(number, unit) for number, unit in enumerate(sent) if isinstance(unit, Mapping) and _is_on(unit)]

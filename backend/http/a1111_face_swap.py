@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from backend import Door
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.a1111_scripts import is_off
-from backend.http.a1111_values import is_same, truth
+from backend.http.a1111_scripts import script_arguments
+from backend.http.a1111_values import truth
 from backend.image import upload_validation
 from backend.request.face_swap import GENDERS
 from backend.request.rules import NO_RESTORER, RESTORERS
@@ -26,12 +25,9 @@ LEFT_TO_RIGHT = "Left to right"             # ReActor counts faces so
 
 def face_swap(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
     """Field values of what is sent, its picture stored as an upload of the user; and what is wrong with it."""
-    named = scripts.items() if isinstance(scripts, Mapping) else ()
-    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
-    if is_off(script):
+    place, sent = script_arguments(scripts, SCRIPT)
+    if sent is None:
         return {}, []
-    sent = script.get("args") if isinstance(script, Mapping) else script
-    place = f"alwayson_scripts.{name}.args"
     if not isinstance(sent, list) or not sent:
         return {}, [Problem("must be a list of ReActor's arguments", place)]
     if len(sent) > ENABLED and truth(sent[ENABLED]) is False:

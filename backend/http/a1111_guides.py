@@ -14,8 +14,8 @@ from typing import Any
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, Problem, UserError
-from backend.http.a1111_scripts import is_off
-from backend.http.a1111_values import as_ours, is_missing, is_same, truth
+from backend.http.a1111_scripts import script_arguments
+from backend.http.a1111_values import as_ours, is_missing, truth
 from backend.image import upload_validation
 from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of
 from backend.request.guide_unit import GUIDE_UNIT
@@ -32,13 +32,13 @@ USUAL = ("processor_res", "threshold_a", "threshold_b")        # where a number 
 
 def guides(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
     """The units that are sent, their pictures stored as uploads of the user; and what is wrong with them."""
-    name, sent = _sent(scripts)
+    place, sent = _sent(scripts)
     if sent is None:
         return {}, []
     units, problems = [], []
     for number, unit in enumerate(sent):
         try:
-            units.append(_unit(unit, f"alwayson_scripts.{name}.args.{number}", door))
+            units.append(_unit(unit, f"{place}.{number}", door))
         except InvalidRequest as error:
             problems += error.problems
     return {"guides": units}, problems
@@ -62,15 +62,13 @@ def detected_maps(door: Door, job: Job, payload: Mapping[str, Any]) -> list[str]
 
 
 def _sent(scripts: Any) -> tuple[str, list[Any] | None]:
-    """The name that the script goes by, and its units; None where it is not asked for."""
-    named = scripts.items() if isinstance(scripts, Mapping) else ()
-    name, script = next(((name, script) for name, script in named if is_same(name, SCRIPT)), ("", None))
-    if is_off(script):
-        return name, None
-    sent = script.get("args") if isinstance(script, Mapping) else script
+    """Where the script's units stand, and what they are; None where it is not asked for."""
+    place, sent = script_arguments(scripts, SCRIPT)
+    if sent is None:
+        return place, None
     if isinstance(sent, Mapping):
         sent = [sent] if any(key in GUIDE_UNIT or key in PICTURES for key in sent) else list(sent.values())
-    return name, [each for each in sent if not isinstance(each, bool)]
+    return place, [each for each in sent if not isinstance(each, bool)]
 
 
 def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:

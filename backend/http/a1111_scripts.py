@@ -147,6 +147,14 @@ def answers_last_rounds(payload: Mapping[str, Any]) -> bool:
     return is_same(payload.get("script_name"), LOOPBACK)
 
 
+def script_arguments(scripts: Any, name: str) -> tuple[str, Any]:
+    """Where the arguments of an always-on script stand, and what they are; None where it is off or not asked for."""
+    named = scripts.items() if isinstance(scripts, Mapping) else ()
+    theirs, script = next(((theirs, script) for theirs, script in named if is_same(theirs, name)), ("", None))
+    sent = script.get("args") if isinstance(script, Mapping) else script
+    return f"alwayson_scripts.{theirs}.args", None if is_off(script) else sent
+
+
 def is_off(script: Any) -> bool:
     """Whether an always-on script does nothing: no arguments, a first one that says no, or only idle units."""
     arguments = script.get("args") if isinstance(script, Mapping) else script

@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
 from backend.worker.models.controlnet_layout import (
@@ -30,7 +31,6 @@ from backend.worker.models.controlnet_layout import (
     controlnet_component,
     with_weights_of,
 )
-from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.ldm_layout import sizes_expected
 from backend.worker.models.loader import read_component
 from backend.worker.models.seamless import seamless
@@ -45,7 +45,7 @@ SHUFFLE = "shuffle"         # in the name of a file: its residuals are averaged 
 
 
 @dataclass(eq=False)
-class ControlNet:
+class ControlNet(OwnedNetwork):
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
@@ -53,22 +53,7 @@ class ControlNet:
     InstantID's a fourth is what it reads in place of the words, (T, C).
     """
 
-    network: nn.Module
     pools: bool = False         # each residual is the same in all of the picture, and only asked for with the words
-
-    @property
-    def bytes(self) -> int:
-        """Memory that the network takes."""
-        return sum(tensor.nbytes for tensor in tensors(self.network))
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    def to(self, device: torch.device) -> Self:
-        """Move the network. Where memory runs out it is back where it was."""
-        move([self.network], device)
-        return self
 
     @property
     def places(self) -> int:

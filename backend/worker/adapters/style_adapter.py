@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear, multi_head_attention_forward
 
+from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.device import Placement
-from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.ldm_layout import count
 
 NEEDED = ("style_embedding", "proj", "ln_pre.weight", "ln_pre.bias", "ln_post.weight", "ln_post.bias")
@@ -60,24 +59,10 @@ class StyleNetwork(nn.Module):
 
 
 @dataclass(eq=False)
-class StyleAdapter:
+class StyleAdapter(OwnedNetwork):
     """A style adapter in memory. Owned by `Memory`."""
 
     network: StyleNetwork
-
-    @property
-    def bytes(self) -> int:
-        """Memory that the network takes."""
-        return sum(tensor.nbytes for tensor in tensors(self.network))
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    def to(self, device: torch.device) -> Self:
-        """Move the network. Where memory runs out it is back where it was."""
-        move([self.network], device)
-        return self
 
     def vectors(self, last: Tensor) -> Tensor:
         """Of a picture that CLIP has seen, by its last layer (1, patches + 1, W): (T, words), float32."""

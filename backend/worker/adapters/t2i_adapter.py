@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import T2IAdapter as Network
@@ -23,10 +23,10 @@ from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.adapters.style_adapter import StyleAdapter, style_adapter
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
-from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.ldm_layout import count, sizes_expected
 from backend.worker.models.tensor_files import Format, read_tensors
 
@@ -54,28 +54,13 @@ class Features:
 
 
 @dataclass(eq=False)
-class T2IAdapter:
+class T2IAdapter(OwnedNetwork):
     """A T2I-Adapter in memory, in eval mode. Owned by `Memory`.
 
     A use has (weights, region, *features) as its data: a weight for each feature, the region (1, h, w) in 0..1 in which
     it acts, and the features of a hint, see `features`.
     """
 
-    network: nn.Module
-
-    @property
-    def bytes(self) -> int:
-        """Memory that the network takes."""
-        return sum(tensor.nbytes for tensor in tensors(self.network))
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    def to(self, device: torch.device) -> Self:
-        """Move the network. Where memory runs out it is back where it was."""
-        move([self.network], device)
-        return self
 
     def features(self, hint: Tensor) -> tuple[Tensor, ...]:
         """What it finds in a hint (3, H, W) in 0..1: (C, h, w) for each level of the way down."""
