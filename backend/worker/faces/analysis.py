@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from backend.catalog.face_networks import beside
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
+from backend.worker.models.onnx_session import OnCPU
 from backend.worker.pixels import Pixels
 
 SURE = 0.5                          # score from which something counts as a face
 SIDES = (640, 512, 384, 256)        # of the square in which it is looked for: small ones find faces that fill a picture
 BORDER = 0.25                       # of a picture's longer side, added around it where nothing was found inside
 DETECTION, RECOGNITION, AGE = "detection", "recognition", "genderage"
-CPU = torch.device("cpu")
 
 Numbers = NDArray[np.float32]
 
@@ -71,19 +70,11 @@ class Faces(tuple[Face, ...]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceAnalysis:
+class FaceAnalysis(OnCPU):
     """The networks of one folder in memory; onnxruntime runs them on the CPU. Owned by `Memory`."""
 
     networks: dict[str, Any]        # by task, as insightface names it
     bytes: int
-
-    @property
-    def device(self) -> torch.device:
-        return CPU
-
-    def to(self, device: torch.device) -> Self:
-        """It stays where it is."""
-        return self
 
     def faces(self, pixels: Pixels) -> Faces:
         """All faces in pixels (H, W, 3), RGB, the surest first; one that is cut off at the border, too."""

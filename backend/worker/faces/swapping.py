@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import torch
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import InvalidRequest
 from backend.request.face_swap import EVERYBODY, FEMALE, MALE, numbers
 from backend.worker.device import Placement
-from backend.worker.faces.analysis import CPU, Face, read_network
+from backend.worker.faces.analysis import Face, read_network
 from backend.worker.faces.selection import chosen, in_order
+from backend.worker.models.onnx_session import OnCPU
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import SwapFaces
 
@@ -26,19 +26,11 @@ _MALE = {FEMALE: False, MALE: True}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Swapper:
+class Swapper(OnCPU):
     """INSwapper in memory; onnxruntime runs it on the CPU. Owned by `Memory`."""
 
     network: Any
     bytes: int
-
-    @property
-    def device(self) -> torch.device:
-        return CPU
-
-    def to(self, device: torch.device) -> Self:
-        """It stays where it is."""
-        return self
 
     def swapped(self, pixels: Pixels, target: Face, source: Face) -> Pixels:
         """The picture (H, W, 3), RGB, with `source` in the place of `target`, blended in."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
-from backend.worker.models.onnx_session import read_session
+from backend.worker.models.onnx_session import OnCPU, read_session
 from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import Points
@@ -27,21 +26,13 @@ SURE = 0.5                      # score from which something counts as a face
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detector:
+class Detector(OnCPU):
     """A detector in memory."""
 
     file: ModelFile
     session: InferenceSession
     side: int
     bytes: int
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-    def to(self, device: torch.device) -> Self:
-        """It stays: onnxruntime runs it on the CPU."""
-        return self
 
     def faces(self, pixels: Pixels) -> list[Points]:
         """The five points of each face in pixels (H, W, 3), the surest first."""

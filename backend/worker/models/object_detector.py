@@ -9,16 +9,15 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, InvalidRequest
 from backend.worker.device import Placement
-from backend.worker.models.onnx_session import read_session
+from backend.worker.models.onnx_session import OnCPU, read_session
 from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
 
@@ -33,20 +32,12 @@ TOLD = 20               # names of classes in a sentence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ObjectDetector:
+class ObjectDetector(OnCPU):
     """A detector in memory; `names` of its classes, none where the file does not tell them."""
 
     session: InferenceSession
     names: tuple[str, ...]
     bytes: int
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-    def to(self, device: torch.device) -> Self:
-        """It stays: onnxruntime runs it on the CPU."""
-        return self
 
     def boxes(self, pixels: Pixels, confidence: float, classes: str = "") -> Numbers:
         """(n, 4): left, top, right, bottom of each object in pixels (H, W, 3), the surest first.

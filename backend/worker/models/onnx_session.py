@@ -1,14 +1,30 @@
-"""An ONNX file in memory, run on the CPU."""
+"""ONNX files in memory: how one is read, and what all that onnxruntime runs on the CPU shows its owner, `Memory`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+import torch
 
 from backend.errors import CheckpointError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+
+class OnCPU:
+    """Stays on the CPU wherever it is moved to."""
+
+    __slots__ = ()
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def to(self, device: torch.device) -> Self:
+        """It stays where it is."""
+        return self
 
 
 def read_session(path: Path, what: str) -> InferenceSession:
