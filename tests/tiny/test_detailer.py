@@ -114,6 +114,14 @@ def test_words_growth_and_what_parts_are_left(house: tuple[Memory, ModelCatalog]
     assert within(changed(left, plain), (80, 80, 110, 120))
 
 
+def test_it_has_steps_sampler_and_scale_of_its_own(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    own, studio = finished(house, asked({"classes": "cat"}))
+    for change in ({"steps": 9}, {"sampler": "Heun"}, {"schedule": "Karras"}, {"cfg_scale": 2}):
+        changed_one, other = finished(house, asked({"classes": "cat", **change}))
+        assert within(changed(changed_one, plain), LEFT) and changed(changed_one, own), change
+        assert "steps" not in change or other.of(Progress)[-1].steps > studio.of(Progress)[-1].steps
+
+
 def test_off_is_absence_to_the_bit_and_nothing_found_is_told(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
     for unit in ({"enabled": False}, {"denoising_strength": 0}):
         same, studio = finished(house, asked(unit))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,27 @@ from backend.worker.draw.plan import plan
 from backend.worker.draw.work_items import EncodeText, LoadGuide, Shared, ShowPicture
 from backend.worker.engine.program_building import canvas_of
 from backend.worker.guidance.preconditioning import denoise
+from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
 from tests.tiny import ip_adapters, test_img2img_parity, test_sdxl_parity
 from tests.tiny.ldm import tiny, tiny_sdxl
 from tests.tiny.test_face_prompts import seen
 from tests.tiny.test_networks_parity import opened
-from tests.tiny.test_sdxl_parity import STEPS, clip_tokenizer
+from tests.tiny.test_sdxl_parity import clip_tokenizer
 
 PICTURE, WEIGHT, STRENGTH = "ab" * 32, 0.7, 0.5
+STEPS = 10      # 999 / 9 is whole, so that both libraries visit whole timesteps
 UNIT = {"enabled": True, "model": "x", "module": "ip-adapter-auto", "image": PICTURE, "weight": WEIGHT}
 WORDS = {"prompt": "a red star", "negative_prompt": "blurry"}
 START = np.random.default_rng(2).integers(0, 255, (64, 96, 3), np.uint8)
 KINDS = {"sd1": (tiny, StableDiffusionPipeline, StableDiffusionImg2ImgPipeline), "sdxl": (tiny_sdxl, StableDiffusionXLPipeline, StableDiffusionXLImg2ImgPipeline)}
 STYLE, COMPOSITION = "up_blocks.0.attentions.1.", "down_blocks.2.attentions.1."      # of SDXL, as InstantStyle names them
+
+
+def each_alone(rows: Sequence[Row]) -> list[Answer]:
+    """Rows that use different things never share a call."""
+    return [denoise([row])[0] for row in rows]
 
 
 class Desk:
@@ -70,7 +77,7 @@ class Desk:
             EncodeText: lambda work: [codec.text(self.model, asked) for asked in work.texts], EncodePicture: lambda work: self.model.encode(work.pixels[None])[0]}
         work = program.send(None)
         while not isinstance(work, DecodeLatent):
-            work = program.send(answers.get(type(work), denoise)(work))
+            work = program.send(answers.get(type(work), each_alone)(work))
         return work.latent
 
     def theirs(self, start: bool, *shown: tuple[Tensor, Tensor, Callable[[str], float]]) -> Tensor:

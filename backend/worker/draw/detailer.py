@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from backend.request.checkpoints import changes_checkpoint
-from backend.request.detailer import is_on, texts
+from backend.request.detailer import is_on, own_sampling, texts
 from backend.request.record import Record
 from backend.request.request import FIELDS, MAX_SEED, Request
 from backend.sampling.protocol import Noisy
@@ -79,7 +79,7 @@ def _parts(
             continue
         part = whole.replace(prompt=said[0], negative_prompt=said[1], init_image=DRAWN, width=canvas.size[1],
                              height=canvas.size[0], denoising_strength=unit.denoising_strength,
-                             seed=(request.seed + number) % (MAX_SEED + 1))
+                             seed=(request.seed + number) % (MAX_SEED + 1), **own_sampling(unit))
         table = parametrisation(part, model.parametrisation).table
         found.append((plan(part, table, sdxl_knots=model.sdxl_knots), mask))
     return found

@@ -1,5 +1,5 @@
 // "Use this face": from a picture to the units that draw its person, as people set them by hand.
-import { find } from "../../scripts/dom.js";
+import { appeared, find } from "../../scripts/dom.js";
 import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
 import { openTab } from "../../scripts/tabs.js";
@@ -25,6 +25,6 @@ export async function useFace(tab, url) {
   form.apply({ guides });
   await openTab(tab);
   find(`#${tab}_guides_fold > button:not(.open)`)?.click();
-  find(`#${tab}_guides_fold`)?.scrollIntoView({ block: "start" });
+  appeared(`#${tab}_guides .guides`).then(box => box.scrollIntoView({ block: "nearest" }));
   toast(wanted.length > 1 ? "Two guides now draw this face." : "A guide now draws this face.", { undo: () => form.apply({ guides: before }) });
 }
