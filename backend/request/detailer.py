@@ -50,6 +50,9 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
     Field("padding", "Padding", "int", 32, "detailer", minimum=0, maximum=256, step=4,
           api="ad_inpaint_only_masked_padding", infotext="inpaint padding", infotext_always=True, xyz="padding",
           help="Pixels around what was found that are drawn with it, so that it fits in."),
+    Field("sam", "Mask by SAM", "bool", False, "detailer", infotext="SAM", xyz="mask by SAM",
+          help="The mask follows the outline of what was found, by SAM in models/sams. Without it the mask is a box, "
+               "or the outline that the detector itself tells."),
     Field("steps", "Steps", "int", 0, "detailer", minimum=0, maximum=1000, slider_maximum=150, step=1, api="ad_steps",
           infotext="steps", xyz="steps", help="0 makes as many as the picture's."),
     Field("sampler", "Sampling method", "choice", SAME_SAMPLER, "detailer", choices=Names(SAMPLERS, (SAME_SAMPLER,)),

@@ -123,7 +123,7 @@ class Fake:
             elif isinstance(command, Preprocess):
                 self.say(Preprocessed(command.task, 8, 8, bytes(range(192))))
             elif isinstance(command, LocateFaces):
-                self.say(FacesLocated(command.task, BOXES, (True, False), {order: (0, 1) for order in FACE_ORDERS}))
+                self.say(FacesLocated(command.task, BOXES, (True, False), dict.fromkeys(FACE_ORDERS, (0, 1))))
             elif isinstance(command, CompareFaces):
                 self.say(FacesCompared(command.task, 0.5))
             elif isinstance(command, MeasureDistance):
