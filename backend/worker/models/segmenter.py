@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import nn
 
 from backend.catalog.model_file import ModelFile
@@ -18,7 +19,7 @@ from backend.worker.models.device_transfer import move, tensors
 from backend.worker.pixels import Pixels
 
 CELL = 4        # pixels of a mask's cell
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError)
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
