@@ -158,6 +158,8 @@ def test_detailers_in_a_pictures_text_have_adetailers_keys() -> None:
     text = write(request.with_seeds())
     assert "ADetailer model: Faces, ADetailer confidence: 0.3, ADetailer dilate erode: 4" in text and 'ADetailer prompt 2nd: "a, b: c"' in text
     assert read_text(text).values["detailers"] == request.detailers
+    drawn = read_text('x\nSteps: 20, ADetailer model: a, ADetailer prompt: "{a|b}, c"').values
+    assert drawn["prompt_expansion"] == "Off", "what stands in a picture's text had no meaning any more"
     theirs = "x\nSteps: 20, ADetailer model: face_yolov8n.pt, ADetailer confidence: 0.4, ADetailer inpaint only masked: True, ADetailer version: 24.1.2"
     (unit,) = read_text(theirs).values["detailers"]
     assert (unit.enabled, unit.model, unit.confidence) == (True, "face_yolov8n.pt", 0.4) and not unmet_sentence(theirs)
