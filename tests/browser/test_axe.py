@@ -55,6 +55,11 @@ def test_words_lists_and_dialogs(house: Stage, stage: Studio, page: Page, light:
         expect(page.locator("dialog:modal")).to_be_visible()
         assert found(page) == []
         page.keyboard.press("Escape")
+    for name in ("ControlNet", "Add a guide", "Face swap", "Detailer", "Detailer 1"):
+        page.locator("#tab_txt2img").get_by_role("button", name=name, exact=True).click()
+    expect(page.get_by_label("Guide 1 is on")).to_be_visible()
+    expect(page.locator("#txt2img_detailers_0_fold").get_by_label("Only these classes")).to_be_visible()
+    assert found(page) == []
     folder = lay_out(house)
     told(folder / "Lora" / "broken.safetensors", {})
     page.locator("#txt2img_networks").get_by_role("button", name="LoRA").click()

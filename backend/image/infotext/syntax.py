@@ -75,7 +75,7 @@ def appended(text: str, more: str) -> str:
 
 
 def _lines(text: str) -> tuple[list[str], int | None]:
-    """Its lines, and the number of the one that holds the settings, which is theirs alone whatever stood before them."""
+    """Its lines, and the number of the one that holds the settings, which is theirs alone, whatever stood there."""
     lines = text.strip().split("\n")
     place = _place(lines)
     if place is None:
