@@ -62,8 +62,10 @@ def test_folders_sorts_and_words(networks: Networks, models: Path) -> None:
     assert networks.folders("lora") == ["style", "style/old"]
     assert names(networks, folder="style", unfitting=True) == ["oil", "wash"]
     assert names(networks, text="STYLE oil_v3", unfitting=True) == ["oil"] and names(networks, text="nothing") == []
+    told(models / "Lora" / "it's <mine>.safetensors", SD1)
     os.utime(models / "Lora" / "ink.safetensors", (10, 10))
     networks.refresh("lora")
+    assert names(networks, text="it's <mine") == ["it_s _mine_"], "by the signs of its file, which its name here lacks"
     assert names(networks, sort="newest")[-1] == "ink"
     for wrong in ({"sort": "colour"}, {"kind": "vae"}):
         with pytest.raises(InvalidRequest) as refused:
