@@ -19,6 +19,7 @@ from benchmarks import (
     busy_machine,
     engine,
     first_visit,
+    guides,
     history,
     load,
     networks,
@@ -38,7 +39,7 @@ STAGES = {
     "load": load.measure, "history": history.measure,
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
-    "pictures": pictures.measure, "networks": networks.measure, "plots": plots.measure,
+    "pictures": pictures.measure, "networks": networks.measure, "guides": guides.measure, "plots": plots.measure,
     "sdxl": sdxl.measure,
 }
 
@@ -51,13 +52,14 @@ def main() -> None:
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     file = RESULTS / f"{'cpu' if engine.on_cpu(chosen.device) else 'cuda'}.json"
     results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    RESULTS.mkdir(exist_ok=True)
     for name in chosen.stages or STAGES:
         results[name] = STAGES[name](chosen.device)
         print(json.dumps({name: results[name]}, indent=2), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    file.write_text(json.dumps(results, indent=2) + "\n")
+        file.write_text(json.dumps(results, indent=2) + "\n")
     file.with_suffix(".md").write_text(table(results))
     write_plot(results, file.with_suffix(".png"))
+
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // The small tools beside the prompt.
 import { formOf } from "../scripts/form.js";
-import { seeded } from "./forever.js";
+import { seeded } from "./generate_forever.js";
 import { arrived } from "./guides.js";
 import { note } from "./notices.js";
 import { resultsOf } from "./results.js";

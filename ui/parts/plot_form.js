@@ -4,7 +4,7 @@ import { appeared, find } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { translated } from "../scripts/translate.js";
 import { note } from "./notices.js";
-import { keptPlot, onPlotChange } from "./plot_form/kept.js";
+import { keptPlot, onPlotChange } from "./plot_form/form_state.js";
 
 const TABS = ["txt2img", "img2img"];
 const NAMES = { xyz: "plot", prompt_matrix: "prompt matrix", prompts: "prompts" };

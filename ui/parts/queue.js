@@ -3,7 +3,7 @@ import { find, findAll } from "../scripts/dom.js";
 import { on, tell } from "../scripts/events.js";
 import { ask, post } from "../scripts/http.js";
 import { store, stored } from "../scripts/storage.js";
-import { foreverTab } from "./forever.js";
+import { foreverTab } from "./generate_forever.js";
 import { note, say, toast } from "./notices.js";
 import { isRunning } from "./progress.js";
 import { dragRows } from "./queue_drag.js";

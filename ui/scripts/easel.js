@@ -1,5 +1,5 @@
 // The public face of the scripts: what a tab's own handlers and the scripts of extensions may use, by `import ... from "easel"`.
-export * as forever from "../parts/forever.js";
+export * as forever from "../parts/generate_forever.js";
 export * as lightbox from "../parts/lightbox.js";
 export * as picture from "../parts/picture.js";
 export * as queue from "../parts/queue.js";

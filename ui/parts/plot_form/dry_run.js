@@ -3,7 +3,7 @@ import { make } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { bytesWords, counted, durationWords } from "./amounts.js";
-import { keptPlot, tellPlot } from "./kept.js";
+import { keptPlot, tellPlot } from "./form_state.js";
 
 const PAUSE = 400;      // ms after the last letter
 

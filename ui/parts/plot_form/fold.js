@@ -4,11 +4,11 @@ import { on, tell } from "../../scripts/events.js";
 import { formOf } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
-import { seeded } from "../forever.js";
+import { seeded } from "../generate_forever.js";
 import { note, toast } from "../notices.js";
 import { AxisRow } from "./axis_row.js";
 import { DryRun } from "./dry_run.js";
-import { keepPlot, keptPlot } from "./kept.js";
+import { keepPlot, keptPlot } from "./form_state.js";
 import { freshRequest, typedRequest } from "./request.js";
 import { startsOf, switchesOf } from "./switches.js";
 

@@ -4,7 +4,7 @@ import { find, make } from "../../scripts/dom.js";
 import { ask } from "../../scripts/http.js";
 import { openTab } from "../../scripts/tabs.js";
 import { translated } from "../../scripts/translate.js";
-import { progressWords } from "./words.js";
+import { progressWords } from "./progress_text.js";
 
 const PAGE = 24, GATHERING = 500;       // ms in which news of several cells are one question
 

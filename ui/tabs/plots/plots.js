@@ -6,7 +6,7 @@ import { shortcuts } from "../../scripts/keys.js";
 import { note } from "../../parts/notices.js";
 
 const TAB = "plots";
-let room = null;
+let router = null;
 
 shortcuts("Plots, with the focus on a cell", [[["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], "Other cells"], ["Enter", "Full screen"],
   [["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], "Held: the neighbour's picture in this place"], ["X", "Compare with another cell"],
@@ -14,9 +14,9 @@ shortcuts("Plots, with the focus on a cell", [[["ArrowLeft", "ArrowRight", "Arro
 
 async function open(root) {
   try {
-    const { Room } = await import("./room.js");
-    room ??= await Room.opened(root);
-    room.follow(addressed());
+    const { PlotRouter } = await import("./router.js");
+    router ??= await PlotRouter.opened(root);
+    router.follow(addressed());
   } catch (error) { note(error.message, 8000); }
 }
 
@@ -25,6 +25,6 @@ appeared(`#${TAB} .plots`).then(root => new IntersectionObserver(([{ isIntersect
   watcher.disconnect();
   open(root);
 }).observe(root));
-on("address", to => room?.follow(to));
-on("connected", () => room?.refresh());
-on("live", event => { if (event.type === "plot") room?.heard(event); else if (event.type === "plot_gone") room?.lost(event.id); });
+on("address", to => router?.follow(to));
+on("connected", () => router?.refresh());
+on("live", event => { if (event.type === "plot") router?.heard(event); else if (event.type === "plot_gone") router?.lost(event.id); });

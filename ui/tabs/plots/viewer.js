@@ -15,8 +15,8 @@ import { HeatMap } from "./heat_map.js";
 import { Layout } from "./layout.js";
 import { Plot, placeOf } from "./plot.js";
 import { Scores } from "./scores.js";
-import { PlotTools } from "./tools.js";
-import { PlotTop } from "./top.js";
+import { PlotLayoutTools } from "./layout_tools.js";
+import { PlotHeader } from "./header.js";
 
 const TAB = "plots", PAUSE = 150;       // ms between two questions for what has changed
 const FIRST = [96, 220];        // CSS pixels between which the cells of a plot are wide at first
@@ -27,13 +27,13 @@ export class Viewer {
   constructor(hands) {
     Object.assign(this, { hands, tab: TAB, plot: null, comparing: null, flipped: null });
     this.heat = new HeatMap();
-    this.top = new PlotTop(this);
-    this.tools = new PlotTools(this);
+    this.header = new PlotHeader(this);
+    this.tools = new PlotLayoutTools(this);
     this.bar = new CellBar(this);
     this.room = make("div", { class: "plot-room" });
     this.scores = new Scores(this);
     this.grid = new PlotGrid(this.room, this);
-    this.root = make("div", { class: "plot-view" }, this.top.root, this.tools.root, this.bar.root, make("div", { class: "plot-place" }, this.room), this.scores.root);
+    this.root = make("div", { class: "plot-view" }, this.header.root, this.tools.root, this.bar.root, make("div", { class: "plot-place" }, this.room), this.scores.root);
     addSource(this);
     on("starred", ({ ids, on: starred }) => this.told(ids, { starred }));
     on("binned", ids => this.told(ids, { binned: true }));
@@ -68,7 +68,7 @@ export class Viewer {
 
   renderAll() {
     if (!this.plot) return;
-    this.top.render();
+    this.header.render();
     this.scores.render();
     this.relay();
   }
@@ -87,7 +87,7 @@ export class Viewer {
     const { plot } = this;
     if (total !== undefined && total !== plot.total) return this.renew();
     Object.assign(plot, { title, done, failed, state, eta });
-    this.top.render();
+    this.header.render();
     this.behind = true;
     if (this.fetching) return;
     this.fetching = true;

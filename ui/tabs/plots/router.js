@@ -16,10 +16,10 @@ function styles() {
   });
 }
 
-export class Room {
+export class PlotRouter {
   static async opened(root) {
     await styles();
-    return new Room(root);
+    return new PlotRouter(root);
   }
 
   constructor(root) {

@@ -4,7 +4,7 @@ import { make } from "../../scripts/dom.js";
 import { translated } from "../../scripts/translate.js";
 import { LEAST, MOST } from "./grid.js";
 
-export class PlotTools {
+export class PlotLayoutTools {
   constructor(viewer) {
     this.viewer = viewer;
     this.columns = this.select("columns");

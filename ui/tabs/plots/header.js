@@ -6,12 +6,12 @@ import { formOf } from "../../scripts/form.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { openExport } from "./exports.js";
-import { progressWords } from "./words.js";
+import { progressWords } from "./progress_text.js";
 
 const ACTS = [["pause", "Pause"], ["resume", "Go on"], ["cancel", "Cancel"], ["again", "Try the failed ones again"], ["add", "Add values…"], ["repeat", "Repeat with changes"],
   ["scores", "Scores"], ["export", "Export…"], ["delete", "Delete…"]];
 
-export class PlotTop {
+export class PlotHeader {
   constructor(viewer) {
     this.viewer = viewer;
     this.title = make("h2", { class: "plot-title", translate: "no" });
