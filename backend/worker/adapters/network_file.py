@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -23,7 +21,6 @@ from backend.catalog.network_fit import Fit, Layer, Modules, fit
 from backend.catalog.network_hashes import SHORT, addnet_hash, hash_told
 from backend.catalog.network_names import BUNDLED, flat, resnets_of, split_name, text_name
 from backend.catalog.peft_alphas import peft_alphas
-from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
 from backend.prompt.block_weights import BASE, block_of
 from backend.worker.adapters.embedding_file import EmbeddingFile, bundled
@@ -123,7 +120,6 @@ def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     found, extremes = fingerprint(path), _Extremes()
     try:
         header = read_header(path)
-        _read_ahead(path)
         told = {name: torch.tensor(alpha) for name, alpha in peft_alphas(header.metadata, header.shapes).items()}
         tensors = read_tensors(path, partial(_format, placement), extremes.take) | told
     except CheckpointError as error:
@@ -150,25 +146,19 @@ def _format(placement: Placement, name: str) -> Format | None:
     return Format(placement.device, placement.unet if narrow else None)
 
 
-def _read_ahead(path: Path) -> None:
-    """Has the system read the whole file while its first tensors are converted, where it can be asked to."""
-    if hasattr(os, "posix_fadvise"):
-        with suppress(OSError), open_regular(path) as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-
-
 class _Extremes:
     """The smallest and the largest value of each tensor: several times faster on a CPU than a look at each value."""
 
     def __init__(self) -> None:
-        self._ends: dict[torch.device, list[Tensor]] = {}
+        self._ends: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
 
     def take(self, tensor: Tensor) -> None:
         if tensor.is_floating_point() and tensor.numel():
-            self._ends.setdefault(tensor.device, []).append(torch.stack(tensor.aminmax()).float())
+            ends = tensor.aminmax() if tensor.numel() > 1 else (tensor.reshape(()),)
+            self._ends.setdefault((tensor.device, tensor.dtype), []).extend(ends)
 
     def are_finite(self) -> bool:
-        """NaN wins over both. Waits for the device once."""
+        """NaN wins over both. Waits for the device once per number format."""
         return all(bool(torch.stack(each).isfinite().all()) for each in self._ends.values())
 
 
