@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from html import escape
+
 import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -17,12 +20,15 @@ from ui.tabs.img2img import tab as img2img
 from ui.tabs.plots import tab as plots
 from ui.tabs.png_info import tab as png_info
 from ui.tabs.settings import tab as settings
-from ui.tabs.table import Tabs
+from ui.tabs.table import Tab, Tabs
 from ui.tabs.txt2img import tab as txt2img
 
 COMPRESSION = 5             # of 9; more takes longer than it saves
 GRADIO_STYLE = "gradio.css"
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
+
+
+log = logging.getLogger(__name__)
 
 
 def fill(tabs: Tabs) -> Tabs:
@@ -43,11 +49,24 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for tab in tabs.values():
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
-                    tab.place(backend, bar, page)
+                    _place(tab, tabs.owner_of(tab.NAME), backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
         file_lists.wire(page, backend, bar)
         second_checkpoints.wire(page, backend, bar)
     return page
+
+
+def _place(tab: Tab, owner: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
+    """The content of a tab. One that an extension brings costs at most itself."""
+    try:
+        tab.place(backend, bar, page)
+    except Exception as error:  # a border: an extension's tab
+        if not owner:
+            raise
+        why = f"{type(error).__name__}: {error}"
+        log.exception("the tab of the extension %s cannot be shown", owner)
+        backend.extensions.left_out(owner, f"Its tab cannot be shown. {why}")
+        gr.HTML(f'<p class="problem" role="alert">{escape(why)}</p>', js_on_load=None, apply_default_css=False)
 
 
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from backend import Backend
+from backend import FIELDS, Backend
 from ui.fields import Form
 from ui.parts import actions, checkpoint_bar, networks, plot_form, prompt, results, seed, size, styles
 from ui.script_calls import script
@@ -95,6 +95,13 @@ def detailer(form: Form) -> None:
     """A fold with one inside for each pass."""
     with gr.Accordion("Detailer", open=False, elem_id=f"{form.tab}_detailers_fold"):
         form.place("detailers")
+
+
+def extensions(form: Form) -> None:
+    """What extensions add to a picture: in one fold, one inside for each."""
+    if any(field.group == "extensions" for field in FIELDS.values()):
+        with gr.Accordion("Extensions", open=False, elem_id=f"{form.tab}_extensions"):
+            form.sections("extensions")
 
 
 def refiner(form: Form) -> None:
