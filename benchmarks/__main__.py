@@ -19,6 +19,7 @@ from benchmarks import (
     busy_machine,
     engine,
     first_visit,
+    guides,
     history,
     load,
     networks,
@@ -38,7 +39,7 @@ STAGES = {
     "load": load.measure, "history": history.measure,
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
-    "pictures": pictures.measure, "networks": networks.measure, "plots": plots.measure,
+    "pictures": pictures.measure, "networks": networks.measure, "guides": guides.measure, "plots": plots.measure,
     "sdxl": sdxl.measure,
 }
 

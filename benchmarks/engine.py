@@ -6,7 +6,7 @@ words and end with the pixels, Easel with previews and events besides; the bare 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from backend.catalog.model_file import CHECKPOINT, ModelFile
+from backend.catalog.model_file import CHECKPOINT, FileKey, ModelFile
 from backend.messages import Event, Failed, Picture, Run
 from backend.request.request import Request
 from backend.settings import HOME
@@ -67,13 +67,16 @@ def compare(memory: Memory, checkpoint: ModelFile, request: Request, rounds: int
 
 def draw(
     memory: Memory, checkpoint: ModelFile, *requests: Request, policy: str = "solo",
-    files: dict[str, bytes] | None = None,
+    files: dict[str, bytes] | None = None, more: Mapping[FileKey, ModelFile] | None = None,
 ) -> list[Picture]:
-    """The pictures of all requests from a fresh engine (nothing encoded before); `files` are the PNGs they name."""
+    """The pictures of all requests from a fresh engine (nothing encoded before).
+
+    `files` are the PNGs they name, `more` the model files besides the checkpoint.
+    """
     events: list[Event] = []
     engine = Engine(memory, policy, events.append)
     for number, request in enumerate(requests):
-        models = {(CHECKPOINT, request.checkpoint): checkpoint}
+        models = {(CHECKPOINT, request.checkpoint): checkpoint, **(more or {})}
         engine.add(Run(str(number), "local", request, tuple(range(request.count)), models, files or {}))
     while engine.step():
         pass

@@ -31,6 +31,8 @@ TARGETS = {
     "networks / demo / ms of a change of weight / picture": ("at most", 5),
     "networks / sd1 / ms of a change of weight / picture": ("at most", 5),
     "networks / first use / from the disk / use / read": ("at most", 1.3),
+    "guides / controlnet / easel / diffusers": ("at most", 1.0),
+    "guides / ip_adapter / easel / diffusers": ("at most", 1.0),
     "startup / seconds to the page": ("at most", 5.0),
     "first visit / ms to Generate": ("at most", 2000),
     "first visit / kB of HTML": ("at most", 100),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -61,3 +63,22 @@ def test_whatever_was_attached_leaves_no_trace(loaded: Loaded, stack: list[tuple
     assert torch.equal(denoise([row(model)])[0].denoised, plain)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.denoiser.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.denoiser.modules())
+
+
+SHARED = st.lists(st.lists(st.tuples(st.sampled_from(["controlnet", "picture", "t2i"]), st.floats(0.1, 1.5)), max_size=4), min_size=2, max_size=5)
+
+
+@torch.inference_mode()
+@given(stacks=SHARED)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_with_different_stacks_share_a_call_and_are_what_they_are_alone(loaded: Loaded, stacks: list[list[tuple[str, float]]]) -> None:
+    model = loaded[0]
+    plain = [row(model, seed) for seed in range(len(stacks) + 1)]
+    rows = [*(replace(each, uses=tuple(used(loaded, *one) for one in stack)) for each, stack in zip(plain, stacks, strict=False)), plain[-1]]
+    assert len({each.key for each in rows}) == 1
+    together = [answer.denoised for answer in denoise(rows)]
+    for each, answer in zip(rows, together, strict=True):
+        assert torch.allclose(denoise([each])[0].denoised, answer, atol=1e-5)
+    bare = [answer.denoised for answer in denoise(plain)]
+    for each, answer, without in zip(rows, together, bare, strict=True):
+        assert torch.equal(answer, without) != bool(each.uses), "a row without guides keeps its bits"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import networks, plots, sdxl
+from benchmarks import guides, networks, plots, sdxl
 from benchmarks.gpu import measures
 from benchmarks.gpu.networks import random_memory
 
@@ -37,6 +37,11 @@ def test_networks_beside_calls_with_none():
     found = networks.measure("cpu", tiny=True)
     assert found["tiny"]["rows"] == 8 and found["tiny"]["8 LoRAs / none"] > 0 and found["tiny"]["ms of a change of weight"]["words"] > 0
     assert found["first use"]["from the system's cache"]["use / read"] > 0
+
+
+def test_guides_beside_diffusers():
+    found = guides.measure("cpu", tiny=True)
+    assert min(found[kind]["easel / diffusers"] for kind in ("controlnet", "ip_adapter")) > 0
 
 
 @torch.inference_mode()

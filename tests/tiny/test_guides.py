@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import backend.worker.adapters.controlnet as controlnet
+import backend.worker.engine.engine as engines
 from backend.catalog.model_catalog import ModelCatalog
-from backend.messages import Failed, Run
+from backend.messages import Failed, Picture, Run
 from backend.request.guide_modules import KEY_POINTS, MODULES
 from backend.request.guide_unit import GUIDE_UNIT
 from backend.request.record import Record
@@ -24,7 +25,8 @@ from backend.worker.models.clip_vision import ClipVision
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
 from tests.tiny import controlnets, ip_adapters
-from tests.tiny.ldm import save_folder, tiny
+from tests.tiny import networks as networks_of
+from tests.tiny.ldm import save_folder, tiny, tiny_sdxl
 from tests.tiny.test_engine import Studio
 
 PICTURE, OTHER = "ab" * 32, "cd" * 32
@@ -101,14 +103,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memory, dict, dict]
     torch.set_num_threads(1)
     folder, networks = tmp_path_factory.mktemp("models"), tiny()
     save_folder(networks, folder / "checkpoints" / "first")
+    save_folder(tiny(seed=1), folder / "checkpoints" / "second")
+    save_folder(tiny_sdxl(), folder / "checkpoints" / "large")
     controlnets.controlnet(networks.unet).save_pretrained(folder / "controlnet" / "x")
     ip_adapters.tower().save_pretrained(folder / "clip_vision" / "h")
     (folder / "ip_adapter").mkdir()
     save_file(ip_adapters.flat(ip_adapters.ip_adapter(networks.unet, "plus")), folder / "ip_adapter" / "ip.safetensors")
+    networks_of.save(folder / "loras" / "style.safetensors", networks_of.tensors(networks.unet, "lora_unet_", networks_of.attention(networks.unet), networks_of.lora()))
     catalog = ModelCatalog((folder,))
-    return Memory(place("cpu", exact=True)), {"first": catalog.find("checkpoint", "first")}, {
+    return Memory(place("cpu", exact=True)), {name: catalog.find("checkpoint", name) for name in ("first", "second", "large")}, {
         ("guide", "x"): catalog.find("controlnet", "x"), ("guide", "ip"): catalog.find("ip_adapter", "ip"),
-        ("clip_vision", "ip"): catalog.find("clip_vision", "h")}
+        ("clip_vision", "ip"): catalog.find("clip_vision", "h"), ("lora", "style"): catalog.find("lora", "style")}
 
 
 @pytest.fixture
@@ -117,9 +122,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     calls: list[tuple[int, float]] = []
     original = controlnet.ControlNet._hook
 
-    def counted(self, uses):
-        calls.append((len(uses), round(float(uses[0].data[0][..., :20].mean()), 3)))
-        return original(self, uses)
+    def counted(self, members):
+        calls.append((len(members.uses), round(float(members.uses[0].data[0][..., :20].mean()), 3)))
+        return original(self, members)
 
     monkeypatch.setattr(controlnet.ControlNet, "_hook", counted)
     return calls
@@ -214,25 +219,62 @@ def test_a_picture_as_prompt_is_projected_once_and_acts_in_its_steps(house: tupl
     assert (seen[-1] == drawn_square(64, 64)[:, ::-1]).all()
 
 
-def test_jobs_with_different_guides_drawn_together_are_what_they_are_alone(house: tuple) -> None:
+def test_jobs_with_different_guides_share_calls_and_are_what_they_are_alone(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     memory, checkpoints, files = house
-    stacks = {"none": (), "control": ({},), "weaker": ({"weight": 0.4},), "prompt": ({"model": "ip"},), "reference": ({"module": "reference_only"},),
-              "region": ({"mask": OTHER},)}
-    studio = Studio((memory, checkpoints), "packed")
-    for name, units in stacks.items():
-        studio.engine.add(Run(name, "local", request_of(*units), (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES))
-    studio.run()
-    assert not studio.of(Failed), studio.of(Failed)
-    together = {name: np.frombuffer(studio.pixels(name), np.uint8).astype(int) for name in stacks}
-    alone = {name: np.frombuffer(picture(house, *units), np.uint8).astype(int) for name, units in stacks.items()}
+    stacks = {"none": (), "control": ({},), "weaker": ({"weight": 0.4},), "prompt": ({"model": "ip"},), "words lead": ({"control_mode": "ControlNet is more important"},),
+              "region": ({"mask": OTHER},), "both": ({"model": "ip"}, {})}
+    prompts = {"lora": "a cat <lora:style:0.8>", "lora and control": "a cat <lora:style:-0.5>"}
+    stacks |= {"lora": (), "lora and control": ({},), "reference": ({"module": "reference_only"},)}
+    requests = {name: request_of(*units, prompt=prompts.get(name, "a cat"), steps=2) for name, units in stacks.items()}
+    calls: list[int] = []
+    original = engines.denoise
+    monkeypatch.setattr(engines, "denoise", lambda rows: calls.append(len(rows)) or original(rows))
+
+    def drawn(policy: str, *names: str) -> dict[str, np.ndarray]:
+        studio = Studio((memory, checkpoints), policy)
+        for name in names:
+            studio.engine.add(Run(name, "local", requests[name], (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES))
+        studio.run()
+        assert not studio.of(Failed), studio.of(Failed)
+        return {name: np.frombuffer(studio.pixels(name), np.uint8).astype(int) for name in names}
+
+    together, shared = drawn("packed", *stacks), sorted(set(calls))
+    assert sum(calls) >= 2 * 2 * len(stacks) and len(calls) <= 2 * 3 and shared[-1] == 16, "one call a step for all but the reference, padded to 16 and 2 rows"
+    alone = {name: drawn("solo", name)[name] for name in stacks}
     assert {name: np.abs(together[name] - alone[name]).max() <= 1 for name in stacks} == dict.fromkeys(stacks, True)
     assert len({each.tobytes() for each in alone.values()}) == len(stacks)
+
+
+def test_guides_go_on_where_a_refiner_draws_and_are_told_of_where_they_cannot(house: tuple, asked: list) -> None:
+    memory, checkpoints, files = house
+
+    def drawn(refiner: str, *units: dict[str, object], **more: object) -> tuple[bytes, tuple[str, ...]]:
+        studio = Studio((memory, checkpoints), "solo")
+        request = request_of(*units, refiner_checkpoint=refiner, refiner_switch_at=0.5, **more)
+        studio.engine.add(Run("mine", "local", request, (0,), {("checkpoint", name): file for name, file in checkpoints.items()} |
+                              {("checkpoint", ""): checkpoints["first"], **files}, FILES))
+        studio.run()
+        assert not studio.of(Failed), studio.of(Failed)
+        return studio.pixels("mine"), studio.of(Picture)[0].notes
+
+    whole, notes = drawn("second", {})
+    assert len(asked) == 4 and not notes, "two steps of each checkpoint"
+    asked.clear()
+    stopped, _ = drawn("second", {"end": 0.4})
+    assert len(asked) == 2 and whole != stopped
+    prompted, reference = drawn("second", {"model": "ip"})[0], drawn("second", {"module": "reference_only"})[0]
+    assert len({whole, stopped, prompted, reference, drawn("second", {"model": "ip", "end": 0.4})[0], drawn("second")[0]}) == 6
+    same, own = drawn("first", {})[0], picture(house, {})
+    assert same == own, "a refiner that is the checkpoint itself is not guided twice"
+    asked.clear()
+    _, notes = drawn("large", {}, {"model": "ip"})
+    assert len(asked) == 2 and [note.partition(":")[0] for note in notes] == ["Guide 1 stops where large draws", "Guide 2 stops where large draws"]
 
 
 def test_inpainting_hides_what_is_marked_and_a_reference_is_encoded_once(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     hints: list[torch.Tensor] = []
     original = controlnet.ControlNet._hook
-    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, uses: hints.append(uses[0].data[0]) or original(self, uses))
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members: hints.append(members.uses[0].data[0]) or original(self, members))
     picture(house, {"module": "inpaint_only", "mask": OTHER})
     hidden = hints[0].min(dim=0).values < 0
     assert 0 < hidden.float().mean() < 1 and set(hints[0][:, hidden].unique().tolist()) == {-1.0}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
@@ -24,11 +25,18 @@ class Adapter(Protocol):
     def attach(
         self, model: Model, rows: Sequence[Row], uses: Sequence[Use]
     ) -> AbstractContextManager[Sequence[Watched] | None]:
-        """Change the network for one call of `rows`, of which row i makes `uses[i]` of this adapter.
+        """Change the network for one call of `rows`, of which row i makes `uses[i]` of this adapter: see `ForSomeRows`.
 
         On leaving, every weight and module is what it was. May give one `Watched` per row, filled during the call for
         rows whose `watch` is set.
         """
+
+
+class ForSomeRows:
+    """Base of adapters that need not be used by all rows of a call: `attach` is given None for those without it.
+
+    What such a row answers is to the bit what it answers where nobody uses the adapter.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,3 +51,59 @@ class Use:
     def structure(self) -> Hashable:
         """What must be alike within one call. Strengths need not be."""
         return id(self.adapter), tuple(tuple(tensor.shape) for tensor in self.data)
+
+    @property
+    def by_all(self) -> bool:
+        """Whether all rows of a call must use it."""
+        return not isinstance(self.adapter, ForSomeRows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """The rows of a call of `size` rows that use an adapter, and how."""
+
+    size: int
+    numbers: Sequence[int]
+    uses: Sequence[Use]
+
+    @classmethod
+    def of(cls, uses: Sequence[Use | None]) -> Members:
+        """From what `Adapter.attach` is given."""
+        numbers = [number for number, use in enumerate(uses) if use is not None]
+        return cls(len(uses), numbers, [use for use in uses if use is not None])
+
+    @property
+    def are_all(self) -> bool:
+        return len(self.numbers) == self.size
+
+    def part(self, tensor: Tensor) -> Tensor:
+        """(B, ...) of all rows -> (n, ...) of these."""
+        return tensor if self.are_all else tensor[list(self.numbers)]
+
+    def spread(self, tensor: Tensor) -> Tensor:
+        """(n, ...) of these -> (B, ...) with zeros for the others."""
+        if self.are_all:
+            return tensor
+        whole = tensor.new_zeros(self.size, *tensor.shape[1:])
+        whole[list(self.numbers)] = tensor
+        return whole
+
+    def added(self, whole: Tensor, tensor: Tensor) -> Tensor:
+        """`whole` (B, ...) with (n, ...) added to these rows; the others keep their bits."""
+        if self.are_all:
+            return whole + tensor
+        summed = whole.clone()
+        summed[list(self.numbers)] = self.part(whole) + tensor
+        return summed
+
+
+def together(rows: Sequence[Sequence[Use]]) -> Iterator[list[Use | None]]:
+    """What the rows of one call use, in groups that are attached one after the other: a use or None for each row.
+
+    What all rows have in common comes first. The rest goes by its place among its row's own, so that what is added up
+    in a row is added in an order that does not depend on the rows beside it.
+    """
+    yield from (list(each) for each in zip(*([use for use in row if use.by_all] for row in rows), strict=True))
+    for each in zip_longest(*([use for use in row if not use.by_all] for row in rows)):
+        for structure in dict.fromkeys(use.structure for use in each if use is not None):
+            yield [use if use is not None and use.structure == structure else None for use in each]

@@ -1,7 +1,7 @@
 """ControlNets (Zhang et al. 2023): a network that sees a hint beside the latent, and adds to what a UNet finds.
 
-It runs once for all rows of a call, with the same scaled latents, timesteps and words as the UNet; each row has a hint,
-a strength, and a weight for each of the places where something is added.
+It runs once for all rows of a call that use it, with the same scaled latents, timesteps and words as the UNet; each has
+a hint, a strength, and a weight for each of the places where something is added. To other rows nothing is added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import ForSomeRows, Members, Use
 from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
@@ -39,13 +39,14 @@ from backend.worker.models.tensor_files import Format, read_tensors
 if TYPE_CHECKING:
     from backend.worker.guidance.row import Row
 
+Shown = tuple[Tensor, Tensor, Tensor]
 Given = tuple[tuple[Any, ...], dict[str, Any]]
 Hook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Given]
 SHUFFLE = "shuffle"         # in the name of a file: its residuals are averaged over the picture
 
 
 @dataclass(eq=False)
-class ControlNet(OwnedNetwork):
+class ControlNet(OwnedNetwork, ForSomeRows):
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
@@ -61,35 +62,34 @@ class ControlNet(OwnedNetwork):
         return len(self.network.controlnet_down_blocks) + 1
 
     @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
+    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        handle = model.denoiser.register_forward_pre_hook(self._hook(uses), with_kwargs=True)
+        handle = model.denoiser.register_forward_pre_hook(self._hook(Members.of(uses)), with_kwargs=True)
         try:
             with seamless(self.network, rows[0].tiling):
                 yield
         finally:
             handle.remove()
 
-    def _hook(self, uses: Sequence[Use]) -> Hook:
-        hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (B, 3, H, W)
-        weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (B, places)
+    def _hook(self, members: Members) -> Hook:
+        uses = members.uses
+        hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (n, 3, H, W)
+        weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (n, places)
         region = torch.stack([use.data[2] for use in uses]).to(hints) if len(uses[0].data) > 2 else None
-
         read = torch.stack([use.data[3] for use in uses]).to(hints) if len(uses[0].data) > 3 else None
 
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
-            shown = given if read is None else (*given[:2], read)
-            found = self._weighed(self._residuals(shown, named, hints), weights, region)
-            return given, named | _together(named, found)
+            x, timesteps, words = map(members.part, given)
+            told = {name: members.part(each) for name, each in (named.get("added_cond_kwargs") or {}).items()}
+            shown = x[:, : self.network.config.in_channels], timesteps, words if read is None else read
+            found = self._weighed(self._residuals(shown, told or None, hints), weights, region)
+            return given, named | _together(named, [members.spread(each) for each in found])
 
         return added
 
-    def _residuals(self, given: tuple[Any, ...], named: Mapping[str, Any], hints: Tensor) -> list[Tensor]:
-        """Those of all places, for what the UNet is given."""
-        x, timesteps, words = given
-        down, middle = self.network(
-            x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=hints,
-            added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)
+    def _residuals(self, shown: Shown, told: Mapping[str, Tensor] | None, hints: Tensor) -> list[Tensor]:
+        """Those of all places, for latents, timesteps and words, and what SDXL is told beside them."""
+        down, middle = self.network(*shown, controlnet_cond=hints, added_cond_kwargs=told, return_dict=False)
         return [*down, middle]
 
     def _weighed(self, residuals: Sequence[Tensor], weights: Tensor, region: Tensor | None) -> list[Tensor]:
@@ -113,14 +113,12 @@ class UnionControlNet(ControlNet):
         """The same network, shown hints of another kind; the same object each time."""
         return self._kinds.setdefault(kind, replace(self, kind=kind, _kinds=self._kinds))
 
-    def _residuals(self, given: tuple[Any, ...], named: Mapping[str, Any], hints: Tensor) -> list[Tensor]:
-        x, timesteps, words = given
-        kinds = torch.zeros(len(x), self.network.config.num_control_type).to(x)
+    def _residuals(self, shown: Shown, told: Mapping[str, Tensor] | None, hints: Tensor) -> list[Tensor]:
+        kinds = torch.zeros(len(hints), self.network.config.num_control_type).to(hints)
         kinds[:, self.kind] = 1
         down, middle = self.network(
-            x[:, : self.network.config.in_channels], timesteps, words, controlnet_cond=[hints], control_type=kinds,
-            control_type_idx=[self.kind], conditioning_scale=[1.0],
-            added_cond_kwargs=named.get("added_cond_kwargs"), return_dict=False)
+            *shown, controlnet_cond=[hints], control_type=kinds, control_type_idx=[self.kind],
+            conditioning_scale=[1.0], added_cond_kwargs=told, return_dict=False)
         return [*down, middle]
 
 

@@ -22,7 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import ForSomeRows, Members, Use
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.image_projection import Projection
 from backend.worker.adapters.network_file import FittedLayer, LowRank
@@ -58,7 +58,7 @@ class KeyValue(nn.Module):
 
 
 @dataclass(eq=False)
-class IPAdapter:
+class IPAdapter(ForSomeRows):
     """A file in memory, in eval mode, for the networks of one size. Owned by `Memory`.
 
     A use has as its data the picture's vectors (T, C), how much each attention counts (A,) on the CPU, and, where only
@@ -98,10 +98,11 @@ class IPAdapter:
         return FittedLayer(module, "lora", down.shape[1], {}, "", LowRank(down.data, up.data, 1.0))
 
     @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
+    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`. An attention that counts nothing in any row is left as it is."""
-        tokens = torch.stack([use.data[0] for use in uses]).to(self.device, self.pairs[0].key.dtype)        # (B, T, C)
-        weights = torch.stack([use.data[1] * use.strength for use in uses])                                 # (B, A)
+        members, uses = Members.of(uses), [use for use in uses if use is not None]
+        tokens = torch.stack([use.data[0] for use in uses]).to(self.device, self.pairs[0].key.dtype)        # (n, T, C)
+        weights = torch.stack([use.data[1] * use.strength for use in uses])                                 # (n, A)
         counting, placed = weights.any(0).tolist(), weights.to(self.device)
         places = torch.stack([use.data[2] for use in uses]).to(tokens) if len(uses[0].data) > 2 else None
         modules = cross_attentions(model.denoiser)
@@ -110,7 +111,7 @@ class IPAdapter:
             for number, (module, pair) in enumerate(zip(modules, self.pairs, strict=True)):
                 if counting[number]:
                     strengths = placed[:, number].view(-1, 1, 1)
-                    module.processor = _Beside(module.processor, pair, tokens, strengths, places)
+                    module.processor = _Beside(module.processor, pair, members, tokens, strengths, places)
             yield
         finally:
             for module, processor in zip(modules, before, strict=True):
@@ -126,18 +127,19 @@ class _Beside:
 
     words: Any
     pair: KeyValue
+    members: Members
     tokens: Tensor
-    strengths: Tensor           # (B, 1, 1)
-    places: Tensor | None       # (B, h, w)
+    strengths: Tensor           # (n, 1, 1)
+    places: Tensor | None       # (n, h, w)
 
     def __call__(self, attention: nn.Module, *given: Any, **named: Any) -> Tensor:
         queries: list[Tensor] = []
 
         def added(module: nn.Module, found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            beside = self.pair(queries[-1], self.tokens, attention.heads)
+            beside = self.pair(self.members.part(queries[-1]), self.tokens, attention.heads)
             if self.places is not None:
                 beside = beside * IPAdapterMaskProcessor.downsample(self.places, *beside.shape[:2], 1)
-            return found[0] + beside * self.strengths.to(beside), *found[1:]
+            return self.members.added(found[0], beside * self.strengths.to(beside)), *found[1:]
 
         # What is registered last sees the query as other changes of the layer have left it.
         handles = [attention.to_q.register_forward_hook(lambda module, given, query: queries.append(query)),

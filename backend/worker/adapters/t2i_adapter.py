@@ -22,7 +22,7 @@ from backend.catalog.adapters import LARGE_CELLS, STYLE_TOKENS
 from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import ForSomeRows, Members, Use
 from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.adapters.style_adapter import StyleAdapter, style_adapter
 from backend.worker.models.assemble import assemble
@@ -54,13 +54,12 @@ class Features:
 
 
 @dataclass(eq=False)
-class T2IAdapter(OwnedNetwork):
+class T2IAdapter(OwnedNetwork, ForSomeRows):
     """A T2I-Adapter in memory, in eval mode. Owned by `Memory`.
 
     A use has (weights, region, *features) as its data: a weight for each feature, the region (1, h, w) in 0..1 in which
     it acts, and the features of a hint, see `features`.
     """
-
 
     def features(self, hint: Tensor) -> tuple[Tensor, ...]:
         """What it finds in a hint (3, H, W) in 0..1: (C, h, w) for each level of the way down."""
@@ -73,14 +72,16 @@ class T2IAdapter(OwnedNetwork):
         return tuple(each[0].float() for each in self.network(fitting.to(next(self.network.parameters()))))
 
     @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
+    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        weights = torch.stack([use.data[0] * use.strength for use in uses])                     # (B, levels)
-        region = torch.stack([use.data[1] for use in uses])                                     # (B, 1, h, w)
+        members, uses = Members.of(uses), [use for use in uses if use is not None]
+        weights = torch.stack([use.data[0] * use.strength for use in uses])                     # (n, levels)
+        region = torch.stack([use.data[1] for use in uses])                                     # (n, 1, h, w)
         found = []
         for level, features in enumerate(zip(*(use.data[2:] for use in uses), strict=True)):
             together = torch.stack(features) * weights[:, level].view(-1, 1, 1, 1)
-            found.append((together * interpolate(region, together.shape[2:], mode="area")).to(model.dtype))
+            levels = together * interpolate(region, together.shape[2:], mode="area")
+            found.append(members.spread(levels.to(model.dtype)))
 
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
             before = named.get(RESIDUALS)

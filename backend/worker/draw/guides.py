@@ -48,7 +48,7 @@ Asking = Generator[Asked, Any, Guide]
 def guided_by(
     request: Request, path: Pass, canvas: Canvas, source: Source | None, *, second: bool = False
 ) -> Generator[Asked, Any, list[Hook]]:
-    """The hook that has the rows of this pass guided; nothing where nothing guides them."""
+    """The hook that has the rows of this pass guided while the canvas' model draws; nothing where nothing does."""
     made = []
     for number, unit in _acting(request, second):
         if unit.module in REFERENCES:
@@ -56,6 +56,8 @@ def guided_by(
             made.append(replace(guide, start=unit.start, end=unit.end))
             continue
         network = yield LoadGuide(canvas.model, unit.model, number)
+        if network is None:
+            continue
         ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
         guide = yield from ask(number, unit, network, canvas, source)
         if isinstance(network, ControlNet) and reads_key_points(unit):

@@ -172,7 +172,7 @@ def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) ->
     x = noised(path, latent, noise.initial(), plan.request.extra_noise)
     start = Start(x, (yield from shown_nothing(canvas)))
     start.hooks += yield from guided_by(plan.request, path, canvas, None, second=True)
-    denoiser = _denoiser(plan.request, path, canvas, start, texts)
+    denoiser = _denoiser(plan.request, path, canvas, start, replace(texts, second=True))
     return (yield from _sampled(path, x, noise, denoiser, on_step))
 
 
@@ -185,12 +185,16 @@ def _on(checkpoint: str, request: Request, canvas: Canvas) -> Generator[UseModel
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The prompts of a pass, encoded for a picture that the network believes to have `size`, (height, width)."""
+    """The prompts of a pass, encoded for a picture that the network believes to have `size`, (height, width).
+
+    `second`: it is the second one of hires fix.
+    """
 
     size: tuple[int, int]
     source: Source | None
     parts: tuple[Conditioning, ...]
     negative: Conditioning
+    second: bool = False
 
 
 def _conditioned(
@@ -226,10 +230,14 @@ def _conditioned(
 
 def _refiner(
     request: Request, path: Pass, canvas: Canvas, first: _Texts
-) -> Generator[LoadNetworks | EncodeText | Annotate | UseModel, Any, Network]:
+) -> Generator[Work, Any, Network]:
+    """With guides of its own: their networks are made to act on it, as far as they can."""
     model = yield UseModel(request.refiner_checkpoint)
-    texts = yield from _conditioned(request, path, replace(canvas, model=model), first.size, first.source)
-    return Network(model, _parametrisation(request, path, model), texts.parts, texts.negative)
+    its, hooks = replace(canvas, model=model), []
+    texts = yield from _conditioned(request, path, its, first.size, first.source)
+    if model is not canvas.model:
+        hooks = yield from guided_by(request, path, its, first.source, second=first.second)
+    return Network(model, _parametrisation(request, path, model), texts.parts, texts.negative, hooks)
 
 
 def _parametrisation(request: Request, path: Pass, model: Model) -> Parametrisation:

@@ -32,7 +32,10 @@ class LoadNetworks:
 
 @dataclass(frozen=True, slots=True)
 class LoadGuide:
-    """Load the model of a guide, number `unit` of the request, for a model. Answered by its adapter."""
+    """Load the model of a guide, number `unit` of the request, for a model. Answered by its adapter.
+
+    None where it cannot guide that one, which is another checkpoint than the job's own; the picture's notes tell it.
+    """
 
     model: Model
     name: str

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from backend.catalog.face_files import ANTELOPE
-from backend.catalog.guide_files import GUIDE
+from backend.catalog.guide_files import GUIDE, misfit
 from backend.catalog.model_file import (
     ANNOTATOR,
     CONTROLNET,
@@ -44,12 +44,15 @@ LOADERS = {CONTROLNET: controlnet.load, T2I_ADAPTER: t2i_adapter.load, IP_ADAPTE
 log = logging.getLogger(__name__)
 
 
-def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel:
-    """On the device, and kept there for the program. Raises InvalidRequest naming the unit's model."""
+def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel | None:
+    """On the device, and kept there for the program: see `LoadGuide`. Raises InvalidRequest naming the unit's model."""
     field = place("guides", work.unit, "model")
     file = program.task.run.files.get((GUIDE, work.name))
     if file is None:
         raise InvalidRequest(f"'{work.name[:80]}' is not in the models folders", field=field)
+    if work.model is not program.model and (why := misfit(file, work.model.checkpoint)):
+        program.note(f"Guide {work.unit + 1} stops where {work.model.checkpoint.key} draws: {why}")
+        return None
     read = LOADERS[file.kind]
     name = f"{file.key} on {work.model.checkpoint.key}" if file.facts.get("difference") else file.key
     try:

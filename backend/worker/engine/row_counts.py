@@ -72,12 +72,12 @@ class RowCounts:
 
     def curve(self, row: Row, waiting: int) -> RowCurve:
         """Of calls with such rows; before the first one, how many rows there is memory for."""
-        if row.key not in self._curves:
+        if row.cost_key not in self._curves:
             fits = rows_that_fit(row.model, row.x.shape[-2:])
             if fits is not None and fits < waiting and self._memory.free_idle():
                 fits = rows_that_fit(row.model, row.x.shape[-2:])
-            self._curves[row.key] = RowCurve() if fits is None else RowCurve(limit=within(fits))
-        return self._curves[row.key]
+            self._curves[row.cost_key] = RowCurve() if fits is None else RowCurve(limit=within(fits))
+        return self._curves[row.cost_key]
 
     def choose(self, curve: RowCurve, waiting: int, plot: str) -> int:
         """Rows of the next call when so many could go; some may have to be padding. `plot`: whose they are, or ""."""

@@ -67,12 +67,13 @@ class Strength:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """What is asked: a model, what its output means, and the prompts as it reads them."""
+    """What is asked: a model, what its output means, the prompts as it reads them, and hooks that it adds."""
 
     model: Model
     parametrisation: Parametrisation
     parts: Sequence[Conditioning]
     negative: Conditioning
+    hooks: Sequence[Hook] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class CFGDenoiser:
             network = yield from self.successor.prepare()
             self.model, self.parametrisation = network.model, network.parametrisation
             self.parts, self.negative, self.successor = network.parts, network.negative, None
+            self.hooks = [*self.hooks, *network.hooks]
 
     def plain_rows(self, noisy: Noisy) -> list[Row]:
         """The rows before the hooks."""

@@ -35,7 +35,7 @@ class Guide:
 
 @dataclass(slots=True)
 class Guided(Hook):
-    """All guides of a pass of `steps` steps. Rows of another model, such as a refiner, are not guided."""
+    """All guides of a pass of `steps` steps for one model. Another one, such as a refiner, has guides of its own."""
 
     model: Model
     guides: Sequence[Guide]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backend.worker.adapters import branches, hypernetwork
-from backend.worker.adapters.adapter import Watched
+from backend.worker.adapters.adapter import Watched, together
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.encoded import stacked
 from backend.worker.models.seamless import seamless
@@ -35,8 +35,9 @@ def denoise(rows: Sequence[Row]) -> list[Answer]:
 
 def _attach(rows: Sequence[Row], attached: ExitStack, watched: Sequence[Watched]) -> None:
     """Attach what the rows use, and have `watched` filled when the call is over."""
-    for uses in zip(*(row.uses for row in rows), strict=True):
-        seen = attached.enter_context(uses[0].adapter.attach(rows[0].model, rows, uses))
+    for uses in together([row.uses for row in rows]):
+        adapter = next(use.adapter for use in uses if use is not None)
+        seen = attached.enter_context(adapter.attach(rows[0].model, rows, uses))
         if seen is not None:
             attached.callback(_collect, watched, seen)
 

@@ -48,10 +48,15 @@ class Row:
     def key(self) -> tuple[Hashable, ...]:
         """Rows with one key fit into one call: the loaded model, all shapes, and the structure of what is used."""
         shown = 0 if self.channels is None else len(self.channels)
-        uses = tuple(use.structure for use in self.uses)
+        uses = tuple(use.structure for use in self.uses if use.by_all)
         grouped = self.group.size if self.group else 0
         shapes = tuple(self.x.shape), self.encoded.kind, shown
         return self.model.identity, shapes, self.tiling, uses, self.watch, grouped
+
+    @property
+    def cost_key(self) -> tuple[Hashable, ...]:
+        """Rows with one key cost the same: they share calls, and use the same."""
+        return *self.key, *(use.structure for use in self.uses if not use.by_all)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
