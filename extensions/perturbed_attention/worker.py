@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import ForSomeRows, Use
 from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
@@ -21,22 +21,22 @@ from backend.worker.models.base import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class IdentityAttention:
-    """An adapter: in rows of strength above 0 each place of a self-attention sees itself alone."""
+class IdentityAttention(ForSomeRows):
+    """In the rows that use this adapter each place of a self-attention sees itself alone."""
 
     blocks: str
 
     @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
+    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        perturbed = torch.tensor([use.strength > 0 for use in uses], device=model.device).view(-1, 1, 1)
+        perturbed = torch.tensor([use is not None for use in uses], device=model.device).view(-1, 1, 1)
 
         def alone(attention: nn.Module, given: tuple[Any, ...], named: dict[str, Any], found: Tensor) -> Tensor:
             x = given[0] if given else named["hidden_states"]
             return torch.where(perturbed, attention.to_out[0](attention.to_v(x)), found)
 
         with ExitStack() as hooked:
-            for attention in self._attentions(model.denoiser) if any(use.strength for use in uses) else ():
+            for attention in self._attentions(model.denoiser):
                 hooked.callback(attention.register_forward_hook(alone, with_kwargs=True).remove)
             yield
 
@@ -57,14 +57,9 @@ class PerturbedAttention(Hook):
     adapter: IdentityAttention
     cond: list[Tensor] = field(default_factory=list)
 
-    def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        """All use the adapter, so that they fit into one call with those that it perturbs."""
-        return [replace(row, uses=(*row.uses, Use(self.adapter, 0.0))) for row in rows]
-
     def beside(self, noisy: Noisy, rows: Sequence[Row]) -> list[Row]:
         """See `Hook.beside`."""
-        return [replace(row, uses=tuple(self._perturbing(use) for use in row.uses))
-                for row in rows if row.role == "cond"]
+        return [replace(row, uses=(*row.uses, Use(self.adapter))) for row in rows if row.role == "cond"]
 
     def answers(self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer]) -> Sequence[Answer]:
         """See `Hook.answers`."""
@@ -75,10 +70,6 @@ class PerturbedAttention(Hook):
         """See `Hook.guided`."""
         away = [cond - perturbed.denoised for cond, perturbed in zip(self.cond, own, strict=True)]
         return denoised + self.scale * torch.stack(away).mean(dim=0)
-
-    def _perturbing(self, use: Use) -> Use:
-        return Use(self.adapter, 1.0) if use.adapter is self.adapter else use
-
 
 def _hook(request: Request) -> Hook | None:
     return PerturbedAttention(request.pag_scale, ADAPTERS[request.pag_blocks]) if request.pag_scale else None

@@ -14,7 +14,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.adapters.adapter import Use, Watched
+from backend.worker.adapters.adapter import ForSomeRows, Use, Watched
 from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
@@ -26,14 +26,14 @@ KERNEL = 9              # cells of the latent
 MORE_THAN_EVEN = 1.0    # a place is looked at when it gets more than it would if all places got the same
 
 
-class AttentionMap:
+class AttentionMap(ForSomeRows):
     """An adapter that changes nothing: tells how much each place of the middle block is looked at, (1, h, w)."""
 
     @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[Sequence[Watched]]:
-        """See `Adapter.attach`. Only rows of strength above 0 are told."""
+    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[Sequence[Watched]]:
+        """See `Adapter.attach`."""
         watched: list[Watched] = [{} for _ in rows]
-        told = [number for number, use in enumerate(uses) if use.strength]
+        told = [number for number, use in enumerate(uses) if use is not None]
         size: list[tuple[int, int]] = []
         transformer = model.denoiser.mid_block.attentions[0]
 
@@ -72,9 +72,11 @@ class SelfAttentionGuidance(Hook):
     blurred: Tensor | None = field(default=None, init=False)
 
     def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
-        """See `Hook.rows`."""
-        return [replace(row, uses=(*row.uses, Use(MAP, float(number == _base(rows)))), watch=True)
-                for number, row in enumerate(rows)]
+        """All rows are watched, so that they fit into one call."""
+        watched = [replace(row, watch=True) for row in rows]
+        base = watched[_base(rows)]
+        watched[_base(rows)] = replace(base, uses=(*base.uses, Use(MAP)))
+        return watched
 
     def after(self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer]) -> list[Row]:
         """See `Hook.after`."""
