@@ -176,7 +176,7 @@ class Request:
                                override="show_progress_every_n_steps", help="0 shows none.")
     preview_method: str = param("Approx cheap", "Preview method", "choice", "preview", choices=choices.PREVIEWS, override="show_progress_type",
                                 help="Approx cheap costs nothing; Full decodes the latent, which takes time.")
-    init_image: str = param("", "Image", "picture", "img2img", help="The picture to start from.")
+    init_image: str = param("", "Image", "picture", "img2img", xyz="Source picture", help="The picture to start from.")
     denoising_strength: float = param(0.75, "Denoising strength", "float", "img2img", minimum=0, maximum=1, step=0.01,
                                       needs=("init_image", "enable_hr"), infotext="Denoising strength", infotext_always=True, xyz="Denoising",
                                       help="How much may change: 0 keeps the picture, 1 keeps next to nothing of it.")

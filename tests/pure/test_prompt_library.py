@@ -16,6 +16,7 @@ from backend.prompt_library.styles_csv import Style
 from backend.store.database import Database
 from backend.store.jobs import Jobs
 from backend.store.used_prompts import UsedPrompts
+from tests.pure.test_model_kinds import told
 
 
 def write(path: Path, text: str) -> None:
@@ -203,6 +204,13 @@ def test_files_of_networks(book: UserPromptLibrary, tmp_path: Path) -> None:
     assert [(one.insert, one.words) for one in book.complete("det", "lora")[1]] == [("<lora:Detail:0.65>", ("fine, detailed",))]
     book._library.suggestions._cards.forget("lora")
     assert names(book, "DETAILED", "lora") == ["Detail"], "by its trigger words, too"
+    told(tmp_path / "models" / "loras/v3: final.safetensors", {}, ss_output_name="inkwash")
+    told(tmp_path / "models" / "loras/a: b.safetensors", {})
+    told(tmp_path / "models" / "loras/old.safetensors", {}, ss_output_name="brush_v1")
+    for kind in ("lora", "embedding"):
+        book._library.suggestions._cards.forget(kind)
+    assert [(one.name, one.insert, one.note) for one in book.complete("BRUSH_v", "lora")[1]] == [("old", "<lora:old:1>", "brush_v1")], "what its maker called it"
+    assert [one.insert for one in book.complete("", "lora")[1]] == ["<lora:anime:1>", "<lora:Detail:0.65>", "<lora:old:1>", "<lora:inkwash:1>"], "only what a prompt can name"
     assert names(book, "easy") == ["EasyNegative"]
     assert names(book, "", "wildcard") == ["Animals/cats", "colour", "size", "windows"]
     assert [one.insert for one in book.complete("cats", "wildcard")[1]] == ["__Animals/cats__"]

@@ -88,7 +88,7 @@ class _Eyes:
     def told(self) -> str:
         """A sentence where faces are seen by another network than the file was made with; else ""."""
         found, wanted = self._face_network, KNOWS_FACES.get(self.file.facts.get("sees", ""), "")
-        if found is None or Path(found.path).stem.lower().startswith(wanted):
+        if found is None or found.facts["only_for"] or Path(found.path).stem.lower().startswith(wanted):
             return ""
         return f"{self.file.key} saw faces through {found.key}; it was made with insightface's {PACKS[wanted][0]}"
 
