@@ -8,10 +8,9 @@ from html import escape
 import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import api_page, assets, gradio_files, page_head, theme
+from ui import api_page, assets, gradio_files, language_files, page_head, theme
 from ui.compression import Compression
 from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoints, styles
 from ui.tabs.extras import tab as extras
@@ -56,16 +55,16 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
     return page
 
 
-def _place(tab: Tab, owner: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
+def _place(tab: Tab, extension: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     """The content of a tab. One that an extension brings costs at most itself."""
     try:
         tab.place(backend, bar, page)
     except Exception as error:  # a border: an extension's tab
-        if not owner:
+        if not extension:
             raise
         why = f"{type(error).__name__}: {error}"
-        log.exception("the tab of the extension %s cannot be shown", owner)
-        backend.extensions.left_out(owner, f"Its tab cannot be shown. {why}")
+        log.exception("the tab of the extension %s cannot be shown", extension)
+        backend.extensions.left_out(extension, f"Its tab cannot be shown. {why}")
         gr.HTML(f'<p class="problem" role="alert">{escape(why)}</p>', js_on_load=None, apply_default_css=False)
 
 
@@ -77,7 +76,7 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     files = assets.collect(tabs, {GRADIO_STYLE: foretold.sheet})
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
-    app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
+    app.include_router(language_files.route(backend))
     head, tail = files.head(foretold.head()), foretold.tail(f"{files.folder}/{GRADIO_STYLE}")
     # Behind the guard, which was added before: what these keep is for those who may come so far.
     app.user_middleware += [Middleware(gradio_files.KeptFiles, path=path),

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from backend.catalog.regular_files import read_regular
 
 MANIFEST = "extension.toml"
 DOOR = "extension.py"
+LANGUAGES = "languages"
 INTERFACE = 1               # what extensions are written against; a change that breaks them raises it
 MOST_BYTES = 64 * 2**10
 MOST_LETTERS = 500
@@ -48,6 +50,18 @@ def found(folder: Path) -> tuple[Extension, ...]:
 def usable(extensions: Iterable[Extension]) -> tuple[str, ...]:
     """The packages of those that have no problem."""
     return tuple(each.package for each in extensions if not each.problem)
+
+
+def translations(folder: Path, name: str, language: str) -> dict[str, str]:
+    """From the English texts of an extension to those of a language, of the file `languages/<code>.json` of its folder.
+
+    Empty where there is none that can be read.
+    """
+    try:
+        told = json.loads(read_regular(folder / name / LANGUAGES / f"{language}.json", MOST_BYTES))["texts"]
+        return {key: text for key, text in told.items() if isinstance(text, str)}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _read(folder: Path, name: str) -> Extension:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.errors import NotAllowed, NotFound, Problem, StorageError
-from backend.extensions.manifest import Extension, found
+from backend.extensions.manifest import Extension, found, translations
 from backend.extensions.switches import Switches
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
@@ -47,6 +47,12 @@ class Extensions:
     def listed(self) -> list[Listed]:
         """Those in the folder, by name."""
         return [self._listed(each) for each in self._found]
+
+    def translations(self, language: str) -> dict[str, str]:
+        """What the extensions that are on say in a language, by the English text."""
+        on = [each.name for each in self._found if self._state(each) == "on"]
+        return {key: text for name in on
+                for key, text in translations(self._settings.extension_folder, name, language).items()}
 
     def left_out(self, package: str, why: str) -> None:
         """One could not register when this Easel was started; the next start tries again."""

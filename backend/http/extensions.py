@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import BaseModel, StrictBool
+from fastapi import APIRouter, Body
 
 from backend.http.dependencies import EntireBackend, FrontDoor
 from backend.http.json_answers import JSONAnswer
 
 router = APIRouter(prefix="/easel/extensions")
-
-
-class Switched(BaseModel):
-    on: StrictBool
 
 
 @router.get("")
@@ -25,6 +20,6 @@ def listed(backend: EntireBackend) -> Any:
 
 
 @router.put("/{name}")
-def switch(name: str, to: Switched, door: FrontDoor) -> Any:
+def switch(name: str, on: Annotated[bool, Body(embed=True, strict=True)], door: FrontDoor) -> Any:
     """On or off from the next start on."""
-    return JSONAnswer(dataclasses.asdict(door.backend.extensions.switch(name, to.on, door.user)))
+    return JSONAnswer(dataclasses.asdict(door.backend.extensions.switch(name, on, door.user)))
