@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +13,7 @@ import pytest
 
 from backend import house
 from backend.extensions.fault import at_fault
-from backend.extensions.manifest import INTERFACE, found, usable
+from backend.extensions.manifest import INTERFACE, found, translations, usable
 from backend.extensions.switches import Switches
 from backend.house import House
 from backend.request.field import Field
@@ -131,3 +134,45 @@ def test_rows_of_one_that_is_switched_off_keep_their_names() -> None:
     table.add(Field(name="theirs", label="Theirs", kind="int", default=0, group="hidden"))
     table.switch_off("extensions.one")
     assert [field.name for field in table.working()] == ["own"] and list(table) == ["own", "theirs"]
+
+
+def test_the_example_of_the_docs_is_a_whole_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (HOME / "docs" / "extensions.md").read_text("utf-8")
+    blocks = re.findall(r"```(?:toml|python)\n# extensions/gentle/(\S+)\n(.*?)```", text, re.DOTALL)
+    assert [name for name, _ in blocks] == ["extension.toml", "extension.py", "worker.py"]
+    assert sum(len(code.splitlines()) for _, code in blocks) < 60
+    package = f"{tmp_path.name.replace('-', '_')}_docs"
+    for name, code in (*blocks, ("__init__.py", "")):
+        (tmp_path / package / "gentle").mkdir(parents=True, exist_ok=True)
+        (tmp_path / package / "gentle" / name).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    (one,) = found(tmp_path / package)
+    assert (one.title, one.problem) == ("Gentle", "")
+    own, troubles = opened(one.package)
+    assert not troubles and own.fields["gentle_pull"].section == "Gentle"
+    ran = subprocess.run([sys.executable, "-c", EXAMPLE.format(package=one.package)], capture_output=True, text=True,
+                         cwd=HOME, env={**os.environ, "PYTHONPATH": str(tmp_path)}, timeout=120)
+    assert ran.stdout.split() == ["0.75", "[]"], ran.stderr
+
+
+EXAMPLE = """
+import torch
+from backend.request.request import Request
+from backend.worker.guidance.hook_table import hooks_for
+from backend.worker.house import WorkerHouse
+assert not WorkerHouse().open(("{package}",))
+hook, = hooks_for(Request.parse({{"gentle_pull": 0.25}}))
+print(float(hook.denoised(None, torch.ones(4, 2, 2)).mean()), hooks_for(Request.parse({{}})))
+"""
+
+
+@pytest.mark.parametrize("one", found(HOME / "extensions"), ids=lambda one: one.name)
+def test_what_easel_brings_speaks_german(one: object) -> None:
+    own, troubles = opened(one.package)
+    assert not troubles
+    texts = [one.about, *(text for field in own.fields.values() if own.fields.owner_of(field.name)
+                          for text in (field.section, field.label, field.help))]
+    german = translations(HOME / "extensions", one.name, "de")
+    bare = {"CFG-Zero*", "FreeU", "Dynamic thresholding"}      # names, or said by another text already
+    assert [text for text in texts if text and text not in german and text not in bare] == []
+    assert set(german) <= set(texts), "nothing is translated that is not said"
