@@ -18,7 +18,7 @@ function row(extension) {
   const box = make("input", { type: "checkbox", id, checked: wanted, disabled: state === "unusable", onchange: () => change(extension, box) });
   const later = state !== "unusable" && wanted !== (state === "on");
   return make("li", { class: `extension is-${state}` },
-    make("label", { for: id }, box, make("strong", { translate: "no" }, title), make("span", { class: "extension-version", translate: "no" }, version)),
+    make("label", { for: id }, box, make("strong", {}, title), make("span", { class: "extension-version", translate: "no" }, version)),
     make("span", { class: "extension-state" }, STATES[state]), make("p", {}, about),
     ...(why ? [make("p", { class: "extension-why", translate: "no" }, why)] : []),
     ...(later ? [make("p", { class: "extension-later" }, wanted ? "On after the next start" : "Off after the next start")] : []));
