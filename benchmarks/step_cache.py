@@ -41,7 +41,7 @@ def measure(device: str) -> dict[str, Any]:
     pictures: dict[str, list[np.ndarray]] = {}
     found: dict[str, Any] = {}
     seconds = in_turns({preset: lambda p=preset: pictures.update({p: drawn(p)}) for preset in (OFF, *presets)},
-                       rounds=2, warmups=0)
+                       rounds=2)
     for preset in presets:
         decibels = [psnr(*pair) for pair in zip(pictures[OFF], pictures[preset], strict=True)]
         found[preset] = {"PSNR mean": round(statistics.mean(decibels), 1), "PSNR worst": round(min(decibels), 1),
