@@ -61,6 +61,9 @@ def main(connection: Connection, device: str, policy: str, extensions: tuple[str
     Fake(connection).run()
 
 
+ENDLESS = 254       # as the second threshold of what is preprocessed: it takes a minute
+
+
 class Ended(Exception):
     """The job is over before its pictures are."""
 
@@ -72,6 +75,7 @@ class Fake:
         self.waiting: list[Run] = []
         self.told: set[Cancel | Skip] = set()      # what concerns the job that is drawn
         self.loaded = ""
+        self.at: tuple[str, ...] = ()
         self.sending = threading.Lock()
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -88,7 +92,7 @@ class Fake:
 
     def give_signs(self) -> None:
         while True:
-            self.say(Alive("idle"))
+            self.say(Alive("preparing" if self.at else "idle", self.at))
             time.sleep(0.1)
 
     def run(self) -> None:
@@ -115,6 +119,9 @@ class Fake:
             elif isinstance(command, Score):
                 self.score(command)
             elif isinstance(command, Preprocess):
+                if command.unit.get("threshold_b") == ENDLESS:
+                    self.at = (command.task,)
+                    time.sleep(60)
                 self.say(Preprocessed(command.task, 8, 8, bytes(range(192))))
             elif isinstance(command, MeasureDistance):
                 self.say(Scored(command.task, {"fid": float(len(command.first) + len(command.second))}))
