@@ -62,7 +62,7 @@ def measure(device: str, tiny: bool = False) -> dict[str, Any]:
     memory, checkpoint, *_ = random_memory("sd1", None, tiny=True) if tiny else models.full_size(device)
     with tempfile.TemporaryDirectory() as folder:
         files = written(memory.get(checkpoint), Path(folder))
-        request = ordered(64 if tiny else 256 if cpu else 512, 2 if cpu else 30)
+        request = ordered(64 if tiny else 192 if cpu else 512, 2 if cpu else 30)
         return _compared(_Asked(memory, checkpoint, request, files), rounds=1 if tiny else 3)
 
 
