@@ -104,3 +104,12 @@ def test_a_worker_that_stays_at_a_preprocessing_that_nobody_waits_for_is_ended_w
     assert not dog.verdict().blames and "cancel" in dog.verdict().why
     dog.on_event(Preprocessed("1/a"))
     assert dog.verdict() is None
+
+
+def test_a_cancelled_job_in_the_middle_of_its_preprocessor_ends_the_worker_without_blame(dog, clock):
+    dog.cancel("1")
+    clock.now += watchdog.CANCEL_SECONDS + 1
+    dog.on_event(Alive("loading", ("1",), 30.0))
+    assert dog.verdict() is None
+    dog.on_event(Alive("preparing", ("1",), 30.0))
+    assert not dog.verdict().blames and "cancel" in dog.verdict().why
