@@ -110,7 +110,7 @@ def _users(entries: Iterable[str]) -> dict[str, str]:
 
 
 def _host(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:]+", name):
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|(?=.*:.*:)[0-9A-Fa-f:]+", name):
         raise Refusal(f"--allow-host takes a bare name or address such as host.docker.internal, not {name}.")
     return name.lower()
 

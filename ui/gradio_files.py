@@ -29,6 +29,7 @@ COMPONENT = r"\b%s:\{([^{}]*component:[^{}]*)\}"          # how the page loads t
 IMPORTED = re.compile(r"import\(`\./([\w-]+\.js)`\)")
 NUMBERS = re.compile(r"__vite__mapDeps\(\[([\d,]+)\]")
 BESIDE = re.compile(r"url\([\"']?\./|@import")          # in a sheet that has to stay where it is
+THEME = re.compile(rb'"theme_hash": ?"(\w+)"')
 IMMUTABLE = "private, max-age=31536000, immutable"       # their names change with their content
 MOST = 16 * 2**20           # bytes that are kept
 
@@ -63,6 +64,12 @@ class Foretold:
         """
         there = "".join(f'<link rel="stylesheet" disabled href="./{FOLDER}/{name}">' for name in self.styles)
         return f'<link rel="stylesheet" href="{sheet}">{there}' if there else ""
+
+
+def theme_link(page: bytes) -> bytes:
+    """For the head of this page: Gradio asks for its colours when all else is there, and waits for them."""
+    found = THEME.search(page)
+    return b'<link rel="preload" as="style" href="./theme.css?v=%s">' % found[1] if found else b""
 
 
 def seen_first(blocks: Blocks) -> list[str]:

@@ -17,6 +17,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.gradio_files import theme_link
+
 HERE = Path(__file__).parent
 LANGUAGES = HERE / "languages"      # a file per language: {"name": "Deutsch", "texts": {English: translation}}
 ENGLISH = {"en": "English"}
@@ -55,7 +57,8 @@ class PageHead:
         page = _Answer()
         await self._app(scope, receive, page.send)
         if page.headers.get("content-type", "").startswith("text/html"):
-            page.body = page.body.replace(HEAD, HEAD + self._block, 1).replace(END, self._tail + END, 1)
+            head = HEAD + self._block + theme_link(page.body)
+            page.body = page.body.replace(HEAD, head, 1).replace(END, self._tail + END, 1)
             page.headers |= {"etag": f'W/"{hashlib.sha256(page.body).hexdigest()[:32]}"', "cache-control": REVALIDATED}
         return page
 

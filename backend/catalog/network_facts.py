@@ -35,7 +35,9 @@ _RANKED = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight")
 
 def file_facts(file: ModelFile) -> dict[str, str]:
     """Lines by what they are about; what the file does not tell has none. Never raises."""
+    alias = str(file.facts.get("alias", ""))
     lines = {"Family": FAMILIES[file.family].label if file.family in FAMILIES else "",
+             "Also called": alias if alias != file.key else "",
              "Vectors": str(file.facts.get("vectors", "")),
              "Hash": file.short_hash or hash_told(str(file.facts.get("model_hash", "")))}
     path = Path(file.path)

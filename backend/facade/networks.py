@@ -18,6 +18,7 @@ from backend.catalog.families import FAMILIES, Family, base
 from backend.catalog.headers import read_header
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, HYPERNETWORK, LORA
+from backend.catalog.model_files import clean_name
 from backend.catalog.network_cards import SHOWN_KINDS, Card, NetworkCards
 from backend.catalog.network_facts import file_facts
 from backend.catalog.network_problems import misfit
@@ -153,12 +154,13 @@ class Networks:
         self._cards.forget(kind)
 
     def _searched(self, wanted: Wanted) -> list[Card]:
-        """By name."""
+        """By name. A word may have the signs that a file has and its name here has not."""
         look, inside = self._cards.look(_known(wanted.kind)), wanted.folder.strip("/")
         lying = [(card, text) for card, text in zip(look.cards, look.texts, strict=True)
                  if not inside or _lies_in(card, inside)]
         for word in wanted.text.casefold().split():
-            lying = [(card, text) for card, text in lying if word in text]
+            bare = clean_name(word)
+            lying = [(card, text) for card, text in lying if word in text or bare in text]
         return [card for card, _ in lying]
 
     def _judged(self, cards: list[Card], wanted: Wanted) -> list[Card]:

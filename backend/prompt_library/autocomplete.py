@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from backend.catalog.families import FAMILIES
-from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, ModelFile
+from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA
 from backend.catalog.network_cards import Card, NetworkCards, notes_now
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
@@ -60,35 +60,37 @@ class Suggestions:
     def _files_called(self, text: str, kind: Kind) -> list[Suggestion]:
         if kind in _TAGS:
             tag, name_of_kind = _TAGS[kind]
-            return [_network(kind, tag, card) for card in self._networks(text, name_of_kind)]
+            return [_network(kind, tag, card, text) for card in self._networks(text, name_of_kind)]
         return [Suggestion("wildcard", name, f"__{name}__") for name in _fitting(text, self._wildcards.names())]
 
     def _words(self, text: str, styles: list[Style]) -> Iterator[Suggestion]:
         for card in self._networks(text, EMBEDDING):
-            yield Suggestion("embedding", card.file.key, card.file.key, _note(card.file))
+            yield Suggestion("embedding", card.said, card.said, _note(card, text))
         for style in _fitting(text, [style.name for style in styles]):
             yield Suggestion("style", style, "")
         for tag in self._tags.search(text, LIMIT):
             yield _suggested(tag)
 
     def _networks(self, text: str, kind: str) -> list[Card]:
-        """By name, then those whose trigger words hold the text."""
-        cards = {card.file.key: card for card in self._cards.look(kind).cards}
-        names = _fitting(text, cards)
-        wanted = text.strip().casefold()
-        called = (name for name, card in cards.items() if any(wanted in word.casefold() for word in card.notes.words))
-        return [cards[name] for name in islice(dict.fromkeys(chain(names, called)), LIMIT)]
+        """By name, then those that were called so when they were made, then those whose trigger words hold the text.
+
+        Only such as a prompt can name.
+        """
+        cards = {card.file.key: card for card in self._cards.look(kind).cards if card.said}
+        called = (name for name, card in cards.items() if _holds(card.alias, text))
+        triggered = (name for name, card in cards.items() if any(_holds(word, text) for word in card.notes.words))
+        return [cards[name] for name in islice(dict.fromkeys(chain(_fitting(text, cards), called, triggered)), LIMIT)]
 
 
 def _suggested(tag: Tag) -> Suggestion:
     return Suggestion("tag", tag.name.replace("_", " "), _typed(tag), tag.alias.replace("_", " "), tag.count)
 
 
-def _network(kind: str, tag: str, card: Card) -> Suggestion:
+def _network(kind: str, tag: str, card: Card, text: str) -> Suggestion:
     """With the weight and the trigger words that are written down beside the file, or in it."""
-    name, notes = card.file.key, notes_now(card.file)
+    notes = notes_now(card.file)
     weight = 1 if notes.weight is None else notes.weight
-    return Suggestion(kind, name, f"<{tag}:{name}:{weight:g}>", _note(card.file), words=notes.words)
+    return Suggestion(kind, card.file.key, f"<{tag}:{card.said}:{weight:g}>", _note(card, text), words=notes.words)
 
 
 def _shortest(text: str) -> int:
@@ -96,9 +98,15 @@ def _shortest(text: str) -> int:
     return 2 if text.isascii() else 1
 
 
-def _note(file: ModelFile) -> str:
-    """Which checkpoints a network goes with, as far as its file tells."""
-    return FAMILIES[file.family].label if file.family in FAMILIES else ""
+def _note(card: Card, text: str) -> str:
+    """Which checkpoints a network goes with, as far as its file tells; before it the other name that it is found by."""
+    family = FAMILIES[card.file.family].label if card.file.family in FAMILIES else ""
+    alias = card.alias if _holds(card.alias, text) and not _holds(card.file.key, text) else ""
+    return " · ".join(filter(None, (alias, family)))
+
+
+def _holds(name: str, text: str) -> bool:
+    return text.strip().casefold() in name.casefold()
 
 
 def _fitting(text: str, names: Iterable[str]) -> list[str]:

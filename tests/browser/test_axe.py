@@ -19,6 +19,8 @@ from tests.browser.test_plots import axis, cell, unfolded
 from tests.pure.test_model_kinds import told
 
 GERMAN = {english: german for english, german in json.loads((HOME / "ui" / "languages" / "de.json").read_text("utf-8")).items() if english != german}
+REFUSED = """async () => (await import('easel/scripts/translate.js')).translated(
+  "Model edges is made for Stable Diffusion XL and cannot guide demo, which is Stable Diffusion 1.")"""
 SEEN = """() => { const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) { const at = walk.currentNode.parentElement, text = walk.currentNode.data.trim().replace(/\\s+/g, " ");
     if (text && at.checkVisibility() && !at.closest('script, style, [translate="no"], .infotext, [role="option"]')) found.push(text); }
@@ -53,6 +55,11 @@ def test_words_lists_and_dialogs(house: Stage, stage: Studio, page: Page, light:
         expect(page.locator("dialog:modal")).to_be_visible()
         assert found(page) == []
         page.keyboard.press("Escape")
+    for name in ("ControlNet", "Add a guide", "Face swap", "Detailer", "Detailer 1"):
+        page.locator("#tab_txt2img").get_by_role("button", name=name, exact=True).click()
+    expect(page.get_by_label("Guide 1 is on")).to_be_visible()
+    expect(page.locator("#txt2img_detailers_0_fold").get_by_label("Only these classes")).to_be_visible()
+    assert found(page) == []
     folder = lay_out(house)
     told(folder / "Lora" / "broken.safetensors", {})
     page.locator("#txt2img_networks").get_by_role("button", name="LoRA").click()
@@ -171,6 +178,7 @@ def test_every_tab_in_german_on_a_phone(stage: Studio, page: Page, tmp_path: Pat
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "plain.png")
     context = page.context.browser.new_context(locale="de", viewport={"width": 390, "height": 844}, has_touch=True)  # type: ignore[union-attr]
     phone = Studio(context.new_page(), stage.url).open().page
+    assert phone.evaluate(REFUSED) == "Modell: edges ist für Stable Diffusion XL gemacht und kann demo (Stable Diffusion 1) nicht führen."
     for tab in ("txt2img", "img2img", "extras", "png_info", "history", "plots", "settings"):
         phone.locator(f"#tab_{tab}-button").click()
         if tab == "img2img":

@@ -52,6 +52,7 @@ def test_all_come_while_one_scrolls(past: Past, stage: Studio) -> None:
     assert order(page)[:60] == ids[:60]
     assert page.locator(".shot").count() < 300
     assert len(asked) < 300
+    assert page.evaluate("document.querySelector('.history-bar').getBoundingClientRect().height % 1") == 0, "of half a pixel the tiles below would shine through"
     page.locator(".shot-open").first.focus()
     while page.locator(".shot").count() < 700:
         page.keyboard.press("End")

@@ -43,15 +43,21 @@ def action(stage: Studio, name: str) -> Locator:
     return stage.results.locator(".picture-tools").get_by_role("button", name=name)
 
 
+def newest_on_stage(stage: Studio) -> str:
+    """Its address, once it has taken the place of its preview: it is decoded first."""
+    newest = stage.page.evaluate("easel.results('txt2img').list()[0].url")
+    expect(stage.results.locator(".stage-picture img")).to_have_attribute("src", newest)
+    return newest
+
+
 def test_the_picture_neither_flashes_nor_jumps(stage: Studio) -> None:
     page = drawn(stage, 1)
+    former = newest_on_stage(stage)
     page.evaluate(WATCH)
-    former = stage.results.locator(".stage-picture img").get_attribute("src")
     stage.generate(prompt="the next", steps=8, batch_count=2, seed=12)
     stage.wait_pictures(3)
     stage.idle()
-    newest = page.evaluate("easel.results('txt2img').list()[0].url")
-    expect(stage.results.locator(".stage-picture img")).to_have_attribute("src", newest)
+    newest_on_stage(stage)
     shown, tops = page.evaluate("[seen.shown, [...seen.tops]]")
     assert any("/easel/preview/" in url for url in shown) and former not in shown
     assert len(tops) == 1

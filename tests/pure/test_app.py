@@ -53,7 +53,7 @@ def test_hosts_and_origins_are_let_in_by_name(tmp_path: Path) -> None:
     assert (made.hosts, made.origins) == (("host.docker.internal", "192.168.1.5"), ("http://localhost:3000",))
 
 
-@pytest.mark.parametrize("flags", [["--allow-host", "http://x"], ["--allow-host", "x:80"], ["--allow-host", "*"], ["--allow-origin", "localhost:3000"],
+@pytest.mark.parametrize("flags", [["--allow-host", "http://x"], ["--allow-host", "x:80"], ["--allow-host", "cafe:80"], ["--allow-host", "*"], ["--allow-origin", "localhost:3000"],
                                    ["--allow-origin", "*"], ["--allow-origin", "https://x/page"], ["--allow-origin", "null"]])
 def test_what_is_no_host_or_origin_is_refused(tmp_path: Path, flags: list[str]) -> None:
     with pytest.raises(Refusal, match=flags[0]):

@@ -75,6 +75,13 @@ def test_all_style_sheets_are_one_and_are_not_asked_for_again(client: TestClient
     assert page.index("gradio.css") > max(place.start() for place in re.finditer(r'<link rel="stylesheet"(?! disabled)', page[:page.index("</head>")])) - 1
 
 
+def test_the_colours_are_asked_for_with_the_rest(client: TestClient) -> None:
+    html = client.get("/").text
+    address = re.search(r'<link rel="preload" as="style" href="\./(theme\.css\?v=\w+)">', html[:html.index("window.gradio_config =")])
+    assert address and address[1].removeprefix("theme.css?v=") in html[html.index("window.gradio_config ="):]
+    assert client.get(f"/{address[1]}").headers["content-type"].startswith("text/css")
+
+
 def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
     page = client.get("/").text
     name = linked(page)[0]

@@ -370,6 +370,25 @@ def test_a_prompt_of_pairs_stays_a_prompt(prompt):
     assert infotext.read(prompt).values == {"prompt": prompt, "negative_prompt": ""}
 
 
+def test_prompts_in_one_line_with_the_settings():
+    """Chats and web forms make spaces of line ends."""
+    flat = OLD.format(sampler="Euler").replace("\n", " ")
+    wanted = {"prompt": "a cat", "negative_prompt": "ugly", "steps": 20, "seed": 5, "sampler": "Euler"}
+    for text, changed in [
+        (flat, {}), (flat.replace("ugly", "ugly, bad,"), {"negative_prompt": "ugly, bad,"}), (f"a hill,\n{flat}", {"prompt": "a hill,\na cat"}),
+        (flat.replace("a cat", "style: anime, mood: dark"), {"prompt": "style: anime, mood: dark"}),
+        (f"{flat}\nTime taken: 4 sec.", {}),
+        (flat.replace(" Negative prompt: ugly", ""), {"negative_prompt": ""}), (flat.replace(" Negative prompt: ugly", ","), {"prompt": "a cat,", "negative_prompt": ""}),
+        (flat.replace(" Steps", "\nSteps"), {"prompt": "a cat Negative prompt: ugly", "negative_prompt": ""}),
+    ]:
+        values = infotext.read(text).values
+        assert {name: values.get(name) for name in wanted} == wanted | changed, text
+    for line in ("Foreign: b, Steps: 20, Sampler: Euler, Seed: 5", "Sampler: Euler, CFG scale: 7, Steps: 20, Seed: 5, Size: 64x64", "Seed: 5 Steps: 20, Sampler: Euler, Size: 64x64"):
+        assert infotext.read(f"a cat\n{line}").values["prompt"] == "a cat", line
+    for prompt in ("style: anime, steps: many, mood: dark, size: large", "the Steps: 3, of: a house, with: a door"):
+        assert infotext.read(prompt).values["prompt"] == prompt
+
+
 def test_keys_in_any_case():
     values = infotext.read("a\nNegative prompt: b\nsteps: 7, SAMPLER: euler a, Cfg Scale: 3, seed: 4, size: 64x128, clip skip: 2").values
     wanted = {"steps": 7, "sampler": "Euler a", "cfg_scale": 3, "seed": 4, "width": 64, "height": 128, "clip_skip": 2, "negative_prompt": "b"}

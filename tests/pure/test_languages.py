@@ -1,5 +1,6 @@
 """Language files: all that the page shows has its translation, and nothing stands in them that the page never says."""
 
+import ast
 import json
 import re
 import tempfile
@@ -111,6 +112,36 @@ def test_no_file_translates_what_is_never_said(code):
 @pytest.mark.parametrize("code", CODES)
 def test_gaps_are_kept(code):
     assert [key for key, text in file(code).items() if sorted(GAP.findall(key)) != sorted(GAP.findall(text)) or not text.strip()] == []
+
+
+REFUSALS = ("request/field", "request/rules", "request/output_size", "catalog/guide_files", "catalog/network_problems",
+            "catalog/model_catalog")
+RAISED = {"Problem", "ValueError", "InvalidRequest", "NotFound", "CheckpointError", "TermError"}
+
+
+def sentences(node: ast.expr) -> list[str]:
+    """What an expression may say, with X1 for what is put in."""
+    if isinstance(node, ast.IfExp):
+        return sentences(node.body) + sentences(node.orelse)
+    if isinstance(node, ast.JoinedStr):
+        told = "".join(str(part.value) if isinstance(part, ast.Constant) else "X1" for part in node.values)
+        return [told] if re.search(r"[a-z]{3}", told) else []
+    return [node.value] if isinstance(node, ast.Constant) and re.search(r"[a-z]{3}", str(node.value)) else []
+
+
+def refused() -> Iterator[str]:
+    """What stands at a field that cannot be as it is, by the files that check fields."""
+    for name in REFUSALS:
+        for node in ast.walk(ast.parse((HOME / "backend" / f"{name}.py").read_text("utf-8"))):
+            if isinstance(node, ast.Call) and node.args and getattr(node.func, "id", "") in RAISED:
+                yield from sentences(node.args[0])
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_a_field_is_refused_for_is_translated(code):
+    """The page puts a field's label before the sentence, and a full stop behind it."""
+    known = [re.compile("".join(".+" if GAP.fullmatch(part) else re.escape(part) for part in re.split(r"(\{\*?\})", text)), re.DOTALL) for text in file(code)]
+    assert [text for text in refused() if not any(each.fullmatch(f"Label {text.removesuffix('.')}.") for each in known)] == []
 
 
 def test_a_language_names_itself():

@@ -62,8 +62,10 @@ def test_folders_sorts_and_words(networks: Networks, models: Path) -> None:
     assert networks.folders("lora") == ["style", "style/old"]
     assert names(networks, folder="style", unfitting=True) == ["oil", "wash"]
     assert names(networks, text="STYLE oil_v3", unfitting=True) == ["oil"] and names(networks, text="nothing") == []
+    told(models / "Lora" / "it's <mine>.safetensors", SD1)
     os.utime(models / "Lora" / "ink.safetensors", (10, 10))
     networks.refresh("lora")
+    assert names(networks, text="it's <mine") == ["it_s _mine_"], "by the signs of its file, which its name here lacks"
     assert names(networks, sort="newest")[-1] == "ink"
     for wrong in ({"sort": "colour"}, {"kind": "vae"}):
         with pytest.raises(InvalidRequest) as refused:
@@ -99,6 +101,7 @@ def test_what_a_file_tells_and_why_it_changes_nothing(networks: Networks, models
     networks.refresh("lora")
     facts = networks.facts("lora", "ink")
     assert facts == {"Family": "Stable Diffusion 1", "Hash": "0123456789ab", "Rank": "4", "Base model": "sd_v1", "Resolution": "512 × 768"}
+    assert networks.facts("lora", "oil")["Also called"] == "oil_v3", "a prompt may call it so, too"
     assert "changes nothing on base" in networks.misfit("lora", "oil", "base") and networks.misfit("lora", "oil", "no such checkpoint") == ""
     (models / "Lora" / "ink.safetensors").write_bytes(b"cut off")
     assert networks.facts("lora", "ink") == {}

@@ -16,6 +16,7 @@ from backend.prompt_library.styles_csv import Style
 from backend.store.database import Database
 from backend.store.jobs import Jobs
 from backend.store.used_prompts import UsedPrompts
+from tests.pure.test_model_kinds import told
 
 
 def write(path: Path, text: str) -> None:
@@ -130,6 +131,23 @@ def test_what_cannot_be_resolved_names_its_field(book: UserPromptLibrary, asked:
     assert sentence.startswith(f"{field}: ") and word in sentence
 
 
+def test_wildcards_of_a_detailer_are_filled_in_for_each_picture(book: UserPromptLibrary) -> None:
+    detailers = [{"prompt": "__colour__ off"}, {"enabled": True, "prompt": "[SKIP][SEP]a __colour__ eye", "negative_prompt": "{a|b}"}]
+    found = book.resolved(Request.parse({"prompt": "a cat", "detailers": detailers, "batch_count": 12, "seed": 1, "variation_seed": 1}))
+    each = [found.of_image(number).detailers for number in range(12)]
+    assert {second.prompt for _, second in each} == {f"[SKIP][SEP]a {colour} eye" for colour in ("red", "green", "blue")}
+    assert {second.negative_prompt for _, second in each} == {"a", "b"} and {first.prompt for first, _ in each} == {"__colour__ off"}
+    assert [found.of_image(number).prompt for number in (0, 11)] == ["a cat"] * 2 and found.of_image(3).detailer_texts == ()
+    again = book.resolved(Request.parse({"prompt": "a cat", "detailers": detailers, "seed": found.of_image(5).seed, "variation_seed": 1}))
+    assert again.of_image(0).detailers == each[5], "by the picture's own seed"
+    every = book.resolved(Request.parse({"prompt": "a cat", "detailers": detailers, "prompt_expansion": "Combinatorial", "seed": 1, "variation_seed": 1}))
+    assert every.count == 6
+    off = Request.parse({"prompt": "a cat", "detailers": detailers, "prompt_expansion": "Off", "seed": 1, "variation_seed": 1})
+    assert book.resolved(off).of_image(0).detailers == off.detailers
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].prompt: .*__gone__"):
+        book.resolved(Request.parse({"detailers": [{"enabled": True, "prompt": "__gone__"}], "seed": 1, "variation_seed": 1}))
+
+
 def test_wildcard_files_as_people_have_them(book: UserPromptLibrary, tmp_path: Path) -> None:
     def all_of(text: str) -> list[str]:
         return prompts(book.resolved(request(text, prompt_expansion="Combinatorial")))
@@ -203,6 +221,13 @@ def test_files_of_networks(book: UserPromptLibrary, tmp_path: Path) -> None:
     assert [(one.insert, one.words) for one in book.complete("det", "lora")[1]] == [("<lora:Detail:0.65>", ("fine, detailed",))]
     book._library.suggestions._cards.forget("lora")
     assert names(book, "DETAILED", "lora") == ["Detail"], "by its trigger words, too"
+    told(tmp_path / "models" / "loras/v3: final.safetensors", {}, ss_output_name="inkwash")
+    told(tmp_path / "models" / "loras/a: b.safetensors", {})
+    told(tmp_path / "models" / "loras/old.safetensors", {}, ss_output_name="brush_v1")
+    for kind in ("lora", "embedding"):
+        book._library.suggestions._cards.forget(kind)
+    assert [(one.name, one.insert, one.note) for one in book.complete("BRUSH_v", "lora")[1]] == [("old", "<lora:old:1>", "brush_v1")], "what its maker called it"
+    assert [one.insert for one in book.complete("", "lora")[1]] == ["<lora:anime:1>", "<lora:Detail:0.65>", "<lora:old:1>", "<lora:inkwash:1>"], "only what a prompt can name"
     assert names(book, "easy") == ["EasyNegative"]
     assert names(book, "", "wildcard") == ["Animals/cats", "colour", "size", "windows"]
     assert [one.insert for one in book.complete("cats", "wildcard")[1]] == ["__Animals/cats__"]

@@ -11,20 +11,21 @@ const shown = new WeakMap();     // node -> { name: [English, what stands there]
 let texts = new Map(), patterns = [], current = "en";
 
 const words = english => english.replace(/\{\*?\}/g, "").length;
+const longest = texts => texts.reduce((most, text) => text.length > most.length ? text : most, "");
 
 // "Step {} of {}" fits any words in the gaps; those in {*} are translated too.
 function pattern([english, translation]) {
   const parts = english.split(/(\{\*?\})/).map(part => /^\{\*?\}$/.test(part) ? "(.+?)" : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const deep = [...english.matchAll(/\{(\*?)\}/g)].map(match => Boolean(match[1]));
-  return { fits: new RegExp(`^${parts.join("")}$`, "s"), deep, translation };
+  return { holds: longest(english.split(/\{\*?\}/)), fits: new RegExp(`^${parts.join("")}$`, "s"), deep, translation };
 }
 
 export function translated(text) {
   if (text.length > LONGEST) return text;
   const known = texts.get(text);
   if (known !== undefined) return known;
-  for (const { fits, deep, translation } of patterns) {
-    const match = fits.exec(text);
+  for (const { holds, fits, deep, translation } of patterns) {
+    const match = text.includes(holds) && fits.exec(text);
     if (!match) continue;
     let gap = 0;
     return translation.replace(/\{\*?\}/g, () => { const i = gap++; return deep[i] ? translated(match[i + 1]) : match[i + 1]; });

@@ -17,6 +17,7 @@ _RUN = re.compile(r"[\w \-/]+")
 _VALUE = re.compile(r':\s*("(?:\\.|[^\\"])+"(?=,|$)|[^,]*)')
 _PAIR = re.compile(r"(\d+)x(\d+)")
 _TEMPLATE = re.compile(r"((?:Negative )?Template):", re.IGNORECASE)
+_STEPS = re.compile(r"(?<!\S)Steps: \d+, ([\w /-]+): [^,]*, ([\w /-]+):")
 _HEAD = re.compile(r"((?:Negative )?Template|Time taken|Used embeddings|Torch active/reserved|Warning):", re.IGNORECASE)
 
 
@@ -55,9 +56,9 @@ def layout(text: str) -> Layout:
 
     The settings are the last line, as AUTOMATIC1111 has it, or the last one with steps when other programs have
     written behind it. What stands behind them, and templates in front of them, are in neither prompt.
+    Where the line ends before the settings were lost on the way, the prompts in that line are prompts all the same.
     """
-    lines = text.strip().split("\n")
-    place = _place(lines)
+    lines, place = _lines(text)
     if place is None:
         return Layout(tuple(lines))
     begin = _beside(lines, place)
@@ -67,11 +68,34 @@ def layout(text: str) -> Layout:
 
 def appended(text: str, more: str) -> str:
     """A settings text with more pairs at the end of its settings; "" when it has no settings."""
-    lines = text.strip().split("\n")
-    place = _place(lines)
+    lines, place = _lines(text)
     if place is None:
         return ""
     return "\n".join([*lines[:place], ", ".join(filter(None, [lines[place], more])), *lines[place + 1:]])
+
+
+def _lines(text: str) -> tuple[list[str], int | None]:
+    """Its lines, and the number of the one that holds the settings, which is theirs alone, whatever stood there."""
+    lines = text.strip().split("\n")
+    place = _place(lines)
+    if place is None:
+        return lines, None
+    words = _words_before_settings(lines[place])
+    return [*lines[:place], *words, *lines[place + 1:]], place + len(words) - 1
+
+
+def _words_before_settings(line: str) -> list[str]:
+    """Prompt, negative prompt and settings of a line in which they follow each other; any other line as it is."""
+    begin = next((found.start() for found in _STEPS.finditer(line) if all(map(_is_spelled, found.groups()))), 0)
+    prompt, key, negative = line[:begin].strip().partition(NEGATIVE)
+    told = [name for name, _ in pairs(prompt)]
+    other_settings = any(map(is_known, told)) or told and not key and prompt.endswith(",")
+    return [line] if other_settings else [part for part in (prompt.strip(), key + negative, line[begin:]) if part]
+
+
+def _is_spelled(key: str) -> bool:
+    """Whether a key is known, and written as its programs do."""
+    return is_known(key) and key == canonical(key)
 
 
 def _place(lines: list[str]) -> int | None:
@@ -84,7 +108,7 @@ def _place(lines: list[str]) -> int | None:
 
 def _tells(line: str, *, last: bool) -> bool:
     """Whether a line holds settings; one that others follow must tell the steps."""
-    names = [key for key, _ in pairs(line)]
+    names = [key for key, _ in pairs(_words_before_settings(line)[-1])]
     known = [name for name in names if is_known(name)]
     spelled = any(name == canonical(name) for name in known) or len(known) >= LEAST_PAIRS
     return len(names) >= LEAST_PAIRS and spelled and (last or "Steps" in map(canonical, known))

@@ -15,6 +15,8 @@ const SPACE = 12, BESIDE = 130, LOWEST = 340, HIGHEST = 620, WORDS = 48, NOTHING
 const FEW = 9;              // files, beside which is told where more of them go
 const panels = {};
 
+const spelled = number => number.toLocaleString(document.documentElement.lang || "en");
+
 let styled = null;
 function styles() {
   return styled ??= new Promise(resolve => {
@@ -163,7 +165,7 @@ class Panel {
     if (!answer) return;
     const { total, left_out: leftOut } = answer, label = this.switch.parentElement;
     label.hidden = kind === "checkpoint" || !leftOut;
-    this.switchText.textContent = `Those too that do not fit: ${leftOut}`;
+    this.switchText.textContent = `Those too that do not fit: ${spelled(leftOut)}`;
     this.told.replaceChildren(...this.sentences(answer).map(text => make("span", {}, text)));
     this.empty.hidden = total > 0;
     this.empty.replaceChildren(...(total ? [] : this.nothing(answer).map(text => make("p", {}, text))));
@@ -172,14 +174,14 @@ class Panel {
   sentences({ total, cards, home }) {
     const { kind } = this.state, into = lastUsed(this.tab) === "prompt" ? "A click puts it into the prompt." : "A click puts it into the negative prompt, where you were last.";
     const shipped = total && total <= FEW && cards.every(card => card.name.startsWith("demo"));
-    return [total ? total === 1 ? "1 card" : `${total.toLocaleString(document.documentElement.lang || "en")} cards` : "",
+    return [total ? total === 1 ? "1 card" : `${spelled(total)} cards` : "",
       kind === "embedding" && total ? into : "",
       shipped ? `It came with Easel, to try. Your own files go into models/${home}.` : ""].filter(Boolean);
   }
 
   nothing({ left_out: leftOut, home }) {
     const { search, folder } = this.place;
-    const unfit = leftOut === 1 ? "1 more does not fit this checkpoint." : `${leftOut} more do not fit this checkpoint.`;
+    const unfit = leftOut === 1 ? "1 more does not fit this checkpoint." : `${spelled(leftOut)} more do not fit this checkpoint.`;
     if (search.trim()) return ["Nothing here has all of these words.", ...(leftOut ? [unfit] : [])];
     if (leftOut) return ["Nothing here fits this checkpoint.", unfit];
     if (folder) return ["There is nothing in this folder."];
