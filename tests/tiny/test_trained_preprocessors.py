@@ -134,8 +134,8 @@ def task_segments(folder: Path) -> None:
     )
 
     seen = SwinConfig(image_size=64, embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1], window_size=2, out_features=["stage1", "stage2", "stage3", "stage4"])
-    config = OneFormerConfig(backbone_config=seen, num_queries=8, hidden_dim=16, conv_dim=16, mask_dim=16, encoder_feedforward_dim=16, dim_feedforward=16,
-                             encoder_layers=1, decoder_layers=2, num_attention_heads=2, text_encoder_width=16, text_encoder_num_layers=1,
+    config = OneFormerConfig(backbone_config=seen, num_queries=8, hidden_dim=32, conv_dim=32, mask_dim=32, encoder_feedforward_dim=32, dim_feedforward=32,
+                             encoder_layers=1, decoder_layers=2, num_attention_heads=2, text_encoder_width=32, text_encoder_num_layers=1,
                              text_encoder_vocab_size=49408, use_task_norm=True, num_labels=150, common_stride=4)
     place_of = folder / "oneformer_ade20k"
     OneFormerForUniversalSegmentation(config).save_pretrained(place_of)
@@ -161,7 +161,7 @@ def test_every_module_that_needs_files_is_there() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_preprocessor_with_weights_is_read_and_kept(name: str, tmp_path: Path) -> None:
-    folder, asked = tmp_path / "annotators", unit(module=name)
+    folder, asked = tmp_path / "annotators", unit(module=name, processor_res=64)
     folder.mkdir()
     catalog, memory = ModelCatalog((tmp_path,)), Memory(place("cpu", exact=True))
     with pytest.raises(InvalidRequest, match="put it into models/annotators") as caught:
@@ -197,7 +197,7 @@ def test_points_are_found_moved_and_drawn_where_they_are(mode: str, tmp_path: Pa
     again = preprocessed(memory, replace(command, find_points=False, points=found.points))
     drawn = np.frombuffer(again.pixels, np.uint8).reshape(128, 128, 3)
     for one, other in zip(middle(shown), middle(drawn), strict=True):
-        assert abs(one - other) < 4, "as the preprocessor drew it"
+        assert abs(one - other) < 8, "about as the preprocessor drew it, whose lines are laid into the hint with the picture"
     moved = [{part: [point and (point[0], point[1] + 0.2) for point in points] for part, points in person.items()} for person in people]
     lower = np.frombuffer(preprocessed(memory, replace(command, points=written(moved))).pixels, np.uint8).reshape(128, 128, 3)
     assert middle(lower)[0] > middle(drawn)[0] + 10
