@@ -128,7 +128,7 @@ class Fake:
                 if command.unit.get("threshold_b") == ENDLESS:
                     self.at = (command.task,)
                     time.sleep(60)
-                self.say(Preprocessed(command.task, 8, 8, bytes(range(192))))
+                self.say(Preprocessed(command.task, 8, 8, bytes(range(192))[:: -1 if command.points else 1]))
             elif isinstance(command, LocateFaces):
                 self.say(FacesLocated(command.task, BOXES, (True, False), dict.fromkeys(FACE_ORDERS, (0, 1))))
             elif isinstance(command, CompareFaces):
