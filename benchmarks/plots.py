@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -35,7 +36,7 @@ LORA_NAME = "demo-halfshade"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is drawn: pixels of a side, steps, how often everything is drawn and timed, and how often before.
+    """How much is drawn: pixels of a side, steps, and how often everything is drawn and timed.
 
     Of the values of each axis only every n-th counts.
     """
@@ -43,11 +44,12 @@ class Size:
     side: int = 128
     steps: int = 20
     rounds: int = 3
-    warmups: int = 1
     every: int = 1
 
 
-TINY = Size(64, 2, 1, 0, every=3)
+TINY = Size(64, 2, 1, every=3)
+FIRST = 2       # cells of each that are drawn before anything is timed: kernels are prepared, files read
+COUNTED = 2     # steps where only loads are counted
 NORMAL = Size()
 
 
@@ -88,14 +90,15 @@ def compared(memory: Memory, files: dict[FileKey, ModelFile], cells: Sequence[Re
     """Seconds of the plot under both policies and of the single requests, and by how much the pictures differ."""
     pictures: dict[str, list[Picture]] = {}
 
-    def draw(name: str, policy: Policy, plot: str) -> None:
-        pictures[name] = drawn(memory, files, cells, policy, plot)
+    def draw(name: str, number: int | None = None) -> None:
+        policy, plot = ways[name]
+        pictures[name] = drawn(memory, files, cells[:number], policy, plot)
 
-    seconds = in_turns({
-        "one by one": lambda: draw("one by one", "solo", ""),
-        "plot": lambda: draw("plot", "solo", "plot"),
-        "plot, packed": lambda: draw("plot, packed", "packed", "plot"),
-    }, size.rounds, size.warmups)
+    ways: dict[str, tuple[Policy, str]] = {
+        "one by one": ("solo", ""), "plot": ("solo", "plot"), "plot, packed": ("packed", "plot")}
+    for name in ways:
+        draw(name, FIRST)
+    seconds = in_turns({name: partial(draw, name) for name in ways}, size.rounds, warmups=0)
     return {
         "cells": len(cells), "seconds": medians(seconds),
         "one by one / plot": ratio(seconds, "one by one", "plot"),
@@ -146,6 +149,7 @@ def loads(device: str, checkpoint: ModelFile, size: Size) -> dict[str, Any]:
     three = [replace(checkpoint, key=f"{checkpoint.key} {number}") for number in range(3)]
     files = {(CHECKPOINT, file.key): file for file in three}
     scales = range(2, 2 + 20 // size.every)
-    cells = [base(size, PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key) for scale in scales]
+    cells = [base(replace(size, steps=COUNTED), PROMPT, cfg_scale=float(scale), checkpoint=three[scale % 3].key)
+             for scale in scales]
     drawn(memory, files, sorted(cells, key=lambda request: request.checkpoint), "solo", "plot")
     return {"cells": len(cells), "loads": len(read)}

@@ -146,17 +146,21 @@ def placed(polygon: Polygon, pose: Pose, side: int) -> Polygon:
 
 
 def draw_thing(canvas: Image.Image, thing: Thing, pose: Pose) -> None:
+    for part in PARTS[thing.shape]:
+        draw_polygons(canvas, part.polygons, paint_of(part, thing.colour), pose)
+
+
+def draw_polygons(canvas: Image.Image, polygons: list[Polygon], fill: RGB, pose: Pose) -> None:
+    """Polygons in unit coordinates as one patch of colour inside one darker outline."""
     pen = ImageDraw.Draw(canvas)
     side = canvas.width
     width = max(2, round(2 * OUTLINE * side))
-    for part in PARTS[thing.shape]:
-        fill = paint_of(part, thing.colour)
-        outline = scaled(fill, 0.62)
-        outlines = [placed(polygon, pose, side) for polygon in part.polygons]
-        for points in outlines:
-            pen.line([*points, points[0], points[1]], fill=outline, width=width, joint="curve")
-        for points in outlines:
-            pen.polygon(points, fill=fill)
+    outline = scaled(fill, 0.62)
+    outlines = [placed(polygon, pose, side) for polygon in polygons]
+    for points in outlines:
+        pen.line([*points, points[0], points[1]], fill=outline, width=width, joint="curve")
+    for points in outlines:
+        pen.polygon(points, fill=fill)
 
 
 def thing_mask(thing: Thing, pose: Pose, side: int, wood: bool = True) -> Image.Image:
@@ -236,15 +240,19 @@ def light(size: int, pose: Pose | None = None) -> np.ndarray:
     return field[..., None]
 
 
+def ground(background: str, side: int, rng: random.Random) -> Image.Image:
+    """A plain or a painted background, `side` pixels wide; `rng` strews what is in it."""
+    if background in COLOURS:
+        return Image.new("RGB", (side, side), COLOURS[background])
+    canvas = Image.new("RGB", (side, side))
+    LANDSCAPE_PAINTERS[background](canvas, rng)
+    return canvas
+
+
 def draw(scene: Scene, size: int = 128, seed: int = 0, stand: Standing = poses) -> Image.Image:
     """The scene as an RGB picture of `size` x `size` pixels; `seed` moves things a little and strews stars."""
     rng = random.Random(seed)
-    side = size * SUPERSAMPLING
-    if scene.plain:
-        canvas = Image.new("RGB", (side, side), COLOURS[scene.background])
-    else:
-        canvas = Image.new("RGB", (side, side))
-        LANDSCAPE_PAINTERS[scene.background](canvas, rng)
+    canvas = ground(scene.background, size * SUPERSAMPLING, rng)
     shading = light(size)
     for thing, pose in zip(scene.things, stand(scene.things, rng), strict=True):
         draw_thing(canvas, thing, pose)

@@ -10,7 +10,6 @@ as it is, tells what to change. A training that was interrupted goes on from the
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from torch.nn.functional import mse_loss
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from .captions import sentence
+from .command_line import started
 from .data import PROJECT, WORK
 from .drawing import draw
 from .publish_clip import CLIP
@@ -141,21 +141,18 @@ def told(scenes: list[Scene], words: Words) -> Tensor:
     return states[torch.arange(len(states))[:, None], torch.tensor(rows)]
 
 
-def begin(projection: ImageProjection, lesson: PictureLesson) -> None:
-    """Teaches the projection to say what the text encoder says."""
-    words: Words = lesson.context                       # type: ignore[assignment]
-    wanted, norm = told(lesson.scenes, words), words.encoder.final_layer_norm
-    projection.norm.load_state_dict(norm.state_dict())
+def begin(projection: nn.Module, given: Tensor, wanted: Tensor, words: Words) -> None:
+    """Teaches a projection, whose `norm` comes last, to say of `given` what words say: `wanted` (N, T, H)."""
+    projection.norm.load_state_dict(words.encoder.final_layer_norm.state_dict())
     optimizer = torch.optim.AdamW(projection.parameters(), FIRST_RATE)
-    projection.image_embeds.weight.data.mul_(0.3)
     for step in range(FIRST_STEPS):
         for group in optimizer.param_groups:
             group["lr"] = FIRST_RATE * (1 - step / FIRST_STEPS)
-        loss = mse_loss(projection(lesson.embeddings), wanted)
+        loss = mse_loss(projection(given), wanted)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print(f"picture: the vectors say what words say, but for {loss:.4f} of {wanted.var():.4f}", flush=True)
+    print(f"the vectors say what words say, but for {loss:.4f} of {wanted.var():.4f}", flush=True)
 
 
 def publish_adapter(projection: ImageProjection, tensors: dict[str, Tensor]) -> None:
@@ -170,16 +167,11 @@ def publish_adapter(projection: ImageProjection, tensors: dict[str, Tensor]) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--scenes", type=int, default=SCENES)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    options = started(__doc__, steps=STEPS, scenes=SCENES)
     unet, material = frozen_unet(), lesson(options.scenes)
     attentions, projection = Attentions(unet), ImageProjection(material.embeddings.shape[1], HIDDEN, TOKENS)
-    begin(projection, material)
+    projection.image_embeds.weight.data.mul_(0.3)
+    begin(projection, material.embeddings, told(material.scenes, material.context), material.context)
     material.learns = [*projection.parameters(), *attentions.parameters()]
     train(material, Shown(unet, projection), options.steps)
     publish_adapter(projection, dict(attentions.numbered(unet)))

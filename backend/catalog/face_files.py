@@ -17,14 +17,18 @@ FOLDER = "models/insightface/models"
 NOTICE = "The public face models are for research that is not commercial."
 
 
-def recognition_network(wanted: Iterable[str], catalog: ModelCatalog) -> ModelFile:
-    """The first that is there of ANTELOPE and BUFFALO as wanted, else any other with a detector beside it.
+def recognition_network(wanted: Iterable[str], catalog: ModelCatalog, adapter: str = "") -> ModelFile:
+    """What is only for this IP-Adapter; else the first that is there of ANTELOPE and BUFFALO as wanted, else any other
+    with a detector beside it.
 
     Raises NotFound saying which files to put where.
     """
     wanted = tuple(wanted)
-    there = [file for file in catalog.usable(FACE_NETWORK) if file.facts["does"] == RECOGNITION]
+    there = [file for file in catalog.usable(FACE_NETWORK) if file.facts["does"] == RECOGNITION
+             and file.facts["only_for"] in ("", adapter)]
     whole = [file for file in there if detectors_beside(Path(file.path))]
+    if own := [file for file in whole if file.facts["only_for"]]:
+        return own[0]
     for name in wanted:
         if found := next((file for file in whole if Path(file.path).stem.lower().startswith(name)), None):
             return found

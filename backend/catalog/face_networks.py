@@ -3,6 +3,8 @@
     models/insightface/models/antelopev2/glintr100.onnx, scrfd_10g_bnkps.onnx, genderage.onnx, ...
     models/insightface/models/buffalo_l/w600k_r50.onnx, det_10g.onnx, ...
     models/insightface/inswapper_128.onnx
+
+A folder whose easel.json says `only_for` is that IP-Adapter's alone: nobody else's faces are seen through it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from backend.catalog.checkpoints import side_car
 from backend.catalog.description import Description
 from backend.catalog.model_files import Found
 
@@ -21,16 +24,22 @@ _AGE = re.compile(r"genderage", re.IGNORECASE)
 
 
 def describe_face_detector(found: Found) -> Description | None:
-    """SCRFD by its name; None for other networks."""
-    return Description() if DETECTOR.match(found.stem) else None
+    """SCRFD by its name; None for other networks, and for what belongs to one IP-Adapter."""
+    return Description() if DETECTOR.match(found.stem) and not only_for(found.path) else None
 
 
 def describe_face_network(found: Found) -> Description | None:
-    """What it `does`; None for detectors."""
+    """What it `does`, and the IP-Adapter that it is `only_for`; None for detectors."""
     if DETECTOR.match(found.stem):
         return None
     does = SWAP if _SWAPS.search(found.stem) else OTHER if _BESIDE.search(found.stem) else RECOGNITION
-    return Description(facts={"does": does})
+    return Description(facts={"does": does, "only_for": only_for(found.path)})
+
+
+def only_for(path: Path) -> str:
+    """The IP-Adapter to which the folder of a network belongs; "" where it is anybody's."""
+    name = side_car(path.parent).get("only_for")
+    return name if isinstance(name, str) else ""
 
 
 def detectors_beside(recognition: Path) -> list[Path]:

@@ -133,7 +133,7 @@ def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[
 def _face_network(key: str, wanted: str, catalog: ModelCatalog) -> ModelFile:
     others = [name for name in (ANTELOPE, BUFFALO) if name != wanted]
     try:
-        return recognition_network((wanted, *others), catalog)
+        return recognition_network((wanted, *others), catalog, key)
     except NotFound as error:
         raise NotFound(f"{key} {error.problems[0].message}") from error
 

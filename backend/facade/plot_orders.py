@@ -62,6 +62,15 @@ class AxisReading:
     known: bool = True          # there is such an axis, and it is there once
 
 
+@dataclass(frozen=True, slots=True)
+class PlotStart:
+    """A plot that is asked for: what all cells start from, its axes, and how the cells get their seeds."""
+
+    base: Request
+    axes: tuple[ChosenAxis, ...]
+    seeds: SeedRules
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotOrder:
     """A plot that can be queued: its cells in the order of drawing."""
@@ -105,44 +114,45 @@ class PlotOrders:
             readings.append(reading)
         return readings
 
-    def order(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotOrder:
-        """All cells of a new plot. InvalidRequest names the axis, or the field of the request, that is wrong."""
+    def grid(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotStart:
+        """Of these axes. InvalidRequest names the field of the request that is wrong, or `axes`."""
         _counted(axes)
-        base = self._base(values, seeds)
-        return self._whole(base, tuple(axes), seeds)
+        return PlotStart(self._base(values, seeds), tuple(axes), seeds)
 
-    def outline(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> list[CellCost]:
+    def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotStart:
+        """A prompt matrix. InvalidRequest names the field of the request, or the option."""
+        base = self._base(values, SeedRules())
+        axes, seeds = matrix_axes(base.values(), MatrixRules.of(options))
+        return PlotStart(base, axes, seeds)
+
+    def lines(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotStart:
+        """Prompts from a file or textbox. Without a rule for seeds each line has what the request says: -1 is drawn."""
+        rules_of_lines = LineRules.of(options)
+        seeds = SeedRules(keep_random=not (rules_of_lines.iterate_seed or rules_of_lines.same_seed))
+        base = self._base(values, seeds)
+        axes = (line_axis(options.get("text", ""), base.values(), rules_of_lines, self.sources),)
+        return PlotStart(base, axes, seeds)
+
+    def order(self, start: PlotStart) -> PlotOrder:
+        """All cells of a new plot. InvalidRequest names the axis, or the field of the request, that is wrong."""
+        cells = self.cells(start.base, start.axes, start.seeds, list(coordinates(start.axes)))
+        return PlotOrder(base=start.base, axes=start.axes, cells=cells)
+
+    def outline(self, start: PlotStart) -> list[CellCost]:
         """What drawing a plot takes, its cells checked as far as they can differ. InvalidRequest as `order`."""
-        count = _counted(axes)
-        base, cells = self._base(values, seeds), _Cells(self._submission, self._parts, axes)
-        if count <= FEW:
+        base, axes, seeds = start.base, start.axes, start.seeds
+        cells = _Cells(self._submission, self._parts, axes)
+        if prod(len(chosen.values) for chosen in axes) <= FEW:
             return cell_costs(order.request for _, order in cells.orders(base, seeds, list(coordinates(axes))))
         found = list(stands(base.values(), axes, seeds))
         wanted = dict.fromkeys([*(stand.cell for stand in found), *tried(axes)])
         made = {cell: order.request for cell, order in cells.orders(base, seeds, list(wanted))}
         return [CellCost(made[stand.cell], stand.cells, stand.first_passes) for stand in found]
 
-    def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
-        """A prompt matrix. InvalidRequest names the field of the request, or the option."""
-        base = self._base(values, SeedRules())
-        axes, seeds = matrix_axes(base.values(), MatrixRules.of(options))
-        return self._whole(base, axes, seeds)
-
-    def lines(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotOrder:
-        """Prompts from a file or textbox. Without a rule for seeds each line has what the request says: -1 is drawn."""
-        rules_of_lines = LineRules.of(options)
-        seeds = SeedRules(keep_random=not (rules_of_lines.iterate_seed or rules_of_lines.same_seed))
-        base = self._base(values, seeds)
-        axes = (line_axis(options.get("text", ""), base.values(), rules_of_lines, self.sources),)
-        return self._whole(base, axes, seeds)
-
     def cells(self, base: Request, axes: Sequence[ChosenAxis], seeds: SeedRules,
               wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
         """These cells of a plot in the order of drawing. InvalidRequest as in `order`."""
         return _Cells(self._submission, self._parts, axes).drafts(base, seeds, wanted)
-
-    def _whole(self, base: Request, axes: tuple[ChosenAxis, ...], seeds: SeedRules) -> PlotOrder:
-        return PlotOrder(base=base, axes=axes, cells=self.cells(base, axes, seeds, list(coordinates(axes))))
 
     def _base(self, values: Mapping[str, Any], seeds: SeedRules) -> Request:
         """What all cells start from. InvalidRequest names every wrong field."""

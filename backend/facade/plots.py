@@ -10,12 +10,12 @@ from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.plot_estimates import PlotEstimate
 from backend.facade.plot_exports import PlotExports
-from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders
+from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders, PlotStart
 from backend.facade.plot_scores import PlotScores
 from backend.plots.axis import Axis
 from backend.plots.axis_table import all_axes, axis_named
 from backend.plots.cells import ChosenAxis, SeedRules
-from backend.plots.estimate import CellCost, cell_costs
+from backend.plots.estimate import CellCost
 from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
 from backend.store.plot_reading import Cell
@@ -82,8 +82,7 @@ class UserPlots:
         InvalidRequest for what is no plot at all.
         """
         check = self._checked(asked, draws=False)
-        costs = cell_costs(cell.request for cell in check.order.cells) if check.order else check.costs
-        return replace(check, costs=costs, estimate=self._parts.plot_estimates.of(costs) if costs else None)
+        return replace(check, estimate=self._parts.plot_estimates.of(check.costs) if check.costs else None)
 
     def _checked(self, asked: Mapping[str, Any], *, draws: bool) -> PlotCheck:
         """With its order if it draws one."""
@@ -92,7 +91,7 @@ class UserPlots:
         if kind not in SCRIPTS:
             raise InvalidRequest(f"must be one of {', '.join(SCRIPTS)}", field="kind")
         if kind != "xyz":
-            return self._scripted(orders, kind, _request(asked), options)
+            return _scripted(orders, kind, _request(asked), options, draws=draws)
         readings = orders.axes(asked.get("axes", []), seeds)
         problems = [Problem(one.error, f"axes.{number}.{'values' if one.known else 'label'}")
                     for number, one in enumerate(readings) if one.error]
@@ -100,23 +99,9 @@ class UserPlots:
             return PlotCheck(readings, tuple(problems))
         axes = [one.chosen for one in readings if one.chosen]
         try:
-            if draws:
-                return PlotCheck(readings, (), orders.order(_request(asked), axes, seeds))
-            return PlotCheck(readings, costs=orders.outline(_request(asked), axes, seeds))
+            return _judged(orders, orders.grid(_request(asked), axes, seeds), readings, draws=draws)
         except InvalidRequest as error:
             return PlotCheck(readings, error.problems)
-
-    def _scripted(self, orders: PlotOrders, kind: str, request: Mapping[str, Any],
-                  options: Mapping[str, Any]) -> PlotCheck:
-        """Of a plot whose axes follow from its prompt, or from lines of text."""
-        try:
-            order = orders.matrix(request, options) if kind == "prompt_matrix" else orders.lines(request, options)
-        except InvalidRequest as error:
-            place = "options.text" if kind == "prompts" else "prompt"
-            return PlotCheck((), tuple(Problem(one.message, place if one.field.startswith("axes.") else one.field)
-                                       for one in error.problems))
-        readings = [AxisReading(one.axis.label, one.typed, one) for one in order.axes]
-        return PlotCheck(readings, (), order)
 
     def create(self, asked: Mapping[str, Any]) -> str:
         """Queue a plot; its id. InvalidRequest names every axis and field that is wrong."""
@@ -211,6 +196,23 @@ class UserPlots:
         longer, cells = orders.extended(head, axis, typed, seeds)
         self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells)
         self._dispatcher.plot_changed(self._owner, plot)
+
+
+def _judged(orders: PlotOrders, start: PlotStart, readings: Sequence[AxisReading], *, draws: bool) -> PlotCheck:
+    """With its order if it draws one. InvalidRequest."""
+    return PlotCheck(readings, order=orders.order(start)) if draws else PlotCheck(readings, costs=orders.outline(start))
+
+
+def _scripted(orders: PlotOrders, kind: str, request: Mapping[str, Any], options: Mapping[str, Any], *,
+              draws: bool) -> PlotCheck:
+    """Of a plot whose axes follow from its prompt, or from lines of text."""
+    try:
+        start = orders.matrix(request, options) if kind == "prompt_matrix" else orders.lines(request, options)
+        return _judged(orders, start, [AxisReading(one.axis.label, one.typed, one) for one in start.axes], draws=draws)
+    except InvalidRequest as error:
+        place = "options.text" if kind == "prompts" else "prompt"
+        return PlotCheck((), tuple(Problem(one.message, place if one.field.startswith("axes.") else one.field)
+                                   for one in error.problems))
 
 
 def _options(asked: Mapping[str, Any]) -> dict[str, Any]:

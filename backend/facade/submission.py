@@ -77,7 +77,7 @@ class Submission:
 
     def with_files(self, request: Request) -> Base:
         """A request of clean values with the exact names of its files. InvalidRequest names every field at fault."""
-        problems: list[Problem] = []
+        problems = self._parts.uploads.check(request, self._user.id)
         checkpoint = self._checkpoint_of({"checkpoint": request.checkpoint}, problems)
         found = needed_files.resolved(needed_files.with_vae_beside(request, self._parts.catalog), self._parts.catalog)
         problems += needed_files.misfits(found, checkpoint, self._parts.catalog) if checkpoint else ()

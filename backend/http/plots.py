@@ -184,7 +184,16 @@ def _with_own_values(asked: Body) -> Body:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     return {"label": axis.label, "kind": axis.kind, "choices": None, "has_choices": axis.choices is not None,
-            "group": axis.group, "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs)}
+            "group": axis.group, "cost": axis.cost, "help": axis.help, "tabs": list(axis.tabs),
+            "record": _record(axis)}
+
+
+def _record(axis: Axis) -> dict[str, Any] | None:
+    """Which record of which field the axis changes, and the record's switch."""
+    if axis.record is None:
+        return None
+    field, number = axis.record
+    return {"field": field, "number": number, "switch": FIELDS[field].switch}
 
 
 def _check(check: PlotCheck) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt.possibilities import Lookup
 
-AxisKind = Literal["int", "float", "text", "choice", "bool", "file", "order"]
+AxisKind = Literal["int", "float", "text", "choice", "bool", "file", "order", "picture"]
 AxisCost = Literal["checkpoint", "vae", "image", "step", "hires"]
 MAX_VALUES = 10_000         # of one axis
 TXT2IMG, IMG2IMG = TABS = ("txt2img", "img2img")
@@ -62,7 +62,9 @@ class Axis:
     `change` gives, of a request's values by field name, those that a value makes otherwise; ValueError says why it
     cannot. `fields` are those that it may change: what is wrong with them is said of the axis. `check` makes a value
     of what was typed, ValueError likewise; `expand` makes more values of all that was typed. Axes of a lower `rank`
-    change the request first. `group` is the heading under which a menu has the axis.
+    change the request first. `group` is the heading under which a menu has the axis. Values with one `alike` cost the
+    same, and what can be wrong with one of them is wrong with all. `record`: the field of records and the number of the
+    one of them that it changes, which has to be there.
     """
 
     label: str
@@ -79,3 +81,5 @@ class Axis:
     aliases: tuple[str, ...] = ()
     rank: int = 0
     group: str = ""
+    alike: Callable[[Any], Hashable] | None = None
+    record: tuple[str, int] | None = None

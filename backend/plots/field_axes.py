@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from backend.catalog.guide_files import KINDS as GUIDES
 from backend.catalog.model_file import CHECKPOINT, OBJECT_DETECTOR, UPSCALER
-from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources, WrongAxis
+from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources, WrongAxis, shown
 from backend.plots.named_files import named_file
+from backend.plots.named_pictures import named_picture, shown_picture
 from backend.request.field import Field, clean
 from backend.request.record import Record
 
 KINDS: Mapping[str, AxisKind] = {
     "int": "int", "seed": "int", "float": "float", "text": "text", "texts": "text", "choice": "choice", "bool": "bool",
     "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "vae": "file",
-    "guide_model": "text", "object_detector": "text",
+    "guide_model": "text", "object_detector": "text", "picture": "picture",
 }
 FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
@@ -33,7 +35,7 @@ def field_axes(fields: Mapping[str, Field]) -> Iterator[Axis]:
     """In the order of the table."""
     for field in fields.values():
         if field.xyz and field.kind in KINDS and not field.internal:
-            yield _axis(field, field.name, lambda _, value, name=field.name: {name: value})
+            yield _axis(field, lambda _, value, name=field.name: {name: value})
         for inner in (field.record or {}).values():
             if inner.xyz and inner.kind in KINDS:
                 yield from _record_axes(field, inner)
@@ -43,8 +45,9 @@ def _record_axes(field: Field, inner: Field) -> Iterator[Axis]:
     """One for each record that the field may have: "Unit 1 weight"."""
     for index in range(int(field.maximum or 1)):
         of_record = f"{field.label} {index + 1}"
-        change = _in_record(field.name, inner.name, index, of_record)
-        yield _axis(inner, field.name, change, f"{of_record} {inner.xyz}")
+        axis = _axis(inner, _in_record(field.name, inner.name, index, of_record))
+        yield replace(axis, label=f"{of_record} {inner.xyz}", fields=(field.name,), group=of_record, aliases=(),
+                      tabs=OF_TABS.get(field.group, TABS), record=(field.name, index))
 
 
 def _in_record(field: str, inner: str, index: int, label: str) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
@@ -58,17 +61,20 @@ def _in_record(field: str, inner: str, index: int, label: str) -> Callable[[Mapp
     return change
 
 
-def _axis(field: Field, name: str, change: Callable[[Mapping[str, Any], Any], dict[str, Any]], label: str = "") -> Axis:
+def _axis(field: Field, change: Callable[[Mapping[str, Any], Any], dict[str, Any]]) -> Axis:
+    """Of a field by itself; `change` puts a value of it into a request."""
+    is_picture = field.kind == "picture"
+
     def changed(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
-        return change(values, point.value)
+        return change(values, point.value[1] if is_picture else point.value)
 
     def checked(value: Any, sources: Sources) -> Any:
-        return field_value(field, value, sources)
+        return named_picture(value) if is_picture else field_value(field, value, sources)
 
-    return Axis(label or field.xyz, KINDS[field.kind], changed, (name,), check=checked, choices=_choices(field),
-                cost=_cost(field), help=field.help, tabs=OF_TABS.get(field.group, TABS),
-                group=label.removesuffix(f" {field.xyz}") if label else _group(field),
-                aliases=() if label else ALIASES.get(field.xyz, ()))
+    return Axis(field.xyz, KINDS[field.kind], changed, (field.name,), check=checked, choices=_choices(field),
+                show=shown_picture if is_picture else shown, cost=_cost(field), help=field.help,
+                tabs=(IMG2IMG,) if is_picture else OF_TABS.get(field.group, TABS), group=_group(field),
+                aliases=ALIASES.get(field.xyz, ()))
 
 
 def _group(field: Field) -> str:

@@ -37,12 +37,11 @@ class Stand:
 
 def tried(axes: Sequence[ChosenAxis]) -> list[Coordinates]:
     """Cells in which everything that can be wrong with a plot shows: every value of every axis, and every combination
-    of values that rules see together."""
-    lengths = [len(chosen.values) for chosen in axes]
+    of values that rules see together; of values that are alike the first."""
+    kinds = [[own[0] for own in _alike(chosen)] for chosen in axes]
     each = [tuple(index if other == number else 0 for other in range(len(axes)))
-            for number, length in enumerate(lengths) for index in range(length)]
-    joint = (range(length) if _is_seen_together(chosen) else (0,)
-             for chosen, length in zip(axes, lengths, strict=True))
+            for number, own in enumerate(kinds) for index in own]
+    joint = (own if _is_seen_together(chosen) else (0,) for chosen, own in zip(axes, kinds, strict=True))
     return list(dict.fromkeys([*each, *product(*joint)]))
 
 
@@ -55,16 +54,23 @@ def stands(base: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules
         yield Stand(tuple(own[0] for own in chosen), prod(map(len, chosen)), prod(drawn))
 
 
+def _alike(chosen: ChosenAxis) -> list[list[int]]:
+    """Indices of an axis' values by what the axis itself takes to be alike, the class of the first value first."""
+    alike, found = chosen.axis.alike, dict[Hashable, list[int]]()
+    for index, value in enumerate(chosen.values):
+        found.setdefault(index if alike is None else alike(value), []).append(index)
+    return list(found.values())
+
+
 def _classes(base: Mapping[str, Any], axes: Sequence[ChosenAxis], number: int) -> Iterator[list[int]]:
     """Indices of an axis' values that cost the same, the class of the first value first."""
-    values = range(len(axes[number].values))
     if not _touches(axes[number], COST_FIELDS):
-        yield list(values)
+        yield list(range(len(axes[number].values)))
         return
     found: dict[Hashable, list[int]] = {}
-    for index in values:
-        cell = tuple(index if other == number else 0 for other in range(len(axes)))
-        found.setdefault(_key(base, axes, cell), []).append(index)
+    for own in _alike(axes[number]):
+        cell = tuple(own[0] if other == number else 0 for other in range(len(axes)))
+        found.setdefault(_key(base, axes, cell), []).extend(own)
     yield from found.values()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.plots.axis import Axis, Point
 from backend.plots.cells import MAX_CELLS, ChosenAxis, SeedRules
+from backend.plots.plain_words import is_plain
 
 COLUMNS, ROWS = "Prompt matrix columns", "Prompt matrix rows"
 FIELDS_OF = {"positive": "prompt", "negative": "negative_prompt"}
@@ -53,7 +54,8 @@ def matrix_axes(values: Mapping[str, Any], rules: MatrixRules) -> tuple[tuple[Ch
         return {name: JOINTS[rules.delimiter].join([*chosen, first] if rules.at_start else [first, *chosen])}
 
     half = -(-len(parts) // 2)
-    axes = tuple(ChosenAxis(Axis(label, "text", changed, (name,), show=_shown), "|".join(own), tuple(_subsets(own)))
+    axes = tuple(ChosenAxis(Axis(label, "text", changed, (name,), show=_shown, alike=_meant), "|".join(own),
+                            tuple(_subsets(own)))
                  for label, own in ((COLUMNS, parts[:half]), (ROWS, parts[half:])))
     return axes, SeedRules(vary=frozenset("xy") if rules.own_seeds else frozenset())
 
@@ -74,6 +76,11 @@ def _subsets(parts: Sequence[str]) -> list[tuple[str, ...]]:
     """All choices, counted in bits: the first part changes quickest."""
     return [tuple(part for number, part in enumerate(parts) if chosen >> number & 1)
             for chosen in range(2 ** len(parts))]
+
+
+def _meant(value: Sequence[str]) -> tuple[str, ...]:
+    """What of it is more than words."""
+    return tuple(part for part in value if not is_plain(part))
 
 
 def _shown(value: Sequence[str]) -> str:

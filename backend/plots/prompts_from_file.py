@@ -17,11 +17,14 @@ from backend.errors import InvalidRequest
 from backend.plots.axis import Axis, Point, Sources
 from backend.plots.cells import MAX_CELLS, ChosenAxis
 from backend.plots.field_axes import field_value
+from backend.plots.plain_words import is_plain
 from backend.request.request import FIELDS, MAX_SEED
 from backend.request.rules import GFPGAN, NO_RESTORER
 
 LINE = "Prompt line"
 TEXTS = ("prompt", "negative_prompt")
+SEEDS = ("seed", "variation_seed", "variation_strength")
+PLAIN = "words"
 NAMES = {
     "sd_model": "checkpoint", "prompt": "prompt", "negative_prompt": "negative_prompt", "styles": "styles",
     "seed": "seed", "subseed": "variation_seed", "subseed_strength": "variation_strength",
@@ -70,7 +73,7 @@ def line_axis(text: Any, values: Mapping[str, Any], rules: LineRules, sources: S
         seed = {"seed": (values["seed"] + number * each) % (MAX_SEED + 1)} if rules.iterate_seed else {}
         read.append((line, seed | found))
     axis = Axis(LINE, "text", lambda base, point: _changed(base, point, rules.position), tuple(set(NAMES.values())),
-                show=lambda value: value[0])
+                show=lambda value: value[0], alike=_told_apart)
     return ChosenAxis(axis, text, tuple(read))
 
 
@@ -82,6 +85,13 @@ def _changed(base: Mapping[str, Any], point: Point, position: str) -> dict[str, 
             both = (found[name], base[name]) if position == "start" else (base[name], found[name])
             texts[name] = " ".join(both)
     return {**found, **texts}
+
+
+def _told_apart(value: tuple[str, Mapping[str, Any]]) -> tuple[tuple[str, Any], ...]:
+    """By what a line may fail or cost more than another: not by its seeds, nor by which words it has."""
+    found = value[1]
+    return tuple((name, PLAIN if name in TEXTS and found[name] and is_plain(found[name]) else found[name])
+                 for name in sorted(found) if name not in SEEDS)
 
 
 def _read(line: str, sources: Sources) -> dict[str, Any]:

@@ -44,7 +44,7 @@ _of_union = _named(UNION_KINDS, {})
 
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
     Field("enabled", "Enable", "bool", False, "guides", xyz="enable"),
-    Field("image", "Picture", "picture", "", "guides"),
+    Field("image", "Picture", "picture", "", "guides", xyz="picture"),
     Field("mask", "Region", "picture", "", "guides", api="effective_region_mask",
           help="Where the unit acts, white on black; without one everywhere. With the preprocessor inpaint_only: what "
                "is missing in the unit's own picture."),

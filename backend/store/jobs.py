@@ -33,7 +33,7 @@ from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
-from backend.store.plot_ranks import reorder_plots
+from backend.store.plot_ranks import Lines, reorder_plots
 from backend.store.queue_lines import QueueLines
 from backend.store.queue_look import QueueLook
 from backend.store.queue_order import reorder
@@ -194,12 +194,19 @@ class Jobs:
             return self._queue.ahead(owner, plot) if on else []
 
     def move_plot(self, plot: str, owner: str, to: str) -> list[str]:
-        """Let a plot come before or behind the owner's other lines: see `plot_ranks`; ids of jobs to be recalled."""
+        """Let a plot come before or behind the owner's other lines: see `plot_ranks`; ids of jobs to be recalled.
+
+        `to` may be the id of a single job: all single ones are one line.
+        """
         with self._changing:
             with self._memory:
-                ranks = self._queue.ranks(owner)
+                plots = self._queue.plots(owner)
+                shown = [line for line, position in self._queue.lines(owner) if position or line in plots]
+                lines = Lines(self._queue.ranks(owner),
+                              list(dict.fromkeys(line if line in plots else SINGLE for line in shown)))
+            before = SINGLE if to in shown and to not in plots else to
             with self.database.write() as session:
-                ranks = reorder_plots(session, owner, ranks, plot, to)
+                ranks = reorder_plots(session, owner, lines, plot, before)
             with self._memory:
                 self._queue.rank(owner, ranks)
                 return self._queue.ahead(owner)

@@ -133,11 +133,12 @@ def test_ours_is_written_as_theirs_and_comes_back_but_for_its_picture() -> None:
 
 
 PLAIN, PLUS = {"proj.weight": (3072, 1024)}, {"latents": (1, 16, 768), "proj_in.weight": (768, 1280)}
+FACE = {"proj.0.weight": (1024, 512), "norm.weight": (768,)}
 
 
 def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatalog, tmp_path: Path) -> None:
     for name, shapes in {"plain": picture_prompt(PLAIN), "plus": picture_prompt(PLUS), "xl_ip": picture_prompt(PLAIN, 2048),
-                         "face": picture_prompt({"proj.0.weight": (1024, 512), "norm.weight": (768,)})}.items():
+                         "face": picture_prompt(FACE)}.items():
         write(tmp_path / "ip_adapter" / f"{name}.safetensors", shapes)
     asked, image = {"model": "plus"}, {"image": PICTURE}
     assert "through CLIP ViT-H, which is not here" in wrong(catalog, asked | image)["guides[0].model"]
@@ -158,6 +159,24 @@ def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatal
     assert ("insightface", "w600k") in files_of(resolved(request({"model": "face"}), catalog), catalog)
     assert "canny does not go with plus" in wrong(catalog, asked | {"module": "canny"})["guides[0].module"]
     assert "ip-adapter-auto does not go with diffusers" in wrong(catalog, {"model": "diffusers", "module": "ip-adapter-auto"})["guides[0].module"]
+
+
+def test_face_networks_that_belong_to_one_adapter_are_nobody_elses(catalog: ModelCatalog, tmp_path: Path) -> None:
+    for name in ("face", "own"):
+        write(tmp_path / "ip_adapter" / f"{name}.safetensors", picture_prompt(FACE))
+    packs = tmp_path / "insightface" / "models"
+    for pack, names in {"aside": ("people", "det_aside"), "buffalo_l": ("w600k_r50", "det_10g")}.items():
+        (packs / pack).mkdir(parents=True)
+        for name in names:
+            (packs / pack / f"{name}.onnx").write_bytes(b"")
+        (packs / "aside" / "easel.json").write_text('{"only_for": "own"}')
+        catalog.refresh()
+        assert wrong(catalog, {"model": "own"}) == {}
+        assert files_of(resolved(request({"model": "own"}), catalog), catalog)["insightface", "w600k"].key == "people"
+        told = wrong(catalog, {"model": "face"}).get("guides[0].model", "")
+        assert ("needs insightface's buffalo_l" in told) == (pack == "aside")
+    assert files_of(resolved(request({"model": "face"}), catalog), catalog)["insightface", "w600k"].key == "w600k_r50"
+    assert [file.key for file in catalog.usable("face_detector")] == ["det_10g"]
 
 
 def test_numbers_for_blocks_are_as_many_as_the_family_has(catalog: ModelCatalog, tmp_path: Path) -> None:

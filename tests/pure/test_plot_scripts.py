@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from backend.errors import InvalidRequest, NotAllowed
+from backend.facade import plot_orders
 from tests.guest import Guest
 from tests.tiny.house import open_house
 
@@ -82,6 +84,44 @@ def test_what_is_wrong_is_said_where_it_stands(house: Guest, kind: str, options:
         drawn(house, kind, prompt, options)
     assert (error.value.problems[0].field, message in error.value.problems[0].message) == (field, True), error.value.problems
     assert house.plots.list() == []
+
+
+LINES = [f"a cat number {number}" for number in range(300)]
+OPTIONS = [f'--prompt "cat {number}" --seed {number} --steps {number % 4 + 1} --sampler_name {"Heun" if number % 3 else "Euler"}' for number in range(300)]
+
+
+@pytest.mark.parametrize(("kind", "prompt", "text"), [
+    ("prompt_matrix", "a town|" + "|".join(f"part {number}" for number in range(8)), ""),
+    ("prompt_matrix", "a town|in snow|x AND y|a [b:c:0.5]|" + "|".join(f"part {number}" for number in range(5)), ""),
+    ("prompts", "oil", "\n".join(LINES)),
+    ("prompts", "", "\n".join([*LINES, "a AND b", "c AND d"])),
+    ("prompts", "", "\n".join(OPTIONS)),
+])
+def test_a_dry_run_looks_at_a_few_cells_and_tells_of_all(house: Guest, monkeypatch: pytest.MonkeyPatch, kind: str, prompt: str, text: str) -> None:
+    ask = {"kind": kind, "request": {**BASE, "prompt": prompt}, "options": {"text": text}}
+    short = house.plots.check(ask)
+    monkeypatch.setattr(plot_orders, "FEW", 10**6)
+    whole = house.plots.check(ask)
+    assert len(short.costs) < 10 < 200 < len(whole.costs) == sum(cost.cells for cost in short.costs)
+    assert short.estimate == whole.estimate
+
+
+@pytest.mark.parametrize(("kind", "prompt", "text", "message"), [
+    ("prompts", "", "\n".join([*LINES, "<lora:nowhere:1>"]), "LoRA"),
+    ("prompts", "", "\n".join([*LINES, "--width 8192 --height 16384", "--prompt a --width 16"]), "Line 301: --height"),
+    ("prompt_matrix", "a town|<lora:nowhere:1>" + "|part" * 8, "", "LoRA"),
+])
+def test_a_dry_run_finds_the_one_cell_that_is_wrong(house: Guest, kind: str, prompt: str, text: str, message: str) -> None:
+    found = house.plots.check({"kind": kind, "request": {**BASE, "prompt": prompt}, "options": {"text": text}}).problems
+    assert found and message in found[0].message
+
+
+def test_a_dry_run_of_two_thousand_cells_is_quick(house: Guest) -> None:
+    for kind, prompt, text in (("prompts", "", "\n".join(LINES * 7)), ("prompt_matrix", "a town" + "|part" * 11, "")):
+        ask = {"kind": kind, "request": {**BASE, "prompt": prompt}, "options": {"text": text}}
+        began = time.process_time()
+        check = house.plots.check(ask)
+        assert time.process_time() - began < 0.25 and sum(cost.cells for cost in check.costs) > 2000
 
 
 def test_only_an_xyz_plot_gets_more_values(house: Guest) -> None:

@@ -29,6 +29,7 @@ from backend.prompt_library.styles_csv import Style
 from backend.request.field import Field
 from backend.request.record import Record
 from backend.request.request import Request
+from backend.store.plot_ranks import moved_ranks
 from backend.store.tables import JobRow
 from backend.table import Table
 from tests.guest import Guest
@@ -44,9 +45,9 @@ def house(tmp_path: Path) -> Iterator[Guest]:
     house.close()
 
 
-def picture() -> bytes:
+def picture(colour: str = "teal") -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (64, 64), "teal").save(out, "PNG")
+    Image.new("RGB", (64, 64), colour).save(out, "PNG")
     return out.getvalue()
 
 
@@ -181,6 +182,12 @@ def test_a_plot_is_moved_before_and_behind_others_also_over_a_restart(tmp_path: 
     house.plots.move(first, "up")
     house.plots.move(first, "up")
     assert order().startswith("aaa") and house.job(single.id).position > 3
+    house.plots.move(first, single.id)
+    assert [line.id for line in house.overview().jobs] == [second, first, single.id]
+    house.plots.move(second, "end")
+    house.plots.move(second, first)
+    assert [line.id for line in house.overview().jobs] == [second, first, single.id], "before a plot that takes turns with the jobs"
+    house.plots.move(first, first)
     with pytest.raises(NotAllowed, match="must be one of"):
         house.plots.move(first, "sideways")
     house.plots.cancel(first)
@@ -189,6 +196,18 @@ def test_a_plot_is_moved_before_and_behind_others_also_over_a_restart(tmp_path: 
     with pytest.raises(NotFound):
         Guest(house, "ann").plots.move(second, "up")
     house.close()
+
+
+@pytest.mark.parametrize(("ranks", "to", "expected"), [
+    ({"a": 0, "b": 0, "c": 0, "": 0}, "b", {"a": -1, "c": 0, "b": 1, "": 1}),
+    ({"a": 0, "b": 0, "c": 0, "": 0}, "a", {"c": -1, "a": 0, "b": 0, "": 0}),
+    ({"a": 0, "b": 0, "c": 0, "": 0}, "", {"a": -2, "b": -2, "c": -1, "": 0}),
+    ({"a": -1, "b": 0, "c": 2, "": 1}, "b", {"a": -3, "c": -2, "b": -1, "": 0}),
+])
+def test_a_plot_put_before_a_line_stands_behind_all_that_were_before_it(ranks: dict[str, int], to: str, expected: dict[str, int]) -> None:
+    order, moved = ["a", "b", "", "c"], moved_ranks(ranks, "c", to, ["a", "b", "", "c"])
+    assert sorted(order, key=lambda line: (moved[line], order.index(line))) == sorted(order, key=lambda line: (expected[line], order.index(line)))
+    assert moved[""] == 0 and (moved["c"] < moved[to])
 
 
 def test_more_values_make_only_new_cells(house: Guest) -> None:
@@ -462,3 +481,22 @@ def test_fields_inside_records_are_axes_of_their_own(house: Guest) -> None:
     assert first.change(values, Point(0.5, (0.5,)))["units"] == (Record({"weight": 0.5}),) and values["units"][0].weight == 1
     with pytest.raises(WrongAxis, match="Unit 2 is not in use"):
         second.change(values, Point(0.5, (0.5,)))
+
+
+def test_pictures_are_values_by_a_name_of_their_own(house: Guest) -> None:
+    red, teal = (house.upload(picture(colour)).id for colour in ("red", "teal"))
+    plot = house.plots.create(asked(("Source picture", f'"red, old={red}", {teal}'), ("Denoising", "0.5")))
+    head = house.plots.get(plot).line.head
+    assert head.axes[0]["shown"] == ["red, old", f"picture {teal[:8]}"]
+    assert [request.init_image for request in requests(house, plot).values()] == [red, teal]
+    house.plots.extend(plot, 0, f"again={red}, more={house.upload(picture('blue')).id}")
+    assert len(house.plots.get(plot).cells) == 4
+    unit = {"enabled": True, "image": red, "module": "reference_only", "model": "None", "weight": 1}
+    plot = house.plots.create(asked(("ControlNet 1 picture", f"red={red}, teal={teal}"), request={"guides": [unit]}))
+    assert [request.guides[0].image for request in requests(house, plot).values()] == [red, teal]
+
+
+@pytest.mark.parametrize(("typed", "message"), [("a red one", "'a red one' must be the id"), (f"x={'0' * 64}", "'x' is no longer there")])
+def test_pictures_that_were_never_sent_are_refused_at_their_axis(house: Guest, typed: str, message: str) -> None:
+    ((field, told), *_) = problems(house, asked(("Source picture", typed)))
+    assert (field, message in told) == ("axes.0.values", True), told

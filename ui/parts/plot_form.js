@@ -44,6 +44,12 @@ function clicked(event) {
 
 TABS.forEach(begin);
 onPlotChange(arm);
-on("reused", ({ form, plot }) => { if (plot) tried(async () => (await foldOf(form.tab)).take(plot)); });
+on("reused", ({ form: { tab }, plot }) => {
+  if (plot) tried(async () => (await foldOf(tab)).take(plot));
+  else if (keptPlot(tab).script) tried(async () => {
+    (await foldOf(tab)).choose("");
+    note("The script is switched off: Generate draws this one picture.", 8000);
+  });
+});
 on("language", () => TABS.forEach(tab => arm(tab)));
 document.addEventListener("click", clicked, true);      // before Gradio hears of it

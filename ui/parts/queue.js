@@ -110,7 +110,7 @@ function renderStops() {
 export function start(root) {
   roots.push(root);
   find(".queue", root).addEventListener("click", event => acts[event.target.closest("[data-queue]")?.dataset.queue]?.());
-  dragRows(find(".queue-jobs", root), (job, to) => act({ id: job }, "move", to), () => renderQueue(root));
+  dragRows(find(".queue-jobs", root), (line, to) => act(line, "move", to), () => renderQueue(root));
   renderStops();
   renderQueue(root);
 }

@@ -32,7 +32,7 @@ export class QueueRows {
   plot(plot, paused) {
     const title = this.title(plot), waits = plot.state === "queued", held = plot.paused ? ["resume", "Go on"] : ["pause", "Pause"];
     const place = plot.paused || paused && waits ? "Paused" : waits ? `No. ${plot.position}` : "Drawing";
-    return make("li", { class: `job ${plot.state} plot`, "data-plot": plot.id }, make("span", { class: "job-state" }, place), make("span", { class: "job-prompt", title }, title),
+    return make("li", { class: `job ${plot.state} plot`, "data-plot": plot.id, draggable: plot.waiting ? "true" : null }, make("span", { class: "job-state" }, place), make("span", { class: "job-prompt", title }, title),
       make("span", { class: "job-count" }, `${plot.done} of ${plot.count}`),
       make("span", { class: "job-acts" }, ...(plot.waiting ? this.moves(plot) : []), make("a", { class: "act", href: `#/plots/${plot.id}`, "data-row": `show ${plot.id}`, "aria-label": `Show the plot: ${title}` }, "Show"),
         this.button(held[1], plot, held[0], () => this.does(plot, held[0])), this.button("Cancel", plot, "cancel", () => this.does(plot, "cancel"))));

@@ -51,7 +51,7 @@ export class Fold {
     this.own = make("div", { class: "plot-own" }, this.hint, this.list, this.add, this.lines, this.switches, this.problem, make("div", { class: "plot-go" }, this.button, this.dry.root));
     this.root = make("div", { class: "plot-fold" }, make("label", { class: "plot-script" }, "Script", this.script), this.own);
     this.show();
-    on("form", form => { if (form.tab === tab && keptPlot(tab).script) this.dry.soon(); });
+    on("form", form => { if (form.tab === tab && keptPlot(tab).script) this.formed(); });
   }
 
   put(place) {
@@ -96,6 +96,20 @@ export class Fold {
   }
 
   // ---- the rows' hands ----
+
+  // Records that are not in use have nothing to change; an axis that was chosen stays to be seen.
+  offered(label) { return this.types.filter(({ label: one, record }) => !record || one === label || this.inUse(record)); }
+  inUse({ field, number, switch: on }) {
+    const { values, pending } = formOf(this.tab), told = pending[field] ?? values[field] ?? [], records = typeof told === "string" ? JSON.parse(told || "[]") : told;
+    return records.slice(number).some(record => !on || record[on]);
+  }
+
+  formed() {
+    const now = this.offered().length;
+    if (now !== this.offers) for (const row of this.rows) row.offer();
+    this.offers = now;
+    this.dry.soon();
+  }
 
   changed() { this.save({ axes: this.rows.map(row => row.told) }); }
   first(row) { return this.rows.indexOf(row) < 1; }

@@ -7,7 +7,7 @@ const PART = /\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(?:,|$)/y;
 // A name with a comma or quotation marks stands in quotation marks.
 export const joined = names => names.map(name => /^\s|\s$|[",\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name).join(", ");
 
-function parted(text) {
+export function parted(text) {
   const names = [];
   PART.lastIndex = 0;
   while (PART.lastIndex < text.length) {

@@ -1,0 +1,112 @@
+"""Does the demo's FaceID keep who somebody is? Drawn and looked at by Easel's own engine and face analysis.
+
+    python -m training.measure_faces [--pictures 40] [--json F] [--grid PNG]
+
+People and seeds that no training saw. Two pictures show the same person when their identities are at least as near as
+a threshold, which is measured on drawn portraits alone: one in a hundred pairs of different people is so near.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from backend.catalog.model_file import FACE_NETWORK
+from backend.request.guide_modules import PICTURE_PROMPT
+from backend.worker.faces import analysis
+from backend.worker.faces.analysis import FaceAnalysis
+
+from .face_pictures import portraits
+from .faces import Portrait, draw_face, people, portrait
+from .measure import Question, grid, share
+from .measure_guides import Studio
+from .scenes import Scene
+from .train_face_id import FILE
+
+UNIT = {"module": PICTURE_PROMPT, "model": FILE.stem}
+DRAWN_SEED, SHOWN_SEED, FIRST_SEED = 2050, 2051, 900
+PAIRS = 2000
+MISTAKEN = 0.01             # share of pairs of different people that may be taken for the same
+COLUMNS = 8
+
+
+def looker(studio: Studio) -> FaceAnalysis:
+    """The networks through which the demo's FaceID sees faces."""
+    files = studio.files(FILE.stem)
+    return analysis.load(next(file for (kind, _), file in files.items() if kind == FACE_NETWORK))
+
+
+def identities(networks: FaceAnalysis, pictures: Sequence[Image.Image]) -> list[np.ndarray | None]:
+    """The largest face's, of length 1; None where none is found."""
+    seen = [networks.faces(np.asarray(picture.convert("RGB"))) for picture in pictures]
+    return [max(faces, key=lambda face: face.area).normed if faces else None for faces in seen]
+
+
+def threshold(networks: FaceAnalysis, each: int = 2, people_of: int = 119) -> tuple[float, dict[str, float]]:
+    """How near the same person is, told from drawn portraits of people held back; and how sure that is."""
+    asked = portraits(held_out=True, each=each, seed=DRAWN_SEED)[: each * people_of]
+    found = identities(networks, [draw_face(one) for one in asked])
+    known = [(one.person, seen) for one, seen in zip(asked, found, strict=True) if seen is not None]
+    same = [float(a @ b) for number, (who, a) in enumerate(known) for other, b in known[:number] if who == other]
+    rng = random.Random(DRAWN_SEED)
+    pairs = [rng.sample(known, 2) for _ in range(PAIRS)]
+    others = [float(a @ b) for (who, a), (other, b) in pairs if who != other]
+    bound = float(np.quantile(others, 1 - MISTAKEN))
+    return bound, {"threshold": round(bound, 3), "found in drawn portraits": round(len(known) / len(asked), 4),
+                   "drawn portraits of the same person": share([one >= bound for one in same])}
+
+
+def shown_people(count: int) -> list[Portrait]:
+    """Portraits of people held back."""
+    rng = random.Random(SHOWN_SEED)
+    return [portrait(person, rng) for person in rng.sample(people(held_out=True), count)]
+
+
+def measure(studio: Studio, count: int) -> tuple[dict[str, float], list[list[Image.Image]]]:
+    """Figures, and who was shown, what was drawn of them, and without."""
+    networks = looker(studio)
+    bound, told = threshold(networks)
+    shown = [draw_face(one) for one in shown_people(count)]
+    asked = [Question(Scene("white"), "a face", FIRST_SEED + number) for number in range(count)]
+    drawn, without = studio.drawn(asked, shown, UNIT), studio.without(asked)
+    wanted, found = identities(networks, shown), identities(networks, drawn)
+    bare = identities(networks, without)
+    others = [*wanted[1:], wanted[0]]
+    near = [alike(a, b) for a, b in zip(wanted, found, strict=True)]
+    return told | {
+        "a face is drawn": share([one is not None for one in found]),
+        "identity, mean": round(float(np.mean(near)), 4),
+        "identity kept": share([one >= bound for one in near]),
+        "another's identity": share([alike(a, b) >= bound for a, b in zip(others, found, strict=True)]),
+        "identity kept, without": share([alike(a, b) >= bound for a, b in zip(wanted, bare, strict=True)]),
+    }, [shown, drawn, without]
+
+
+def alike(one: np.ndarray | None, other: np.ndarray | None) -> float:
+    """-1..1; -1 where there is no face."""
+    return float(one @ other) if one is not None and other is not None else -1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--grid", type=Path, help="write some pictures here: who was shown, drawn, without")
+    options = parser.parse_args()
+    told, rows = measure(Studio(), options.pictures)
+    result = {"pictures": options.pictures, **told}
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.grid:
+        grid([picture for row in rows for picture in row[:COLUMNS]], COLUMNS).save(options.grid)
+
+
+if __name__ == "__main__":
+    main()
