@@ -82,13 +82,19 @@ class MeasureDistance:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Make what a guide's model would be shown, of the picture file `picture`, at a height and width."""
+    """Make what a guide's model would be shown, of the picture file `picture`, at a height and width.
+
+    With `find_points` the answer has the points of the people in it, too; with `points` these are drawn in place of
+    what is in the picture: see `pose_points`.
+    """
 
     task: str
     unit: Record
     picture: bytes
     size: tuple[int, int]
     files: dict[FileKey, ModelFile] = field(default_factory=dict)
+    find_points: bool = False
+    points: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +266,14 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessed:
-    """The answer to `Preprocess`: RGB, uint8, row by row, or the `problem` for which there is none."""
+    """The answer to `Preprocess`: RGB, uint8, row by row, and what was asked besides; or the `problem` with it."""
 
     task: str
     width: int = 0
     height: int = 0
     pixels: bytes = b""
     problem: Problem | None = None
+    points: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     if isinstance(command, Score | MeasureDistance):
         scorer.add(command)
     elif isinstance(command, Preprocess):
-        with engine.current_work.doing("encoding", ()):
+        with engine.current_work.doing("preparing", (command.task,)):
             engine.emit(preprocessed(engine.memory, command))
     elif isinstance(command, CompareFaces):
         with engine.current_work.doing("encoding", ()):
