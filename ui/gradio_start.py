@@ -18,23 +18,10 @@ _ARGUMENTS = re.compile(r"(async set_event_args\(\w+,(\w+)\)\{)(?!if)")
 _ATTACHED = re.compile(r"(find_attached_events\((\w+),\w+\)\{)(?!let \$id)(.*?return \2\})")
 _TARGETS = re.compile(r"\.targets\.find\(\(\[(\w+)\]\)=>\1===\w+\.id\)")
 
-# For the value of each field all components are looked through, one by one and through proxies. Here a component is
-# looked for where it stood when all were looked through last; one that is not there has all looked through anew.
-_FIND = re.compile(
-    r"function (\w+)\((\w+),(\w+)\)\{if\(\2\.id===\3\)return \2;if\(\2\.children\)for\(let (\w+) of \2\.children\)"
-    r"\{let \2=\1\(\4,\3\);if\(\2\)return \2\}return null\}")
-_REMEMBERING = (
-    r"function \1(\2,\3){let $at=$path=>$path?.reduce(($node,$i)=>$node?.children?.[$i],\2),"
-    r"$found=$at(\1.$paths?.get(\3));if($found?.id===\3)return $found;"
-    r"let $paths=\1.$paths=new Map,$walk=($node,$path)=>{$paths.has($node.id)||$paths.set($node.id,$path);"
-    r"$node.children?.forEach(($child,$i)=>$walk($child,[...$path,$i]))};"
-    r"$walk(\2,[]);return $at($paths.get(\3))??null}")
-
 
 def shortened(text: str) -> str:
     """A script without what it does for nothing."""
     text = _RELOAD.sub(r"\1\2()&&\3", text, count=1)
-    text = _FIND.sub(_REMEMBERING, text, count=1)
     text = _ARGUMENTS.sub(r"\1if(!Object.keys(\2).length)return()=>{};", text, count=1)
     return _ATTACHED.sub(_asked_once, text, count=1)
 
