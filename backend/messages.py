@@ -248,11 +248,15 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ended with an error; `detail` (a traceback with job, step and sigma) is for the log, not the person."""
+    """The job ended with an error; `detail` (a traceback with job, step and sigma) is for the log, not the person.
+
+    `extension`: the package whose code has raised it, which the worker has switched off.
+    """
 
     job: str
     problems: tuple[Problem, ...]
     detail: str = ""
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)
