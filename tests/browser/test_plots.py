@@ -132,6 +132,14 @@ def test_pictures_are_an_axis_and_the_list_of_axes_is_short(stage: Studio, page:
     done(page, 4)
     assert heads(page) == ["a red", "blue"]
     assert len({page.locator(f'.plot-cell[data-key="{x},0"] img').get_attribute("src") for x in (0, 1)}) == 2
+    page.get_by_role("button", name="Add values…").click()
+    page.get_by_role("dialog").get_by_label("Pictures of axis X").set_input_files({"name": "green.png", "mimeType": "image/png", "buffer": png((48, 48))})
+    expect(page.get_by_role("dialog").locator(".axis-pictures li")).to_have_text(["green"])
+    page.get_by_role("button", name="Draw them").click()
+    done(page, 6)
+    assert heads(page) == ["a red", "blue", "green"]
+    page.get_by_role("button", name="Repeat with changes").click()
+    expect(stage.box("plot").locator(".axis-pictures li")).to_have_text(["a red", "blue", "green"])
 
 
 def drawn(stage: Studio, prompt: str, *axes: tuple[str, str], script: str = "X/Y/Z plot") -> None:
