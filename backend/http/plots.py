@@ -198,8 +198,8 @@ def _record(axis: Axis) -> dict[str, Any] | None:
 
 
 def _check(check: PlotCheck) -> dict[str, Any]:
-    readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error}
-                for one in check.axes]
+    readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error,
+                 "idle": number in check.idle} for number, one in enumerate(check.axes)]
     problems = [{"field": problem.field, "message": problem.message} for problem in check.problems]
     estimate = check.estimate
     told = {"pictures": 0, "calls": 0, "rows": 0, "loads": 0, "seconds": None, "bytes": 0, "shared": {}}
