@@ -101,6 +101,15 @@ class CompareFaces:
 
 
 @dataclass(frozen=True, slots=True)
+class LocateFaces:
+    """Say where the faces of a picture file are, by the networks beside `file`."""
+
+    task: str
+    picture: bytes
+    file: ModelFile
+
+
+@dataclass(frozen=True, slots=True)
 class Unload:
     """Free the device of the models that nothing is drawn with."""
 
@@ -269,8 +278,27 @@ class FacesCompared:
     problem: Problem | None = None
 
 
-Command = Run | Cancel | Skip | Score | MeasureDistance | Preprocess | CompareFaces | Unload | Stop
+@dataclass(frozen=True, slots=True)
+class FacesLocated:
+    """The answer to `LocateFaces`: the `boxes` (left, top, right, bottom), in shares of the picture's sides.
+
+    Whether each is a man, where a network tells; for each of FACE_ORDERS the places of all boxes in that order. Or the
+    `problem` for which there is nothing.
+    """
+
+    task: str
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    male: tuple[bool | None, ...] = ()
+    orders: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+# What somebody waits for, and what answers it.
+Look = Preprocess | CompareFaces | LocateFaces
+Looked = Preprocessed | FacesCompared | FacesLocated
+
+Command = Run | Cancel | Skip | Score | MeasureDistance | Look | Unload | Stop
 Event = (
     Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
-    | Scored | Preprocessed | FacesCompared
+    | Scored | Looked
 )

@@ -14,7 +14,7 @@ LORA, EMBEDDING, HYPERNETWORK = "lora", "embedding", "hypernetwork"
 CONTROLNET, T2I_ADAPTER, IP_ADAPTER, CLIP_VISION = "controlnet", "t2i_adapter", "ip_adapter", "clip_vision"
 INSTANT_ID = "instant_id"
 CLIP, INCEPTION, ANNOTATOR = "clip", "inception", "annotator"
-OBJECT_DETECTOR = "object_detector"
+OBJECT_DETECTOR, SEGMENTER = "object_detector", "segmenter"
 """Names of kinds that code asks for; the table of all is in `kinds`."""
 
 FileKey = tuple[str, str]

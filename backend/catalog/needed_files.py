@@ -26,6 +26,7 @@ from backend.catalog.model_file import (
     FACE_NETWORK,
     FACE_RESTORER,
     OBJECT_DETECTOR,
+    SEGMENTER,
     UPSCALER,
     VAE,
     FileKey,
@@ -188,6 +189,11 @@ def _found(one: Needed, catalog: ModelCatalog) -> ModelFile:
         if files := catalog.usable(FACE_DETECTOR):
             return files[0]
         raise NotFound("needs a file that finds faces: put insightface's det_10g.onnx into models/insightface")
+    if one.kind == SEGMENTER:
+        if files := catalog.usable(SEGMENTER):
+            return files[0]
+        raise NotFound("needs SAM, which is not here: put a folder of transformers' SamModel, such as sam-vit-base "
+                       "(config.json, model.safetensors), into models/sams")
     if one.kind == OBJECT_DETECTOR:
         return _object_detector(one.name, catalog)
     try:
@@ -206,17 +212,23 @@ def _object_detector(name: str, catalog: ModelCatalog) -> ModelFile:
             return catalog.find(OBJECT_DETECTOR, known)
         except NotFound:
             continue
+    if name.lower().endswith(".pt"):
+        stem = clean_name(name)[:80].removesuffix(".pt")
+        raise NotFound(f"'{stem}.pt' can hold code, which Easel does not run: export it where ultralytics is at home "
+                       f"(yolo export model={stem}.pt format=onnx), and put {stem}.onnx into models/adetailer")
     there = [FACES, *(file.key for file in catalog.usable(OBJECT_DETECTOR))]
     raise NotFound(f"'{clean_name(name)[:80]}' is not in the list; there is: {', '.join(there[:20])}. Others go into "
                    "models/adetailer as ONNX files (ultralytics' export of a .pt file)")
 
 
 def _detectors(request: Request) -> list[Needed]:
-    """What finds the objects that detailers draw again."""
+    """What finds the objects that detailers draw again, and their outlines."""
     units = [(unit.model, place("detailers", number, "model"))
              for number, unit in enumerate(request.detailers) if is_on(unit)]
+    outlines = [Needed(SEGMENTER, "", place("detailers", number, "sam"))
+                for number, unit in enumerate(request.detailers) if is_on(unit) and unit.sam]
     return [Needed(FACE_DETECTOR, "", field) if name == FACES else Needed(OBJECT_DETECTOR, name, field)
-            for name, field in units]
+            for name, field in units] + outlines[:1]
 
 
 def _upscalers(request: Request) -> list[tuple[str, str]]:

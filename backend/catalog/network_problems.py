@@ -16,7 +16,7 @@ from backend.errors import CheckpointError, NotFound, Problem
 from backend.prompt.embedding_names import mentioned
 from backend.prompt.grammar import Network, networks
 from backend.prompt.network_terms import HYPERNET, LORAS, TERM_KINDS, TermError, read_term
-from backend.request.detailer import is_on
+from backend.request.detailer import flat_texts, is_on, said
 from backend.request.record import place
 from backend.request.request import RESOLVED, Request
 from backend.request.rules import EXTRAS
@@ -36,7 +36,8 @@ def named_networks(request: Request) -> Iterator[tuple[str, Network]]:
         for text in dict.fromkeys(texts):
             yield from ((field, network) for network in networks(text)[1] if network.kind in TERM_KINDS)
     for number, unit in enumerate(request.detailers):
-        named = networks(unit.prompt)[1] if is_on(unit) else []
+        texts = said(request.detailers, request.detailer_texts, number) if is_on(unit) else []
+        named = [network for text, _ in texts for network in networks(text)[1]]
         yield from ((place("detailers", number, "prompt"), network) for network in named if network.kind in TERM_KINDS)
 
 
@@ -47,7 +48,7 @@ def embeddings_named(request: Request, catalog: ModelCatalog) -> dict[FileKey, M
         return {}
     texts = [text for field, resolved in RESOLVED.items()
              for text in (getattr(request, resolved) or (getattr(request, field),))]
-    texts += [text for unit in request.detailers for text in (unit.prompt, unit.negative_prompt)]
+    texts += request.detailer_texts or flat_texts(request.detailers, {})
     return {(EMBEDDING, name): files[name] for name in mentioned(files, "\n".join(dict.fromkeys(texts)))}
 
 

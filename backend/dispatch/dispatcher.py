@@ -20,7 +20,7 @@ from backend.dispatch.scoring import Scoring
 from backend.dispatch.supervisor import Supervisor
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.worker_handle import Handle
-from backend.messages import FacesCompared, Preprocessed, Scored
+from backend.messages import Looked, Scored
 from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
@@ -229,7 +229,7 @@ class Dispatcher:
             self.plot_changes.cell(owner, plot, cell)
         self.feed.touch(owner)
 
-    def _answered(self, answer: Scored | Preprocessed | FacesCompared) -> None:
+    def _answered(self, answer: Scored | Looked) -> None:
         asked = self.scoring if isinstance(answer, Scored) else self.preprocessing
         asked.received(answer)
 

@@ -1,4 +1,4 @@
-"""Asks a worker to look at pictures while somebody waits: what a guide's model would be shown, how alike faces are."""
+"""Asks a worker to look at pictures while somebody waits: what a guide's model is shown, where faces are, how alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from typing import Any, Protocol
 
 from backend.catalog.model_file import FileKey, ModelFile
 from backend.errors import InvalidRequest, NotAllowed, WorkerLost
-from backend.messages import CompareFaces, FacesCompared, Preprocess, Preprocessed
+from backend.messages import (
+    CompareFaces,
+    FacesCompared,
+    FacesLocated,
+    LocateFaces,
+    Look,
+    Looked,
+    Preprocess,
+    Preprocessed,
+)
 from backend.request.record import Record
 from backend.store.view_types import Worker
 
@@ -29,13 +38,13 @@ class Preprocessor(Protocol):
 
     def is_free(self, *, alone: bool) -> bool: ...
 
-    def measure(self, command: Preprocess | CompareFaces) -> None: ...
+    def measure(self, command: Look) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     worker: str
-    answer: Future[Preprocessed | FacesCompared]
+    answer: Future[Looked]
 
 
 class Preprocessing:
@@ -58,12 +67,16 @@ class Preprocessing:
         """How alike the faces in two pictures are; as `made`."""
         return self._answered(CompareFaces(uuid.uuid4().hex, pictures, file))
 
-    def _answered(self, command: Preprocess | CompareFaces) -> Any:
+    def located(self, picture: bytes, file: ModelFile) -> FacesLocated:
+        """Where the faces of a picture are; as `made`."""
+        return self._answered(LocateFaces(uuid.uuid4().hex, picture, file))
+
+    def _answered(self, command: Look) -> Any:
         ready = sorted((each for each in self._workers if each.worker.state in UP),
                        key=lambda each: not each.is_free(alone=False))
         if not ready:
             raise NotAllowed(NOT_READY)
-        task, answer = command.task, Future[Preprocessed | FacesCompared]()
+        task, answer = command.task, Future[Looked]()
         with self._lock:
             self._asked[task] = _Asked(ready[0].worker.name, answer)
         ready[0].measure(command)
@@ -78,7 +91,7 @@ class Preprocessing:
             raise InvalidRequest(problems=[made.problem])
         return made
 
-    def received(self, answer: Preprocessed | FacesCompared) -> None:
+    def received(self, answer: Looked) -> None:
         """A worker has answered."""
         with self._lock:
             asked = self._asked.get(answer.task)

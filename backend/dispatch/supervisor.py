@@ -28,6 +28,7 @@ from backend.messages import (
     Done,
     Event,
     FacesCompared,
+    FacesLocated,
     Failed,
     Hashed,
     Loading,
@@ -254,7 +255,7 @@ class Supervisor:
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
                 self._over(event)
-            case Scored() | Preprocessed() | FacesCompared():
+            case Scored() | Preprocessed() | FacesCompared() | FacesLocated():
                 self._services.answered(event)
             case Alive():
                 return          # that it came is all that counts

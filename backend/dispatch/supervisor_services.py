@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.dispatch.progress import LiveJobs
-from backend.messages import FacesCompared, Preprocessed, Scored
+from backend.messages import Looked, Scored
 from backend.store.jobs import Jobs
 from backend.store.uploads import Uploads
 
@@ -24,5 +24,5 @@ class Services:
     uploads: Uploads
     changed: Callable[..., None]
     notice: Callable[[str, str], None]
-    answered: Callable[[Scored | Preprocessed | FacesCompared], None]
+    answered: Callable[[Scored | Looked], None]
     lost: Callable[[str], None]

@@ -1,10 +1,11 @@
-"""How alike the people are in two of a user's pictures."""
+"""Faces in a user's pictures: where they are, and how alike two people are."""
 
 from __future__ import annotations
 
 from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.errors import InvalidRequest, NotFound
 from backend.facade.components import Components
+from backend.messages import FacesLocated
 from backend.store.view_types import User
 
 
@@ -30,3 +31,17 @@ class UserFaces:
         except InvalidRequest as error:
             return None, error.problems[0].message
         return found.similarity, ""
+
+    def located(self, upload: str, wanted: str = BUFFALO) -> FacesLocated:
+        """The faces of an uploaded picture, as the network `wanted` sees them, or another where that is not here.
+
+        InvalidRequest says why there are none, or which file is missing; NotFound for a picture that is not there.
+        NotAllowed while no worker is up, WorkerLost when it ends meanwhile.
+        """
+        picture = self._parts.uploads.file(upload, self._owner).read_bytes()
+        others = [name for name in (BUFFALO, ANTELOPE) if name != wanted]
+        try:
+            network = recognition_network((wanted, *others), self._parts.catalog)
+        except NotFound as error:
+            raise InvalidRequest(f"Easel {error.problems[0].message}") from error
+        return self._parts.dispatcher.preprocessing.located(picture, network)

@@ -15,6 +15,8 @@ from backend.errors import Problem
 from backend.http.a1111_scripts import NAMES_OFF, script_arguments
 from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
+from backend.request.old_names import split_sampler
+from backend.sampling.names import SAME_SCHEDULER
 
 SCRIPT = "adetailer"
 USUAL: Mapping[str, Any] = {
@@ -23,8 +25,13 @@ USUAL: Mapping[str, Any] = {
     "ad_controlnet_model": "None",
 }
 """What Easel has at this value alone."""
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "ad_use_steps": {"ad_steps": 28}, "ad_use_cfg_scale": {"ad_cfg_scale": 7.0},
+    "ad_use_sampler": {"ad_sampler": "DPM++ 2M Karras", "ad_scheduler": SAME_SCHEDULER},
+}
+"""A switch, and what it makes a unit's own, where nothing else is sent."""
 SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
-UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|steps|cfg_scale|checkpoint|vae|sampler|scheduler"
+UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|checkpoint|vae"
                     "|noise_multiplier|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
 """What is below one of those switches, or below a ControlNet."""
 
@@ -54,7 +61,7 @@ def _foreign(unit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Settings that ask for what is not here."""
     own = {field.api_name for field in DETAILER_UNIT.values()}
     for key, value in unit.items():
-        if key in own or UNREAD.fullmatch(key) or value is None:
+        if key in own or key in OWN or UNREAD.fullmatch(key) or value is None:
             continue
         if key in USUAL:
             if not is_same(value, USUAL[key]):
@@ -66,6 +73,11 @@ def _foreign(unit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _values(unit: Mapping[str, Any]) -> dict[str, Any]:
+    for switch, usual in OWN.items():
+        on = truth(unit.get(switch, False)) is True
+        unit = {key: value for key, value in unit.items() if key not in usual} | (
+            {key: value if unit.get(key) is None else unit[key] for key, value in usual.items()} if on else {})
+    unit |= split_sampler(unit, "ad_sampler", "ad_scheduler", SAME_SCHEDULER)
     given = {name: as_ours(field.api_name, field, unit[field.api_name]) for name, field in DETAILER_UNIT.items()
              if field.api_name in unit and not is_missing(field, unit[field.api_name])}
     return given | {"enabled": True}

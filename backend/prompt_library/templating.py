@@ -16,6 +16,7 @@ from backend.prompt.expansion import LOTS, Expansion, Lookup
 from backend.prompt.styles import apply_styles
 from backend.prompt.variants import Parts, VariantError, is_plain, parse
 from backend.prompt_library.styles_csv import Style, shown
+from backend.request import detailer
 from backend.request.field import MAX_PROMPT
 from backend.request.request import RESOLVED, Request
 from backend.request.rules import EXTRAS, MAX_PICTURES
@@ -86,7 +87,7 @@ def _styled(request: Request, chosen: list[Style]) -> dict[str, str]:
     for name in SECOND_PASS:
         if not request.enable_hr or not getattr(request, name) or _repeats(request, name):
             del texts[name]
-    return texts
+    return texts | dict(detailer.typed(request.detailers))
 
 
 def _commentless(request: Request, texts: Mapping[str, str]) -> dict[str, str]:
@@ -162,7 +163,10 @@ def _drawn(
 
 def _with_texts(request: Request, pictures: list[dict[str, str]]) -> Request:
     _check_lengths(pictures)
-    lists = {RESOLVED[name]: tuple(texts[name] for texts in pictures) for name in pictures[0]}
+    lists = {RESOLVED[name]: tuple(texts[name] for texts in pictures) for name in pictures[0] if name in RESOLVED}
+    if lists.keys() != pictures[0].keys():
+        details = (detailer.flat_texts(request.detailers, texts) for texts in pictures)
+        lists["detailer_texts"] = tuple(text for texts in details for text in texts)
     following = {RESOLVED[name]: ("",) for name in SECOND_PASS if request.enable_hr and _repeats(request, name)}
     return request.replace(**following, **lists)
 

@@ -5,11 +5,15 @@ Names and values in a picture's text and in JSON are those of ADetailer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.request.field import Field
-from backend.table import Table
+from backend.request.record import Record, place
+from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
+from backend.sampling.samplers import SAMPLERS
+from backend.sampling.schedules import SCHEDULES
+from backend.table import Names, Table
 
 FACES = "Faces"         # found by the detector that restorers use
 MOST_DETAILERS = 2      # passes of a request
@@ -46,7 +50,20 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
     Field("padding", "Padding", "int", 32, "detailer", minimum=0, maximum=256, step=4,
           api="ad_inpaint_only_masked_padding", infotext="inpaint padding", infotext_always=True, xyz="padding",
           help="Pixels around what was found that are drawn with it, so that it fits in."),
+    Field("sam", "Mask by SAM", "bool", False, "detailer", infotext="SAM", xyz="mask by SAM",
+          help="The mask follows the outline of what was found, by SAM in models/sams. Without it the mask is a box, "
+               "or the outline that the detector itself tells."),
+    Field("steps", "Steps", "int", 0, "detailer", minimum=0, maximum=1000, slider_maximum=150, step=1, api="ad_steps",
+          infotext="steps", xyz="steps", help="0 makes as many as the picture's."),
+    Field("sampler", "Sampling method", "choice", SAME_SAMPLER, "detailer", choices=Names(SAMPLERS, (SAME_SAMPLER,)),
+          resolve=lambda name: sampler_named(name).label, api="ad_sampler", infotext="sampler", xyz="sampler"),
+    Field("schedule", "Schedule type", "choice", SAME_SCHEDULER, "detailer",
+          choices=Names(SCHEDULES, (SAME_SCHEDULER,)), resolve=lambda name: schedule_named(name).label,
+          api="ad_scheduler", infotext="scheduler", xyz="schedule"),
+    Field("cfg_scale", "CFG scale", "float", 0.0, "detailer", minimum=0, maximum=999, slider_maximum=30, step=0.5,
+          api="ad_cfg_scale", infotext="CFG scale", xyz="CFG scale", help="0 takes the picture's."),
 ))
+SPOKEN = ("prompt", "negative_prompt")
 
 
 def is_on(unit: Mapping[str, Any]) -> bool:
@@ -54,10 +71,44 @@ def is_on(unit: Mapping[str, Any]) -> bool:
     return bool(unit["enabled"]) and unit["denoising_strength"] > 0
 
 
+def own_sampling(unit: Mapping[str, Any]) -> dict[str, Any]:
+    """By the names of a request's fields, what a unit has of its own."""
+    left_open = {"steps": 0, "cfg_scale": 0, "sampler": SAME_SAMPLER, "schedule": SAME_SCHEDULER}
+    return {name: unit[name] for name, value in left_open.items() if unit[name] != value}
+
+
+def typed(units: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """(place, text) of what is typed into the units that are on."""
+    for number, unit in enumerate(units):
+        if is_on(unit):
+            yield from ((place("detailers", number, name), unit[name]) for name in SPOKEN)
+
+
+def flat_texts(units: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> list[str]:
+    """The texts of all units of one picture, those by `place` that were filled in, and the others as typed."""
+    return [texts.get(place("detailers", number, name), unit[name])
+            for number, unit in enumerate(units) for name in SPOKEN]
+
+
+def with_texts(units: Sequence[Record], texts: Sequence[str], picture: int) -> tuple[Record, ...]:
+    """The units with the texts of a picture, of which `texts` has those of all, or of one for all, or none."""
+    each = len(SPOKEN) * len(units)
+    start = picture * each if len(texts) > each else 0
+    own = iter(texts[start:start + each])
+    return tuple(Record({**unit, **dict(zip(SPOKEN, own, strict=False))}) for unit in units)
+
+
+def said(units: Sequence[Mapping[str, Any]], texts: Sequence[str], number: int) -> list[tuple[str, str]]:
+    """Prompt and negative prompt of unit `number` in each picture."""
+    flat = texts or flat_texts(units, {})
+    places = range(len(SPOKEN) * number, len(flat), len(SPOKEN) * len(units))
+    return list(dict.fromkeys((flat[at], flat[at + 1]) for at in places))
+
+
 def texts(unit: Mapping[str, Any], number: int, own: tuple[str, str]) -> tuple[str, str] | None:
     """Prompt and negative prompt of object `number`, where the picture's are `own`; None for one that stays."""
     found = []
-    for name, whole in zip(("prompt", "negative_prompt"), own, strict=True):
+    for name, whole in zip(SPOKEN, own, strict=True):
         parts = unit[name].split(NEXT)
         part = parts[min(number, len(parts) - 1)].strip()
         if part == LEAVE:

@@ -14,12 +14,12 @@ AUTOMATIC = "Automatic"
 
 def split_samplers(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Before 1.9 the schedule stood in the sampler's name: "DPM++ 2M Karras". Also in that of hires fix."""
-    first = _split(values, "sampler", "schedule", AUTOMATIC)
-    second = _split(values, "hr_sampler", "hr_schedule", SAME_SCHEDULER)
+    first = split_sampler(values, "sampler", "schedule", AUTOMATIC)
+    second = split_sampler(values, "hr_sampler", "hr_schedule", SAME_SCHEDULER)
     return {**values, **first, **second} if first or second else values
 
 
-def _split(values: Mapping[str, Any], sampler: str, schedule: str, left_open: str) -> dict[str, Any]:
+def split_sampler(values: Mapping[str, Any], sampler: str, schedule: str, left_open: str) -> dict[str, Any]:
     """Both fields where the sampler's name holds a schedule; one that is named beside it counts."""
     told = values.get(sampler)
     if not isinstance(told, str) or told in SAMPLERS:

@@ -15,7 +15,7 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.request import choices, effects, rules
-from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
+from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS, with_texts
 from backend.request.face_swap import EVERYBODY, GENDERS
 from backend.request.field import Field, clean, param
 from backend.request.guide_unit import FACE_ORDERS, GUIDE_UNIT, LARGEST, MOST
@@ -303,6 +303,7 @@ class Request:
     negative_prompts: tuple[str, ...] = param((), "Negative prompts as resolved", "texts", "hidden", internal=True)
     hr_prompts: tuple[str, ...] = param((), "Hires prompts as resolved", "texts", "hidden", internal=True)
     hr_negative_prompts: tuple[str, ...] = param((), "Hires negative prompts as resolved", "texts", "hidden", internal=True)
+    detailer_texts: tuple[str, ...] = param((), "Detailers' prompts as resolved", "texts", "hidden", internal=True)
     template: str = param("", "Template", "text", "hidden", infotext="Template", internal=True)       # what `prompt` was resolved from
     negative_template: str = param("", "Negative template", "text", "hidden", infotext="Negative Template", internal=True)
     added: tuple[tuple[str, Any], ...] = ()     # (name, value) of the fields that extensions have added to the table
@@ -383,7 +384,8 @@ class Request:
         """With the texts of chain `index` in the place of what was typed."""
         lists = {name: getattr(self, resolved) for name, resolved in RESOLVED.items()}
         texts = {name: texts[index if len(texts) > 1 else 0] for name, texts in lists.items() if texts}
-        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), styles=())
+        units = with_texts(self.detailers, self.detailer_texts, index)
+        return self.replace(**texts, **dict.fromkeys(RESOLVED.values(), ()), detailers=units, detailer_texts=(), styles=())
 
     def idle(self, field: Field) -> bool:
         """Whether the field changes nothing in this request: what it needs is switched off, or it has no hold on it."""

@@ -24,6 +24,7 @@ from backend.messages import (
     Command,
     CompareFaces,
     Event,
+    LocateFaces,
     MeasureDistance,
     Preprocess,
     Ready,
@@ -39,6 +40,7 @@ from backend.worker.device import limits, place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.engine import Engine
 from backend.worker.engine.face_comparison import faces_compared
+from backend.worker.engine.face_location import faces_located
 from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
@@ -97,6 +99,9 @@ def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     elif isinstance(command, CompareFaces):
         with engine.current_work.doing("encoding", ()):
             engine.emit(faces_compared(engine.memory, command))
+    elif isinstance(command, LocateFaces):
+        with engine.current_work.doing("encoding", ()):
+            engine.emit(faces_located(engine.memory, command))
     elif isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):

@@ -14,6 +14,7 @@ from backend.http.a1111_guides import guides
 from backend.image.infotext.reading import read as read_text
 from backend.image.infotext.unmet import unmet_sentence
 from backend.image.infotext.writing import write
+from backend.request.detailer import own_sampling
 from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.a1111_payloads import PICTURE
@@ -145,7 +146,7 @@ def test_units_of_adetailer(args: list[Any], names: list[str]) -> None:
 
 
 def test_what_adetailer_has_and_easel_lacks_is_said_where_it_stands() -> None:
-    for more, key in (({"ad_use_steps": True}, "ad_use_steps"), ({"ad_controlnet_model": "tile"}, "ad_controlnet_model"), ({"ad_new": 1}, "ad_new")):
+    for more, key in (({"ad_use_checkpoint": True}, "ad_use_checkpoint"), ({"ad_controlnet_model": "tile"}, "ad_controlnet_model"), ({"ad_new": 1}, "ad_new")):
         _, problems = detailers({"adetailer": {"args": [True, False, {"ad_model": "face"} | more]}}, img2img=True)
         assert [problem.field for problem in problems] == [f"alwayson_scripts.adetailer.args.2.{key}"]
     assert detailers({"ADetailer": {"args": [{"ad_model": "a"}] * 3}}, img2img=False)[1][0].message.startswith("has 3 units")
@@ -157,7 +158,25 @@ def test_detailers_in_a_pictures_text_have_adetailers_keys() -> None:
     text = write(request.with_seeds())
     assert "ADetailer model: Faces, ADetailer confidence: 0.3, ADetailer dilate erode: 4" in text and 'ADetailer prompt 2nd: "a, b: c"' in text
     assert read_text(text).values["detailers"] == request.detailers
+    drawn = read_text('x\nSteps: 20, ADetailer model: a, ADetailer prompt: "{a|b}, c"').values
+    assert drawn["prompt_expansion"] == "Off", "what stands in a picture's text had no meaning any more"
     theirs = "x\nSteps: 20, ADetailer model: face_yolov8n.pt, ADetailer confidence: 0.4, ADetailer inpaint only masked: True, ADetailer version: 24.1.2"
     (unit,) = read_text(theirs).values["detailers"]
     assert (unit.enabled, unit.model, unit.confidence) == (True, "face_yolov8n.pt", 0.4) and not unmet_sentence(theirs)
-    assert "ADetailer use separate steps" in unmet_sentence(theirs + ", ADetailer use separate steps: True")
+    assert "ADetailer use separate VAE" in unmet_sentence(theirs + ", ADetailer use separate VAE: True")
+
+
+def test_a_detailers_own_steps_sampler_and_scale_come_from_adetailers_arguments_and_texts() -> None:
+    own = {"ad_use_steps": True, "ad_steps": 9, "ad_use_cfg_scale": True, "ad_cfg_scale": 3.5, "ad_use_sampler": True, "ad_sampler": "DPM++ 2M Karras"}
+    off = {"ad_use_steps": False, "ad_steps": 9, "ad_cfg_scale": 3.5, "ad_sampler": "Euler a", "ad_scheduler": "Karras"}
+    values, problems = detailers({"ADetailer": {"args": [{"ad_model": "a"} | own, {"ad_model": "b"} | off]}}, img2img=False)
+    first, second = Request.parse(values).detailers
+    assert not problems and (first.steps, first.cfg_scale, first.sampler, first.schedule) == (9, 3.5, "DPM++ 2M", "Karras")
+    assert own_sampling(second) == {}, "the picture's count where the switches are off"
+    (usual,) = Request.parse(detailers({"ADetailer": {"args": [{"ad_model": "a", "ad_use_steps": True, "ad_use_cfg_scale": True, "ad_use_sampler": True}]}}, img2img=False)[0]).detailers
+    assert own_sampling(usual) == {"steps": 28, "cfg_scale": 7.0, "sampler": "DPM++ 2M", "schedule": "Karras"}
+    text = write(Request.parse({"prompt": "x", "seed": 1, **values}).with_seeds())
+    assert "ADetailer steps: 9, ADetailer sampler: DPM++ 2M, ADetailer scheduler: Karras, ADetailer CFG scale: 3.5" in text
+    assert read_text(text).values["detailers"] == Request.parse(values).detailers
+    theirs = "x\nSteps: 20, ADetailer model: a, ADetailer use separate steps: True, ADetailer steps: 12, ADetailer use separate sampler: True, ADetailer sampler: Euler a"
+    assert own_sampling(read_text(theirs).values["detailers"][0]) == {"steps": 12, "sampler": "Euler a"} and not unmet_sentence(theirs)

@@ -131,6 +131,23 @@ def test_what_cannot_be_resolved_names_its_field(book: UserPromptLibrary, asked:
     assert sentence.startswith(f"{field}: ") and word in sentence
 
 
+def test_wildcards_of_a_detailer_are_filled_in_for_each_picture(book: UserPromptLibrary) -> None:
+    detailers = [{"prompt": "__colour__ off"}, {"enabled": True, "prompt": "[SKIP][SEP]a __colour__ eye", "negative_prompt": "{a|b}"}]
+    found = book.resolved(Request.parse({"prompt": "a cat", "detailers": detailers, "batch_count": 12, "seed": 1, "variation_seed": 1}))
+    each = [found.of_image(number).detailers for number in range(12)]
+    assert {second.prompt for _, second in each} == {f"[SKIP][SEP]a {colour} eye" for colour in ("red", "green", "blue")}
+    assert {second.negative_prompt for _, second in each} == {"a", "b"} and {first.prompt for first, _ in each} == {"__colour__ off"}
+    assert [found.of_image(number).prompt for number in (0, 11)] == ["a cat"] * 2 and found.of_image(3).detailer_texts == ()
+    again = book.resolved(Request.parse({"prompt": "a cat", "detailers": detailers, "seed": found.of_image(5).seed, "variation_seed": 1}))
+    assert again.of_image(0).detailers == each[5], "by the picture's own seed"
+    every = book.resolved(Request.parse({"prompt": "a cat", "detailers": detailers, "prompt_expansion": "Combinatorial", "seed": 1, "variation_seed": 1}))
+    assert every.count == 6
+    off = Request.parse({"prompt": "a cat", "detailers": detailers, "prompt_expansion": "Off", "seed": 1, "variation_seed": 1})
+    assert book.resolved(off).of_image(0).detailers == off.detailers
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].prompt: .*__gone__"):
+        book.resolved(Request.parse({"detailers": [{"enabled": True, "prompt": "__gone__"}], "seed": 1, "variation_seed": 1}))
+
+
 def test_wildcard_files_as_people_have_them(book: UserPromptLibrary, tmp_path: Path) -> None:
     def all_of(text: str) -> list[str]:
         return prompts(book.resolved(request(text, prompt_expansion="Combinatorial")))

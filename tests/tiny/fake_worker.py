@@ -32,10 +32,14 @@ from backend.messages import (
     Alive,
     Cancel,
     Cancelled,
+    CompareFaces,
     Done,
+    FacesCompared,
+    FacesLocated,
     Failed,
     Hashed,
     Loading,
+    LocateFaces,
     MeasureDistance,
     Picture,
     Preprocess,
@@ -51,8 +55,10 @@ from backend.messages import (
     Stop,
     Unload,
 )
+from backend.request.guide_unit import FACE_ORDERS
 
 STEPS = 3
+BOXES = ((0.1, 0.1, 0.4, 0.4), (0.6, 0.5, 0.8, 0.7))       # of the faces in every picture, in shares of its sides
 
 
 def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...] = ()) -> None:
@@ -116,6 +122,10 @@ class Fake:
                 self.score(command)
             elif isinstance(command, Preprocess):
                 self.say(Preprocessed(command.task, 8, 8, bytes(range(192))))
+            elif isinstance(command, LocateFaces):
+                self.say(FacesLocated(command.task, BOXES, (True, False), dict.fromkeys(FACE_ORDERS, (0, 1))))
+            elif isinstance(command, CompareFaces):
+                self.say(FacesCompared(command.task, 0.5))
             elif isinstance(command, MeasureDistance):
                 self.say(Scored(command.task, {"fid": float(len(command.first) + len(command.second))}))
             elif waiting := next((run for run in self.waiting if run.job == command.job), None):

@@ -21,8 +21,9 @@ from backend.worker.device import place
 from backend.worker.models.memory import Memory
 from backend.worker.models.vae import decode_image
 from tests.tiny import ldm, toy_family
+from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.test_engine import Studio
-from tests.tiny.test_img2img_parity import INIT, STEPS, easels, pipeline_of
+from tests.tiny.test_img2img_parity import INIT, STEPS, pipeline_of
 from tests.tiny.test_init_image import picture, png
 
 PLAIN = Request(prompt="a red star", steps=STEPS, seed=5, variation_seed=1, width=64, height=64, sampler="Euler", schedule="Uniform",
@@ -90,7 +91,7 @@ def test_the_picture_is_that_of_diffusers_with_this_vae(catalog: ModelCatalog, m
                       height=64, output_type="np", generator=torch.Generator().manual_seed(5)).images[0]
     assert np.abs(ours - theirs).max() <= 0.5 / 255 + 1e-4
     (chosen,) = [held.network for held in memory._held.values() if held.network is not model]
-    exact = decode_image(chosen.vae, easels(model, PLAIN, None)[None])[0].movedim(0, -1).numpy() / 2 + 0.5
+    exact = decode_image(chosen.vae, latent_of(model, PLAIN, None)[None])[0].movedim(0, -1).numpy() / 2 + 0.5
     assert np.abs(exact.clip(0, 1) - theirs).max() < 1e-4
 
 

@@ -9,8 +9,8 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
-import backend.worker.models.object_detector as object_detector
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import files_of, resolved
 from backend.errors import CheckpointError, InvalidRequest
@@ -18,6 +18,7 @@ from backend.messages import Failed, Picture, Progress, Run
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.engine import object_finding
+from backend.worker.models import object_detector, segmenter
 from backend.worker.models.memory import Memory
 from tests.tiny import face_networks
 from tests.tiny.ldm import save_folder, tiny
@@ -28,23 +29,43 @@ BOXES = ((LEFT, 0, 0.9), ((22, 32, 52, 62), 0, 0.8), ((80, 80, 110, 120), 1, 0.6
 UNIT = {"enabled": True, "model": "things", "mask_blur": 0, "grow": 0, "padding": 0}
 
 
-def detector(names: str = "{0: 'cat', 1: 'dog'}", boxes_first: bool = False) -> onnx.ModelProto:
-    """Finds BOXES in whatever picture; their places are those of a picture of SIZE x SIZE brought to 640."""
+def detector(names: str = "{0: 'cat', 1: 'dog'}", boxes_first: bool = False, outlines: bool = False) -> onnx.ModelProto:
+    """Finds BOXES in whatever picture; their places are those of a picture of SIZE x SIZE brought to 640.
+
+    Outlines are what is left of the middle of LEFT.
+    """
     rows = np.zeros((6, len(BOXES)), np.float32)
     for number, (box, kind, score) in enumerate(BOXES):
         left, top, right, bottom = np.array(box) * 640 / SIZE
         rows[:4, number] = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
         rows[4 + kind, number] = score
+    if outlines:
+        rows = np.concatenate([rows, np.eye(32, len(BOXES), dtype=np.float32)])
     rows = rows.T if boxes_first else rows
     nodes = [helper.make_node("ReduceMean", ["images"], ["m"], axes=[1, 2, 3], keepdims=0), helper.make_node("Mul", ["m", "zero"], ["z"]),
              helper.make_node("Add", ["rows", "z"], ["output0"])]
     values = [numpy_helper.from_array(rows[None], "rows"), numpy_helper.from_array(np.zeros(1, np.float32), "zero")]
-    graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 640, 640])],
-                              [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, *rows.shape])], values)
+    told = [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, *rows.shape])]
+    if outlines:
+        parts = np.full((1, 32, 160, 160), -1, np.float32)
+        parts[0, :, :, : 35 * 160 // SIZE] = 1      # left of LEFT's middle
+        values.append(numpy_helper.from_array(parts, "parts"))
+        nodes.append(helper.make_node("Add", ["parts", "z"], ["output1"]))
+        told.append(helper.make_tensor_value_info("output1", TensorProto.FLOAT, parts.shape))
+    graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 640, 640])], told, values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 9
     helper.set_model_props(model, {"names": names} if names else {})
     return model
+
+
+def sam() -> SamModel:
+    torch.manual_seed(3)
+    return SamModel(SamConfig(
+        vision_config=SamVisionConfig(hidden_size=32, output_channels=16, num_hidden_layers=1, num_attention_heads=2, image_size=128, patch_size=16,
+                                      mlp_dim=32, global_attn_indexes=[0], num_pos_feats=8, window_size=4),
+        prompt_encoder_config=SamPromptEncoderConfig(hidden_size=16, image_size=128, patch_size=16, mask_input_channels=4),
+        mask_decoder_config=SamMaskDecoderConfig(hidden_size=16, mlp_dim=32, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16)))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +75,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memory, ModelCatalo
     save_folder(tiny(), folder / "checkpoints" / "first")
     (folder / "adetailer").mkdir()
     onnx.save(detector(), folder / "adetailer" / "things.onnx")
+    onnx.save(detector(outlines=True), folder / "adetailer" / "outlines.onnx")
+    sam().save_pretrained(folder / "sams" / "tiny")
     face_networks.save(folder, "buffalo_l")
     return Memory(place("cpu", exact=True)), ModelCatalog((folder,))
 
@@ -114,6 +137,32 @@ def test_words_growth_and_what_parts_are_left(house: tuple[Memory, ModelCatalog]
     assert within(changed(left, plain), (80, 80, 110, 120))
 
 
+def test_it_has_steps_sampler_and_scale_of_its_own(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    own, studio = finished(house, asked({"classes": "cat"}))
+    for change in ({"steps": 9}, {"sampler": "Heun"}, {"schedule": "Karras"}, {"cfg_scale": 2}):
+        changed_one, other = finished(house, asked({"classes": "cat", **change}))
+        assert within(changed(changed_one, plain), LEFT) and changed(changed_one, own), change
+        assert "steps" not in change or other.of(Progress)[-1].steps > studio.of(Progress)[-1].steps
+
+
+def test_the_mask_follows_the_outline_that_the_detector_or_sam_tells(house: tuple[Memory, ModelCatalog], plain: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, top, _, bottom = LEFT
+    told = {"model": "outlines", "classes": "cat"}
+    assert within(changed(finished(house, asked(told))[0], plain), (left, top, 35, bottom))
+    assert within(changed(finished(house, asked(told | {"grow": 8}))[0], plain), (left - 4, top - 4, 39, bottom + 4))
+    box = finished(house, asked({"classes": "cat"}))[0]
+    assert changed(finished(house, asked({"classes": "cat", "sam": True}))[0], box), "what it makes of the box, at random weights"
+    memory, catalog = house
+    network = segmenter.load(catalog.find("segmenter", "tiny"), memory.placement)
+    found = network.outlines(plain.astype(np.uint8), np.array([LEFT, (80, 80, 110, 120)], float))
+    assert found.shape == (2, SIZE, SIZE) and found.dtype == np.bool_ and found.any()
+    assert network.outlines(plain.astype(np.uint8), np.zeros((0, 4))).shape == (0, SIZE, SIZE)
+    square = np.zeros((1, SIZE, SIZE), np.bool_)
+    square[0, 40:60, 70:90] = True
+    monkeypatch.setattr(segmenter.Segmenter, "outlines", lambda self, pixels, boxes: square[[0] * len(boxes)])
+    assert within(changed(finished(house, asked({"classes": "cat", "sam": True}))[0], plain), (70, 40, 90, 60)), "nothing but the outline"
+
+
 def test_off_is_absence_to_the_bit_and_nothing_found_is_told(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
     for unit in ({"enabled": False}, {"denoising_strength": 0}):
         same, studio = finished(house, asked(unit))
@@ -135,13 +184,24 @@ def test_faces_are_found_by_what_finds_them_for_restorers(house: tuple[Memory, M
                                   "note": lambda self, text: None})()
     people = face_networks.face_picture((3, 4), (9, 8))
     found = object_finding.objects_found(memory, program, object_finding.FindObjects(people, "Faces", "", 0.3, 0))
-    assert sorted(map(tuple, found.round().astype(int).tolist())) == [(128, 96, 160, 128), (256, 288, 288, 320)]
+    assert found.outlines is None and sorted(map(tuple, found.boxes.round().astype(int).tolist())) == [(128, 96, 160, 128), (256, 288, 288, 320)]
 
 
 def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog], tmp_path: Path) -> None:
     memory, catalog = house
-    with pytest.raises(InvalidRequest, match=r"detailers\[1\].model: 'nothing.pt' is not in the list; there is: Faces, things.*models/adetailer"):
-        resolved(asked({}, {"model": "nothing.pt"}), catalog)
+    with pytest.raises(InvalidRequest, match=r"detailers\[1\].model: 'nothing' is not in the list; there is: Faces, outlines, things.*models/adetailer"):
+        resolved(asked({}, {"model": "nothing"}), catalog)
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: 'hand_yolov8n.pt' can hold code.*export model=hand_yolov8n.pt format=onnx.*put hand_yolov8n.onnx into models/adetailer"):
+        resolved(asked({"model": "hand_yolov8n.pt"}), catalog)
+    (tmp_path / "adetailer").mkdir()
+    onnx.save(detector(), tmp_path / "adetailer" / "things.onnx")
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].sam: needs SAM.*into models/sams"):
+        resolved(asked({"sam": True}), ModelCatalog((tmp_path,)))
+    (tmp_path / "sams" / "broken").mkdir(parents=True)
+    (tmp_path / "sams" / "broken" / "config.json").write_text('{"model_type": "sam"}')
+    (tmp_path / "sams" / "broken" / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(CheckpointError, match="broken cannot be loaded as SAM"):
+        segmenter.load(ModelCatalog((tmp_path,)).find("segmenter", "broken"), memory.placement)
     assert ("object_detector", "things.pt") in files_of(asked({"model": "things.pt"}), catalog), "under ultralytics' own name, too"
     with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: .*det_10g.onnx into models/insightface"):
         resolved(asked({"model": "Faces"}), ModelCatalog((tmp_path,)))
@@ -150,7 +210,6 @@ def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog],
     studio.engine.add(Run("mine", "local", request, (0,), files_of(request, catalog)))
     problem = studio.run().of(Failed)[0].problems[0]
     assert problem.field == "detailers[0].classes" and "there is: cat, dog" in problem.message
-    (tmp_path / "adetailer").mkdir()
     onnx.save(detector(boxes_first=True), tmp_path / "adetailer" / "other.onnx")
     (tmp_path / "adetailer" / "broken.onnx").write_bytes(b"no network")
     for name, why in (("other", "without NMS"), ("broken", "finds objects")):

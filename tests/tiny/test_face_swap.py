@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from backend.catalog.face_files import BUFFALO, recognition_network, swap_network
 from backend.catalog.model_catalog import ModelCatalog
@@ -14,6 +16,7 @@ from backend.errors import InvalidRequest
 from backend.messages import Run
 from backend.request.request import Request
 from backend.worker.device import place
+from backend.worker.engine.picture_prompts import faces_in
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.faces import SwapFaces
 from backend.worker.pixels.pixel_networks import PixelNetworks
@@ -88,3 +91,28 @@ def test_what_cannot_be_done_names_the_field(catalog: ModelCatalog, tmp_path: Pa
         face_networks.save(tmp_path, "buffalo_l")
         files_of(asked(), ModelCatalog((tmp_path,)))
     assert swap_network(catalog).key == "inswapper_128" and recognition_network((BUFFALO,), catalog).key == "w600k_r50"
+
+
+def test_face_id_and_swap_hold_one_analysis(catalog: ModelCatalog) -> None:
+    memory, user = Memory(place("cpu", exact=True)), User()
+    file = recognition_network((BUFFALO,), catalog)
+    faces_in(memory, file, PEOPLE, PEOPLE)
+    request = asked()
+    run = Run("mine", "local", request, (0,), files_of(request, catalog), {SOURCE: png(PEOPLE), TARGET: png(PEOPLE)})
+    PixelNetworks(memory).answer(run, SwapFaces.of(request, PEOPLE), user)
+    assert sorted(memory.loaded) == ["inswapper_128", "w600k_r50"]
+
+
+def test_a_source_that_is_seen_through_lies_on_white(catalog: ModelCatalog) -> None:
+    """As at every other place where a face is looked at: its colours below nothing do not count."""
+    seen_through = np.dstack([face_picture((9, 8), (3, 4), inside=[GREEN, BLUE]), np.full((640, 640), 255, np.uint8)])
+    seen_through[9 * 32 : 10 * 32, 8 * 32 : 9 * 32, 3] = 0      # the first face cannot be seen
+    memory, request = Memory(place("cpu", exact=True)), asked()
+    sources = [Image.fromarray(seen_through, "RGBA"), Image.fromarray(face_picture((3, 4), inside=[BLUE]))]
+    made = []
+    for source in sources:
+        out = io.BytesIO()
+        source.save(out, "PNG")
+        run = Run("mine", "local", request, (0,), files_of(request, catalog), {SOURCE: out.getvalue(), TARGET: png(PEOPLE)})
+        made.append(PixelNetworks(memory).answer(run, SwapFaces.of(request, PEOPLE), User())[0])
+    assert np.array_equal(*made)

@@ -10,7 +10,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from backend.request.request import Request
 from backend.worker.device import place
 from tests.tiny import toy_family
-from tests.tiny.test_img2img_parity import STEPS, easels
+from tests.tiny.driven_by_hand import latent_of
+from tests.tiny.test_img2img_parity import STEPS
 
 FLOW = Request(prompt="a cat", steps=STEPS, seed=5, variation_seed=1, width=64, height=48, sampler="Euler", schedule="Uniform",
                cfg_scale=1)
@@ -37,17 +38,17 @@ def test_euler_is_diffusers_on_the_same_levels(model: toy_family.Toy) -> None:
     assert model.latent_shape(64, 48) == (3, 12, 16)
     sigmas = model.parametrisation.table.t_to_sigma(np.linspace(999, 0, STEPS))
     same = theirs(model, (sigmas / (1 + sigmas)).tolist())
-    assert (easels(model, FLOW, None) - same).abs().max() < 1e-4
+    assert (latent_of(model, FLOW, None) - same).abs().max() < 1e-4
 
 
 @torch.inference_mode()
 def test_what_the_clamp_of_pure_noise_costs(model: toy_family.Toy) -> None:
     """diffusers' own first level is t = 1; here it is 2.2e-4 below. The latent's numbers reach 3."""
-    assert (easels(model, FLOW, None) - theirs(model)).abs().max() < 2e-3
+    assert (latent_of(model, FLOW, None) - theirs(model)).abs().max() < 2e-3
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("sampler", ["Heun", "DPM++ 2M", "DDIM", "UniPC"])
 def test_other_samplers_come_to_the_same(model: toy_family.Toy, sampler: str) -> None:
-    exact = easels(model, FLOW.replace(steps=500), None)
-    assert (easels(model, FLOW.replace(sampler=sampler, steps=100), None) - exact).abs().max() < 0.05
+    exact = latent_of(model, FLOW.replace(steps=500), None)
+    assert (latent_of(model, FLOW.replace(sampler=sampler, steps=100), None) - exact).abs().max() < 0.05

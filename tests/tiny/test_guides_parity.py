@@ -16,15 +16,10 @@ from backend.request.request import Request
 from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.annotation import Annotate
-from backend.worker.draw.pipeline import draw
-from backend.worker.draw.plan import plan
-from backend.worker.draw.work_items import EncodeText, LoadGuide, Shared, ShowHint
-from backend.worker.engine.program_building import canvas_of
-from backend.worker.guidance.preconditioning import denoise
+from backend.worker.draw.work_items import LoadGuide, ShowHint
 from backend.worker.models.base import Model
-from backend.worker.models.codec import Codec, DecodeLatent
-from backend.worker.models.memory import Memory
 from tests.tiny import controlnets, t2i_adapters, test_img2img_parity
+from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import tiny
 from tests.tiny.test_guides import FILES, PICTURE, drawn_square
 from tests.tiny.test_networks_parity import opened
@@ -38,22 +33,9 @@ UNIT = {"enabled": True, "model": "x", "image": PICTURE, "weight": 0.7}
 def latent(model: Model, network: ControlNet | T2IAdapter, **unit: Any) -> Tensor:
     """What Easel would decode."""
     request = Request.parse(REQUEST | {"guides": [UNIT | unit]})
-    codec, program = Codec(Memory(model.placement)), draw(plan(request, model.parametrisation.table), canvas_of(request, model, None), lambda *heard: None)
-    work = program.send(None)
-    while not isinstance(work, DecodeLatent):
-        if isinstance(work, LoadGuide):
-            work = program.send(network)
-        elif isinstance(work, Annotate):
-            work = program.send(work.made(FILES))
-        elif isinstance(work, ShowHint):
-            work = program.send(Features(work.network.features(work.hint)))
-        elif isinstance(work, Shared):
-            work = program.send(lambda first_pass: None)
-        elif isinstance(work, EncodeText):
-            work = program.send([codec.text(model, asked) for asked in work.texts])
-        else:
-            work = program.send(denoise(work))
-    return work.latent
+    return latent_of(model, request, more={
+        LoadGuide: lambda work: network, Annotate: lambda work: work.made(FILES),
+        ShowHint: lambda work: Features(work.network.features(work.hint))})
 
 
 def theirs(pipeline: Any, **more: Any) -> Tensor:

@@ -12,14 +12,9 @@ from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
-from backend.worker.draw.pipeline import draw
-from backend.worker.draw.plan import plan
-from backend.worker.draw.work_items import EncodeText, Shared
-from backend.worker.engine.program_building import canvas_of
-from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
-from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
+from tests.tiny.driven_by_hand import latent_of
 from training.drawing import draw as drawn
 from training.scenes import Scene, Thing
 
@@ -34,23 +29,6 @@ def demo() -> Model:
 
 def encoded(model: Model, text: str) -> torch.Tensor:
     return model.encode_text(text).tokens
-
-
-def easels(model: Model, request: Request, source: Source | None) -> torch.Tensor:
-    """The latent that Easel would decode."""
-    canvas = canvas_of(request, model, source)
-    program = draw(plan(request, model.parametrisation.table), canvas, lambda noisy, denoised: None, source)
-    work = program.send(None)
-    while not isinstance(work, DecodeLatent):
-        if isinstance(work, EncodeText):
-            work = program.send([work.model.encode_text(text, settings) for text, settings, _ in work.texts])
-        elif isinstance(work, EncodePicture):
-            work = program.send(model.encode(work.pixels[None])[0])
-        elif isinstance(work, Shared):
-            work = program.send(lambda first_pass: None)        # nobody else wants it
-        else:
-            work = program.send(denoise(work))
-    return work.latent
 
 
 def pipeline_of(kind: type[DiffusionPipeline], model: Model, **more: torch.nn.Module) -> DiffusionPipeline:
@@ -78,6 +56,6 @@ def test_img2img_equals_diffusers(demo: Model, strength: float) -> None:
     request = Request(prompt="a red star, blue background", init_image=INIT, denoising_strength=strength, steps=STEPS, seed=5,
                       variation_seed=1, width=128, height=128, sampler="Euler", schedule="Uniform", cfg_scale=5)
     picture = np.array(drawn(Scene("yellow", (Thing("green", "house"),)), 128, seed=3))
-    ours = easels(demo, request, Source(picture))
+    ours = latent_of(demo, request, Source(picture))
     theirs = diffusers_own(demo, request, picture, int(strength * STEPS) + 1)
     assert (ours - theirs).abs().max() < 1e-4

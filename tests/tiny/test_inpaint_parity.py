@@ -21,8 +21,9 @@ from backend.worker.device import place
 from backend.worker.draw.init_image import Source
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import save_folder, tiny
-from tests.tiny.test_img2img_parity import INIT, STEPS, easels, encoded, pipeline_of
+from tests.tiny.test_img2img_parity import INIT, STEPS, encoded, pipeline_of
 from tests.tiny.test_init_image import MASK, picture, png
 
 HALF = Request(prompt="a red star", init_image=INIT, mask=MASK, mask_blur=0, steps=STEPS, seed=5, variation_seed=1, width=64,
@@ -76,7 +77,7 @@ def test_inpainting_equals_diffusers(models: dict[int, Model], channels: int, st
     model, request = models[channels], HALF.replace(denoising_strength=strength)
     assert model.sees_masks == (channels == 9)
     source = Source.prepare(request, {INIT: png(picture(64, 64)), MASK: png(marked())}, 8)
-    ours = easels(model, request, source)
+    ours = latent_of(model, request, source)
     steps = int(min(strength, 0.999) * STEPS) + 1
     theirs = diffusers_own(model, source, min((steps + 0.5) / STEPS, 1.0))
     assert (ours - theirs).abs().max() < 1e-4

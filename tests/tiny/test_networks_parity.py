@@ -19,16 +19,13 @@ from backend.request.request import Request
 from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile
 from backend.worker.device import place
-from backend.worker.draw.pipeline import draw
-from backend.worker.draw.plan import plan
-from backend.worker.draw.work_items import EncodeText, LoadNetworks, Shared
-from backend.worker.engine.program_building import canvas_of
+from backend.worker.draw.work_items import LoadNetworks
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
-from backend.worker.models.codec import Codec, DecodeLatent
 from backend.worker.models.memory import Memory
 from tests.tiny import test_img2img_parity, test_sdxl_parity
+from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import Networks, save_folder, tiny, tiny_sdxl, unet_name
 from tests.tiny.networks import attention, lora, save, tensors
 from tests.tiny.test_network_kinds import KINDS, LINEAR, UNET, distance, drawn, file_of, loaded, trained, truth_of
@@ -46,19 +43,8 @@ def opened(folder: Path, networks: Networks) -> Model:
 
 def latent(model: Model, files: Mapping[tuple[str, str], NetworkFile]) -> Tensor:
     """What Easel would decode."""
-    memory = Memory(model.placement)
-    codec, program = Codec(memory), draw(plan(REQUEST, model.parametrisation.table), canvas_of(REQUEST, model, None), lambda *heard: None)
-    work = program.send(None)
-    while not isinstance(work, DecodeLatent):
-        if isinstance(work, LoadNetworks):
-            work = program.send(PromptNetworks(model, files, memory))
-        elif isinstance(work, Shared):
-            work = program.send(lambda first_pass: None)        # nobody else wants it
-        elif isinstance(work, EncodeText):
-            work = program.send([codec.text(model, asked) for asked in work.texts])
-        else:
-            work = program.send(denoise(work))
-    return work.latent
+    networks = PromptNetworks(model, files, Memory(model.placement))
+    return latent_of(model, REQUEST, more={LoadNetworks: lambda work: networks})
 
 
 def theirs(pipeline: Any, file: Path, **more: Any) -> Tensor:

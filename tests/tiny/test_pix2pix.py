@@ -21,9 +21,10 @@ from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer
 from backend.worker.models.encoded import Encoded
 from backend.worker.models.memory import Memory
+from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import save_single, tiny
 from tests.tiny.test_engine import BASE, Studio
-from tests.tiny.test_img2img_parity import INIT, STEPS, easels, encoded, pipeline_of
+from tests.tiny.test_img2img_parity import INIT, STEPS, encoded, pipeline_of
 from tests.tiny.test_init_image import MASK, picture, png
 
 EDIT = Request(prompt="make it snow", negative_prompt="rain", init_image=INIT, steps=STEPS, seed=5, variation_seed=1, width=64, height=64,
@@ -56,7 +57,7 @@ def drawn(house, request: Request, policy: str = "solo") -> list[np.ndarray]:
 def test_editing_equals_diffusers(house, words, picture_scale):
     model = house[0].get(house[1]["first"])
     request = EDIT.replace(cfg_scale=words, image_cfg_scale=picture_scale)
-    ours = easels(model, request, Source(np.asarray(picture(64, 64))))
+    ours = latent_of(model, request, Source(np.asarray(picture(64, 64))))
     theirs = pipeline_of(StableDiffusionInstructPix2PixPipeline, model)(
         prompt_embeds=encoded(model, EDIT.prompt)[None], negative_prompt_embeds=encoded(model, EDIT.negative_prompt)[None],
         image=picture(64, 64), num_inference_steps=STEPS, guidance_scale=words, image_guidance_scale=picture_scale,

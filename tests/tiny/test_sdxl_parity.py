@@ -27,8 +27,9 @@ from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded
 from backend.worker.models.memory import Memory
 from backend.worker.models.sdxl import SIZES
+from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import save_folder, tiny_sdxl
-from tests.tiny.test_img2img_parity import INIT, STEPS, easels
+from tests.tiny.test_img2img_parity import INIT, STEPS
 from tests.tiny.test_init_image import MASK, picture, png
 
 WORDS = Request(prompt="a red star, blue background", steps=STEPS, seed=5, variation_seed=1, width=64, height=96,
@@ -112,7 +113,7 @@ def test_txt2img_equals_diffusers(models: dict[str, Model], key: str, negative: 
     pipeline = pipeline_of(StableDiffusionXLPipeline, models[key])
     theirs = pipeline(**asked(request), width=64, height=96, crops_coords_top_left=(16, 8),
                       negative_crops_coords_top_left=(16, 8), negative_original_size=(96, 64), negative_target_size=(96, 64))
-    assert (easels(models[key], request, None) - theirs.images[0]).abs().max() < 1e-4
+    assert (latent_of(models[key], request, None) - theirs.images[0]).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("strength", [0.2, 0.5, 0.8])
@@ -123,7 +124,7 @@ def test_img2img_equals_diffusers(models: dict[str, Model], strength: float) -> 
     theirs = pipeline_of(StableDiffusionXLImg2ImgPipeline, model)(
         **asked(request), image=model.encode(start[None]), strength=(int(strength * STEPS) + 1.5) / STEPS,
         original_size=(64, 64), target_size=(64, 64))
-    assert (easels(model, request, Source(start)) - theirs.images[0]).abs().max() < 1e-4
+    assert (latent_of(model, request, Source(start)) - theirs.images[0]).abs().max() < 1e-4
 
 
 def marked() -> Image.Image:
@@ -152,4 +153,4 @@ def test_inpainting_equals_diffusers(models: dict[str, Model], key: str, strengt
         **asked(request), image=latent, mask_image=marked(), masked_image_latents=model.encode(source.hidden[None]),
         height=64, width=64, strength=(int(strength * STEPS) + 1.5) / STEPS,
         callback_on_step_end=held if model.sees_masks else None)
-    assert (easels(model, request, source) - theirs.images[0]).abs().max() < 1e-4
+    assert (latent_of(model, request, source) - theirs.images[0]).abs().max() < 1e-4

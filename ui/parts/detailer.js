@@ -1,4 +1,4 @@
-// Marks the folds of the detailer's passes that are switched on.
+// The folds of the detailer's passes: those that are switched on are marked, and classes are only of detectors that have some.
 import { find, findAll } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
@@ -6,6 +6,8 @@ import { formOf } from "../scripts/form.js";
 on("form", ({ tab }) => {
   const { values } = formOf(tab), acts = name => /^detailers\[\d+\]\.enabled$/.test(name) && values[name];
   const acting = Object.keys(values).filter(acts).map(name => `${tab}_detailers_${name.match(/\d+/)[0]}_fold`);
+  for (const name of Object.keys(values).filter(name => /^detailers\[\d+\]\.model$/.test(name)))
+    find(`#${tab}_detailers_${name.match(/\d+/)[0]}_classes`)?.toggleAttribute("hidden", values[name] === "Faces");
   find(`#${tab}_detailers_fold`)?.classList.toggle("acting", acting.length > 0);
   for (const fold of findAll(`#${tab}_detailers_fold .fold-detailers`)) fold.classList.toggle("acting", acting.includes(fold.id));
 });

@@ -81,7 +81,7 @@ export class PictureActions {
   run(name) {
     const one = this.shown();
     if (!one || !RUN[name]) return false;
-    if (["reuse", "img2img", "inpaint", "extras"].includes(name)) this.left();
+    if (["reuse", "img2img", "inpaint", "extras", "face"].includes(name)) this.left();
     Promise.resolve(RUN[name](one, this.tab)).catch(error => note(error.message, 8000));
     return true;
   }

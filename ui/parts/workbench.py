@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from backend import Backend
+from backend import FIELDS, Backend
 from ui.fields import Form
 from ui.parts import actions, checkpoint_bar, networks, plot_form, prompt, results, seed, size, styles
 from ui.script_calls import script
@@ -87,7 +87,7 @@ def face_swap(form: Form) -> None:
         gr.HTML('<div class="swap-place"></div>', elem_id=f"{form.tab}_swap", js_on_load=None, apply_default_css=False)
         for name in ("face_swap", "face_swap_source", "face_swap_source_gender"):
             form.place(name)
-        form.place("face_swap_targets", lines=1, max_lines=1)
+        form.place("face_swap_targets", lines=1, max_lines=1, info=FIELDS["face_swap_targets"].help)
         form.rest("face_swap")
 
 

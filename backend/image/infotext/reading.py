@@ -16,6 +16,7 @@ from backend.image.infotext.sampling import sampling
 from backend.image.infotext.syntax import pairs, unquote
 from backend.prompt.comments import has_comments
 from backend.prompt.variants import varies
+from backend.request.detailer import SPOKEN
 from backend.request.request import FIELDS, RESOLVED, Request
 from backend.request.rules import EXTRAS
 
@@ -90,6 +91,7 @@ def _with_hires(params: Mapping[str, Any]) -> bool:
 def _as_drawn(values: Mapping[str, Any]) -> dict[str, Any]:
     """A picture's prompts are as they were drawn: braces, wildcards and # that stand in them had no meaning."""
     texts = [values.get(name, "") for name in RESOLVED]
+    texts += [unit.get(name, "") for unit in values.get("detailers", ()) for name in SPOKEN]
     off = {"prompt_expansion": "Off"} if any(map(varies, texts)) else {}
     return off | ({"prompt_comments": False} if any(map(has_comments, texts)) else {})
 

@@ -11,8 +11,9 @@ _KEYS = re.compile(
     r"VAE (?:En|De)coder|Token merging ratio(?: hr)?|NGMS all steps|FP8 weight|Skip Early CFG"
     r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|Tiled Diffusion"
     r"|Dynamic thresholding enabled|freeu_enabled|sag_enabled|pag_enabled|RP Active|AnimateDiff|kohya_hrfix_enabled"
-    r"|ADetailer (?:model [3-9]\w+|(?:use separate \w+|use inpaint width height|restore face|ControlNet model|x offset"
-    r"|y offset|mask merge invert|mask min ratio|CLIP skip|checkpoint|sampler|method to decide top k masks)"
+    r"|ADetailer (?:model [3-9]\w+|(?:use separate (?:checkpoint|VAE|noise multiplier|CLIP skip)|restore face|x offset"
+    r"|use inpaint width height|ControlNet model|y offset|mask merge invert|mask min ratio|CLIP skip|checkpoint"
+    r"|method to decide top k masks)"
     r"(?: 2nd)?)",
     re.IGNORECASE)
 

@@ -20,6 +20,7 @@ from backend.request.guide_unit import RESIZE_MODES
 from backend.worker.draw.paste_back import LANCZOS, Box, fitted
 from backend.worker.draw.preprocessors import PREPROCESSORS, Preprocessor, grey_picture
 from backend.worker.pixels import Pixels
+from backend.worker.pixels.opaque import opaque
 
 FILL = "Resize and fill"
 _MODES = dict(zip(RESIZE_MODES, PIXEL_MODES, strict=False))      # a unit's words -> those of `fitted`
@@ -85,13 +86,6 @@ def opened(picture: str | Pixels, files: Mapping[str, bytes]) -> Pixels:
 def key_of(picture: str | Pixels) -> Hashable:
     """Equal pictures have equal ones."""
     return picture if isinstance(picture, str) else hashlib.blake2b(picture.tobytes()).digest()
-
-
-def opaque(picture: Image.Image) -> Image.Image:
-    """RGB; what is see-through lies on white."""
-    if picture.mode != "RGBA":
-        return picture.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def _at_size(pixels: Pixels, size: tuple[int, int], mode: str) -> Pixels:

@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from backend.request.checkpoints import changes_checkpoint
-from backend.request.detailer import is_on, texts
+from backend.request.detailer import is_on, own_sampling, texts
 from backend.request.record import Record
 from backend.request.request import FIELDS, MAX_SEED, Request
 from backend.sampling.protocol import Noisy
@@ -25,7 +25,7 @@ from backend.worker.draw.plan import Plan, parametrisation, plan
 from backend.worker.draw.work_items import Canvas, Drawing, UseModel, Work
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.objects import FindObjects
+from backend.worker.pixels.objects import FindObjects, Objects
 from backend.worker.pixels.upscaling import Expect
 
 DRAWN = "0" * 64        # no upload's id: it starts from the picture that was drawn
@@ -56,8 +56,8 @@ def detailed(request: Request, drawer: Drawer, pixels: Pixels) -> Generator[Work
         if units and changes_checkpoint(request):
             drawer = replace(drawer, canvas=replace(drawer.canvas, model=(yield UseModel(request.checkpoint))))
         for number, unit in units:
-            boxes = yield FindObjects(pixels, unit.model, unit.classes, unit.confidence, number)
-            parts = _parts(request, drawer.canvas, unit, _masks(boxes, unit, pixels))
+            found = yield FindObjects(pixels, unit.model, unit.classes, unit.confidence, number, unit.sam)
+            parts = _parts(request, drawer.canvas, unit, _masks(found, unit, pixels))
             yield Expect(sum(part.calls for part, _ in parts))
             for part, mask in parts:
                 source = _source(pixels, mask, unit.padding, drawer.canvas.size)
@@ -79,27 +79,40 @@ def _parts(
             continue
         part = whole.replace(prompt=said[0], negative_prompt=said[1], init_image=DRAWN, width=canvas.size[1],
                              height=canvas.size[0], denoising_strength=unit.denoising_strength,
-                             seed=(request.seed + number) % (MAX_SEED + 1))
+                             seed=(request.seed + number) % (MAX_SEED + 1), **own_sampling(unit))
         table = parametrisation(part, model.parametrisation).table
         found.append((plan(part, table, sdxl_knots=model.sdxl_knots), mask))
     return found
 
 
-def _masks(boxes: np.ndarray, unit: Record, pixels: Pixels) -> list[Image.Image]:
-    """Blurred grey levels of the picture's size, 255 to draw anew, for each box that leaves something to draw."""
-    height, width = pixels.shape[:2]
+def _masks(found: Objects, unit: Record, pixels: Pixels) -> list[Image.Image]:
+    """Blurred grey levels of the picture's size, 255 to draw anew, for each object that leaves something to draw."""
+    chosen = range(len(found.boxes))
     if unit.most:
-        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-        boxes = boxes[np.sort(np.argsort(-areas, kind="stable")[:unit.most])]
-    grown = boxes + np.array([-1, -1, 1, 1]) * (unit.grow / 2)
-    whole = np.rint(grown.clip(0, [width, height, width, height])).astype(int).tolist()
-    masks = []
-    for left, top, right, bottom in whole:
-        if left < right and top < bottom:
-            mask = Image.new("L", (width, height))
-            mask.paste(255, (left, top, right, bottom))
-            masks.append(mask.filter(ImageFilter.GaussianBlur(unit.mask_blur)) if unit.mask_blur else mask)
-    return masks
+        areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
+        chosen = np.sort(np.argsort(-areas, kind="stable")[:unit.most])
+    size = pixels.shape[1], pixels.shape[0]
+    masks = [_boxed(found.boxes[number], unit.grow, size) if found.outlines is None
+             else _outlined(found.outlines[number], unit.grow) for number in chosen]
+    return [mask.filter(ImageFilter.GaussianBlur(unit.mask_blur)) if unit.mask_blur else mask
+            for mask in masks if mask.getbbox()]
+
+
+def _boxed(box: np.ndarray, grow: int, size: tuple[int, int]) -> Image.Image:
+    grown = box + np.array([-1, -1, 1, 1]) * (grow / 2)
+    left, top, right, bottom = np.rint(grown.clip(0, [*size, *size])).astype(int).tolist()
+    mask = Image.new("L", size)
+    if left < right and top < bottom:
+        mask.paste(255, (left, top, right, bottom))
+    return mask
+
+
+def _outlined(outline: np.ndarray, grow: int) -> Image.Image:
+    import cv2
+
+    side = 2 * (abs(grow) // 2) + 1
+    change = cv2.dilate if grow > 0 else cv2.erode
+    return Image.fromarray(change(outline.astype(np.uint8) * 255, np.ones((side, side), np.uint8)))
 
 
 def _source(pixels: Pixels, mask: Image.Image, padding: int, size: tuple[int, int]) -> Source:

@@ -17,11 +17,12 @@ from PIL import Image, ImageFilter, ImageOps
 
 from backend.request.output_size import Margins, upscales
 from backend.request.request import Request
-from backend.worker.draw.annotation import Part, opaque
+from backend.worker.draw.annotation import Part
 from backend.worker.draw.outpaint import grown, grown_mask, padded
 from backend.worker.draw.paste_back import LANCZOS, Box, Frame, fitted, recoloured
 from backend.worker.models.vae import GREY
 from backend.worker.pixels import Pixels
+from backend.worker.pixels.opaque import opaque
 
 FILL_RADII = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1))      # of "fill": blur radius, how often it is laid on
 

@@ -1,7 +1,8 @@
 """YOLO (Redmon et al. 2016; ultralytics' export to ONNX): finds objects of the classes that it was trained on.
 
 Input (1, 3, H, W) in 0..1; output (1, 4 + classes, N): middle, width and height in pixels of the input, then a score
-for each class. A network that also outlines what it finds has 32 numbers more, and a second output, which are not used.
+for each class. A network that also outlines what it finds has 32 numbers more, the shares of as many pictures
+(32, H / 4, W / 4) of a second output: where their sum is above 0, the object is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from backend.catalog.model_file import ModelFile
@@ -20,6 +22,7 @@ from backend.worker.device import Placement
 from backend.worker.models.onnx_session import OnCPU, read_session
 from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
+from backend.worker.pixels.objects import Objects
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -39,8 +42,8 @@ class ObjectDetector(OnCPU):
     names: tuple[str, ...]
     bytes: int
 
-    def boxes(self, pixels: Pixels, confidence: float, classes: str = "") -> Numbers:
-        """(n, 4): left, top, right, bottom of each object in pixels (H, W, 3), the surest first.
+    def objects(self, pixels: Pixels, confidence: float, classes: str = "") -> Objects:
+        """Those in pixels (H, W, 3), the surest first, with outlines where the network tells them.
 
         `classes`: only those of these names or numbers, parted by commas. Raises InvalidRequest for unknown ones.
         """
@@ -50,14 +53,18 @@ class ObjectDetector(OnCPU):
         size = max(round(pixels.shape[1] * ratio), 1), max(round(pixels.shape[0] * ratio), 1)
         canvas = np.full((side, side, 3), GROUND, np.float32)
         canvas[:size[1], :size[0]] = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-        answer = self.session.run(None, {entry.name: (canvas / 255).transpose(2, 0, 1)[None]})[0]
-        rows = np.asarray(answer, float)[0]
+        answers = self.session.run(None, {entry.name: (canvas / 255).transpose(2, 0, 1)[None]})
+        rows = np.asarray(answers[0], float)[0]
         scores = rows[4:4 + self._count(len(rows))]
         score = scores[self._chosen(classes, len(scores))].max(0)
         sure = score >= confidence
         middle, half = rows[:2, sure].T, rows[2:4, sure].T / 2
         found = np.concatenate([middle - half, middle + half], 1) / ratio
-        return found[apart(found, np.argsort(-score[sure], kind="stable"), SAME)]
+        kept = apart(found, np.argsort(-score[sure], kind="stable"), SAME)
+        if len(answers) == 1:
+            return Objects(found[kept])
+        shares = rows[len(rows) - OUTLINES:, sure][:, kept].T
+        return Objects(found[kept], _outlines(shares, np.asarray(answers[1], float)[0], found[kept], pixels.shape[:2]))
 
     def _count(self, rows: int) -> int:
         outlines = OUTLINES if len(self.session.get_outputs()) > 1 else 0
@@ -71,6 +78,19 @@ class ObjectDetector(OnCPU):
             there = ", ".join(self.names[:TOLD]) or f"0 to {count - 1}"
             raise InvalidRequest(f"'{unknown[:60]}' is no class of this detector; there is: {there}")
         return [known[name] for name in wanted] or list(range(count))
+
+
+def _outlines(shares: Numbers, parts: Numbers, boxes: Numbers, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(n, H, W), from shares (n, 32) of parts (32, h, w) that show the square; nothing outside of the boxes."""
+    height, width = size
+    found = np.zeros((len(boxes), height, width), np.bool_)
+    for number, box in enumerate(boxes):
+        level = Image.fromarray(np.tensordot(shares[number], parts, 1).astype(np.float32))
+        scale = level.width / max(height, width)        # cells of a part in a pixel: the square is the longer side
+        whole = level.resize((width, height), Image.Resampling.BILINEAR, (0, 0, width * scale, height * scale))
+        left, top, right, bottom = np.rint(box.clip(0, [width, height, width, height])).astype(int)
+        found[number, top:bottom, left:right] = np.asarray(whole)[top:bottom, left:right] > 0
+    return found
 
 
 def load(file: ModelFile, placement: Placement) -> ObjectDetector:

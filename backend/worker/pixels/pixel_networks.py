@@ -23,6 +23,7 @@ from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
+from backend.worker.pixels.opaque import opaque
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 
 PixelWork = Inspect | Enlarge | FindFaces | RestoreFace | SwapFaces
@@ -65,7 +66,7 @@ class PixelNetworks:
     def _swapped(self, run: Run, work: SwapFaces, user: object) -> tuple[Pixels, bool]:
         faces = self._loaded(run.files[FACE_NETWORK, BUFFALO], lambda file, placement: analysis.load(file), user)
         swapper = self._loaded(run.files[FACE_NETWORK, SWAP], swapping.load, user)
-        source = np.asarray(Image.open(io.BytesIO(run.pictures[work.source])).convert("RGB"))
+        source = np.asarray(opaque(Image.open(io.BytesIO(run.pictures[work.source]))))
 
         def made() -> tuple[Pixels, bool]:
             there = faces.faces(work.pixels)

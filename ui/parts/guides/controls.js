@@ -27,12 +27,15 @@ export function offer(input, choices, value) {
   input.value = value;
 }
 
+// A slider's colour ends at its knob.
+export const fill = slider => slider?.style.setProperty("--share", Math.min(1, Math.max(0, (slider.value - slider.min) / (slider.max - slider.min))));
+
 function number(box, row, value, changed) {
   const { min, max, step } = row.slider ?? {};
   const input = make("input", { type: "number", min, max, step: step ?? "any", value, oninput: () => { slider.value = input.value; paint(); told(input.value); } });
   const slider = make("input", { type: "range", min, max, step, tabindex: -1, "aria-hidden": "true", class: "slider", oninput: () => { input.value = slider.value; paint(); told(slider.value); } });
   const told = text => { if (text !== "" && Number.isFinite(Number(text))) changed(Number(text)); };
-  const paint = () => slider.style.setProperty("--share", Math.min(1, Math.max(0, (slider.value - min) / (max - min))));
+  const paint = () => fill(slider);
   slider.value = value;
   box.append(label(box.id, row.label), input, ...(row.slider ? [slider] : []));
   paint();

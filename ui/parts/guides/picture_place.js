@@ -10,7 +10,8 @@ export class PicturePlace {
     Object.assign(this, { changed, failed, mask });
     this.file = make("input", { type: "file", accept: "image/*", class: "unit-file", "aria-label": label, onchange: () => this.chosen() });
     this.thumb = make("img", { class: "unit-thumb", alt: label, hidden: true });
-    this.choose = make("label", { class: "unit-choose" }, this.thumb, make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
+    this.frame = make("span", { class: "unit-frame" }, this.thumb);
+    this.choose = make("label", { class: "unit-choose" }, this.frame, make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
     this.drop = make("button", { type: "button", class: "act unit-remove", hidden: true, onclick: () => { this.show(""); changed(""); } }, "Remove");
     this.acts = make("div", { class: "unit-acts" }, this.drop);
     this.root = make("div", { id, class: "field unit-place", ondragover: event => this.over(event), ondragleave: event => this.over(event), ondrop: event => this.over(event), onpaste: event => this.pasted(event) },

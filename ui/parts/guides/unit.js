@@ -5,7 +5,8 @@ import { formOf } from "../../scripts/form.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { paint } from "./brush.js";
-import { control, drawable, offer } from "./controls.js";
+import { control, drawable, fill, offer } from "./controls.js";
+import { FaceChoice } from "./face_choice.js";
 import { choiceOf, filledBy } from "./facts.js";
 import { MorePictures } from "./more_pictures.js";
 import { PicturePlace } from "./picture_place.js";
@@ -37,6 +38,10 @@ export class Unit {
     return led?.modules.includes(value.module) && value.model === NO_MODEL ? led : choiceOf(this.facts, value);
   }
   get module() { return this.facts.modules.find(one => one.name === this.value.module); }
+
+  // Whether a face of its picture counts, and which networks look for it.
+  get looksAtFace() { return this.module?.kind === "picture_prompt" && /faceid|instant/i.test(this.value.model) || this.value.module === KEY_POINTS; }
+  get pack() { return this.value.module === KEY_POINTS || /instant/i.test(this.value.model) ? "antelopev2" : "buffalo_l"; }
 
   leave() { this.left = true; }
 
@@ -84,6 +89,7 @@ export class Unit {
   pictures() {
     const start = this.panel.tab === "img2img" ? "Without one it is the picture to start from." : "or drop one here, or paste";
     this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
+    this.face = new FaceChoice(this.image, face_index => { this.set({ face_index }); this.again("face_index"); });
     this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()));
     this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes" });
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
@@ -128,6 +134,7 @@ export class Unit {
     if (!input) return;
     if (input.tagName === "SELECT") offer(input, name === "module" ? this.modules : name === "model" ? this.models : ROWS[name].choices, this.value[name]);
     else for (const one of [input, find(".slider", input.parentElement)]) if (one) one.value = this.value[name];
+    fill(find(".slider", input.parentElement));
   }
 
   borrowed() {
@@ -185,6 +192,7 @@ export class Unit {
     this.image.show(value.image);
     this.mask.show(value.mask);
     this.others.show(value.more_images, module?.kind === "picture_prompt");
+    this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, order: value.face_order, number: value.face_index } : null);
     this.result.hidden = !preview || module?.kind !== "hint";
     if (preview) this.shown.src = this.save.href = `/easel/upload/${preview}.png`;
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
@@ -201,14 +209,14 @@ export class Unit {
       find("label", box).textContent = slider.label;
       for (const one of inputs) if (one) Object.assign(one, { min: slider.minimum, max: slider.maximum, step: slider.step });
       if (document.activeElement !== inputs[0]) for (const one of inputs) if (one) one.value = this.value[name] < 0 ? slider.usual : this.value[name];
-      inputs[1]?.style.setProperty("--share", Math.min(1, Math.max(0, (inputs[1].value - slider.minimum) / (slider.maximum - slider.minimum))));
+      fill(inputs[1]);
     }
   }
 
   // Whether a setting changes anything as the unit is.
   acting(module) {
     const hint = !module || module.kind === "hint", sized = Boolean(module?.sized), prompt = module?.kind === "picture_prompt";
-    const face = prompt && /face|instant/i.test(this.value.model) || this.value.module === KEY_POINTS;
+    const face = this.looksAtFace;
     return {
       pixel_perfect: sized, processor_res: sized && !this.value.pixel_perfect, control_mode: hint || module.kind === "reference", resize_mode: hint,
       threshold_a: Boolean(module?.a), threshold_b: Boolean(module?.b), hires: this.panel.tab === "txt2img", union_type: /union|promax/i.test(this.value.model), model: module?.kind !== "reference",

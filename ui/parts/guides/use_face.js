@@ -1,6 +1,8 @@
 // "Use this face": from a picture to the units that draw its person, as people set them by hand.
+import { appeared, find } from "../../scripts/dom.js";
 import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
+import { openTab } from "../../scripts/tabs.js";
 import { note, toast } from "../notices.js";
 import { upload } from "../uploads.js";
 import { factsFor, filledBy } from "./facts.js";
@@ -21,5 +23,8 @@ export async function useFace(tab, url) {
   const guides = JSON.stringify([...others, ...wanted.map(unit => ({ ...DEFAULTS, ...unit, image, enabled: true }))]);
   form.pending.guides = guides;
   form.apply({ guides });
+  await openTab(tab);
+  find(`#${tab}_guides_fold > button:not(.open)`)?.click();
+  appeared(`#${tab}_guides .guides`).then(box => box.scrollIntoView({ block: "nearest" }));
   toast(wanted.length > 1 ? "Two guides now draw this face." : "A guide now draws this face.", { undo: () => form.apply({ guides: before }) });
 }

@@ -17,6 +17,7 @@ const SENDS = {
   img2img: (row, told) => picture.send(row, told.request),
   inpaint: (row, told) => picture.send(row, told.request, { inpaint: true }),
   extras: (row, told) => extras.send({ url: row.url, infotext: told.infotext, name: row.name }),
+  face: async row => (await import("../../parts/guides/use_face.js")).useFace("txt2img", row.url),
 };
 
 export class Details {

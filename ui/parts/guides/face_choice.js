@@ -1,0 +1,59 @@
+// Which of a picture's faces is meant: a box over each face that is found in the picture of a place, one of them to click.
+import { make } from "../../scripts/dom.js";
+import { ask } from "../../scripts/http.js";
+
+const known = new Map();    // by pack and picture: a promise of what was found; nothing that failed
+
+function located(picture, pack) {
+  const key = `${pack} ${picture}`, forgotten = found => { if (!found.faces.length) known.delete(key); return found; };
+  if (!known.has(key)) known.set(key, ask(`/easel/faces/located?${new URLSearchParams({ picture, pack })}`).catch(error => ({ faces: [], orders: {}, why: error.message })).then(forgotten));
+  return known.get(key);
+}
+
+export class FaceChoice {
+  // `chosen(number)` hears of the number, in the order that is shown, of the face that a person chose.
+  constructor(place, chosen) {
+    this.chosen = chosen;
+    this.boxes = make("span", { class: "face-boxes", role: "group", "aria-label": "Which face is meant", hidden: true });
+    this.note = make("p", { class: "unit-note", role: "status", hidden: true });
+    place.frame.append(this.boxes);
+    this.notice = make("p", { class: "unit-note", hidden: true }, "The public face models are for research that is not commercial.");
+    place.root.append(this.note, this.notice);
+  }
+
+  // Of which `picture` (an upload's id), seen by which `pack` of networks, the face of which `number` in which `order`;
+  // only men or women where `male` is true or false. Nothing is shown for null.
+  async show(meant) {
+    this.meant = meant;
+    this.notice.hidden = !meant;
+    const found = meant && await located(meant.picture, meant.pack);
+    if (this.meant === meant) this.draw(found);
+  }
+
+  draw(found) {
+    const counted = found ? this.counted(found) : [], number = this.meant?.number;
+    this.boxes.hidden = !counted.length;
+    this.boxes.replaceChildren(...counted.map((face, place) => this.box(face, place, place === number)));
+    this.say(!found ? "" : found.why || (counted[number] ? counted.length > 1 && "Click the face that is meant." : "No face of the picture has this number."));
+  }
+
+  counted({ faces, orders }) {
+    const { order, male = null } = this.meant;
+    return (orders[order] ?? []).map(place => faces[place]).filter(face => male === null || face.male === male);
+  }
+
+  box({ box: [left, top, right, bottom] }, place, on) {
+    const share = part => `${100 * part}%`, style = `left: ${share((left + right) / 2)}; top: ${share((top + bottom) / 2)}; width: ${share(right - left)}; height: ${share(bottom - top)}`;
+    return make("button", { type: "button", class: "face-box", style, "aria-pressed": String(on), "aria-label": `Face ${place}`, title: `Face ${place}`, onclick: () => this.choose(place) }, make("span", { "aria-hidden": "true", translate: "no" }, String(place)));
+  }
+
+  choose(place) {
+    this.chosen(place);
+    this.boxes.children[place]?.focus();
+  }
+
+  say(text) {
+    this.note.textContent = text || "";
+    this.note.hidden = !text;
+  }
+}
