@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch_fidelity import feature_extractor_inceptionv3 as theirs
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from backend.catalog import inception_files
@@ -75,6 +76,14 @@ def test_spread_is_the_mean_over_pairs() -> None:
     assert spread([a, a]) == pytest.approx(0)
     assert spread([a, b, c]) == pytest.approx(1)
     assert spread([a, a, b]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 4), (2, 40), (24, 24), (40, 60)])
+def test_distance_is_torch_fidelitys_however_many_pictures_there_are(first: int, second: int) -> None:
+    torch.manual_seed(first)
+    left, right = torch.randn(first, 24), torch.randn(second, 24) * 2 + 1
+    wanted = fid_statistics_to_metric(*map(fid_features_to_statistics, (left, right)), verbose=False)[KEY_METRIC_FID]
+    assert distance([left[:1], left[1:]], [right]) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_distance_is_zero_for_equal_sets_and_grows() -> None:
