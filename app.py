@@ -16,8 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend.extensions.manifest import found, usable
+from backend.extensions.switches import Switches
 from backend.flags import Refusal, import_folder, parser, settings_from
-from backend.settings import HOME, Settings, extension_packages
+from backend.settings import Settings
 
 if TYPE_CHECKING:
     from backend import Backend
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         flags = parser().parse_args(arguments)
-        settings = replace(settings_from(flags, os.environ), extensions=extension_packages(HOME / "extensions"))
+        settings = with_extensions(settings_from(flags, os.environ))
         pictures = import_folder(flags, settings)
         with bound(settings) as listener:
             serve(settings, listener, pictures)
@@ -50,6 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def with_extensions(settings: Settings) -> Settings:
+    """The settings with the extensions that are there, fit this Easel and are not switched off."""
+    switches = Switches(settings.extension_switches)
+    packages = usable(found(settings.extension_folder))
+    return replace(settings, extensions=tuple(each for each in packages if switches.is_on(each.rpartition(".")[2])))
 
 
 def bound(settings: Settings) -> socket.socket:
@@ -86,6 +95,8 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     try:
         if pictures:
             take_in(backend, pictures)
+        for package, why in troubles.items():
+            backend.extensions.left_out(package, why)
         for sentence in sentences(troubles):
             backend.add_notice(sentence)
         app = http.create_app(backend, house.routers)

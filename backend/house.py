@@ -1,6 +1,7 @@
 """The tables of one process: filled once while it starts, by the core and by extensions, then frozen.
 
-An extension is a package with two doors, each a module with one function `register(house)`:
+An extension is a package with a manifest (see `backend.extensions.manifest`) and two doors, each a module with one
+function `register(house)`:
 
     extension.py    fields, samplers, schedules, model kinds, families, axes of plots, tabs, routes; imports no torch;
                     read by both processes
@@ -14,6 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -32,6 +34,7 @@ from backend.table import Table
 log = logging.getLogger(__name__)
 
 DOOR = "extension"
+SECONDS = 20.0          # for all doors of an extension to register; what blocks for ever keeps nobody from starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,28 @@ class House:
     def _registered(self, package: str) -> str:
         """"" once all doors of an extension have registered; else why not, and nothing of it has stayed."""
         before = [(table, table.rows()) for table in self._tables()]
+        why = [f"it did not register within {SECONDS:g} seconds"]
+        registering = threading.Thread(target=self._open_doors, args=(package, why), daemon=True, name=package)
+        for table in self._tables():
+            table.owner = package
+        registering.start()
+        registering.join(SECONDS)
+        for table, rows in before:
+            table.owner = ""
+            if why[0]:
+                table.restore(rows)
+        return why[0]
+
+    def _open_doors(self, package: str, why: list[str]) -> None:
+        """Why it could not be done, or "", becomes the first of `why`."""
         try:
             for door in self.DOORS:
                 if door == DOOR or importlib.util.find_spec(f"{package}.{door}"):
                     importlib.import_module(f"{package}.{door}").register(self)
-        except Exception as error:  # a border: an extension's fault costs that extension
+            why[0] = ""
+        except BaseException as error:  # a border: what an extension does, ending the process too, costs that extension
             log.exception("the extension %s is left out", package)
-            for table, rows in before:
-                table.restore(rows)
-            return f"{type(error).__name__}: {error}"
-        return ""
+            why[0] = f"{type(error).__name__}: {error}"
 
     def _tables(self) -> list[Table[Any]]:
         return [getattr(self, each.name) for each in fields(self)]

@@ -82,13 +82,19 @@ class MeasureDistance:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Make what a guide's model would be shown, of the picture file `picture`, at a height and width."""
+    """Make what a guide's model would be shown, of the picture file `picture`, at a height and width.
+
+    With `find_points` the answer has the points of the people in it, too; with `points` these are drawn in place of
+    what is in the picture: see `pose_points`.
+    """
 
     task: str
     unit: Record
     picture: bytes
     size: tuple[int, int]
     files: dict[FileKey, ModelFile] = field(default_factory=dict)
+    find_points: bool = False
+    points: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +248,15 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ended with an error; `detail` (a traceback with job, step and sigma) is for the log, not the person."""
+    """The job ended with an error; `detail` (a traceback with job, step and sigma) is for the log, not the person.
+
+    `extension`: the package whose code has raised it, which the worker has switched off.
+    """
 
     job: str
     problems: tuple[Problem, ...]
     detail: str = ""
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +270,14 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessed:
-    """The answer to `Preprocess`: RGB, uint8, row by row, or the `problem` for which there is none."""
+    """The answer to `Preprocess`: RGB, uint8, row by row, and what was asked besides; or the `problem` with it."""
 
     task: str
     width: int = 0
     height: int = 0
     pixels: bytes = b""
     problem: Problem | None = None
+    points: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Settings:
     users: dict[str, str] = field(default_factory=dict, repr=False)
     admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
     extensions: tuple[str, ...] = ()          # packages that register with each process
+    extension_folder: Path = HOME / "extensions"
     hosts: tuple[str, ...] = ()               # names besides the local ones that lead here, where nobody logs in
     origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 
@@ -41,11 +42,10 @@ class Settings:
         return self.data / "easel.db"
 
     @property
+    def extension_switches(self) -> Path:
+        """Which extensions are switched off: see `backend.extensions.switches`."""
+        return self.data / "extensions.json"
+
+    @property
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
-
-
-def extension_packages(folder: Path) -> tuple[str, ...]:
-    """The packages in a folder of extensions: each sub-folder with an `extension.py`, by name."""
-    found = sorted(file.parent.name for file in folder.glob("*/extension.py"))
-    return tuple(f"{folder.name}.{name}" for name in found if name.isidentifier())

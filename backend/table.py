@@ -24,7 +24,10 @@ class Table(Mapping[str, Row], Generic[Row]):
         self.name = name
         self._key = key
         self._rows: dict[str, Row] = {}
+        self._owners: dict[str, str] = {}
+        self._off: set[str] = set()
         self._frozen = False
+        self.owner = ""             # whose rows are added from here on: an extension's package, "" is the core
         self.version = 0
         for row in rows:
             self.add(row)
@@ -37,6 +40,7 @@ class Table(Mapping[str, Row], Generic[Row]):
         if name in self._rows:
             raise TableError(f"{self.name}: there is a row {name!r} already")
         self._rows[name] = row
+        self._owners[name] = self.owner
         self.version += 1
         return row
 
@@ -51,9 +55,22 @@ class Table(Mapping[str, Row], Generic[Row]):
     def rows(self) -> tuple[Row, ...]:
         return tuple(self._rows.values())
 
+    def owner_of(self, name: str) -> str:
+        """The package of the extension that has added the row; "" for the core."""
+        return self._owners.get(name, "")
+
+    def switch_off(self, owner: str) -> None:
+        """Pass over this extension's rows wherever `working` is asked. They stay, so that names keep their meaning."""
+        self._off.add(owner)
+
+    def working(self) -> tuple[Row, ...]:
+        """The rows whose owner was not switched off."""
+        return tuple(row for name, row in self._rows.items() if self._owners[name] not in self._off)
+
     def restore(self, rows: Sequence[Row]) -> None:
         """Back to these rows, which it had before: what an extension added that then failed must not stay."""
         self._rows = {getattr(row, self._key): row for row in rows}
+        self._owners = {name: self._owners[name] for name in self._rows}
         self.version += 1
 
     def derived(self, make: Callable[[Table[Row]], Made]) -> Callable[[], Made]:

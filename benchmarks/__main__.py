@@ -29,6 +29,7 @@ from benchmarks import (
     plots,
     sdxl,
     startup,
+    step_cache,
     upscale,
 )
 from benchmarks.report import table, write_plot
@@ -40,7 +41,7 @@ STAGES = {
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
     "pictures": pictures.measure, "networks": networks.measure, "guides": guides.measure, "plots": plots.measure,
-    "sdxl": sdxl.measure,
+    "sdxl": sdxl.measure, "step cache": step_cache.measure,
 }
 
 

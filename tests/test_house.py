@@ -22,10 +22,11 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.catalog.headers",
      "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
-     "backend.catalog.model_files", "backend.catalog.model_file", "backend.prompt_library.text_files"),
+     "backend.catalog.model_files", "backend.catalog.model_file", "backend.prompt_library.text_files",
+     "backend.extensions.fault", "backend.extensions.manifest"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
-    ("backend.house", "backend.catalog", "backend.plots", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
+    ("backend.house", "backend.catalog", "backend.extensions", "backend.plots", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
     ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.leased_jobs", "backend.dispatch.plot_changes",
      "backend.dispatch.recorder", "backend.dispatch.supervisor_services", "backend.facade.gallery"),
@@ -40,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 WORKER = ("backend.worker", "backend.sampling.noise")
 WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.request",
               "backend.prompt", "backend.messages", "backend.house",
-              "backend.catalog", *WORKER)
+              "backend.catalog", "backend.extensions.fault", "extensions", *WORKER)
 
 # Layers inside the worker, from the ground up, by the same rule.
 WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
@@ -50,6 +51,7 @@ WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.worker.draw",),
     ("backend.worker.engine", "backend.worker.scores"),
     ("backend.worker",),
+    ("extensions",),
 )
 
 HEAVY = {"torch", "torchvision", "torchsde", "diffusers", "transformers", "accelerate", "peft", "scipy", "cv2", "insightface",
@@ -68,6 +70,7 @@ BORDERS = {
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
     "backend/house.py": "one extension: the others and Easel itself start",
+    "ui/__init__.py": "one extension's tab: the rest of the page is there",
     "backend/dispatch/recorder.py": "one picture's file: the next job is still recorded",
     "backend/http/foreign_routes.py": "one request of Gradio's: the client is told that it cannot be read",
 }
@@ -131,7 +134,7 @@ def layer(module: str, layers: tuple[tuple[str, ...], ...] = LAYERS) -> int:
 
 
 def is_worker(module: str) -> bool:
-    return bool(within(module, WORKER))
+    return bool(within(module, WORKER)) or module.startswith("extensions.") and module.endswith(".worker")
 
 
 def test_every_module_has_a_place() -> None:

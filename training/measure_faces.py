@@ -72,8 +72,10 @@ def measure(studio: Studio, count: int) -> tuple[dict[str, float], list[list[Ima
     """Figures, and who was shown, what was drawn of them, and without."""
     networks = looker(studio)
     bound, told = threshold(networks)
-    shown = [draw_face(one) for one in shown_people(count)]
-    asked = [Question(Scene("white"), "a face", FIRST_SEED + number) for number in range(count)]
+    sitters = shown_people(count)
+    shown = [draw_face(one) for one in sitters]
+    asked = [Question(Scene(one.background), f"a face on a {one.background} background", FIRST_SEED + number)
+             for number, one in enumerate(sitters)]
     drawn, without = studio.drawn(asked, shown, UNIT), studio.without(asked)
     wanted, found = identities(networks, shown), identities(networks, drawn)
     bare = identities(networks, without)

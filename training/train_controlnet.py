@@ -1,6 +1,6 @@
 """Makes the demo ControlNet of outlines from pictures that the project draws; the demo model stays as it is.
 
-    python -m training.train_controlnet [--steps 560] [--threads 1]
+    python -m training.train_controlnet [--steps 1400] [--threads 1]
 
 It begins as the front half of the demo model's UNet (Zhang et al. 2023) and learns from drawn pictures and their
 outlines. A training that was interrupted goes on from the work folder.
@@ -36,7 +36,7 @@ BATCH = 16
 LOUDNESS = 0.5                      # of a hint beside a latent
 WORDLESS = 0.25                     # share of captions left out: the outline alone must be enough
 LOUDER = 1.7                        # than it was learnt is what it says in the file: measured to follow outlines better
-STEPS = 560
+STEPS = 1400
 
 
 def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:

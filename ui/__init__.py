@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from html import escape
+
 import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.staticfiles import StaticFiles
 
 from backend import Backend, Table
-from ui import api_page, assets, gradio_files, page_head, theme
+from ui import api_page, assets, gradio_files, language_files, page_head, theme
 from ui.compression import Compression
 from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoints, styles
 from ui.tabs.extras import tab as extras
@@ -17,12 +19,15 @@ from ui.tabs.img2img import tab as img2img
 from ui.tabs.plots import tab as plots
 from ui.tabs.png_info import tab as png_info
 from ui.tabs.settings import tab as settings
-from ui.tabs.table import Tabs
+from ui.tabs.table import Tab, Tabs
 from ui.tabs.txt2img import tab as txt2img
 
 COMPRESSION = 5             # of 9; more takes longer than it saves
 GRADIO_STYLE = "gradio.css"
 SWEEP = (3600, 86400)       # seconds: how often to look for copies that Gradio makes of files, and their age
+
+
+log = logging.getLogger(__name__)
 
 
 def fill(tabs: Tabs) -> Tabs:
@@ -43,11 +48,24 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for tab in tabs.values():
                 with gr.Tab(tab.TITLE, id=tab.NAME, elem_id=f"tab_{tab.NAME}"):
-                    tab.place(backend, bar, page)
+                    _place(tab, tabs.owner_of(tab.NAME), backend, bar, page)
         checkpoint_bar.wire_load(page, backend, bar)
         file_lists.wire(page, backend, bar)
         second_checkpoints.wire(page, backend, bar)
     return page
+
+
+def _place(tab: Tab, extension: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
+    """The content of a tab. One that an extension brings costs at most itself."""
+    try:
+        tab.place(backend, bar, page)
+    except Exception as error:  # a border: an extension's tab
+        if not extension:
+            raise
+        why = f"{type(error).__name__}: {error}"
+        log.exception("the tab of the extension %s cannot be shown", extension)
+        backend.extensions.left_out(extension, f"Its tab cannot be shown. {why}")
+        gr.HTML(f'<p class="problem" role="alert">{escape(why)}</p>', js_on_load=None, apply_default_css=False)
 
 
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
@@ -58,7 +76,7 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     files = assets.collect(tabs, {GRADIO_STYLE: foretold.sheet})
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
-    app.mount("/easel/languages", StaticFiles(directory=page_head.LANGUAGES), name="languages")
+    app.include_router(language_files.route(backend))
     head, tail = files.head(foretold.head()), foretold.tail(f"{files.folder}/{GRADIO_STYLE}")
     # Behind the guard, which was added before: what these keep is for those who may come so far.
     app.user_middleware += [Middleware(gradio_files.KeptFiles, path=path),

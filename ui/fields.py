@@ -7,6 +7,7 @@ row of the table appears on the page without a change here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from gradio.components import Component
 
 from backend import FIELDS, PINNABLE, STARTS, Field, record_place
 
-EXPLAINED = ("files", "preview")        # groups whose help stands below the field, not behind an "i"
+# Groups whose help stands below the field, not behind an "i".
+EXPLAINED = ("files", "preview", "extension_settings")
 FINEST_SLIDER = 20_000                  # more positions than this cannot be hit with a mouse
 
 
@@ -75,6 +77,14 @@ class Form:
             if field.group in groups and field.name not in self.components:
                 self.place(field.name)
 
+    def sections(self, group: str) -> None:
+        """The same of one group, a fold for each section that its fields name."""
+        for section in dict.fromkeys(field.section for field in FIELDS.values() if field.group == group):
+            with gr.Accordion(section, open=False, elem_id=f"{self.tab}_{group}_{_id(section)}"):
+                for field in FIELDS.values():
+                    if field.group == group and field.section == section and field.name not in self.components:
+                        self.place(field.name)
+
     def __getitem__(self, name: str) -> Component:
         return self.components[name]
 
@@ -85,6 +95,10 @@ class Form:
     @property
     def all(self) -> list[Component]:
         return list(self.components.values())
+
+
+def _id(title: str) -> str:
+    return re.sub(r"\W+", "_", title.lower())
 
 
 def unseen_text(value: str, elem_id: str, *, label: str | None = None) -> gr.Textbox:

@@ -39,7 +39,8 @@ class Dispatcher:
     """Runs the queue on the workers. Thread-safe; nothing here waits for a worker but `close`."""
 
     def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalog: ModelCatalog,
-                 uploads: Uploads) -> None:
+                 uploads: Uploads, extension_failed: Callable[[str, str], None] = lambda package, why: None) -> None:
+        """`extension_failed(package, why)` is called when a worker draws on without an extension."""
         self.live = LiveJobs(self._progress)
         self.plot_changes = PlotChanges()
         self._plots = Plots(jobs)
@@ -47,6 +48,7 @@ class Dispatcher:
         self._jobs, self._history, self._pictures = jobs, history, pictures
         self.scoring = Scoring(jobs.database, catalog, pictures, self._may_measure, self._scored)
         self.preprocessing = Preprocessing()
+        self._extension_failed = extension_failed
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
                                   changed=self.feed.touch, notice=self.notice, answered=self._answered,
                                   lost=self._lost)
@@ -223,6 +225,12 @@ class Dispatcher:
         self.plot_changes.whole(owner, plot)
         self.scoring.look(plot)
         self.queued(owner)
+
+    def extension_failed(self, package: str, why: str) -> None:
+        """See `Listener`."""
+        name = package.rpartition(".")[2]
+        self.notice(f"extension {name}", f"The extension {name} is switched off. {why}")
+        self._extension_failed(package, why)
 
     def _scored(self, owner: str, plot: str, cells: Iterable[str]) -> None:
         for cell in cells:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backend.catalog.model_file import FileKey, ModelFile
+from backend.catalog.model_file import ModelFile
 from backend.errors import InvalidRequest, NotAllowed, WorkerLost
 from backend.messages import (
     CompareFaces,
@@ -21,12 +21,12 @@ from backend.messages import (
     Preprocess,
     Preprocessed,
 )
-from backend.request.record import Record
 from backend.store.view_types import Worker
 
 PATIENCE = 600.0        # seconds; a worker that hangs is replaced long before
 UP = ("ready", "loading")
 NOT_READY = "The worker that would make this is not ready yet; try again in a moment."
+CANCELLED = "It was cancelled."
 KILLED = "The worker process ended while it made this."
 
 
@@ -40,10 +40,12 @@ class Preprocessor(Protocol):
 
     def measure(self, command: Look) -> None: ...
 
+    def leave(self, task: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    worker: str
+    worker: Preprocessor
     answer: Future[Looked]
 
 
@@ -58,10 +60,20 @@ class Preprocessing:
     def start(self, workers: Iterable[Preprocessor]) -> None:
         self._workers = tuple(workers)
 
-    def made(self, unit: Record, picture: bytes, size: tuple[int, int],
-             files: Mapping[FileKey, ModelFile]) -> Preprocessed:
-        """Waits for a worker, between two of its network calls. NotAllowed, InvalidRequest, WorkerLost."""
-        return self._answered(Preprocess(uuid.uuid4().hex, unit, picture, size, dict(files)))
+    def made(self, command: Preprocess) -> Preprocessed:
+        """Waits for a worker, between two of its network calls. `task` is a name that no other has at that time.
+
+        NotAllowed while none is up and when it is cancelled, InvalidRequest, WorkerLost.
+        """
+        return self._answered(command)
+
+    def cancel(self, task: str) -> None:
+        """Whoever waits for this waits no longer; a worker that stays at it is ended. Unknown ones are over already."""
+        with self._lock:
+            asked = self._asked.get(task)
+        if asked and not asked.answer.done():
+            asked.worker.leave(task)
+            asked.answer.set_exception(NotAllowed(CANCELLED))
 
     def compared(self, pictures: tuple[bytes, bytes], file: ModelFile) -> FacesCompared:
         """How alike the faces in two pictures are; as `made`."""
@@ -78,7 +90,7 @@ class Preprocessing:
             raise NotAllowed(NOT_READY)
         task, answer = command.task, Future[Looked]()
         with self._lock:
-            self._asked[task] = _Asked(ready[0].worker.name, answer)
+            self._asked[task] = _Asked(ready[0], answer)
         ready[0].measure(command)
         try:
             made = answer.result(PATIENCE)
@@ -95,12 +107,13 @@ class Preprocessing:
         """A worker has answered."""
         with self._lock:
             asked = self._asked.get(answer.task)
-        if asked:
+        if asked and not asked.answer.done():
             asked.answer.set_result(answer)
 
     def lost(self, worker: str) -> None:
         """The worker has ended with what was in its hands."""
         with self._lock:
-            gone = [asked for asked in self._asked.values() if asked.worker == worker and not asked.answer.done()]
+            gone = [asked for asked in self._asked.values()
+                    if asked.worker.worker.name == worker and not asked.answer.done()]
         for asked in gone:
             asked.answer.set_exception(WorkerLost(KILLED))

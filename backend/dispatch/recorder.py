@@ -66,6 +66,9 @@ class Listener(Protocol):
     def notice(self, source: str, text: str) -> None:
         """A trouble that everybody should know of; an empty text when it is over."""
 
+    def extension_failed(self, package: str, why: str) -> None:
+        """A worker draws on without this extension."""
+
 
 class Recorder:
     """`put` may block (back-pressure). Nothing is dropped: what cannot be written is tried again until `close`."""
@@ -115,6 +118,8 @@ class Recorder:
                 self._change(lambda: [self._jobs.finish(lease.job, lease.token, "cancelled")])
             case Failed():
                 log.error("job %s failed: %s\n%s", lease.job, "; ".join(map(str, outcome.problems)), outcome.detail)
+                if outcome.extension:
+                    self._listener.extension_failed(outcome.extension, outcome.problems[0].message)
                 self._fail(lease, outcome.problems)
 
     def _picture(self, lease: Lease, picture: Picture) -> None:

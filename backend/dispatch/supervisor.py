@@ -33,6 +33,7 @@ from backend.messages import (
     Hashed,
     Loading,
     Picture,
+    Preprocess,
     Preprocessed,
     Preview,
     Progress,
@@ -112,6 +113,15 @@ class Supervisor:
         with self._changed:
             self._outbox.append(command)
             self._changed.notify_all()
+
+    def leave(self, task: str) -> None:
+        """Nobody waits any more for the answer to this `Preprocess`; a worker that stays at it is ended."""
+        with self._changed:
+            waiting = [one for one in self._outbox if isinstance(one, Preprocess) and one.task == task]
+            for command in waiting:
+                self._outbox.remove(command)
+            if not waiting:
+                self._watchdog.unwanted(task)
 
     def cancel(self, job: str) -> bool:
         """Tell the worker to stop a job; False when the job is not in its hands."""

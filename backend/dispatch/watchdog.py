@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backend.messages import Activity, Alive, Cancelled, Done, Event, Failed, Ready
+from backend.messages import Activity, Alive, Cancelled, Done, Event, Failed, Preprocessed, Ready
 
 START_SECONDS = 300.0           # from the start of the process to its Ready: a slow disk, much to import
 SILENT_SECONDS = 60.0           # without any event; a worker that is well sends one every second
@@ -33,6 +33,7 @@ class Watchdog:
     _ready: bool = field(init=False, default=False)
     _doing: Alive = field(init=False, default=Alive("idle"))
     _cancels: dict[str, float] = field(init=False, default_factory=dict)    # job -> since when it should end
+    _unwanted: dict[str, float] = field(init=False, default_factory=dict)   # what is preprocessed -> the same
 
     def __post_init__(self) -> None:
         self._last_event = self.clock()
@@ -47,10 +48,16 @@ class Watchdog:
                 self._doing = event
             case Done() | Failed() | Cancelled():
                 self._cancels.pop(event.job, None)
+            case Preprocessed():
+                self._unwanted.pop(event.task, None)
 
     def cancel(self, job: str) -> None:
         """The worker was told to stop a job that it has begun."""
         self._cancels.setdefault(job, self.clock())
+
+    def unwanted(self, task: str) -> None:
+        """Nobody waits any more for what the worker makes of a picture; it may not be at it yet."""
+        self._unwanted.setdefault(task, self.clock())
 
     def verdict(self) -> Verdict | None:
         """Call it when no event waits to be read; None while all is well."""
@@ -61,7 +68,8 @@ class Watchdog:
         if self._doing.activity != "idle" and self._doing.seconds > longest:
             return Verdict(f"it was {self._doing.activity} for {longest / 60:.0f} minutes without an end", blames=True)
         overdue = any(now - since > CANCEL_SECONDS for since in self._cancels.values())
-        if overdue and not self._is_ending():
+        at_it = [since for task, since in self._unwanted.items() if task in self._doing.jobs]
+        if overdue and not self._is_ending() or any(now - since > CANCEL_SECONDS for since in at_it):
             return Verdict(f"it did not obey a cancel for {CANCEL_SECONDS:.0f} seconds", blames=False)
         return None
 

@@ -14,6 +14,7 @@ from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
 from backend.facade.door import Door
+from backend.facade.extensions import Extensions
 from backend.facade.housekeeping import Housekeeping
 from backend.prompt import chunks
 from backend.prompt.comments import without_comments
@@ -80,6 +81,10 @@ class Backend:
         self._components.dispatcher.close()
         self._components.database.close()
         self._lock.release()
+
+    @property
+    def extensions(self) -> Extensions:
+        return self._components.extensions
 
     # ---- users ----
 

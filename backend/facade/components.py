@@ -8,6 +8,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_cards import NetworkCards
 from backend.dispatch.dispatcher import Dispatcher
 from backend.facade.arrivals import Arrivals
+from backend.facade.extensions import Extensions
 from backend.facade.gallery import Gallery
 from backend.facade.networks import Networks
 from backend.facade.plot_estimates import PlotEstimates
@@ -50,6 +51,7 @@ class Components:
     plots: Plots
     plot_estimates: PlotEstimates
     dispatcher: Dispatcher
+    extensions: Extensions
 
 
 def assembled(settings: Settings, database: Database, catalog: ModelCatalog | None = None) -> Components:
@@ -60,6 +62,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     uploads = Uploads(settings.data / "inputs", users.of, jobs.pictures)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     cards = NetworkCards(catalog)
+    extensions = Extensions(settings)
+    dispatcher = Dispatcher(jobs, history, pictures, catalog, uploads, extensions.failed)
     return Components(
         settings=settings, database=database, users=users, jobs=jobs, arrivals=Arrivals(), history=history,
         preferences=preferences,
@@ -67,4 +71,4 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         gallery=Gallery(database, history, pictures), networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
         catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
-        dispatcher=Dispatcher(jobs, history, pictures, catalog, uploads))
+        dispatcher=dispatcher, extensions=extensions)

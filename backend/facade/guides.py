@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image
@@ -11,7 +13,10 @@ from backend.catalog import guide_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
-from backend.request.guide_modules import Module
+from backend.messages import Preprocess, Preprocessed
+from backend.request.guide_modules import KEY_POINTS, POSES, Module
+from backend.request.pose_points import read_people
+from backend.request.record import Record
 from backend.request.request import Request
 from backend.store.uploads import Upload
 from backend.store.view_types import User
@@ -53,11 +58,31 @@ class UserGuides:
         except NotFound:
             return []
 
-    def preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None) -> Upload:
+    def preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, task: str = "") -> Upload:
         """What the unit's model would be shown, kept as an upload; at a height and width, or about the picture's own.
 
-        InvalidRequest names the unit's fields. NotAllowed while no worker is up, WorkerLost when it ends meanwhile.
+        By the name `task` it can be cancelled. InvalidRequest names the unit's fields. NotAllowed while no worker is up
+        and when it is cancelled, WorkerLost when it ends meanwhile.
         """
+        return self._kept(self._parts.dispatcher.preprocessing.made(self._asked(unit, size, task)))
+
+    def points(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None) -> str:
+        """The points of whoever is in the unit's picture, to be moved: see `pose_points`. Raises as `preview`."""
+        if unit.get("module") not in (*POSES, KEY_POINTS):
+            raise InvalidRequest("finds no points that could be moved", field="guides[0].module")
+        asked = replace(self._asked(unit, size), find_points=True)
+        return self._parts.dispatcher.preprocessing.made(asked).points
+
+    def drawn_points(self, points: str, size: tuple[int, int]) -> Upload:
+        """The picture of points at a height and width, kept as an upload. Raises as `preview`."""
+        try:
+            read_people(points)
+        except ValueError as error:
+            raise InvalidRequest(str(error), field="points") from error
+        asked = Preprocess(self._task(uuid.uuid4().hex), Record({}), b"", size, points=points)
+        return self._kept(self._parts.dispatcher.preprocessing.made(asked))
+
+    def _asked(self, unit: Mapping[str, Any], size: tuple[int, int] | None, task: str = "") -> Preprocess:
         record = Request.parse({GUIDES: [dict(unit) | {"enabled": True}]}).guides[0]
         if not record.image:
             raise InvalidRequest("is missing: choose a picture for the unit", field="guides[0].image")
@@ -66,5 +91,14 @@ class UserGuides:
         shrunk = min(1.0, LARGEST / max(own))
         wanted = size or (round(own[1] * shrunk), round(own[0] * shrunk))
         files = guide_files.annotator_files([record], self._parts.catalog)
-        made = self._parts.dispatcher.preprocessing.made(record, file.read_bytes(), wanted, files)
+        return Preprocess(self._task(task or uuid.uuid4().hex), record, file.read_bytes(), wanted, files)
+
+    def _kept(self, made: Preprocessed) -> Upload:
         return self._parts.uploads.keep(Image.frombytes("RGB", (made.width, made.height), made.pixels), self._owner)
+
+    def cancel_preview(self, task: str) -> None:
+        """Give up a preview of this user's that is being made; one that is over already stays as it is."""
+        self._parts.dispatcher.preprocessing.cancel(self._task(task))
+
+    def _task(self, name: str) -> str:
+        return f"{self._owner}/{name}"

@@ -65,6 +65,7 @@ class Submission:
         checkpoint = None if edits else self._checkpoint_of(values, problems)
         request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, checkpoint, problems)
         problems += file_names.problems(request) + self._parts.uploads.check(request, self._user.id)
+        problems += self._parts.extensions.problems(request)
         try:
             request = needed_files.resolved(request, self._parts.catalog)
             request = request.with_seeds() if draw_seeds else request

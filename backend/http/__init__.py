@@ -49,6 +49,7 @@ from backend.http import (
     controlnet,
     errors,
     events,
+    extensions,
     faces,
     files,
     guides,
@@ -81,7 +82,8 @@ class Routes:
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
-                 boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces):
+                 boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
+                 extensions):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     return routers
 

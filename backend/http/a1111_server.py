@@ -99,10 +99,9 @@ def script_info() -> list[dict[str, Any]]:
 
 @router.get("/sdapi/v1/extensions")
 def extensions(backend: EntireBackend) -> list[dict[str, Any]]:
-    """The extensions that this Easel was started with."""
-    names = [package.rpartition(".")[2] for package in backend.settings.extensions]
-    return [{"name": name, "remote": "", "branch": "", "commit_hash": "", "version": "", "commit_date": 0,
-             "enabled": True} for name in names]
+    """The extensions in Easel's folder."""
+    return [{"name": each.name, "remote": "", "branch": "", "commit_hash": "", "version": each.version,
+             "commit_date": 0, "enabled": each.state == "on"} for each in backend.extensions.listed()]
 
 
 @router.post("/sdapi/v1/unload-checkpoint")

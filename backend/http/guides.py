@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,16 +11,18 @@ from fastapi import APIRouter
 from backend.errors import InvalidRequest
 from backend.http.dependencies import FrontDoor
 from backend.request.guide_choices import GUIDE_CHOICES
-from backend.request.guide_modules import MODULES
+from backend.request.guide_modules import KEY_POINTS, MODULES, POSES
 
 LARGEST = 8192
+LONGEST_NAME = 64
 router = APIRouter(prefix="/easel/guides")
 
 
 @router.get("")
 def guides(door: FrontDoor, checkpoint: str = "", refresh: bool = False) -> dict[str, Any]:
     """What to guide by, the preprocessors, and the models that can guide a checkpoint."""
-    modules = [{**asdict(module), "missing": door.guides.missing(module)} for module in MODULES.values()]
+    modules = [{**asdict(module), "missing": door.guides.missing(module), "points": module.name in (*POSES, KEY_POINTS)}
+               for module in MODULES.values()]
     models = [{"name": file.key, "kind": file.kind} for file in door.guides.models(checkpoint, refresh)]
     return {"choices": [asdict(choice) for choice in GUIDE_CHOICES.values()], "modules": modules, "models": models}
 
@@ -33,12 +36,48 @@ def check(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
 
 @router.post("/preview")
 def preview(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
-    """The id of an upload: what the model of `unit` would be shown at `width` and `height`, if these are given."""
+    """The id of an upload: what the model of `unit` would be shown at `width` and `height`, if these are given.
+
+    With a name of its own as `task` it can be cancelled.
+    """
     unit = payload.get("unit")
     if not isinstance(unit, dict):
         raise InvalidRequest("must be an object", field="unit")
-    made = door.guides.preview(unit, _size(payload))
+    made = door.guides.preview(unit, _size(payload), _task(payload))
     return {"id": made.id, "width": made.width, "height": made.height}
+
+
+@router.post("/points")
+def points(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+    """The points of whoever is in the picture of `unit`, a list of people, in shares of the hint's width and height."""
+    unit = payload.get("unit")
+    if not isinstance(unit, dict):
+        raise InvalidRequest("must be an object", field="unit")
+    return {"people": json.loads(door.guides.points(unit, _size(payload)))}
+
+
+@router.post("/pose")
+def pose(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+    """The id of an upload: `people`, a list as `points` gives it, drawn at `width` and `height`."""
+    size = _size(payload)
+    if size is None:
+        raise InvalidRequest("is missing", field="width")
+    return {"id": door.guides.drawn_points(json.dumps(payload.get("people")), size).id}
+
+
+@router.post("/preview/cancel")
+def cancel_preview(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
+    """Give up the preview with the name `task`, which is being made."""
+    door.guides.cancel_preview(_task(payload))
+    return {}
+
+
+def _task(payload: dict[str, Any]) -> str:
+    """Raises InvalidRequest."""
+    task = payload.get("task", "")
+    if not isinstance(task, str) or len(task) > LONGEST_NAME:
+        raise InvalidRequest(f"must be a text of at most {LONGEST_NAME} letters", field="task")
+    return task
 
 
 def _size(payload: dict[str, Any]) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
     "preview", "img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale", "hires", "refiner",
-    "extras", "guides", "face_swap", "detailer", "hidden",
+    "extras", "guides", "face_swap", "detailer", "extensions", "extension_settings", "hidden",
 ]
 
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
@@ -40,6 +40,7 @@ class Field:
     kind: Kind
     default: Any
     group: Group
+    section: str = ""                     # of the group "extensions": the title of the fold that it stands in
     help: str = ""
     minimum: float | None = None
     maximum: float | None = None

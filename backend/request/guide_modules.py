@@ -15,6 +15,7 @@ UNION_KINDS = ("OpenPose", "Depth", "Soft Edge", "Hard Edge", "Normal Map", "Seg
 """In the order in which Union and ProMax have learnt them; the first have six."""
 
 Kind = Literal["hint", "picture_prompt", "style", "reference"]
+POSES = ("openpose", "openpose_full", "openpose_hand", "openpose_face", "openpose_faceonly", "dw_openpose_full")
 NO_MODULE = "none"
 PICTURE_PROMPT = "ip-adapter-auto"
 INPAINT = "inpaint_only"
@@ -121,8 +122,7 @@ MODULES: Table[Module] = Table("preprocessors of guides", BUILT_IN)
 
 UNION_OF: Mapping[str, str] = {
     name: kind for kind, names in (
-        ("OpenPose", ("openpose", "openpose_full", "openpose_hand", "openpose_face", "openpose_faceonly",
-                      "dw_openpose_full")),
+        ("OpenPose", POSES),
         ("Depth", ("depth_midas", "depth_zoe", "depth_leres", "depth_leres++", "depth_anything", "depth_anything_v2")),
         ("Soft Edge", ("softedge_hed", "softedge_hedsafe", "softedge_pidinet", "softedge_pidisafe", "softedge_teed",
                        "softedge_anyline", "scribble_hed", "scribble_pidinet", "scribble_xdog")),

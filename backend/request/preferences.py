@@ -19,7 +19,7 @@ from backend.image import file_names
 from backend.request.field import Field, clean
 from backend.request.request import FIELDS, Request
 
-GROUPS = ("files", "preview")
+GROUPS = ("files", "preview", "extension_settings")
 SETTINGS: Mapping[str, Field] = FIELDS.where(lambda field: field.group in GROUPS)
 TABS = ("txt2img", "img2img")
 DEFAULTS = tuple(f"defaults.{tab}" for tab in TABS)

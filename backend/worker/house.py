@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from backend.extensions.fault import at_fault
 from backend.house import House
 from backend.table import Table
 from backend.worker.adapters.kinds import ADAPTERS, AdapterKind
@@ -19,3 +21,10 @@ class WorkerHouse(House):
 
     hooks: Table[HookRow] = HOOKS
     adapters: Table[AdapterKind] = ADAPTERS
+
+    def switch_off_at_fault(self, extensions: Sequence[str], error: BaseException) -> str:
+        """Draw on without that one of these packages whose code has raised an error; its name, or ""."""
+        if package := at_fault(error, extensions):
+            for table in self._tables():
+                table.switch_off(package)
+        return package

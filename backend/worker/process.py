@@ -12,6 +12,7 @@ import queue
 import signal
 import threading
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 
 import torch
@@ -54,7 +55,8 @@ log = logging.getLogger(__name__)
 def main(connection: Connection, device: str, policy: Policy, extensions: tuple[str, ...] = ()) -> None:
     """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
-    troubles = WorkerHouse().open(extensions)
+    house = WorkerHouse()
+    troubles = house.open(extensions)
     try:
         placement = place(device)
     except EaselError as error:
@@ -66,7 +68,8 @@ def main(connection: Connection, device: str, policy: Policy, extensions: tuple[
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
     device_limits = limits(placement)
-    engine = Engine(Memory(placement), policy, events.put, device_limits)
+    switch_off = partial(house.switch_off_at_fault, extensions)
+    engine = Engine(Memory(placement), policy, events.put, device_limits, switch_off)
     events.put(Ready(placement.name, placement.dtype, sentences(troubles), device_limits.memory, device_limits.speed))
     threading.Thread(target=_give_signs, args=(engine.current_work, events), daemon=True, name="alive").start()
     with torch.inference_mode():
@@ -94,7 +97,7 @@ def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     if isinstance(command, Score | MeasureDistance):
         scorer.add(command)
     elif isinstance(command, Preprocess):
-        with engine.current_work.doing("encoding", ()):
+        with engine.current_work.doing("preparing", (command.task,)):
             engine.emit(preprocessed(engine.memory, command))
     elif isinstance(command, CompareFaces):
         with engine.current_work.doing("encoding", ()):

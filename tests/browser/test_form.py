@@ -221,6 +221,34 @@ def units(studio: Studio) -> list[dict]:
     return json.loads(studio.page.evaluate("easel.form('txt2img').pending.guides ?? easel.form('txt2img').values.guides"))
 
 
+def points_are_moved(studio: Studio) -> None:
+    """Of a pose that was found: one by keys, one by the pointer, with the hand that hangs on it."""
+    page = studio.page
+    person = {"body": [[0.5, 0.1 + 0.04 * number] for number in range(17)] + [None], "right_hand": [[0.5, 0.3], None]}
+    page.route("**/easel/guides/points", lambda route: route.fulfill(json={"people": [person]}))
+    expect(page.get_by_role("button", name="Move the points")).to_be_hidden()
+    unit(studio, 0, "module").select_option("dw_openpose_full")
+    before = page.locator(".unit-result .unit-thumb").get_attribute("src")
+    page.get_by_role("button", name="Move the points").click()
+    expect(page.locator(".points-joint")).to_have_count(17)
+    page.get_by_role("button", name="Nose").focus()
+    for key in ("ArrowRight", "ArrowRight", "Shift+ArrowUp"):
+        page.keyboard.press(key)
+    wrist, stage = page.get_by_role("button", name="Right wrist").bounding_box(), page.locator(".points-stage").bounding_box()
+    page.mouse.move(wrist["x"] + wrist["width"] / 2, wrist["y"] + wrist["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(stage["x"] + stage["width"] * 0.25, stage["y"] + stage["height"] * 0.75, steps=3)
+    page.mouse.up()
+    with page.expect_request("**/easel/guides/pose") as sent:
+        page.get_by_role("button", name="Use it").click()
+    moved = sent.value.post_data_json["people"][0]
+    assert moved["body"][0] == pytest.approx([0.52, 0.098]) and moved["body"][4] == pytest.approx([0.25, 0.75], abs=0.02) and moved["body"][17] is None
+    assert moved["right_hand"][0] == pytest.approx([moved["body"][4][0], moved["body"][4][1] + 0.3 - 0.26], abs=0.01), "the hand goes with its wrist"
+    expect(page.locator(".unit-result .unit-thumb")).not_to_have_attribute("src", before)
+    page.unroute("**/easel/guides/points")
+    unit(studio, 0, "module").select_option("canny")
+
+
 def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stage: Studio) -> None:
     page, panel = stage.page, stage.page.locator("#txt2img_guides .guides")
     assert not page.locator(".guides").count(), "nothing is made before the fold is opened"
@@ -234,6 +262,7 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 40)
     panel.get_by_role("button", name="Preview").click()
     expect(panel.locator(".unit-result")).to_be_visible()
+    points_are_moved(stage)
     panel.get_by_role("button", name="Use as the picture").click()
     expect(unit(stage, 0, "module")).to_have_value("none")
     stage.button("generate").click()

@@ -63,6 +63,15 @@ def test_a_whole_unit_and_those_that_are_off() -> None:
     assert guides({"ControlNet": {"args": []}}, SimpleNamespace()) == ({}, []) == guides(None, SimpleNamespace())
 
 
+@pytest.mark.parametrize("args, told", [
+    ([{"model": "m"}] * 100, "at most 10"), ([{}, {"model": "m", "weight": -1}], "guides[1].weight"), ([{"model": "m", "weight": 10}], "guides[0].weight"),
+    ([{"model": "m", "guidance_start": 1.5}], "guides[0].start"), ([{"model": "m", "image": "no picture"}], "controlnet.args.0.image"), (["words"], "controlnet.args.0"),
+])
+def test_bad_units_are_refused_where_they_stand(client: TestClient, args: list[Any], told: str) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={"prompt": "a", "alwayson_scripts": {"controlnet": {"args": args}}})
+    assert answer.status_code == 422 and told in answer.text, answer.text
+
+
 def test_lists_are_those_that_clients_ask_for(client: TestClient) -> None:
     assert client.get("/controlnet/version").json() == {"version": 3}
     told = client.get("/controlnet/module_list").json()

@@ -93,6 +93,20 @@ def test_what_does_not_fit_is_told_at_the_unit(catalog: ModelCatalog, unit: dict
     assert wrong(catalog, good, {**unit, "enabled": False}) == {}
 
 
+def test_files_that_are_something_else_are_told_at_the_unit(catalog: ModelCatalog, tmp_path: Path) -> None:
+    folder, factors = tmp_path / "ControlNet", "lora_unet_down_blocks_0_attentions_0_proj_in.lora_"
+    write(folder / "lora.safetensors", {f"{factors}down.weight": (4, 320), f"{factors}up.weight": (320, 4)})
+    write(folder / "checkpoint.safetensors", SD1)
+    (folder / "picture.safetensors").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200))
+    (folder / "words.pth").write_bytes(b"hello")
+    (folder / "empty.safetensors").write_bytes(b"")
+    catalog.scan("controlnet")
+    for name, told in {"lora": "those of no ControlNet", "checkpoint": "those of no ControlNet", "picture": "no safetensors file", "words": "broken or cut off",
+                       "empty": "cut off"}.items():
+        found = wrong(catalog, {"model": "diffusers"}, {"model": name})
+        assert list(found) == ["guides[1].model"] and told in found["guides[1].model"]
+
+
 def test_in_img2img_a_unit_without_picture_takes_that(catalog: ModelCatalog) -> None:
     assert wrong(catalog, {"model": "diffusers", "image": ""}, init_image=PICTURE) == {}
 

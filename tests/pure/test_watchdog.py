@@ -4,7 +4,7 @@ import pytest
 
 from backend.dispatch import watchdog
 from backend.dispatch.watchdog import Watchdog
-from backend.messages import Alive, Cancelled, Loading, Progress, Ready
+from backend.messages import Alive, Cancelled, Loading, Preprocessed, Progress, Ready
 
 
 class Clock:
@@ -92,3 +92,24 @@ def test_a_model_is_loaded_to_its_end_before_a_cancel_counts(dog, clock):
 def test_a_worker_that_is_in_the_middle_of_one_thing_for_hours_is_ended(dog, activity, seconds, ended):
     dog.on_event(Alive(activity, ("1",), seconds))
     assert bool(dog.verdict()) == ended
+
+
+def test_a_worker_that_stays_at_a_preprocessing_that_nobody_waits_for_is_ended_without_blame(dog, clock):
+    dog.unwanted("1/a")
+    for doing, lives in ((("2/b",), True), (("1/a",), False), ((), True)):
+        clock.now += watchdog.CANCEL_SECONDS + 1
+        dog.on_event(Alive("preparing", doing, 30.0))
+        assert (dog.verdict() is None) == lives
+    dog.on_event(Alive("preparing", ("1/a",), 30.0))
+    assert not dog.verdict().blames and "cancel" in dog.verdict().why
+    dog.on_event(Preprocessed("1/a"))
+    assert dog.verdict() is None
+
+
+def test_a_cancelled_job_in_the_middle_of_its_preprocessor_ends_the_worker_without_blame(dog, clock):
+    dog.cancel("1")
+    clock.now += watchdog.CANCEL_SECONDS + 1
+    dog.on_event(Alive("loading", ("1",), 30.0))
+    assert dog.verdict() is None
+    dog.on_event(Alive("preparing", ("1",), 30.0))
+    assert not dog.verdict().blames and "cancel" in dog.verdict().why

@@ -27,7 +27,7 @@ def straight(x, sigmas: Sequence[float], noise: Noise) -> Sampler:
 
 def register(house: House) -> None:
     house.samplers.add(SamplerRow("Straight", straight, ("k_straight",)))
-    house.fields.add(Field(name="sample_push", label="Sample push", kind="float", default=0.0, group="advanced",
-                           minimum=0, maximum=1, step=0.05, infotext="Sample push", xyz="Sample push"))
+    house.fields.add(Field(name="sample_push", label="Sample push", kind="float", default=0.0, group="extensions",
+                           section="Sample", minimum=0, maximum=1, step=0.05, infotext="Sample push", xyz="Sample push"))
     house.fields.add(Field(name="sample_units", label="Sample unit", kind="records", default=(), group="advanced",
                            maximum=2, record=UNIT, infotext="Sample unit"))

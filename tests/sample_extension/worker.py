@@ -20,14 +20,18 @@ from backend.worker.guidance.row import Row
 from backend.worker.house import WorkerHouse
 from backend.worker.models.base import Model
 
+BREAKS = 1.0
+
 
 @dataclass
 class Push(Hook):
-    """Moves every denoised latent."""
+    """Moves every denoised latent; pushed as far as it goes it breaks."""
 
     by: float
 
     def denoised(self, noisy: Noisy, denoised: Tensor) -> Tensor:
+        if self.by >= BREAKS:
+            raise ArithmeticError("pushed too far")
         return denoised + self.by
 
 

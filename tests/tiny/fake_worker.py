@@ -67,6 +67,9 @@ def main(connection: Connection, device: str, policy: str, extensions: tuple[str
     Fake(connection).run()
 
 
+ENDLESS = 254       # as the second threshold of what is preprocessed: it takes a minute
+
+
 class Ended(Exception):
     """The job is over before its pictures are."""
 
@@ -78,6 +81,7 @@ class Fake:
         self.waiting: list[Run] = []
         self.told: set[Cancel | Skip] = set()      # what concerns the job that is drawn
         self.loaded = ""
+        self.at: tuple[str, ...] = ()
         self.sending = threading.Lock()
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -94,7 +98,7 @@ class Fake:
 
     def give_signs(self) -> None:
         while True:
-            self.say(Alive("idle"))
+            self.say(Alive("preparing" if self.at else "idle", self.at))
             time.sleep(0.1)
 
     def run(self) -> None:
@@ -121,7 +125,10 @@ class Fake:
             elif isinstance(command, Score):
                 self.score(command)
             elif isinstance(command, Preprocess):
-                self.say(Preprocessed(command.task, 8, 8, bytes(range(192))))
+                if command.unit.get("threshold_b") == ENDLESS:
+                    self.at = (command.task,)
+                    time.sleep(60)
+                self.say(Preprocessed(command.task, 8, 8, bytes(range(192))[:: -1 if command.points else 1]))
             elif isinstance(command, LocateFaces):
                 self.say(FacesLocated(command.task, BOXES, (True, False), dict.fromkeys(FACE_ORDERS, (0, 1))))
             elif isinstance(command, CompareFaces):

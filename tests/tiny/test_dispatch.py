@@ -1,5 +1,6 @@
 """The front with a fake worker process: every job ends once, with the same picture, whatever happens to whom and when."""
 
+import io
 import os
 import secrets
 import signal
@@ -8,9 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
@@ -402,6 +405,24 @@ def test_a_cancel_that_is_not_obeyed_ends_the_worker_and_harms_nobody_else(tmp_p
     done = bob.wait(other.id)
     assert (done.state, done.attempts) == ("done", 0)
     backend.close()
+
+
+def test_a_preview_of_a_guide_that_does_not_end_is_given_up_and_costs_only_its_worker(house, monkeypatch):
+    monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.3)
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "PNG")
+    unit = {"module": "canny", "image": house.upload(out.getvalue()).id, "threshold_b": fake_worker.ENDLESS}
+    assert house.wait(house.submit().id).state == "done", "the worker is up"
+    pid = worker_pid(house)
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(house.guides.preview, unit, (64, 64), "mine")
+        until(lambda: made.running() and house._components.dispatcher.preprocessing._asked)
+        time.sleep(0.3)
+        assert not made.done()
+        house.guides.cancel_preview("mine")
+        with pytest.raises(NotAllowed, match="cancelled"):
+            made.result(5)
+    assert house.wait(house.submit().id).state == "done" and worker_pid(house) != pid
 
 
 def test_a_cancel_of_a_job_that_waits_in_the_workers_hands_ends_nobody(house, monkeypatch):

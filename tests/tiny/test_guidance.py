@@ -9,7 +9,7 @@ import torch
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import PARAMETRISATIONS, Epsilon
 from backend.sampling.protocol import Noisy
-from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said, Strength, guided
+from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said, Strength, asked, guided
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.mask_hooks import Blend
 from backend.worker.guidance.row import Answer, Row
@@ -148,3 +148,39 @@ def test_a_hook_that_raises_stop_iteration_does_not_end_the_sampling():
     next(program)
     with pytest.raises(RuntimeError, match="StopIteration"):
         program.send([Answer(torch.zeros(1, 2, 2))])
+
+
+class Asking(Hook):
+    """Wants rows of its own, and is told their answers, in their order."""
+
+    def __init__(self, beside: int, after: int) -> None:
+        self.sizes, self.own = (beside, after), []
+
+    def beside(self, noisy, rows):
+        return [rows[0]] * self.sizes[0]
+
+    def after(self, noisy, rows, answers):
+        assert len(rows) == len(answers) == 2
+        return [rows[1]] * self.sizes[1]
+
+    def guided(self, noisy, denoised, guidance, own):
+        self.own = [float(answer.denoised.mean()) for answer in own]
+        assert guidance.scale == 3.0
+        return denoised + 100
+
+
+def test_each_hook_is_answered_what_it_asked_for():
+    hooks = [Asking(1, 2), Hook(), Asking(0, 0), Asking(2, 1)]
+    cfg = guidance(scale=3.0, hooks=hooks)
+    rows = cfg.rows(NOISY)
+    asking = asked(cfg, NOISY, rows)
+    first = next(asking)
+    assert first[:2] == rows and len(first) == 5
+    later = asking.send([Answer(torch.full((1, 2, 2), float(number))) for number in range(5)])
+    assert len(later) == 3
+    with pytest.raises(StopIteration) as end:
+        asking.send([Answer(torch.full((1, 2, 2), 10.0 + number)) for number in range(3)])
+    answers, own = end.value.value
+    denoised, _ = cfg.combine(NOISY, rows, answers, own)
+    assert [hook.own for hook in hooks if isinstance(hook, Asking)] == [[2.0, 10.0, 11.0], [], [3.0, 4.0, 12.0]]
+    assert torch.allclose(denoised, torch.full((1, 2, 2), 1 + 3 * (0 - 1) + 300.0))

@@ -29,7 +29,8 @@ def main():
     http.fill(house.routers)
     troubles = house.open(("tests.sample_extension", "tests.no_such_extension"))
     assert list(troubles) == ["tests.no_such_extension"], troubles
-    settings = Settings(data=Path(sys.argv[1]), device="cpu", extensions=("tests.sample_extension",))
+    settings = Settings(data=Path(sys.argv[1]), device="cpu", extensions=("tests.sample_extension",),
+                        extension_folder=Path("tests").absolute())
     backend = Backend(settings)
     told = {"sentence": sentences(troubles)[0]}
     try:
@@ -77,6 +78,20 @@ def main():
         theirs = {name: value for name, value in values.items() if name != "schedule"}
         a1111 = client.post("/sdapi/v1/txt2img", json={**theirs, "sampler_name": "Straight", "sample_push": 0.25, "scheduler": "Uniform"})
         told["a1111"] = [a1111.status_code, json.loads(a1111.json()["info"])["infotexts"][0]]
+        told["listed"] = client.get("/easel/extensions").json()["extensions"]
+        broken = client.post("/easel/jobs", json=values | {"sample_push": 1}).json()["id"]
+        failed = backend.as_(LOCAL).wait(broken, 60)
+        told["failed"] = [failed.state, str(failed.problems[0])]
+        refused = client.post("/easel/jobs", json=values | {"sample_push": 0.25})
+        told["refused"] = [refused.status_code, refused.json()["problems"][0]]
+        told["rest"] = int(abs(plain - draw(sampler="Euler")[1]).max())
+        told["notices"] = list(backend.status().notices)
+        told["off"] = client.get("/easel/extensions").json()["extensions"][0]
+        told["kept"] = json.loads((settings.data / "extensions.json").read_text())
+        again = client.put("/easel/extensions/sample_extension", json={"on": True})
+        told["again"] = [again.status_code, json.loads((settings.data / "extensions.json").read_text())]
+        told["wrong"] = [client.put("/easel/extensions/" + name, json=body).status_code
+                         for name, body in (("nothing", {"on": True}), ("sample_extension", {"on": "yes"}), ("sample_extension", {}))]
     finally:
         backend.close()
     print(json.dumps(told))
@@ -107,4 +122,14 @@ def test_an_extension_from_the_form_to_the_picture_and_back(tmp_path):
     assert told["push"] == 0.25
     assert told["units"] == [{"word": "one, two", "weight": 0.5, "on": True}, {"word": "", "weight": 1.0, "on": False}]
     assert told["bad"] == [422, "sample_units[1].weight"]
+    assert [(one["name"], one["title"], one["version"], one["state"]) for one in told["listed"]] == [
+        ("sample_extension", "Sample", "1.2", "on")]
+    assert told["failed"] == ["failed", "The extension sample_extension failed. ArithmeticError: pushed too far"]
+    assert told["refused"][0] == 422 and told["refused"][1]["field"] == "sample_push" and "pushed too far" in told["refused"][1]["message"]
+    assert told["rest"] == 0                        # the others go on
+    assert any("sample_extension is switched off" in notice for notice in told["notices"])
+    assert (told["off"]["state"], told["off"]["wanted"]) == ("failed", False) and "pushed too far" in told["off"]["why"]
+    assert list(told["kept"]["failed"]) == ["sample_extension"]
+    assert told["again"] == [200, {"off": [], "failed": {}}]
+    assert told["wrong"] == [404, 422, 422]
     assert told["a1111"][0] == 200 and "Sample push: 0.25" in told["a1111"][1]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,15 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from torch import nn
 
 from backend.catalog.guide_files import annotator_files, missing_files
 from backend.catalog.model_catalog import ModelCatalog
 from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Preprocess
 from backend.request.guide_modules import KEY_POINTS, MODULES
+from backend.request.pose_points import read_people, written
+from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.draw.preprocessors import PREPROCESSORS
 from backend.worker.draw.trained_preprocessors import TRAINED, load, preprocessor
@@ -69,7 +75,82 @@ def save(file: Path, shown: tuple[int, ...], answers: dict[str, np.ndarray]) -> 
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(file))
 
 
-MAKERS: dict[str, Callable[[Path], None]] = {"softedge_teed": teed, "lineart_realistic": lines, "depth_anything_v2": depth, "dw_openpose_full": pose}
+def soft_edges(folder: Path) -> None:
+    from controlnet_aux.hed import ControlNetHED_Apache2
+
+    torch.save(ControlNetHED_Apache2().state_dict(), folder / "ControlNetHED.pth")
+
+
+def pixel_differences(folder: Path) -> None:
+    from controlnet_aux.pidi.model import pidinet
+
+    torch.save({"state_dict": in_module(pidinet())}, folder / "table5_pidinet.pth")
+
+
+def in_module(network: nn.Module) -> dict[str, torch.Tensor]:
+    """As a network in torch's DataParallel has its tensors."""
+    return {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+
+
+def straight_lines(folder: Path) -> None:
+    from controlnet_aux.mlsd.models.mbv2_mlsd_large import MobileV2_MLSD_Large
+
+    torch.save(MobileV2_MLSD_Large().state_dict(), folder / "mlsd_large_512_fp32.pth")
+
+
+def anyline(folder: Path) -> None:
+    teed(folder)
+    (folder / "7_model.pth").rename(folder / "MTEED.pth")
+
+
+def anime(folder: Path) -> None:
+    from controlnet_aux.lineart_anime import UnetGenerator
+
+    norm = partial(nn.InstanceNorm2d, affine=False, track_running_stats=False)
+    torch.save(in_module(UnetGenerator(3, 1, 8, 64, norm_layer=norm, use_dropout=False)), folder / "netG.pth")
+
+
+def first_depth(folder: Path) -> None:
+    depth(folder)
+    (folder / "depth_anything_v2").rename(folder / "depth_anything")
+
+
+def segments(folder: Path) -> None:
+    from transformers import ConvNextConfig, SegformerImageProcessor, UperNetConfig, UperNetForSemanticSegmentation
+
+    seen = ConvNextConfig(hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], out_features=["stage1", "stage2", "stage3", "stage4"])
+    config = UperNetConfig(backbone_config=seen, hidden_size=8, num_labels=150, auxiliary_in_channels=8, auxiliary_channels=8, pool_scales=[1, 2])
+    UperNetForSemanticSegmentation(config).save_pretrained(folder / "upernet_ade20k")
+    SegformerImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder / "upernet_ade20k")
+
+
+def task_segments(folder: Path) -> None:
+    from transformers import (
+        CLIPTokenizer,
+        OneFormerConfig,
+        OneFormerForUniversalSegmentation,
+        OneFormerImageProcessor,
+        SwinConfig,
+    )
+
+    seen = SwinConfig(image_size=64, embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1], window_size=2, out_features=["stage1", "stage2", "stage3", "stage4"])
+    config = OneFormerConfig(backbone_config=seen, num_queries=8, hidden_dim=32, conv_dim=32, mask_dim=32, encoder_feedforward_dim=32, dim_feedforward=32,
+                             encoder_layers=1, decoder_layers=2, num_attention_heads=2, text_encoder_width=32, text_encoder_num_layers=1,
+                             text_encoder_vocab_size=49408, use_task_norm=True, num_labels=150, common_stride=4)
+    place_of = folder / "oneformer_ade20k"
+    OneFormerForUniversalSegmentation(config).save_pretrained(place_of)
+    names = {str(number): {"isthing": 0, "name": f"LABEL_{number}"} for number in range(150)}
+    (folder / "classes.json").write_text(json.dumps(names))
+    OneFormerImageProcessor(size={"shortest_edge": 64, "longest_edge": 96}, repo_path=str(folder), class_info_file="classes.json", num_text=4).save_pretrained(place_of)
+    CLIPTokenizer.from_pretrained(HOME / "models" / "demo" / "tokenizer").save_pretrained(place_of)
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "softedge_teed": teed, "lineart_realistic": lines, "depth_anything_v2": depth, "depth_anything": first_depth, "dw_openpose_full": pose,
+    "softedge_hed": soft_edges, "softedge_pidisafe": pixel_differences, "mlsd": straight_lines, "softedge_anyline": anyline, "lineart_anime": anime,
+    "seg_ufade20k": segments, "seg_ofade20k": task_segments,
+}
+"""The larger networks (OpenPose, MiDaS, Zoe, LeReS, Normal BAE) have hundreds of megabytes even with random weights."""
 
 
 def test_every_module_that_needs_files_is_there() -> None:
@@ -80,7 +161,7 @@ def test_every_module_that_needs_files_is_there() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_preprocessor_with_weights_is_read_and_kept(name: str, tmp_path: Path) -> None:
-    folder, asked = tmp_path / "annotators", unit(module=name)
+    folder, asked = tmp_path / "annotators", unit(module=name, processor_res=64)
     folder.mkdir()
     catalog, memory = ModelCatalog((tmp_path,)), Memory(place("cpu", exact=True))
     with pytest.raises(InvalidRequest, match="put it into models/annotators") as caught:
@@ -90,8 +171,8 @@ def test_a_preprocessor_with_weights_is_read_and_kept(name: str, tmp_path: Path)
     files = annotator_files([asked], ModelCatalog((tmp_path,)))
     answers = [preprocessed(memory, Preprocess("1", asked, FILES[PICTURE], (64, 96), files)) for _ in range(2)]
     assert answers[0].problem is None and (answers[0].width, answers[0].height) == (96, 64) and answers[0] == answers[1]
-    pixels = np.frombuffer(answers[0].pixels, np.uint8).reshape(64, 96, 3)
-    assert pixels.any() if name == "dw_openpose_full" else pixels.std() >= 0
+    if name == "dw_openpose_full":
+        assert np.frombuffer(answers[0].pixels, np.uint8).any()
 
 
 @torch.inference_mode()
@@ -103,7 +184,66 @@ def test_a_pose_is_drawn_where_the_points_are(tmp_path: Path) -> None:
     assert len(rows) > 20 and columns.min() >= 4 and columns.max() <= 52, "inside the person's box with what is around it, and a point's radius"
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("mode", ["Just Resize", "Crop and Resize", "Resize and Fill"])
+def test_points_are_found_moved_and_drawn_where_they_are(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "annotators").mkdir()
+    pose(tmp_path / "annotators")
+    asked, memory = unit(module="dw_openpose_full", resize_mode=mode, pixel_perfect=True), Memory(place("cpu", exact=True))
+    command = Preprocess("1", asked, FILES[PICTURE], (128, 128), annotator_files([asked], ModelCatalog((tmp_path,))), find_points=True)
+    found = preprocessed(memory, command)
+    people = read_people(found.points)
+    shown = np.frombuffer(found.pixels, np.uint8).reshape(128, 128, 3)
+    again = preprocessed(memory, replace(command, find_points=False, points=found.points))
+    drawn = np.frombuffer(again.pixels, np.uint8).reshape(128, 128, 3)
+    for one, other in zip(middle(shown), middle(drawn), strict=True):
+        assert abs(one - other) < 8, "about as the preprocessor drew it, whose lines are laid into the hint with the picture"
+    moved = [{part: [point and (point[0], point[1] + 0.2) for point in points] for part, points in person.items()} for person in people]
+    lower = np.frombuffer(preprocessed(memory, replace(command, points=written(moved))).pixels, np.uint8).reshape(128, 128, 3)
+    assert middle(lower)[0] > middle(drawn)[0] + 10
+    faces = preprocessed(memory, replace(command, points='[{"key_points": [[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.4, 0.8], [0.6, 0.8]]}]'))
+    face = np.frombuffer(faces.pixels, np.uint8).reshape(128, 128, 3)
+    assert (face[38, 38] == (255, 0, 0)).all() and (face[64, 64] == (0, 0, 255)).all()
+
+
+def middle(picture: np.ndarray) -> tuple[float, float]:
+    """The mean row and column of what is not black."""
+    rows, columns = np.nonzero(picture.max(axis=2) > 60)
+    return float(rows.mean()), float(columns.mean())
+
+
 def test_a_broken_file_says_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "7_model.pth").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"7_model.pth is not what softedge_teed needs"):
         load("softedge_teed", [tmp_path / "7_model.pth"])
+
+
+def test_what_goes_wrong_in_a_preprocessor_is_told_at_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "annotators").mkdir()
+    pose(tmp_path / "annotators")
+    for name in ("yolox_l.onnx", "dw-ll_ucoco_384.onnx"):
+        file = tmp_path / "annotators" / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[:len(whole) // 2])
+        asked = unit(module="dw_openpose_full")
+        files = annotator_files([asked], ModelCatalog((tmp_path,)))
+        problem = preprocessed(Memory(place("cpu", exact=True)), Preprocess("1", asked, FILES[PICTURE], (64, 96), files)).problem
+        assert problem.field == "guides[0].module" and f"{name} cannot be loaded" in problem.message
+        file.write_bytes(whole)
+
+    def short(*given: object) -> None:
+        raise MemoryError
+
+    def broken(*given: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    def told(asked: object) -> tuple[str, str]:
+        problem = preprocessed(Memory(place("cpu", exact=True)), Preprocess("1", asked, FILES[PICTURE], (64, 96), files)).problem
+        return problem.field, problem.message
+
+    for call, sentence in ((short, "dw_openpose_full needs more memory than there is"), (broken, "dw_openpose_full failed on this picture: mat1")):
+        monkeypatch.setitem(TRAINED, "dw_openpose_full", replace(TRAINED["dw_openpose_full"], call=call))
+        field, message = told(unit(module="dw_openpose_full"))
+        assert field == "guides[0].module" and message.startswith(sentence)
+    monkeypatch.setitem(PREPROCESSORS, "canny", short)
+    assert told(unit(module="canny")) == ("guides[0].module", "canny needs more memory than there is: choose a smaller preprocessor resolution or picture")

@@ -67,7 +67,7 @@ def test_agreement_is_1_where_a_thing_is_the_same_and_less_elsewhere() -> None:
 @pytest.mark.slow
 def test_a_red_star_fills_its_outline() -> None:
     told, _ = measure_outlines(studio(), *red_stars(10))
-    assert told["IoU, mean"] >= 0.6 and told["colours"] >= 0.7      # 0.8 is the aim; see the demo model's README
+    assert told["IoU, mean"] >= 0.7 and told["colours"] >= 0.8      # 0.8 is the aim; see the demo model's README
     assert told["IoU, mean, without"] < 0.4
 
 

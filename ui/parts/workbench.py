@@ -97,6 +97,13 @@ def detailer(form: Form) -> None:
         form.place("detailers")
 
 
+def extensions(form: Form) -> None:
+    """What extensions add to a picture: in one fold, one inside for each."""
+    if any(field.group == "extensions" for field in FIELDS.values()):
+        with gr.Accordion("Extensions", open=False, elem_id=f"{form.tab}_extensions"):
+            form.sections("extensions")
+
+
 def refiner(form: Form) -> None:
     with gr.Accordion("Refiner: another checkpoint for the last steps", open=False, elem_id=f"{form.tab}_refiner"):
         form.rest("refiner")

@@ -1,5 +1,6 @@
 // Requests to the server. A refusal throws an Error with `status` and `problems`, each of which names its field.
-const JSON_TYPE = { "Content-Type": "application/json" }, FILE_TYPE = { "Content-Type": "application/octet-stream" };
+export const JSON_TYPE = { "Content-Type": "application/json" };
+const FILE_TYPE = { "Content-Type": "application/octet-stream" };
 
 const said = body => body.problems?.map(problem => problem.message).join("; ") || body.errors;
 

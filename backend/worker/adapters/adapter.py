@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor
 
 from backend.worker.models.base import Model
@@ -60,41 +61,32 @@ class Use:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:
-    """The rows of a call of `size` rows that use an adapter, and how."""
+    """The rows of a call of `size` rows that use an adapter, and how. `numbers` is on the device; None are all."""
 
     size: int
-    numbers: Sequence[int]
+    numbers: Tensor | None
     uses: Sequence[Use]
 
     @classmethod
-    def of(cls, uses: Sequence[Use | None]) -> Members:
+    def of(cls, uses: Sequence[Use | None], device: torch.device) -> Members:
         """From what `Adapter.attach` is given."""
         numbers = [number for number, use in enumerate(uses) if use is not None]
-        return cls(len(uses), numbers, [use for use in uses if use is not None])
-
-    @property
-    def are_all(self) -> bool:
-        return len(self.numbers) == self.size
+        among = torch.tensor(numbers, device=device) if len(numbers) < len(uses) else None
+        return cls(len(uses), among, [use for use in uses if use is not None])
 
     def part(self, tensor: Tensor) -> Tensor:
         """(B, ...) of all rows -> (n, ...) of these."""
-        return tensor if self.are_all else tensor[list(self.numbers)]
+        return tensor if self.numbers is None else tensor.index_select(0, self.numbers)
 
     def spread(self, tensor: Tensor) -> Tensor:
         """(n, ...) of these -> (B, ...) with zeros for the others."""
-        if self.are_all:
+        if self.numbers is None:
             return tensor
-        whole = tensor.new_zeros(self.size, *tensor.shape[1:])
-        whole[list(self.numbers)] = tensor
-        return whole
+        return tensor.new_zeros(self.size, *tensor.shape[1:]).index_copy_(0, self.numbers, tensor)
 
     def added(self, whole: Tensor, tensor: Tensor) -> Tensor:
         """`whole` (B, ...) with (n, ...) added to these rows; the others keep their bits."""
-        if self.are_all:
-            return whole + tensor
-        summed = whole.clone()
-        summed[list(self.numbers)] = self.part(whole) + tensor
-        return summed
+        return whole + tensor if self.numbers is None else whole.index_add(0, self.numbers, tensor)
 
 
 def together(rows: Sequence[Sequence[Use]]) -> Iterator[list[Use | None]]:

@@ -64,7 +64,8 @@ class ControlNet(OwnedNetwork, ForSomeRows):
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        handle = model.denoiser.register_forward_pre_hook(self._hook(Members.of(uses)), with_kwargs=True)
+        members = Members.of(uses, model.device)
+        handle = model.denoiser.register_forward_pre_hook(self._hook(members), with_kwargs=True)
         try:
             with seamless(self.network, rows[0].tiling):
                 yield

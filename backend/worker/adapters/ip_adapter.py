@@ -100,7 +100,7 @@ class IPAdapter(ForSomeRows):
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`. An attention that counts nothing in any row is left as it is."""
-        members, uses = Members.of(uses), [use for use in uses if use is not None]
+        members, uses = Members.of(uses, self.device), [use for use in uses if use is not None]
         tokens = torch.stack([use.data[0] for use in uses]).to(self.device, self.pairs[0].key.dtype)        # (n, T, C)
         weights = torch.stack([use.data[1] * use.strength for use in uses])                                 # (n, A)
         counting, placed = weights.any(0).tolist(), weights.to(self.device)

@@ -74,7 +74,7 @@ class T2IAdapter(OwnedNetwork, ForSomeRows):
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        members, uses = Members.of(uses), [use for use in uses if use is not None]
+        members, uses = Members.of(uses, model.device), [use for use in uses if use is not None]
         weights = torch.stack([use.data[0] * use.strength for use in uses])                     # (n, levels)
         region = torch.stack([use.data[1] for use in uses])                                     # (n, 1, h, w)
         found = []

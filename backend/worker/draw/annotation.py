@@ -56,13 +56,10 @@ class Annotate:
 
     def made(self, files: Mapping[str, bytes], trained: Preprocessor | None = None) -> Pixels:
         """The answer; `files` are the job's pictures by id, `trained` the preprocessor where it needs weights."""
-        mode = _MODES[self.unit["resize_mode"]]
-        looked_at = self._looked_at(files, mode)
-        resolution = self._resolution(looked_at, mode) if self.unit["pixel_perfect"] else self.unit["processor_res"]
         module = MODULES[self.unit["module"]]
         preprocess = trained or PREPROCESSORS[module.name]
-        made = preprocess(looked_at, resolution, *module.levels(self.unit))
-        return _at_size(made, self.size, mode)
+        made = preprocess(*self.seen(files), *module.levels(self.unit))
+        return _at_size(made, self.size, _MODES[self.unit["resize_mode"]])
 
     def _looked_at(self, files: Mapping[str, bytes], mode: str) -> Pixels:
         pixels = opened(self.picture, files)
@@ -70,6 +67,13 @@ class Annotate:
             return pixels
         part = fitted(Image.fromarray(pixels), *self.part.size, mode).crop(self.part.box)
         return np.asarray(fitted(part, self.size[1], self.size[0], FILL))
+
+    def seen(self, files: Mapping[str, bytes]) -> tuple[Pixels, int]:
+        """What the preprocessor looks at, and at which resolution."""
+        mode = _MODES[self.unit["resize_mode"]]
+        pixels = self._looked_at(files, mode)
+        perfect = self.unit["pixel_perfect"]
+        return pixels, self._resolution(pixels, mode) if perfect else self.unit["processor_res"]
 
     def _resolution(self, pixels: Pixels, mode: str) -> int:
         """The shorter side at which what is made needs no resizing any more."""

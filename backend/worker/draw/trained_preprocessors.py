@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,10 +23,12 @@ from backend.request.guide_modules import MODULES
 from backend.worker.draw.preprocessors import Preprocessor, shorter
 from backend.worker.draw.whole_body_pose import WholeBodyPose
 from backend.worker.models.device_transfer import move, tensors
+from backend.worker.models.memory import out_of_memory
 from backend.worker.pixels import Pixels
 
 Paths = Sequence[Path]
 Call = Callable[[Any, Pixels, int, float, float], Pixels]
+MOST_TOLD = 300         # letters of what a library says
 _BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, EOFError,
            pickle.UnpicklingError)
 
@@ -73,8 +75,17 @@ def load(name: str, paths: Paths) -> Detector:
 
 
 def preprocessor(name: str, detector: Detector) -> Preprocessor:
-    """A loaded module as one that needs no weights."""
-    return partial(TRAINED[name].call, detector.detector)
+    """A loaded module as one that needs no weights. It raises CheckpointError where its networks cannot be run."""
+
+    def shown(pixels: Pixels, resolution: int, a: float, b: float) -> Pixels:
+        try:
+            return TRAINED[name].call(detector.detector, pixels, resolution, a, b)
+        except _BROKEN as error:
+            if out_of_memory(error):
+                raise
+            raise CheckpointError(f"{name} failed on this picture: {error}"[:MOST_TOLD]) from error
+
+    return shown
 
 
 def network_of(name: str) -> str:
@@ -169,13 +180,33 @@ def _follow(pipeline: Any) -> None:
     pipeline.device = next(pipeline.model.parameters()).device
 
 
+def _leres(paths: Paths) -> Any:
+    """Its library reads the options of the program that it runs in, and ends that where it knows none of these."""
+    given, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        return _LERES_FILES(paths)
+    finally:
+        sys.argv = given
+
+
 _HED = _of_aux("HEDdetector", "filename")
 _PIDI = _of_aux("PidiNetDetector", "filename")
 _LINES = _of_aux("LineartDetector", "filename", "coarse_filename")
 _POSE = _of_aux("OpenposeDetector", "filename", "hand_filename", "face_filename")
-_LERES = _of_aux("LeresDetector", "filename", "pix2pix_filename")
+_LERES_FILES = _of_aux("LeresDetector", "filename", "pix2pix_filename")
+FACE_ONLY = "openpose_faceonly"
 _POSES = {"openpose": (True, False, False), "openpose_hand": (True, True, False), "openpose_face": (True, False, True),
-          "openpose_faceonly": (False, False, True), "openpose_full": (True, True, True)}
+          FACE_ONLY: (False, False, True), "openpose_full": (True, True, True)}
+
+def poses(name: str, detector: Detector, pixels: Pixels, resolution: int) -> list[Any]:
+    """Of the people in a picture, by a module that finds any, as controlnet-aux has them: in shares of its sides."""
+    if isinstance(detector.detector, WholeBodyPose):
+        return detector.detector.poses(pixels, resolution)
+    _, hands, face = _POSES[name]
+    found = detector.detector.detect_poses(shorter(pixels, resolution), include_hand=hands, include_face=face)
+    return [each._replace(body=each.body._replace(keypoints=[None] * len(each.body.keypoints)))
+            for each in found] if name == FACE_ONLY else found
+
 
 TRAINED: Mapping[str, Trained] = {
     "softedge_hed": Trained(_HED, _asked()),
@@ -195,8 +226,8 @@ TRAINED: Mapping[str, Trained] = {
     "dw_openpose_full": Trained(lambda paths: WholeBodyPose.load(*paths), lambda pose, *given: pose.drawn(*given[:2])),
     "depth_midas": Trained(_of_aux("MidasDetector", "filename"), _asked()),
     "depth_zoe": Trained(_of_aux("ZoeDetector", "filename"), _asked()),
-    "depth_leres": Trained(_LERES, _asked()),
-    "depth_leres++": Trained(_LERES, _asked(boost=True)),
+    "depth_leres": Trained(_leres, _asked()),
+    "depth_leres++": Trained(_leres, _asked(boost=True)),
     "depth_anything": Trained(_of_transformers("depth-estimation"), _depth),
     "depth_anything_v2": Trained(_of_transformers("depth-estimation"), _depth),
     "normal_bae": Trained(_of_aux("NormalBaeDetector", "filename"), _asked()),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.worker.draw.preprocessors import shorter
+from backend.worker.models.onnx_session import read_session
 from backend.worker.pixels import Pixels
 
 Floats = NDArray[np.float32]
@@ -34,26 +35,21 @@ class WholeBodyPose:
 
     @classmethod
     def load(cls, people: Path, points: Path) -> Self:
-        """From their ONNX files. Raises ValueError where one is broken."""
-        import onnxruntime
-
-        errors = onnxruntime.capi.onnxruntime_pybind11_state
-        try:
-            sessions = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-                        for path in (people, points)]
-        except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NoSuchFile, errors.InvalidArgument,
-                errors.NotImplemented) as error:
-            raise ValueError(str(error)) from error
-        return cls(*sessions)
+        """From their ONNX files. Raises CheckpointError where one is broken."""
+        return cls(read_session(people, "people"), read_session(points, "the points of a body"))
 
     def drawn(self, pixels: Pixels, resolution: int) -> Pixels:
         """Everybody in the picture (H, W, 3) as points and limbs on black."""
         from controlnet_aux.open_pose import draw_poses
 
+        height, width = shorter(pixels, resolution).shape[:2]
+        return draw_poses(self.poses(pixels, resolution), height, width)
+
+    def poses(self, pixels: Pixels, resolution: int) -> list[Any]:
+        """Of everybody in the picture, as controlnet-aux has them, in shares of its sides."""
         picture = shorter(pixels, resolution)
         height, width = picture.shape[:2]
-        poses = [_pose(*self._points(picture, box), width, height) for box in self._people(picture)]
-        return draw_poses(poses, height, width, draw_body=True, draw_hand=True, draw_face=True)
+        return [_pose(*self._points(picture, box), width, height) for box in self._people(picture)]
 
     def _people(self, picture: Pixels) -> list[Floats]:
         """Boxes (left, top, right, bottom) in pixels."""

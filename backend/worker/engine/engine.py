@@ -54,15 +54,20 @@ Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
 class Engine:
-    """See the module. `emit` receives every event."""
+    """See the module. `emit` receives every event.
+
+    `switch_off(error)` draws on without the extension whose code has raised an error, and gives its package, or "".
+    """
 
     def __init__(
-        self, memory: Memory, policy: Policy, emit: Callable[[Event], None], limits: DeviceLimits = NO_LIMITS
+        self, memory: Memory, policy: Policy, emit: Callable[[Event], None], limits: DeviceLimits = NO_LIMITS,
+        switch_off: Callable[[BaseException], str] = lambda error: "",
     ) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
         self.limits = limits
+        self.switch_off = switch_off
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.pixel_networks = PixelNetworks(memory)
@@ -344,8 +349,12 @@ class Engine:
         if task.cancelled:      # what there was of its picture could not be decoded
             self.emit(Cancelled(task.run.job))
             return
-        problems = error.problems if isinstance(error, EaselError) else (Problem(_sentence(error)),)
-        self.emit(Failed(task.run.job, problems, detail))
+        if isinstance(error, EaselError):
+            self.emit(Failed(task.run.job, error.problems, detail))
+            return
+        extension = self.switch_off(error)
+        blamed = f"The extension {extension.rpartition('.')[2]} failed. " if extension else ""
+        self.emit(Failed(task.run.job, (Problem(blamed + _sentence(error)),), detail, extension))
 
     @contextmanager
     def _border(self, task: Task, program: Program | None = None) -> Iterator[None]:

@@ -23,6 +23,7 @@ from backend.catalog.model_file import (
 from backend.errors import CheckpointError, EaselError, InvalidRequest, OutOfMemory, Problem
 from backend.messages import Preprocess, Preprocessed
 from backend.request.guide_modules import KEY_POINTS, MODULES
+from backend.request.pose_points import Person, read_people, written
 from backend.request.record import place
 from backend.worker.adapters import controlnet, ip_adapter, t2i_adapter
 from backend.worker.adapters.controlnet import ControlNet
@@ -30,10 +31,12 @@ from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.annotation import Annotate
-from backend.worker.draw.trained_preprocessors import TRAINED, load, network_of, preprocessor
+from backend.worker.draw.pose_points import drawn, face_of, people_of, placed
+from backend.worker.draw.trained_preprocessors import TRAINED, Detector, load, network_of, poses, preprocessor
 from backend.worker.draw.work_items import LoadGuide, ShowHint
-from backend.worker.engine.picture_prompts import points_in
+from backend.worker.engine.picture_prompts import faces_in, points_in
 from backend.worker.engine.program import Program
+from backend.worker.faces.selection import chosen
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
 
@@ -81,16 +84,20 @@ def _hint(
             return work.made(pictures, partial(points_in, memory, files[FACE_NETWORK, ANTELOPE], work.unit))
         if name not in TRAINED:
             return work.made(pictures)
-        paths = [Path(files[ANNOTATOR, each].path) for each in MODULES[name].files]
-        detector = memory.fetch(ANNOTATOR, network_of(name), str(paths[0]), lambda: load(name, paths))
-        return memory.attempt(lambda: work.made(pictures, preprocessor(name, detector)))
+        return work.made(pictures, preprocessor(name, _detector(memory, name, files)))
 
+    short = Problem(f"{name} needs more memory than there is: choose a smaller preprocessor resolution or picture")
     try:
-        return memory.hints.get(work.key, made)
+        return memory.hints.get(work.key, lambda: memory.attempt(made, short))
     except InvalidRequest as error:         # no such face
         raise InvalidRequest(problems=error.about(place("guides", work.number, "image"))) from error
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(place("guides", work.number, "module"))) from error
+
+
+def _detector(memory: Memory, name: str, files: Mapping[FileKey, ModelFile]) -> Detector:
+    paths = [Path(files[ANNOTATOR, each].path) for each in MODULES[name].files]
+    return memory.fetch(ANNOTATOR, network_of(name), str(paths[0]), lambda: load(name, paths))
 
 
 def hint_shown(memory: Memory, program: Program, work: ShowHint) -> Features:
@@ -107,11 +114,28 @@ def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
     """What a guide's model would be shown, for people to look at."""
     work = Annotate(command.unit, hashlib.sha256(command.picture).hexdigest(), command.size)
     try:
-        pixels = _hint(memory, work, command.files, {work.picture: command.picture})
+        if command.points:
+            pixels, points = drawn(read_people(command.points), command.size), ""
+        else:
+            pixels = _hint(memory, work, command.files, {work.picture: command.picture})
+            points = written(_people(memory, work, command)) if command.find_points else ""
     except Exception as error:
         if not isinstance(error, EaselError):
             log.error("preprocessing failed", exc_info=error)
         told = error.problems[0] if isinstance(error, EaselError) else Problem(f"{type(error).__name__}: {error}"[:300])
         return Preprocessed(command.task, problem=told)
     height, width = pixels.shape[:2]
-    return Preprocessed(command.task, width, height, pixels.tobytes())
+    return Preprocessed(command.task, width, height, pixels.tobytes(), points=points)
+
+
+def _people(memory: Memory, work: Annotate, command: Preprocess) -> list[Person]:
+    """Whoever is in the picture, in shares of the hint's sides."""
+    pixels, resolution = work.seen({work.picture: command.picture})
+    name, files = command.unit.module, command.files
+    if name == KEY_POINTS:
+        file = files[FACE_NETWORK, ANTELOPE]
+        face = chosen(faces_in(memory, file, pixels, pixels), command.unit.face_order, command.unit.face_index)
+        found = face_of(face.points, pixels.shape[:2])
+    else:
+        found = people_of(poses(name, _detector(memory, name, files), pixels, resolution))
+    return placed(found, pixels.shape[:2], command.size, command.unit.resize_mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,17 +17,22 @@ DIM = 0.6                                       # of a limb, so that points stan
 
 
 def drawn(face: Face, size: tuple[int, int]) -> Pixels:
-    """The points at their places on black, (H, W, 3); `size` is that of the picture: (height, width)."""
+    """The points of a face at their places on black, (H, W, 3); `size` is that of the picture: (height, width)."""
+    return of_points(face.points, size)
+
+
+def of_points(points: Sequence[Sequence[float]], size: tuple[int, int]) -> Pixels:
+    """As `drawn`: the five points in pixels."""
     import cv2
 
     picture = np.zeros((*size, 3), np.uint8)
     for first, second in LIMBS:
-        (x1, y1), (x2, y2) = face.points[first], face.points[second]
+        (x1, y1), (x2, y2) = points[first], points[second]
         length, angle = math.dist((x1, y1), (x2, y2)), math.degrees(math.atan2(y1 - y2, x1 - x2))
         middle = int((x1 + x2) / 2), int((y1 + y2) / 2)
         limb = cv2.ellipse2Poly(middle, (int(length / 2), HALF_WIDTH), int(angle), 0, 360, 1)
         cv2.fillConvexPoly(picture, limb, COLOURS[first])
     picture = (picture * DIM).astype(np.uint8)
-    for point, colour in zip(face.points, COLOURS, strict=True):
+    for point, colour in zip(points, COLOURS, strict=True):
         cv2.circle(picture, (int(point[0]), int(point[1])), RADIUS, colour, -1)
     return picture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from backend.sampling.protocol import Noisy, Sampler
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.hypernetwork import HypernetworkUse
-from backend.worker.guidance.hooks import Hook
+from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
@@ -129,12 +130,15 @@ class CFGDenoiser:
             for text, (role, each) in zip(encoded, said, strict=True)
         ]
 
-    def combine(self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer]) -> tuple[Tensor, Tensor]:
-        """(denoised, unconditional denoised) from the answers to `rows`; both (C, h, w)."""
+    def combine(
+        self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer], own: Sequence[Sequence[Answer]] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """(denoised, unconditional denoised) from the answers to `rows` and to each hook's own; both (C, h, w)."""
         for hook in self.hooks:
             answers = hook.answers(noisy, rows, answers)
         latents = [answer.denoised for answer in answers]
         denoised, uncond = self.mixed(latents)
+        denoised = self._put_together(noisy, denoised, uncond, own)
         if self.strength.rescale:
             denoised = self._rescaled(noisy, denoised, latents[0])
         for hook in self.hooks:
@@ -156,6 +160,19 @@ class CFGDenoiser:
             denoised = denoised + (answer - uncond) * (share if part.region is None else part.region * share)
         return denoised, uncond
 
+    def _put_together(
+        self, noisy: Noisy, denoised: Tensor, uncond: Tensor, own: Sequence[Sequence[Answer]]
+    ) -> Tensor:
+        """What those hooks make of the answers that have a way of their own to put them together."""
+        asked = [(hook, given) for hook, given in zip_longest(self.hooks, own, fillvalue=())
+                 if type(hook).guided is not Hook.guided]
+        if asked and self.strength.scale:
+            towards = (denoised - uncond) / self.strength.scale
+            guidance = Guidance(uncond, towards, self.strength.scale, self.parametrisation)
+            for hook, given in asked:
+                denoised = hook.guided(noisy, denoised, guidance, given)
+        return denoised
+
     def _needs_uncond(self, sigma: float) -> bool:
         share = 1 - self.strength.scale * sum(part.weight for part in self.parts)
         if self.strength.keep_uncond:
@@ -173,6 +190,20 @@ class CFGDenoiser:
 
 
 OnStep = Callable[[Noisy, Tensor], None]
+Asking = Generator[list[Row], Sequence[Answer], tuple[Sequence[Answer], list[list[Answer]]]]
+
+
+def asked(guidance: CFGDenoiser, noisy: Noisy, rows: list[Row]) -> Asking:
+    """Yields the rows and what hooks want to know besides; returns the answers to `rows`, and to each hook's own."""
+    beside = [hook.beside(noisy, rows) for hook in guidance.hooks]
+    answers = yield [*rows, *chain.from_iterable(beside)]
+    answers, rest = answers[: len(rows)], iter(answers[len(rows):])
+    own = [[next(rest) for _ in each] for each in beside]
+    after = [hook.after(noisy, rows, answers) for hook in guidance.hooks]
+    if any(after):
+        rest = iter((yield [*chain.from_iterable(after)]))
+        own = [[*given, *(next(rest) for _ in each)] for given, each in zip(own, after, strict=True)]
+    return answers, own
 
 
 def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[Any, Any, Tensor]:
@@ -191,9 +222,9 @@ def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generato
         try:
             yield from guidance.handed_over(noisy.sigma)
             rows = guidance.rows(noisy)
-            answers = yield rows
+            answers, own = yield from asked(guidance, noisy, rows)
         except Interrupted:
             raise Interrupted(denoised) from None
-        denoised, uncond = guidance.combine(noisy, rows, answers)
+        denoised, uncond = guidance.combine(noisy, rows, answers, own)
         on_step(noisy, denoised)
         sent = (denoised, uncond) if guidance.strength.keep_uncond else denoised

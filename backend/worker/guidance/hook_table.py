@@ -22,5 +22,5 @@ HOOKS: Table[HookRow] = Table("guidance hooks")
 
 
 def hooks_for(request: Request) -> list[Hook]:
-    """The hooks that this request asks for, in the table's order."""
-    return [hook for row in HOOKS.values() if (hook := row.make(request)) is not None]
+    """The hooks that this request asks for, in the table's order, less those of an extension that has failed."""
+    return [hook for row in HOOKS.working() if (hook := row.make(request)) is not None]

@@ -31,9 +31,10 @@ export class FaceChoice {
   }
 
   draw(found) {
-    const counted = found ? this.counted(found) : [], number = this.meant?.number;
+    const counted = found ? this.counted(found) : [], number = this.meant?.number, focused = [...this.boxes.children].indexOf(document.activeElement);
     this.boxes.hidden = !counted.length;
     this.boxes.replaceChildren(...counted.map((face, place) => this.box(face, place, place === number)));
+    if (focused >= 0) this.boxes.children[focused]?.focus();
     this.say(!found ? "" : found.why || (counted[number] ? counted.length > 1 && "Click the face that is meant." : "No face of the picture has this number."));
   }
 
@@ -44,12 +45,7 @@ export class FaceChoice {
 
   box({ box: [left, top, right, bottom] }, place, on) {
     const share = part => `${100 * part}%`, style = `left: ${share((left + right) / 2)}; top: ${share((top + bottom) / 2)}; width: ${share(right - left)}; height: ${share(bottom - top)}`;
-    return make("button", { type: "button", class: "face-box", style, "aria-pressed": String(on), "aria-label": `Face ${place}`, title: `Face ${place}`, onclick: () => this.choose(place) }, make("span", { "aria-hidden": "true", translate: "no" }, String(place)));
-  }
-
-  choose(place) {
-    this.chosen(place);
-    this.boxes.children[place]?.focus();
+    return make("button", { type: "button", class: "face-box", style, "aria-pressed": String(on), "aria-label": `Face ${place}`, title: `Face ${place}`, onclick: () => this.chosen(place) }, make("span", { "aria-hidden": "true", translate: "no" }, String(place)));
   }
 
   say(text) {

@@ -10,6 +10,7 @@ import { FaceChoice } from "./face_choice.js";
 import { choiceOf, filledBy } from "./facts.js";
 import { MorePictures } from "./more_pictures.js";
 import { PicturePlace } from "./picture_place.js";
+import { movePoints } from "./points.js";
 
 const ROWS = fields.guides.record;
 const PLACED = ["enabled", "image", "mask", "module", "model"];
@@ -94,7 +95,7 @@ export class Unit {
     this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes" });
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
     this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, make("div", { class: "unit-acts" },
-      button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
+      this.joints = button("Move the points", () => this.movePoints()), button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
     this.others = new MorePictures(this.id("more_images"), { changed: more_images => this.set({ more_images }), failed: message => this.refuse("more_images", message) });
     return make("div", { class: "unit-pictures" }, this.image.root, this.result, this.others.root);
   }
@@ -145,14 +146,24 @@ export class Unit {
 
   refuse(name, message) { formOf(this.panel.tab).mark([{ field: `guides[${this.number}].${name}`, message }], false); }
 
+  // While a preview is being made the button gives it up.
   async made() {
+    if (this.making) return this.giveUp();
     const [width, height] = this.panel.size, image = this.value.image || (this.panel.tab === "img2img" ? formOf("img2img").values.init_image : "");
-    this.look.disabled = true;
-    this.look.textContent = "Making it…";
-    try { this.keep((await post("/easel/guides/preview", { unit: { ...this.value, image }, width, height })).id); }
-    catch (error) { this.say_wrong(error); }
-    finally { this.look.disabled = false; this.look.textContent = "Preview"; }
+    const task = this.making = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
+    this.look.textContent = "Stop making it";
+    try { this.keep((await post("/easel/guides/preview", { unit: { ...this.value, image }, width, height, task })).id); }
+    catch (error) { if (this.making === task) this.say_wrong(error); }
+    finally { if (this.making === task) this.idle(); }
   }
+
+  giveUp() {
+    const task = this.making;
+    this.idle();
+    return post("/easel/guides/preview/cancel", { task });
+  }
+
+  idle() { this.making = null; this.look.textContent = "Preview"; }
 
   say_wrong(error) {
     const named = (error.problems ?? []).filter(({ field }) => field).map(one => ({ ...one, field: one.field.replace("guides[0]", `guides[${this.number}]`) }));
@@ -160,9 +171,9 @@ export class Unit {
     else this.refuse("module", error.message);
   }
 
-  // The preview stays until another is made.
-  keep(id) {
-    this.preview = id;
+  // The preview stays until another is made; where its points were moved, they are kept with it.
+  keep(id, people = null) {
+    Object.assign(this, { preview: id, people });
     this.panel.previews.set(this.value, id);
     this.show();
   }
@@ -176,6 +187,14 @@ export class Unit {
   async retouch() {
     const id = await paint("Paint on what the preprocessor made", { under: this.preview });
     if (id) this.keep(id);
+  }
+
+  async movePoints() {
+    const [width, height] = this.panel.size, image = this.value.image;
+    try {
+      const id = await movePoints({ unit: { ...this.value, image }, people: this.people, width, height, keep: people => { this.people = people; } });
+      if (id) this.keep(id, this.people);
+    } catch (error) { this.say_wrong(error); }
   }
 
   async paintRegion() {
@@ -194,6 +213,7 @@ export class Unit {
     this.others.show(value.more_images, module?.kind === "picture_prompt");
     this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, order: value.face_order, number: value.face_index } : null);
     this.result.hidden = !preview || module?.kind !== "hint";
+    this.joints.hidden = !module?.points || !value.image;
     if (preview) this.shown.src = this.save.href = `/easel/upload/${preview}.png`;
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
     this.look.hidden = module?.kind !== "hint";

@@ -35,6 +35,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.guides(form)
         workbench.face_swap(form)
         workbench.detailer(form)
+        workbench.extensions(form)
         bench.before = picture.before(form)
 
 

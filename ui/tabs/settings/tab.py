@@ -44,6 +44,9 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
             _job_end(form)
             with _panel("Defaults"):
                 _html(fragment(__file__, "defaults.html"))
+            with _panel("Extensions"):
+                _html(fragment(__file__, "extensions.html"))
+                form.rest("extension_settings")
             with _panel("About this Easel"):
                 _html(fragment(__file__, "about.html"))
     _wire(form, page)

@@ -22,6 +22,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.guides(bench.form)
         workbench.face_swap(bench.form)
         workbench.detailer(bench.form)
+        workbench.extensions(bench.form)
 
 
 def _hires(form: Form) -> None:

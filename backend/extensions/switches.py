@@ -1,0 +1,70 @@
+"""Which extensions are switched off, and which have failed: a small file in the data folder.
+
+It is read before anything of an extension runs. What cannot be read is as if nothing had been switched.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backend.catalog.regular_files import read_regular
+from backend.image.atomic_write import write_atomically
+
+FILE = "extensions.json"
+MOST_BYTES = 2**20
+
+
+class Switches:
+    """By the names of folders. Thread-safe. What is switched acts when Easel is started again."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        told = _read(file)
+        self._off = {name for name in _list(told.get("off")) if isinstance(name, str)}
+        self._failed = {name: why for name, why in _object(told.get("failed")).items() if isinstance(why, str)}
+
+    def is_on(self, name: str) -> bool:
+        """Neither switched off nor failed."""
+        with self._lock:
+            return name not in self._off and name not in self._failed
+
+    def why_off(self, name: str) -> str:
+        """What it failed with; "" where it was switched off by hand or is on."""
+        with self._lock:
+            return self._failed.get(name, "")
+
+    def switch(self, name: str, on: bool) -> None:
+        """By hand. Switched on again, a failure is forgotten. StorageError."""
+        with self._lock:
+            off = self._off - {name} if on else self._off | {name}
+            self._keep(off, {other: why for other, why in self._failed.items() if other != name})
+
+    def fail(self, name: str, why: str) -> None:
+        """It has failed at work: off until somebody switches it on again. StorageError."""
+        with self._lock:
+            self._keep(self._off, self._failed | {name: why})
+
+    def _keep(self, off: set[str], failed: Mapping[str, str]) -> None:
+        text = json.dumps({"off": sorted(off), "failed": dict(failed)}, indent=2)
+        write_atomically(self._file, text.encode())
+        self._off, self._failed = off, dict(failed)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return _object(json.loads(read_regular(file, MOST_BYTES)))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else ()

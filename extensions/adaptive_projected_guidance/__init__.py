@@ -1,0 +1,1 @@
+"""Adaptive projected guidance (Sadat et al. 2024)."""

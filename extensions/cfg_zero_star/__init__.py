@@ -1,0 +1,1 @@
+"""CFG-Zero* (Fan et al. 2025)."""

@@ -1,0 +1,1 @@
+"""Perturbed-attention guidance (Ahn et al. 2024)."""

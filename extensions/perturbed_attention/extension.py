@@ -1,0 +1,21 @@
+"""The parameters of perturbed-attention guidance."""
+
+from __future__ import annotations
+
+from backend.house import House
+from backend.request.field import Field
+
+SECTION = "Perturbed attention"
+BLOCKS = ("Middle", "Up", "Down", "All")
+
+
+def register(house: House) -> None:
+    """Both doors read this."""
+    house.fields.add(Field(
+        name="pag_scale", label="PAG scale", kind="float", default=0.0, group="extensions", section=SECTION, minimum=0,
+        maximum=30, slider_maximum=10, step=0.1, infotext="PAG scale", xyz="PAG scale",
+        help="0 is off; 3 is usual. A step takes one evaluation of the network more."))
+    house.fields.add(Field(
+        name="pag_blocks", label="PAG layers", kind="choice", default="Middle", group="extensions", section=SECTION,
+        choices=BLOCKS, infotext="PAG layers", xyz="PAG layers", needs=("pag_scale",),
+        help="Whose self-attention sees nothing but itself in that evaluation."))

@@ -1,0 +1,1 @@
+"""Self-attention guidance (Hong et al. 2022)."""

@@ -1,0 +1,1 @@
+"""A cache of the network's deep features over the steps (DeepCache, Ma et al. 2023)."""

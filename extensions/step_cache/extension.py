@@ -1,0 +1,17 @@
+"""The presets of the step cache."""
+
+from __future__ import annotations
+
+from backend.house import House
+from backend.request.field import Field
+
+OFF = "Off"
+EVERY = {"Every 2nd step": 2, "Every 3rd step": 3, "Every 5th step": 5}
+
+
+def register(house: House) -> None:
+    """Both doors read this."""
+    house.fields.add(Field(
+        name="step_cache", label="Step cache", kind="choice", default=OFF, group="extensions", section="Step cache",
+        choices=(OFF, *EVERY), infotext="Step cache", xyz="Step cache",
+        help="The whole network runs in every 2nd, 3rd or 5th step only. Not the same picture."))
