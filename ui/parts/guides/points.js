@@ -66,7 +66,7 @@ class Sheet {
     const point = person[part][index], size = Math.max(this.width, this.height) / 90, name = translated(NAMES[part][index]);
     const label = this.people.length > 1 ? `${name} ${number + 1}` : name;
     const group = drawn("g", { class: "points-joint", tabindex: 0, role: "button", "aria-label": label });
-    group.append(drawn("circle", { r: size * 3.2, class: "points-reach" }), drawn("circle", { r: size, class: "points-dot" }));
+    group.append(drawn("circle", { r: size * 4, class: "points-reach" }), drawn("circle", { r: size, class: "points-dot" }));
     const place = () => group.setAttribute("transform", `translate(${point[0] * this.width} ${point[1] * this.height})`);
     const move = (x, y) => {
       const by = [inside(x) - point[0], inside(y) - point[1]];
