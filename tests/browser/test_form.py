@@ -6,10 +6,13 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, expect
+from safetensors.numpy import save_file
 
 from tests.browser.conftest import Stage
 from tests.browser.studio import PATIENCE, Studio
@@ -280,3 +283,52 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     for _ in range(2):
         panel.get_by_role("button", name="Remove this guide").first.click()
     expect(panel.locator(".unit")).to_have_count(0)
+
+
+
+def face_files(folder: Path) -> None:
+    """What is looked for by name alone, and a FaceID of few numbers."""
+    pack = folder / "insightface" / "models" / "buffalo_l"
+    pack.mkdir(parents=True, exist_ok=True)
+    (folder / "ip_adapter").mkdir(exist_ok=True)
+    for file in (pack / "w600k_r50.onnx", pack / "det_10g.onnx", folder / "insightface" / "inswapper_128.onnx"):
+        file.write_bytes(b"")
+    shapes = {"image_proj.proj.0.weight": (8, 512), "image_proj.norm.weight": (8,), "ip_adapter.1.to_k_ip.weight": (8, 8), "ip_adapter.1.to_v_ip.weight": (8, 8)}
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "ip_adapter" / "ip-adapter-faceid_sd15.safetensors")
+
+
+def test_a_face_of_a_result_is_used_and_chosen_swapped_in_and_drawn_again(desk: Studio, house: Stage) -> None:
+    page, form = desk.page, "easel.form('txt2img').values"
+    face_files(house.backend.settings.data.parent)
+    desk.generate(steps=1)
+    desk.wait_pictures(1)
+    desk.results.get_by_role("button", name="Send to …").click()
+    page.get_by_role("menuitem", name="Use this face").click()
+    panel = page.locator("#txt2img_guides .guides")
+    expect(panel.locator(".unit-about")).to_have_text("ip-adapter-auto · ip-adapter-faceid_sd15")
+    faces = page.locator("#txt2img_guides_0_image .face-box")
+    expect(faces).to_have_count(2)
+    expect(faces.first).to_have_attribute("aria-pressed", "true")
+    faces.first.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(faces.nth(1)).to_be_focused()
+    expect(faces.nth(1)).to_have_attribute("aria-pressed", "true")
+    assert [(one["enabled"], one["face_index"], len(one["image"])) for one in units(desk)] == [(True, 1, 64)]
+    assert faces.first.evaluate("box => Math.min(box.offsetWidth, box.offsetHeight)") >= 24
+    panel.get_by_role("button", name="Remove this guide").click()
+    for fold in ("face_swap", "detailers", "detailers_0"):
+        page.locator(f"#txt2img_{fold}_fold").get_by_role("button").first.click()
+    page.locator("#txt2img_face_swap").get_by_label("Picture of the face").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    page.locator("#txt2img_face_swap").get_by_role("button", name="Face 1").click()
+    desk.shows(face_swap_source=1)
+    expect(page.locator("#txt2img_detailers_0_classes")).to_be_hidden()
+    page.locator("#txt2img_detailers_0_enabled input").check()
+    page.wait_for_function(f"{form}['detailers[0].enabled'] && {form}.face_swap_source == 1")
+    for fold in ("face_swap", "detailers", "detailers_0"):
+        expect(page.locator(f"#txt2img_{fold}_fold")).to_have_class(re.compile("acting"))
+    count = len(house.requests())
+    desk.button("generate").click()
+    desk.wait_pictures(2)
+    asked = house.requests()[count]
+    assert (asked.face_swap_source, len(asked.face_swap), [one.model for one in asked.detailers]) == (1, 64, ["Faces"])
