@@ -43,7 +43,7 @@ class Size:
 
     side: int = 128
     steps: int = 20
-    rounds: int = 3
+    rounds: int = 2
     every: int = 1
 
 

@@ -49,7 +49,7 @@ class Form:
             gr.HTML(f'<div class="record-list" data-field="{field.name}"></div>', elem_id=own, js_on_load=None,
                     apply_default_css=False)
         told = json.dumps([dict(value) for value in values])
-        return self.adopt(field.name, unseen_text(told, f"{own}_text", label=field.label))
+        return self.adopt(field.name, gr.Textbox(told, visible="hidden", elem_id=f"{own}_text", label=field.label))
 
     def _records(self, field: Field, values: Sequence[Mapping[str, Any]]) -> Component:
         """As many folds as there may be records, each with the components of one."""
@@ -101,11 +101,6 @@ def _id(title: str) -> str:
     return re.sub(r"\W+", "_", title.lower())
 
 
-def unseen_text(value: str, elem_id: str, *, label: str | None = None) -> gr.Textbox:
-    """What a script fills and nobody sees. In one line: one that may grow is measured whenever its value changes."""
-    return gr.Textbox(value, lines=1, max_lines=1, visible="hidden", elem_id=elem_id, label=label)
-
-
 def _text(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Textbox(value, **({"lines": 3, "max_lines": 12, "placeholder": field.help} | look))
 
@@ -135,7 +130,7 @@ def _choice(field: Field, value: Any, look: dict[str, Any]) -> Component:
 
 def _picture(field: Field, value: Any, look: dict[str, Any]) -> Component:
     """The id of an upload; what a person sees of it stands in the element that is named after the field."""
-    return unseen_text(value, f"{look['elem_id']}_id", label=look["label"])
+    return gr.Textbox(value, **(look | {"elem_id": f"{look['elem_id']}_id", "elem_classes": [], "visible": "hidden"}))
 
 
 def _texts(field: Field, value: Any, look: dict[str, Any]) -> Component:

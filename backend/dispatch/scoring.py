@@ -214,10 +214,17 @@ class Scoring:
     def _keep(self, work: Work, answer: Scored) -> None:
         if isinstance(work, ToCompare):
             self._distances.record(work, answer.values.get("fid"), answer.problems.get("fid", ""))
-            self.look(work.plot)        # there may be another one
         else:
             self._scores.record(work, answer.values, answer.problems)
+        if not self._holds_more(work):
+            self.look(work.plot)        # comparisons come when all cells are measured
         self._told(work.owner, work.plot, {picture.cell for picture in work.pictures})
+
+
+    def _holds_more(self, work: Work) -> bool:
+        """Whether other work of its plot is in a worker's hands, or ready for them."""
+        known = [*self._ready, *(sent.work for sent in self._sent.values())]
+        return any(one.plot == work.plot and one.task != work.task for one in known)
 
 
 def encoder_mark(catalog: ModelCatalog, file: ModelFile) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from backend.plots.cells import (
 from backend.plots.drawing_order import drawing_order
 from backend.plots.estimate import CellCost, cell_costs
 from backend.plots.infotext import typed_values
-from backend.plots.outline import NUMBERS, stands, tried
+from backend.plots.outline import NUMBERS, idle, stands, tried
 from backend.plots.prompt_matrix import MatrixRules, matrix_axes
 from backend.plots.prompts_from_file import LineRules, line_axis
 from backend.request import rules
@@ -78,6 +78,14 @@ class PlotOrder:
     base: Request
     axes: tuple[ChosenAxis, ...]
     cells: tuple[CellDraft, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What drawing a plot takes, and the numbers of axes that change nothing in any of its cells."""
+
+    costs: Sequence[CellCost]
+    idle: Collection[int]
 
 
 @dataclass(slots=True)
@@ -138,16 +146,18 @@ class PlotOrders:
         cells = self.cells(start.base, start.axes, start.seeds, list(coordinates(start.axes)))
         return PlotOrder(base=start.base, axes=start.axes, cells=cells)
 
-    def outline(self, start: PlotStart) -> list[CellCost]:
+    def outline(self, start: PlotStart) -> Outline:
         """What drawing a plot takes, its cells checked as far as they can differ. InvalidRequest as `order`."""
         base, axes, seeds = start.base, start.axes, start.seeds
         cells = _Cells(self._submission, self._parts, axes)
         if prod(len(chosen.values) for chosen in axes) <= FEW:
-            return cell_costs(order.request for _, order in cells.orders(base, seeds, list(coordinates(axes))))
+            requests = [order.request for _, order in cells.orders(base, seeds, list(coordinates(axes)))]
+            return Outline(cell_costs(requests), idle(axes, requests))
         found = list(stands(base.values(), axes, seeds))
         wanted = dict.fromkeys([*(stand.cell for stand in found), *tried(axes)])
         made = {cell: order.request for cell, order in cells.orders(base, seeds, list(wanted))}
-        return [CellCost(made[stand.cell], stand.cells, stand.first_passes) for stand in found]
+        costs = [CellCost(made[stand.cell], stand.cells, stand.first_passes) for stand in found]
+        return Outline(costs, idle(axes, list(made.values())))
 
     def cells(self, base: Request, axes: Sequence[ChosenAxis], seeds: SeedRules,
               wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,13 +30,15 @@ VARIED = ("x", "y", "z")
 class PlotCheck:
     """What would become of a plot that is asked for; without `costs` where something is wrong.
 
-    `costs` are those of its cells, or of a few that stand for the others; `order` only where it is to be drawn.
+    `costs` are those of its cells, or of a few that stand for the others; `order` only where it is to be drawn. `idle`
+    are the numbers of axes that change nothing.
     """
 
     axes: Sequence[AxisReading]
     problems: tuple[Problem, ...] = ()
     order: PlotOrder | None = None
     costs: Sequence[CellCost] = ()
+    idle: Collection[int] = ()
     estimate: PlotEstimate | None = None
 
 
@@ -200,7 +202,10 @@ class UserPlots:
 
 def _judged(orders: PlotOrders, start: PlotStart, readings: Sequence[AxisReading], *, draws: bool) -> PlotCheck:
     """With its order if it draws one. InvalidRequest."""
-    return PlotCheck(readings, order=orders.order(start)) if draws else PlotCheck(readings, costs=orders.outline(start))
+    if draws:
+        return PlotCheck(readings, order=orders.order(start))
+    outline = orders.outline(start)
+    return PlotCheck(readings, costs=outline.costs, idle=outline.idle)
 
 
 def _scripted(orders: PlotOrders, kind: str, request: Mapping[str, Any], options: Mapping[str, Any], *,

@@ -14,6 +14,7 @@ from backend.facade.plots import PlotCheck, PlotView
 from backend.http.dependencies import FrontDoor
 from backend.http.jobs import SET_OUTSIDE
 from backend.plots.axis import Axis
+from backend.plots.axis_table import axis_named
 from backend.request.record import plain
 from backend.store.plot_reading import Cell
 from backend.store.plots import PlotLine
@@ -197,8 +198,8 @@ def _record(axis: Axis) -> dict[str, Any] | None:
 
 
 def _check(check: PlotCheck) -> dict[str, Any]:
-    readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error}
-                for one in check.axes]
+    readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error,
+                 "idle": number in check.idle} for number, one in enumerate(check.axes)]
     problems = [{"field": problem.field, "message": problem.message} for problem in check.problems]
     estimate = check.estimate
     told = {"pictures": 0, "calls": 0, "rows": 0, "loads": 0, "seconds": None, "bytes": 0, "shared": {}}
@@ -222,8 +223,17 @@ def _plot(door: Door, plot: str) -> dict[str, Any]:
     head = view.line.head
     return {**view.state, "kind": head.kind, "created": head.created.isoformat(), "request": head.request,
             "options": head.options, "cursor": view.cursor, "scores": _wanted(door, plot), "cells": _cells(view),
-            "axes": [{"label": axis.get("label", ""), "values": axis.get("shown", []), "typed": axis.get("values", "")}
-                     for axis in head.axes]}
+            "axes": [_drawn_axis(axis) for axis in head.axes]}
+
+
+def _drawn_axis(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a plot's row; `pictures` are the uploads that are its values, where they are pictures."""
+    told = {"label": stored.get("label", ""), "values": stored.get("shown", []), "typed": stored.get("values", "")}
+    try:
+        pictured = axis_named(told["label"]).kind == "picture"
+    except KeyError:            # of an extension that is no longer there
+        pictured = False
+    return {**told, "pictures": [picture for _, picture in stored.get("parsed", [])]} if pictured else told
 
 
 def _wanted(door: Door, plot: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from backend.plots.cells import CellError, ChosenAxis, Coordinates, SeedRules, cell_values
 from backend.plots.estimate import COST_FIELDS, cost_key, is_of_first_pass
-from backend.request.request import FIELDS
+from backend.request.request import FIELDS, Request
 
 NUMBERS = ("int", "float", "seed", "text", "texts")
 TOGETHER = frozenset((
@@ -52,6 +52,12 @@ def stands(base: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules
     for chosen in product(*classes):
         drawn = (len(own) if of_first else own[0] == 0 for own, of_first in zip(chosen, first, strict=True))
         yield Stand(tuple(own[0] for own in chosen), prod(map(len, chosen)), prod(drawn))
+
+
+def idle(axes: Sequence[ChosenAxis], requests: Sequence[Request]) -> list[int]:
+    """Numbers of the axes whose fields have no hold on any of the requests, such as those of hires fix without it."""
+    return [number for number, chosen in enumerate(axes) if chosen.axis.fields and all(
+        name in FIELDS and request.idle(FIELDS[name]) for request in requests for name in chosen.axis.fields)]
 
 
 def _alike(chosen: ChosenAxis) -> list[list[int]]:

@@ -17,6 +17,7 @@ from backend.image.read import BROKEN, open_picture
 from backend.image.save import OPTIONS, metadata
 from backend.plots import legend
 from backend.plots.sheet import Page, Sheet, SheetCell, View
+from backend.plots.short_labels import Room, shortened
 
 MEMORY = 512 * 2**20
 BYTES_PER_PIXEL = {"PNG": 4, "JPEG": 4, "WEBP": 28}      # Pillow holds four, WebP's encoder the rest (measured)
@@ -40,8 +41,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything lies, in pixels: the size of a cell, of the labels around it, and of the whole."""
+    """What is drawn, with labels that have room, and where it lies, in pixels: the size of a cell, of the labels around
+    it, and of the whole."""
 
+    pages: Sequence[Page]
     cell: Size
     left: int               # width of the row labels
     heads: Sequence[int]    # height of the column labels of each page, with the page's name
@@ -53,13 +56,14 @@ class Layout:
     def of(cls, pages: Sequence[Page], cell_size: Size, look: Look) -> Layout:
         cell = max(1, round(cell_size[0] * look.scale)), max(1, round(cell_size[1] * look.scale))
         font = min(max(sum(cell) // 28, 11), 64)
+        pages = [shortened(page, font, *_rooms(cell, font)) if look.legend else page for page in pages]
         named = look.legend and any(name for page in pages for name in page.rows)
         left = _left(pages, cell[0], font) if named else 0
         heads = [_head(page, cell[0], font) if look.legend else 0 for page in pages]
         step = cell[0] + look.margin, cell[1] + look.margin
         widths = [left + len(page.columns) * step[0] - look.margin for page in pages]
         heights = [head + len(page.rows) * step[1] for head, page in zip(heads, pages, strict=True)]
-        return cls(cell, left, heads, font, look.margin, (max([*widths, 1]), max(sum(heights) - look.margin, 1)))
+        return cls(pages, cell, left, heads, font, look.margin, (max([*widths, 1]), max(sum(heights) - look.margin, 1)))
 
     def fits(self, kind: str) -> bool:
         pixels = self.size[0] * self.size[1]
@@ -72,7 +76,7 @@ def draw(sheet: Sheet, view: View, look: Look, kind: str, out: IO[bytes]) -> Non
     layout = Layout.of(pages, sheet.cell_size, look)
     if not layout.fits(kind):
         raise InvalidRequest(_too_large(sheet, pages, look, kind, layout.size), field="scale")
-    _draw(sheet, pages, layout, kind, out)
+    _draw(sheet, layout, kind, out)
 
 
 def draw_largest(sheet: Sheet, page: Page, line: int, out: IO[bytes]) -> None:
@@ -81,13 +85,13 @@ def draw_largest(sheet: Sheet, page: Page, line: int, out: IO[bytes]) -> None:
     layouts = (Layout.of(blocks, sheet.cell_size, Look(scale=scale)) for scale in (1.0, *SCALES, SMALLEST_SCALE))
     layout = next((layout for layout in layouts if layout.fits("PNG")), None)
     if layout:
-        _draw(sheet, blocks, layout, "PNG", out)
+        _draw(sheet, layout, "PNG", out)
 
 
-def _draw(sheet: Sheet, pages: Sequence[Page], layout: Layout, kind: str, out: IO[bytes]) -> None:
+def _draw(sheet: Sheet, layout: Layout, kind: str, out: IO[bytes]) -> None:
     whole = Image.new("RGB", layout.size, PAPER)
     pen, top = ImageDraw.Draw(whole), 0
-    for page, head in zip(pages, layout.heads, strict=True):
+    for page, head in zip(layout.pages, layout.heads, strict=True):
         _labels(pen, page, layout, top, head)
         top += head
         for row in page.cells:
@@ -149,7 +153,18 @@ def _labels(pen: ImageDraw.ImageDraw, page: Page, layout: Layout, top: int, head
 def _left(pages: Sequence[Page], width: int, font: int) -> int:
     """As wide as the longest label of a row, at most three quarters of a cell, at least as a short word."""
     longest = max(legend.text_width(name, font) for page in pages for name in page.rows) + 2 * PADDING
-    return min(longest, max(width * 3 // 4, 6 * font))
+    return min(longest, _widest(width, font))
+
+
+def _widest(width: int, font: int) -> int:
+    return max(width * 3 // 4, 6 * font)
+
+
+def _rooms(cell: Size, font: int) -> tuple[Room, Room]:
+    """For the label of a column, and of a row."""
+    width, height = cell
+    return (Room(width - 2 * PADDING, _most_lines(width, font)),
+            Room(_widest(width, font) - 2 * PADDING, max(height // legend.line_height(font), 1)))
 
 
 def _head(page: Page, width: int, font: int) -> int:

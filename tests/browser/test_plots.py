@@ -65,11 +65,13 @@ def test_from_the_form_to_the_grid_and_back(house: Stage, stage: Studio, page: P
     expect(fold.get_by_label("Type of axis X")).to_have_value("CFG Scale")
     expect(fold.get_by_label("Values of axis X", exact=True)).to_be_focused()
     assert fold.locator(".problem:visible").count() == 0, "nothing is typed yet"
+    axis(fold, "X", "Denoising", "0.2, 0.4")
+    expect(fold.locator(".axis-idle:visible")).to_have_count(1)
     axis(fold, "X", "CFG Scale", "1-3")
     axis(fold, "Y", "Seed", "1, many")
     expect(fold.locator(".axis", has_text="must be a number").get_by_label("Values of axis Y", exact=True)).to_have_attribute("aria-invalid", "true")
     fold.get_by_label("Values of axis Y", exact=True).fill("1, 60")
-    expect(fold.locator(".axis .problem:visible")).to_have_count(0)
+    expect(fold.locator(".axis :is(.problem, .axis-idle):visible")).to_have_count(0)
     expect(fold.locator(".plot-cost")).to_contain_text("6 pictures")
     expect(stage.button("generate")).to_have_attribute("data-plot", "plot × 6")
     fold.get_by_role("button", name="Swap Y with the axis above").click()
@@ -132,6 +134,14 @@ def test_pictures_are_an_axis_and_the_list_of_axes_is_short(stage: Studio, page:
     done(page, 4)
     assert heads(page) == ["a red", "blue"]
     assert len({page.locator(f'.plot-cell[data-key="{x},0"] img').get_attribute("src") for x in (0, 1)}) == 2
+    page.get_by_role("button", name="Add values…").click()
+    page.get_by_role("dialog").get_by_label("Pictures of axis X").set_input_files({"name": "green.png", "mimeType": "image/png", "buffer": png((48, 48))})
+    expect(page.get_by_role("dialog").locator(".axis-pictures li")).to_have_text(["green"])
+    page.get_by_role("button", name="Draw them").click()
+    done(page, 6)
+    assert heads(page) == ["a red", "blue", "green"]
+    page.get_by_role("button", name="Repeat with changes").click()
+    expect(stage.box("plot").locator(".axis-pictures li")).to_have_text(["a red", "blue", "green"])
 
 
 def drawn(stage: Studio, prompt: str, *axes: tuple[str, str], script: str = "X/Y/Z plot") -> None:

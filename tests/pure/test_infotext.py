@@ -371,11 +371,11 @@ def test_a_prompt_of_pairs_stays_a_prompt(prompt):
 
 
 def test_prompts_in_one_line_with_the_settings():
-    """Chats and web forms make spaces of line ends."""
+    """Chats and web forms make spaces of line ends, or nothing."""
     flat = OLD.format(sampler="Euler").replace("\n", " ")
     wanted = {"prompt": "a cat", "negative_prompt": "ugly", "steps": 20, "seed": 5, "sampler": "Euler"}
     for text, changed in [
-        (flat, {}), (flat.replace("ugly", "ugly, bad,"), {"negative_prompt": "ugly, bad,"}), (f"a hill,\n{flat}", {"prompt": "a hill,\na cat"}),
+        (flat, {}), (OLD.format(sampler="Euler").replace("\n", ""), {}), (flat.replace("ugly", "ugly, bad,"), {"negative_prompt": "ugly, bad,"}), (f"a hill,\n{flat}", {"prompt": "a hill,\na cat"}),
         (flat.replace("a cat", "style: anime, mood: dark"), {"prompt": "style: anime, mood: dark"}),
         (f"{flat}\nTime taken: 4 sec.", {}),
         (flat.replace(" Negative prompt: ugly", ""), {"negative_prompt": ""}), (flat.replace(" Negative prompt: ugly", ","), {"prompt": "a cat,", "negative_prompt": ""}),

@@ -106,6 +106,18 @@ def test_the_legend_is_beside_and_above_the_cells_and_a_hole_says_why(sheet: She
     assert hole.getpixel((0, 0)) == (228, 228, 228) and len(hole.getcolors(10_000)) > 5
 
 
+def test_labels_of_small_cells_keep_their_values(sheet: Sheet) -> None:
+    """"CFG Scale: 5" has no room over a cell of 32 pixels: "5" has, and the axis is told above."""
+    whole = drawn(sheet, View(page=(0,)), scale=0.5)
+    left, top = whole.width - 2 * 32, whole.height - 3 * 24
+    heads = [whole.crop((left + x, top - 30, left + x + 32, top)).tobytes() for x in (0, 32)]
+    assert heads[0] != heads[1] and legend.wrapped("CFG Scale: 5", 11, 32 - 16, 2) == legend.wrapped("CFG Scale: 7", 11, 32 - 16, 2)
+    (page,) = Layout.of(sheet.pages(View(page=(0,))), sheet.cell_size, Look(scale=0.5)).pages
+    assert (page.columns, page.name) == (["5", "7"], "CFG Scale →, Prompt S/R ↓") and page.rows[0] == "a cat"
+    (page,) = Layout.of(sheet.pages(View(page=(0,))), (600, 600), Look()).pages
+    assert (page.columns[0], page.rows[0], page.name) == ("CFG Scale: 5", "Prompt S/R: a cat", "")
+
+
 def test_what_is_too_large_says_what_fits(tmp_path: Path) -> None:
     file = tmp_path / "cell.png"
     Image.new("RGB", (512, 512), "teal").save(file)

@@ -416,6 +416,16 @@ def test_cells_that_stand_for_others_cost_what_all_of_them_do(house: Guest, monk
     assert short.estimate == whole.estimate
 
 
+@pytest.mark.parametrize(("axes", "request_", "idle"), [
+    ((("Denoising", "0.3, 0.5"), ("Steps", "3, 4")), {}, [0]), ((("Denoising", "0.3, 0.5"),), {"enable_hr": True}, []),
+    ((("Hires steps", "3-5"), ("Prompt S/R", "cat, dog"), ("Denoising", "0.3-0.9 [100]")), {}, [0, 2]),
+    ((("Refiner switch at", "0.2-0.8 [150]"), ("Refiner checkpoint", "None, other")), {}, []),
+    ((("Refiner switch at", "0.2-0.8 [150]"), ("Size", "64x64, 64x128")), {}, [0]),
+])
+def test_axes_that_change_nothing_are_told(house: Guest, axes: Any, request_: Any, idle: list[int]) -> None:
+    assert list(house.plots.check(asked(*axes, request=request_)).idle) == idle
+
+
 def test_what_is_wrong_in_one_of_thousands_of_cells_is_seen_in_the_dry_run(house: Guest) -> None:
     for ask, field in (
         (asked(("Seed", "1-50"), ("Schedule min sigma", "0-1 [10]"), ("Schedule max sigma", "3, 0.5")), "axes.1.values"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -186,28 +188,47 @@ def test_a_picture_tells_its_loras_hash(studio: Studio, tmp_path: Path, kohya: d
     assert "Lora hashes" not in studio.draw(prompt="a <lora:style:0>").facts
 
 
-def failed(studio: Studio, prompt: str) -> str:
-    studio.add("bad", BASE.replace(prompt=prompt))
-    studio.run()
-    problem, = [each.problems[0] for each in studio.events if isinstance(each, Failed)]
-    studio.events.clear()
-    assert problem.field == "prompt"
-    return problem.message
-
-
 TO_Q = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    ({f"{TO_Q}.lora_up.weight": torch.full((32, 2), float("nan")), f"{TO_Q}.lora_down.weight": torch.ones(2, 32)}, "no numbers"),
-    ({f"{TO_Q}.lora_up.weight": torch.ones(32, 2), f"{TO_Q}.lora_down.weight": torch.ones(2, 32), f"{TO_Q}.alpha": torch.tensor(float("inf"))},
-     "no numbers"),
+def factors(rank: int = 2, alpha: float | None = None, value: float = 1.0) -> dict[str, Tensor]:
+    """Of one layer."""
+    made = {f"{TO_Q}.lora_up.weight": torch.full((32, rank), value), f"{TO_Q}.lora_down.weight": torch.ones(rank, 32)}
+    return made if alpha is None else made | {f"{TO_Q}.alpha": torch.tensor(alpha)}
+
+
+def broken(name: str) -> bytes:
+    """What lies under the name of a LoRA that was whole when its job was queued."""
+    whole = safetensors.torch.save(factors())
+    return {"empty": b"", "cut off": whole[:-64], "longer header": (1 << 40).to_bytes(8, "little") + whole[8:],
+            "lying shape": whole.replace(b"[2,32]", b"[9,99]"), "NaN": safetensors.torch.save(factors(value=math.nan)),
+            "inf": safetensors.torch.save(factors(value=-math.inf)), "alpha inf": safetensors.torch.save(factors(alpha=math.inf)),
+            "alpha NaN": safetensors.torch.save(factors(alpha=math.nan))}[name]
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("empty", "safetensors"), ("cut off", "cut off"), ("longer header", "safetensors"), ("lying shape", "broken"), ("NaN", "no numbers"),
+    ("inf", "no numbers"), ("alpha inf", "no numbers"), ("alpha NaN", "no numbers"), ("gone", "no longer there"),
 ])
-def test_numbers_that_are_none(studio: Studio, tmp_path: Path, content: dict[str, Tensor], words: str) -> None:
-    before = studio.draw()
-    save(tmp_path / "loras" / "bad.safetensors", content)
-    assert words in failed(studio, "a cat <lora:bad:1>")
-    assert studio.draw().pixels == before.pixels
+def test_a_file_that_turned_bad_fails_its_job_alone_and_leaves_nothing(studio: Studio, tmp_path: Path, name: str, words: str) -> None:
+    before, file = studio.draw(), save(tmp_path / "loras" / "bad.safetensors", factors())
+    studio.add("bad", BASE.replace(prompt="a cat <lora:style:1><lora:bad:1>"))
+    studio.add("beside it", BASE)
+    file.unlink() if name == "gone" else file.write_bytes(broken(name))
+    studio.run()
+    problem, = [each.problems[0] for each in studio.events if isinstance(each, Failed)]
+    assert problem.field == "prompt" and words in problem.message and "bad" in problem.message
+    beside, = [each for each in studio.events if isinstance(each, Picture) and each.job == "beside it"]
+    assert beside.pixels == before.pixels and not any(module._forward_hooks for module in studio.model.denoiser.modules())
+
+
+def test_a_rank_of_nothing_changes_nothing_and_a_missing_alpha_is_the_rank(studio: Studio, tmp_path: Path) -> None:
+    for name, content in (("none", factors(rank=0)), ("without", factors(rank=2)), ("with", factors(rank=2, alpha=2.0))):
+        save(tmp_path / "loras" / f"{name}.safetensors", content)
+    problem, = network_problems(BASE.replace(prompt="a <lora:none:1>"), studio.catalog, studio.catalog.find("checkpoint", "first"))
+    assert problem.field == "prompt" and "changes nothing" in problem.message
+    assert studio.draw(prompt="a cat <lora:none:1>").pixels == studio.draw().pixels
+    assert studio.draw(prompt="a cat <lora:without:1>").pixels == studio.draw(prompt="a cat <lora:with:1>").pixels
 
 
 @pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{\"lo", b"\xff" * 200, b"\x02\0\0\0\0\0\0\0{}"])

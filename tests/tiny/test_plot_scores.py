@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from backend.errors import InvalidRequest, NotFound
 from backend.http import create_app
-from backend.messages import Score, Scored
+from backend.messages import MeasureDistance, Score, Scored
 from backend.store.scores import Scores
 from tests.guest import Guest
 from tests.pure.test_clip_folders import clip
@@ -164,13 +164,13 @@ class Slow:
     name = "slow"
 
     def __init__(self) -> None:
-        self.free, self.asked = True, list[Score]()
+        self.free, self.asked = True, list[Score | MeasureDistance]()
         self.came = threading.Event()
 
     def is_free(self, *, alone: bool) -> bool:
         return self.free
 
-    def measure(self, command: Score) -> None:
+    def measure(self, command: Score | MeasureDistance) -> None:
         self.asked.append(command)
         self.came.set()
 
@@ -193,6 +193,24 @@ def test_nothing_is_measured_while_pictures_of_others_wait(tmp_path: Path) -> No
     until(lambda: len(slow.asked) == 5)
     assert {one.task for one in slow.asked[3:]} == {one.task for one in slow.asked[1:3]}
     assert Scores(house.backend._components.database).board(plot, "local").values() == {"0": {"sharpness": 0.5}}
+    house.close()
+
+
+def test_a_comparison_that_is_asked_while_cells_are_measured_is_not_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "fidelity").mkdir()
+    save_file({"Mixed_7c.branch_pool.conv.weight": np.zeros(1, np.float32)}, tmp_path / "fidelity" / "inception.safetensors")
+    house = open_house(tmp_path)
+    plot = plotted(house, ("Seed", "1-2"))
+    until(lambda: house.plots.get(plot).state["state"] == "done")
+    scoring, slow = house.backend._components.dispatcher.scoring, Slow()
+    scoring._workers = (slow,)
+    house.plots.scores.switch(plot, {"kinds": ["sharpness"]})
+    until(lambda: len(slow.asked) == 2)
+    house.plots.scores.compare(plot, {"first": {"cells": ["0", "1"]}, "second": {"cells": ["1", "0"]}})
+    until(lambda: not scoring._plots)           # it was looked at, and cells are still in hand
+    for one in slow.asked[:2]:
+        scoring.received(Scored(one.task, {"sharpness": 0.5}))
+    assert isinstance(until(lambda: slow.asked[2:] and slow.asked[2], seconds=5), MeasureDistance)
     house.close()
 
 

@@ -72,7 +72,7 @@ def test_a_plot_over_http_from_the_axes_to_the_last_cell(client: TestClient, hou
     ask = asked(("Steps", "1-3"), ("Checkpoint name", ["other", "demo"]), title="Steps of both")
     check = client.post("/easel/plots/check", json=ask).json()
     assert (check["cells"], check["pictures"], check["loads"], check["problems"]) == (6, 6, 2, [])
-    assert check["axes"][0] == {"label": "Steps", "values": ["1", "2", "3"], "error": ""} and check["bytes"] > 0
+    assert check["axes"][0] == {"label": "Steps", "values": ["1", "2", "3"], "error": "", "idle": False} and check["bytes"] > 0
     made = client.post("/easel/plots", json=ask)
     plot = made.json()["id"]
     assert made.status_code == 201 and made.json()["title"] == "Steps of both" and made.json()["total"] == 6

@@ -11,8 +11,11 @@ import torch
 from PIL import Image
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch_fidelity import feature_extractor_inceptionv3 as theirs
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
+from backend.catalog import inception_files
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import MeasureDistance, Score, Scored
 from backend.worker.device import place
@@ -51,9 +54,9 @@ def near(pixels: np.ndarray, seed: int = 9) -> np.ndarray:
 def test_ssim_and_psnr_are_skimages() -> None:
     smooth = np.array(draw(Scene("blue", (Thing("red", "star"),)), 96))
     other = near(smooth)
-    _, theirs = structural_similarity(smooth, other, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    _, skimages = structural_similarity(smooth, other, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
                                       data_range=255, full=True)
-    assert ssim(smooth, other) == pytest.approx(theirs.mean(), abs=0.002)       # the edges are mirrored in another way
+    assert ssim(smooth, other) == pytest.approx(skimages.mean(), abs=0.002)       # the edges are mirrored in another way
     assert psnr(smooth, other) == pytest.approx(peak_signal_noise_ratio(smooth, other), abs=1e-6)
     assert ssim(smooth, smooth) == pytest.approx(1)
     assert psnr(smooth, smooth) == MOST_DECIBELS
@@ -73,6 +76,14 @@ def test_spread_is_the_mean_over_pairs() -> None:
     assert spread([a, a]) == pytest.approx(0)
     assert spread([a, b, c]) == pytest.approx(1)
     assert spread([a, a, b]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 4), (2, 40), (24, 24), (40, 60)])
+def test_distance_is_torch_fidelitys_however_many_pictures_there_are(first: int, second: int) -> None:
+    torch.manual_seed(first)
+    left, right = torch.randn(first, 24), torch.randn(second, 24) * 2 + 1
+    wanted = fid_statistics_to_metric(*map(fid_features_to_statistics, (left, right)), verbose=False)[KEY_METRIC_FID]
+    assert distance([left[:1], left[1:]], [right]) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_distance_is_zero_for_equal_sets_and_grows() -> None:
@@ -158,6 +169,38 @@ def test_a_row_of_seeds(tmp_path: Path) -> None:
     told = Told().of(*(Score(name, files, ("spread",), encoder=clip_file(tmp_path)) for name, files in (("same", (same, same)), ("row", row))))
     assert told[0].values["spread"] == pytest.approx(0, abs=1e-5)
     assert told[1].values["spread"] > 1e-4
+
+
+def inception_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file as torch-fidelity's, with random weights: the network has no smaller shape."""
+    with monkeypatch.context() as patch, torch.device("meta"):
+        patch.setattr(theirs, "load_state_dict_from_url", lambda *rest, **more: {})
+        patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda self, tensors: None)
+        shapes = {name: tensor.shape for name, tensor in theirs.FeatureExtractorInceptionV3("shapes", ["2048"]).state_dict().items()}
+    torch.manual_seed(0)
+    weights = {name: torch.randn(shape) * (2 / shape[1:].numel()) ** 0.5 if len(shape) > 1 else torch.ones(shape) * (not name.endswith(("bias", "mean", "tracked")))
+               for name, shape in shapes.items()}
+    file = folder / inception_files.FOLDER / inception_files.FILE
+    file.parent.mkdir()
+    torch.save({name: tensor.long() if name.endswith("tracked") else tensor for name, tensor in weights.items()}, file)
+    return file
+
+
+@pytest.mark.slow
+def test_fid_through_the_network_of_torch_fidelity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = inception_file(tmp_path, monkeypatch)
+    (file,) = ModelCatalog((tmp_path,)).listed("inception")
+    assert not file.problem
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_bytes(png(noise(number)))
+    first, second, third = map(str, paths)
+    (told,) = Told().of(MeasureDistance("one", (first, second), (first, third), file))
+    with torch.no_grad():
+        network = theirs.FeatureExtractorInceptionV3("theirs", ["2048"], feature_extractor_weights_path=str(written))
+        features = [network(torch.from_numpy(noise(number)).permute(2, 0, 1)[None])[0] for number in range(3)]
+    assert not told.problems and told.values["fid"] == pytest.approx(distance(features[:2], [features[0], features[2]]), rel=1e-3)
+    assert told.values["fid"] > 0
 
 
 def test_while_pictures_are_drawn_only_single_ones_are_measured(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from backend import Door, InvalidRequest, NotFound, Problem
-from ui.fields import Form, unseen_text
+from ui.fields import Form
 from ui.fragment import fragment
 from ui.parts import painter
 from ui.script_calls import script
@@ -34,7 +34,7 @@ def place(form: Form) -> None:
     form.place("init_image")
     form.place("mask")
     form.adopt(MODE, mode)
-    form.adopt(PAINT, unseen_text("", f"{form.tab}_{PAINT}_id"))
+    form.adopt(PAINT, gr.Textbox("", visible="hidden", elem_id=f"{form.tab}_{PAINT}_id"))
 
 
 def before(form: Form) -> str:

@@ -17,7 +17,7 @@ _RUN = re.compile(r"[\w \-/]+")
 _VALUE = re.compile(r':\s*("(?:\\.|[^\\"])+"(?=,|$)|[^,]*)')
 _PAIR = re.compile(r"(\d+)x(\d+)")
 _TEMPLATE = re.compile(r"((?:Negative )?Template):", re.IGNORECASE)
-_STEPS = re.compile(r"(?<!\S)Steps: \d+, ([\w /-]+): [^,]*, ([\w /-]+):")
+_STEPS = re.compile(r"Steps: \d+, ([\w /-]+): [^,]*, ([\w /-]+):")
 _HEAD = re.compile(r"((?:Negative )?Template|Time taken|Used embeddings|Torch active/reserved|Warning):", re.IGNORECASE)
 
 

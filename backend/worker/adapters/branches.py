@@ -84,7 +84,7 @@ class Stacks:
     sites: Sequence[Site]
     up: Tensor
     shapes: Sequence[torch.Size]
-    _scaled: tuple[Sequence[float], Sequence[Tensor]] = ((), ())
+    _scaled: _Scaled | None = None
 
     @property
     def nbytes(self) -> int:
@@ -97,30 +97,58 @@ class Stacks:
 
     def scaled(self, rows: Sequence[Sequence[Branches]]) -> Sequence[Tensor]:
         """The second factors by member, times the strengths with which these rows use them."""
-        strengths = [use.strength for row in rows for use in row]
-        if self.shapes and self._scaled[0] != strengths:
-            up = self.up.clone()
-            sizes, factors = self._pieces(rows)
-            torch._foreach_mul_(up.split(sizes), factors)
-            each = up.split([shape.numel() for shape in self.shapes])
-            self._scaled = strengths, [tensor.view(shape) for tensor, shape in zip(each, self.shapes, strict=True)]
-        return self._scaled[1]
+        if self._scaled is None:
+            self._scaled = _Scaled.room_for(self)
+        self._scaled.put(self, rows)
+        return self._scaled.members
 
-    def _pieces(self, rows: Sequence[Sequence[Branches]]) -> tuple[list[int], list[float]]:
-        """How many numbers of `up` after each other have one factor, and these factors."""
-        sizes: list[int] = []
-        factors: list[float] = []
+    def pieces(self) -> list[tuple[int, int]]:
+        """Where in `up` the factors of each part begin and end, by member, row and part; behind them are zeros."""
+        found: list[tuple[int, int]] = []
+        start = 0
         for (_, member), (_, rank, out) in zip(self.members, self.shapes, strict=True):
-            for row, parts in zip(rows, member.parts, strict=True):
-                padding = rank
-                for use, factor, own in parts:
-                    sizes.append(own * out)
-                    factors.append(row[use].strength * factor)
-                    padding -= own
-                if padding:
-                    sizes.append(padding * out)
-                    factors.append(0.0)
-        return sizes, factors
+            for parts in member.parts:
+                at = start
+                for _, _, own in parts:
+                    found.append((at, at + own * out))
+                    at += own * out
+                start += rank * out
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class _Scaled:
+    """Room for the second factors of a call times its strengths, written again where these are others.
+
+    `members` and `parts` are views of `whole`.
+    """
+
+    whole: Tensor
+    members: Sequence[Tensor]
+    parts: Sequence[Tensor]
+    strengths: Sequence[float] | None = None
+
+    @classmethod
+    def room_for(cls, stacks: Stacks) -> _Scaled:
+        whole = torch.empty_like(stacks.up)
+        each = whole.split([shape.numel() for shape in stacks.shapes]) if stacks.shapes else ()
+        members = [tensor.view(shape) for tensor, shape in zip(each, stacks.shapes, strict=True)]
+        return cls(whole, members, [whole[start:end] for start, end in stacks.pieces()])
+
+    def put(self, stacks: Stacks, rows: Sequence[Sequence[Branches]]) -> None:
+        """Nothing to do where the strengths are those of the call before."""
+        strengths = [use.strength for row in rows for use in row]
+        if self.strengths == strengths or not self.parts:
+            return
+        factors = [row[use].strength * factor for _, member in stacks.members
+                   for row, parts in zip(rows, member.parts, strict=True) for use, factor, _ in parts]
+        self.strengths = None       # until all are there
+        if len(set(factors)) == 1:
+            torch.mul(stacks.up, factors[0], out=self.whole)
+        else:
+            self.whole.copy_(stacks.up)
+            torch._foreach_mul_(self.parts, factors)
+        self.strengths = strengths
 
 
 @contextmanager

@@ -56,15 +56,20 @@ class Format:
 Formats = Callable[[str], Format | None]
 """By a tensor's name; None leaves it out."""
 
+Look = Callable[[Tensor], object]
 
-def read_tensors(path: Path, formats: Formats) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .ckpt file that `formats` asks for. Raises CheckpointError."""
+
+def read_tensors(path: Path, formats: Formats, look: Look = id) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .ckpt file that `formats` asks for. Raises CheckpointError.
+
+    `look` is shown each as soon as it is there: at that moment it still lies in the processor's cache.
+    """
     read_shapes(path)           # refuses what is cut off and would crash the process when it is mapped
     with _opened(path) as opened:
         waiting = [(name, wanted) for name in opened.names if (wanted := formats(name))]
     read: dict[str, Tensor] = {}
     while waiting:
-        waiting = waiting[_read_portion(path, waiting, read) :]
+        waiting = waiting[_read_portion(path, waiting, read, look) :]
     return read
 
 
@@ -84,7 +89,7 @@ class _Opened:
     portion: float
 
 
-def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[str, Tensor]) -> int:
+def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[str, Tensor], look: Look) -> int:
     """Add to `read` the first of what is waited for, one portion; how many these are."""
     mapped = 0
     with _opened(path) as opened:
@@ -94,6 +99,7 @@ def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[
             stored = _reading(path, lambda _, name=name: opened.tensor(name))
             mapped += stored.nbytes
             read[name] = wanted.brought(stored)
+            look(read[name])
     return len(waiting)
 
 

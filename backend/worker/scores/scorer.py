@@ -33,6 +33,10 @@ NO_REFERENCE = "there is no reference to compare with"
 log = logging.getLogger(__name__)
 
 
+class _Use:
+    """Who needs a network over many steps: memory keeps it for as long as this lives."""
+
+
 class Scorer:
     """Takes commands in and does one part of the oldest at each `step`. Networks are `memory`'s."""
 
@@ -126,15 +130,15 @@ class Scorer:
     # ---- two sets of pictures ----
 
     def _measure(self, command: MeasureDistance) -> Iterator[None]:
-        network = self._network(command.network, inception.load)
-        self._memory.pin(network, command)
+        network, use = self._network(command.network, inception.load), _Use()
+        self._memory.pin(network, use)
         sets: list[list[Tensor]] = [[], []]
         for features, paths in zip(sets, (command.first, command.second), strict=True):
             for path in paths:
                 with open(path, "rb") as file:
                     features.append(network.features([_read(file.read())]))
                 yield
-        self._memory.unpin(command)
+        self._memory.unpin(use)
         self._emit(Scored(command.task, {"fid": distance(*sets)}))
 
     def _network(self, file: ModelFile, load: Callable[[ModelFile, Placement], Loaded]) -> Loaded:

@@ -29,9 +29,10 @@ export class AxisRow {
     this.drop = make("button", { type: "button", class: "tool icon-close", "aria-label": `Remove axis ${letter}`, title: "Remove this axis", onclick: () => owner.remove(this) });
     this.pictures = new PictureValues(this, () => letter);
     this.problem = make("p", { class: "problem", role: "alert", hidden: true });
+    this.idle = make("p", { class: "axis-idle", role: "status", hidden: true }, "Changes nothing with these settings.");
     this.about = make("span", { class: "axis-about" });
     this.root = make("div", { class: "axis", role: "group", "aria-label": `Axis ${letter}` }, make("span", { class: "axis-letter", translate: "no", "aria-hidden": "true" }, letter), this.type, this.look, this.swap, this.drop,
-      make("div", { class: "axis-values" }, this.values, this.pictures.root, this.about, this.choose, this.fill), this.problem);
+      make("div", { class: "axis-values" }, this.values, this.pictures.root, this.about, this.choose, this.fill), this.problem, this.idle);
     this.values.value = values;
     this.offer(label);
   }
@@ -111,6 +112,7 @@ export class AxisRow {
   }
 
   say(message) {
+    this.idle.hidden = true;
     this.problem.textContent = message;
     this.problem.hidden = !message;
     this.root.classList.toggle("wrong", Boolean(message));

@@ -159,7 +159,11 @@ export class Fold {
   }
 
   // An axis whose values are still to be typed is not wrong yet.
-  judged({ problems = [] }) { this.say(problems.filter(({ field }) => !this.unbegun(field)), false); }
+  judged({ problems = [], axes = [] }) {
+    this.say(problems.filter(({ field }) => !this.unbegun(field)), false);
+    this.sent.forEach((row, at) => { row.idle.hidden = !axes[at]?.idle; });
+  }
+
   unbegun(field) {
     if (field === "axes" && !this.sent.length) return true;
     return this.sent[Number(/^axes\.(\d+)/.exec(field ?? "")?.[1])]?.values.value.trim() === "";

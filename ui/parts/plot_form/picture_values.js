@@ -10,6 +10,8 @@ const PICTURE = /^(?:(.*)=)?([0-9a-f]{64})$/s;
 // A name as a value may have it: no marks that stand between values or between a name and its picture.
 const plainName = file => file.replace(/\.\w{1,5}$/, "").replace(/[=,"\s]+/g, " ").trim();
 
+document.head.append(make("link", { rel: "stylesheet", href: new URL("./picture_values.css", import.meta.url).href }));
+
 export class PictureValues {
   // `owner` is { text, set(text) }; `label()` names the axis.
   constructor(owner, label) {

@@ -1,4 +1,5 @@
 // The head of a plot: its title, how far it has come, and what is done with the whole of it.
+import { PictureValues } from "../../parts/plot_form/picture_values.js";
 import { openSheet } from "../../parts/sheet.js";
 import { toast } from "../../parts/notices.js";
 import { find, make } from "../../scripts/dom.js";
@@ -70,8 +71,16 @@ export class PlotHeader {
   add() {
     const { viewer } = this, { plot } = viewer, axis = make("select", {}, ...plot.axes.map(({ label }, at) => make("option", { value: at, translate: "no" }, `${plot.letter(at)}: ${label}`)));
     const values = make("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true }), problem = make("p", { class: "problem", role: "alert", hidden: true });
+    const pictures = new PictureValues({ get text() { return values.value; }, set: text => { values.value = text; } }, () => plot.letter(Number(axis.value)));
+    const typed = make("label", {}, "New values", values), chosen = () => {
+      const pictured = Boolean(plot.axes[axis.value].pictures);
+      values.value = "";
+      [typed.hidden, values.required, pictures.root.hidden] = [pictured, !pictured, !pictured];
+      pictures.show();
+      (pictured ? pictures.file : values).focus();
+    };
     const sheet = openSheet("Add values to an axis", "plot-sheet", make("p", { class: "sheet-hint" }, "Only the new cells are drawn. Values are written as when the plot was begun: 9, 11 or 10-20 (+5)."),
-      make("form", { class: "plot-form-sheet", onsubmit: event => { event.preventDefault(); send(); } }, make("label", {}, "Axis", axis), make("label", {}, "New values", values), problem,
+      make("form", { class: "plot-form-sheet", onsubmit: event => { event.preventDefault(); send(); } }, make("label", {}, "Axis", axis), typed, pictures.root, problem,
         make("div", { class: "sheet-acts" }, make("button", { type: "submit", class: "act strong" }, "Draw them"))));
     const send = async () => {
       problem.hidden = true;
@@ -86,12 +95,13 @@ export class PlotHeader {
         values.setAttribute("aria-invalid", "true");
       }
     };
-    values.focus();
+    axis.addEventListener("change", chosen);
+    chosen();
   }
 
   repeat() {
-    const { request, kind, axes, options } = this.viewer.plot;
-    formOf(request.init_image ? "img2img" : "txt2img").reuse(request, { kind, axes: axes.map(({ label, typed }) => ({ label, values: typed })), options });
+    const { plot } = this.viewer, { request, kind, axes, options } = plot;
+    formOf(plot.source(plot.first) ? "img2img" : "txt2img").reuse(request, { kind, axes: axes.map(({ label, typed }) => ({ label, values: typed })), options });
   }
 
   remove() {

@@ -1,5 +1,5 @@
 // One plot as the page knows it: its axes, and a cell for every combination of their values.
-const LETTERS = ["X", "Y", "Z"];
+const LETTERS = ["X", "Y", "Z"], SOURCE = "Source picture";
 
 // The address of a picture holds its id.
 const idOf = address => /\/image\/([^/?]+)/.exec(address)[1];
@@ -35,6 +35,7 @@ export class Plot {
 
   cell(key) { return this.cells.get(key); }
   letter(axis) { return LETTERS[axis] ?? String(axis + 1); }
+  get first() { return keyOf(this.axes.map(() => 0)); }
   get lives() { return ["drawing", "waiting"].includes(this.state); }
 
   // "CFG Scale: 7, Steps: 20": what a cell is called by.
@@ -48,8 +49,14 @@ export class Plot {
     if (!cell?.image || cell.binned) return null;
     if (!this.pictures.has(cell.image)) this.pictures.set(cell.image, { id: cell.image, cell: key, job: cell.job, index: 0, url: cell.url,
       thumb: cell.thumb, width: cell.width, height: cell.height, seed: cell.seed, prompt: this.named(key),
-      init_image: this.request?.init_image ?? "", process: "", name: `${cell.image}.png`, starred: Boolean(cell.starred) });
+      init_image: this.source(key), process: "", name: `${cell.image}.png`, starred: Boolean(cell.starred) });
     return this.pictures.get(cell.image);
+  }
+
+  // The upload that a cell was drawn from, "" for none: of an axis of such pictures, else of the whole plot.
+  source(key) {
+    const at = this.axes.findIndex(({ label, pictures }) => pictures && label === SOURCE);
+    return (at < 0 ? this.request?.init_image : this.axes[at].pictures[placeOf(key)[at]]) ?? "";
   }
 
   keyOf(image) { return this.pictures.get(image)?.cell ?? [...this.cells.values()].find(cell => cell.image === image)?.cell; }
