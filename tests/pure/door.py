@@ -21,6 +21,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_cards import NetworkCards
 from backend.errors import NotAllowed, NotFound, Problem
+from backend.facade.extensions import Extensions
 from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
 from backend.request.request import FIELDS, Request
@@ -86,6 +87,7 @@ class Door:
 
     def __init__(self, settings: Settings, at_once: bool = True) -> None:
         self.settings, self.at_once = settings, at_once
+        self.extensions = Extensions(settings)
         self.all: dict[str, Job] = {}
         self.calls: list[str] = []
         self.chosen: dict[str, dict[str, Any]] = {}

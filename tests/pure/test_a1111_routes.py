@@ -35,13 +35,19 @@ LISTS: list[tuple[str, Any]] = [
     ("loras", [{"name": "detail", "alias": "add_detail", "path": "detail.safetensors",
                 "metadata": {"sshs_model_hash": "ab", "ss_output_name": "add_detail"}}]),
     ("realesrgan-models", [{"name": "R-ESRGAN 4x+", "path": "RealESRGAN_x4plus.pth", "scale": 4}]),
-    ("extensions", []), ("face-restorers", [{"name": "GFPGAN", "cmd_dir": None}]),
+    ("face-restorers", [{"name": "GFPGAN", "cmd_dir": None}]),
 ]
 
 
 @pytest.mark.parametrize("name, rows", LISTS, ids=[name for name, _ in LISTS])
 def test_the_lists_have_automatic1111s_shape(client: TestClient, name: str, rows: Any) -> None:
     assert client.get(f"{SD}/{name}").json() == rows
+
+
+def test_extensions_are_told_with_what_their_folders_say(client: TestClient) -> None:
+    told = {row["name"]: row for row in client.get(f"{SD}/extensions").json()}
+    assert told["freeu"] == {"name": "freeu", "remote": "", "branch": "", "commit_hash": "", "version": "1.0", "commit_date": 0,
+                             "enabled": False}      # this house was opened without any
 
 
 def test_embeddings_are_told_by_the_model_that_they_fit(client: TestClient) -> None:
