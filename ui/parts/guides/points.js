@@ -30,7 +30,7 @@ export async function movePoints({ unit, people, width, height, keep }) {
 
 class Sheet {
   constructor(people, image, width, height) {
-    Object.assign(this, { people, width, height, lines: [] });
+    Object.assign(this, { people, width, height, lines: [], joints: [] });
     this.stage = drawn("svg", { viewBox: `0 0 ${width} ${height}`, class: "points-stage", role: "group", "aria-label": translated("Points") });
     this.stage.style.backgroundImage = `url(/easel/upload/${image}.png)`;
     this.spoken = make("p", { class: "unit-note", role: "status" }, "Drag a point, or choose one and move it with the arrow keys.");
@@ -83,14 +83,28 @@ class Sheet {
       event.preventDefault();
       move(point[0] + way[0] * step, point[1] + way[1] * step);
     });
-    group.addEventListener("pointerdown", event => { event.preventDefault(); group.focus(); group.setPointerCapture(event.pointerId); });
-    group.addEventListener("pointermove", event => {
-      if (!group.hasPointerCapture(event.pointerId)) return;
-      const box = this.stage.getBoundingClientRect();
-      move((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    group.addEventListener("pointerdown", event => {
+      const { group: nearest } = this.nearest(event);
+      event.preventDefault();
+      nearest.focus();
+      nearest.setPointerCapture(event.pointerId);
     });
+    group.addEventListener("pointermove", event => { if (group.hasPointerCapture(event.pointerId)) move(...this.at(event)); });
     place();
+    this.joints.push({ group, point });
     this.stage.append(group);
+  }
+
+  // Where the pointer is, in shares of the picture.
+  at({ clientX, clientY }) {
+    const box = this.stage.getBoundingClientRect();
+    return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+  }
+
+  // The reaches of neighbours overlap: the pointer means the joint that is nearest to it.
+  nearest(event) {
+    const [x, y] = this.at(event), distance = ({ point }) => Math.hypot((point[0] - x) * this.width, (point[1] - y) * this.height);
+    return this.joints.reduce((found, joint) => distance(joint) < distance(found) ? joint : found);
   }
 
   // A hand goes with its wrist, a face with its nose.
