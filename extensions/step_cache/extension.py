@@ -14,5 +14,5 @@ def register(house: House) -> None:
     house.fields.add(Field(
         name="step_cache", label="Step cache", kind="choice", default=OFF, group="extensions", section="Step cache",
         choices=(OFF, *EVERY), infotext="Step cache", xyz="Step cache",
-        help="The whole network runs in every 2nd, 3rd or 5th step only: 1.7, 1.9 or 2.7 times as fast on the demo, with "
-             "35, 31 or 25 dB to the exact picture; now and then it is another one."))
+        help="The whole network runs in every 2nd, 3rd or 5th step only: 1.7, 1.9 or 2.7 times as fast on the demo, "
+             "with 35, 31 or 25 dB to the exact picture; now and then it is another one."))
