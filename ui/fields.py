@@ -80,7 +80,7 @@ class Form:
     def sections(self, group: str) -> None:
         """The same of one group, a fold for each section that its fields name."""
         for section in dict.fromkeys(field.section for field in FIELDS.values() if field.group == group):
-            with gr.Accordion(section, open=False, elem_id=f"{self.tab}_{group}_{_id(section)}"):
+            with gr.Accordion(section, open=False, elem_id=f"{self.tab}_{_fold(group, section)}"):
                 for field in FIELDS.values():
                     if field.group == group and field.section == section and field.name not in self.components:
                         self.place(field.name)
@@ -97,8 +97,9 @@ class Form:
         return list(self.components.values())
 
 
-def _id(title: str) -> str:
-    return re.sub(r"\W+", "_", title.lower())
+def _fold(group: str, section: str) -> str:
+    """What the id of a section's fold ends with."""
+    return f"{group}_{re.sub(r'[^a-z0-9]+', '_', section.lower())}"
 
 
 def _text(field: Field, value: Any, look: dict[str, Any]) -> Component:
@@ -161,7 +162,7 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
 def described() -> dict[str, dict[str, Any]]:
     """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs.
 
-    With the fields of a list's records as `record`.
+    With the fields of a list's records as `record`, and the fold that is marked while a field acts.
     """
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
     return {name: _row(field) for name, field in rows.items()}
@@ -171,6 +172,7 @@ def _row(field: Field, inner: bool = False) -> dict[str, Any]:
     listed = {name: _row(inner, inner=True) for name, inner in (field.record or {}).items()} if field.listed else None
     return {"label": field.label, "help": field.help, "default": _default(field), "kind": field.kind,
             "slider": _slider(field), "start": field.name in STARTS, "internal": field.internal,
+            **({"fold": _fold(field.group, field.section)} if field.section and not field.needs else {}),
             **({"choices": list(field.choices)} if inner or field.name in PINNABLE else {}),
             **({"record": listed, "most": field.maximum} if listed else {})}
 

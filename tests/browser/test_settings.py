@@ -133,3 +133,17 @@ def test_a_new_browser_starts_with_the_persons_defaults(desk: Studio) -> None:
     drawing = desk.into("txt2img")
     drawing.button("home").click()
     drawing.shows(steps=20, negative_prompt="")
+
+
+def test_extensions_are_listed_with_their_switches(desk: Studio) -> None:
+    one = desk.page.locator("#settings_extensions .extension", has_text="FreeU")
+    switch = one.get_by_role("checkbox")
+    expect(switch).to_be_checked()
+    expect(one).not_to_contain_text("next start")
+    switch.press("Space")
+    expect(one).to_contain_text("Off after the next start")
+    expect(switch).to_be_focused()
+    listed = desk.page.evaluate("easel.ask('/easel/extensions')")["extensions"]
+    assert [(each["state"], each["wanted"]) for each in listed if each["name"] == "freeu"] == [("on", False)]
+    switch.press("Space")
+    expect(one).not_to_contain_text("next start")

@@ -176,3 +176,14 @@ def test_what_easel_brings_speaks_german(one: object) -> None:
     bare = {"CFG-Zero*", "FreeU", "Dynamic thresholding"}      # names, or said by another text already
     assert [text for text in texts if text and text not in german and text not in bare] == []
     assert set(german) <= set(texts), "nothing is translated that is not said"
+
+
+def test_the_page_is_told_which_fold_to_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ui import fields
+
+    own, _ = opened("extensions.cfg_zero_star")
+    monkeypatch.setattr(fields, "FIELDS", own.fields)
+    told = fields.described()
+    assert told["cfg_zero_star"]["fold"] == "extensions_cfg_zero_"
+    assert "fold" not in told["cfg_zero_steps"], "it acts only where the other one does"
+    assert "fold" not in told["prompt"]

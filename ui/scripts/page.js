@@ -3,6 +3,7 @@ import "../parts/autocomplete.js";
 import "../parts/server_away.js";
 import "../parts/guides.js";
 import "../parts/detailer.js";
+import "../parts/extensions.js";
 import "../parts/face_swap.js";
 import "../parts/regions.js";
 import "../parts/job_end.js";
