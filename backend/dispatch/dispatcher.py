@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -232,9 +232,11 @@ class Dispatcher:
         self.notice(f"extension {name}", f"The extension {name} is switched off. {why}")
         self._extension_failed(package, why)
 
-    def _scored(self, owner: str, plot: str, cells: Iterable[str]) -> None:
+    def _scored(self, owner: str, plot: str, cells: Collection[str]) -> None:
         for cell in cells:
             self.plot_changes.cell(owner, plot, cell)
+        if not cells:
+            self.plot_changes.beside(owner, plot)
         self.feed.touch(owner)
 
     def _answered(self, answer: Scored | Looked) -> None:

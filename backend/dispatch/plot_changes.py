@@ -46,6 +46,11 @@ class PlotChanges:
             known.cells.clear()
             known.ends.clear()
 
+    def beside(self, owner: str, plot: str) -> None:
+        """What belongs to the plot and to none of its cells has changed, such as a distance between two sets."""
+        with self._lock:
+            self._plot(owner, plot)
+
     def since(self, plot: str, cursor: int) -> tuple[int, set[str] | None]:
         """The cursor of now, and the cells that changed after another one; None for all of them."""
         with self._lock:

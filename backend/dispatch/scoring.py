@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class Scoring:
     have come."""
 
     def __init__(self, database: Database, catalog: ModelCatalog, pictures: Pictures, may: Callable[[], bool],
-                 told: Callable[[str, str, Iterable[str]], None]) -> None:
+                 told: Callable[[str, str, Collection[str]], None]) -> None:
         self._catalog, self._pictures, self._may, self._told = catalog, pictures, may, told
         self._scores, self._distances = Scores(database), Distances(database)
         self._workers: tuple[Measurer, ...] = ()

@@ -266,6 +266,9 @@ def test_only_what_has_changed_is_told(house: Guest) -> None:
     cursor, _ = house.watch(0)
     house._components.dispatcher._scored(house.user.id, plot, [lease.cell])
     assert [event["id"] for event in house.watch(cursor, 5)[1] if event["type"] == "plot"] == [plot], "scores arrive without another count"
+    cursor, _ = house.watch(0)
+    house._components.dispatcher._scored(house.user.id, plot, set())
+    assert [event["id"] for event in house.watch(cursor, 5)[1] if event["type"] == "plot"] == [plot], "a distance is no cell's"
 
 
 @pytest.fixture

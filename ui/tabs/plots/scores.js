@@ -75,13 +75,15 @@ export class Scores {
 
   // ---- what is measured ----
 
+  // News of the plot, of its cells or not.
+  heard() { if (!this.root.hidden && this.distances.waits) this.distances.refresh(); }
+
   render() {
     const { plot } = this.viewer;
     if (!plot || this.root.hidden) return;
     const on = this.on, key = JSON.stringify([plot.id, on]);
     if (this.boxes.dataset.shows !== key) this.renderBoxes(on, key);
     this.renderTold();
-    if (this.distances.waits) this.distances.refresh();
     this.fill(this.colours, [["", translated("Nothing")], ...this.measured.map(kind => [kind, labelOf(kind)])], this.kind);
     this.sorts.value = this.sorting;
     this.fill(this.axis, plot.axes.map(({ label }, axis) => [String(axis), label]), this.axis.value || "0");

@@ -88,6 +88,7 @@ export class Viewer {
     if (total !== undefined && total !== plot.total) return this.renew();
     Object.assign(plot, { title, done, failed, state, eta });
     this.header.render();
+    this.scores.heard();
     this.behind = true;
     if (this.fetching) return;
     this.fetching = true;
