@@ -20,7 +20,6 @@ from torch.nn.functional import interpolate
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import ForSomeRows, Members, Use
-from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
 from backend.worker.models.controlnet_layout import (
@@ -33,6 +32,7 @@ from backend.worker.models.controlnet_layout import (
 )
 from backend.worker.models.ldm_layout import sizes_expected
 from backend.worker.models.loader import read_component
+from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.models.seamless import seamless
 from backend.worker.models.tensor_files import Format, read_tensors
 

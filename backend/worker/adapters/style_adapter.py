@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear, multi_head_attention_forward
 
-from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.device import Placement
 from backend.worker.models.ldm_layout import count
+from backend.worker.models.owned_network import OwnedNetwork
 
 NEEDED = ("style_embedding", "proj", "ln_pre.weight", "ln_pre.bias", "ln_post.weight", "ln_post.bias")
 HEAD_WIDTH = 128            # 1024 numbers in 8 heads

@@ -23,11 +23,11 @@ from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import ForSomeRows, Members, Use
-from backend.worker.adapters.owned_network import OwnedNetwork
 from backend.worker.adapters.style_adapter import StyleAdapter, style_adapter
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
 from backend.worker.models.ldm_layout import count, sizes_expected
+from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.models.tensor_files import Format, read_tensors
 
 if TYPE_CHECKING:

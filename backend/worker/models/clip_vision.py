@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +18,8 @@ from backend.errors import CheckpointError
 from backend.worker.device import Placement
 from backend.worker.models.assemble import assemble
 from backend.worker.models.clip_preprocessing import picture_processor
-from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.ldm_layout import count, sizes_expected
+from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.models.tensor_files import Format, read_tensors
 from backend.worker.pixels import Pixels
 
@@ -44,25 +44,11 @@ class Seen:
 
 
 @dataclass(eq=False)
-class ClipVision:
+class ClipVision(OwnedNetwork):
     """A tower in memory, in eval mode. Owned by `Memory`."""
 
     network: CLIPVisionModelWithProjection
     processor: CLIPImageProcessor
-
-    @property
-    def bytes(self) -> int:
-        """Memory that the network takes."""
-        return sum(tensor.nbytes for tensor in tensors(self.network))
-
-    @property
-    def device(self) -> torch.device:
-        return self.network.device
-
-    def to(self, device: torch.device) -> Self:
-        """Move the network. Where memory runs out it is back where it was."""
-        move([self.network], device)
-        return self
 
     def seen(self, pixels: Pixels) -> Seen:
         """The middle square of a picture (H, W, 3), as CLIP is shown one."""

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch import nn
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
-from backend.worker.models.device_transfer import move, tensors
+from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.pixels import Pixels
 
 CELL = 4        # pixels of a mask's cell
 _BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Segmenter:
+@dataclass(eq=False)
+class Segmenter(OwnedNetwork):
     """SAM in memory, float32. Owned by `Memory`."""
 
-    network: nn.Module
     processor: Any
-
-    @property
-    def bytes(self) -> int:
-        """Memory that it takes."""
-        return sum(tensor.nbytes for tensor in tensors(self.network))
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    def to(self, device: torch.device) -> Self:
-        """Move the network. Where memory runs out it is back where it was."""
-        move([self.network], device)
-        return self
 
     def outlines(self, pixels: Pixels, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n, H, W): what lies in each of the boxes (n, 4) of a picture (H, W, 3)."""

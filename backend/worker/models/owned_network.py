@@ -1,4 +1,4 @@
-"""What an adapter of one network shows its owner, `Memory`: where it is, how large it is, and how it is moved."""
+"""What something of one network shows its owner, `Memory`: where it is, how large it is, and how it is moved."""
 
 from __future__ import annotations
 
