@@ -9,7 +9,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,16 @@ def grid(pictures: list[Image.Image], columns: int = 10) -> Image.Image:
     for number, picture in enumerate(pictures):
         sheet.paste(picture, (number % columns * PICTURE, number // columns * PICTURE))
     return sheet
+
+
+def tell(options: argparse.Namespace, result: Mapping[str, object], pictures: list[Image.Image], columns: int) -> None:
+    """Print the figures; write them to --json and the pictures to --grid where those are given."""
+    text = json.dumps(result, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+    if options.grid:
+        grid(pictures, columns).save(options.grid)
 
 
 def arguments() -> argparse.Namespace:

@@ -9,7 +9,6 @@ a threshold, which is measured on drawn portraits alone: one in a hundred pairs 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from backend.worker.faces.analysis import FaceAnalysis
 
 from .face_pictures import portraits
 from .faces import Portrait, draw_face, people, portrait
-from .measure import Question, grid, share
+from .measure import Question, share, tell
 from .measure_guides import Studio
 from .scenes import Scene
 from .train_face_id import FILE
@@ -103,11 +102,7 @@ def main() -> None:
     options = parser.parse_args()
     told, rows = measure(Studio(), options.pictures)
     result = {"pictures": options.pictures, **told}
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-    if options.grid:
-        grid([picture for row in rows for picture in row[:COLUMNS]], COLUMNS).save(options.grid)
+    tell(options, result, [picture for row in rows for picture in row[:COLUMNS]], COLUMNS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -33,7 +32,7 @@ from .checker import judge, look, silhouettes
 from .data import MODEL, PICTURE, PROJECT
 from .drawing import draw
 from .easel_pictures import drawn, request
-from .measure import Question, grid, share
+from .measure import Question, share, tell
 from .outlines import UNIT, outline, outline_scenes, painted
 from .scenes import Scene, Thing, random_scenes
 from .train_controlnet import FOLDER
@@ -165,11 +164,7 @@ def main() -> None:
         singles = random_scenes(SCENES_SEED, count, held_out=True, count=1, plain=1.0)
         result["other pictures, no words"], others = measure_prompts(studio, singles)
         sheet += side_by_side(rows, others)
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-    if options.grid:
-        grid(sheet, COLUMNS).save(options.grid)
+    tell(options, result, sheet, COLUMNS)
 
 
 def side_by_side(rows: list[list[Image.Image]], others: list[list[Image.Image]]) -> list[Image.Image]:

@@ -10,7 +10,6 @@ colour by the embedding, and beside that by its plain English word, which the de
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from .checker import judge
 from .data import MODEL
 from .easel_pictures import drawn, request
 from .half_shade import half_shaded
-from .measure import Question, figures, grid, questions, share
+from .measure import Question, figures, questions, share, tell
 from .new_colour import new_coloured, seen
 from .scenes import NEW_COLOUR
 from .train_networks import EMBEDDING_FILE, LORA_FILE
@@ -88,11 +87,7 @@ def main() -> None:
     memory = Memory(place("cpu"))
     told, rows = measure_lora(memory, questions(options.captions))
     result = {"captions": options.captions, "LoRA": told, "embedding": measure_embedding(memory)}
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-    if options.grid:
-        grid([picture for row in rows for picture in row[:COLUMNS]], COLUMNS).save(options.grid)
+    tell(options, result, [picture for row in rows for picture in row[:COLUMNS]], COLUMNS)
 
 
 if __name__ == "__main__":
