@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.extensions.manifest import found, usable
+from backend.extensions.manifest import found, name_of, usable
 from backend.extensions.switches import Switches
 from backend.flags import Refusal, import_folder, parser, settings_from
 from backend.settings import Settings
@@ -58,7 +58,7 @@ def with_extensions(settings: Settings) -> Settings:
     """The settings with the extensions that are there, fit this Easel and are not switched off."""
     switches = Switches(settings.extension_switches)
     packages = usable(found(settings.extension_folder))
-    return replace(settings, extensions=tuple(each for each in packages if switches.is_on(each.rpartition(".")[2])))
+    return replace(settings, extensions=tuple(each for each in packages if switches.is_on(name_of(each))))
 
 
 def bound(settings: Settings) -> socket.socket:

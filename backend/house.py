@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from backend.catalog.families import FAMILIES, Family
 from backend.catalog.kinds import KINDS, Kind
+from backend.extensions.manifest import name_of
 from backend.plots.axis import Axis
 from backend.plots.axis_table import AXES
 from backend.request.field import Field
@@ -96,5 +97,5 @@ class House:
 
 def sentences(troubles: Mapping[str, str]) -> tuple[str, ...]:
     """What `House.open` gave, for people."""
-    names = {package.rpartition(".")[2]: why for package, why in troubles.items()}
+    names = {name_of(package): why for package, why in troubles.items()}
     return tuple(f"The extension {name} was left out: {why}." for name, why in names.items())

@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 WORKER = ("backend.worker", "backend.sampling.noise")
 WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.request",
               "backend.prompt", "backend.messages", "backend.house",
-              "backend.catalog", "backend.extensions.fault", "extensions", *WORKER)
+              "backend.catalog", "backend.extensions.fault", "backend.extensions.manifest", "extensions", *WORKER)
 
 # Layers inside the worker, from the ground up, by the same rule.
 WORKER_LAYERS: tuple[tuple[str, ...], ...] = (

@@ -20,6 +20,7 @@ from backend.dispatch.scoring import Scoring
 from backend.dispatch.supervisor import Supervisor
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.worker_handle import Handle
+from backend.extensions.manifest import name_of
 from backend.messages import Looked, Scored
 from backend.request.request import Request
 from backend.settings import Policy
@@ -228,7 +229,7 @@ class Dispatcher:
 
     def extension_failed(self, package: str, why: str) -> None:
         """See `Listener`."""
-        name = package.rpartition(".")[2]
+        name = name_of(package)
         self.notice(f"extension {name}", f"The extension {name} is switched off. {why}")
         self._extension_failed(package, why)
 

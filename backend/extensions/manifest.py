@@ -38,7 +38,12 @@ class Extension:
     @property
     def name(self) -> str:
         """The folder's."""
-        return self.package.rpartition(".")[2]
+        return name_of(self.package)
+
+
+def name_of(package: str) -> str:
+    """The folder of an extension's package: "freeu" of "extensions.freeu"."""
+    return package.rpartition(".")[2]
 
 
 def found(folder: Path) -> tuple[Extension, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.errors import NotAllowed, NotFound, Problem, StorageError
-from backend.extensions.manifest import Extension, found, translations
+from backend.extensions.manifest import Extension, found, name_of, translations
 from backend.extensions.switches import Switches
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
@@ -56,11 +56,11 @@ class Extensions:
 
     def left_out(self, package: str, why: str) -> None:
         """One could not register when this Easel was started; the next start tries again."""
-        self._failed[_name(package)] = why
+        self._failed[name_of(package)] = why
 
     def failed(self, package: str, why: str) -> None:
         """One has raised an error at work: it is off from here on, until somebody switches it on again."""
-        name = _name(package)
+        name = name_of(package)
         self._failed[name] = why
         try:
             self._switches.fail(name, why)
@@ -69,8 +69,8 @@ class Extensions:
 
     def problems(self, request: Request) -> Iterator[Problem]:
         """A request that sets a field of an extension that has failed would be drawn without it."""
-        for name in FIELDS:
-            owner = _name(FIELDS.owner_of(name))
+        for name in FIELDS if self._failed else ():
+            owner = name_of(FIELDS.owner_of(name))
             if owner in self._failed and getattr(request, name) != FIELDS[name].default:
                 yield Problem(f"cannot act: the extension {owner} is switched off. {self._failed[owner]}", name)
 
@@ -95,7 +95,3 @@ class Extensions:
         if each.name in self._failed:
             return "failed"
         return "on" if each.package in self._settings.extensions else "off"
-
-
-def _name(package: str) -> str:
-    return package.rpartition(".")[2]

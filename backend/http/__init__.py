@@ -24,7 +24,8 @@
     plot_exports.py        /easel/plots/<id>/export: plots as files
     networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
     prompts.py             /easel/styles, /easel/prompts, /easel/complete
-    faces.py               /easel/faces: how alike two are
+    faces.py               /easel/faces: where they are, how alike two are
+    extensions.py          /easel/extensions: which are on, and their switches
     guides.py              /easel/guides: what pictures may guide by, and previews of it
     controlnet.py          /controlnet: models and preprocessors, as sd-webui-controlnet lists them
     preferences.py         /easel/preferences, /easel/about

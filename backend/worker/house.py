@@ -25,6 +25,5 @@ class WorkerHouse(House):
     def switch_off_at_fault(self, extensions: Sequence[str], error: BaseException) -> str:
         """Draw on without that one of these packages whose code has raised an error; its name, or ""."""
         if package := at_fault(error, extensions):
-            for table in self._tables():
-                table.switch_off(package)
+            self.hooks.switch_off(package)
         return package

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
 from backend.errors import EaselError, Problem
+from backend.extensions.manifest import name_of
 from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
@@ -353,7 +354,7 @@ class Engine:
             self.emit(Failed(task.run.job, error.problems, detail))
             return
         extension = self.switch_off(error)
-        blamed = f"The extension {extension.rpartition('.')[2]} failed. " if extension else ""
+        blamed = f"The extension {name_of(extension)} failed. " if extension else ""
         self.emit(Failed(task.run.job, (Problem(blamed + _sentence(error)),), detail, extension))
 
     @contextmanager
