@@ -14,6 +14,14 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// The same for what is drawn: a part of an SVG.
+export function shape(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 // The element, as soon as there is one.
 export function appeared(selector) {
   return new Promise(resolve => {

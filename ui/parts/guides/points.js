@@ -1,5 +1,5 @@
 // The points of people in a picture, moved by pointer or arrow keys; what is made of them is drawn as the model knows it.
-import { make } from "../../scripts/dom.js";
+import { make, shape } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { note } from "../notices.js";
@@ -13,9 +13,7 @@ const LIMBS = {
 const NAMES = { body: BODY, key_points: FACE };
 const STEP = 0.01, SMALL = 0.002;       // shares of the picture for an arrow key, and with Shift
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const SVG = "http://www.w3.org/2000/svg";
 
-const drawn = (tag, facts) => Object.entries(facts).reduce((made, [name, value]) => (made.setAttribute(name, value), made), document.createElementNS(SVG, tag));
 const inside = share => Math.min(1, Math.max(0, share));
 
 // Resolves with the id of the picture of the moved points, or null. `people` are those of an earlier visit; else they are found anew.
@@ -31,7 +29,7 @@ export async function movePoints({ unit, people, width, height, keep }) {
 class Sheet {
   constructor(people, image, width, height) {
     Object.assign(this, { people, width, height, lines: [], joints: [] });
-    this.stage = drawn("svg", { viewBox: `0 0 ${width} ${height}`, class: "points-stage", role: "group", "aria-label": translated("Points") });
+    this.stage = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "points-stage", role: "group", "aria-label": translated("Points") });
     this.stage.style.backgroundImage = `url(/easel/upload/${image}.png)`;
     this.spoken = make("p", { class: "unit-note", role: "status" }, "Drag a point, or choose one and move it with the arrow keys.");
     const dialog = make("dialog", { class: "sheet brush-sheet", "aria-label": "Move the points" }, make("h2", {}, "Move the points"), this.stage, this.spoken,
@@ -56,7 +54,7 @@ class Sheet {
   }
 
   limb(first, second) {
-    const line = drawn("line", { class: "points-limb" });
+    const line = shape("line", { class: "points-limb" });
     this.lines.push(() => { for (const [name, value] of Object.entries({ x1: first[0] * this.width, y1: first[1] * this.height, x2: second[0] * this.width, y2: second[1] * this.height })) line.setAttribute(name, value); });
     this.lines.at(-1)();
     this.stage.append(line);
@@ -65,8 +63,8 @@ class Sheet {
   joint(person, part, index, number) {
     const point = person[part][index], size = Math.max(this.width, this.height) / 90, name = translated(NAMES[part][index]);
     const label = this.people.length > 1 ? `${name} ${number + 1}` : name;
-    const group = drawn("g", { class: "points-joint", tabindex: 0, role: "button", "aria-label": label });
-    group.append(drawn("circle", { r: size * 4, class: "points-reach" }), drawn("circle", { r: size, class: "points-dot" }));
+    const group = shape("g", { class: "points-joint", tabindex: 0, role: "button", "aria-label": label },
+      shape("circle", { r: size * 4, class: "points-reach" }), shape("circle", { r: size, class: "points-dot" }));
     const place = () => group.setAttribute("transform", `translate(${point[0] * this.width} ${point[1] * this.height})`);
     const move = (x, y) => {
       const by = [inside(x) - point[0], inside(y) - point[1]];

@@ -1,17 +1,11 @@
 // A score against an axis: the mean as a line, and around it a band from the least to the greatest of the cells that lie behind it.
+import { shape } from "../../scripts/dom.js";
 import { translated } from "../../scripts/translate.js";
 import { placeOf } from "./plot.js";
 
-const SVG = "http://www.w3.org/2000/svg", HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 30, FLAT = 46, SLANTED = 72, ENTRY = 160;     // pixels
+const HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 30, FLAT = 46, SLANTED = 72, ENTRY = 160;     // pixels
 const COLOURS = ["#c2573a", "#2f6f9f", "#4b8b3b", "#8a5aa8", "#b08a1e", "#3a9a94", "#b0497a", "#6b6b6b"], DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 const MOST_LINES = COLOURS.length, LETTERS = 14;
-
-function draw(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 // For every value of `axis`: mean, least and greatest of the scores; one list per value of `lines`, or one alone.
 function series(plot, { kind, axis, lines }) {
@@ -42,7 +36,7 @@ export function drawChart(plot, { kind, label, axis, lines, wide }) {
   const x = at => LEFT + (values.length > 1 ? at / (values.length - 1) : 0.5) * (wide - LEFT - RIGHT);
   const y = value => TOP + (high + room - value) / (high - low + 2 * room) * (bottom - TOP);
   const says = translated(`${label} against ${plot.axes[axis].label}`);
-  const chart = draw("svg", { viewBox: `0 0 ${wide} ${HIGH + (lines === null ? 4 : legendHeight(all, wide))}`, role: "img", "aria-label": says, translate: "no" });
+  const chart = shape("svg", { viewBox: `0 0 ${wide} ${HIGH + (lines === null ? 4 : legendHeight(all, wide))}`, role: "img", "aria-label": says, translate: "no" });
   if (!points.length) return chart;
   chart.append(...grid(ticks(low - room, high + room), y, wide), ...labels(values, { x, y: bottom + 18, slanted, most: Math.floor((wide - LEFT) / 50) }),
     text(LEFT + (wide - LEFT - RIGHT) / 2, HIGH - 8, plot.axes[axis].label, "middle"), text(4, TOP - 14, label, "start"));
@@ -51,10 +45,10 @@ export function drawChart(plot, { kind, label, axis, lines, wide }) {
   return chart;
 }
 
-const text = (x, y, words, anchor, more = {}) => draw("text", { x, y, "text-anchor": anchor, ...more }, words);
+const text = (x, y, words, anchor, more = {}) => shape("text", { x, y, "text-anchor": anchor, ...more }, words);
 
 function grid(at, y, wide) {
-  return at.flatMap(value => [draw("line", { class: "chart-grid", x1: LEFT, x2: wide - RIGHT, y1: y(value), y2: y(value) }), text(LEFT - 8, y(value) + 4, String(value), "end")]);
+  return at.flatMap(value => [shape("line", { class: "chart-grid", x1: LEFT, x2: wide - RIGHT, y1: y(value), y2: y(value) }), text(LEFT - 8, y(value) + 4, String(value), "end")]);
 }
 
 // Not more of them than have room.
@@ -65,9 +59,9 @@ function labels(values, { x, y, slanted, most }) {
 
 function line({ name, points }, i, x, y) {
   const stroke = COLOURS[i], there = points.map(point => `${x(point.at)},${y(point.high)}`), back = [...points].reverse().map(point => `${x(point.at)},${y(point.low)}`);
-  return [draw("polygon", { class: "chart-band", points: [...there, ...back].join(" "), fill: stroke }),
-    draw("polyline", { class: "chart-line", points: points.map(point => `${x(point.at)},${y(point.mean)}`).join(" "), stroke, "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }),
-    ...points.map(point => draw("circle", { cx: x(point.at), cy: y(point.mean), r: 3, fill: stroke }, draw("title", {}, `${name ? `${name}: ` : ""}${point.mean.toPrecision(4)} (${point.low.toPrecision(4)} – ${point.high.toPrecision(4)})`)))];
+  return [shape("polygon", { class: "chart-band", points: [...there, ...back].join(" "), fill: stroke }),
+    shape("polyline", { class: "chart-line", points: points.map(point => `${x(point.at)},${y(point.mean)}`).join(" "), stroke, "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }),
+    ...points.map(point => shape("circle", { cx: x(point.at), cy: y(point.mean), r: 3, fill: stroke }, shape("title", {}, `${name ? `${name}: ` : ""}${point.mean.toPrecision(4)} (${point.low.toPrecision(4)} – ${point.high.toPrecision(4)})`)))];
 }
 
 const inRow = wide => Math.max(1, Math.floor((wide - LEFT) / ENTRY));
@@ -76,6 +70,6 @@ const legendHeight = (all, wide) => Math.ceil(all.length / inRow(wide)) * 18 + 1
 function legend(all, wide) {
   return all.flatMap(({ name }, i) => {
     const x = LEFT + i % inRow(wide) * ENTRY, y = HIGH + 8 + Math.floor(i / inRow(wide)) * 18;
-    return [draw("line", { x1: x, x2: x + 22, y1: y, y2: y, stroke: COLOURS[i], "stroke-width": 3, "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }), text(x + 28, y + 4, short(name), "start")];
+    return [shape("line", { x1: x, x2: x + 22, y1: y, y2: y, stroke: COLOURS[i], "stroke-width": 3, "stroke-dasharray": DASHES[Math.floor(i / 2) % DASHES.length] }), text(x + 28, y + 4, short(name), "start")];
   });
 }
