@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from backend.request.limits import read_flags
 from backend.settings import HOME, Settings
 
 LOGINS = "EASEL_AUTH"
@@ -23,6 +24,11 @@ HELP = {
     "allow-origin": "A web page elsewhere whose scripts may use the API, such as http://localhost:3000; may be given "
                     "several times.",
     "admin": "A name of --auth that may pause the queue of everybody; may be given several times.",
+    "limit": "What each person may ask for, such as queued=200, pixels=16M, steps=150 or disk=10GB; may be given "
+             "several times. Admins can give single people other limits.",
+    "share-links": "Who may open a picture or plot that somebody shares by a link: login asks for an account of this "
+                   "Easel, open lets in whoever has the link. Default: %(default)s.",
+    "audit-days": "For how many days entries of the audit log are kept. Default: %(default)s.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
     "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
@@ -47,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HELP["allow-host"])
     flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow-origin"])
     flags.add_argument("--admin", action="append", default=[], metavar="NAME", help=HELP["admin"])
+    flags.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=HELP["limit"])
+    flags.add_argument("--share-links", choices=("login", "open"), default="login", help=HELP["share-links"])
+    flags.add_argument("--audit-days", type=int, default=365, metavar="DAYS", help=HELP["audit-days"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
@@ -61,6 +70,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
                         device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin),
+                        limits=_limits(flags.limit), share_links=flags.share_links,
+                        audit_days=max(flags.audit_days, 1),
                         hosts=tuple(map(_host, flags.allow_host)), origins=tuple(map(_origin, flags.allow_origin)))
     if unknown := [name for name in settings.admins if name not in users]:
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
@@ -107,6 +118,13 @@ def _users(entries: Iterable[str]) -> dict[str, str]:
             raise ValueError(f"'{name}' is there twice")
         users[name] = secret
     return users
+
+
+def _limits(written: Iterable[str]) -> dict[str, int]:
+    try:
+        return read_flags(written)
+    except ValueError as error:
+        raise Refusal(f"--limit {error}.") from None
 
 
 def _host(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Policy = Literal["solo", "packed"]
+ShareLinks = Literal["login", "open"]
 HOME = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -25,6 +26,9 @@ class Settings:
     admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
     extensions: tuple[str, ...] = ()          # packages that register with each process
     extension_folder: Path = HOME / "extensions"
+    limits: dict[str, int] = field(default_factory=dict)    # of each user, by the names of `request.limits`
+    share_links: ShareLinks = "login"         # who may open a shared link: who can log in, or whoever has it
+    audit_days: int = 365                     # for which entries of the audit log are kept
     hosts: tuple[str, ...] = ()               # names besides the local ones that lead here, where nobody logs in
     origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 

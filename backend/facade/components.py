@@ -10,12 +10,14 @@ from backend.dispatch.dispatcher import Dispatcher
 from backend.facade.arrivals import Arrivals
 from backend.facade.extensions import Extensions
 from backend.facade.gallery import Gallery
+from backend.facade.limits import Limits
 from backend.facade.networks import Networks
 from backend.facade.plot_estimates import PlotEstimates
 from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
+from backend.store.disk_use import DiskUse
 from backend.store.history import History
 from backend.store.jobs import Jobs
 from backend.store.measured_jobs import MeasuredJobs
@@ -26,6 +28,7 @@ from backend.store.plots import Plots
 from backend.store.preferences import Preferences
 from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
+from backend.store.user_limits import UserLimits
 from backend.store.users import Users
 
 
@@ -37,6 +40,8 @@ class Components:
     database: Database
     users: Users
     jobs: Jobs
+    limits: Limits
+    disk: DiskUse
     arrivals: Arrivals
     history: History
     preferences: Preferences
@@ -59,16 +64,19 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     users = Users(database)
     jobs, history, preferences = Jobs(database), History(database), Preferences(database)
     pictures = Pictures(settings.outputs, users.of)
-    uploads = Uploads(settings.data / "inputs", users.of, jobs.pictures)
+    inputs = settings.data / "inputs"
+    disk = DiskUse(settings.outputs, inputs, users.of)
+    limits = Limits(settings.limits, UserLimits(database), disk, jobs)
+    uploads = Uploads(inputs, users.of, jobs.pictures, limits.room_for_uploads)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     cards = NetworkCards(catalog)
     extensions = Extensions(settings)
     dispatcher = Dispatcher(jobs, history, pictures, catalog, uploads, extensions.failed)
     return Components(
-        settings=settings, database=database, users=users, jobs=jobs, arrivals=Arrivals(), history=history,
-        preferences=preferences,
+        settings=settings, database=database, users=users, jobs=jobs, limits=limits, disk=disk,
+        arrivals=Arrivals(), history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
-        gallery=Gallery(database, history, pictures), networks=Networks(catalog, cards),
+        gallery=Gallery(database, history, pictures, limits.check_disk), networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
         catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
         dispatcher=dispatcher, extensions=extensions)

@@ -12,6 +12,7 @@ from backend.errors import NotAllowed
 from backend.facade.components import Components
 from backend.facade.faces import UserFaces
 from backend.facade.guides import UserGuides
+from backend.facade.limits import LimitState
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.plots import UserPlots
 from backend.facade.submission import Submission
@@ -62,7 +63,9 @@ class Door:
             for order in orders:
                 self._parts.dispatcher.check(order.request)
             requests, notes = [order.request for order in orders], [order.notes for order in orders]
-            jobs = self._parts.jobs.add_all(requests, self._owner, notes)
+            self._parts.limits.check(self._owner, requests, self._parts.uploads)
+            with self._parts.limits.arriving(self._owner, len(requests)):
+                jobs = self._parts.jobs.add_all(requests, self._owner, notes)
         for job in jobs if arrival.interrupted else ():
             self.cancel(job.id)
         self._parts.dispatcher.arrived(self._owner)
@@ -131,8 +134,12 @@ class Door:
         self._parts.dispatcher.dismissed(self._owner)
 
     def retry(self, job_id: str) -> Job:
-        """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept."""
-        self._parts.jobs.retry(job_id, self._owner)
+        """Queue a failed or cancelled job again: the same request, so the same pictures; those it has are kept.
+
+        InvalidRequest when the user has as many jobs waiting as the limit allows.
+        """
+        with self._parts.limits.arriving(self._owner, 1):
+            self._parts.jobs.retry(job_id, self._owner)
         if plot := self._parts.jobs.look.plot_of(job_id):
             self._parts.dispatcher.plot_changed(self._owner, plot)
         self._parts.dispatcher.queued(self._owner)
@@ -247,7 +254,11 @@ class Door:
         """The same of a settings text that somebody has typed or pasted."""
         return PictureSettings(self._parts).of_text(text, self.prompt_library.as_theirs())
 
-    # ---- preferences ----
+    # ---- preferences, limits ----
+
+    def limits(self) -> list[LimitState]:
+        """What the user may ask for, and what of it is used."""
+        return self._parts.limits.states(self._owner)
 
     def preferences(self) -> dict[str, Any]:
         """What the user has chosen: defaults of later jobs, of the tabs, and the look (`request.preferences`)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,8 +29,10 @@ class Entry:
 class Gallery:
     """The pictures of everybody. Thread-safe."""
 
-    def __init__(self, database: Database, history: History, pictures: Pictures) -> None:
-        self.history, self.pictures = history, pictures
+    def __init__(self, database: Database, history: History, pictures: Pictures,
+                 check_disk: Callable[[str], None]) -> None:
+        """`check_disk` raises InvalidRequest when an owner may keep no more."""
+        self.history, self.pictures, self.check_disk = history, pictures, check_disk
         self.search, self.bin = Search(database), RecycleBin(database, pictures)
         self.boards = Boards(database)
         self.imports = Imports(history, pictures)
@@ -84,6 +86,7 @@ class UserGallery:
 
     def take_in(self, data: bytes, name: str, modified: datetime | None = None) -> Imported:
         """Keep a picture of another program; UserError says why one cannot be kept. `name` is its path there."""
+        self._all.check_disk(self._owner)
         return self._all.imports.take(data, name, self._owner, modified)
 
     def take_in_folder(self, folder: Path) -> Iterator[ImportProgress]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from backend.plots.estimate import CellCost
 from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
 from backend.store.plot_reading import Cell
-from backend.store.plots import LONGEST_TITLE, PlotDraft, PlotLine
+from backend.store.plots import LONGEST_TITLE, CellDraft, PlotDraft, PlotLine
 from backend.store.view_types import User
 
 TOLD = 80           # letters of a prompt in a title
@@ -84,7 +85,14 @@ class UserPlots:
         InvalidRequest for what is no plot at all.
         """
         check = self._checked(asked, draws=False)
-        return replace(check, estimate=self._parts.plot_estimates.of(check.costs) if check.costs else None)
+        if not check.costs:
+            return check
+        try:
+            self._parts.limits.check(self._owner, [cost.request for cost in check.costs], self._parts.uploads)
+            self._parts.limits.check_queued(self._owner, sum(cost.cells for cost in check.costs))
+        except InvalidRequest as error:
+            return PlotCheck(check.axes, error.problems, idle=check.idle)
+        return replace(check, estimate=self._parts.plot_estimates.of(check.costs))
 
     def _checked(self, asked: Mapping[str, Any], *, draws: bool) -> PlotCheck:
         """With its order if it draws one."""
@@ -114,7 +122,8 @@ class UserPlots:
         axes = [_axis(one) for one in check.order.axes]
         draft = PlotDraft(title=title, kind=str(asked.get("kind", "xyz")), axes=axes,
                           request=check.order.base.to_json(), options=options)
-        plot = self._plots.create(self._owner, draft, check.order.cells)
+        with self._within_limits(check.order.cells):
+            plot = self._plots.create(self._owner, draft, check.order.cells)
         self._dispatcher.plot_changed(self._owner, plot)
         return plot
 
@@ -145,8 +154,9 @@ class UserPlots:
 
     def resume(self, plot: str) -> None:
         """Go on; cells that were cancelled wait again."""
-        self._plots.pause(plot, self._owner, on=False)
-        self._plots.again(plot, self._owner, "cancelled")
+        with self._parts.limits.arriving(self._owner, self._plots.line(plot, self._owner).counts.cancelled):
+            self._plots.pause(plot, self._owner, on=False)
+            self._plots.again(plot, self._owner, "cancelled")
         self._dispatcher.plot_changed(self._owner, plot)
 
     def move(self, plot: str, to: str) -> None:
@@ -181,12 +191,14 @@ class UserPlots:
 
     def retry(self, plot: str) -> None:
         """Draw all cells that failed once more."""
-        self._plots.again(plot, self._owner, "failed")
+        with self._parts.limits.arriving(self._owner, self._plots.line(plot, self._owner).counts.failed):
+            self._plots.again(plot, self._owner, "failed")
         self._dispatcher.plot_changed(self._owner, plot)
 
     def redraw(self, plot: str, cell: str, *, whole: bool) -> None:
         """Draw a cell that has ended once more: what it lacks, or with `whole` all of it. NotFound, NotAllowed."""
-        self._plots.redraw(plot, self._owner, cell, whole)
+        with self._parts.limits.arriving(self._owner, 1):
+            self._plots.redraw(plot, self._owner, cell, whole)
         self._dispatcher.plot_changed(self._owner, plot)
 
     def extend(self, plot: str, axis: int, typed: Any) -> None:
@@ -196,8 +208,16 @@ class UserPlots:
             raise NotAllowed("Only the axes of an X/Y/Z plot can get more values.")
         orders, seeds = PlotOrders(self._parts, self._user), _seed_rules(head.options)
         longer, cells = orders.extended(head, axis, typed, seeds)
-        self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells)
+        with self._within_limits(cells):
+            self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells)
         self._dispatcher.plot_changed(self._owner, plot)
+
+    @contextmanager
+    def _within_limits(self, cells: Sequence[CellDraft]) -> Iterator[None]:
+        """Around the queueing of cells. InvalidRequest where the user may not have them, and then none is queued."""
+        self._parts.limits.check(self._owner, [cell.request for cell in cells], self._parts.uploads)
+        with self._parts.limits.arriving(self._owner, len(cells)):
+            yield
 
 
 def _judged(orders: PlotOrders, start: PlotStart, readings: Sequence[AxisReading], *, draws: bool) -> PlotCheck:

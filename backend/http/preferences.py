@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -38,6 +39,12 @@ def script(door: FrontDoor) -> Response:
 def file_name(door: FrontDoor, payload: dict[str, Any]) -> dict[str, str]:
     """What a picture of the caller would be called with these settings; keeps nothing."""
     return {"name": door.example_name(payload)}
+
+
+@router.get("/limits")
+def limits(door: FrontDoor) -> dict[str, Any]:
+    """What the caller may ask for, and what of it is used; a `limit` of null is none. Bytes for "disk"."""
+    return {"limits": [asdict(state) for state in door.limits()]}
 
 
 @router.get("/about")

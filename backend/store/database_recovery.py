@@ -23,9 +23,11 @@ from backend.store.database import Database, trouble
 from backend.store.history import stored_request
 from backend.store.picture_files import account_of
 from backend.store.tables import (
+    AuditRow,
     Base,
     BoardPictureRow,
     BoardRow,
+    BoardShareRow,
     ImageRow,
     JobRow,
     JsonList,
@@ -33,7 +35,9 @@ from backend.store.tables import (
     Moment,
     PlotRow,
     PreferenceRow,
+    ShareLinkRow,
     Unsigned,
+    UserLimitRow,
     UserRow,
     kind_of,
     now,
@@ -41,7 +45,8 @@ from backend.store.tables import (
 from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
-TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures")
+TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures", "board_shares", "share_links",
+          "user_limits", "audit_log")
 _BEHIND = {table: f"SELECT rowid AS easel_rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid" for table in TABLES}  # noqa: S608
 _BEFORE = {table: f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid DESC" for table in TABLES}              # noqa: S608
 MOST_LOST = 1000            # rows after one another that cannot be read, before the rest is given up
@@ -113,7 +118,9 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
         for values in _owned(found["images"], users):
             done = _insert(session, ImageRow, values, images + 1)
             images, unreadable = images + bool(done), unreadable + (not done)
-        others = {"plots": PlotRow, "preferences": PreferenceRow, "boards": BoardRow, "board_pictures": BoardPictureRow}
+        others = {"plots": PlotRow, "preferences": PreferenceRow, "boards": BoardRow, "board_pictures": BoardPictureRow,
+                  "board_shares": BoardShareRow, "share_links": ShareLinkRow, "user_limits": UserLimitRow,
+                  "audit_log": AuditRow}
         for table, model in others.items():
             unreadable += sum(not _insert(session, model, values, 0) for values in _owned(found[table], users))
     waiting = states.count("queued")

@@ -25,6 +25,11 @@ class QueueLook:
         with self._lock:
             return [job for job, position in self._queue.of(owner, limit) if position == 0]
 
+    def pending(self, owner: str) -> int:
+        """How many of the owner's jobs wait or are drawn, cells of plots among them."""
+        with self._lock:
+            return sum(self._queue.counts(owner))
+
     def cells_ahead(self) -> list[str]:
         """Cells of anybody's plots that a worker holds and has not begun."""
         with self._lock:

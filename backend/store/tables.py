@@ -38,7 +38,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import STATES
 
-REVISION = "0013"       # the newest file in migrations/versions; a test compares
+REVISION = "0014"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -335,6 +335,55 @@ class ScoreRow(Base):
     content: Mapped[str] = mapped_column(String(64))
     value: Mapped[float | None] = mapped_column(Float)
     problem: Mapped[str] = mapped_column(default="")
+
+
+class ShareLinkRow(Base):
+    """Who has the token may see one picture or plot of the owner's, until `expires`; see `store.share_links`."""
+
+    __tablename__ = "share_links"
+    __table_args__ = (Index(None, "owner"), Index(None, "target"))
+
+    token: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(10))                   # "picture" or "plot"
+    target: Mapped[str] = mapped_column(String(40))                 # its id
+    settings: Mapped[bool]                                          # whether it is seen how it was made
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime | None]
+
+
+class BoardShareRow(Base):
+    """This user, or with `EVERYBODY` of the fair scheduler every one, sees that board."""
+
+    __tablename__ = "board_shares"
+    __table_args__ = (Index(None, "user"),)
+
+    board: Mapped[str] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"), primary_key=True)
+    user: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+
+class UserLimitRow(Base):
+    """The limits of a user that are not the operator's; see `store.user_limits`."""
+
+    __tablename__ = "user_limits"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    limits: Mapped[dict[str, Any]]
+
+
+class AuditRow(Base):
+    """What an admin or a login did; names as they were then. Nothing secret."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index(None, "moment"), {"sqlite_autoincrement": True})
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    moment: Mapped[datetime] = mapped_column(default=now)
+    actor: Mapped[str]                                              # a name, "" for nobody
+    action: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str]                                            # on whom or what
+    address: Mapped[str]
+    detail: Mapped[str]
 
 
 class PausedQueueRow(Base):

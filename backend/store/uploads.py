@@ -41,10 +41,10 @@ class Uploads:
     """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `upload_validation`."""
 
     def __init__(self, folder: Path, user_of: UserOf, in_use: Callable[[], Collection[str]] | None = None,
-                 quota: int = QUOTA) -> None:
+                 quota: Callable[[str], int] = lambda owner: QUOTA) -> None:
         """`in_use` tells the ids that jobs name, which stay; without it nothing is deleted to make room.
 
-        `quota`: how many bytes one user's uploads may take.
+        `quota`: how many bytes a user's uploads may take.
         """
         self.folder, self._user_of, self._in_use, self._quota = folder, user_of, in_use, quota
         self._taken: dict[str, int] = {}        # bytes by owner, as far as they have been counted
@@ -103,18 +103,19 @@ class Uploads:
         """Delete what was sent longest ago and no job names, until `wanted` bytes fit. UserError when they cannot."""
         if owner not in self._taken:
             self._taken[owner] = sum(path.stat().st_size for path in folder.glob("*.png"))
-        if self._taken[owner] + wanted <= self._quota:
+        quota = self._quota(owner)
+        if self._taken[owner] + wanted <= quota:
             return
         used = self._in_use() if self._in_use else None
         unused = [] if used is None else [path for path in folder.glob("*.png") if path.stem not in used]
         for path in sorted(unused, key=lambda path: path.stat().st_mtime):
-            if self._taken[owner] + wanted <= self._quota:
+            if self._taken[owner] + wanted <= quota:
                 return
             self._taken[owner] -= path.stat().st_size
             path.unlink(missing_ok=True)
-        if self._taken[owner] + wanted > self._quota:
-            raise UserError(f"The pictures that your jobs start from take all of the {self._quota // 2**20:,} MiB that "
-                            "each person has; this one does not fit.")
+        if self._taken[owner] + wanted > quota:
+            raise UserError(f"Your limit leaves {quota // 2**20:,} MiB for pictures to start from, and those that your "
+                            "jobs need take them; this one does not fit.")
 
     def check(self, request: Request, owner: str) -> list[Problem]:
         """A problem for each field that names a missing picture."""

@@ -29,7 +29,7 @@ from backend.store.tables import REVISION, WORDS, Base, now
 from backend.store.users import Users
 from tests.guest import user_of
 
-WAITING, FINISHED = 30, 10
+WAITING, FINISHED = 60, 10
 
 
 @pytest.fixture

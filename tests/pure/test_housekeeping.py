@@ -33,7 +33,7 @@ def test_a_full_quota_deletes_the_oldest_that_no_job_names(tmp_path: Path) -> No
     used: set[str] = set()
     one = Uploads(tmp_path / "x", user_of).keep(noise(0), "ann").id
     size = (tmp_path / "x" / "ann" / f"{one}.png").stat().st_size
-    uploads = Uploads(tmp_path, user_of, lambda: used, quota=3 * size + size // 2)
+    uploads = Uploads(tmp_path, user_of, lambda: used, quota=lambda _: 3 * size + size // 2)
     ids = [uploads.keep(noise(seed), "ann").id for seed in range(3)]
     for age, name in enumerate(reversed(ids), 1):
         os.utime(uploads.file(name, "ann"), (1e9 - age, 1e9 - age))

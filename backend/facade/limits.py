@@ -1,0 +1,144 @@
+"""What each user may ask for, and what of it is used: the operator's limits, or those that an admin gave the user."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from backend.catalog.call_estimate import largest_pass
+from backend.errors import InvalidRequest, Problem
+from backend.request.limits import LIMITS, changed, shown
+from backend.request.output_size import Size, upscaled, upscales
+from backend.request.request import FIELDS, Request
+from backend.request.rules import EXTRAS
+from backend.store.disk_use import DiskUse
+from backend.store.jobs import Jobs
+from backend.store.uploads import QUOTA, Uploads
+from backend.store.user_limits import UserLimits
+
+STEPS = ("steps", "hr_second_pass_steps")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """A kind of limit as it is for a user: None for no limit; `used` where it is of all requests together."""
+
+    name: str
+    label: str
+    about: str
+    limit: int | None
+    used: int | None
+    own: bool           # an admin has set it for this user
+
+
+class Limits:
+    """Everybody's. Thread-safe."""
+
+    def __init__(self, defaults: Mapping[str, int], own: UserLimits, disk: DiskUse, jobs: Jobs) -> None:
+        self._defaults, self._own, self._disk, self._jobs = defaults, own, disk, jobs
+        self._arriving: Counter[str] = Counter()        # owner -> jobs that are about to be queued
+        self._counting = threading.Lock()
+
+    def of(self, owner: str) -> dict[str, int | None]:
+        """Every limit of a user by name; None where there is none."""
+        return dict.fromkeys(LIMITS) | dict(self._defaults) | self._own.of(owner)
+
+    def change(self, owner: str, values: Mapping[str, Any]) -> None:
+        """Give a user other limits than the operator's: see `request.limits.changed`. InvalidRequest."""
+        self._own.keep(owner, changed(self._own.of(owner), values))
+
+    def states(self, owner: str) -> list[LimitState]:
+        """All that a user may ask for, and what of it is used."""
+        used = {"queued": self._jobs.look.pending(owner), "disk": self._disk.of(owner).total}
+        limits, own = self.of(owner), self._own.of(owner)
+        return [LimitState(name, kind.label, kind.about, limits[name], used.get(name), name in own)
+                for name, kind in LIMITS.items()]
+
+    def check(self, owner: str, requests: Iterable[Request], uploads: Uploads) -> None:
+        """InvalidRequest names each field or limit that one of these requests goes beyond, and what is used."""
+        limits = self.of(owner)
+        problems = dict.fromkeys(self._full(owner, limits["disk"]))
+        for request in requests:
+            problems |= dict.fromkeys((*_too_many_steps(request, limits["steps"]),
+                                       *_too_many_pixels(request, limits["pixels"], _source(request, owner, uploads))))
+        if problems:
+            raise InvalidRequest(problems=problems)
+
+    def check_disk(self, owner: str) -> None:
+        """InvalidRequest when the user's files take all that they may."""
+        if problems := self._full(owner, self.of(owner)["disk"]):
+            raise InvalidRequest(problems=problems)
+
+    def check_queued(self, owner: str, jobs: int) -> None:
+        """InvalidRequest when the user may not have so many more jobs waiting; those that are arriving count."""
+        limit = self.of(owner)["queued"]
+        used = self._jobs.look.pending(owner) + self._arriving[owner]
+        if limit is not None and used + jobs > limit:
+            these = "this one" if jobs == 1 else f"these {jobs:,}"
+            raise InvalidRequest(f"{used:,} of your jobs wait or are drawn; with {these} it would be {used + jobs:,}, "
+                                 f"and your limit is {limit:,}. Nothing of it was queued.", field="queued")
+
+    @contextmanager
+    def arriving(self, owner: str, jobs: int) -> Iterator[None]:
+        """Around the queueing of so many jobs: however many arrive at once, they stay within the limit.
+
+        InvalidRequest when they cannot.
+        """
+        with self._counting:
+            self.check_queued(owner, jobs)
+            self._arriving[owner] += jobs
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._arriving[owner] -= jobs
+
+    def room_for_uploads(self, owner: str) -> int:
+        """How many bytes the user's uploads may take."""
+        limit = self.of(owner)["disk"]
+        return QUOTA if limit is None else min(QUOTA, max(limit - self._disk.of(owner).pictures, 0))
+
+    def _full(self, owner: str, limit: int | None) -> Sequence[Problem]:
+        used = 0 if limit is None else self._disk.of(owner).total
+        if limit is None or used < limit:
+            return ()
+        return (Problem(f"your pictures and uploads take {shown('disk', used)}, and your limit is "
+                        f"{shown('disk', limit)}. Delete pictures and empty the bin to make room.", "disk"),)
+
+
+def _source(request: Request, owner: str, uploads: Uploads) -> Size:
+    """The size of the picture that is enlarged; (0, 0) where none is."""
+    return uploads.size(request.init_image, owner) if request.process == EXTRAS or upscales(request) else (0, 0)
+
+
+def _too_many_steps(request: Request, limit: int | None) -> list[Problem]:
+    if limit is None or request.process == EXTRAS:
+        return []
+    wrong = [name for name in STEPS if getattr(request, name) > limit and not request.idle(FIELDS[name])]
+    return [Problem(f"are {getattr(request, name):,}, and your limit is {limit:,}", name) for name in wrong]
+
+
+def _too_many_pixels(request: Request, limit: int | None, source: Size) -> list[Problem]:
+    if limit is None:
+        return []
+    (width, height), field = result_size(request, source)
+    pixels = width * height * request.count
+    if pixels <= limit:
+        return []
+    pictures = f"{request.count:,} pictures" if request.count > 1 else "a picture"
+    return [Problem(f"makes {pictures} of {width:,} x {height:,} pixels, {pixels:,} in all, and your limit is "
+                    f"{limit:,} pixels of a request", field)]
+
+
+def result_size(request: Request, source: Size) -> tuple[Size, str]:
+    """How large each picture of a request gets, made from one of size `source`, and the field that decides it."""
+    if request.process == EXTRAS:
+        x, y = request.upscale_to_width, request.upscale_to_height
+        by = max(x / max(source[0], 1), y / max(source[1], 1)) or request.upscale_by
+        size = max(round(source[0] * by), 1), max(round(source[1] * by), 1)
+        return size, "upscale_to_width" if x else "upscale_to_height" if y else "upscale_by"
+    return (upscaled(request, source), "sd_upscale_factor") if upscales(request) else largest_pass(request)

@@ -1,0 +1,170 @@
+"""What one user may ask for: read from flags, kept per user, checked at every door, and told with what is used."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from backend import InvalidRequest
+from backend.facade.limits import result_size
+from backend.flags import Refusal, parser, settings_from
+from backend.request.limits import LIMITS, changed, read_limit, shown
+from backend.request.output_size import Size
+from backend.request.request import Request
+from tests.guest import SIZE, Guest
+from tests.tiny.house import open_house
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Guest]:
+    house = open_house(tmp_path, start_workers=False, limits={"queued": 5, "pixels": 64 * 64 * 4, "steps": 30})
+    yield house
+    house.close()
+
+
+def png(side: int = 64) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((side, side), 90).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def refused(act: Any) -> dict[str, str]:
+    with pytest.raises(InvalidRequest) as wrong:
+        act()
+    return {problem.field: problem.message for problem in wrong.value.problems}
+
+
+def plot(*values: str, **request: Any) -> dict[str, Any]:
+    labels = ("Seed", "CFG Scale", "Steps")
+    return {"request": {"prompt": "a cat", **SIZE, **request}, "axes": [{"label": label, "values": text} for label, text in zip(labels, values, strict=False)]}
+
+
+@pytest.mark.parametrize(("name", "written", "number"), [
+    ("queued", "200", 200), ("pixels", "16M", 16_000_000), ("disk", "10GB", 10 * 2**30), ("disk", " 512 mib ", 2**29), ("steps", 0, 0),
+])
+def test_a_limit_is_read_as_people_write_it(name: str, written: str, number: int) -> None:
+    assert read_limit(name, written) == number
+
+
+@pytest.mark.parametrize(("name", "written"), [("queued", "-1"), ("queued", ""), ("queued", "1GB"), ("disk", "x"), ("rows", "3"), ("disk", "9" * 16 + "T"), ("steps", "1.5")])
+def test_what_is_no_limit_is_refused(name: str, written: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must|too large"):
+        read_limit(name, written)
+    with pytest.raises(Refusal, match=f"--limit {name}"):
+        settings_from(parser().parse_args([f"--limit={name}={written}", f"--data={tmp_path}"]), {})
+
+
+def test_flags_and_admins_give_limits_and_take_them_back(tmp_path: Path) -> None:
+    flags = parser().parse_args(["--limit", "queued=200", "--limit", "disk=1GB", f"--data={tmp_path}"])
+    assert settings_from(flags, {}).limits == {"queued": 200, "disk": 2**30}
+    own = changed({"steps": 9}, {"queued": 7, "disk": None, "steps": ""})
+    assert own == {"queued": 7, "disk": None}
+    wrong = refused(lambda: changed({}, {"queued": True, "nothing": None, "disk": [], "steps": 4}))
+    assert set(wrong) == {"limits.queued", "limits.nothing", "limits.disk"}
+    assert shown("disk", 3 * 2**29) == "1.5 GB" and shown("queued", 1200) == "1,200"
+
+
+def test_a_request_beyond_a_limit_names_field_limit_and_use(house: Guest) -> None:
+    assert "31" in refused(lambda: house.submit(steps=31))["steps"]
+    told = refused(lambda: house.submit(batch_count=5, steps=40))
+    assert set(told) == {"steps", "width"} and "5 pictures of 64 x 64" in told["width"] and "16,384" in told["width"]
+    assert "hr_scale" in refused(lambda: house.submit(enable_hr=True, hr_scale=2.5))
+    assert "hr_second_pass_steps" in refused(lambda: house.submit(enable_hr=True, hr_scale=1.5, hr_second_pass_steps=31))
+    assert not house.queue()
+    house.submit(batch_count=4, steps=30, hr_second_pass_steps=90)
+
+
+def test_waiting_jobs_are_counted_with_the_cells_of_plots(house: Guest) -> None:
+    house.plots.create(plot("1, 2, 3"))
+    assert refused(lambda: house.plots.create(plot("4, 5, 6")))["queued"].startswith("3 of your jobs wait")
+    told = house.plots.check(plot("4, 5, 6"))
+    assert [problem.field for problem in told.problems] == ["queued"] and not told.estimate
+    first = house.submit().id
+    assert "queued" in refused(lambda: house.door.submit_all([{**SIZE}, {**SIZE}]))
+    house.submit()
+    house.cancel(first)
+    house.submit()
+    assert "queued" in refused(lambda: house.retry(first))
+    made = house.plots.list()[0].head.id
+    assert "queued" in refused(lambda: house.plots.extend(made, 0, "9"))
+    assert len(house.plots.list()) == 1 and house.plots.get(made).line.counts.total == 3
+    assert {state.name: state.used for state in house.limits()} == {"queued": 5, "disk": 0, "pixels": None, "steps": None}
+
+
+def test_a_plots_cells_are_within_the_limits_of_a_request(house: Guest) -> None:
+    told = refused(lambda: house.plots.create(plot("1", "7", "20, 31")))
+    assert "31" in told["steps"] and not house.plots.list()
+
+
+def test_many_requests_at_once_stay_within_the_limit(house: Guest) -> None:
+    refusals: list[InvalidRequest] = []
+    together = threading.Barrier(16)
+
+    def one() -> None:
+        together.wait()
+        try:
+            house.submit()
+        except InvalidRequest as error:
+            refusals.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(house.queue()) == 5 and len(refusals) == 11
+
+
+def test_a_limit_of_ones_own_goes_before_the_operators_and_outlives_a_restart(house: Guest) -> None:
+    limits = house.backend._components.limits
+    ann = Guest(house, "ann")
+    limits.change(ann.user.id, {"queued": 1, "steps": None})
+    ann.submit(steps=90)
+    assert "limit is 1." in refused(lambda: ann.submit())["queued"]
+    house.submit()
+    assert {state.name: state.own for state in ann.limits()} == {"queued": True, "pixels": False, "steps": True, "disk": False}
+    house.close()
+    again = open_house(house.settings.data.parent, start_workers=False)
+    assert again.backend._components.limits.of(ann.user.id) == {"queued": 1, "steps": None, "pixels": None, "disk": None}
+    again.close()
+
+
+def test_the_disk_limit_counts_pictures_and_uploads_and_nothing_is_lost(tmp_path: Path) -> None:
+    house = open_house(tmp_path, start_workers=False, limits={"disk": 40_000})
+    ann, disk = Guest(house, "ann"), house.backend._components.disk
+    sent = ann.upload(png()).id
+    taken = ann.gallery.take_in(png(), "a.png").id
+    disk.forget(ann.user.id)
+    assert disk.of(house.user.id).total == 0 and disk.of(ann.user.id).uploads and disk.of(ann.user.id).pictures
+    ann.gallery.take_in(png(90), "b.png")
+    disk.forget(ann.user.id)
+    for act in (lambda: ann.submit(), lambda: ann.gallery.take_in(png(80), "c.png"), lambda: ann.plots.create(plot("1"))):
+        assert "your limit is" in refused(act)["disk"]
+    assert ann.uploaded(sent).is_file() and ann.image_file(taken).is_file()
+    house.submit()
+    ann.gallery.put_in_bin([taken])
+    ann.gallery.empty_bin()
+    disk.forget(ann.user.id)
+    ann.submit()
+    house.close()
+
+
+@pytest.mark.parametrize(("request_", "source", "size", "field"), [
+    (Request(width=512, height=256), (0, 0), (512, 256), "width"),
+    (Request(enable_hr=True, width=512, height=512, hr_resize_x=768), (0, 0), (768, 768), "hr_resize_x"),
+    (Request(process="Extras", init_image="a", upscale_by=4.0), (100, 50), (400, 200), "upscale_by"),
+    (Request(process="Extras", init_image="a", upscale_to_height=200), (100, 50), (400, 200), "upscale_to_height"),
+    (Request(init_image="a", sd_upscale="Lanczos", sd_upscale_factor=2.0), (600, 300), (1200, 600), "sd_upscale_factor"),
+])
+def test_how_large_the_pictures_of_a_request_get(request_: Request, source: Size, size: Size, field: str) -> None:
+    assert result_size(request_, source) == (size, field)
+
+
+def test_every_kind_of_limit_is_explained() -> None:
+    assert all(limit.label and limit.about for limit in LIMITS.values())
