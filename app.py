@@ -39,9 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 after a clean stop, 2 when Easel refuses to start."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ.update(QUIET)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["user"]:
+        from backend.facade import account_commands
+
+        return account_commands.run(given[1:])
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        flags = parser().parse_args(arguments)
+        flags = parser().parse_args(given)
         settings = with_extensions(settings_from(flags, os.environ))
         pictures = import_folder(flags, settings)
         with bound(settings) as listener:
@@ -93,6 +98,8 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     except StorageError as error:
         raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
     try:
+        if problem := backend.accounts.missing_for(settings):
+            raise Refusal(problem)
         if pictures:
             take_in(backend, pictures)
         for package, why in troubles.items():

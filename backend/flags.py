@@ -45,7 +45,8 @@ class Refusal(Exception):
 
 def parser() -> argparse.ArgumentParser:
     """The flags, each explained."""
-    flags = argparse.ArgumentParser(prog="app.py", description="Easel: a Stable Diffusion studio in the browser.")
+    flags = argparse.ArgumentParser(prog="app.py", description="Easel: a Stable Diffusion studio in the browser.",
+                                    epilog="Accounts: app.py user --help.")
     flags.add_argument("--host", default="127.0.0.1", help=HELP["host"])
     flags.add_argument("--listen", action="store_const", dest="host", const="0.0.0.0", help=HELP["listen"])  # noqa: S104
     flags.add_argument("--port", type=int, default=7860, help=HELP["port"])
@@ -75,8 +76,6 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         hosts=tuple(map(_host, flags.allow_host)), origins=tuple(map(_origin, flags.allow_origin)))
     if unknown := [name for name in settings.admins if name not in users]:
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
-    if not settings.is_loopback and not users:
-        raise Refusal(f"others can reach {flags.host}; say who may enter with --auth FILE or {LOGINS}=name:password.")
     _check_writable(settings.data)
     return settings
 

@@ -14,7 +14,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Paths are absolute. `models` are searched in order; `users` maps names to passwords ({} = loopback only)."""
+    """Paths are absolute. `models` are searched in order; `users` maps names to passwords, for one run."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -53,3 +53,8 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody needs to log in as long as there are no accounts: only this machine can ask."""
+        return self.is_loopback

@@ -21,6 +21,7 @@ from backend.prompt.comments import without_comments
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import FIELDS
 from backend.settings import Settings
+from backend.store.accounts import Accounts
 from backend.store.database import Lock
 from backend.store.database_recovery import Rescue, open_database
 from backend.store.view_types import Status, User
@@ -88,9 +89,14 @@ class Backend:
 
     # ---- users ----
 
+    @property
+    def accounts(self) -> Accounts:
+        return self._components.accounts
+
     def user(self, account: str) -> User:
         """The user behind the name of an account; a new one at its first mention. StorageError."""
-        return self._components.users.named(account)
+        known = self.accounts.named(account)
+        return known.user if known else self._components.users.named(account)
 
     def as_(self, user: User) -> Door:
         """The door of one user: `LOCAL` where nobody logs in."""
@@ -177,7 +183,6 @@ def _opened(settings: Settings, catalog: ModelCatalog | None) -> tuple[Component
     database, rescue = open_database(settings.database)
     try:
         components = assembled(settings, database, catalog)
-        components.users.all_named(settings.users)      # a login then never waits for the disk
     except EaselError:
         database.close()
         raise

@@ -15,6 +15,7 @@ from backend.facade.networks import Networks
 from backend.facade.plot_estimates import PlotEstimates
 from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
+from backend.store.accounts import Accounts
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
 from backend.store.disk_use import DiskUse
@@ -39,6 +40,7 @@ class Components:
     settings: Settings
     database: Database
     users: Users
+    accounts: Accounts
     jobs: Jobs
     limits: Limits
     disk: DiskUse
@@ -73,8 +75,9 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     extensions = Extensions(settings)
     dispatcher = Dispatcher(jobs, history, pictures, catalog, uploads, extensions.failed)
     return Components(
-        settings=settings, database=database, users=users, jobs=jobs, limits=limits, disk=disk,
-        arrivals=Arrivals(), history=history, preferences=preferences,
+        settings=settings, database=database, users=users,
+        accounts=Accounts(database, users, settings.users, settings.admins),
+        jobs=jobs, limits=limits, disk=disk, arrivals=Arrivals(), history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures, limits.check_disk), networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),

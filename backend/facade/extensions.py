@@ -76,7 +76,7 @@ class Extensions:
 
     def switch(self, name: str, on: bool, user: User) -> Listed:
         """For the next start. NotFound; NotAllowed unless the user is an admin or nobody logs in; StorageError."""
-        if self._settings.users and user.name not in self._settings.admins:
+        if not user.is_admin:
             raise NotAllowed("Only an admin of this Easel may switch extensions.")
         for each in self._found:
             if each.name == name:

@@ -1,7 +1,8 @@
 """The HTTP API: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
 
     guard.py               every request passes it: login, Host, Origin, size, security headers
-    authentication.py      who is asking: HTTP Basic, hashed passwords, a throttle for failed logins
+    authentication.py      who is asking, by name and password; a throttle for failed logins
+    turns.py               a few at a time, the newest first
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
     decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
     dependencies.py        what a route asks for: the caller's own front door, changes, options, calls
@@ -106,7 +107,6 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     for router in (*ours, wrong_methods.refusing(ours)):
         app.include_router(router)
     openapi.describe(app)
-    users = {name: backend.user(name) for name in backend.settings.users}
     app.add_middleware(ForeignRoutes)
-    app.add_middleware(Guard, settings=backend.settings, users=users)
+    app.add_middleware(Guard, settings=backend.settings, accounts=backend.accounts)
     return app

@@ -1,30 +1,36 @@
-"""Who is asking: HTTP Basic against the names and passwords Easel was started with.
+"""Who is asking, by name and password: HTTP Basic and the login page, one check for both.
 
-Passwords are given as argon2 hashes or plainly. A hash takes tens of milliseconds and much memory to check, on purpose:
-so a login that was right once is remembered (as a keyed digest), and an address that keeps failing has to wait.
+An argon2 hash takes tens of milliseconds and much memory to check, on purpose: so a login that was right once is
+remembered (as a keyed digest) until its password changes, few are checked at a time, and who keeps failing has to wait.
+A try is counted before it is looked at, so that no number of them at once gets past the count.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-ARGON2 = "$argon2"
-AT_ONCE = 2             # hashes checked at the same time; each takes about 64 MB
-REMEMBERED = 1024       # logins, addresses
+from backend.http.turns import Turns
+from backend.store.accounts import Account, Accounts
+
+AT_ONCE = 2             # hashes checked at the same time; each takes 19 MB, or what a given hash says
+REMEMBERED = 1024       # right logins
+TRIES = 8               # of an address within WINDOW
+ACCOUNT_TRIES = 30      # for an account within WINDOW, from addresses that never opened it
+WINDOW = 60.0           # seconds
+COUNTED = 2**16         # addresses and accounts whose tries are counted
 
 
 class Denied(Exception):
@@ -36,87 +42,139 @@ class Denied(Exception):
 
 
 class Throttle:
-    """Counts failed logins per address: after `allowed` within `window` seconds the address has to wait."""
+    """Counts tries by what they have in common: after `allowed` within `window` seconds there are no more."""
 
-    def __init__(self, allowed: int = 8, window: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, allowed: int = TRIES, window: float = WINDOW,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed, self._window, self._clock = allowed, window, clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._tries: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
-    def wait(self, address: str) -> float:
-        """Seconds until this address may try again; 0 when it may now."""
-        failures = self._failures.get(network(address), ())
-        return max(failures[0] + self._window - self._clock(), 0.0) if len(failures) == self._allowed else 0.0
+    def wait(self, key: Hashable) -> float:
+        """Seconds until the next try; 0 when it may come now."""
+        tries = self._tries.get(key, ())
+        return max(tries[0] + self._window - self._clock(), 0.0) if len(tries) == self._allowed else 0.0
 
-    def failed(self, address: str) -> None:
-        self._failures.setdefault(network(address), deque(maxlen=self._allowed)).append(self._clock())
-        self._failures.move_to_end(network(address))
-        while len(self._failures) > REMEMBERED:
-            self._failures.popitem(last=False)
+    def tried(self, key: Hashable) -> None:
+        """Counts a try."""
+        self._tries.setdefault(key, deque(maxlen=self._allowed)).append(self._clock())
+        self._tries.move_to_end(key)
+        while len(self._tries) > COUNTED:
+            self._tries.popitem(last=False)
+
+    def right(self, key: Hashable) -> None:
+        """The last try was a right one, and does not count."""
+        if tries := self._tries.get(key):
+            tries.pop()
+
+    def count(self, key: Hashable) -> int:
+        """How many were counted and are not too long ago."""
+        return sum(moment > self._clock() - self._window for moment in self._tries.get(key, ()))
 
 
 class Credentials:
-    """The people who may enter, by name. `users` maps names to passwords or argon2 hashes and is not empty."""
+    """Checks names and passwords of accounts. Lives on one event loop at a time."""
 
-    def __init__(self, users: Mapping[str, str], throttle: Throttle | None = None) -> None:
-        self._users = dict(users)
-        self._throttle = throttle or Throttle()
+    def __init__(self, accounts: Accounts, throttle: Throttle | None = None) -> None:
+        self._accounts = accounts
+        self._of_address = throttle or Throttle()
+        self._of_account = Throttle(ACCOUNT_TRIES)
         self._key = secrets.token_bytes(32)
-        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[str, str]] = OrderedDict()    # digest -> user's id, stamp
+        self._homes: OrderedDict[tuple[str, str], None] = OrderedDict()     # name and address of right logins
         # Checks under way, by login and network: a page's requests come all at once and wait for the same answer.
         self._checks: dict[tuple[bytes, str], asyncio.Task[Denied | None]] = {}
-        # Each network checks one login after the other, so that a failure is counted before the next login is looked at
-        # and right logins that come at once only wait.
+        # Each network checks one login after the other, and right logins that come at once only wait.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._hasher = PasswordHasher()
-        self._turns = CapacityLimiter(AT_ONCE)
-        # A stranger's name is checked against something that takes as long, so that time tells nothing about names.
-        hashes = [secret for secret in self._users.values() if secret.startswith(ARGON2)]
-        self._decoy = hashes[0] if hashes else secrets.token_hex(16)
+        self._threads = CapacityLimiter(AT_ONCE)
+        self._turns = Turns(AT_ONCE)
+        self._decoy = accounts.hashed(secrets.token_hex(16))
 
-    async def user(self, authorization: str, address: str) -> str:
-        """The name behind an Authorization header. Raises Denied."""
-        name, password = parse_basic(authorization)
-        digest = hmac.digest(self._key, f"{name}\0{password}".encode(), hashlib.sha256)
-        if digest in self._known:
-            return self._known[digest]
+    async def account(self, authorization: str, address: str) -> Account:
+        """The account behind an Authorization header of HTTP Basic. Raises Denied."""
+        return await self.checked(*parse_basic(authorization), address)
+
+    async def checked(self, name: str, password: str, address: str) -> Account:
+        """The account that this name and password open. Raises Denied."""
+        digest = hmac.digest(self._key, f"{name}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        if account := self._remembered(digest):
+            return account
         check = (digest, network(address))
         if check not in self._checks:
-            self._checks[check] = asyncio.create_task(self._checked(check, name, password))
+            self._checks[check] = asyncio.create_task(self._check(check, name, password))
         if refusal := await asyncio.shield(self._checks[check]):
             raise refusal
-        return name
+        return self._remembered(digest) or _refused()
 
-    async def _checked(self, check: tuple[bytes, str], name: str, password: str) -> Denied | None:
+    async def _check(self, check: tuple[bytes, str], name: str, password: str) -> Denied | None:
         """Goes on when who asked first has hung up: others may wait for the same answer."""
         digest, address = check
         try:
             async with self._locks.setdefault(address, asyncio.Lock()):
-                if wait := self._throttle.wait(address):
-                    return Denied(429, "Too many failed logins from this address", {"Retry-After": str(int(wait) + 1)})
-                if await to_thread.run_sync(self._is_right, name, password, limiter=self._turns):
-                    self._remember(digest, name)
-                    return None
-                self._throttle.failed(address)
-                return unauthorized("Wrong name or password")
+                if wait := self._wait(name, address):
+                    return Denied(429, "Too many failed logins; wait a minute", {"Retry-After": str(int(wait) + 1)})
+                rank = (0 if (name, address) in self._homes else 1) + self._of_address.count(address)
+                self._tried(name, address)
+                async with self._turns.turn(rank) as granted:
+                    if not granted:
+                        return Denied(503, "Too many people log in now; try again", {"Retry-After": "2"})
+                    right = await to_thread.run_sync(self._opened, name, password, limiter=self._threads)
+                if right is None:
+                    return unauthorized("Wrong name or password")
+                self._right(name, address)
+                self._remember(digest, right)
+                return None
         finally:
             del self._checks[check]
 
-    def _is_right(self, name: str, password: str) -> bool:
-        secret = self._users.get(name, self._decoy)
-        if secret.startswith(ARGON2):
-            return self._matches_hash(secret, password) and name in self._users
-        return hmac.compare_digest(secret.encode(), password.encode()) and name in self._users
+    def _wait(self, name: str, address: str) -> float:
+        """Who opened the account before is not kept out by strangers who try it."""
+        of_account = 0.0 if (name, address) in self._homes else self._of_account.wait(name)
+        return max(self._of_address.wait(address), of_account)
 
-    def _matches_hash(self, secret: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(secret, password)
-        except (Argon2Error, InvalidHashError):
-            return False
+    def _tried(self, name: str, address: str) -> None:
+        self._of_address.tried(address)
+        if (name, address) not in self._homes:
+            self._of_account.tried(name)
 
-    def _remember(self, digest: bytes, name: str) -> None:
-        self._known[digest] = name
+    def _right(self, name: str, address: str) -> None:
+        self._of_address.right(address)
+        if (name, address) not in self._homes:
+            self._of_account.right(name)
+        self._homes[name, address] = None
+        while len(self._homes) > COUNTED:
+            self._homes.popitem(last=False)
+
+    def _opened(self, name: str, password: str) -> Account | None:
+        """A stranger's name is checked against something that takes as long, so that time tells nothing of names."""
+        account = self._accounts.named(name)
+        if account is None or account.disabled or not account.password:
+            other = next((each.password for each in self._accounts.all() if each.password), self._decoy)
+            matches(other, password)
+            return None
+        return account if matches(account.password, password) else None
+
+    def _remember(self, digest: bytes, account: Account) -> None:
+        self._known[digest] = account.user.id, account.stamp
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+    def _remembered(self, digest: bytes) -> Account | None:
+        """The account that was opened before; not when it is disabled now or has another password."""
+        user, stamp = self._known.get(digest, ("", ""))
+        account = self._accounts.of(user) if user else None
+        return account if account and not account.disabled and account.stamp == stamp else None
+
+
+def matches(secret: str, password: str) -> bool:
+    """Whether the argon2 hash is the password's."""
+    try:
+        return PasswordHasher().verify(secret, password.encode("utf-8", "surrogatepass"))
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+def _refused() -> Account:
+    raise unauthorized("Wrong name or password")
 
 
 def unauthorized(reason: str) -> Denied:
@@ -131,7 +189,7 @@ def parse_basic(authorization: str) -> tuple[str, str]:
         raise unauthorized("Log in with name and password")
     try:
         name, colon, password = base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:      # no base64, no ASCII, no UTF-8
         raise unauthorized("The login is not readable") from None
     if not colon:
         raise unauthorized("The login is not readable")

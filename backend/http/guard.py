@@ -16,8 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import LOCAL, User
+from backend.errors import StorageError
 from backend.http.authentication import Credentials, Denied
 from backend.settings import Settings
+from backend.store.accounts import Accounts
 
 MAX_BODY = 64 * 2**20
 HEALTH = "/easel/health"
@@ -50,14 +52,12 @@ SECURITY_HEADERS = {
 class Guard:
     """ASGI middleware. Puts the caller into `scope["state"]["user"]`: None only on the open health check.
 
-    `users` are those behind the names of `settings.users`; where there are none, everybody is `LOCAL`.
+    Where there are no accounts and only this machine can ask, everybody is `LOCAL`.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, users: Mapping[str, User]) -> None:
-        if not settings.users and not settings.is_loopback:
-            raise ValueError("without users Easel listens to this machine only")
-        self._app, self._users, self._settings = app, users, settings
-        self._credentials = Credentials(settings.users) if settings.users else None
+    def __init__(self, app: ASGIApp, settings: Settings, accounts: Accounts) -> None:
+        self._app, self._settings, self._accounts = app, settings, accounts
+        self._credentials = Credentials(accounts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -82,6 +82,8 @@ class Guard:
             user = await self._admit(scope, Headers(scope=scope))
         except Denied as denied:
             await _refuse(scope, send, denied)
+        except StorageError as error:
+            await _refuse(scope, send, Denied(503, f"Nobody can be let in now: {error}"))
         else:
             scope.setdefault("state", {})["user"] = user
             await self._app(scope, _limited(receive), send)
@@ -95,13 +97,13 @@ class Guard:
         return user
 
     async def _user(self, scope: Scope, headers: Headers) -> User | None:
-        if self._credentials is None:
+        if self._settings.is_open and not self._accounts.exist:
             check_host(headers.get("host", ""), self._settings.hosts)
             return LOCAL
         authorization = headers.get("authorization", "")
         if scope["path"] == HEALTH and not authorization:
             return None
-        return self._users[await self._credentials.user(authorization, (scope.get("client") or ("",))[0])]
+        return (await self._credentials.account(authorization, (scope.get("client") or ("",))[0])).user
 
 
 def check_host(host: str, allowed: Sequence[str]) -> None:

@@ -54,4 +54,4 @@ def about(door: FrontDoor) -> dict[str, Any]:
     told = {"version": VERSION, "policy": settings.policy, "workers": [
         {"name": worker.name, "state": worker.state, "device": worker.device, "dtype": worker.dtype}
         for worker in door.backend.status().workers]}
-    return told if settings.users or not settings.is_loopback else {**told, "data": str(settings.data)}
+    return told if not settings.is_open or door.backend.accounts.exist else {**told, "data": str(settings.data)}

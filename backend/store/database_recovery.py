@@ -23,6 +23,7 @@ from backend.store.database import Database, trouble
 from backend.store.history import stored_request
 from backend.store.picture_files import account_of
 from backend.store.tables import (
+    AccountRow,
     AuditRow,
     Base,
     BoardPictureRow,
@@ -46,7 +47,7 @@ from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
 TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures", "board_shares", "share_links",
-          "user_limits", "audit_log")
+          "user_limits", "audit_log", "accounts")
 _BEHIND = {table: f"SELECT rowid AS easel_rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid" for table in TABLES}  # noqa: S608
 _BEFORE = {table: f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid DESC" for table in TABLES}              # noqa: S608
 MOST_LOST = 1000            # rows after one another that cannot be read, before the rest is given up
@@ -120,7 +121,7 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
             images, unreadable = images + bool(done), unreadable + (not done)
         others = {"plots": PlotRow, "preferences": PreferenceRow, "boards": BoardRow, "board_pictures": BoardPictureRow,
                   "board_shares": BoardShareRow, "share_links": ShareLinkRow, "user_limits": UserLimitRow,
-                  "audit_log": AuditRow}
+                  "audit_log": AuditRow, "accounts": AccountRow}
         for table, model in others.items():
             unreadable += sum(not _insert(session, model, values, 0) for values in _owned(found[table], users))
     waiting = states.count("queued")

@@ -36,9 +36,9 @@ from sqlalchemy.types import TypeDecorator
 from backend.image.infotext.entries import labels
 from backend.request.request import Request
 from backend.request.rules import EXTRAS
-from backend.store.view_types import STATES
+from backend.store.view_types import ROLES, STATES
 
-REVISION = "0014"       # the newest file in migrations/versions; a test compares
+REVISION = "0015"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -154,6 +154,68 @@ class UserRow(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str]
+
+
+class AccountRow(Base):
+    """That this user may log in: how, and what is allowed then. See `store.accounts`."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (CheckConstraint(f"role IN {ROLES}", name="role"), UniqueConstraint("subject"))
+
+    owner: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(10))
+    password: Mapped[str] = mapped_column(default="")               # an argon2 hash; "": none opens it
+    subject: Mapped[str | None]                                     # who it is for an OpenID provider: issuer and "sub"
+    disabled: Mapped[bool] = mapped_column(default=False)
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class SessionRow(Base):
+    """A browser that is logged in. Only hashes of tokens are kept; see `store.sessions`."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "token", unique=True), Index(None, "next", unique=True), Index(None, "owner"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    token: Mapped[str] = mapped_column(String(64))
+    next: Mapped[str | None] = mapped_column(String(64))            # offered to the browser, not yet seen again
+    previous: Mapped[str] = mapped_column(String(64), default="")   # holds for a minute after the change
+    stamp: Mapped[str] = mapped_column(String(64))                  # of the password that opened it
+    created: Mapped[datetime] = mapped_column(default=now)
+    seen: Mapped[datetime] = mapped_column(default=now)
+    rotated: Mapped[datetime] = mapped_column(default=now)
+
+
+class AccessTokenRow(Base):
+    """A token for programs; only its hash is kept."""
+
+    __tablename__ = "access_tokens"
+    __table_args__ = (Index(None, "digest", unique=True), Index(None, "owner"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    digest: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[Any]]
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime | None]
+    used: Mapped[datetime | None]
+
+
+class InvitationRow(Base):
+    """A link by which one person may make an account."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (Index(None, "digest", unique=True),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(10))
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+    used: Mapped[datetime | None]
+    account: Mapped[str] = mapped_column(default="")                # who took it
 
 
 class JobRow(Base):

@@ -32,13 +32,14 @@ class Users:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        with database.read() as session:
-            known = [LOCAL, *(User(row.id, row.name) for row in session.scalars(select(UserRow)))]
-        self._by_id = {user.id: user for user in known}
-        self._by_name = {user.name: user for user in known if user != LOCAL}
+        self._by_id: dict[str, User] = {}
+        self._by_name: dict[str, User] = {}
+        self._read()
 
     def of(self, user_id: str) -> User:
-        """The user with this id; NotFound."""
+        """The user with this id; NotFound, StorageError."""
+        if user_id not in self._by_id:
+            self._read()        # `python app.py user add` writes beside a running Easel
         user = self._by_id.get(user_id)
         if user is None:
             raise NotFound("There is no such user.")
@@ -52,9 +53,17 @@ class Users:
         """The users behind several accounts, by name. StorageError."""
         wanted = list(accounts)
         with self._lock:
+            if not self._by_name.keys() >= set(wanted):
+                self._read()
             if new := [User(new_user_id(), name) for name in dict.fromkeys(wanted) if name not in self._by_name]:
                 self._add(new)
             return {name: self._by_name[name] for name in wanted}
+
+    def _read(self) -> None:
+        with self._database.read() as session:
+            known = [User(row.id, row.name) for row in session.scalars(select(UserRow))]
+        self._by_id = {user.id: user for user in (LOCAL, *known)}
+        self._by_name = {user.name: user for user in known}
 
     def _add(self, new: list[User]) -> None:
         with self._database.write() as session:

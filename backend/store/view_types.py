@@ -18,12 +18,30 @@ ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped"]
 
 
+Role = Literal["viewer", "artist", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "artist", "admin")     # each may what those before it may
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody to whom jobs and pictures belong. `name` is the account's; the id stays the same and is in the rows."""
+    """Somebody to whom jobs and pictures belong. `name` is the account's; the id stays the same and is in the rows.
+
+    `role` is what this caller may: that of the account, or less where a token allows less. It makes nobody another.
+    """
 
     id: str
     name: str
+    role: Role = field(default="artist", compare=False)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether everything of this Easel may be managed."""
+        return self.role == "admin"
+
+    @property
+    def may_draw(self) -> bool:
+        """Whether anything may be made or changed; else what is there may be looked at."""
+        return self.role != "viewer"
 
     @property
     def folder(self) -> str:
@@ -33,7 +51,7 @@ class User:
 
 
 UserOf = Callable[[str], User]      # by id; NotFound
-LOCAL = User("local", "local")      # who uses Easel where nobody logs in; accounts have ids of another form
+LOCAL = User("local", "local", "admin")      # who uses Easel where nobody logs in; accounts have ids of another form
 
 
 def picture_address(image_id: str) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +26,8 @@ from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
+from backend.store.accounts import Accounts
+from backend.store.database import Database
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
@@ -64,6 +66,18 @@ class NoneUsed(UsedPrompts):
         return []
 
 
+class NoAccounts(Accounts):
+    """Nobody has one, and no database is needed to know it."""
+
+    exist = False
+
+    def __init__(self) -> None:
+        pass
+
+    def hashed(self, password: str) -> str:
+        return ""
+
+
 class Bound:
     """The stand-in as one user finds it."""
 
@@ -95,6 +109,13 @@ class Door:
         self.cursor = 1
         self.uploads = Uploads(settings.data / "uploads", user_of)
         self.prompt_library = PromptLibrary(settings.data, NetworkCards(ModelCatalog(())), NoneUsed())
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        if not self.settings.users:
+            return NoAccounts()
+        users = SimpleNamespace(all_named=lambda names: {name: User(name, name) for name in names}, named=self.user)
+        return Accounts(Database(self.settings.data / "easel.db"), users, self.settings.users, self.settings.admins)
 
     def user(self, account: str) -> User:
         return User(account, account)

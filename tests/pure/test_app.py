@@ -15,7 +15,9 @@ import app
 from backend.flags import HELP, Refusal, parser, settings_from
 from backend.http.server import address
 from backend.settings import HOME, Settings
-from backend.store.database import Lock
+from backend.store.accounts import Accounts
+from backend.store.database import Database, Lock
+from backend.store.users import Users
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +83,17 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("flags", [["--listen"], ["--host", "0.0.0.0"], ["--host", "::"], ["--host", "192.168.1.5"]])
 def test_it_does_not_listen_to_others_without_logins(tmp_path: Path, flags: list[str]) -> None:
-    with pytest.raises(Refusal, match="--auth FILE or EASEL_AUTH"):
-        settings(*flags, data=tmp_path)
-    assert settings(*flags, data=tmp_path, EASEL_AUTH="ann:secret").users == {"ann": "secret"}
+    strangers, known = settings(*flags, data=tmp_path), settings(*flags, data=tmp_path, EASEL_AUTH="ann:secret")
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(Refusal, match="user add NAME --admin.*--auth FILE or EASEL_AUTH"):
+        app.serve(strangers, listener)
+    assert known.users == {"ann": "secret"}
+    database = Database(tmp_path / "easel.db")
+    accounts = Accounts(database, Users(database), {}, ())
+    assert accounts.missing_for(strangers) and not accounts.missing_for(settings(data=tmp_path))
+    assert not Accounts(database, Users(database), known.users, ()).missing_for(known)
+    accounts.add("ann", "admin", "a password")
+    assert not accounts.missing_for(strangers)
+    database.close()
 
 
 def test_logins_come_from_a_file_too_and_the_file_wins(tmp_path: Path) -> None:

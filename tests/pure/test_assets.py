@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import ui
-from backend import Table, User
+from backend import Table
 from backend.http.guard import Guard
 from backend.settings import Settings
 from tests.pure.door import Door
@@ -181,8 +181,9 @@ def test_what_is_not_there_is_not_kept(app, page, path):
     assert answer.status_code == 404 and answer.headers["cache-control"] == "no-store"
 
 
-def test_strangers_do_not_get_them(app, page):
-    app.add_middleware(Guard, settings=Settings(users={"ann": "secret"}), users={"ann": User("1", "ann")})
+def test_strangers_do_not_get_them(app, page, tmp_path):
+    settings = Settings(data=tmp_path, users={"ann": "secret"})
+    app.add_middleware(Guard, settings=settings, accounts=Door(settings).accounts)
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get(f"{page.folder}/{ENTRY}").status_code == 401
     assert client.get(f"{page.folder}/{ENTRY}", auth=("ann", "secret")).status_code == 200

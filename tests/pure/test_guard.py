@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,14 +21,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from backend.flags import read_file, read_variable
 from backend.http import create_app
-from backend.http.authentication import Credentials, Denied, Throttle, parse_basic
+from backend.http.authentication import Credentials, Denied, Throttle, network, parse_basic
 from backend.http.guard import MAX_BODY, Guard
 from backend.settings import Settings
-from tests.pure.door import Door
+from backend.store.accounts import Account, Accounts
+from tests.pure.door import Door, NoAccounts
 
 LOCAL = "http://127.0.0.1:7860"
 WEAK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 USERS = {"ann": WEAK.hash("secret"), "bob": "plain: text"}
+
+
+def accounts(users: dict[str, str]) -> Accounts:
+    return Door(Settings(data=Path(tempfile.mkdtemp(prefix="easel-accounts-")), users=users)).accounts
 
 
 def basic(name: str, password: str) -> dict[str, str]:
@@ -115,7 +121,8 @@ def test_both_kinds_of_password_open_the_page(closed: TestClient) -> None:
 @pytest.mark.parametrize("headers", [
     basic("ann", "wrong"), basic("ann", USERS["ann"]), basic("nobody", "secret"), basic("ann", ""), basic("", ""),
     {"Authorization": "Basic ???"}, {"Authorization": "Bearer x"}, {"Authorization": "Basic " + base64.b64encode(b"ann").decode()},
-    {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
+    {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()}, {"Authorization": b"Basic \xff\xfe"}, {"Authorization": b"\xe4"},
+    {"Authorization": b"Bearer \xff"}, {"Authorization": "Basic " + base64.b64encode(b"ann:\x00").decode()},
 ])
 def test_a_wrong_login_is_refused(tmp_path: Path, headers: dict[str, str]) -> None:
     app = create_app(Door(Settings(data=tmp_path, users=USERS)))
@@ -162,12 +169,12 @@ def test_what_is_no_picture_is_not_kept(local: TestClient, content: bytes) -> No
 
 def test_failed_logins_are_slowed_down_but_nobody_is_locked_out() -> None:
     now = [0.0]
-    credentials = Credentials(USERS, Throttle(allowed=3, window=60, clock=lambda: now[0]))
+    credentials = Credentials(accounts(USERS), Throttle(allowed=3, window=60, clock=lambda: now[0]))
     right, wrong = basic("bob", "plain: text")["Authorization"], basic("bob", "no")["Authorization"]
 
     def status(authorization: str, address: str) -> int | str:
         try:
-            return asyncio.run(credentials.user(authorization, address))
+            return asyncio.run(credentials.account(authorization, address)).user.name
         except Denied as denied:
             return denied.status
 
@@ -182,10 +189,10 @@ def test_failed_logins_are_slowed_down_but_nobody_is_locked_out() -> None:
 
 def test_addresses_of_one_network_count_as_one() -> None:
     throttle = Throttle(allowed=2)
-    throttle.failed("2001:db8::1")
-    assert throttle.wait("2001:db8::3") == 0
-    throttle.failed("2001:db8::2")
-    assert throttle.wait("2001:db8::3") > 0 and throttle.wait("2001:db8:0:1::1") == 0
+    throttle.tried(network("2001:db8::1"))
+    assert throttle.wait(network("2001:db8::3")) == 0
+    throttle.tried(network("2001:db8::2"))
+    assert throttle.wait(network("2001:db8::3")) > 0 and throttle.wait(network("2001:db8:0:1::1")) == 0
 
 
 class Counted(Credentials):
@@ -193,15 +200,15 @@ class Counted(Credentials):
 
     looked = 0
 
-    def _is_right(self, name: str, password: str) -> bool:
+    def _opened(self, name: str, password: str) -> Account | None:
         self.looked += 1
-        return super()._is_right(name, password)
+        return super()._opened(name, password)
 
 
 def at_once(credentials: Credentials, *logins: str, addresses: tuple[str, ...] = ("10.0.0.1",)) -> list[int | str]:
     async def one(authorization: str, address: str) -> int | str:
         try:
-            return await credentials.user(authorization, address)
+            return (await credentials.account(authorization, address)).user.name
         except Denied as denied:
             return denied.status
 
@@ -212,33 +219,33 @@ def at_once(credentials: Credentials, *logins: str, addresses: tuple[str, ...] =
 
 
 def test_many_wrong_passwords_at_once_are_no_more_than_one_after_the_other() -> None:
-    credentials = Counted(USERS, Throttle(allowed=8))
+    credentials = Counted(accounts(USERS), Throttle(allowed=8))
     answers = at_once(credentials, *(basic("bob", f"guess {number}")["Authorization"] for number in range(2000)))
     assert credentials.looked == 8 and answers.count(401) == 8 and answers.count(429) == 1992
 
 
 def test_many_people_behind_one_address_log_in_at_once() -> None:
     people = {f"user {number}": WEAK.hash(f"secret {number}") for number in range(20)}
-    credentials = Counted(people, Throttle(allowed=2))
+    credentials = Counted(accounts(people), Throttle(allowed=2))
     logins = [basic(f"user {number}", f"secret {number}")["Authorization"] for number in range(20)]
     assert at_once(credentials, *logins * 5) == list(people) * 5 and credentials.looked == 20
 
 
 def test_wrong_passwords_among_right_ones_count_in_the_order_they_came() -> None:
     wrong = [basic("bob", f"guess {number}")["Authorization"] for number in range(50)]
-    answers = at_once(Counted(USERS, Throttle(allowed=2)), wrong[0], basic("ann", "secret")["Authorization"], *wrong[1:])
+    answers = at_once(Counted(accounts(USERS), Throttle(allowed=2)), wrong[0], basic("ann", "secret")["Authorization"], *wrong[1:])
     assert answers == [401, "ann", 401, *[429] * 48]
 
 
 def test_an_address_that_has_to_wait_refuses_nobody_elsewhere() -> None:
-    credentials = Credentials(USERS, Throttle(allowed=1))
+    credentials = Credentials(accounts(USERS), Throttle(allowed=1))
     assert at_once(credentials, basic("bob", "no")["Authorization"]) == [401]
     right = [basic("ann", "secret")["Authorization"]] * 2
     assert at_once(credentials, *right, addresses=("10.0.0.1", "10.0.0.2")) == [429, "ann"]
 
 
 def test_all_that_a_page_asks_for_at_once_is_one_login() -> None:
-    credentials = Counted(USERS, Throttle(allowed=2))
+    credentials = Counted(accounts(USERS), Throttle(allowed=2))
     assert at_once(credentials, *[basic("bob", "plain: text")["Authorization"]] * 50) == ["bob"] * 50 and credentials.looked == 1
     wrong = at_once(credentials, *[basic("bob", "no")["Authorization"]] * 50)
     assert wrong == [401] * 50 and credentials.looked == 2, "the same wrong password is one attempt"
@@ -246,13 +253,13 @@ def test_all_that_a_page_asks_for_at_once_is_one_login() -> None:
 
 
 def test_who_hangs_up_leaves_the_others_their_answer() -> None:
-    credentials = Counted(USERS, Throttle(allowed=2))
+    credentials = Counted(accounts(USERS), Throttle(allowed=2))
 
     async def two() -> str:
-        first, second = (asyncio.create_task(credentials.user(basic("bob", "plain: text")["Authorization"], "10.0.0.1")) for _ in range(2))
+        first, second = (asyncio.create_task(credentials.account(basic("bob", "plain: text")["Authorization"], "10.0.0.1")) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
-        return await second
+        return (await second).user.name
 
     assert asyncio.run(two()) == "bob" and credentials.looked == 1
 
@@ -288,7 +295,7 @@ def test_sockets_are_guarded_like_requests(tmp_path: Path, headers: dict[str, st
         await socket.send_text(socket.state.user.id)
         await socket.close()
 
-    guarded = Guard(Starlette(routes=[WebSocketRoute("/ws", greet)]), Settings(data=tmp_path), {})
+    guarded = Guard(Starlette(routes=[WebSocketRoute("/ws", greet)]), Settings(data=tmp_path), NoAccounts())
     client = TestClient(guarded, base_url=LOCAL)
     if opens:
         with client.websocket_connect("/ws", headers={"Host": "127.0.0.1:7860", **headers}) as socket:
@@ -352,9 +359,10 @@ def test_every_answer_carries_the_security_headers(local: TestClient) -> None:
         assert "frame-ancestors 'self'" in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"
 
 
-def test_without_logins_the_guard_does_not_stand_on_an_open_network(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="without users"):
-        Guard(lambda *_: None, Settings(data=tmp_path, host="0.0.0.0"), {})
+def test_without_accounts_nobody_comes_in_from_an_open_network(tmp_path: Path) -> None:
+    client = TestClient(create_app(Door(Settings(data=tmp_path, host="0.0.0.0"))), base_url=LOCAL)
+    assert client.get("/easel/jobs").status_code == client.get("/").status_code == 401
+    assert client.get("/easel/jobs", headers=basic("local", "local")).status_code == 401
 
 
 def test_logins_are_read_from_lines_and_from_one_line() -> None:

@@ -1,0 +1,200 @@
+"""The accounts: who may log in, with which password and role. Those that flags gave are among them for one run.
+
+Passwords are kept as argon2 hashes. Another program, `python app.py user`, may change the table at any time: what is
+known here is at most `FRESH` seconds old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
+from backend.settings import Settings
+from backend.store.database import Database
+from backend.store.tables import UNKNOWN_MOMENT, AccessTokenRow, AccountRow, SessionRow, UserRow
+from backend.store.users import Users
+from backend.store.view_types import ROLES, Role, User
+
+_ROWS = select(AccountRow).join(UserRow, UserRow.id == AccountRow.owner)
+ARGON2 = "$argon2"
+FRESH = 1.0             # seconds for which what was read holds
+SHORTEST = 8            # characters of a password that somebody chooses
+LONGEST = 256
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may log in. `password` is an argon2 hash, "" where only an OpenID provider opens it."""
+
+    user: User
+    password: str = field(repr=False)
+    subject: str | None = None
+    disabled: bool = False
+    created: datetime = UNKNOWN_MOMENT
+    by_flags: bool = False              # of --auth or EASEL_AUTH; in the database it has no row
+
+    @property
+    def stamp(self) -> str:
+        """Changes with the password: what was opened by another one is closed."""
+        return hashlib.sha256(self.password.encode()).hexdigest()[:32]
+
+
+class Accounts:
+    """Thread-safe. Names are told apart to the letter."""
+
+    def __init__(self, database: Database, users: Users, given: Mapping[str, str], admins: Collection[str]) -> None:
+        """`given`: names and passwords of the flags, `admins` those of them who are admins. StorageError."""
+        self._database, self._users = database, users
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)    # OWASP's advice
+        known = users.all_named(given)
+        self._given = [self._of_flags(known[name], secret, name in admins) for name, secret in given.items()]
+        self._lock = threading.Lock()
+        self._by_id: dict[str, Account] = {}
+        self._by_name: dict[str, Account] = {}
+        self._read_at = float("-inf")
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is any account: then everybody has to log in, on loopback too."""
+        return bool(self._known())
+
+    def missing_for(self, settings: Settings) -> str:
+        """Why Easel may not start with these settings as long as there are no accounts, and the ways out; or ""."""
+        if settings.is_open or self.exist:
+            return ""
+        return (f"others can reach {settings.host}, and there are no accounts. Make one with "
+                "`python app.py user add NAME --admin`, or say who may enter with --auth FILE or "
+                "EASEL_AUTH=name:password.")
+
+    def all(self) -> list[Account]:
+        """By name."""
+        return sorted(self._known().values(), key=lambda account: account.user.name.casefold())
+
+    def named(self, name: str) -> Account | None:
+        self._known()
+        return self._by_name.get(name)
+
+    def of(self, user_id: str) -> Account | None:
+        return self._known().get(user_id)
+
+    def of_subject(self, subject: str) -> Account | None:
+        """Who an OpenID provider means."""
+        return next((account for account in self._known().values() if account.subject == subject), None)
+
+    def add(self, name: str, role: Role, password: str = "", subject: str | None = None) -> Account:
+        """A new account; InvalidRequest, NotAllowed where the name is taken, StorageError."""
+        check_name(name)
+        secret = self.hashed(password) if password or not subject else ""
+        user = self._users.named(name)
+        with self._changing() as session:
+            if session.get(AccountRow, user.id) or any(given.user == user for given in self._given):
+                raise NotAllowed(f"There is an account {name} already.")
+            session.add(AccountRow(owner=user.id, role=_role(role), password=secret, subject=subject))
+        return self._known()[user.id]
+
+    def set_password(self, name: str, password: str) -> None:
+        """Every browser that is logged in has to log in anew. InvalidRequest, NotFound, NotAllowed, StorageError."""
+        secret = self.hashed(password)
+        with self._changing() as session:
+            row = self._row(session, name)
+            row.password = secret
+            session.execute(delete(SessionRow).where(SessionRow.owner == row.owner))
+
+    def set_role(self, name: str, role: Role) -> None:
+        """NotFound, NotAllowed where nobody else would be left to manage, StorageError."""
+        with self._changing() as session:
+            row = self._row(session, name)
+            self._check_last(session, row, role == "admin")
+            row.role = _role(role)
+
+    def set_disabled(self, name: str, disabled: bool) -> None:
+        """A disabled account is there and opens nothing. NotFound, NotAllowed as above, StorageError."""
+        with self._changing() as session:
+            row = self._row(session, name)
+            self._check_last(session, row, not disabled)
+            row.disabled = disabled
+            if disabled:
+                session.execute(delete(SessionRow).where(SessionRow.owner == row.owner))
+
+    def remove(self, name: str) -> None:
+        """Its pictures stay, and are there again for an account of this name. NotFound, NotAllowed, StorageError."""
+        with self._changing() as session:
+            row = self._row(session, name)
+            self._check_last(session, row, False)
+            for table in (SessionRow, AccessTokenRow):
+                session.execute(delete(table).where(table.owner == row.owner))
+            session.delete(row)
+
+    def hashed(self, password: str) -> str:
+        """An argon2 hash, which takes a moment and 19 MB. InvalidRequest where it is too short or too long."""
+        if not SHORTEST <= len(password) <= LONGEST:
+            raise InvalidRequest(problems=[Problem(f"must have {SHORTEST} to {LONGEST} characters", "password")])
+        return self._hasher.hash(password)
+
+    def _of_flags(self, user: User, secret: str, admin: bool) -> Account:
+        """The salt is the user's, so that what was opened by a password holds until the flags name another."""
+        salt = hashlib.sha256(user.id.encode()).digest()[:16]
+        password = secret if secret.startswith(ARGON2) else self._hasher.hash(secret, salt=salt)
+        return Account(User(user.id, user.name, "admin" if admin else "artist"), password, by_flags=True)
+
+    def _row(self, session: Session, name: str) -> AccountRow:
+        row = session.scalar(_ROWS.where(UserRow.name == name))
+        if row is None and any(given.user.name == name for given in self._given):
+            raise NotAllowed(f"{name} was named when Easel was started, with --auth or EASEL_AUTH: change it there.")
+        if row is None:
+            raise NotFound(f"There is no account {name}.")
+        return row
+
+    def _check_last(self, session: Session, row: AccountRow, stays: bool) -> None:
+        """The last admin of the database stays one, as long as there are others to manage."""
+        usable = select(AccountRow.owner).where(AccountRow.owner != row.owner)
+        others = usable.where(AccountRow.role == "admin", ~AccountRow.disabled)
+        if row.role == "admin" and not stays and session.scalar(usable) and not session.scalar(others):
+            raise NotAllowed("There would be no admin left: make another account one first.")
+
+    @contextmanager
+    def _changing(self) -> Iterator[Session]:
+        try:
+            with self._database.write() as session:
+                yield session
+        finally:
+            self._read_at = float("-inf")
+
+    def _known(self) -> dict[str, Account]:
+        """By the user's id; StorageError."""
+        with self._lock:
+            if time.monotonic() - self._read_at > FRESH:
+                self._by_id = self._read() | {account.user.id: account for account in self._given}
+                self._by_name = {account.user.name: account for account in self._by_id.values()}
+                self._read_at = time.monotonic()
+            return self._by_id
+
+    def _read(self) -> dict[str, Account]:
+        with self._database.read() as session:
+            rows = session.execute(_ROWS.add_columns(UserRow.name)).all()
+        return {row.owner: Account(User(row.owner, name, row.role), row.password, row.subject, row.disabled,
+                                   row.created) for row, name in rows}
+
+
+def check_name(name: str) -> None:
+    """InvalidRequest for a name that cannot be typed, or that HTTP Basic cannot carry."""
+    if not 0 < len(name) <= LONGEST_NAME or name != name.strip() or ":" in name or not name.isprintable():
+        why = f"must have 1 to {LONGEST_NAME} characters, none of them a colon, and no space around it"
+        raise InvalidRequest(problems=[Problem(why, "name")])
+
+
+def _role(role: str) -> Role:
+    if role not in ROLES:
+        raise InvalidRequest(problems=[Problem(f"must be one of {', '.join(ROLES)}", "role")])
+    return role
