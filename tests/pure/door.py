@@ -26,7 +26,7 @@ from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
-from backend.store.accounts import Accounts
+from backend.store.accounts import Account, Accounts
 from backend.store.database import Database
 from backend.store.painted_layers import Layer, PaintedLayers
 from backend.store.uploads import Upload, Uploads
@@ -73,6 +73,12 @@ class NoAccounts(Accounts):
 
     def __init__(self) -> None:
         pass
+
+    def named(self, name: str) -> None:
+        return None
+
+    def all(self) -> list[Account]:
+        return []
 
     def hashed(self, password: str) -> str:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -84,12 +85,10 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("flags", [["--listen"], ["--host", "0.0.0.0"], ["--host", "::"], ["--host", "192.168.1.5"]])
 def test_it_does_not_listen_to_others_without_logins(tmp_path: Path, flags: list[str]) -> None:
     strangers, known = settings(*flags, data=tmp_path), settings(*flags, data=tmp_path, EASEL_AUTH="ann:secret")
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(Refusal, match="user add NAME --admin.*--auth FILE or EASEL_AUTH"):
-        app.serve(strangers, listener)
     assert known.users == {"ann": "secret"}
     database = Database(tmp_path / "easel.db")
     accounts = Accounts(database, Users(database), {}, ())
-    assert accounts.missing_for(strangers) and not accounts.missing_for(settings(data=tmp_path))
+    assert re.search("user add NAME --admin.*--auth FILE or EASEL_AUTH", accounts.missing_for(strangers)) and not accounts.missing_for(settings(data=tmp_path))
     assert not Accounts(database, Users(database), known.users, ()).missing_for(known)
     accounts.add("ann", "admin", "a password")
     assert not accounts.missing_for(strangers)
@@ -114,6 +113,12 @@ def test_a_port_in_use_is_refused_with_a_way_out(tmp_path: Path, capsys: pytest.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code = app.main(["--port", str(taken.getsockname()[1]), "--data", str(tmp_path)])
     assert code == 2 and "give --port another" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_it_does_not_start_where_strangers_could_come_in(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "app.py", "--listen", "--port", "0", "--data", str(tmp_path)], cwd=HOME, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2 and ran.stdout == "" and "there are no accounts" in ran.stderr
 
 
 @pytest.mark.slow

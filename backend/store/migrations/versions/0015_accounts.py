@@ -10,13 +10,13 @@ down_revision = "0014"
 def upgrade() -> None:
     op.create_table(
         "accounts",
-        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(40), nullable=False),
         sa.Column("role", sa.String(10), nullable=False),
         sa.Column("password", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=True),
         sa.Column("disabled", sa.Boolean(), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
-        sa.CheckConstraint("role IN ('viewer', 'artist', 'admin')", name="ck_accounts_role"),
+        sa.CheckConstraint("role IN ('viewer', 'artist', 'admin')", name="role"),
         sa.ForeignKeyConstraint(["owner"], ["users.id"], name="fk_accounts_owner", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("owner", name="pk_accounts"),
         sa.UniqueConstraint("subject", name="uq_accounts_subject"),
@@ -24,7 +24,7 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(40), nullable=False),
-        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(40), nullable=False),
         sa.Column("token", sa.String(64), nullable=False),
         sa.Column("next", sa.String(64), nullable=True),
         sa.Column("previous", sa.String(64), nullable=False),
@@ -41,7 +41,7 @@ def upgrade() -> None:
     op.create_table(
         "access_tokens",
         sa.Column("id", sa.String(40), nullable=False),
-        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(40), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
