@@ -4,7 +4,8 @@
     |-- UserError                 the person can mend it; the text says how
     |   |-- InvalidRequest        one or more fields of a request are wrong; names each field
     |   |-- NotFound              no such job, image or checkpoint (or not yours)
-    |   `-- NotAllowed            the act is not possible now (a finished job cannot be cancelled)
+    |   |-- NotAllowed            the act is not possible now (a finished job cannot be cancelled)
+    |   `-- Forbidden             the caller's account may not do this
     |-- CheckpointError           a model file is missing, broken or of a family Easel cannot load
     |-- OutOfMemory               the picture does not fit, even after splitting and tiling
     |-- StorageError              the picture or the database could not be written
@@ -56,6 +57,10 @@ class NotFound(UserError):
 
 class NotAllowed(UserError):
     """The act is not possible in the present state."""
+
+
+class Forbidden(UserError):
+    """The caller's account may not do this."""
 
 
 class CheckpointError(EaselError):

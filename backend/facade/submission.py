@@ -10,7 +10,7 @@ from backend.catalog import families, needed_files
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.catalog.model_files import clean_name
 from backend.catalog.network_problems import Misfits, network_problems
-from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
+from backend.errors import CheckpointError, Forbidden, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names
@@ -42,6 +42,9 @@ class Submission:
     """Makes one user's requests."""
 
     def __init__(self, components: Components, user: User) -> None:
+        """Raises Forbidden where the user may only look."""
+        if not user.may_draw:
+            raise Forbidden("This account may look at pictures and draws none.")
         self._parts, self._user = components, user
         self._library, self._misfits = components.prompt_library.as_(user), Misfits()
 

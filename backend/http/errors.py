@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from backend.errors import (
     CheckpointError,
     EaselError,
+    Forbidden,
     NotAllowed,
     NotFound,
     OutOfMemory,
@@ -30,6 +31,7 @@ STATUS: dict[type[EaselError], int] = {
     UserError: 422,
     NotFound: 404,
     NotAllowed: 409,
+    Forbidden: 403,
     CheckpointError: 422,
     OutOfMemory: 500,
     StorageError: 507,

@@ -88,10 +88,6 @@ class Accounts:
     def of(self, user_id: str) -> Account | None:
         return self._known().get(user_id)
 
-    def of_subject(self, subject: str) -> Account | None:
-        """Who an OpenID provider means."""
-        return next((account for account in self._known().values() if account.subject == subject), None)
-
     def add(self, name: str, role: Role, password: str = "", subject: str | None = None) -> Account:
         """A new account; InvalidRequest, NotAllowed where the name is taken, StorageError."""
         check_name(name)
