@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import LeavesWords, Use
 from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
@@ -18,7 +18,7 @@ from backend.worker.models.base import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FreeU:
+class FreeU(LeavesWords):
     """An adapter; its rows share a call when they have the same four numbers."""
 
     s1: float

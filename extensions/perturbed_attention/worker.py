@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.adapters.adapter import ForSomeRows, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Use
 from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
@@ -21,7 +21,7 @@ from backend.worker.models.base import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class IdentityAttention(ForSomeRows):
+class IdentityAttention(ForSomeRows, LeavesWords):
     """In the rows that use this adapter each place of a self-attention sees itself alone."""
 
     blocks: str

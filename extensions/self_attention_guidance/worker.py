@@ -14,7 +14,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.adapters.adapter import ForSomeRows, Use, Watched
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Use, Watched
 from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
@@ -26,7 +26,7 @@ KERNEL = 9              # cells of the latent
 MORE_THAN_EVEN = 1.0    # a place is looked at when it gets more than it would if all places got the same
 
 
-class AttentionMap(ForSomeRows):
+class AttentionMap(ForSomeRows, LeavesWords):
     """An adapter that changes nothing: tells how much each place of the middle block is looked at, (1, h, w)."""
 
     @contextmanager

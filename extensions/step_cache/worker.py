@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
-from backend.worker.adapters.adapter import Use, Watched
+from backend.worker.adapters.adapter import LeavesWords, Use, Watched
 from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Answer, Row
@@ -23,7 +23,7 @@ from extensions.step_cache.extension import EVERY
 DEEP = "deep features"
 
 
-class Whole:
+class Whole(LeavesWords):
     """An adapter that changes nothing: tells what the outermost level on the way up is given, (C, h, w) of each row."""
 
     @contextmanager
@@ -42,7 +42,7 @@ class Whole:
             handle.remove()
 
 
-class Outermost:
+class Outermost(LeavesWords):
     """An adapter: of the network only the outermost level runs, on the deep features that are a use's data."""
 
     @contextmanager

@@ -40,6 +40,10 @@ class ForSomeRows:
     """
 
 
+class LeavesWords:
+    """Base of adapters that do not change what the network's cross-attentions make of the words: see `kept_words`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Use:
     """How a row uses an adapter: how strongly (0 = as if it were not there), and the tensors it is given."""
@@ -52,6 +56,11 @@ class Use:
     def structure(self) -> Hashable:
         """What must be alike within one call. Strengths need not be."""
         return id(self.adapter), tuple(tuple(tensor.shape) for tensor in self.data)
+
+    @property
+    def words_key(self) -> Hashable:
+        """Uses of one key do the same to what attentions make of the words; None where nobody can tell."""
+        return () if isinstance(self.adapter, LeavesWords) else None
 
     @property
     def by_all(self) -> bool:

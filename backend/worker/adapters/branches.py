@@ -40,6 +40,11 @@ class Branches:
     key: Hashable = None
     kept: ResultCache[Stacks] | None = None
 
+    @property
+    def words_key(self) -> Hashable:
+        """See `Use.words_key`."""
+        return None if self.key is None else (self.key, self.strength)
+
     def weight(self, path: str) -> float:
         """The strength in one layer."""
         return self.strength * weight_of(self.blocks, self.layers[path].block)

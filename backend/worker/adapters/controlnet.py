@@ -6,7 +6,7 @@ a hint, a strength, and a weight for each of the places where something is added
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,8 @@ from torch.nn.functional import interpolate
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import ForSomeRows, Members, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
+from backend.worker.adapters.kept_words import KeptWords, words_kept
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
 from backend.worker.models.controlnet_layout import (
@@ -46,7 +47,7 @@ SHUFFLE = "shuffle"         # in the name of a file: its residuals are averaged 
 
 
 @dataclass(eq=False)
-class ControlNet(OwnedNetwork, ForSomeRows):
+class ControlNet(OwnedNetwork, ForSomeRows, LeavesWords):
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
@@ -55,6 +56,7 @@ class ControlNet(OwnedNetwork, ForSomeRows):
     """
 
     pools: bool = False         # each residual is the same in all of the picture, and only asked for with the words
+    kept_words: KeptWords | None = None         # what it makes of them
 
     @property
     def places(self) -> int:
@@ -65,14 +67,14 @@ class ControlNet(OwnedNetwork, ForSomeRows):
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
         members = Members.of(uses, model.device)
-        handle = model.denoiser.register_forward_pre_hook(self._hook(members), with_kwargs=True)
+        handle = model.denoiser.register_forward_pre_hook(self._hook(members, _words_key(rows, uses)), with_kwargs=True)
         try:
             with seamless(self.network, rows[0].tiling):
                 yield
         finally:
             handle.remove()
 
-    def _hook(self, members: Members) -> Hook:
+    def _hook(self, members: Members, words_key: Hashable) -> Hook:
         uses = members.uses
         hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (n, 3, H, W)
         weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (n, places)
@@ -83,7 +85,9 @@ class ControlNet(OwnedNetwork, ForSomeRows):
             x, timesteps, words = map(members.part, given)
             told = {name: members.part(each) for name, each in (named.get("added_cond_kwargs") or {}).items()}
             shown = x[:, : self.network.config.in_channels], timesteps, words if read is None else read
-            found = self._weighed(self._residuals(shown, told or None, hints), weights, region)
+            with words_kept(self.network, words_key if read is None else None, self.kept_words):
+                residuals = self._residuals(shown, told or None, hints)
+            found = self._weighed(residuals, weights, region)
             return given, named | _together(named, [members.spread(each) for each in found])
 
         return added
@@ -121,6 +125,10 @@ class UnionControlNet(ControlNet):
             *shown, controlnet_cond=[hints], control_type=kinds, control_type_idx=[self.kind],
             conditioning_scale=[1.0], added_cond_kwargs=told, return_dict=False)
         return [*down, middle]
+
+
+def _words_key(rows: Sequence[Row], uses: Sequence[Use | None]) -> Hashable:
+    return tuple(row.encoded.identity for row, use in zip(rows, uses, strict=True) if use is not None)
 
 
 def load(file: ModelFile, model: Model) -> ControlNet:

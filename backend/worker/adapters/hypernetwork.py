@@ -6,10 +6,11 @@ A file is AUTOMATIC1111's: width -> (layers before the keys, before the values),
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class Hypernetwork:
 
     key: str
     layers: dict[int, tuple[Perceptron, Perceptron]]
+    identity: int = field(init=False, default_factory=partial(next, count(1)))
 
     @property
     def bytes(self) -> int:
@@ -91,6 +93,11 @@ class HypernetworkUse:
 
     network: Hypernetwork
     strength: float
+
+    @property
+    def words_key(self) -> Hashable:
+        """See `Use.words_key`."""
+        return self.network.identity, self.strength
 
 
 def read_hypernetwork(file: ModelFile, placement: Placement) -> Hypernetwork:

@@ -22,7 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import ForSomeRows, Members, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.image_projection import Projection
 from backend.worker.adapters.network_file import FittedLayer, LowRank
@@ -49,16 +49,29 @@ class KeyValue(nn.Module):
         self.key = nn.Parameter(key, requires_grad=False)
         self.value = nn.Parameter(value, requires_grad=False)
 
-    def forward(self, query: Tensor, tokens: Tensor, heads: int) -> Tensor:
-        """query (B, N, inner), tokens (B, T, C) -> (B, N, inner)."""
-        rows = len(query)
-        q, k, v = (each.view(rows, -1, heads, query.shape[-1] // heads).transpose(1, 2)
-                   for each in (query, tokens @ self.key.T, tokens @ self.value.T))
-        return scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(query.shape)
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens (B, T, C) -> keys and values, (B, T, inner) each."""
+        return tokens @ self.key.T, tokens @ self.value.T
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What all attentions make of pictures: keys and values by attention. A result of `Memory`'s.
+
+    `of` are the pictures' vectors, which are known by their identity for as long as this is there.
+    """
+
+    of: Sequence[Tensor]
+    pairs: Sequence[tuple[Tensor, Tensor]]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that keys and values take."""
+        return sum(key.nbytes + value.nbytes for key, value in self.pairs)
 
 
 @dataclass(eq=False)
-class IPAdapter(ForSomeRows):
+class IPAdapter(ForSomeRows, LeavesWords):
     """A file in memory, in eval mode, for the networks of one size. Owned by `Memory`.
 
     A use has as its data the picture's vectors (T, C), how much each attention counts (A,) on the CPU, and, where only
@@ -68,7 +81,8 @@ class IPAdapter(ForSomeRows):
     projection: Projection
     pairs: nn.ModuleList            # of `KeyValue`, in the order of the network's cross-attentions
     loras: nn.ParameterDict         # by `flat` path of a layer and "down" or "up"; empty where it carries none
-    kept: ResultCache[Any] | None = None    # for what is made of them
+    kept: ResultCache[Any] | None = None    # for what is made of the loras
+    kept_words: ResultCache[Any] | None = None          # for what attentions make of pictures
     identity: int = field(init=False, default_factory=partial(next, _LOADS))
 
     @property
@@ -101,21 +115,30 @@ class IPAdapter(ForSomeRows):
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`. An attention that counts nothing in any row is left as it is."""
         members, uses = Members.of(uses, self.device), [use for use in uses if use is not None]
-        tokens = torch.stack([use.data[0] for use in uses]).to(self.device, self.pairs[0].key.dtype)        # (n, T, C)
+        seen = self._seen([use.data[0] for use in uses])
         weights = torch.stack([use.data[1] * use.strength for use in uses])                                 # (n, A)
         counting, placed = weights.any(0).tolist(), weights.to(self.device)
-        places = torch.stack([use.data[2] for use in uses]).to(tokens) if len(uses[0].data) > 2 else None
+        places = torch.stack([use.data[2] for use in uses]).to(seen.pairs[0][0]) if len(uses[0].data) > 2 else None
         modules = cross_attentions(model.denoiser)
         before = [module.processor for module in modules]
         try:
-            for number, (module, pair) in enumerate(zip(modules, self.pairs, strict=True)):
+            for number, (module, pair) in enumerate(zip(modules, seen.pairs, strict=True)):
                 if counting[number]:
                     strengths = placed[:, number].view(-1, 1, 1)
-                    module.processor = _Beside(module.processor, pair, members, tokens, strengths, places)
+                    module.processor = _Beside(module.processor, pair, members, strengths, places)
             yield
         finally:
             for module, processor in zip(modules, before, strict=True):
                 module.processor = processor
+
+    def _seen(self, pictures: Sequence[Tensor]) -> Seen:
+        """Of the vectors (T, C) of the rows' pictures, made once for as long as they are kept."""
+        def made() -> Seen:
+            tokens = torch.stack(list(pictures)).to(self.device, self.pairs[0].key.dtype)                   # (n, T, C)
+            return Seen(pictures, [pair(tokens) for pair in self.pairs])
+
+        key = "picture", self.identity, self.device, *map(id, pictures)
+        return self.kept_words.get(key, made) if self.kept_words else made()
 
     def _networks(self) -> list[nn.Module]:
         return [self.projection.network, self.pairs, self.loras]
@@ -126,9 +149,8 @@ class _Beside:
     """An attention's processor with what it finds in a picture added to what it finds in the words."""
 
     words: Any
-    pair: KeyValue
+    pair: tuple[Tensor, Tensor]
     members: Members
-    tokens: Tensor
     strengths: Tensor           # (n, 1, 1)
     places: Tensor | None       # (n, h, w)
 
@@ -136,7 +158,7 @@ class _Beside:
         queries: list[Tensor] = []
 
         def added(module: nn.Module, found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            beside = self.pair(self.members.part(queries[-1]), self.tokens, attention.heads)
+            beside = _looked(self.members.part(queries[-1]), *self.pair, attention.heads)
             if self.places is not None:
                 beside = beside * IPAdapterMaskProcessor.downsample(self.places, *beside.shape[:2], 1)
             return self.members.added(found[0], beside * self.strengths.to(beside)), *found[1:]
@@ -149,6 +171,13 @@ class _Beside:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _looked(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """query (B, N, inner), key and value (B, T, inner) -> (B, N, inner)."""
+    q, k, v = (each.view(len(query), -1, heads, query.shape[-1] // heads).transpose(1, 2)
+               for each in (query, key, value))
+    return scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(query.shape)
 
 
 def cross_attentions(network: nn.Module) -> list[nn.Module]:

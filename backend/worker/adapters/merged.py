@@ -93,6 +93,11 @@ class MergedUse(Use):
         """See `Use.structure`."""
         return KIND, self.adapter.key
 
+    @property
+    def words_key(self) -> Hashable:
+        """See `Use.words_key`."""
+        return self.structure
+
 
 def _bias(module: nn.Module) -> Tensor | None:
     return getattr(module, "bias", None)

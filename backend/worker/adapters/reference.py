@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import LeavesWords, Use
 from backend.worker.models.base import Model
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Placed = tuple[nn.Module, float]    # a layer with the weight from which on it t
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(LeavesWords):
     """A use has (latent, noise, fidelity) as its data: of the reference (C, h, w) each, and (1,) in 0..1."""
 
     attention: bool

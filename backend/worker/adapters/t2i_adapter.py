@@ -22,7 +22,7 @@ from backend.catalog.adapters import LARGE_CELLS, STYLE_TOKENS
 from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import ForSomeRows, Members, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
 from backend.worker.adapters.style_adapter import StyleAdapter, style_adapter
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
@@ -54,7 +54,7 @@ class Features:
 
 
 @dataclass(eq=False)
-class T2IAdapter(OwnedNetwork, ForSomeRows):
+class T2IAdapter(OwnedNetwork, ForSomeRows, LeavesWords):
     """A T2I-Adapter in memory, in eval mode. Owned by `Memory`.
 
     A use has (weights, region, *features) as its data: a weight for each feature, the region (1, h, w) in 0..1 in which

@@ -340,6 +340,7 @@ class Engine:
         self.tasks.pop(task.run.job, None)
         if not self.tasks:
             self.shared.clear()
+            self.memory.words.shrink(0)
 
     def _fail(self, task: Task, error: Exception) -> None:
         if task.run.job not in self.tasks:

@@ -64,6 +64,8 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel 
         raise InvalidRequest(problems=error.about(field)) from error
     if isinstance(network, IPAdapter):
         network.kept = memory.stacked
+    if isinstance(network, IPAdapter | ControlNet):
+        network.kept_words = memory.words
     memory.pin(network, program)
     return network
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class Guided(Hook):
     model: Model
     guides: Sequence[Guide]
     steps: int
+    _told: dict[tuple[int, ...], Encoded] = field(init=False, default_factory=dict)
 
     def rows(self, noisy: Noisy, rows: list[Row]) -> list[Row]:
         """See `Hook.rows`. A use without strength is none, so that it costs nothing."""
@@ -60,5 +61,8 @@ class Guided(Hook):
         said = [guide.words for guide in acting if guide.words is not None]
         if row.model is not self.model or not said:
             return row.encoded
-        more = said if row.role == "cond" else [torch.zeros_like(each) for each in said]
-        return replace(row.encoded, tokens=torch.cat([row.encoded.tokens, *more]))
+        key = row.encoded.identity, row.role == "cond", *map(id, said)
+        if key not in self._told:
+            more = said if row.role == "cond" else [torch.zeros_like(each) for each in said]
+            self._told[key] = replace(row.encoded, tokens=torch.cat([row.encoded.tokens, *more]))
+        return self._told[key]

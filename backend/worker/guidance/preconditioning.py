@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from backend.worker.adapters import branches, hypernetwork
 from backend.worker.adapters.adapter import Watched, together
+from backend.worker.adapters.kept_words import words_kept
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.encoded import stacked
 from backend.worker.models.seamless import seamless
@@ -28,9 +29,15 @@ def denoise(rows: Sequence[Row]) -> list[Answer]:
         _attach(rows, attached, watched)
         attached.enter_context(branches.attached([row.branches for row in rows]))
         attached.enter_context(hypernetwork.attached(model.denoiser, [row.branches for row in rows]))
+        attached.enter_context(words_kept(model.denoiser, _words_key(rows), model.kept_words))
         output = model.predict(x * c_in, numbers[:, 3], texts, channels=_channels(rows))
     denoised = x * c_skip + output * c_out
     return [Answer(latent, seen) for latent, seen in zip(denoised.unbind(0), watched, strict=True)]
+
+
+def _words_key(rows: Sequence[Row]) -> Hashable:
+    keys = tuple(row.words_key for row in rows)
+    return None if None in keys else keys
 
 
 def _attach(rows: Sequence[Row], attached: ExitStack, watched: Sequence[Watched]) -> None:

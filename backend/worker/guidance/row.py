@@ -54,6 +54,12 @@ class Row:
         return self.model.identity, shapes, self.tiling, uses, self.watch, grouped
 
     @property
+    def words_key(self) -> Hashable:
+        """Rows of one key and model are alike in what attentions make of their words; None where nobody can tell."""
+        changes = tuple(each.words_key for each in (*self.uses, *self.branches))
+        return None if None in changes else (self.encoded.identity, changes)
+
+    @property
     def cost_key(self) -> tuple[Hashable, ...]:
         """Rows with one key cost the same: they share calls, and use the same."""
         return *self.key, *(use.structure for use in self.uses if not use.by_all)

@@ -84,6 +84,9 @@ class Encoded:
     pooled: Tensor | None = None
     words: tuple[Word, ...] = ()
     embeddings: tuple[str, ...] = ()
+    identity: int = field(init=False, default_factory=partial(next, count(1)))
+    """Which encoding of this process it is."""
+    _longer: dict[int, Self] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def kind(self) -> tuple[int, ...]:
@@ -96,11 +99,17 @@ class Encoded:
         return self.tokens.nbytes + (0 if self.pooled is None else self.pooled.nbytes)
 
     def padded(self, length: int) -> Self:
-        """At least `length` vectors: the last one is repeated, as AUTOMATIC1111's stack_conds does. Never `pooled`."""
+        """At least `length` vectors: the last one is repeated, as AUTOMATIC1111's stack_conds does. Never `pooled`.
+
+        The same encoding each time.
+        """
         missing = length - len(self.tokens)
         if missing <= 0:
             return self
-        return replace(self, tokens=torch.cat([self.tokens, self.tokens[-1:].expand(missing, -1)]))
+        if length not in self._longer:
+            more = self.tokens[-1:].expand(missing, -1)
+            self._longer[length] = replace(self, tokens=torch.cat([self.tokens, more]))
+        return self._longer[length]
 
 
 def equally_long(texts: Sequence[Encoded]) -> list[Encoded]:

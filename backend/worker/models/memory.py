@@ -27,6 +27,7 @@ RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
 HINT_BYTES = 64 << 20
 STACKED_BYTES = 512 << 20
+WORDS_BYTES = 512 << 20
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
 CPU = torch.device("cpu")
@@ -85,13 +86,16 @@ class Memory:
         self._caches: WeakSet[ResultCache[Any]] = WeakSet()
         self.hints: ResultCache[Any] = ResultCache(lambda _: HINT_BYTES)     # pixels in main memory
         self.stacked = self.cache(STACKED_BYTES)    # factors of low-rank branches, side by side for the rows of a call
+        self.words = self.cache(WORDS_BYTES)        # keys and values that attentions make of the words of running jobs
 
     # ---- networks ----
 
     def get(self, checkpoint: ModelFile) -> Model:
         """The checkpoint in memory, on the device. Raises what `fetch` raises."""
         key = CHECKPOINT, checkpoint.key
-        return self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))
+        model = self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))
+        model.kept_words = self.words
+        return model
 
     def fetch(self, kind: str, name: str, path: str, load: Callable[[], Loaded]) -> Loaded:
         """A network on the device, read by `load` if need be (again if the file has changed or lies elsewhere).
