@@ -42,6 +42,7 @@ from backend.request.record import place
 from backend.request.request import FIELDS, Request
 from backend.request.rules import AUTOMATIC_VAE, EXTRAS, NO_RESTORER, NO_UPSCALER, RESTORERS, VAES
 
+MEDIAPIPE = "mediapipe_"        # in ADetailer's names
 VISIBILITY = dict(zip(RESTORERS, ("gfpgan_visibility", "codeformer_visibility"), strict=True))
 RESTORER_FOLDERS = dict(zip(RESTORERS, ("GFPGAN", "Codeformer"), strict=True))
 
@@ -216,6 +217,8 @@ def _object_detector(name: str, catalog: ModelCatalog) -> ModelFile:
         stem = clean_name(name)[:80].removesuffix(".pt")
         raise NotFound(f"'{stem}.pt' can hold code, which Easel does not run: export it where ultralytics is at home "
                        f"(yolo export model={stem}.pt format=onnx), and put {stem}.onnx into models/adetailer")
+    if name.lower().startswith(MEDIAPIPE):
+        raise NotFound(f"'{clean_name(name)[:80]}' is a part of MediaPipe, which Easel does not have: choose {FACES}")
     there = [FACES, *(file.key for file in catalog.usable(OBJECT_DETECTOR))]
     raise NotFound(f"'{clean_name(name)[:80]}' is not in the list; there is: {', '.join(there[:20])}. Others go into "
                    "models/adetailer as ONNX files (ultralytics' export of a .pt file)")

@@ -48,20 +48,23 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
           api="ad_denoising_strength", infotext="denoising strength", infotext_always=True, xyz="denoising strength",
           help="How much it changes; 0 is as if the unit were not there."),
     Field("padding", "Padding", "int", 32, "detailer", minimum=0, maximum=256, step=4,
-          api="ad_inpaint_only_masked_padding", infotext="inpaint padding", infotext_always=True, xyz="padding",
+          api="ad_inpaint_only_masked_padding", infotext="inpaint padding", infotext_always=True,
+          infotext_flag="inpaint only masked", xyz="padding",
           help="Pixels around what was found that are drawn with it, so that it fits in."),
     Field("sam", "Mask by SAM", "bool", False, "detailer", infotext="SAM", xyz="mask by SAM",
           help="The mask follows the outline of what was found, by SAM in models/sams. Without it the mask is a box, "
                "or the outline that the detector itself tells."),
     Field("steps", "Steps", "int", 0, "detailer", minimum=0, maximum=1000, slider_maximum=150, step=1, api="ad_steps",
-          infotext="steps", xyz="steps", help="0 makes as many as the picture's."),
+          infotext="steps", infotext_flag="use separate steps", xyz="steps", help="0 makes as many as the picture's."),
     Field("sampler", "Sampling method", "choice", SAME_SAMPLER, "detailer", choices=Names(SAMPLERS, (SAME_SAMPLER,)),
-          resolve=lambda name: sampler_named(name).label, api="ad_sampler", infotext="sampler", xyz="sampler"),
+          resolve=lambda name: sampler_named(name).label, api="ad_sampler", infotext="sampler",
+          infotext_flag="use separate sampler", xyz="sampler"),
     Field("schedule", "Schedule type", "choice", SAME_SCHEDULER, "detailer",
           choices=Names(SCHEDULES, (SAME_SCHEDULER,)), resolve=lambda name: schedule_named(name).label,
-          api="ad_scheduler", infotext="scheduler", xyz="schedule"),
+          api="ad_scheduler", infotext="scheduler", infotext_flag="use separate sampler", xyz="schedule"),
     Field("cfg_scale", "CFG scale", "float", 0.0, "detailer", minimum=0, maximum=999, slider_maximum=30, step=0.5,
-          api="ad_cfg_scale", infotext="CFG scale", xyz="CFG scale", help="0 takes the picture's."),
+          api="ad_cfg_scale", infotext="CFG scale", infotext_flag="use separate CFG scale", xyz="CFG scale",
+          help="0 takes the picture's."),
 ))
 SPOKEN = ("prompt", "negative_prompt")
 

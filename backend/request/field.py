@@ -54,6 +54,7 @@ class Field:
     flat: bool = False                    # of kind "records": a picture's text has a key for each value
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
     infotext_always: bool = False         # written even at its default
+    infotext_flag: str = ""               # of a flat record: a key before the value; saying False it takes it back
     api: str = ""                         # the name in AUTOMATIC1111's JSON; "" = same as `name`
     api_index: bool = False               # AUTOMATIC1111's JSON gives a choice by its number, or by yes and no
     override: str = ""                    # the name in AUTOMATIC1111's options / override_settings

@@ -185,7 +185,15 @@ def test_a_detailers_own_steps_sampler_and_scale_come_from_adetailers_arguments_
     (usual,) = Request.parse(detailers({"ADetailer": {"args": [{"ad_model": "a", "ad_use_steps": True, "ad_use_cfg_scale": True, "ad_use_sampler": True}]}}, img2img=False)[0]).detailers
     assert own_sampling(usual) == {"steps": 28, "cfg_scale": 7.0, "sampler": "DPM++ 2M", "schedule": "Karras"}
     text = write(Request.parse({"prompt": "x", "seed": 1, **values}).with_seeds())
-    assert "ADetailer steps: 9, ADetailer sampler: DPM++ 2M, ADetailer scheduler: Karras, ADetailer CFG scale: 3.5" in text
+    assert ("ADetailer inpaint only masked: True, ADetailer inpaint padding: 32, ADetailer use separate steps: True, ADetailer steps: 9, "
+            "ADetailer use separate sampler: True, ADetailer sampler: DPM++ 2M, ADetailer scheduler: Karras, ADetailer use separate CFG scale: True, "
+            "ADetailer CFG scale: 3.5") in text
+    assert "use separate" not in text.partition("ADetailer model 2nd")[2], "nothing of its own is told where the picture's count"
     assert read_text(text).values["detailers"] == Request.parse(values).detailers
     theirs = "x\nSteps: 20, ADetailer model: a, ADetailer use separate steps: True, ADetailer steps: 12, ADetailer use separate sampler: True, ADetailer sampler: Euler a"
     assert own_sampling(read_text(theirs).values["detailers"][0]) == {"steps": 12, "sampler": "Euler a"} and not unmet_sentence(theirs)
+    resting = theirs.replace("steps: True", "steps: False").replace("Euler a", "Euler a, ADetailer use separate sampler 2nd: True, ADetailer sampler 2nd: Euler")
+    assert own_sampling(read_text(resting).values["detailers"][0]) == {"sampler": "Euler a"}
+    before = "x\nSteps: 20, ADetailer model: a, ADetailer steps: 12"
+    assert own_sampling(read_text(before).values["detailers"][0]) == {"steps": 12}, "texts that have no flags"
+    assert "ADetailer inpaint only masked (False)" in unmet_sentence(before + ", ADetailer inpaint only masked: False")

@@ -59,6 +59,39 @@ def detector(names: str = "{0: 'cat', 1: 'dog'}", boxes_first: bool = False, out
     return model
 
 
+def exported(half: bool = False, ended: bool = False, told: bool = True) -> onnx.ModelProto:
+    """As ultralytics exports others: in half numbers (half=True), or with an end of its own (YOLO26; nms=True)."""
+    rows = np.zeros((7 if ended else len(BOXES), 6), np.float32)
+    for number, (box, kind, score) in enumerate(BOXES):
+        left, top, right, bottom = np.array(box) * 640 / SIZE
+        rows[number] = (left, top, right, bottom, score, kind) if ended else (
+            (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, score * (kind == 0), score * (kind == 1))
+    rows, number = rows if ended else rows.T, TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    values = [numpy_helper.from_array(rows[None].astype(np.float16 if half else np.float32), "rows"),
+              numpy_helper.from_array(np.zeros(1, np.float16 if half else np.float32), "zero")]
+    nodes = [helper.make_node("ReduceMean", ["images"], ["m"], axes=[1, 2, 3], keepdims=0), helper.make_node("Mul", ["m", "zero"], ["z"]),
+             helper.make_node("Add", ["rows", "z"], ["output0"])]
+    graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("images", number, ["batch", 3, "height", "width"])],
+                              [helper.make_tensor_value_info("output0", number, [1, *rows.shape])], values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 9
+    props = {"names": "{0: 'cat', 1: 'dog'}", "task": "detect", "imgsz": "[640, 640]", "stride": "32"}
+    helper.set_model_props(model, props | ({"end2end": "True"} if ended and told else {}))
+    return model
+
+
+@pytest.mark.parametrize("how, found", [({"half": True}, 3), ({"ended": True}, 4), ({"half": True, "ended": True}, 4)])
+def test_exports_in_half_numbers_and_with_their_own_end(tmp_path: Path, how: dict[str, bool], found: int) -> None:
+    (tmp_path / "adetailer").mkdir()
+    onnx.save(exported(**how), tmp_path / "adetailer" / "x.onnx")
+    network = object_detector.load(ModelCatalog((tmp_path,)).find("object_detector", "x"), place("cpu", exact=True))
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    boxes = network.objects(picture, 0.1).boxes
+    assert len(boxes) == found and np.abs(boxes[0] - LEFT).max() < 0.5, "what is found twice is left out by whoever does that"
+    assert np.abs(network.objects(picture, 0.5, "dog").boxes - BOXES[2][0]).max() < 0.5
+    assert len(network.objects(picture, 0.95).boxes) == 0
+
+
 def sam() -> SamModel:
     torch.manual_seed(3)
     return SamModel(SamConfig(
@@ -202,6 +235,8 @@ def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog],
     (tmp_path / "sams" / "broken" / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(CheckpointError, match="broken cannot be loaded as SAM"):
         segmenter.load(ModelCatalog((tmp_path,)).find("segmenter", "broken"), memory.placement)
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: 'mediapipe_face_full' is a part of MediaPipe, which Easel does not have: choose Faces"):
+        resolved(asked({"model": "mediapipe_face_full"}), catalog)
     assert ("object_detector", "things.pt") in files_of(asked({"model": "things.pt"}), catalog), "under ultralytics' own name, too"
     with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: .*det_10g.onnx into models/insightface"):
         resolved(asked({"model": "Faces"}), ModelCatalog((tmp_path,)))

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.catalog.model_catalog import ModelCatalog
 from backend.errors import CheckpointError, InvalidRequest, NotFound
+from backend.worker.device import place
 from backend.worker.faces import analysis, key_points
 from backend.worker.faces.analysis import FaceAnalysis
+from backend.worker.faces.loading import analysis_in, detector_in
 from backend.worker.faces.selection import chosen
+from backend.worker.models.memory import Memory
 from tests.tiny import face_networks
 from tests.tiny.face_networks import face_picture
 
@@ -74,6 +78,20 @@ def test_what_is_missing_or_broken_is_said_with_its_place(tmp_path: Path) -> Non
     (home / "det_10g.onnx").unlink()
     with pytest.raises(NotFound, match="buffalo_l with its detector"):
         recognition_network((BUFFALO,), ModelCatalog((tmp_path,)))
+
+
+def test_what_finds_faces_is_read_once_for_all_and_stays_as_long_as_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, memory, read = face_networks.save(tmp_path, "buffalo_l"), Memory(place("cpu", exact=True)), []
+    original = onnxruntime.InferenceSession.__init__
+    monkeypatch.setattr(onnxruntime.InferenceSession, "__init__", lambda self, path, *more, **named: read.append(Path(path).stem) or original(self, path, *more, **named))
+    catalog = ModelCatalog((tmp_path,))
+    detector = detector_in(memory, catalog.usable("face_detector")[0])
+    network = analysis_in(memory, recognition_network((BUFFALO,), catalog))
+    assert sorted(read) == ["det_10g", "genderage", "w600k_r50"] and network.networks["detection"].session is detector.session
+    assert memory.bytes == sum((home / f"{name}.onnx").stat().st_size for name in read)
+    assert len(network.faces(face_picture((3, 4), (9, 8)))) == len(detector.faces(face_picture((3, 4), (9, 8)))) == 2
+    memory.drop("det_10g", "face_detector")
+    assert memory.bytes == sum((home / f"{name}.onnx").stat().st_size for name in read), "it is there for as long as the others"
 
 
 def test_key_points_are_drawn_as_instant_id_draws_them(network: FaceAnalysis) -> None:

@@ -16,6 +16,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture, Run
 from backend.request.guide_modules import KEY_POINTS, MODULES
 from backend.request.guide_unit import GUIDE_UNIT
+from backend.request.output_size import settled
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
@@ -281,3 +282,23 @@ def test_inpainting_hides_what_is_marked_and_a_reference_is_encoded_once(house: 
     hints.clear()
     picture(house, {"module": "inpaint_only", "image": ""}, init_image=PICTURE, mask=OTHER, denoising_strength=0.5)
     assert (hints[0] < 0).any()
+
+
+@pytest.mark.parametrize("image", ["", PICTURE])
+@pytest.mark.parametrize("sides", [{"outpaint_left": 24, "outpaint_up": 10}, {"outpaint_right": 40, "outpaint_down": 16}])
+def test_where_a_picture_grows_its_hint_lies_on_the_canvas_as_it_does(house: tuple, monkeypatch: pytest.MonkeyPatch, image: str, sides: dict[str, int]) -> None:
+    hints: list[torch.Tensor] = []
+    original = controlnet.ControlNet._hook
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members: hints.append(members.uses[0].data[0]) or original(self, members))
+    guided = {"image": image, "module": "canny", "pixel_perfect": True}
+    request = settled(request_of(guided, init_image=PICTURE, denoising_strength=1.0, mask_blur=0, steps=2, **sides), (96, 64))
+    memory, checkpoints, files = house
+    studio = Studio((memory, checkpoints), "solo")
+    studio.engine.add(Run("mine", "local", request, (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES))
+    studio.run()
+    assert not studio.of(Failed), studio.of(Failed)
+    assert hints[0].shape == (3, request.height, request.width)
+    rows, columns = (hints[0].amax(0) > 0.5).nonzero(as_tuple=True)
+    left, up = sides.get("outpaint_left", 0), sides.get("outpaint_up", 0)
+    found = columns.min() - left, columns.max() - left, rows.min() - up, rows.max() - up
+    assert np.abs(np.subtract(found, (24, 60, 16, 40))).max() <= 1, "the square's edges, and none where the picture ends"

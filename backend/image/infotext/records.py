@@ -29,10 +29,11 @@ def write_records(request: Request, as_text: Callable[[str, Any], str]) -> dict[
 
 def write_flat_records(request: Request) -> dict[str, Any]:
     """Key -> value for each value of the records that have no key of their own, where a text tells it."""
-    return {_flat_key(field, inner, index): record[name]
+    return {key: value
             for field in KEPT.values() if field.flat for index, record in enumerate(getattr(request, field.name))
             if not field.switch or record[field.switch]
-            for name, inner in _told_of(field, record)}
+            for name, inner in _told_of(field, record)
+            for key, value in _flat_pairs(field, inner, index, record[name])}
 
 
 def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]) -> dict[str, list[Any]]:
@@ -72,15 +73,28 @@ def _told_of(field: Field, record: Record) -> Iterator[tuple[str, Field]]:
             yield name, inner
 
 
-def _flat_key(field: Field, inner: Field, index: int) -> str:
-    return f"{field.infotext} {inner.infotext or inner.label}{ENDINGS[index]}"
+def _flat_pairs(field: Field, inner: Field, index: int, value: Any) -> Iterator[tuple[str, Any]]:
+    if inner.infotext_flag:
+        yield _flat_key(field, inner.infotext_flag, index), True
+    yield _flat_key(field, inner.infotext or inner.label, index), value
+
+
+def _flat_key(field: Field, name: str, index: int) -> str:
+    return f"{field.infotext} {name}{ENDINGS[index]}"
+
+
+def _counts(field: Field, inner: Field, index: int, params: Mapping[str, Any]) -> bool:
+    """Texts of older pictures have no flags."""
+    flag = params.get(_flat_key(field, inner.infotext_flag, index)) if inner.infotext_flag else None
+    return flag is None or str(flag).casefold() != "false"
 
 
 def _flat_records(field: Field, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """As `_records`; one is there when its first value is told."""
     found: list[dict[str, Any]] = []
     for index in range(int(field.maximum or len(ENDINGS))):
-        keys = {name: _flat_key(field, inner, index) for name, inner in _told(field).items()}
+        keys = {name: _flat_key(field, inner.infotext or inner.label, index) for name, inner in _told(field).items()
+                if _counts(field, inner, index, params)}
         told = {name: params[key] for name, key in keys.items() if key in params}
         if next(iter(keys)) in told:
             found += [{}] * (index - len(found)) + [told | ({field.switch: True} if field.switch else {})]

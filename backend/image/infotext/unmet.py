@@ -16,12 +16,14 @@ _KEYS = re.compile(
     r"|method to decide top k masks)"
     r"(?: 2nd)?)",
     re.IGNORECASE)
+_SWITCHED_OFF = re.compile(r"ADetailer inpaint only masked(?: 2nd)?", re.IGNORECASE)     # what is always on here
 
 
 def _unmet(text: str) -> dict[str, str]:
     """Key -> value of what Easel does not have, and which was not at rest. Never raises."""
     return {key: value for key, value in entries(text).items()
-            if _KEYS.fullmatch(key) and value.strip().casefold() not in RESTING}
+            if _KEYS.fullmatch(key) and value.strip().casefold() not in RESTING
+            or _SWITCHED_OFF.fullmatch(key) and value.strip().casefold() == "false"}
 
 
 def unmet_sentence(text: str) -> str:

@@ -70,18 +70,23 @@ class Use:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:
-    """The rows of a call of `size` rows that use an adapter, and how. `numbers` is on the device; None are all."""
+    """The rows of a call of `size` rows that use an adapter, and how. `numbers` is on the device; None are all.
+
+    `words`: which encoded texts they have.
+    """
 
     size: int
     numbers: Tensor | None
     uses: Sequence[Use]
+    words: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, uses: Sequence[Use | None], device: torch.device) -> Members:
+    def of(cls, uses: Sequence[Use | None], device: torch.device, rows: Sequence[Row] = ()) -> Members:
         """From what `Adapter.attach` is given."""
         numbers = [number for number, use in enumerate(uses) if use is not None]
         among = torch.tensor(numbers, device=device) if len(numbers) < len(uses) else None
-        return cls(len(uses), among, [use for use in uses if use is not None])
+        words = tuple(row.encoded.identity for row, use in zip(rows, uses, strict=False) if use is not None)
+        return cls(len(uses), among, [use for use in uses if use is not None], words)
 
     def part(self, tensor: Tensor) -> Tensor:
         """(B, ...) of all rows -> (n, ...) of these."""

@@ -6,7 +6,7 @@ a hint, a strength, and a weight for each of the places where something is added
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,15 +66,15 @@ class ControlNet(OwnedNetwork, ForSomeRows, LeavesWords):
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        members = Members.of(uses, model.device)
-        handle = model.denoiser.register_forward_pre_hook(self._hook(members, _words_key(rows, uses)), with_kwargs=True)
+        members = Members.of(uses, model.device, rows)
+        handle = model.denoiser.register_forward_pre_hook(self._hook(members), with_kwargs=True)
         try:
             with seamless(self.network, rows[0].tiling):
                 yield
         finally:
             handle.remove()
 
-    def _hook(self, members: Members, words_key: Hashable) -> Hook:
+    def _hook(self, members: Members) -> Hook:
         uses = members.uses
         hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (n, 3, H, W)
         weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (n, places)
@@ -85,7 +85,7 @@ class ControlNet(OwnedNetwork, ForSomeRows, LeavesWords):
             x, timesteps, words = map(members.part, given)
             told = {name: members.part(each) for name, each in (named.get("added_cond_kwargs") or {}).items()}
             shown = x[:, : self.network.config.in_channels], timesteps, words if read is None else read
-            with words_kept(self.network, words_key if read is None else None, self.kept_words):
+            with words_kept(self.network, members.words if read is None else None, self.kept_words):
                 residuals = self._residuals(shown, told or None, hints)
             found = self._weighed(residuals, weights, region)
             return given, named | _together(named, [members.spread(each) for each in found])
@@ -125,10 +125,6 @@ class UnionControlNet(ControlNet):
             *shown, controlnet_cond=[hints], control_type=kinds, control_type_idx=[self.kind],
             conditioning_scale=[1.0], added_cond_kwargs=told, return_dict=False)
         return [*down, middle]
-
-
-def _words_key(rows: Sequence[Row], uses: Sequence[Use | None]) -> Hashable:
-    return tuple(row.encoded.identity for row, use in zip(rows, uses, strict=True) if use is not None)
 
 
 def load(file: ModelFile, model: Model) -> ControlNet:

@@ -15,6 +15,7 @@ from backend.catalog.guide_files import reads_key_points
 from backend.catalog.picture_prompts import RAW_FACE
 from backend.request.guide_modules import INPAINT, MODULES
 from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
+from backend.request.output_size import Margins
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.sampling.noise import ImageNoise
@@ -52,14 +53,15 @@ def guided_by(
     made = []
     for number, unit in _acting(request, second):
         if unit.module in REFERENCES:
-            guide = yield from _referenced(number, unit, request, canvas, source, second)
+            guide = yield from _referenced(number, _placed(request, unit), request, canvas, source, second)
             made.append(replace(guide, start=unit.start, end=unit.end))
             continue
         network = yield LoadGuide(canvas.model, unit.model, number)
         if network is None:
             continue
-        ask = _prompted if isinstance(network, IPAdapter | StyleAdapter) else _hinted
-        guide = yield from ask(number, unit, network, canvas, source)
+        prompts = isinstance(network, IPAdapter | StyleAdapter)
+        ask, asking = (_prompted, unit) if prompts else (_hinted, _placed(request, unit))
+        guide = yield from ask(number, asking, network, canvas, source)
         if isinstance(network, ControlNet) and reads_key_points(unit):
             guide = yield from _told_who(guide, request, canvas, source)
         made.append(replace(guide, start=unit.start, end=unit.end))
@@ -81,6 +83,12 @@ def _picture(unit: Record, source: Source | None) -> str | Pixels:
     if unit.image:
         return unit.image
     return _drawn_from(source)
+
+
+def _placed(request: Request, unit: Record) -> Record:
+    """Where a picture grows, a guide that shows the same one shows the grown one, as it lies on the canvas."""
+    grows = Margins.of(request) and unit.image == request.init_image
+    return Record({**unit, "image": ""}) if grows else unit
 
 
 def _pictures(unit: Record, source: Source | None) -> list[str | Pixels]:

@@ -7,7 +7,8 @@ from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.request.detailer import FACES
 from backend.request.record import place
 from backend.worker.engine.program import Program
-from backend.worker.models import face_detector, object_detector, segmenter
+from backend.worker.faces.loading import detector_in
+from backend.worker.models import object_detector, segmenter
 from backend.worker.models.memory import Memory
 from backend.worker.pixels.objects import FindObjects, Objects
 
@@ -31,7 +32,7 @@ def objects_found(memory: Memory, program: Program, work: FindObjects) -> Object
 def _objects(memory: Memory, program: Program, work: FindObjects) -> Objects:
     if work.model == FACES:
         file = program.task.run.files[FACE_DETECTOR, ""]
-        faces = memory.fetch(file.kind, file.key, file.path, lambda: face_detector.load(file, memory.placement))
+        faces = detector_in(memory, file)
         memory.pin(faces, program)
         return Objects(faces.boxes(work.pixels, work.confidence))
     file = program.task.run.files[OBJECT_DETECTOR, work.model]

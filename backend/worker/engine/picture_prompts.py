@@ -20,8 +20,9 @@ from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.draw.annotation import key_of, opened
 from backend.worker.draw.work_items import ShowPicture
 from backend.worker.engine.program import Program
-from backend.worker.faces import analysis, key_points
+from backend.worker.faces import key_points
 from backend.worker.faces.analysis import Face, Faces, upright
+from backend.worker.faces.loading import analysis_in
 from backend.worker.faces.selection import chosen
 from backend.worker.models import clip_vision
 from backend.worker.models.clip_vision import ClipVision
@@ -58,7 +59,7 @@ def points_in(
 
 def faces_in(memory: Memory, file: ModelFile, picture: str | Pixels, pixels: Pixels) -> Faces:
     """All faces of a picture. Raises CheckpointError, OutOfMemory."""
-    network = memory.fetch(file.kind, file.key, file.path, lambda: analysis.load(file))
+    network = analysis_in(memory, file)
     key = ANALYSIS, file.path, file.fingerprint, key_of(picture)
     return memory.hints.get(key, lambda: memory.attempt(lambda: network.faces(pixels)))
 

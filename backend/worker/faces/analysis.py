@@ -6,19 +6,22 @@ that tells age and sex; whatever else lies there is left alone. Nothing is ever 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.catalog.face_networks import beside
+from backend.catalog.face_networks import DETECTOR, beside
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.models.onnx_session import OnCPU
 from backend.worker.pixels import Pixels
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 SURE = 0.5                          # score from which something counts as a face
 SIDES = (640, 512, 384, 256)        # of the square in which it is looked for: small ones find faces that fill a picture
@@ -69,7 +72,7 @@ class Faces(tuple[Face, ...]):
         return sum(face.nbytes for face in self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class FaceAnalysis(OnCPU):
     """The networks of one folder in memory; onnxruntime runs them on the CPU. Owned by `Memory`."""
 
@@ -108,18 +111,29 @@ class FaceAnalysis(OnCPU):
         return Face(box[:4], points, float(box[4]), np.asarray(told.embedding, np.float32), male, told.age)
 
 
-def load(file: ModelFile) -> FaceAnalysis:
-    """The networks that lie beside a recognition network, and that. CheckpointError names the file at fault."""
+def load(file: ModelFile, finder: Callable[[Path], Any] | None = None) -> FaceAnalysis:
+    """The networks that lie beside a recognition network, and that. CheckpointError names the file at fault.
+
+    `finder(path)` gives the one that finds faces, which then is somebody else's.
+    """
     networks: dict[str, Any] = {}
     files = beside(Path(file.path))
+    borrowed = [path for path in files if finder and DETECTOR.match(path.stem)]
     for path in files:
-        network = read_network(path)
+        network = finder(path) if finder and path in borrowed else read_network(path)
         networks.setdefault(getattr(network, "taskname", ""), network)
     for task, what in ((DETECTION, "finds faces"), (RECOGNITION, "knows faces again")):
         if task not in networks:
             raise CheckpointError(f"{Path(file.path).parent.name} holds no network that {what}")
     networks[DETECTION].prepare(-1, det_thresh=SURE, input_size=(SIDES[0], SIDES[0]))
-    return FaceAnalysis(networks, sum(path.stat().st_size for path in files))
+    return FaceAnalysis(networks, sum(path.stat().st_size for path in files if path not in borrowed))
+
+
+def finder(path: Path, session: InferenceSession) -> Any:
+    """SCRFD as insightface has it, over a session of its file."""
+    from insightface.model_zoo.scrfd import SCRFD
+
+    return SCRFD(model_file=str(path), session=session, static_shape_sessions=False)
 
 
 def read_network(path: Path) -> Any:

@@ -16,8 +16,8 @@ from backend.catalog.needed_files import needed
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.messages import Run
 from backend.worker.device import Placement
-from backend.worker.faces import analysis, swapping
-from backend.worker.models import face_detector as detector
+from backend.worker.faces import swapping
+from backend.worker.faces.loading import analysis_in, detector_in
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
@@ -52,7 +52,7 @@ class PixelNetworks:
 
     def _answer(self, file: ModelFile, work: PixelWork, user: object) -> Any:
         if isinstance(work, FindFaces):
-            found = self._loaded(file, detector.load, user)
+            found = self._pinned(detector_in(self._memory, file), user)
             return self._memory.attempt(lambda: found.faces(work.pixels))
         network = self._loaded(file, upscaler.load, user)
         match work:
@@ -64,7 +64,7 @@ class PixelNetworks:
                 return self._memory.attempt(lambda: network.restore(work.face, work.weight))
 
     def _swapped(self, run: Run, work: SwapFaces, user: object) -> tuple[Pixels, bool]:
-        faces = self._loaded(run.files[FACE_NETWORK, BUFFALO], lambda file, placement: analysis.load(file), user)
+        faces = self._pinned(analysis_in(self._memory, run.files[FACE_NETWORK, BUFFALO]), user)
         swapper = self._loaded(run.files[FACE_NETWORK, SWAP], swapping.load, user)
         source = np.asarray(opaque(Image.open(io.BytesIO(run.pictures[work.source]))))
 
@@ -77,7 +77,10 @@ class PixelNetworks:
     def _loaded(
         self, file: ModelFile, load: Callable[[ModelFile, Placement], Loaded], user: object
     ) -> Loaded:
-        network = self._memory.fetch(file.kind, file.key, file.path, lambda: load(file, self._memory.placement))
+        held = self._memory.fetch(file.kind, file.key, file.path, lambda: load(file, self._memory.placement))
+        return self._pinned(held, user)
+
+    def _pinned(self, network: Loaded, user: object) -> Loaded:
         self._memory.pin(network, user)
         return network
 

@@ -4,7 +4,8 @@ import { ask } from "../../scripts/http.js";
 
 const known = new Map();    // by pack and picture: a promise of what was found; nothing that failed
 
-function located(picture, pack) {
+// What is found of the faces in an upload: { faces, orders, why }.
+export function located(picture, pack) {
   const key = `${pack} ${picture}`, forgotten = found => { if (!found.faces.length) known.delete(key); return found; };
   if (!known.has(key)) known.set(key, ask(`/easel/faces/located?${new URLSearchParams({ picture, pack })}`).catch(error => ({ faces: [], orders: {}, why: error.message })).then(forgotten));
   return known.get(key);
@@ -21,7 +22,7 @@ export class FaceChoice {
     place.root.append(this.note, this.notice);
   }
 
-  // Of which `picture` (an upload's id), seen by which `pack` of networks, the face of which `number` in which `order`;
+  // Of which `picture` (an upload's id), seen by which `pack` of networks, the face of which `number` (null: none yet) in which `order`;
   // only men or women where `male` is true or false. Nothing is shown for null.
   async show(meant) {
     this.meant = meant;
@@ -35,7 +36,7 @@ export class FaceChoice {
     this.boxes.hidden = !counted.length;
     this.boxes.replaceChildren(...counted.map((face, place) => this.box(face, place, place === number)));
     if (focused >= 0) this.boxes.children[focused]?.focus();
-    this.say(!found ? "" : found.why || (counted[number] ? counted.length > 1 && "Click the face that is meant." : "No face of the picture has this number."));
+    this.say(!found ? "" : found.why || (counted[number] || number === null ? counted.length > 1 && "Click the face that is meant." : "No face of the picture has this number."));
   }
 
   counted({ faces, orders }) {

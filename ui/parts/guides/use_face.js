@@ -1,4 +1,4 @@
-// "Use this face": from a picture to the units that draw its person, as people set them by hand.
+// "Use this face": from a picture to the units that draw its person, as people set them by hand. Of several faces one is asked for.
 import { appeared, find } from "../../scripts/dom.js";
 import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
@@ -6,6 +6,8 @@ import { openTab } from "../../scripts/tabs.js";
 import { note, toast } from "../notices.js";
 import { upload } from "../uploads.js";
 import { factsFor, filledBy } from "./facts.js";
+import { styles } from "./styles.js";
+import { whichFace } from "./which_face.js";
 
 const DEFAULTS = Object.fromEntries(Object.entries(fields.guides.record).map(([name, row]) => [name, row.default]));
 const INSTANT = /instant_?-?id/i;
@@ -18,9 +20,11 @@ export async function useFace(tab, url) {
   const face = filled("face"), points = filled("face_points");
   if (face.model === "None") return note("No model for faces and this checkpoint is in the models folders: put InstantID's or FaceID's files into models/ip_adapter.", 12000);
   const wanted = INSTANT.test(face.model) && points.model !== "None" ? [face, points] : [face];
-  const { id: image } = await upload(await (await fetch(url)).blob());
+  const [{ id: image }] = await Promise.all([fetch(url).then(answer => answer.blob()).then(upload), styles()]);
+  const face_index = await whichFace(image, INSTANT.test(face.model) ? "antelopev2" : "buffalo_l", DEFAULTS.face_order);
+  if (face_index === null) return null;
   const before = form.pending.guides ?? form.values.guides ?? "[]", others = JSON.parse(before);
-  const guides = JSON.stringify([...others, ...wanted.map(unit => ({ ...DEFAULTS, ...unit, image, enabled: true }))]);
+  const guides = JSON.stringify([...others, ...wanted.map(unit => ({ ...DEFAULTS, ...unit, image, face_index, enabled: true }))]);
   form.pending.guides = guides;
   form.apply({ guides });
   await openTab(tab);
