@@ -151,7 +151,8 @@ def missing_files(module: Module, catalog: ModelCatalog) -> str:
     lacking = [name for name in module.files if not _annotator(name, catalog)]
     if not lacking:
         return ""
-    return f"{module.name} needs {' and '.join(lacking)}, not here yet: put {'them' if lacking[1:] else 'it'} into models/{ANNOTATORS}"
+    these = "them" if len(lacking) > 1 else "it"
+    return f"{module.name} needs {' and '.join(lacking)}, not here yet: put {these} into models/{ANNOTATORS}"
 
 
 def annotator_files(units: Iterable[Mapping[str, Any]], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
