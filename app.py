@@ -6,7 +6,6 @@ A worker process imports this file again, so its top level stays light: everythi
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend import logs
 from backend.extensions.manifest import found, name_of, usable
 from backend.extensions.switches import Switches
 from backend.flags import Refusal, import_folder, parser, settings_from
@@ -44,10 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from backend.facade import account_commands
 
         return account_commands.run(given[1:])
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up("text")
     try:
         flags = parser().parse_args(given)
         settings = with_extensions(settings_from(flags, os.environ))
+        logs.set_up(settings.log_format)
         pictures = import_folder(flags, settings)
         with bound(settings) as listener:
             serve(settings, listener, pictures)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from backend.logs import FORMATS
 from backend.request.limits import read_flags
 from backend.settings import HOME, Settings
 
 LOGINS = "EASEL_AUTH"
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 HELP = {
     "host": "Address to listen on; any but this machine's own needs logins. Default: %(default)s.",
     "listen": "Listen on every network: the same as --host 0.0.0.0.",
@@ -23,6 +26,10 @@ HELP = {
                   "host.docker.internal; may be given several times.",
     "allow-origin": "A web page elsewhere whose scripts may use the API, such as http://localhost:3000; may be given "
                     "several times.",
+    "root-path": "The path below which a reverse proxy shows Easel, such as /easel.",
+    "trusted-proxy": "Address or network of a reverse proxy whose X-Forwarded-* headers are believed, such as "
+                     "127.0.0.1 or 172.16.0.0/12; may be given several times. Nobody's are by default.",
+    "log-format": "What the log is written as: text, or json with an object a line. Default: %(default)s.",
     "admin": "A name of --auth that may pause the queue of everybody; may be given several times.",
     "limit": "What each person may ask for, such as queued=200, pixels=16M, steps=150 or disk=10GB; may be given "
              "several times. Admins can give single people other limits.",
@@ -53,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
     flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HELP["allow-host"])
     flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow-origin"])
+    flags.add_argument("--root-path", default="", metavar="PATH", help=HELP["root-path"])
+    flags.add_argument("--trusted-proxy", action="append", default=[], metavar="ADDRESS", help=HELP["trusted-proxy"])
+    flags.add_argument("--log-format", choices=FORMATS, default="text", help=HELP["log-format"])
     flags.add_argument("--admin", action="append", default=[], metavar="NAME", help=HELP["admin"])
     flags.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=HELP["limit"])
     flags.add_argument("--share-links", choices=("login", "open"), default="login", help=HELP["share-links"])
@@ -73,7 +83,10 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin),
                         limits=_limits(flags.limit), share_links=flags.share_links,
                         audit_days=max(flags.audit_days, 1),
-                        hosts=tuple(map(_host, flags.allow_host)), origins=tuple(map(_origin, flags.allow_origin)))
+                        hosts=tuple(map(_host, flags.allow_host)),
+                        log_format=flags.log_format, root_path=_root_path(flags.root_path),
+                        trusted_proxies=tuple(map(_network, flags.trusted_proxy)),
+                        origins=tuple(map(_origin, flags.allow_origin)))
     if unknown := [name for name in settings.admins if name not in users]:
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
     _check_writable(settings.data)
@@ -130,6 +143,20 @@ def _host(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.-]+|(?=.*:.*:)[0-9A-Fa-f:]+", name):
         raise Refusal(f"--allow-host takes a bare name or address such as host.docker.internal, not {name}.")
     return name.lower()
+
+
+def _root_path(path: str) -> str:
+    if path.strip("/") and not ROOT_PATH.fullmatch(path.rstrip("/")):
+        raise Refusal(f"--root-path takes a path such as /easel, not {path}.")
+    return path.rstrip("/")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise Refusal(f"--trusted-proxy takes an address such as 127.0.0.1 or a network such as 10.0.0.0/8 "
+                      f"({error}).") from None
 
 
 def _origin(url: str) -> str:

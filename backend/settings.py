@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from backend.logs import LogFormat
+
 Policy = Literal["solo", "packed"]
 ShareLinks = Literal["login", "open"]
 HOME = Path(__file__).resolve().parent.parent
@@ -30,6 +32,9 @@ class Settings:
     share_links: ShareLinks = "login"         # who may open a shared link: who can log in, or whoever has it
     audit_days: int = 365                     # for which entries of the audit log are kept
     hosts: tuple[str, ...] = ()               # names besides the local ones that lead here, where nobody logs in
+    root_path: str = ""                       # below which a reverse proxy shows Easel, such as "/easel"
+    trusted_proxies: tuple[str, ...] = ()     # addresses and networks whose X-Forwarded-* headers are believed
+    log_format: LogFormat = "text"
     origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 
     @property

@@ -13,6 +13,7 @@ from backend import Backend, Table
 from ui import api_page, assets, gradio_files, language_files, page_head, theme
 from ui.compression import Compression
 from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoints, styles
+from ui.root_path import RootPath
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
@@ -77,11 +78,12 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
     app.include_router(language_files.route(backend))
-    head, tail = files.head(foretold.head()), foretold.tail(f"{files.folder}/{GRADIO_STYLE}")
+    head, tail = files.head(foretold.head()), foretold.tail(f".{files.folder}/{GRADIO_STYLE}")
     # Behind the guard, which was added before: what these keep is for those who may come so far.
-    app.user_middleware += [Middleware(gradio_files.KeptFiles, path=path),
-                            Middleware(page_head.PageHead, path=path, head=head, tail=tail)]
-    app.add_middleware(Compression, compresslevel=COMPRESSION)
+    app.user_middleware += [Middleware(Compression, compresslevel=COMPRESSION),
+                            Middleware(gradio_files.KeptFiles, path=path),
+                            Middleware(page_head.PageHead, path=path, head=head, tail=tail),
+                            Middleware(RootPath)]
     return gr.mount_gradio_app(
         app, blocks, path=path, theme=theme.theme(), footer_links=[], run_history=False, show_error=False,
         ssr_mode=False,

@@ -23,7 +23,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", follow);
 follow();
-SwaggerUIBundle({{ url: "/openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null, filter: true,
+SwaggerUIBundle({{ url: "./openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null, filter: true,
                    docExpansion: "list", defaultModelsExpandDepth: 0 }});
 </script>
 </body>
@@ -33,7 +33,7 @@ SwaggerUIBundle({{ url: "/openapi.json", dom_id: "#api", deepLinking: true, vali
 
 def route(assets: Assets) -> APIRouter:
     """GET of the page."""
-    router, page = APIRouter(), PAGE.format(folder=assets.folder)
+    router, page = APIRouter(), PAGE.format(folder=f".{assets.folder}")
 
     @router.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

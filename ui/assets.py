@@ -70,7 +70,7 @@ class Assets:
 
         The import map, which the pack writes, must come before any module.
         """
-        folder = self.folder
+        folder = f".{self.folder}"
         return (f'<link rel="stylesheet" href="{folder}/{STYLE}"><script src="{folder}/{PACK}"></script>'
                 f'{links}<script type="module">import "easel/{ENTRY}";</script>')
 

@@ -18,12 +18,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.gradio_files import theme_link
+from ui.root_path import root_path
 
 HERE = Path(__file__).parent
 LANGUAGES = HERE / "languages"      # a file per language: {"name": "Deutsch", "texts": {English: translation}}
 ENGLISH = {"en": "English"}
 HEAD, END = b"<head>", b"</head>"
-ADDRESSING = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 REVALIDATED = "private, no-cache"
 ADDRESSES = 8               # by which the page was asked last: so many are kept
 
@@ -88,8 +88,7 @@ class _Answer:
 
 def _address(scope: Scope) -> Hashable:
     """What Gradio reads the page's own address from."""
-    headers = Headers(scope=scope)
-    return scope["scheme"], scope.get("root_path", ""), *(headers.get(name) for name in ADDRESSING)
+    return scope["scheme"], Headers(scope=scope).get("host"), root_path(scope)
 
 
 def block() -> str:
@@ -98,7 +97,7 @@ def block() -> str:
     script = (HERE / "page_head.js").read_text("utf-8")
     style = (HERE / "page_head.css").read_text("utf-8")
     return (f'<meta name="color-scheme" content="light dark"><style>{style}</style>'
-            f'<script src="/easel/preferences.js"></script>'
+            f'<script src="./easel/preferences.js"></script>'
             f"<script>window.easelLanguages = {known};\n{script}</script>")
 
 

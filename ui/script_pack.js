@@ -6,7 +6,7 @@
   for (const [path, text] of Object.entries(FILES)) {
     imports[`easel/${path}`] = URL.createObjectURL(new Blob([text, `\n//# sourceURL=${location.origin}${FOLDER}/${path}`], { type: "text/javascript" }));
   }
-  for (const path of ASIDE) imports[`easel/${path}`] = `${FOLDER}/${path}`;
+  for (const path of ASIDE) imports[`easel/${path}`] = `.${FOLDER}/${path}`;
   imports.easel = imports[`easel/${FACE}`];
   const map = document.createElement("script");
   map.type = "importmap";

@@ -35,4 +35,5 @@ def _found_by_name(path: str, text: str, folder: str) -> str:
         before, quote, source = found.groups()
         return f"{before}{quote}easel/{normpath(join(dirname(path), source))}{quote}"
 
-    return SPECIFIER.sub(named, text).replace(OWN_ADDRESS, f"(location.origin + {json.dumps(f'{folder}/{path}')})")
+    address = f"new URL({json.dumps(f'.{folder}/{path}')}, document.baseURI).href"
+    return SPECIFIER.sub(named, text).replace(OWN_ADDRESS, address)

@@ -1,5 +1,7 @@
 """The HTTP API: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
 
+    proxy.py               behind a reverse proxy: whom to believe, and the path below which Easel lies
+    connections.py         how many connections and requests at once, and how slow they may be
     guard.py               every request passes it: login, Host, Origin, size, security headers
     authentication.py      who is asking, by name and password; a throttle for failed logins
     turns.py               a few at a time, the newest first
@@ -68,9 +70,11 @@ from backend.http import (
 from backend.http.a1111_calls import Calls
 from backend.http.a1111_options import Options
 from backend.http.async_watch import Changes
+from backend.http.connections import SHARE, RequestsAtOnce, most_connections
 from backend.http.foreign_routes import ForeignRoutes
 from backend.http.guard import Guard
 from backend.http.json_answers import JSONAnswer
+from backend.http.proxy import Proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +113,6 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     openapi.describe(app)
     app.add_middleware(ForeignRoutes)
     app.add_middleware(Guard, settings=backend.settings, accounts=backend.accounts)
+    app.add_middleware(RequestsAtOnce, most=most_connections() // SHARE)
+    app.add_middleware(Proxy, settings=backend.settings)
     return app

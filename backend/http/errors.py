@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from backend.errors import (
     CheckpointError,
@@ -48,6 +49,7 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(EaselError, _easel)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -90,6 +92,11 @@ async def _http(_: Request, error: HTTPException) -> JSONAnswer:
     response = answer(error.status_code, "HTTPException", [Problem(str(error.detail))])
     response.headers.update(error.headers or {})
     return response
+
+
+async def _gone(_: Request, error: ClientDisconnect) -> JSONAnswer:
+    """Nobody reads it; what matters is that it is no mistake of Easel's."""
+    return answer(400, "ClientDisconnect", [Problem("The request was not sent to its end")])
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONAnswer:

@@ -1,30 +1,42 @@
-"""The web server: says when the page answers, and stops without waiting for open pages."""
+"""The web server: says when the page answers, keeps slow and many connections in bounds, stops without waiting."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from backend import Backend
+from backend.http.connections import Connection, Connections, most_connections, quiet_about_files
 
 GRACE = 2   # seconds for requests in flight when the server stops
+TICKS = 10  # of uvicorn's loop in a second
 
 
 class Server(uvicorn.Server):
     """Uvicorn, with Easel's own first and last acts."""
 
     def __init__(self, app: FastAPI, backend: Backend) -> None:
+        self._connections = Connections(most_connections(), backend.settings.trusted_proxies)
         super().__init__(uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE))
+            app, http=partial(Connection, among=self._connections), log_config=None, access_log=False,
+            server_header=False, timeout_graceful_shutdown=GRACE, proxy_headers=False))
         self._app, self._backend = app, backend
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(quiet_about_files)
         await super().startup(sockets)
         for listener in sockets or ():
             print(f"Easel is at {address(*listener.getsockname()[:2])}", flush=True)
         self._backend.start_workers()  # only now: a worker's imports would keep the page waiting
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._connections.sweep()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.changes.close()

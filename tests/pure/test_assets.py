@@ -134,8 +134,8 @@ def test_the_pack_holds_every_script_under_its_name(page):
     asked = {name for text in packed.values() for name in re.findall(r"""\b(?:from|import)\s*\(?\s*["']([\w./-]+)["']""", text)}
     assert asked <= {"easel", *(f"easel/{path}" for path in {*packed, *OWN_ADDRESS})}
     assert "easel/vendor/photoswipe/photoswipe.esm.min.js" in asked and len(asked) > 60
-    assert "import.meta.url" not in pack and f'"{page.folder}/scripts/stream.js"' in packed["scripts/stream.js"]
-    assert f'<script src="{page.folder}/{PACK}">' in page.head() and page.head().index(PACK) < page.head().index("module")
+    assert "import.meta.url" not in pack and f'new URL(".{page.folder}/scripts/stream.js", document.baseURI).href' in packed["scripts/stream.js"]
+    assert f'<script src=".{page.folder}/{PACK}">' in page.head() and page.head().index(PACK) < page.head().index("module")
 
 
 def test_the_address_changes_with_any_content(page):
@@ -194,7 +194,7 @@ def test_the_page_asks_for_few_files(tmp_path):
     html = TestClient(app).get("/").text
     head = html[:html.index("</head>")]
     assert head.index(PACK) < head.index("modulepreload") < head.index(f'import "easel/{ENTRY}"')
-    addresses = re.findall(r'(?:src|href)="/easel/assets/(\w+)/([^"]+)"', head)
+    addresses = re.findall(r'(?:src|href)="\./easel/assets/(\w+)/([^"]+)"', head)
     assert [path for _, path in addresses] == [STYLE, PACK, ui.GRADIO_STYLE] and len({folder for folder, _ in addresses}) == 1
 
 

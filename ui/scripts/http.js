@@ -1,12 +1,14 @@
 // Requests to the server. A refusal throws an Error with `status` and `problems`, each of which names its field.
+import { at, told } from "./root.js";
+
 export const JSON_TYPE = { "Content-Type": "application/json" };
 const FILE_TYPE = { "Content-Type": "application/octet-stream" };
 
 const said = body => body.problems?.map(problem => problem.message).join("; ") || body.errors;
 
 export async function ask(url, options) {
-  const answer = await fetch(url, options).catch(error => { throw error.name === "AbortError" ? error : new Error("Easel does not answer. Try again when it is back."); });
-  const body = await answer.json().catch(() => ({}));
+  const answer = await fetch(at(url), options).catch(error => { throw error.name === "AbortError" ? error : new Error("Easel does not answer. Try again when it is back."); });
+  const body = await answer.text().then(told).catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(said(body) || `The server answered ${answer.status}.`), { status: answer.status, problems: body.problems ?? [] });
   return body;
 }

@@ -10,6 +10,7 @@ import { ask } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import * as extras from "../extras/extras.js";
 import { described } from "./grid.js";
+import { at } from "../../scripts/root.js";
 
 const NARROW = matchMedia("(max-width: 820px)");
 const SENDS = {
@@ -105,7 +106,7 @@ export class Details {
     const act = name => find(`[data-details="${name}"]`, this.box);
     act("star").setAttribute("aria-pressed", row.starred);
     act("download").hidden = row.missing;
-    act("download").href = `/easel/image/${row.id}?download=true`;
+    act("download").href = at(`/easel/image/${row.id}?download=true`);
     act("download").download = row.name;
     act("bin").hidden = row.binned;
     act("restore").hidden = !row.binned;

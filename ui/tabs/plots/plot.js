@@ -1,4 +1,6 @@
 // One plot as the page knows it: its axes, and a cell for every combination of their values.
+import { at } from "../../scripts/root.js";
+
 const LETTERS = ["X", "Y", "Z"], SOURCE = "Source picture";
 
 // The address of a picture holds its id.
@@ -26,7 +28,8 @@ export class Plot {
     return rows.map(row => {
       const cell = Object.fromEntries(columns.map((name, i) => [name, row[i]]));
       this.cells.set(cell.cell, cell);
-      cell.url = cell.image;
+      cell.url = cell.image && at(cell.image);
+      cell.thumb &&= at(cell.thumb);
       cell.image = cell.url && idOf(cell.url);
       if (cell.image) this.pictures.delete(cell.image);
       return cell.cell;

@@ -1,0 +1,28 @@
+"""The web server before an empty front door, with few open files: `python -m tests.pure.crowded_server FOLDER FILES`."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+from app import bound
+from backend import logs
+from backend.http import create_app
+from backend.http.server import Server
+from backend.settings import Settings
+from tests.pure.door import Door
+
+
+def main(folder: Path, files: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    logs.set_up("text")
+    settings = Settings(data=folder, port=0)
+    door = Door(settings)
+    door.start_workers = lambda: None
+    with bound(settings) as listener:
+        Server(create_app(door), door).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
