@@ -411,3 +411,12 @@ def test_routes_and_pages_go_through_a_users_own_door() -> None:
         if isinstance(node, ast.arg) and node.arg == "owner" or isinstance(node, ast.Attribute) and node.attr == "_components"
     ]
     assert not wrong
+
+
+def test_scripts_name_no_address_of_the_server_past_the_root_path() -> None:
+    """Behind a proxy Easel may lie below a path: `ask`, `post` and `sendFile` know it, what else takes an address gets it from `at`."""
+    past = re.compile(r"""(?:\b(?:src|srcset|href|action|url|fetch|EventSource|open|download)\s*[=:(]|url\()\s*["'`]?/(?:easel|sdapi|api|gradio_api)/""")
+    for file in [*(HOME / "ui").rglob("*.js"), *(HOME / "extensions").rglob("*.js"), *(HOME / "ui").rglob("*.html")]:
+        if "vendor" not in file.parts:
+            found = past.findall(file.read_text("utf-8").replace("download(`", ""))
+            assert not found, f"{file.name}: {found}; take the address from at() of scripts/root.js"

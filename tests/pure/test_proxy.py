@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from backend.flags import Refusal, parser, settings_from
 from backend.http import create_app
 from backend.http.proxy import Proxy
-from backend.settings import HOME, Settings
+from backend.settings import Settings
 from tests.pure.door import Door
 
 FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "pictures.example"}
@@ -125,14 +125,6 @@ def test_every_address_of_the_page_answers_below_the_root_path(proxied: TestClie
     assert [server["url"] for server in servers] == ([prefix] if prefix else [])
     assert proxied.get("/easel/jobs", headers=headers).status_code == 200
     assert proxied.post("/gradio_api/queue/join", headers=headers, json={}).status_code == 422
-
-
-def test_scripts_name_no_address_of_the_server_past_the_root_path() -> None:
-    """`ask`, `post` and `sendFile` know it; whatever else takes an address gets it from `at`."""
-    past = re.compile(r"""(?:\b(?:src|srcset|href|action|url|fetch|EventSource|open|download)\s*[=:(]|url\()\s*["'`]?/(?:easel|sdapi|api|gradio_api)/""")
-    for file in [*(HOME / "ui").rglob("*.js"), *(HOME / "extensions").rglob("*.js"), *(HOME / "ui").rglob("*.html")]:
-        if "vendor" not in file.parts:
-            assert not past.findall(file.read_text("utf-8").replace("download(`", "")), file.name
 
 
 @pytest.mark.parametrize("flags", [["--root-path", "easel"], ["--root-path", "//x"], ["--root-path", "/a/../b"],
