@@ -30,6 +30,8 @@ HELP = {
     "trusted-proxy": "Address or network of a reverse proxy whose X-Forwarded-* headers are believed, such as "
                      "127.0.0.1 or 172.16.0.0/12; may be given several times. Nobody's are by default.",
     "log-format": "What the log is written as: text, or json with an object a line. Default: %(default)s.",
+    "allow-webhook": "A name, an address or a network (10.0.0.0/8) that jobs may tell of their end by webhook; may be "
+                     "given several times. Default: none.",
     "admin": "A name of --auth that may pause the queue of everybody; may be given several times.",
     "limit": "What each person may ask for, such as queued=200, pixels=16M, steps=150 or disk=10GB; may be given "
              "several times. Admins can give single people other limits.",
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--root-path", default="", metavar="PATH", help=HELP["root-path"])
     flags.add_argument("--trusted-proxy", action="append", default=[], metavar="ADDRESS", help=HELP["trusted-proxy"])
     flags.add_argument("--log-format", choices=FORMATS, default="text", help=HELP["log-format"])
+    flags.add_argument("--allow-webhook", action="append", default=[], metavar="HOST", help=HELP["allow-webhook"])
     flags.add_argument("--admin", action="append", default=[], metavar="NAME", help=HELP["admin"])
     flags.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=HELP["limit"])
     flags.add_argument("--share-links", choices=("login", "open"), default="login", help=HELP["share-links"])
@@ -86,7 +89,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         hosts=tuple(map(_host, flags.allow_host)),
                         log_format=flags.log_format, root_path=_root_path(flags.root_path),
                         trusted_proxies=tuple(map(_network, flags.trusted_proxy)),
-                        origins=tuple(map(_origin, flags.allow_origin)))
+                        origins=tuple(map(_origin, flags.allow_origin)),
+                        webhook_hosts=tuple(map(_webhook_host, flags.allow_webhook)))
     if unknown := [name for name in settings.admins if name not in users]:
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
     _check_writable(settings.data)
@@ -157,6 +161,16 @@ def _network(text: str) -> str:
     except ValueError as error:
         raise Refusal(f"--trusted-proxy takes an address such as 127.0.0.1 or a network such as 10.0.0.0/8 "
                       f"({error}).") from None
+
+
+def _webhook_host(host: str) -> str:
+    try:
+        return str(ipaddress.ip_network(host)) if "/" in host else str(ipaddress.ip_address(host))
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9.-]*[A-Za-z-][A-Za-z0-9.-]*", host):
+            raise Refusal("--allow-webhook takes a bare name, an address or a network such as 10.0.0.0/8, "
+                          f"not {host}.") from None
+    return host.lower().rstrip(".")
 
 
 def _origin(url: str) -> str:

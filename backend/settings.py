@@ -37,6 +37,8 @@ class Settings:
     log_format: LogFormat = "text"
     origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 
+    webhook_hosts: tuple[str, ...] = ()       # names, addresses and networks that jobs may tell of their end
+
     @property
     def outputs(self) -> Path:
         return self.data / "outputs"

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
      "backend.dispatch.recorder", "backend.dispatch.supervisor_services", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
-    ("backend.dispatch", "backend.prompt_library"),
+    ("backend.dispatch", "backend.prompt_library", "backend.webhooks"),
     ("backend", "backend.facade"),
     ("backend.http", "ui", "extensions"),
     ("app",),

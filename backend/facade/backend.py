@@ -60,6 +60,7 @@ class Backend:
         self._started = True
         workers = {device: partial(self._new_worker, device) for device in self.settings.device.split(",")}
         self._components.dispatcher.start(workers, self.settings.policy)
+        self._components.delivery.start()
 
     def add_notice(self, text: str) -> None:
         """A notice for everybody, until this Easel ends."""
@@ -79,6 +80,7 @@ class Backend:
             return
         self._closed = True
         self._housekeeping.close()
+        self._components.delivery.close()
         self._components.dispatcher.close()
         self._components.database.close()
         self._lock.release()

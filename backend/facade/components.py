@@ -20,6 +20,7 @@ from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
 from backend.store.disk_use import DiskUse
 from backend.store.history import History
+from backend.store.idempotency_keys import IdempotencyKeys
 from backend.store.jobs import Jobs
 from backend.store.measured_jobs import MeasuredJobs
 from backend.store.model_hashes import ModelHashes
@@ -31,6 +32,8 @@ from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
 from backend.store.user_limits import UserLimits
 from backend.store.users import Users
+from backend.store.webhooks import Webhooks
+from backend.webhooks.delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,9 @@ class Components:
     plots: Plots
     plot_estimates: PlotEstimates
     dispatcher: Dispatcher
+    webhooks: Webhooks
+    delivery: Delivery
+    idempotency: IdempotencyKeys
     extensions: Extensions
 
 
@@ -74,6 +80,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     cards = NetworkCards(catalog)
     extensions = Extensions(settings)
     dispatcher = Dispatcher(jobs, history, pictures, catalog, uploads, extensions.failed)
+    webhooks = Webhooks(database)
+    delivery = Delivery(webhooks, jobs.get, dispatcher.feed, settings.webhook_hosts)
     return Components(
         settings=settings, database=database, users=users,
         accounts=Accounts(database, users, settings.users, settings.admins),
@@ -82,4 +90,5 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         gallery=Gallery(database, history, pictures, limits.check_disk), networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
         catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
-        dispatcher=dispatcher, extensions=extensions)
+        dispatcher=dispatcher, webhooks=webhooks, delivery=delivery,
+        idempotency=IdempotencyKeys(database), extensions=extensions)

@@ -15,9 +15,11 @@ from backend.facade.guides import UserGuides
 from backend.facade.limits import LimitState
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.plots import UserPlots
+from backend.facade.program_jobs import ProgramJobs
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
 from backend.store.fair_scheduler import EVERYBODY, SINGLE
+from backend.store.job_arrival import Beside
 from backend.store.painted_layers import Layer
 from backend.store.uploads import Upload
 from backend.store.view_types import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
@@ -32,7 +34,7 @@ class Door:
     Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
     `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
     with writing prompts; `networks`, cards of network files; `plots`, grids of pictures over axes; `guides`, what
-    pictures may guide by; `backend`, what is the same for everybody.
+    pictures may guide by; `programs`, jobs as programs queue them; `backend`, what is the same for everybody.
     """
 
     def __init__(self, backend: Backend, components: Components, user: User) -> None:
@@ -44,6 +46,7 @@ class Door:
         self.plots = UserPlots(components, user)
         self.guides = UserGuides(components, user)
         self.faces = UserFaces(components, user)
+        self.programs = ProgramJobs(components, user, self._submit_with, self.cancel)
 
     # ---- jobs ----
 
@@ -55,8 +58,11 @@ class Door:
         """
         return self.submit_all([values])[0]
 
-    def submit_all(self, values: Iterable[Mapping[str, Any]]) -> list[Job]:
-        """Queue several requests in their order at once; none when one of them is wrong. InvalidRequest as above."""
+    def submit_all(self, values: Iterable[Mapping[str, Any]], beside: Beside | None = None) -> list[Job]:
+        """Queue several requests in their order at once; none when one of them is wrong. InvalidRequest as above.
+
+        `beside` makes rows that are written with theirs.
+        """
         submission = Submission(self._parts, self.user)
         with self._parts.arrivals.arriving(self._owner) as arrival:
             orders = [submission.order(each) for each in values]
@@ -65,7 +71,7 @@ class Door:
             requests, notes = [order.request for order in orders], [order.notes for order in orders]
             self._parts.limits.check(self._owner, requests, self._parts.uploads)
             with self._parts.limits.arriving(self._owner, len(requests)):
-                jobs = self._parts.jobs.add_all(requests, self._owner, notes)
+                jobs = self._parts.jobs.add_all(requests, self._owner, notes, beside)
         for job in jobs if arrival.interrupted else ():
             self.cancel(job.id)
         self._parts.dispatcher.arrived(self._owner)
@@ -276,6 +282,9 @@ class Door:
         return example(changed(self.preferences(), values), self.user.name)
 
     # ---- inside ----
+
+    def _submit_with(self, values: Mapping[str, Any], beside: Beside) -> Job:
+        return self.submit_all([values], beside)[0]
 
     def _interrupt_known(self) -> bool:
         """What is about to start comes first: by the time what runs is looked at, it may have started."""

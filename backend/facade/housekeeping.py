@@ -21,6 +21,7 @@ from backend.store.tables import now
 
 SWEEP_SECONDS = 3600.0
 UNFINISHED_KEPT = timedelta(days=1)     # in the bin, of half-drawn pictures that nobody chose to keep
+WEBHOOKS_KEPT = timedelta(days=7)       # once they are over; until then a job's owner can look how they went
 NETWORKS_SECONDS = 2.0      # after the start, and between two kinds: the page comes first
 GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
@@ -61,6 +62,7 @@ class Housekeeping:
         while True:
             self._sweep()
             self._forget_unfinished()
+            self._forget_webhooks()
             if self._closed.wait(SWEEP_SECONDS):
                 return
 
@@ -71,6 +73,12 @@ class Housekeeping:
             log.warning("half-drawn pictures could not be deleted: %s", error)
         else:
             log.info("%d half-drawn pictures that nobody kept were deleted", forgotten)
+
+    def _forget_webhooks(self) -> None:
+        try:
+            self._parts.webhooks.forget(now() - WEBHOOKS_KEPT)
+        except EaselError as error:
+            log.warning("webhooks that were delivered could not be deleted: %s", error)
 
     def _sweep_gradio_files(self) -> None:
         while not self._closed.wait(GRADIO_SECONDS):

@@ -32,7 +32,9 @@
     guides.py              /easel/guides: what pictures may guide by, and previews of it
     controlnet.py          /controlnet: models and preprocessors, as sd-webui-controlnet lists them
     preferences.py         /easel/preferences, /easel/about
+    api/                   /api: the modern door, see there
     errors.py              the one place where an error becomes a status code
+    error_shapes.py        problem+json for /api, OpenAI's errors for /v1
     json_answers.py        answers that are JSON whatever a client sent
 """
 
@@ -69,8 +71,15 @@ from backend.http import (
 )
 from backend.http.a1111_calls import Calls
 from backend.http.a1111_options import Options
+from backend.http.api import events as api_events
+from backend.http.api import images as api_images
+from backend.http.api import jobs as api_jobs
+from backend.http.api import models as api_models
+from backend.http.api import plots as api_plots
+from backend.http.api import uploads as api_uploads
 from backend.http.async_watch import Changes
 from backend.http.connections import SHARE, RequestsAtOnce, most_connections
+from backend.http.error_shapes import ErrorShapes
 from backend.http.foreign_routes import ForeignRoutes
 from backend.http.guard import Guard
 from backend.http.json_answers import JSONAnswer
@@ -91,6 +100,8 @@ def fill(routers: Table[Routes]) -> Table[Routes]:
                  boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
                  extensions):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
+    for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots):
+        routers.add(Routes(f"api {part.__name__.rpartition('.')[2]}", part.router))
     return routers
 
 
@@ -114,5 +125,6 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.add_middleware(ForeignRoutes)
     app.add_middleware(Guard, settings=backend.settings, accounts=backend.accounts)
     app.add_middleware(RequestsAtOnce, most=most_connections() // SHARE)
+    app.add_middleware(ErrorShapes)
     app.add_middleware(Proxy, settings=backend.settings)
     return app

@@ -5,6 +5,7 @@ The body has AUTOMATIC1111's keys (`detail`, `error`, `errors`, `body`) and Ease
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from backend.errors import (
     CheckpointError,
@@ -25,6 +27,7 @@ from backend.errors import (
     UserError,
     WorkerLost,
 )
+from backend.http.error_shapes import route_path, shaped
 from backend.http.json_answers import JSONAnswer
 from backend.request.request import FIELDS
 
@@ -99,8 +102,11 @@ async def _gone(_: Request, error: ClientDisconnect) -> JSONAnswer:
     return answer(400, "ClientDisconnect", [Problem("The request was not sent to its end")])
 
 
-async def _unexpected(_: Request, error: Exception) -> JSONAnswer:
-    return answer(500, type(error).__name__, [Problem("Easel made a mistake; its log says more")])
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """Of what is answered here the middleware that shapes errors learns nothing: it stands inside."""
+    told = answer(500, type(error).__name__, [Problem("Easel made a mistake; its log says more")])
+    body, media = shaped(route_path(request.scope), 500, json.loads(bytes(told.body))) or (told.body, told.media_type)
+    return Response(body, 500, media_type=media)
 
 
 def _message(error: Mapping[str, Any]) -> str:

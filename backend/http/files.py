@@ -52,7 +52,7 @@ def images(
 @router.get("/image/{image}")
 def picture(door: FrontDoor, image: str, download: bool = False) -> FileResponse:
     """The file as it was saved, with its settings inside."""
-    path = _existing(door.image_file(image))
+    path = existing(door.image_file(image))
     return FileResponse(
         path,
         media_type=TYPES.get(path.suffix, "application/octet-stream"),
@@ -65,7 +65,7 @@ def picture(door: FrontDoor, image: str, download: bool = False) -> FileResponse
 @router.get("/image/{image}/thumb")
 async def thumb(door: FrontDoor, image: str) -> Response:
     """A small WebP of the picture."""
-    return Response(await run_decoding(_thumbnail_of, door, image), media_type="image/webp", headers=FOREVER)
+    return Response(await run_decoding(small_copy, door, image), media_type="image/webp", headers=FOREVER)
 
 
 @router.get("/image/{image}/info")
@@ -167,8 +167,8 @@ def _layer(door: FrontDoor, upload: str, over: str) -> bytes:
         return upload_validation.png(paint)
 
 
-def _thumbnail_of(door: FrontDoor, image: str) -> bytes:
-    path = _existing(door.image_file(image))
+def small_copy(door: FrontDoor, image: str) -> bytes:
+    path = existing(door.image_file(image))
     return _thumbnail(path, path.stat().st_mtime_ns)
 
 
@@ -178,7 +178,8 @@ def _thumbnail(path: Path, changed: int) -> bytes:
     return thumbnail.thumbnail(path, THUMB)
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """The path of a file that can be read. NotFound."""
     if not path.is_file():
         raise NotFound("its file is no longer there", field="image")
     if not os.access(path, os.R_OK):

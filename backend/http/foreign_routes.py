@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OWN = ("/easel/", "/sdapi/", "/internal/")
+OWN = ("/easel/", "/sdapi/", "/internal/", "/api/", "/v1/")
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
@@ -66,11 +67,8 @@ async def submit(door: FrontDoor, request: Request) -> dict[str, Any]:
 
     `notes` of the answer say which sizes were rounded to what the model takes.
     """
-    values = await _values(request)
-    ours = [name for name in values if name in FIELDS and FIELDS[name].internal and name not in SET_OUTSIDE]
-    problems = [Problem("is set by Easel itself", name) for name in ours]
-    if problems:
-        raise InvalidRequest(problems=problems)
+    values = json_object(await request.body())
+    refuse_own(values)
     job = await run_in_threadpool(door.submit, values)
     return {**_state(job), "notes": list(job.notes)}
 
@@ -134,9 +132,23 @@ def _line(job: JobLine) -> dict[str, Any]:
     return {**dataclasses.asdict(job), "created": job.created.isoformat()}
 
 
-async def _values(request: Request) -> dict[str, Any]:
+def refuse_own(values: Mapping[str, Any]) -> None:
+    """InvalidRequest for fields that nobody sets from outside."""
+    ours = values.keys() - from_outside(values).keys()
+    if ours:
+        raise InvalidRequest(problems=[Problem("is set by Easel itself", name) for name in values if name in ours])
+
+
+def from_outside(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without fields that Easel sets itself."""
+    return {name: value for name, value in values.items()
+            if name not in FIELDS or not FIELDS[name].internal or name in SET_OUTSIDE}
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """A body of settings by name. InvalidRequest for another one."""
     try:
-        values = json.loads(await request.body())
+        values = json.loads(body)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):

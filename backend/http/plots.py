@@ -47,14 +47,14 @@ def score_choices(door: FrontDoor) -> dict[str, Any]:
 @router.post("/check")
 async def check(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """What would become of a plot; nothing is queued."""
-    whole = _with_own_values(asked)
-    return _check(await run_in_threadpool(door.plots.check, whole))
+    whole = with_own_values(asked)
+    return checked(await run_in_threadpool(door.plots.check, whole))
 
 
 @router.post("", status_code=201)
 async def create(door: FrontDoor, asked: Body) -> dict[str, Any]:
     """Queues a plot."""
-    plot = await run_in_threadpool(door.plots.create, _with_own_values(asked))
+    plot = await run_in_threadpool(door.plots.create, with_own_values(asked))
     return await run_in_threadpool(_plot, door, plot)
 
 
@@ -169,7 +169,7 @@ async def compare(door: FrontDoor, plot: str, asked: Body) -> dict[str, Any]:
     return await run_in_threadpool(distances, door, plot)
 
 
-def _with_own_values(asked: Body) -> Body:
+def with_own_values(asked: Body) -> Body:
     """A request as another plot tells it has all fields; those that Easel sets itself must be as they are without."""
     request = asked.get("request")
     if not isinstance(request, dict):
@@ -197,7 +197,8 @@ def _record(axis: Axis) -> dict[str, Any] | None:
     return {"field": field, "number": number, "switch": FIELDS[field].switch}
 
 
-def _check(check: PlotCheck) -> dict[str, Any]:
+def checked(check: PlotCheck) -> dict[str, Any]:
+    """A dry run as JSON."""
     readings = [{"label": one.label, "values": one.chosen.shown if one.chosen else [], "error": one.error,
                  "idle": number in check.idle} for number, one in enumerate(check.axes)]
     problems = [{"field": problem.field, "message": problem.message} for problem in check.problems]

@@ -1,4 +1,4 @@
-"""405 for a path of AUTOMATIC1111's that is there for another method, 404 for one that is not.
+"""405 for a path of these doors that is there for another method, 404 for one that is not.
 
 Without this such a request would reach the page, which is mounted over everything else and knows nothing of it.
 """
@@ -19,6 +19,8 @@ def refusing(routers: Sequence[APIRouter]) -> APIRouter:
     routes = [route for router in routers for route in router.routes if isinstance(route, Route)]
     behind = APIRouter()
 
+    @behind.api_route("/api/{path:path}", methods=list(EVERY), include_in_schema=False)
+    @behind.api_route("/v1/{path:path}", methods=list(EVERY), include_in_schema=False)
     @behind.api_route("/sdapi/{path:path}", methods=list(EVERY), include_in_schema=False)
     @behind.api_route("/internal/{path:path}", methods=list(EVERY), include_in_schema=False)
     async def refuse(request: Request, path: str) -> None:

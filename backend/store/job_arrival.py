@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import zip_longest
@@ -12,7 +12,10 @@ from sqlalchemy.orm import Session
 
 from backend.request.request import Request
 from backend.store.history import end_of_queue, new_id
-from backend.store.tables import JobRow, now
+from backend.store.tables import Base, JobRow, now
+
+Beside = Callable[[Sequence[str]], Iterable[Base]]
+"""Makes the rows of other tables that are written with new jobs of these ids."""
 
 
 @dataclass(slots=True)
@@ -22,13 +25,15 @@ class Arrival:
     owner: str
     values: list[dict[str, Any]]        # of the rows, but for their place and moments
     rows: list[JobRow] = field(default_factory=list)
+    beside: Beside | None = None
 
 
-def arrival(requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]]) -> Arrival:
+def arrival(requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]],
+            beside: Beside | None = None) -> Arrival:
     """Of requests whose seeds are drawn, in their order, with notes on each."""
     return Arrival(owner, [{"id": new_id(), "owner": owner, "request": request.to_json(),
                             "checkpoint": request.checkpoint, "notes": list(said)}
-                           for request, said in zip_longest(requests, notes, fillvalue=())])
+                           for request, said in zip_longest(requests, notes, fillvalue=())], beside=beside)
 
 
 def queued(session: Session, arrivals: Sequence[Arrival]) -> Iterator[JobRow]:
@@ -44,4 +49,7 @@ def queued(session: Session, arrivals: Sequence[Arrival]) -> Iterator[JobRow]:
             moments[each.owner] += timedelta(microseconds=1)
             each.rows.append(JobRow(**values, place=place, created=created, sort_moment=moments[each.owner]))
         session.add_all(each.rows)
+        if each.beside:
+            session.flush()
+            session.add_all(each.beside([row.id for row in each.rows]))
         yield from each.rows

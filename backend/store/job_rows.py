@@ -33,7 +33,7 @@ class Lease:
 def newest(owner: str, limit: int) -> Select[tuple[JobRow]]:
     """Jobs of their own: neither cells of plots, nor what stands for a file that was found."""
     query = select(JobRow).where(JobRow.owner == owner, JobRow.ended.is_distinct_from(JobRow.created))
-    query = query.where(JobRow.plot.is_(None))
+    query = query.where(JobRow.plot.is_(None), ~JobRow.forgotten)
     return query.order_by(JobRow.sort_moment.desc(), JobRow.place.desc()).limit(limit)
 
 
@@ -51,7 +51,7 @@ def without_request() -> Select[tuple[JobRow]]:
 
 def owned_row(session: Session, job: str, owner: str) -> JobRow:
     row = session.get(JobRow, job)
-    if row is None or row.owner != owner:
+    if row is None or row.owner != owner or row.forgotten:
         raise NotFound("There is no such job.")
     return row
 

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import Session
 
 from backend.errors import NotAllowed, NotFound, Problem
@@ -28,7 +28,7 @@ from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
 from backend.store.group_commit import GroupCommit
 from backend.store.history import images_of, last_place, stored_request
-from backend.store.job_arrival import Arrival, arrival, queued
+from backend.store.job_arrival import Arrival, Beside, arrival, queued
 from backend.store.job_choice import chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
@@ -74,9 +74,10 @@ class Jobs:
 
     # ---- the owner's side ----
 
-    def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = ()) -> list[Job]:
+    def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = (),
+                beside: Beside | None = None) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
-        new = arrival(requests, owner, notes)     # before others have to wait for it
+        new = arrival(requests, owner, notes, beside)     # before others have to wait for it
         self._arrivals.put(new)
         rows = new.rows
         self._lines.add({row.id: request for row, request in zip(rows, requests, strict=True)})
@@ -92,10 +93,16 @@ class Jobs:
         with self.database.read() as session:
             return self._views(session, session.scalars(newest(owner, limit)).all())
 
-    def lines(self, owner: str, limit: int = 50) -> list[JobLine]:
-        """`recent` without the pictures."""
+    def lines(self, owner: str, limit: int = 50, before: str | None = None,
+              states: Collection[State] = ()) -> list[JobLine]:
+        """`recent` without the pictures: those after the job `before` of the list, in these states or in all."""
         with self.database.read() as session:
-            rows = session.execute(newest(owner, limit).with_only_columns(*OF_LINES)).all()
+            query = newest(owner, limit)
+            if before:
+                last = owned_row(session, before, owner)
+                query = query.where(tuple_(JobRow.sort_moment, JobRow.place) < (last.sort_moment, last.place))
+            query = query.where(JobRow.state.in_(states)) if states else query
+            rows = session.execute(query.with_only_columns(*OF_LINES)).all()
             done = saved_counts(session, [row.id for row in rows])
         at = self._positions(rows)
         return [line_of(row, at[row.id], done.get(row.id, 0)) for row in rows]
@@ -123,7 +130,8 @@ class Jobs:
 
     def state(self, job: str, owner: str) -> State:
         with self.database.read() as session:
-            state = session.scalar(select(JobRow.state).where(JobRow.id == job, JobRow.owner == owner))
+            own = JobRow.id == job, JobRow.owner == owner, ~JobRow.forgotten
+            state = session.scalar(select(JobRow.state).where(*own))
         if state is None:
             raise NotFound("There is no such job.")
         return state
@@ -254,6 +262,14 @@ class Jobs:
             job_states.again(row, last_place(session) + 1)
             rows.append(row)
             self._begun.add(job)
+
+    def forget(self, job: str, owner: str) -> None:
+        """The owner sees the job no more; NotAllowed while it waits or runs and is not cancelled."""
+        with self.database.write() as session:
+            row = owned_row(session, job, owner)
+            if row.state in PENDING and not row.cancelling:
+                raise NotAllowed(f"The job is {row.state}; cancel it first.")
+            row.forgotten = True
 
     # ---- the worker's side ----
 

@@ -38,7 +38,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import ROLES, STATES
 
-REVISION = "0015"       # the newest file in migrations/versions; a test compares
+REVISION = "0016"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -247,6 +247,7 @@ class JobRow(Base):
     skipped: Mapped[list[Any]] = mapped_column(default=list)        # indices left out on request
     problems: Mapped[list[Any]] = mapped_column(default=list)       # {"field", "message"}
     notes: Mapped[list[Any]] = mapped_column(default=list)
+    forgotten: Mapped[bool] = mapped_column(default=False, server_default="0")      # its owner has deleted it
     worker: Mapped[str | None]                                      # the device's name
     lease: Mapped[str | None] = mapped_column(index=True)           # one life of one worker; its ghosts match no row
 
@@ -446,6 +447,34 @@ class AuditRow(Base):
     subject: Mapped[str]                                            # on whom or what
     address: Mapped[str]
     detail: Mapped[str]
+
+
+class WebhookRow(Base):
+    """Whom to tell how a job ended."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    url: Mapped[str]
+    secret: Mapped[str]                                             # "" = what is sent is not signed
+    attempts: Mapped[int] = mapped_column(default=0)                # that failed since the job's last end
+    due: Mapped[datetime] = mapped_column(default=now)              # not before this moment
+    settled: Mapped[datetime | None]                                # the end of the job that was told, or given up
+    problem: Mapped[str] = mapped_column(default="")                # why the last attempt failed
+
+
+class IdempotencyKeyRow(Base):
+    """A request with this key has queued this job; the same request again queues no other."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))                 # of the request
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    created: Mapped[datetime] = mapped_column(default=now)
 
 
 class PausedQueueRow(Base):
