@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from backend import Door, EaselError, NotFound
 from backend.http.api.job_story import OVER, Event, JobStory
+from backend.http.api.schemas import PROBLEMS
 from backend.http.api.user_story import UserStory
 from backend.http.async_watch import RETRY_SECONDS, Changes
 from backend.http.dependencies import FrontDoor, Watch
@@ -27,7 +28,7 @@ STREAM: dict[int | str, dict[str, Any]] = {200: {"description": "A stream that s
     "text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}}}
 Previews = Annotated[bool, Query(description="Rough pictures too, in base64.")]
 LastId = Annotated[str, Header(max_length=500, description="Of the last event that was read: goes on behind it.")]
-router = APIRouter(prefix="/api", tags=["Events"])
+router = APIRouter(prefix="/api", tags=["Events"], responses=PROBLEMS)
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, PlainTextResponse
 
 from backend import Door, InvalidRequest, NotFound
-from backend.http.api.schemas import Pictures, PictureSettings, picture
+from backend.http.api.schemas import PROBLEMS, Pictures, PictureSettings, picture
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
 from backend.http.files import FOREVER, TYPES, existing, small_copy
@@ -25,7 +25,7 @@ MEDIA: dict[Form, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "ima
                           "infotext": "text/plain"}
 SAVED = {"png": "png", "jpg": "jpeg", "webp": "webp"}
 ANSWERS = {200: {"content": {media: {} for media in MEDIA.values()}}, 406: {"description": "There is no such form"}}
-router = APIRouter(prefix="/api", tags=["Images"])
+router = APIRouter(prefix="/api", tags=["Images"], responses=PROBLEMS)
 
 
 @router.get("/images")

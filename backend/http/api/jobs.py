@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backend import Door, InvalidRequest, NotFound, Problem, State
 from backend.facade.program_jobs import Terms
-from backend.http.api.schemas import JobList, JobTold, job_summary, job_told
+from backend.http.api.schemas import PROBLEMS, JobList, JobTold, job_summary, job_told
 from backend.http.async_watch import ENDED, Changes
 from backend.http.dependencies import FrontDoor, Watch
 from backend.http.jobs import json_object, refuse_own
@@ -28,7 +28,7 @@ Wait = Annotated[float, Query(ge=0, le=MOST_WAIT,
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description="Sent again under the same key, within a "
                                    "day, the same request queues no second job.")]
 Cursor = Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")]
-router = APIRouter(prefix="/api", tags=["Jobs"])
+router = APIRouter(prefix="/api", tags=["Jobs"], responses=PROBLEMS)
 
 
 @router.post("/jobs", status_code=201, responses={200: {"description": "Known already by its key", "model": JobTold}})

@@ -13,10 +13,10 @@ from starlette.responses import StreamingResponse
 from backend import Door, InvalidRequest, NotFound
 from backend.facade.plots import PlotView
 from backend.http import plot_exports, plots
-from backend.http.api.schemas import ID, MOMENT, FieldProblem
+from backend.http.api.schemas import ID, MOMENT, PROBLEMS, FieldProblem
 from backend.http.dependencies import FrontDoor
 
-router = APIRouter(prefix="/api/plots", tags=["Plots"])
+router = APIRouter(prefix="/api/plots", tags=["Plots"], responses=PROBLEMS)
 
 
 class AxisAsked(BaseModel):

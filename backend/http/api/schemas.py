@@ -37,6 +37,13 @@ class ProblemDetails(BaseModel):
     errors: list[FieldProblem] = Field(description="One for each wrong field.")
 
 
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": ProblemDetails, "description": why} for status, why in {
+    401: "No login, or a wrong one", 403: "Not from this page, or not for this caller",
+    404: "There is no such thing, or it is somebody else's",
+    409: "Not possible now", 413: "Too large", 422: "Fields are wrong; each is named", 429: "Too many wrong logins",
+}.items()}
+
+
 class Picture(BaseModel):
     """A picture that was made."""
 

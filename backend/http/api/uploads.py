@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse
 
 from backend import InvalidRequest, UserError
-from backend.http.api.schemas import UploadTold
+from backend.http.api.schemas import PROBLEMS, UploadTold
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
 
@@ -18,7 +18,7 @@ BODY = {"requestBody": {"required": True, "content": {
     "image/png": {"schema": FILE}, "image/jpeg": {"schema": FILE}, "image/webp": {"schema": FILE},
     "application/octet-stream": {"schema": FILE},
     "multipart/form-data": {"schema": {"type": "object", "properties": {"file": FILE}, "required": ["file"]}}}}}
-router = APIRouter(prefix="/api", tags=["Uploads"])
+router = APIRouter(prefix="/api", tags=["Uploads"], responses=PROBLEMS)
 
 
 @router.post("/uploads", status_code=201, openapi_extra=BODY)
