@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend import logs
+from backend.errors import StorageError
 from backend.extensions.manifest import found, name_of, usable
 from backend.extensions.switches import Switches
 from backend.flags import Refusal, import_folder, parser, settings_from
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.set_up(settings.log_format)
         pictures = import_folder(flags, settings)
         with bound(settings) as listener:
-            serve(settings, listener, pictures)
+            starts_again = serve(settings, listener, pictures)
+        if starts_again:
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606
     except Refusal as refusal:
         print(f"Easel does not start: {refusal}", file=sys.stderr)
         return 2
@@ -61,8 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def with_extensions(settings: Settings) -> Settings:
-    """The settings with the extensions that are there, fit this Easel and are not switched off."""
+    """The settings with the extensions that are there, fit this Easel and are not switched off. Raises Refusal.
+
+    One that ended the last start is switched off.
+    """
     switches = Switches(settings.extension_switches)
+    try:
+        switches.blame_the_last_start()
+    except StorageError as error:
+        raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
     packages = usable(found(settings.extension_folder))
     return replace(settings, extensions=tuple(each for each in packages if switches.is_on(name_of(each))))
 
@@ -77,8 +87,11 @@ def bound(settings: Settings) -> socket.socket:
         raise Refusal(f"{where} cannot be used ({error}); give --port another.") from None
 
 
-def serve(settings: Settings, listener: socket.socket, pictures: Path | None = None) -> None:
-    """Runs until a signal, after the import of `pictures`; jobs still queued are there at the next start. Refusal."""
+def serve(settings: Settings, listener: socket.socket, pictures: Path | None = None) -> bool:
+    """Runs until a signal, after the import of `pictures`; jobs still queued are there at the next start.
+
+    Whether Easel shall be started again at once. Raises Refusal.
+    """
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.gradio_files))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
     from backend.http import gradio_stubs
@@ -86,14 +99,17 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     gradio_stubs.leave_out()
     import ui
     from backend import Backend, http
-    from backend.errors import StorageError
     from backend.house import House, sentences
     from backend.http.server import Server
 
     house = House()
     ui.fill(house.tabs)
     http.fill(house.routers)
-    troubles = house.open(settings.extensions)
+    switches = Switches(settings.extension_switches)
+    try:
+        troubles = house.open(settings.extensions, switches.opening)
+    finally:
+        switches.opening("")
     try:
         backend = Backend(settings, start_workers=False)
     except StorageError as error:
@@ -111,7 +127,9 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
         ui.mount(app, backend, path="/", tabs=house.tabs)
         gc.freeze()
         gc.enable()
-        Server(app, backend).run(sockets=[listener])
+        server = Server(app, backend)
+        server.run(sockets=[listener])
+        return server.starts_again
     finally:
         backend.close()
 
@@ -119,7 +137,6 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
 def take_in(backend: Backend, folder: Path) -> None:
     """Copy a folder's pictures into the history and tell how it goes. Raises Refusal when the disk is full."""
     from backend import LOCAL
-    from backend.errors import StorageError
     gc.enable()     # this may take a while
     try:
         for progress in backend.as_(LOCAL).gallery.take_in_folder(folder):

@@ -38,6 +38,10 @@ HELP = {
     "share-links": "Who may open a picture or plot that somebody shares by a link: login asks for an account of this "
                    "Easel, open lets in whoever has the link. Default: %(default)s.",
     "audit-days": "For how many days entries of the audit log are kept. Default: %(default)s.",
+    "ignore-unknown": "An account, or a part of a program's User-Agent, for which the API passes over what Easel lacks "
+                      "in place of refusing it; the answer lists what that was. May be given several times.",
+    "api-server-stop": "Let the API's server-stop, server-kill and server-restart end Easel where nobody logs in; with "
+                       "logins admins may.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
     "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
@@ -70,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=HELP["limit"])
     flags.add_argument("--share-links", choices=("login", "open"), default="login", help=HELP["share-links"])
     flags.add_argument("--audit-days", type=int, default=365, metavar="DAYS", help=HELP["audit-days"])
+    flags.add_argument("--ignore-unknown", action="append", default=[], metavar="NAME", help=HELP["ignore-unknown"])
+    flags.add_argument("--api-server-stop", action="store_true", help=HELP["api-server-stop"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
@@ -87,6 +93,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         limits=_limits(flags.limit), share_links=flags.share_links,
                         audit_days=max(flags.audit_days, 1),
                         hosts=tuple(map(_host, flags.allow_host)),
+                        ignore_unknown=tuple(map(_named, flags.ignore_unknown)),
+                        api_server_stop=flags.api_server_stop,
                         log_format=flags.log_format, root_path=_root_path(flags.root_path),
                         trusted_proxies=tuple(map(_network, flags.trusted_proxy)),
                         origins=tuple(map(_origin, flags.allow_origin)),
@@ -171,6 +179,12 @@ def _webhook_host(host: str) -> str:
             raise Refusal("--allow-webhook takes a bare name, an address or a network such as 10.0.0.0/8, "
                           f"not {host}.") from None
     return host.lower().rstrip(".")
+
+
+def _named(client: str) -> str:
+    if not client.strip():
+        raise Refusal("--ignore-unknown takes an account or a part of a User-Agent, not an empty text.")
+    return client.strip()
 
 
 def _origin(url: str) -> str:

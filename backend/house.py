@@ -16,7 +16,7 @@ import importlib
 import importlib.util
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -53,14 +53,21 @@ class House:
     tabs: Table[Any] = field(default_factory=lambda: Table("tabs", key="NAME"))
     routers: Table[Any] = field(default_factory=lambda: Table("routers"))
 
-    def open(self, extensions: Iterable[str] = ()) -> dict[str, str]:
+    def open(
+        self, extensions: Iterable[str] = (), opening: Callable[[str], None] = lambda package: None
+    ) -> dict[str, str]:
         """Let these packages register, then freeze every table; why each of them that failed was left out, by name.
 
-        A house that is open already stays as it is.
+        `opening` is told of each before any of its code runs, and "" after it. An open house stays as it is.
         """
         if self.fields.frozen:
             return {}
-        troubles = {name: why for name in extensions if (why := self._registered(name))}
+        troubles = {}
+        for name in extensions:
+            opening(name)
+            if why := self._registered(name):
+                troubles[name] = why
+            opening("")
         for table in self._tables():
             table.freeze()
         return troubles

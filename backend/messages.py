@@ -143,6 +143,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """The worker is about to let this extension register, or with "" is done with it; before `Ready`."""
+
+    extension: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The worker cannot work here, and another try would not help: no such device. It ends after saying so."""
 
@@ -164,11 +171,13 @@ class Alive:
 
     The worker has been in the middle of one `activity` for `seconds`, for `jobs`. A worker that is busy says so with
     growing seconds; one that is stopped or hangs says nothing. It is left out while other events wait to be read.
+    `extension`: the package whose own code it stands in.
     """
 
     activity: Activity
     jobs: tuple[str, ...] = ()
     seconds: float = 0.0
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +319,6 @@ Looked = Preprocessed | FacesCompared | FacesLocated
 
 Command = Run | Cancel | Skip | Score | MeasureDistance | Look | Unload | Stop
 Event = (
-    Ready | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled | Failed
-    | Scored | Looked
+    Ready | Opening | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled
+    | Failed | Scored | Looked
 )

@@ -38,6 +38,8 @@ class Settings:
     origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 
     webhook_hosts: tuple[str, ...] = ()       # names, addresses and networks that jobs may tell of their end
+    ignore_unknown: tuple[str, ...] = ()      # accounts, or parts of a User-Agent, for whom the API passes over
+    api_server_stop: bool = False             # whether clients may stop Easel where nobody logs in
 
     @property
     def outputs(self) -> Path:

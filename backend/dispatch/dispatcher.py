@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -20,6 +20,7 @@ from backend.dispatch.scoring import Scoring
 from backend.dispatch.supervisor import Supervisor
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.worker_handle import Handle
+from backend.errors import Problem
 from backend.extensions.manifest import name_of
 from backend.messages import Looked, Scored
 from backend.request.request import Request
@@ -40,8 +41,12 @@ class Dispatcher:
     """Runs the queue on the workers. Thread-safe; nothing here waits for a worker but `close`."""
 
     def __init__(self, jobs: Jobs, history: History, pictures: Pictures, catalog: ModelCatalog,
-                 uploads: Uploads, extension_failed: Callable[[str, str], None] = lambda package, why: None) -> None:
-        """`extension_failed(package, why)` is called when a worker draws on without an extension."""
+                 uploads: Uploads, extension_failed: Callable[[str, str], None] = lambda package, why: None,
+                 refused: Callable[[Request], Iterable[Problem]] = lambda request: ()) -> None:
+        """`extension_failed(package, why)` is called when a worker draws on without an extension.
+
+        `refused(request)` says why a request that was queued cannot be drawn any more.
+        """
         self.live = LiveJobs(self._progress)
         self.plot_changes = PlotChanges()
         self._plots = Plots(jobs)
@@ -52,7 +57,7 @@ class Dispatcher:
         self._extension_failed = extension_failed
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
                                   changed=self.feed.touch, notice=self.notice, answered=self._answered,
-                                  lost=self._lost)
+                                  lost=self._lost, extension_failed=self.extension_failed, refused=refused)
         self._supervisors: list[Supervisor] = []
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last

@@ -20,6 +20,7 @@ from backend.dispatch.supervisor_services import Services
 from backend.dispatch.watchdog import Verdict, Watchdog
 from backend.dispatch.worker_handle import Handle
 from backend.errors import EaselError, Problem, StorageError, WorkerLost
+from backend.extensions.manifest import name_of
 from backend.messages import (
     Alive,
     Cancel,
@@ -32,6 +33,7 @@ from backend.messages import (
     Failed,
     Hashed,
     Loading,
+    Opening,
     Picture,
     Preprocess,
     Preprocessed,
@@ -206,7 +208,7 @@ class Supervisor:
                     return self._end(handle, verdict)
             return Verdict(self._stop_worker(handle), blames=False)
         except WorkerLost as lost:
-            return Verdict(str(lost), blames=True)
+            return self._watchdog.ended(str(lost))
         except Exception as error:  # a border: an event that cannot be understood costs this worker, not the device
             log.exception("the supervisor of %s", self._worker.name)
             if handle:
@@ -267,8 +269,8 @@ class Supervisor:
                 self._over(event)
             case Scored() | Preprocessed() | FacesCompared() | FacesLocated():
                 self._services.answered(event)
-            case Alive():
-                return          # that it came is all that counts
+            case Alive() | Opening():
+                return          # the watchdog's
 
     def _loading(self, event: Loading) -> None:
         self._show("ready" if event.done else "loading", checkpoint=event.checkpoint)
@@ -321,18 +323,35 @@ class Supervisor:
             self._outbox.clear()
             self._handle, self._ready = None, False
         log.error("worker %s lost: %s", self._worker.name, end.why)
+        flights = self._blamed(end, flights)
         self._failures += end.blames
         self._false_starts += not ready
         self._services.lost(self._worker.name)
         for flight in flights:
             self._services.live.end(flight.lease.job)
         if flights:
-            self._recorder.put(Lost(tuple(flight.lease.token for flight in flights), end.why, end.blames))
+            blames = end.blames and not end.extension
+            self._recorder.put(Lost(tuple(flight.lease.token for flight in flights), end.why, blames))
         failed = self._false_starts >= MAX_FALSE_STARTS
         self._show("failed" if failed else "restarting", message=end.why, checkpoint="")
         if failed:
             self._services.notice(self._worker.name, f"The worker for {self._worker.name} does not start: {end.why}. "
                                   "Jobs wait; it is tried again every few minutes, and the reason is in the log.")
+
+    def _blamed(self, end: Verdict, flights: list[Flight]) -> list[Flight]:
+        """Switch off the extension in whose code the worker ended, which fails the jobs that it was for; the others.
+
+        One that let no cancel through fails none: what was to be cancelled is.
+        """
+        if not end.extension:
+            return flights
+        why = f"The extension {name_of(end.extension)} failed. The worker process was lost in its code: {end.why}."
+        self._services.extension_failed(end.extension, why)
+        lost = [flight for flight in flights if end.blames and flight.lease.job in end.jobs]
+        for flight in lost:
+            self._services.live.end(flight.lease.job)
+            self._recorder.put((flight.lease, Failed(flight.lease.job, (Problem(why),))))
+        return [flight for flight in flights if flight not in lost]
 
     def _show(self, state: WorkerState, **facts: str | float) -> None:
         with self._changed:
@@ -397,6 +416,9 @@ class Supervisor:
             self._over(Failed(lease.job, (Problem(f"The job could not be sent to a worker: {error}"),)))
 
     def _hand_over(self, handle: Handle, lease: Lease) -> None:
+        if refused := tuple(self._services.refused(lease.request)):
+            self._over(Failed(lease.job, refused))
+            return
         try:
             files = files_of(lease.request, self._services.catalog)
             pictures = self._services.uploads.of(lease.request, lease.owner)

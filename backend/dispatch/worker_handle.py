@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Protocol
 
@@ -20,6 +22,7 @@ WAITING: Mapping[str, str] = MappingProxyType({"OMP_WAIT_POLICY": "PASSIVE"})
 does not spend its time on their waiting. For GNU OpenMP, which torch brings along on Linux, that is GOMP_SPINCOUNT=0.
 benchmarks/busy_machine.py measures it."""
 
+ENDED_FIRST = 500               # of 1000, which would be "always this one"
 END_SECONDS = 5.0               # from closing its connection to the end of the process
 GRACE_SECONDS = 10.0            # from SIGTERM to the end of a worker that its front does not stop
 
@@ -103,9 +106,16 @@ def run_worker(
     """The first thing that a worker process runs. Ctrl+C and the system's "stop" are for the front."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _wait_for_the_front)
+    _be_ended_first()
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     importlib.import_module(module).main(connection, device, policy, extensions)
+
+
+def _be_ended_first() -> None:
+    """When the machine runs out of memory, Linux shall end the worker, which can be replaced, and not the front."""
+    with contextlib.suppress(OSError):      # not everywhere may a process say so
+        Path("/proc/self/oom_score_adj").write_text(str(ENDED_FIRST))
 
 
 def _wait_for_the_front(number: int, frame: FrameType | None) -> None:

@@ -1,9 +1,12 @@
-"""From an error to the extension whose code has raised it."""
+"""From an error, or from what a thread is in the middle of, to the extension whose code it is."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from types import FrameType
+
+RUNS_NETWORKS = ("backend", "torch.nn.modules", "diffusers", "transformers")
 
 
 def at_fault(error: BaseException, packages: Sequence[str]) -> str:
@@ -13,8 +16,22 @@ def at_fault(error: BaseException, packages: Sequence[str]) -> str:
     person must not be asked about here.
     """
     names = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for module in reversed(names):
-        for package in packages:
-            if f"{module}.".startswith(f"{package}."):
-                return package
+    return next(filter(None, (_owner(module, packages) for module in reversed(names))), "")
+
+
+def standing_in(frame: FrameType | None, packages: Sequence[str]) -> str:
+    """The package, of these, whose code a thread with this innermost frame is in the middle of; "" where it is none.
+
+    A network that an extension's code has called is not the extension's, however long it takes.
+    """
+    for each, _ in traceback.walk_stack(frame) if frame else ():
+        module = each.f_globals.get("__name__", "")
+        if package := _owner(module, packages):
+            return package
+        if _owner(module, RUNS_NETWORKS):
+            return ""
     return ""
+
+
+def _owner(module: str, packages: Sequence[str]) -> str:
+    return next((package for package in packages if f"{module}.".startswith(f"{package}.")), "")

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalog.regular_files import read_regular
+from backend.extensions.manifest import name_of
 from backend.image.atomic_write import write_atomically
 
-FILE = "extensions.json"
+OPENING = ".opening"        # ending of the file that names the extension whose code is being loaded
+KILLED_THE_START = "Easel ended while it was being loaded."
 MOST_BYTES = 2**20
 
 
@@ -23,6 +25,7 @@ class Switches:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._opening = file.with_suffix(OPENING)
         self._lock = threading.Lock()
         told = _read(file)
         self._off = {name for name in _list(told.get("off")) if isinstance(name, str)}
@@ -48,6 +51,25 @@ class Switches:
         """It has failed at work: off until somebody switches it on again. StorageError."""
         with self._lock:
             self._keep(self._off, self._failed | {name: why})
+
+    def opening(self, package: str) -> None:
+        """The front is about to run an extension's code for the first time; "": it has come back.
+
+        What that does to the process is known at the next start. OSError.
+        """
+        if package:
+            self._opening.write_text(name_of(package), "utf-8")
+        else:
+            self._opening.unlink(missing_ok=True)
+
+    def blame_the_last_start(self) -> None:
+        """The extension that was being loaded when Easel ended has failed. StorageError."""
+        try:
+            name = read_regular(self._opening, MOST_BYTES).decode("utf-8")
+        except (OSError, ValueError):
+            return
+        self.fail(name, KILLED_THE_START)
+        self._opening.unlink(missing_ok=True)
 
     def _keep(self, off: set[str], failed: Mapping[str, str]) -> None:
         text = json.dumps({"off": sorted(off), "failed": dict(failed)}, indent=2)

@@ -177,7 +177,7 @@ class Backend:
         return self._components.dispatcher.status()
 
     def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.settings.extensions)
+        return ProcessHandle(self._worker_module, device, self.settings.policy, self.extensions.working())
 
 
 def _opened(settings: Settings, catalog: ModelCatalog | None) -> tuple[Components, Rescue | None]:

@@ -79,7 +79,7 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     cards = NetworkCards(catalog)
     extensions = Extensions(settings)
-    dispatcher = Dispatcher(jobs, history, pictures, catalog, uploads, extensions.failed)
+    dispatcher = Dispatcher(jobs, history, pictures, catalog, uploads, extensions.failed, extensions.problems)
     webhooks = Webhooks(database)
     delivery = Delivery(webhooks, jobs.get, dispatcher.feed, settings.webhook_hosts)
     return Components(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from backend.errors import NotAllowed, NotFound, Problem, StorageError
 from backend.extensions.manifest import Extension, found, name_of, translations
 from backend.extensions.switches import Switches
 from backend.request.request import FIELDS, Request
+from backend.sampling.samplers import SAMPLERS
+from backend.sampling.schedules import SCHEDULES
 from backend.settings import Settings
 from backend.store.view_types import User
 
@@ -58,6 +60,10 @@ class Extensions:
         """One could not register when this Easel was started; the next start tries again."""
         self._failed[name_of(package)] = why
 
+    def working(self) -> tuple[str, ...]:
+        """The packages that a worker which starts now shall load: those of this start that have not failed since."""
+        return tuple(each for each in self._settings.extensions if name_of(each) not in self._failed)
+
     def failed(self, package: str, why: str) -> None:
         """One has raised an error at work: it is off from here on, until somebody switches it on again."""
         name = name_of(package)
@@ -68,11 +74,11 @@ class Extensions:
             log.exception("that the extension %s has failed could not be kept", name)
 
     def problems(self, request: Request) -> Iterator[Problem]:
-        """A request that sets a field of an extension that has failed would be drawn without it."""
-        for name in FIELDS if self._failed else ():
-            owner = name_of(FIELDS.owner_of(name))
-            if owner in self._failed and getattr(request, name) != FIELDS[name].default:
-                yield Problem(f"cannot act: the extension {owner} is switched off. {self._failed[owner]}", name)
+        """What an extension that has failed would have to do for a request, by its fields, samplers and schedules."""
+        failed = dict(self._failed)
+        for name in FIELDS if failed else ():
+            for owner in _owners(name, getattr(request, name)) & failed.keys():
+                yield Problem(f"cannot act: the extension {owner} is switched off. {failed[owner]}", name)
 
     def switch(self, name: str, on: bool, user: User) -> Listed:
         """For the next start. NotFound; NotAllowed unless the user is an admin or nobody logs in; StorageError."""
@@ -95,3 +101,13 @@ class Extensions:
         if each.name in self._failed:
             return "failed"
         return "on" if each.package in self._settings.extensions else "off"
+
+
+def _owners(field: str, value: Any) -> set[str]:
+    """The extensions that a value of a field needs: whose field it is, whose sampler or schedule it names."""
+    owners = {FIELDS.owner_of(field)} if value != FIELDS[field].default else set()
+    if field in ("sampler", "hr_sampler"):
+        owners.add(SAMPLERS.owner_of(value))
+    if field in ("schedule", "hr_schedule"):
+        owners.add(SCHEDULES.owner_of(value))
+    return {name_of(owner) for owner in owners if owner}

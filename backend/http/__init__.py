@@ -12,8 +12,9 @@
     a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images
     a1111_progress.py      /sdapi/v1/progress, /internal/progress
     a1111_models.py        the lists of models, samplers, upscalers, styles
-    a1111_server.py        flags, memory, scripts, extensions, probes
+    a1111_server.py        flags, memory, scripts, extensions, probes, stop and restart
     a1111_requests.py      payloads in: a1111_fields (names), a1111_values, a1111_scripts, a1111_pictures, a1111_options
+    a1111_lacking.py       what Easel lacks: refused, or passed over for a client
     a1111_responses.py     answers out
     a1111_calls.py         which calls wait for their answer, and whose they are
     openapi.py             the description of all routes: bodies from the field table, answers from openapi_answers

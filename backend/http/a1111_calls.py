@@ -1,7 +1,7 @@
 """The drawing calls of AUTOMATIC1111's API that wait for their answer, and whose they are.
 
 Without logins everybody is the same user. A client is then told from others by the task id that it gives, else by the
-address and the program (User-Agent) that its connection comes from.
+address and the program (X-Easel-Client, else User-Agent) that its connection comes from.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from backend import LOCAL
+
 REMEMBERED = 256        # ended calls, for whoever still asks for them
 MAX_TASK = 200          # characters of a task id that are kept
+CLIENT = "x-easel-client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,13 @@ class Caller:
     def of(cls, connection: HTTPConnection) -> Caller:
         """Behind the guard."""
         address = connection.client.host if connection.client else ""
-        return cls(connection.state.user.id, address, connection.headers.get("user-agent", "")[:MAX_TASK])
+        program = connection.headers.get(CLIENT) or connection.headers.get("user-agent", "")
+        return cls(connection.state.user.id, address, program[:MAX_TASK])
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether other people's clients may be the same user."""
+        return self.user == LOCAL.id
 
 
 @dataclass(slots=True, eq=False)
@@ -99,8 +108,17 @@ class ClientCalls:
         return next((call for call in reversed(self.calls.ended()) if self._is_meant(call, task)), None)
 
     def tasks(self) -> list[str]:
-        """Ids of all tasks of the user that are on their way, each once."""
-        return list(dict.fromkeys(call.task for call in self.calls.open() if call.task and self._is_users(call)))
+        """Ids of the tasks on their way that the client may know of, each once."""
+        is_seen = self._is_own if self.means_own_only() else self._is_users
+        return list(dict.fromkeys(call.task for call in self.calls.open() if call.task and is_seen(call)))
+
+    def means_own_only(self, task: str = "") -> bool:
+        """Whether nothing but its own calls, or those with the `task`, is the client's business.
+
+        Who never drew only watches, and sees what runs, as in AUTOMATIC1111.
+        """
+        drew = any(map(self._is_own, (*self.calls.open(), *self.calls.ended())))
+        return bool(task) or self.caller.is_anonymous and drew
 
     def with_job(self, job: str) -> Call | None:
         """The user's call on its way that a job belongs to."""
@@ -109,8 +127,11 @@ class ClientCalls:
     def _is_users(self, call: Call) -> bool:
         return call.caller.user == self.caller.user
 
+    def _is_own(self, call: Call) -> bool:
+        return call.caller == self.caller
+
     def _is_meant(self, call: Call, task: str) -> bool:
-        return self._is_users(call) and (call.task == task if task else call.caller == self.caller)
+        return self._is_users(call) and call.task == task if task else self._is_own(call)
 
 
 def meant(calls: Sequence[Call], running: Iterable[str], *, only_own: bool) -> list[str]:

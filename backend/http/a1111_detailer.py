@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.errors import Problem
+from backend.http.a1111_lacking import Lacking
 from backend.http.a1111_scripts import NAMES_OFF, script_arguments
 from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
@@ -46,7 +47,8 @@ def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
     units = [(number, unit) for number, unit in enumerate(sent) if isinstance(unit, Mapping) and _is_on(unit)]
     if len(units) > MOST_DETAILERS:
         return {}, [Problem(f"has {len(units)} units; there are at most {MOST_DETAILERS}", place)]
-    problems = [Problem(why, f"{place}.{number}.{key}") for number, unit in units for key, why in _foreign(unit)]
+    problems: list[Problem] = [Lacking(why, f"{place}.{number}.{key}")
+                               for number, unit in units for key, why in _foreign(unit)]
     alone = img2img and len(sent) > 1 and truth(sent[1]) is True
     values = {"detailers": [_values(unit) for _, unit in units]} if units else {}
     return values | ({"denoising_strength": 0} if alone else {}), problems

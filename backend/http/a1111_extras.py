@@ -44,7 +44,7 @@ async def extra_single_image(
     """Queues the picture and answers with the result; hanging up cancels it."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
         values, foreign = read_extras(payload)
-        requests = await run_decoding(_requests, door, {**options.of(door).values, **values},
+        requests = await run_decoding(_requests, door, {**options.chosen().values, **values},
                                       [("image", "", payload.get("image"))])
         over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
         images = await to_thread.run_sync(_results, door, over or [])
@@ -60,7 +60,7 @@ async def extra_batch_images(
     """The same for several pictures, which are all queued at once, each saved under its name."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
         values, foreign = read_extras(payload)
-        requests = await run_decoding(_requests, door, {**options.of(door).values, **values}, _listed(payload))
+        requests = await run_decoding(_requests, door, {**options.chosen().values, **values}, _listed(payload))
         over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
         images = await to_thread.run_sync(_results, door, over or [])
     if over is None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from backend import Door
 from backend.errors import InvalidRequest, Problem, UserError
+from backend.http.a1111_lacking import Lacking
 from backend.http.a1111_scripts import script_arguments
-from backend.http.a1111_values import truth
+from backend.http.a1111_values import is_same, truth
 from backend.image import upload_validation
 from backend.request.face_swap import GENDERS
 from backend.request.rules import NO_RESTORER, RESTORERS
@@ -32,14 +33,12 @@ def face_swap(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
         return {}, [Problem("must be a list of ReActor's arguments", place)]
     if len(sent) > ENABLED and truth(sent[ENABLED]) is False:
         return {}, []
-    problems = [Problem(f"is not something that Easel has: {why}", f"{place}.{number}")
-                for number, why in _foreign(sent)]
-    if problems:
-        return {}, problems
+    problems: list[Problem] = [Lacking(f"is not something that Easel has: {why}", f"{place}.{number}")
+                               for number, why in _foreign(sent)]
     try:
-        return _values(sent, place, door), []
+        return _values(sent, place, door), problems
     except InvalidRequest as error:
-        return {}, list(error.problems)
+        return {}, [*problems, *error.problems]
 
 
 def _foreign(sent: list[Any]) -> list[tuple[int, str]]:
@@ -51,7 +50,7 @@ def _foreign(sent: list[Any]) -> list[tuple[int, str]]:
         found.append((UPSCALER, "enlarge the finished picture in Extras"))
     if _at(sent, KIND_OF_SOURCE, 0) not in (0, "0"):
         found.append((KIND_OF_SOURCE, "the face comes from a picture"))
-    if _restorer(sent) != NO_RESTORER and float(_at(sent, VISIBILITY, 1) or 0) not in (0.0, 1.0):
+    if _restorer(sent) != NO_RESTORER and not any(is_same(_visibility(sent), whole) for whole in (0, 1)):
         found.append((VISIBILITY, "a restored face counts whole or not at all"))
     return found
 
@@ -70,10 +69,14 @@ def _values(sent: list[Any], place: str, door: Door) -> dict[str, Any]:
         "face_swap_gender": _gender(_at(sent, GENDER, 0)),
     }
     restorer = _restorer(sent)
-    if restorer == NO_RESTORER or not float(_at(sent, VISIBILITY, 1) or 0):
+    if restorer == NO_RESTORER or is_same(_visibility(sent), 0):
         return values
     weight = _at(sent, CODEFORMER_WEIGHT, 0.5)
     return values | {"face_restoration": restorer, "face_restoration_weight": 0.5 if weight is None else weight}
+
+
+def _visibility(sent: list[Any]) -> Any:
+    return _at(sent, VISIBILITY, 1) or 0
 
 
 def _gender(sent: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.errors import Problem
-from backend.http.a1111_options import NOT_HERE
+from backend.http.a1111_lacking import NOT_HERE, Lacking
 from backend.http.a1111_values import is_same, truth
 from backend.request.field import Field
 from backend.request.request import FIELDS
@@ -59,7 +59,8 @@ def judged(payload: Mapping[str, Any], table: Mapping[str, Field], read: Mapping
         list[Problem], list[str]]:
     """A problem for each name that acts and is not here, and the names that AUTOMATIC1111 never had."""
     others = [name for name in payload if name not in table and name not in read and name not in WITHOUT_EFFECT]
-    problems = [Problem(NOT_HERE, name) for name in others if name in NOT_HERE_YET and _acts(name, payload)]
+    problems: list[Problem] = [Lacking(NOT_HERE, name) for name in others
+                               if name in NOT_HERE_YET and _acts(name, payload)]
     return problems, [name for name in others if name not in NOT_HERE_YET]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, Problem, UserError
+from backend.http.a1111_lacking import NOT_HERE, Lacking
 from backend.http.a1111_scripts import script_arguments
 from backend.http.a1111_values import as_ours, is_missing, truth
 from backend.image import upload_validation
@@ -35,8 +36,9 @@ def guides(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
     place, sent = _sent(scripts)
     if sent is None:
         return {}, []
-    units, problems = [], []
+    units, problems = [], list[Problem]()
     for number, unit in enumerate(sent):
+        problems += _lacking(unit, f"{place}.{number}")
         try:
             units.append(_unit(unit, f"{place}.{number}", door))
         except InvalidRequest as error:
@@ -77,10 +79,6 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
         return {}
     if not isinstance(sent, Mapping):
         raise InvalidRequest("must be an object", field=place)
-    problems = [Problem("is not something that Easel has; leave it out", f"{place}.{key}")
-                for key in NOT_THERE if sent.get(key)]
-    if problems:
-        raise InvalidRequest(problems=problems)
     on = truth(sent.get("enabled", True)) is not False
     unit = dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
     if not unit["enabled"]:
@@ -93,6 +91,10 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
         unit["more_images"] = [_stored(_part(each, "image"), f"{place}.image", door) for each in more]
     marked = _mask(sent, picture, _is_inpainting(unit.get("module")))
     return unit | ({"mask": _stored(marked, f"{place}.{REGION}", door, mask=True)} if marked else {})
+
+
+def _lacking(unit: Any, place: str) -> list[Problem]:
+    return [Lacking(NOT_HERE, f"{place}.{key}") for key in NOT_THERE if isinstance(unit, Mapping) and unit.get(key)]
 
 
 def _weights(sent: Any, place: str) -> dict[str, str]:

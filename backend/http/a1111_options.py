@@ -7,7 +7,8 @@ given back.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from backend import Door
 from backend.catalog.model_file import VAE, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.http import a1111_eta
+from backend.http.a1111_calls import Caller
+from backend.http.a1111_lacking import NOT_HERE, Lacking, passed_over
 from backend.http.a1111_option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
 from backend.http.a1111_values import as_ours, is_missing, is_same, truth
 from backend.image import file_names
@@ -25,7 +28,7 @@ from backend.request.rules import CODEFORMER, VAES
 
 BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
 MAX_KEPT = 1_000_000        # characters of JSON that one caller's kept options may take
-NOT_HERE = "is not something that Easel has; leave it out or switch it off"
+REMEMBERED = 1_000          # callers; who set options longest ago is forgotten first
 TOLD = ("sd_checkpoint_hash",)      # what GET tells and nobody sets
 
 
@@ -40,44 +43,75 @@ class Chosen:
         return Chosen({**self.values, **other.values}, {**self.kept, **other.kept})
 
 
+    def lacking(self) -> Iterator[str]:
+        """Names of what was kept though Easel lacks it and it would change pictures."""
+        return (name for name, value in self.kept.items() if name in ACTS and not is_neutral(name, value))
+
+
 class Options:
-    """What a client set with POST /options: defaults of that user's later API requests, kept until Easel stops.
+    """What clients set with POST /options: defaults of the same caller's later API requests, kept until Easel stops.
 
     AUTOMATIC1111 keeps such options for everybody; here they reach nobody else, and never a job already queued.
     """
 
     def __init__(self) -> None:
-        self._chosen: dict[str, Chosen] = {}
+        self._chosen: OrderedDict[Hashable, Chosen] = OrderedDict()
 
-    def of(self, door: Door) -> Chosen:
-        return self._chosen.get(door.user.id, Chosen())
+    def of(self, caller: Caller) -> Chosen:
+        return self._chosen.get(_key(caller), Chosen())
 
-    def update(self, door: Door, chosen: Chosen) -> None:
+    def update(self, caller: Caller, chosen: Chosen) -> None:
         """InvalidRequest when what is only kept becomes too much."""
-        after = self.of(door) | chosen
+        after = self.of(caller) | chosen
         if len(json.dumps(after.kept)) > MAX_KEPT:
             raise InvalidRequest(f"Options that Easel only keeps may take {MAX_KEPT:,} characters in all.")
-        self._chosen[door.user.id] = after
+        self._chosen[_key(caller)] = after
+        self._chosen.move_to_end(_key(caller))
+        while len(self._chosen) > REMEMBERED:
+            self._chosen.popitem(last=False)
 
-    def keep_overrides(self, door: Door, payload: Mapping[str, Any]) -> None:
+
+def _key(caller: Caller) -> Hashable:
+    """Whose options these are: an account's, or those of one of the clients without a login."""
+    return caller if caller.is_anonymous else caller.user
+
+
+@dataclass(frozen=True, slots=True)
+class CallerOptions:
+    """The options as one caller finds them; `ignore`: what Easel lacks is passed over for it."""
+
+    options: Options
+    caller: Caller
+    ignore: bool = False
+
+    def chosen(self) -> Chosen:
+        return self.options.of(self.caller)
+
+    def update(self, chosen: Chosen) -> None:
+        """InvalidRequest when what is only kept becomes too much."""
+        self.options.update(self.caller, chosen)
+
+    def keep_overrides(self, payload: Mapping[str, Any]) -> None:
         """Keep `override_settings` where a client says that they are not to be restored afterwards."""
         overrides = payload.get("override_settings")
         if overrides and truth(payload.get("override_settings_restore_afterwards", True)) is False:
-            self.update(door, read(overrides)[0])
+            self.update(read(overrides)[0])
 
 
 def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:
     """Options as fields and kept values, a problem for each that acts and is not here, and those unknown to all."""
     values: dict[str, Any] = {}
     kept: dict[str, Any] = {}
-    problems, foreign = [], []
+    problems: list[Problem] = []
+    foreign = []
     for name, value in options.items():
         row = BY_OVERRIDE.get(name) or FIELDS.get(OF_FIELDS.get(name, ""))
         if row is not None:
             if not is_missing(row, value):
                 values[row.name] = as_ours(name, row, value)
         elif name in ACTS:
-            problems += [] if is_neutral(name, value) else [Problem(NOT_HERE, name)]
+            kept[name] = value
+            problems += [] if is_neutral(name, value) else [Lacking(NOT_HERE, name)]
         elif name in a1111_eta.DEFAULTS:
             problems += _kept_eta(name, value, kept)
         elif name not in TOLD:
@@ -100,8 +134,10 @@ def is_neutral(name: str, value: Any) -> bool:
     return any(is_same(value, each) for each in same)
 
 
-def changed(payload: Mapping[str, Any], present: Mapping[str, Any], door: Door) -> Chosen:
+def changed(payload: Mapping[str, Any], present: Mapping[str, Any], door: Door, *, ignore: bool) -> Chosen:
     """What a POST /options payload changes in the `present` options, each value checked. Raises InvalidRequest.
+
+    With `ignore` what Easel lacks is kept like all that means nothing.
 
     What is sent back as it was is no choice: a later change of a default still reaches the caller.
     """
@@ -115,9 +151,8 @@ def changed(payload: Mapping[str, Any], present: Mapping[str, Any], door: Door) 
         problems += error.problems
     except NotFound as error:
         problems += error.about("checkpoint")
-    problems += _vae_problems(chosen, door) if not problems else []
-    if problems:
-        raise InvalidRequest(problems=problems)
+    passed_over(problems, ignore)
+    passed_over(_vae_problems(chosen, door), ignore)
     return chosen
 
 

@@ -69,7 +69,7 @@ def plot_asked(payload: Mapping[str, Any], *, img2img: bool) -> dict[str, Any] |
     if script is None:
         return None
     kind = next(kind for kind, known in PLOT_SCRIPTS.items() if known is script)
-    given = arguments(script, payload.get("script_args") or [], PLACE)
+    given, _ = arguments(script, payload.get("script_args") or [], PLACE)     # Easel has each argument of these
     switches = {argument.field for argument in script.arguments if isinstance(argument.value, bool)}
     options = {name: truth(value) if name in switches else value for name, value in given.items()}
     if "margin" in options:

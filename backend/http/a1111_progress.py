@@ -61,8 +61,8 @@ def progress(
 ) -> dict[str, Any]:
     """How far the caller's running job is, with a rough picture."""
     own = calls.open(force_task_id)
-    known = bool(force_task_id)
-    running = next(iter(meant(own, running_jobs(door), only_own=known)), None)
+    strict = calls.means_own_only(force_task_id)
+    running = next(iter(meant(own, running_jobs(door), only_own=strict)), None)
     if running is None:
         return _resting(own, calls.latest(force_task_id))
     call = calls.with_job(running)
@@ -77,7 +77,7 @@ def task_progress(door: FrontDoor, calls: OwnCalls, payload: dict[str, Any]) -> 
     own = calls.open(task) if task else []
     running = next(iter(meant(own, running_jobs(door), only_own=True)), None)
     if running is None:
-        order = calls.tasks()
+        order = list(dict.fromkeys([*calls.tasks(), task]))
         place = f"In queue: {order.index(task) + 1}/{len(order)}" if own else "Waiting..."
         return {"active": False, "queued": bool(own), "completed": not own and bool(task)
                 and calls.latest(task) is not None, "progress": None, "eta": None, "live_preview": None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend import Door
-from backend.errors import EaselError, InvalidRequest
+from backend.errors import EaselError, InvalidRequest, Problem
 from backend.http import (
     a1111_detailer,
     a1111_eta,
@@ -21,8 +21,9 @@ from backend.http import (
     a1111_scripts,
 )
 from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
+from backend.http.a1111_lacking import passed_over
 from backend.http.a1111_option_table import OF_FIELDS
-from backend.http.a1111_options import Chosen
+from backend.http.a1111_options import CallerOptions, Chosen
 from backend.http.a1111_plot_scripts import PLOT_SCRIPTS, plot_asked
 from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
 from backend.image.infotext.unmet import unmet_sentence
@@ -56,29 +57,30 @@ class Reading:
     plot: Mapping[str, Any] | None = None
 
 
-def read_txt2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Reading:
+def read_txt2img(payload: Mapping[str, Any], options: CallerOptions, door: Door) -> Reading:
     """`options` are the caller's own defaults. Raises InvalidRequest naming every field at fault."""
-    values, passed_over, notes = _Payload(payload, options, door, img2img=False).read()
-    return Reading([values | _first_pass(payload, values)], passed_over, notes, plot_asked(payload, img2img=False))
+    values, left_out, notes = _Payload(payload, options, door, img2img=False).read()
+    return Reading([values | _first_pass(payload, values)], left_out, notes, plot_asked(payload, img2img=False))
 
 
-def read_img2img(payload: Mapping[str, Any], options: Chosen, door: Door) -> Reading:
+def read_img2img(payload: Mapping[str, Any], options: CallerOptions, door: Door) -> Reading:
     """The same; the pictures are stored as uploads of the user. Several are a batch, one job for each picture."""
-    values, passed_over, notes = _Payload(payload, options, door, img2img=True).read()
+    values, left_out, notes = _Payload(payload, options, door, img2img=True).read()
     values = {**IMG2IMG_DEFAULTS, **values, "enable_hr": False}      # an infotext's belongs to txt2img
     masks = a1111_pictures.masks(payload, values, door)
     starts = a1111_pictures.starts(payload.get("init_images"), door)
     plot = plot_asked(payload, img2img=True)
     if plot and len(starts) > 1:
         raise InvalidRequest("must be one picture: a plot is drawn of one", field="init_images")
-    return Reading(a1111_pictures.batch(values | masks, starts), passed_over, notes, plot)
+    return Reading(a1111_pictures.batch(values | masks, starts), left_out, notes, plot)
 
 
 class _Payload:
     """One payload being read."""
 
-    def __init__(self, payload: Mapping[str, Any], options: Chosen, door: Door, *, img2img: bool) -> None:
-        self._payload, self._options, self._door, self._img2img = payload, options, door, img2img
+    def __init__(self, payload: Mapping[str, Any], options: CallerOptions, door: Door, *, img2img: bool) -> None:
+        self._payload, self._options, self._door, self._img2img = payload, options.chosen(), door, img2img
+        self._ignore = options.ignore
         self._table: Mapping[str, Field] = IMG2IMG if img2img else TXT2IMG
         self._notes: list[str] = []
 
@@ -88,27 +90,28 @@ class _Payload:
         if not isinstance(overrides, Mapping):
             raise InvalidRequest("must be an object", field="override_settings")
         chosen, wrong, foreign = a1111_options.read(overrides)
-        problems, passed_over = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
+        problems, foreign_names = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
         scripts, idle = a1111_scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
         guided, lacking = a1111_guides.guides(self._payload.get("alwayson_scripts"), self._door)
         swapped, unlike = a1111_face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door)
         details, foreign_units = a1111_detailer.detailers(self._payload.get("alwayson_scripts"), img2img=self._img2img)
+        script, unscripted = self._script()
         problems += [*(_below("override_settings", problem) for problem in wrong), *idle, *lacking, *unlike,
-                     *foreign_units]
-        if problems:
-            raise InvalidRequest(problems=problems)
+                     *foreign_units, *unscripted]
+        left_out = [*(f"options.{name}" for name in self._options.lacking()), *passed_over(problems, self._ignore)]
         options = self._options | chosen
         known = self._known()
         said = {*known, *chosen.values, *self._sampler()}
         values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext(said)}
         behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
-        values |= {**behind, **known, **scripts, **guided, **self._sampler(), **self._script()}
+        values |= {**behind, **known, **scripts, **guided, **self._sampler(), **script}
         values |= {name: value for name, value in chosen.values.items() if name not in behind}
         values |= {**self._grid(), **self._faces(options), **swapped, **details}
         values |= self._eta(values, options)
         values |= self._styles(values)
         values |= self._without_networks(values)
-        return (_without_idle(values), [*passed_over, *(f"override_settings.{name}" for name in foreign)], self._notes)
+        return (_without_idle(values),
+                [*foreign_names, *(f"override_settings.{name}" for name in foreign), *left_out], self._notes)
 
     def _known(self) -> dict[str, Any]:
         values = {}
@@ -140,9 +143,9 @@ class _Payload:
             self._notes.append(f"infotext: {sentence}")
         return self._door.usable_infotext(text, said)
 
-    def _script(self) -> dict[str, Any]:
+    def _script(self) -> tuple[dict[str, Any], list[Problem]]:
         if plot_asked(self._payload, img2img=self._img2img):
-            return {}
+            return {}, []
         scripts = (*PLOT_SCRIPTS.values(), *(a1111_scripts.SELECTABLE if self._img2img else ()))
         return a1111_scripts.selected(self._payload, upscaler_names(self._door), scripts)
 

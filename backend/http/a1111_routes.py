@@ -38,9 +38,9 @@ async def txt2img(
 ) -> Response:
     """Queues the request and answers when its pictures are made; hanging up cancels it."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
-        reading = await to_thread.run_sync(read_txt2img, payload, options.of(door), door)
+        reading = await to_thread.run_sync(read_txt2img, payload, options, door)
         jobs = await queued(request, door, changes, call, lambda: _submitted(door, reading, call))
-        options.keep_overrides(door, payload)
+        options.keep_overrides(payload)
         return await _answer(door, jobs, reading, payload, call.plot)
 
 
@@ -50,9 +50,9 @@ async def img2img(
 ) -> Response:
     """The same from a picture, and with a mask only where that is white. Several pictures are drawn as a batch."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
-        reading = await run_decoding(read_img2img, payload, options.of(door), door)
+        reading = await run_decoding(read_img2img, payload, options, door)
         jobs = await queued(request, door, changes, call, lambda: _submitted(door, reading, call))
-        options.keep_overrides(door, payload)
+        options.keep_overrides(payload)
         return await _answer(door, jobs, reading, payload, call.plot)
 
 
@@ -65,12 +65,12 @@ def interrupt(
     What there is of its pictures is kept and answered.
     """
     task, everything = _task(payload, force_task_id), running_jobs(door)
-    own = calls.open(task)
-    running = meant(own, everything, only_own=bool(task))
+    own, strict = calls.open(task), calls.means_own_only(task)
+    running = meant(own, everything, only_own=strict)
     stopped = [call for call in own if not call.jobs or set(call.jobs) & set(running)]
     if not everything:
         stopped = stopped or own[:1]
-        if not own and not task:
+        if not own and not strict:
             door.interrupt()
     for call in stopped:
         call.interrupted = True
@@ -85,7 +85,7 @@ def skip(
 ) -> None:
     """Ends the picture being drawn, and goes on with the next."""
     task = _task(payload, force_task_id)
-    for job in meant(calls.open(task), running_jobs(door), only_own=bool(task)):
+    for job in meant(calls.open(task), running_jobs(door), only_own=calls.means_own_only(task)):
         call, live = calls.with_job(job), door.live(job)
         if call and live:
             call.skipped.add((job, live.index))
@@ -95,17 +95,17 @@ def skip(
 @router.get("/options")
 def options(door: FrontDoor, kept: ClientOptions) -> dict[str, Any]:
     """Every option, as a request of this caller starts from it."""
-    return write(kept.of(door), door)
+    return write(kept.chosen(), door)
 
 
 @router.post("/options")
 def set_options(door: FrontDoor, kept: ClientOptions, payload: Body) -> None:
     """Keeps options for the caller's later API requests, those of the Settings tab for the page too."""
-    chosen = changed(payload, write(kept.of(door), door), door)
+    chosen = changed(payload, write(kept.chosen(), door), door, ignore=kept.ignore)
     preferred = settings(chosen.values)
     door.set_preferences(preferred)
     own = {name: value for name, value in chosen.values.items() if name not in preferred}
-    kept.update(door, Chosen(own, chosen.kept))
+    kept.update(Chosen(own, chosen.kept))
 
 
 @router.post("/png-info")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
+from backend.http.a1111_lacking import NOT_HERE, Lacking
 from backend.http.a1111_values import is_same, truth
 from backend.request.choices import STRENGTH_CURVES
 from backend.request.rules import NO_UPSCALER
@@ -103,22 +104,22 @@ def script_named(payload: Mapping[str, Any], scripts: Iterable[Script]) -> Scrip
     return next((script for script in scripts if is_same(payload.get("script_name"), script.name)), None)
 
 
-def selected(payload: Mapping[str, Any], upscalers: Sequence[str], scripts: Sequence[Script]) -> dict[str, Any]:
-    """Field values of the one of these scripts that a payload names; {} for none.
+def selected(
+    payload: Mapping[str, Any], upscalers: Sequence[str], scripts: Sequence[Script]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Field values of the one of these scripts that a payload names, {} for none; and what Easel does not have of it.
 
-    `upscalers` are the names that `GET upscalers` lists.
-    Raises InvalidRequest for scripts and arguments that Easel does not have.
+    `upscalers` are the names that `GET upscalers` lists. Raises InvalidRequest for wrong arguments.
     """
     name = payload.get("script_name")
     if name is None or isinstance(name, str) and name.strip().casefold() in NAMES_OFF:
-        return {}
+        return {}, []
     script = script_named(payload, scripts)
     if script is None:
         there = ", ".join(script.name for script in scripts)
-        raise InvalidRequest(f"'{str(name)[:60]}' is not a script that Easel has; there is: {there}",
-                             field="script_name")
-    values = arguments(script, payload.get("script_args") or [], "script_args")
-    return {**script.sets, **script.adapt(values, upscalers)}
+        return {}, [Lacking(f"'{str(name)[:60]}' is not a script that Easel has; there is: {there}", "script_name")]
+    values, problems = arguments(script, payload.get("script_args") or [], "script_args")
+    return {**script.sets, **script.adapt(values, upscalers)}, problems
 
 
 def always_on(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Problem]]:
@@ -133,10 +134,13 @@ def always_on(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
         if name.strip().casefold() in (*WITHOUT_EFFECT, *ELSEWHERE) or is_off(script):
             continue
         if not img2img or not is_same(name, SOFT_INPAINTING.name):
-            problems.append(Problem("is not something that Easel has; leave it out or switch it off", place))
+            problems.append(Lacking(NOT_HERE, place))
             continue
         try:
-            values |= arguments(SOFT_INPAINTING, script["args"] if isinstance(script, Mapping) else script, place)
+            given, lacking = arguments(
+                SOFT_INPAINTING, script["args"] if isinstance(script, Mapping) else script, place)
+            values |= given
+            problems += lacking
         except InvalidRequest as error:
             problems += error.problems
     return values, problems
@@ -181,8 +185,11 @@ def _is_idle(unit: Mapping[str, Any]) -> bool:
     return bool(names) and all(str(name or "").strip().casefold() in NAMES_OFF for name in names)
 
 
-def arguments(script: Script, sent: Any, place: str) -> dict[str, Any]:
-    """Field values by the names in the table; an object gives arguments by their labels."""
+def arguments(script: Script, sent: Any, place: str) -> tuple[dict[str, Any], list[Problem]]:
+    """Field values by the names in the table, and what Easel does not have; an object gives arguments by their labels.
+
+    Raises InvalidRequest for too many.
+    """
     sent = sent[0] if isinstance(sent, list) and len(sent) == 1 and isinstance(sent[0], Mapping) else sent
     if isinstance(sent, Mapping):
         sent = [sent.get(argument.label, argument.value) for argument in script.arguments]
@@ -190,15 +197,13 @@ def arguments(script: Script, sent: Any, place: str) -> dict[str, Any]:
         raise InvalidRequest(f"must be a list of at most {len(script.arguments)}, as {script.name} takes them",
                              field=place)
     given = [*sent, *(argument.value for argument in script.arguments[len(sent):])]
-    problems = list(_impossible(script, given, place))
-    if problems:
-        raise InvalidRequest(problems=problems)
     pairs = zip(script.arguments, given, strict=True)
-    return {argument.field: argument.value if value is None else value for argument, value in pairs if argument.field}
+    values = {argument.field: argument.value if value is None else value for argument, value in pairs if argument.field}
+    return values, list(_impossible(script, given, place))
 
 
 def _impossible(script: Script, given: Sequence[Any], place: str) -> Iterator[Problem]:
     for number, (argument, value) in enumerate(zip(script.arguments, given, strict=True)):
         fixed = not argument.field and not argument.idle
         if fixed and value is not None and not is_same(value, argument.value):
-            yield Problem(f"({argument.label}) can only be {argument.value} here", f"{place}.{number}")
+            yield Lacking(f"({argument.label}) can only be {argument.value} here", f"{place}.{number}")

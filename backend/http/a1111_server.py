@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import psutil
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
-from backend import Backend
+from backend import LOCAL, Backend, Door
 from backend.http.a1111_options import write
 from backend.http.a1111_plot_scripts import PLOT_SCRIPTS
 from backend.http.a1111_scripts import SELECTABLE, SOFT_INPAINTING, Script
@@ -71,7 +71,7 @@ def cmd_flags(backend: EntireBackend) -> dict[str, Any]:
     """AUTOMATIC1111's flags, as they would be for this Easel."""
     settings = backend.settings
     return {**FLAGS, "listen": not settings.is_loopback, "port": settings.port,
-            "use_cpu": ["all"] if settings.device == "cpu" else []}
+            "api_server_stop": settings.api_server_stop, "use_cpu": ["all"] if settings.device == "cpu" else []}
 
 
 @router.get("/sdapi/v1/memory")
@@ -117,6 +117,23 @@ def reload_checkpoint() -> dict[str, Any]:
     return {}
 
 
+@router.post("/sdapi/v1/server-stop")
+@router.post("/sdapi/v1/server-kill")
+def server_stop(request: Request, door: FrontDoor) -> str:
+    """Ends Easel as a signal does: what was queued or drawn goes on at the next start."""
+    _check_may_stop(door)
+    request.app.state.stop()
+    return "Stopping."
+
+
+@router.post("/sdapi/v1/server-restart")
+def server_restart(request: Request, door: FrontDoor) -> str:
+    """The same, and starts it again with the same flags."""
+    _check_may_stop(door)
+    request.app.state.stop(start_again=True)
+    return "Restarting."
+
+
 @router.post("/sdapi/v1/interrogate")
 def interrogate() -> None:
     """Answered with 501."""
@@ -153,9 +170,17 @@ def sysinfo(backend: EntireBackend, door: FrontDoor, options: ClientOptions) -> 
     told = {"Platform": platform.platform(), "Python": platform.python_version(), "Version": f"Easel {VERSION}",
             "RAM": dict(psutil.virtual_memory()._asdict()), "CPU": {"count": psutil.cpu_count()},
             "Workers": [asdict(worker) for worker in backend.status().workers],
-            "Extensions": [row["name"] for row in extensions(backend)], "Config": write(options.of(door), door)}
+            "Extensions": [row["name"] for row in extensions(backend)], "Config": write(options.chosen(), door)}
     return JSONAnswer(json.loads(json.dumps(told, default=str)),
                         headers={"Content-Disposition": 'inline; filename="sysinfo.json"'})
+
+
+def _check_may_stop(door: Door) -> None:
+    """Raises HTTPException unless the caller is an admin, or nobody logs in and the operator allows it."""
+    if door.user == LOCAL and not door.backend.settings.api_server_stop:
+        raise HTTPException(404, "This Easel was not started with --api-server-stop")
+    if door.user != LOCAL and not door.may_pause_all():
+        raise HTTPException(403, "Only an admin of this Easel may stop it")
 
 
 def _card(backend: Backend) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 
 from backend import Backend, Door
 from backend.http.a1111_calls import Caller, ClientCalls
-from backend.http.a1111_options import Options
+from backend.http.a1111_lacking import is_passed_over
+from backend.http.a1111_options import CallerOptions
 from backend.http.async_watch import Changes
 
 
@@ -25,8 +26,8 @@ async def _changes(connection: HTTPConnection) -> Changes:
     return connection.app.state.changes
 
 
-async def _options(connection: HTTPConnection) -> Options:
-    return connection.app.state.options
+async def _options(connection: HTTPConnection) -> CallerOptions:
+    return CallerOptions(connection.app.state.options, Caller.of(connection), is_passed_over(connection))
 
 
 async def _calls(connection: HTTPConnection) -> ClientCalls:
@@ -36,5 +37,5 @@ async def _calls(connection: HTTPConnection) -> ClientCalls:
 EntireBackend = Annotated[Backend, Depends(_backend)]
 FrontDoor = Annotated[Door, Depends(_door)]
 Watch = Annotated[Changes, Depends(_changes)]
-ClientOptions = Annotated[Options, Depends(_options)]
+ClientOptions = Annotated[CallerOptions, Depends(_options)]
 OwnCalls = Annotated[ClientCalls, Depends(_calls)]

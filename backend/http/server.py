@@ -25,6 +25,12 @@ class Server(uvicorn.Server):
             app, http=partial(Connection, among=self._connections), log_config=None, access_log=False,
             server_header=False, timeout_graceful_shutdown=GRACE, proxy_headers=False))
         self._app, self._backend = app, backend
+        self.starts_again = False
+        app.state.stop = self.stop
+
+    def stop(self, *, start_again: bool = False) -> None:
+        """End as by a signal, and say whether Easel shall be started anew."""
+        self.starts_again, self.should_exit = start_again, True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(quiet_about_files)

@@ -10,14 +10,17 @@ import logging
 import os
 import queue
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 
 import torch
 
 from backend.errors import EaselError
+from backend.extensions.fault import standing_in
 from backend.house import sentences
 from backend.messages import (
     ALIVE_SECONDS,
@@ -27,6 +30,7 @@ from backend.messages import (
     Event,
     LocateFaces,
     MeasureDistance,
+    Opening,
     Preprocess,
     Ready,
     Refused,
@@ -56,7 +60,7 @@ def main(connection: Connection, device: str, policy: Policy, extensions: tuple[
     """Entry point of a spawned worker. Returns after `Stop`, or ends the process when the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl+C is the front's to handle
     house = WorkerHouse()
-    troubles = house.open(extensions)
+    troubles = house.open(extensions, lambda package: connection.send(Opening(package)))
     try:
         placement = place(device)
     except EaselError as error:
@@ -71,7 +75,8 @@ def main(connection: Connection, device: str, policy: Policy, extensions: tuple[
     switch_off = partial(house.switch_off_at_fault, extensions)
     engine = Engine(Memory(placement), policy, events.put, device_limits, switch_off)
     events.put(Ready(placement.name, placement.dtype, sentences(troubles), device_limits.memory, device_limits.speed))
-    threading.Thread(target=_give_signs, args=(engine.current_work, events), daemon=True, name="alive").start()
+    signs = (engine.current_work, events, partial(_standing_in, threading.get_ident(), extensions))
+    threading.Thread(target=_give_signs, args=signs, daemon=True, name="alive").start()
     with torch.inference_mode():
         _serve(engine, Scorer(engine.memory, engine.current_work, events.put), commands)
     events.put(None)
@@ -123,11 +128,16 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
 
 
-def _give_signs(current: CurrentWork, events: queue.Queue[Event | None]) -> None:
+def _give_signs(current: CurrentWork, events: queue.Queue[Event | None], extension: Callable[[], str]) -> None:
     while True:
         time.sleep(ALIVE_SECONDS)
         if events.empty():          # an event that waits is as good a sign
-            events.put(current.alive())
+            events.put(current.alive(extension()))
+
+
+def _standing_in(thread: int, extensions: tuple[str, ...]) -> str:
+    """In the code of which of these packages the thread is at the moment; "" for none."""
+    return standing_in(sys._current_frames().get(thread), extensions)
 
 
 def _write(connection: Connection, events: queue.Queue[Event | None]) -> None:

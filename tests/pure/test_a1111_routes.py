@@ -193,7 +193,11 @@ def test_an_interrupt_stops_the_callers_own_job(clients: Clients) -> None:
     info = ended(second).json()["info"]
     assert "interrupted: 0 of 1 pictures are here, 0 of them half-drawn" in info and clients.job(0).state == "running"
     state = clients.named("two").get(f"{SD}/progress").json()["state"]
-    assert state["interrupted"] is False and state["job"] == "scripts_txt2img"       # what runs now, whoever's it is
+    assert state["interrupted"] is True and state["job"] == ""         # its own call; what others draw is not its business
+    assert clients.named("two").post(f"{SD}/interrupt").json() == {} and clients.job(0).state == "running"
+    clients.named("two").post(f"{SD}/skip")
+    assert clients.door.calls == ["cancel"]
+    assert clients.named("watches").get(f"{SD}/progress").json()["state"]["job"] == "scripts_txt2img"
     clients.named("one").post(f"{SD}/interrupt")
     ended(first)
     assert clients.named("one").get(f"{SD}/progress").json()["state"] | {"job_timestamp": ""} == {

@@ -6,18 +6,20 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from backend import house
-from backend.extensions.fault import at_fault
+from backend.extensions.fault import at_fault, standing_in
 from backend.extensions.manifest import INTERFACE, found, translations, usable
 from backend.extensions.switches import Switches
 from backend.house import House
 from backend.request.field import Field
 from backend.table import Table
+from tests.tiny.house import until
 
 HOME = Path(__file__).parents[2]
 FIELD = "from backend.request.field import Field\n"
@@ -126,6 +128,39 @@ def test_an_error_is_blamed_on_the_extension_whose_code_is_innermost(tmp_path: P
     assert at_fault(raised(lambda: int("x")), names) == ""
     assert at_fault(raised(modules[1].act), [f"{package}.inne"]) == "", "a name that only begins alike is another's"
     assert all(sys.modules.pop(name) for name in names)
+
+
+def test_a_thread_is_in_the_extension_whose_own_code_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = f"{tmp_path.name.replace('-', '_')}_standing"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "slow.py").write_text("import threading\ndef wait(event): event.wait()\ndef call(act): act()")
+    monkeypatch.syspath_prepend(tmp_path)
+    slow = __import__(f"{package}.slow", fromlist=["slow"])
+    network = {"__name__": "torch.nn.modules.linear"}
+    exec("def forward(event): event.wait()", network)
+    for act, expected in ((slow.wait, package), (lambda event: slow.call(event.wait), package), (lambda event: event.wait(), ""),
+                          (lambda event: slow.call(lambda: network["forward"](event)), "")):
+        event = threading.Event()
+        thread = threading.Thread(target=act, args=(event,))
+        thread.start()
+        until(lambda frames=sys._current_frames, thread=thread: "wait" in frames()[thread.ident].f_code.co_name)
+        assert standing_in(sys._current_frames()[thread.ident], ("other", package)) == expected
+        event.set()
+        thread.join()
+    assert standing_in(None, (package,)) == "" and sys.modules.pop(f"{package}.slow")
+
+
+def test_one_that_ended_the_start_is_off_at_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "extensions.json"
+    Switches(file).opening("extensions.deadly")         # and here the process ends
+    again = Switches(file)
+    again.blame_the_last_start()
+    assert not again.is_on("deadly") and "ended while it was being loaded" in again.why_off("deadly")
+    again.opening("extensions.fine")
+    again.opening("")
+    third = Switches(file)
+    third.blame_the_last_start()
+    assert third.is_on("fine") and not third.is_on("deadly")
 
 
 def test_rows_of_one_that_is_switched_off_keep_their_names() -> None:

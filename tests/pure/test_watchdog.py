@@ -4,7 +4,7 @@ import pytest
 
 from backend.dispatch import watchdog
 from backend.dispatch.watchdog import Watchdog
-from backend.messages import Alive, Cancelled, Loading, Preprocessed, Progress, Ready
+from backend.messages import Alive, Cancelled, Loading, Opening, Preprocessed, Progress, Ready
 
 
 class Clock:
@@ -113,3 +113,60 @@ def test_a_cancelled_job_in_the_middle_of_its_preprocessor_ends_the_worker_witho
     assert dog.verdict() is None
     dog.on_event(Alive("preparing", ("1",), 30.0))
     assert not dog.verdict().blames and "cancel" in dog.verdict().why
+
+
+# ---- in whose code it was ----
+
+
+def signs(dog: Watchdog, clock: Clock, seconds: int, extension: str, since: float = 0.0) -> None:
+    for second in range(seconds):
+        clock.now += 1
+        dog.on_event(Alive("preparing", ("1",), since + second, extension))
+
+
+def test_an_extension_that_keeps_the_worker_is_found_out(dog, clock):
+    signs(dog, clock, int(watchdog.EXTENSION_SECONDS), "extensions.slow")
+    assert dog.verdict() is None
+    signs(dog, clock, 2, "extensions.slow", watchdog.EXTENSION_SECONDS)
+    verdict = dog.verdict()
+    assert (verdict.extension, verdict.jobs, verdict.blames) == ("extensions.slow", ("1",), True) and "slow kept it for 5 minutes" in verdict.why
+
+
+def test_an_extension_that_is_called_again_and_again_is_well(dog, clock):
+    for _ in range(100):
+        signs(dog, clock, 10, "extensions.busy")        # each time the seconds begin anew
+        assert dog.verdict() is None
+    signs(dog, clock, 1000, "")
+    assert dog.verdict() is None
+
+
+@pytest.mark.parametrize("seconds, blamed", [(1, ""), (3, "extensions.eats")])
+def test_who_dies_in_an_extensions_code_dies_of_it(dog, clock, seconds, blamed):
+    signs(dog, clock, seconds, "extensions.eats")       # one sign alone may be chance
+    verdict = dog.ended("it was killed")
+    assert (verdict.extension, verdict.jobs) == (blamed, ("1",) if blamed else ())
+
+
+def test_a_cancel_that_an_extension_does_not_let_through_is_its_fault(dog, clock):
+    dog.cancel("1")
+    signs(dog, clock, int(watchdog.CANCEL_SECONDS) + 1, "extensions.deaf")
+    assert dog.verdict().extension == "extensions.deaf" and not dog.verdict().blames
+
+
+def test_a_cancel_that_is_late_for_another_reason_is_not(dog, clock):
+    dog.cancel("1")
+    signs(dog, clock, int(watchdog.CANCEL_SECONDS) - 2, "")
+    signs(dog, clock, 3, "extensions.innocent", watchdog.CANCEL_SECONDS)
+    assert dog.verdict() and not dog.verdict().extension
+
+
+def test_what_is_being_loaded_when_the_worker_dies_was_it(clock):
+    dog = Watchdog(clock)
+    dog.on_event(Opening("extensions.first"))
+    dog.on_event(Opening("extensions.kills"))
+    assert dog.ended("it was killed").extension == "extensions.kills"
+    dog.on_event(Opening(""))
+    assert dog.ended("it was killed").extension == ""
+    dog.on_event(Opening("extensions.kills"))
+    dog.on_event(Ready("fake", "float32"))
+    assert dog.ended("it was killed").extension == ""

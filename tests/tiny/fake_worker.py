@@ -6,6 +6,7 @@ Orders are words of the prompt, each acts on the first attempt only unless there
     deaf            do not hear commands while drawing this
     fail=N          report an error at picture N
     slow=SECONDS    wait before each step
+    in=PACKAGE      say with each sign of life that it is in this extension's code
     refuse          (as EASEL_FAKE=refuse in the environment) end before Ready
     die_at=score    when this prompt is compared with a picture
 
@@ -81,7 +82,9 @@ class Fake:
         self.waiting: list[Run] = []
         self.told: set[Cancel | Skip] = set()      # what concerns the job that is drawn
         self.loaded = ""
+        self.since = time.monotonic()
         self.at: tuple[str, ...] = ()
+        self.extension = ""
         self.sending = threading.Lock()
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -98,7 +101,7 @@ class Fake:
 
     def give_signs(self) -> None:
         while True:
-            self.say(Alive("preparing" if self.at else "idle", self.at))
+            self.say(Alive("preparing" if self.at or self.extension else "idle", self.at, time.monotonic() - self.since, self.extension))
             time.sleep(0.1)
 
     def run(self) -> None:
@@ -171,6 +174,8 @@ class Fake:
     def draw(self, run: Run) -> None:
         self.told -= {Cancel(run.job), Skip(run.job)}
         orders = Orders(run)
+        self.extension, self.since = orders.extension, time.monotonic()
+        self.at = (run.job,) if orders.extension else ()
         try:
             orders.reach("load")
             if run.checkpoint and self.loaded != run.checkpoint.key:
@@ -185,6 +190,7 @@ class Fake:
             self.say(Done(run.job))
         except Ended:
             pass
+        self.extension, self.at, self.since = "", (), time.monotonic()
 
     def picture(self, run: Run, index: int, orders: Orders) -> None:
         for step in range(1, STEPS + 1):
@@ -222,6 +228,7 @@ class Orders:
         self.always = "always" in words
         self.die_at, self.stop_at = (words.get(order, "").split(",") for order in ("die_at", "stop_at"))
         self.fail_at, self.slow, self.deaf = words.get("fail"), float(words.get("slow", 0)), "deaf" in words
+        self.extension = words.get("in", "")
         self.memory = Path(run.checkpoint.path).with_name(f"{run.job}.once") if run.checkpoint else None
 
     def once(self, place: str) -> bool:

@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from backend.dispatch import watchdog
 from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
 from backend.facade.submission import Submission
+from backend.request.request import FIELDS
+from backend.sampling.samplers import SAMPLERS
 from backend.store.picture_files import Pictures
 from backend.store.view_types import ENDED
 from tests.guest import Guest
@@ -667,3 +670,45 @@ def test_an_interrupt_counts_while_a_request_is_still_being_prepared(house, othe
     thread.join()
     assert house.wait(jobs[0].id).state == "cancelled"
     assert house.wait(submit(house).id).state == "done"
+
+
+@pytest.mark.parametrize("trouble, why", [
+    ("in=extensions.bad slow=0.5 die_at=step:3", "it was killed, perhaps because memory ran out"),
+    ("in=extensions.bad slow=600 deaf", "the extension bad kept it for"),
+    ("in=extensions.bad slow=600 deaf cancelled", "it did not obey a cancel"),
+])
+def test_a_worker_lost_in_an_extensions_code_switches_that_off_and_fails_its_job_alone(tmp_path, monkeypatch, trouble, why):
+    monkeypatch.setattr(watchdog, "EXTENSION_SECONDS", 0.8 if "kept it" in why else 600)
+    monkeypatch.setattr(watchdog, "CANCEL_SECONDS", 1.0)
+    house = open_house(tmp_path, extensions=("extensions.bad", "extensions.good"))
+    try:
+        first, second = submit(house, trouble), submit(house)
+        if "cancelled" in trouble:
+            until(lambda: running(house, first.id))
+            house.cancel(first.id)
+            until(lambda: house.extensions.working() == ("extensions.good",))
+        job = house.wait(first.id)
+        if "cancelled" in trouble:
+            assert job.state == "cancelled"
+        else:
+            assert job.state == "failed" and "The extension bad failed." in job.problems[0].message and why in job.problems[0].message
+        assert house.wait(second.id).state == "done" and house.job(second.id).attempts <= 1
+        assert house.extensions.working() == ("extensions.good",)
+        assert any("The extension bad is switched off" in notice and why in notice for notice in house.status().notices)
+    finally:
+        house.close()
+
+
+def test_a_queued_job_of_an_extension_that_has_failed_is_not_drawn_without_it(tmp_path, monkeypatch):
+    house = open_house(tmp_path, start_workers=False, extensions=("extensions.bad",))
+    monkeypatch.setattr(FIELDS, "_owners", {**FIELDS._owners, "tiling": "extensions.bad"})
+    monkeypatch.setattr(SAMPLERS, "_owners", {**SAMPLERS._owners, "Heun": "extensions.bad"})
+    try:
+        waiting = [submit(house, tiling=True), submit(house, sampler="Heun"), submit(house)]
+        house.extensions.failed("extensions.bad", "It broke.")
+        house.backend.start_workers()
+        ended = [house.wait(job.id) for job in waiting]
+        assert [job.state for job in ended] == ["failed", "failed", "done"]
+        assert [job.problems[0].field for job in ended[:2]] == ["tiling", "sampler"] and "It broke." in ended[0].problems[0].message
+    finally:
+        house.close()

@@ -24,7 +24,7 @@ class CurrentWork:
         finally:
             self._now = before[0], before[1], time.monotonic()
 
-    def alive(self) -> Alive:
-        """The sign of life that says it."""
+    def alive(self, extension: str = "") -> Alive:
+        """The sign of life that says it, and in whose code that is."""
         activity, jobs, since = self._now
-        return Alive(activity, jobs, time.monotonic() - since)
+        return Alive(activity, jobs, time.monotonic() - since, extension)
