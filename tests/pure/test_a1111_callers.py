@@ -158,7 +158,6 @@ def test_admins_or_whoever_the_operator_allows_may_stop_it(
     tmp_path: Path, settings: dict[str, Any], login: str | None, status: int, path: str, again: bool
 ) -> None:
     door = Door(Settings(data=tmp_path, **settings))
-    door.may_pause_all = lambda owner: owner in door.settings.admins       # type: ignore[method-assign]
     app: FastAPI = create_app(door)
     stopped: list[bool] = []
     app.state.stop = lambda start_again=False: stopped.append(start_again)
