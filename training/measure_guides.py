@@ -15,11 +15,12 @@ import io
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from backend.catalog.guide_files import GUIDE, encoders, guide_file
+from backend.catalog.guide_files import GUIDE, encoders, guide_file, preferred
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import FileKey, ModelFile
 from backend.request.guide_modules import PICTURE_PROMPT
@@ -54,7 +55,7 @@ class Studio:
         named = {(GUIDE, name): guide_file(name, self.catalog)}
         return named | encoders(named, self.catalog)
 
-    def drawn(self, asked: list[Question], shown: list[Image.Image], unit: dict[str, str]) -> list[Image.Image]:
+    def drawn(self, asked: list[Question], shown: list[Image.Image], unit: dict[str, Any]) -> list[Image.Image]:
         """A picture for each question, whose unit has the picture of the same number."""
         files = [png(picture) for picture in shown]
         names = [sha256(file).hexdigest() for file in files]        # what is made of a picture is kept by its name
@@ -66,7 +67,7 @@ class Studio:
         return drawn(self.memory, MODEL, [request(question) for question in asked])
 
 
-def guided(request: Request, unit: dict[str, str]) -> Request:
+def guided(request: Request, unit: dict[str, Any]) -> Request:
     return request.replace(guides=(Record(UNIT | {"enabled": True} | unit),))
 
 
@@ -76,7 +77,8 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-OUTLINE = {"module": "canny", "model": FOLDER.name}
+WANTED = preferred(guide_file(FOLDER.name, ModelCatalog((PROJECT / "models",))))       # as the page fills it in
+OUTLINE = {"module": "canny", "model": FOLDER.name, **WANTED}
 PROMPT = {"module": PICTURE_PROMPT, "model": FILE.stem}
 
 

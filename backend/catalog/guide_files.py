@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from backend.catalog.checkpoints import side_car
 from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.catalog.families import FAMILIES, base
 from backend.catalog.model_catalog import ModelCatalog
@@ -43,6 +46,9 @@ MOST_NAMES = 20
 LABELS = {CONTROLNET: "a ControlNet", T2I_ADAPTER: "a T2I-Adapter", IP_ADAPTER: "an IP-Adapter",
           INSTANT_ID: "InstantID's IP-Adapter"}
 ANNOTATORS = "annotators"               # the folder of what preprocessors need
+PREFERABLE = ("weight", "control_mode", "resize_mode", "threshold_a", "threshold_b")    # by the file beside a model
+
+log = logging.getLogger(__name__)
 
 
 def guide_models(request: Request) -> list[tuple[str, str]]:
@@ -153,6 +159,20 @@ def missing_files(module: Module, catalog: ModelCatalog) -> str:
         return ""
     these = "them" if len(lacking) > 1 else "it"
     return f"{module.name} needs {' and '.join(lacking)}, not here yet: put {these} into models/{ANNOTATORS}"
+
+
+def preferred(file: ModelFile) -> dict[str, Any]:
+    """What the JSON file beside a model wants of its units, under "guide"; nothing of what a unit cannot have."""
+    told = side_car(Path(file.path)).get("guide")
+    if not isinstance(told, Mapping):
+        return {}
+    values = {name: value for name, value in told.items() if name in PREFERABLE}
+    try:
+        unit = Request.parse({GUIDES: [{**values, "enabled": True}]}).guides[0]
+    except InvalidRequest as error:
+        log.warning("what %s wants is ignored: %s", file.key, error)
+        return {}
+    return {name: unit[name] for name in values}
 
 
 def annotator_files(units: Iterable[Mapping[str, Any]], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:

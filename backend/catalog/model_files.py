@@ -16,13 +16,13 @@ from backend.catalog.headers import Header, read_header
 _OF_DIFFUSERS = "diffusion_pytorch_model"
 MAX_DEPTH = 16              # folders within folders
 MAX_SEEN = 100_000          # names in one folder and all that it holds
-_UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>&\"'`]")
+_UNCLEAN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>&\"'`:]")
 
 log = logging.getLogger(__name__)
 
 
 def clean_name(name: str) -> str:
-    """Without characters that could act in a page or a terminal."""
+    """Without characters that could act in a page or a terminal, or that end a network's name in a prompt."""
     return _UNCLEAN.sub("_", name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from backend.catalog.adapters import hypernetwork_widths
@@ -25,6 +25,7 @@ FILE_KINDS: Mapping[str, str] = {**dict.fromkeys(LORAS, LORA), HYPERNET: HYPERNE
 """A prompt's word for networks -> the kind of their files."""
 
 PROMPTS = ("prompt", "hr_prompt")
+MOST_TOLD = 5           # problems of one field; of more their number is told
 
 
 def named_networks(request: Request) -> Iterator[tuple[str, Network]]:
@@ -110,7 +111,17 @@ def network_problems(
             problems += error.about(field)
         else:
             problems += [Problem(f"{file.key}{why}", field)] if why else []
-    return list(dict.fromkeys(problems))
+    return list(_told(dict.fromkeys(problems)))
+
+
+def _told(problems: Iterable[Problem]) -> Iterator[Problem]:
+    by_field: dict[str, list[Problem]] = {}
+    for problem in problems:
+        by_field.setdefault(problem.field, []).append(problem)
+    for field, found in by_field.items():
+        yield from found[:MOST_TOLD]
+        if len(found) > MOST_TOLD:
+            yield Problem(f"names {len(found) - MOST_TOLD} more that cannot be used", field)
 
 
 def misfit(file: ModelFile, checkpoint: ModelFile) -> str:

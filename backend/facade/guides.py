@@ -15,6 +15,7 @@ from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.messages import Preprocess, Preprocessed
 from backend.request.guide_modules import KEY_POINTS, POSES, Module
+from backend.request.output_size import Margins
 from backend.request.pose_points import read_people
 from backend.request.record import Record
 from backend.request.request import Request
@@ -43,6 +44,10 @@ class UserGuides:
         except EaselError:
             return files
 
+    def preferred(self, file: ModelFile) -> dict[str, Any]:
+        """What a model wants of its units, by its side-car."""
+        return guide_files.preferred(file)
+
     def missing(self, module: Module) -> str:
         """Which file of a preprocessor goes where, as a sentence; "" when all are there."""
         return guide_files.missing_files(module, self._parts.catalog)
@@ -58,13 +63,17 @@ class UserGuides:
         except NotFound:
             return []
 
-    def preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, task: str = "") -> Upload:
+    def preview(
+        self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, task: str = "",
+        margins: Margins | None = None,
+    ) -> Upload:
         """What the unit's model would be shown, kept as an upload; at a height and width, or about the picture's own.
 
-        By the name `task` it can be cancelled. InvalidRequest names the unit's fields. NotAllowed while no worker is up
-        and when it is cancelled, WorkerLost when it ends meanwhile.
+        `margins`: of the picture as it grows by them. By the name `task` it can be cancelled. InvalidRequest names the
+        unit's fields. NotAllowed while no worker is up and when it is cancelled, WorkerLost when it ends meanwhile.
         """
-        return self._kept(self._parts.dispatcher.preprocessing.made(self._asked(unit, size, task)))
+        asked = replace(self._asked(unit, size, task), margins=margins)
+        return self._kept(self._parts.dispatcher.preprocessing.made(asked))
 
     def points(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None) -> str:
         """The points of whoever is in the unit's picture, to be moved: see `pose_points`. Raises as `preview`."""

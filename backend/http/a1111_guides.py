@@ -20,6 +20,7 @@ from backend.http.a1111_values import as_ours, is_missing, truth
 from backend.image import upload_validation
 from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of
 from backend.request.guide_unit import GUIDE_UNIT
+from backend.request.output_size import Margins
 
 SCRIPT = "controlnet"
 PICTURES = ("image", "input_image")
@@ -56,9 +57,10 @@ def detected_maps(door: Door, job: Job, payload: Mapping[str, Any]) -> list[str]
     for unit, theirs in zip(job.request.guides, sent or [], strict=False):
         wanted = not isinstance(theirs, Mapping) or truth(theirs.get("save_detected_map", True)) is not False
         if unit.enabled and wanted and unit.module != NO_MODULE and MODULES[unit.module].kind == "hint":
-            picture = {"image": unit.image or job.request.init_image}
+            request, image = job.request, unit.image or job.request.init_image
+            margins = Margins.of(request) if image == request.init_image else None
             with contextlib.suppress(EaselError):
-                made = door.guides.preview({**unit, **picture}, (job.request.height, job.request.width))
+                made = door.guides.preview({**unit, "image": image}, (request.height, request.width), margins=margins)
                 found.append(base64.b64encode(door.uploaded(made.id).read_bytes()).decode("ascii"))
     return found
 

@@ -23,7 +23,8 @@ def guides(door: FrontDoor, checkpoint: str = "", refresh: bool = False) -> dict
     """What to guide by, the preprocessors, and the models that can guide a checkpoint."""
     modules = [{**asdict(module), "missing": door.guides.missing(module), "points": module.name in (*POSES, KEY_POINTS)}
                for module in MODULES.values()]
-    models = [{"name": file.key, "kind": file.kind} for file in door.guides.models(checkpoint, refresh)]
+    models = [{"name": file.key, "kind": file.kind, "prefers": door.guides.preferred(file)}
+              for file in door.guides.models(checkpoint, refresh)]
     return {"choices": [asdict(choice) for choice in GUIDE_CHOICES.values()], "modules": modules, "models": models}
 
 

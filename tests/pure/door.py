@@ -94,7 +94,7 @@ class Bound:
                                        boards_with=lambda image: [])
         self.guides = SimpleNamespace(preview=self._preview)
 
-    def _preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None) -> SimpleNamespace:
+    def _preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, **more: object) -> SimpleNamespace:
         """A guide's picture as it is, whatever its preprocessor."""
         return SimpleNamespace(id=Request.parse({"guides": [dict(unit) | {"enabled": True}]}).guides[0].image)
 

@@ -34,6 +34,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient
     write(loras / "whole.safetensors", FITS)
     write(loras / "no alpha.safetensors", {name: shape for name, shape in FITS.items() if "alpha" not in name})
     write(loras / f"{STRANGE}.safetensors", FITS)
+    write(loras / "a: b, c.safetensors", FITS)
     write(loras / "xl.safetensors", XL)
     write(loras / "rank 0.safetensors", lora(next(iter(FITS)).partition(".")[0], 320, 768, rank=0))
     write(loras / "one" / "twin.safetensors", FITS)
@@ -74,13 +75,21 @@ def test_an_error_at_the_prompt_and_nothing_queued(house: tuple[TestClient, Gues
 
 @pytest.mark.parametrize("prompt", [
     "a cat <lora:whole:-3>", "a cat <lora:>", "a cat <lora:no alpha:1>", "<lora:one/twin:1>", "<lora:twin:1>", "<lora:whole:1><lora:whole:0>",
-    f"a <lora:{STRANGE}:0.5>", "a <lora:it_s _so_, (a) _näme_ 名:0.5>", " ".join(f"<lora:n{number}:0.01>" for number in range(300)),
+    f"a <lora:{STRANGE}:0.5>", "a <lora:a_ b, c:0.5>", "a <lora:it_s _so_, (a) _näme_ 名:0.5>", " ".join(f"<lora:n{number}:0.01>" for number in range(300)),
 ])
 def test_what_is_sane_is_taken(house: tuple[TestClient, Guest], prompt: str) -> None:
     client, guest = house
     answer = client.post("/easel/jobs", json={"prompt": prompt, "steps": 1, "width": 64, "height": 64})
     assert answer.status_code == 200, answer.text
     assert guest.door.job(answer.json()["id"]).state == "queued"
+
+
+def test_of_many_that_are_not_there_some_are_named_and_the_others_counted(house: tuple[TestClient, Guest]) -> None:
+    client, _ = house
+    prompt = " ".join(f"<lora:absent {number}:1>" for number in range(300))
+    problems = client.post("/easel/jobs", json={"prompt": prompt, "steps": 1, "width": 64, "height": 64}).json()["problems"]
+    assert [problem["field"] for problem in problems] == ["prompt"] * 6 and "'absent 4' is not in the list" in problems[4]["message"]
+    assert problems[5]["message"] == "names 295 more that cannot be used"
 
 
 def test_the_lists_leave_out_nothing_and_tell_what_is_broken(house: tuple[TestClient, Guest]) -> None:

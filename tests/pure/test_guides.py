@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog.guide_files import guide_file, guide_problems, misfit
+from backend.catalog.guide_files import guide_file, guide_problems, misfit, preferred
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.catalog.needed_files import files_of, resolved
 from backend.errors import InvalidRequest
 from backend.image.infotext.reading import read
@@ -231,3 +232,14 @@ def test_headers_tell_kind_and_family(catalog: ModelCatalog, tmp_path: Path, fol
     write(tmp_path / folder / "made.safetensors", shapes)
     file = guide_file("made", catalog)
     assert (file.kind, file.family, file.problem) == (folder, family, "") and (misfit(file, catalog.find("checkpoint", "old")) == "") is fits
+
+
+def test_what_the_file_beside_a_model_wants_of_its_units(tmp_path: Path) -> None:
+    folder = tmp_path / "controlnet" / "x"
+    folder.mkdir(parents=True)
+    file = ModelFile("controlnet", "x", str(folder))
+    assert preferred(file) == {}
+    for told, wanted in (({"guide": {"weight": 0.8, "control_mode": "ControlNet is more important", "image": "no", "nonsense": 1}}, {"weight": 0.8, "control_mode": "ControlNet is more important"}),
+                         ({"guide": {"weight": 99}}, {}), ({"guide": [1]}, {}), ({}, {})):
+        (folder / "easel.json").write_text(json.dumps(told))
+        assert preferred(file) == wanted

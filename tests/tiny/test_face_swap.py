@@ -100,7 +100,7 @@ def test_face_id_and_swap_hold_one_analysis(catalog: ModelCatalog) -> None:
     request = asked()
     run = Run("mine", "local", request, (0,), files_of(request, catalog), {SOURCE: png(PEOPLE), TARGET: png(PEOPLE)})
     PixelNetworks(memory).answer(run, SwapFaces.of(request, PEOPLE), user)
-    assert sorted(memory.loaded) == ["inswapper_128", "w600k_r50"]
+    assert sorted(memory.loaded) == ["det_10g", "inswapper_128", "w600k_r50"]
 
 
 def test_a_source_that_is_seen_through_lies_on_white(catalog: ModelCatalog) -> None:

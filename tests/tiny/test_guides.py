@@ -13,15 +13,16 @@ from safetensors.torch import save_file
 import backend.worker.adapters.controlnet as controlnet
 import backend.worker.engine.engine as engines
 from backend.catalog.model_catalog import ModelCatalog
-from backend.messages import Failed, Picture, Run
+from backend.messages import Failed, Picture, Preprocess, Run
 from backend.request.guide_modules import KEY_POINTS, MODULES
 from backend.request.guide_unit import GUIDE_UNIT
-from backend.request.output_size import settled
+from backend.request.output_size import Margins, settled
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.draw.annotation import Annotate, Part
 from backend.worker.draw.init_image import Source
+from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.models.clip_vision import ClipVision
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
@@ -302,3 +303,6 @@ def test_where_a_picture_grows_its_hint_lies_on_the_canvas_as_it_does(house: tup
     left, up = sides.get("outpaint_left", 0), sides.get("outpaint_up", 0)
     found = columns.min() - left, columns.max() - left, rows.min() - up, rows.max() - up
     assert np.abs(np.subtract(found, (24, 60, 16, 40))).max() <= 1, "the square's edges, and none where the picture ends"
+    asked = Preprocess("mine", request.guides[0], FILES[PICTURE], (request.height, request.width), margins=Margins.of(request))
+    told = preprocessed(memory, asked)
+    assert np.array_equal(np.frombuffer(told.pixels, np.uint8).reshape(told.height, told.width, 3), hints[0].permute(1, 2, 0).mul(255).round().byte().numpy())

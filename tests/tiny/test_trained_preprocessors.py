@@ -164,7 +164,7 @@ def test_a_preprocessor_with_weights_is_read_and_kept(name: str, tmp_path: Path)
     folder, asked = tmp_path / "annotators", unit(module=name, processor_res=64)
     folder.mkdir()
     catalog, memory = ModelCatalog((tmp_path,)), Memory(place("cpu", exact=True))
-    with pytest.raises(InvalidRequest, match="put it into models/annotators") as caught:
+    with pytest.raises(InvalidRequest, match="put (it|them) into models/annotators") as caught:
         annotator_files([asked], catalog)
     assert caught.value.problems[0].field == "guides[0].module" and MODULES[name].files[0] in missing_files(MODULES[name], catalog)
     MAKERS[name](folder)

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from backend.catalog.face_files import ANTELOPE
 from backend.catalog.guide_files import GUIDE, misfit
 from backend.catalog.model_file import (
@@ -30,7 +33,8 @@ from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.annotation import Annotate, opened
+from backend.worker.draw.outpaint import grown, padded
 from backend.worker.draw.pose_points import drawn, face_of, people_of, placed
 from backend.worker.draw.trained_preprocessors import TRAINED, Detector, load, network_of, poses, preprocessor
 from backend.worker.draw.work_items import LoadGuide, ShowHint
@@ -116,10 +120,13 @@ def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
     """What a guide's model would be shown, for people to look at."""
     work = Annotate(command.unit, hashlib.sha256(command.picture).hexdigest(), command.size)
     try:
+        if command.margins:
+            pixels = grown(Image.fromarray(opened(work.picture, {work.picture: command.picture})), command.margins)
+            work = Annotate(command.unit, padded(np.asarray(pixels), *command.size), command.size)
         if command.points:
             pixels, points = drawn(read_people(command.points), command.size), ""
         else:
-            pixels = _hint(memory, work, command.files, {work.picture: command.picture})
+            pixels = _hint(memory, work, command.files, _files(work, command))
             points = written(_people(memory, work, command)) if command.find_points else ""
     except Exception as error:
         if not isinstance(error, EaselError):
@@ -130,9 +137,13 @@ def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
     return Preprocessed(command.task, width, height, pixels.tobytes(), points=points)
 
 
+def _files(work: Annotate, command: Preprocess) -> Mapping[str, bytes]:
+    return {work.picture: command.picture} if isinstance(work.picture, str) else {}
+
+
 def _people(memory: Memory, work: Annotate, command: Preprocess) -> list[Person]:
     """Whoever is in the picture, in shares of the hint's sides."""
-    pixels, resolution = work.seen({work.picture: command.picture})
+    pixels, resolution = work.seen(_files(work, command))
     name, files = command.unit.module, command.files
     if name == KEY_POINTS:
         file = files[FACE_NETWORK, ANTELOPE]

@@ -1,6 +1,8 @@
 // What the server tells of guides for a checkpoint: what to guide by, preprocessors, and models that fit.
+import { fields } from "../../scripts/fields.js";
 import { ask } from "../../scripts/http.js";
 
+const USUAL = { control_mode: fields.guides.record.control_mode.default };
 const known = {};
 
 // { choices, modules, models }. With `refresh` the folders are looked through again.
@@ -19,10 +21,10 @@ export function choiceOf({ choices, models }, unit) {
   return serving.find(fits) ?? serving.find(choice => choice.models.includes("")) ?? serving[0] ?? null;
 }
 
-// What a choice fills into a unit.
+// What a choice fills into a unit, and what the model that it takes wants besides.
 export function filledBy({ modules, models }, choice) {
   const named = choice.modules.map(name => modules.find(one => one.name === name)).filter(Boolean);
   const module = named.find(one => !one.missing) ?? named[0], fitting = models.filter(one => choice.kinds.includes(one.kind));
   const best = choice.models.map(word => fitting.find(one => one.name.toLowerCase().includes(word))).find(Boolean);
-  return { module: module?.name ?? "none", model: best?.name ?? "None", weight: choice.weight, resize_mode: choice.resize_mode, threshold_a: -1, threshold_b: -1 };
+  return { ...USUAL, module: module?.name ?? "none", model: best?.name ?? "None", weight: choice.weight, resize_mode: choice.resize_mode, threshold_a: -1, threshold_b: -1, ...best?.prefers };
 }

@@ -123,8 +123,9 @@ export class Unit {
     const choice = this.facts.choices.find(one => one.name === this.guide.value);
     if (!choice) return;
     this.led = choice;
-    this.set({ ...filledBy(this.facts, choice), enabled: true });
-    for (const name of ["module", "model", "weight", "resize_mode"]) this.again(name);
+    const filled = filledBy(this.facts, choice);
+    this.set({ ...filled, enabled: true });
+    for (const name of Object.keys(filled)) this.again(name);
     const lacks = choice.kinds.length && this.value.model === NO_MODEL;
     this.hint.hidden = !lacks;
     this.hint.textContent = lacks ? translated("No model for this and the checkpoint is in the models folders yet.") : "";
