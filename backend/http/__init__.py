@@ -34,6 +34,7 @@
     controlnet.py          /controlnet: models and preprocessors, as sd-webui-controlnet lists them
     preferences.py         /easel/preferences, /easel/about
     api/                   /api: the modern door, see there
+    openai/                /v1: OpenAI's shapes, see there
     errors.py              the one place where an error becomes a status code
     error_shapes.py        problem+json for /api, OpenAI's errors for /v1
     json_answers.py        answers that are JSON whatever a client sent
@@ -84,6 +85,8 @@ from backend.http.error_shapes import ErrorShapes
 from backend.http.foreign_routes import ForeignRoutes
 from backend.http.guard import Guard
 from backend.http.json_answers import JSONAnswer
+from backend.http.openai import images as openai_images
+from backend.http.openai import models as openai_models
 from backend.http.proxy import Proxy
 
 
@@ -101,8 +104,8 @@ def fill(routers: Table[Routes]) -> Table[Routes]:
                  boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
                  extensions):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
-    for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots):
-        routers.add(Routes(f"api {part.__name__.rpartition('.')[2]}", part.router))
+    for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
+        routers.add(Routes(" ".join(part.__name__.split(".")[-2:]), part.router))
     return routers
 
 

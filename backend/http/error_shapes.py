@@ -31,6 +31,7 @@ def openai_error(status: int, path: str, told: Told) -> dict[str, Any]:
     usual = ("invalid_request_error", "invalid_value") if status < 500 else ("server_error", "server_error")
     kind, code = kinds.get(status, usual)
     param = next((one["field"] for one in _problems(told) if one["field"]), None)
+    code = "model_not_found" if (status, param) == (404, "model") else code
     return {"error": {"message": _sentence(told), "type": kind, "param": param, "code": code}}
 
 
@@ -38,6 +39,14 @@ SHAPES: Mapping[str, tuple[Callable[[int, str, Told], dict[str, Any]], str]] = {
     "/api/": (problem_details, "application/problem+json"), "/v1/": (openai_error, "application/json"),
 }
 """By the beginning of a path: what is made of an error there, and its media type."""
+
+
+STATUSES = {"/v1/": {422: 400}}     # OpenAI's clients know no 422 for what is wrong in a request
+
+
+def shaped_status(path: str, status: int) -> int:
+    """What the status becomes."""
+    return next((changed.get(status, status) for start, changed in STATUSES.items() if path.startswith(start)), status)
 
 
 def shaped(path: str, status: int, told: Told) -> tuple[bytes, str] | None:
@@ -89,7 +98,8 @@ class _Answer:
         body, media = shaped(self._path, start["status"], _read(self._body)) or (b"", "")
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["Content-Type"], headers["Content-Length"] = media, str(len(body))
-        await self._send({**start, "headers": headers.raw})
+        status = shaped_status(self._path, start["status"])
+        await self._send({**start, "status": status, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})
 
 
