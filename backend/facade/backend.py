@@ -16,6 +16,7 @@ from backend.facade.components import Components, assembled
 from backend.facade.door import Door
 from backend.facade.extensions import Extensions
 from backend.facade.housekeeping import Housekeeping
+from backend.facade.sharing import SharedLinks
 from backend.prompt import chunks
 from backend.prompt.comments import without_comments
 from backend.prompt.tokenizer import Tokenizer
@@ -89,6 +90,11 @@ class Backend:
     def extensions(self) -> Extensions:
         return self._components.extensions
 
+    @property
+    def shared(self) -> SharedLinks:
+        """What whoever has a link may see."""
+        return SharedLinks(self._components)
+
     # ---- users ----
 
     @property
@@ -99,6 +105,10 @@ class Backend:
         """The user behind the name of an account; a new one at its first mention. StorageError."""
         known = self.accounts.named(account)
         return known.user if known else self._components.users.named(account)
+
+    def people(self) -> list[str]:
+        """The names of all who can log in, in alphabetical order."""
+        return sorted(self.settings.users, key=str.casefold)
 
     def as_(self, user: User) -> Door:
         """The door of one user: `LOCAL` where nobody logs in."""

@@ -28,6 +28,7 @@ from backend.store.painted_layers import PaintedLayers
 from backend.store.picture_files import Pictures
 from backend.store.plots import Plots
 from backend.store.preferences import Preferences
+from backend.store.share_links import ShareLinks
 from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
 from backend.store.user_limits import UserLimits
@@ -60,6 +61,7 @@ class Components:
     catalog: ModelCatalog
     plots: Plots
     plot_estimates: PlotEstimates
+    share_links: ShareLinks
     dispatcher: Dispatcher
     webhooks: Webhooks
     delivery: Delivery
@@ -87,8 +89,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         accounts=Accounts(database, users, settings.users, settings.admins),
         jobs=jobs, limits=limits, disk=disk, arrivals=Arrivals(), history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
-        gallery=Gallery(database, history, pictures, limits.check_disk), networks=Networks(catalog, cards),
+        gallery=Gallery(database, history, pictures, users, limits.check_disk), networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
         catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
-        dispatcher=dispatcher, webhooks=webhooks, delivery=delivery,
+        share_links=ShareLinks(database), dispatcher=dispatcher, webhooks=webhooks, delivery=delivery,
         idempotency=IdempotencyKeys(database), extensions=extensions)

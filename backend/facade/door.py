@@ -16,6 +16,7 @@ from backend.facade.limits import LimitState
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.plots import UserPlots
 from backend.facade.program_jobs import ProgramJobs
+from backend.facade.sharing import UserSharing
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
 from backend.store.fair_scheduler import EVERYBODY, SINGLE
@@ -34,7 +35,8 @@ class Door:
     Someone else's jobs and pictures are NotFound. No call waits for a device except `wait`. Parts of the door:
     `gallery`, what can be done with pictures that are there; `prompt_library`, styles, wildcards and what else helps
     with writing prompts; `networks`, cards of network files; `plots`, grids of pictures over axes; `guides`, what
-    pictures may guide by; `programs`, jobs as programs queue them; `backend`, what is the same for everybody.
+    pictures may guide by; `programs`, jobs as programs queue them; `sharing`, what others see;
+    `backend`, what is the same for everybody.
     """
 
     def __init__(self, backend: Backend, components: Components, user: User) -> None:
@@ -47,6 +49,7 @@ class Door:
         self.guides = UserGuides(components, user)
         self.faces = UserFaces(components, user)
         self.programs = ProgramJobs(components, user, self._submit_with, self.cancel)
+        self.sharing = UserSharing(components, user)
 
     # ---- jobs ----
 
@@ -233,10 +236,12 @@ class Door:
         return self._parts.history.results(job_id, self._owner)
 
     def image(self, image_id: str) -> Image:
-        return self._parts.history.image(image_id, self._owner)
+        """One of the user's, or one on a board that somebody shares with him; NotFound."""
+        return self.gallery.seen(image_id)[0]
 
     def image_file(self, image_id: str) -> Path:
-        return self._parts.pictures.file(self._parts.history.path(image_id, self._owner))
+        """Where the file of `image` lies."""
+        return self._parts.pictures.file(self.gallery.seen(image_id)[1])
 
     def archive(self, folder: str) -> IO[bytes]:
         """A ZIP of the pictures that a batch has made so far, open at its start, gone when it is closed; NotFound."""

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from backend.errors import InvalidRequest, NotFound
 from backend.image.infotext.entries import Difference, differences
-from backend.store.boards import Board, Boards
+from backend.request.request import FIELDS
+from backend.store.boards import Board, Boards, SharedBoard
 from backend.store.database import Database
+from backend.store.fair_scheduler import EVERYBODY
 from backend.store.history import History
 from backend.store.picture_files import Pictures
 from backend.store.picture_import import Imported, ImportProgress, Imports
 from backend.store.recycle_bin import RecycleBin
 from backend.store.search import Query, Search
+from backend.store.uploads import FIELDS_OF_PICTURES
+from backend.store.users import Users
 from backend.store.view_types import Image, TimeTaken, User
+
+OF_FILES = ("output_name", "output_folder", "folder_pattern", "name_pattern")   # how somebody names what is his
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +36,22 @@ class Entry:
 class Gallery:
     """The pictures of everybody. Thread-safe."""
 
-    def __init__(self, database: Database, history: History, pictures: Pictures,
+    def __init__(self, database: Database, history: History, pictures: Pictures, users: Users,
                  check_disk: Callable[[str], None]) -> None:
         """`check_disk` raises InvalidRequest when an owner may keep no more."""
         self.history, self.pictures, self.check_disk = history, pictures, check_disk
+        self.user_of, self._users = users.of, users
         self.search, self.bin = Search(database), RecycleBin(database, pictures)
         self.boards = Boards(database)
         self.imports = Imports(history, pictures)
+
+    def user_id(self, name: str) -> str:
+        """Of a user whose account is known, or `EVERYBODY`. InvalidRequest names `users`."""
+        if name == EVERYBODY:
+            return EVERYBODY
+        if (user := self._users.known(name)) is None:
+            raise InvalidRequest(f"there is no {name} here", field="users")
+        return user.id
 
     def as_(self, user: User) -> UserGallery:
         """One user's own pictures."""
@@ -49,19 +65,42 @@ class UserGallery:
         self._all, self._owner = gallery, user.id
 
     def search(self, query: Query, limit: int = 60, before: str | None = None) -> tuple[list[Entry], int]:
-        """Up to `limit` pictures, newest first, after the one with the id `before`; and how many the search has."""
-        found, total = self._all.search.page(self._owner, query, limit, before)
-        return [Entry(one.image, self._all.pictures.is_missing(one.path)) for one in found], total
+        """Up to `limit` pictures, newest first, after the one with the id `before`; and how many the search has.
+
+        The board of the query may be one that somebody else shares: then they are that user's.
+        """
+        owner = self._owner
+        if query.board and not self._all.boards.is_of(query.board, owner):
+            owner, query = self._all.boards.owner_of_seen(query.board, owner), query.of_shared_board()
+        found, total = self._all.search.page(owner, query, limit, before)
+        return [Entry(self._told(one.image, owner), self._all.pictures.is_missing(one.path)) for one in found], total
+
+    def seen(self, image_id: str) -> tuple[Image, str]:
+        """A picture of the user's, or one on a board that somebody shares; and where its file lies. NotFound."""
+        try:
+            owner, image = self._owner, self._all.history.image(image_id, self._owner)
+        except NotFound:
+            owner = self._all.boards.owner_of_picture(image_id, self._owner)
+            image = self._all.history.image(image_id, owner)
+        return self._told(image, owner), self._all.history.path(image_id, owner)
+
+    def _told(self, image: Image, owner: str) -> Image:
+        """Of another one's picture, nothing that names what only the owner can see."""
+        if owner == self._owner:
+            return image
+        hidden = {name: FIELDS[name].default for name in (*FIELDS_OF_PICTURES, *OF_FILES) if name in image.request}
+        return replace(image, job="", starred=False, request=image.request | hidden,
+                       shared_by=self._all.user_of(owner).name)
 
     def choices(self) -> tuple[list[str], list[str]]:
         """Checkpoints and samplers that occur in the pictures."""
         return self._all.search.choices(self._owner)
 
     def is_missing(self, image_id: str) -> bool:
-        return self._all.pictures.is_missing(self._all.history.path(image_id, self._owner))
+        return self._all.pictures.is_missing(self.seen(image_id)[1])
 
     def time_taken(self, image_id: str) -> TimeTaken | None:
-        """How long the picture's job took; None where that is not known."""
+        """How long the job of the user's picture took; None where that is not known."""
         return self._all.history.time_taken(image_id, self._owner)
 
     def star(self, ids: Collection[str], on: bool = True) -> None:
@@ -118,6 +157,18 @@ class UserGallery:
     def take_off_board(self, board: str, ids: Collection[str]) -> None:
         """Those that are not on it are passed over."""
         self._all.boards.remove(board, ids, self._owner)
+
+    def share_board(self, board: str, users: Collection[str]) -> None:
+        """Let the users with these names see it, and nobody else; `EVERYBODY` stands for all. InvalidRequest."""
+        self._all.boards.share(board, [self._all.user_id(name) for name in users], self._owner)
+
+    def shared_with(self, board: Board) -> list[str]:
+        """The names of the users who see a board of the user's, or `EVERYBODY`."""
+        return [user if user == EVERYBODY else self._all.user_of(user).name for user in board.shared]
+
+    def boards_of_others(self) -> list[tuple[SharedBoard, str]]:
+        """Albums that others share with the user, and the names of these."""
+        return [(board, self._all.user_of(board.owner).name) for board in self._all.boards.seen_by(self._owner)]
 
     def boards_with(self, image_id: str) -> list[str]:
         """The ids of the boards that a picture is on."""

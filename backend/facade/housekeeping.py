@@ -63,6 +63,7 @@ class Housekeeping:
             self._sweep()
             self._forget_unfinished()
             self._forget_webhooks()
+            self._forget_links()
             if self._closed.wait(SWEEP_SECONDS):
                 return
 
@@ -79,6 +80,12 @@ class Housekeeping:
             self._parts.webhooks.forget(now() - WEBHOOKS_KEPT)
         except EaselError as error:
             log.warning("webhooks that were delivered could not be deleted: %s", error)
+
+    def _forget_links(self) -> None:
+        try:
+            self._parts.share_links.sweep()
+        except EaselError as error:
+            log.warning("links that open nothing any more could not be deleted: %s", error)
 
     def _sweep_gradio_files(self) -> None:
         while not self._closed.wait(GRADIO_SECONDS):

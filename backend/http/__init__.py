@@ -24,6 +24,7 @@
     files.py               /easel/image, /easel/preview, /easel/upload
     history.py             /easel/history  search, stars, the bin, comparison, import
     boards.py              /easel/boards  albums of the history
+    sharing.py             /easel/links, /share: pictures and plots that others see by a link
     plots.py               /easel/plots: axes, dry runs, cells
     plot_exports.py        /easel/plots/<id>/export: plots as files
     networks.py            /easel/networks: cards, notes and pictures of LoRAs, embeddings, ...
@@ -69,6 +70,7 @@ from backend.http import (
     plots,
     preferences,
     prompts,
+    sharing,
     wrong_methods,
 )
 from backend.http.a1111_calls import Calls
@@ -102,7 +104,7 @@ def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
                  boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
-                 extensions):
+                 extensions, sharing):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
         routers.add(Routes(" ".join(part.__name__.split(".")[-2:]), part.router))

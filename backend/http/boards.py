@@ -16,8 +16,21 @@ router = APIRouter(prefix="/easel/boards")
 
 @router.get("")
 def boards(door: FrontDoor) -> dict[str, Any]:
-    """The caller's boards by name, and how many pictures each has."""
-    return {"boards": [asdict(board) for board in door.gallery.boards()]}
+    """The caller's boards by name, how many pictures each has and who sees it; and those that others share.
+
+    "*" among `shared` is everybody.
+    """
+    gallery = door.gallery
+    return {"boards": [asdict(board) | {"shared": gallery.shared_with(board)} for board in gallery.boards()],
+            "of_others": [asdict(board) | {"owner": owner} for board, owner in gallery.boards_of_others()],
+            "people": [name for name in door.backend.people() if name != door.user.name]}
+
+
+@router.post("/{board}/share")
+def share(door: FrontDoor, board: str, users: Annotated[list[str], Body(embed=True, max_length=1000)]) -> dict[str, bool]:
+    """Lets the people with these names see a board and its pictures, and nobody else; "*" is everybody."""
+    door.gallery.share_board(board, users)
+    return {"ok": True}
 
 
 @router.post("")

@@ -71,7 +71,8 @@ async def thumb(door: FrontDoor, image: str) -> Response:
 @router.get("/image/{image}/info")
 def info(door: FrontDoor, image: str) -> dict[str, Any]:
     """Everything that made the picture, and the values that make it again; how long its job took, its boards."""
-    found, time_taken = door.image(image), door.gallery.time_taken(image)
+    found = door.image(image)
+    time_taken = None if found.shared_by else door.gallery.time_taken(image)
     return {**row(found, door.gallery.is_missing(image)), "infotext": found.infotext,
             "request": spread(found.request, FIELDS), "time_taken": asdict(time_taken) if time_taken else None,
             "boards": door.gallery.boards_with(image)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,13 @@ class Query:
     kind: str = ""          # of tables.KINDS
     board: str = ""         # its id; by name it is found with `board:name` among the words
     order: str = "newest"   # of history.ORDERS
+
+
+    def of_shared_board(self) -> Query:
+        """Without what would tell another user more of the owner than the board does: stars, other boards, the bin."""
+        order = "newest" if self.order == "starred" else self.order
+        words = _BOARD.sub(" ", self.words.translate(_QUOTES))
+        return replace(self, words=words, starred=False, binned=False, order=order)
 
 
 @dataclass(frozen=True, slots=True)

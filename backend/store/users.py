@@ -49,6 +49,10 @@ class Users:
         """The user behind the name of an account; a new one at its first mention. StorageError."""
         return self.all_named([account])[account]
 
+    def known(self, account: str) -> User | None:
+        """The user behind the name of an account; None for one that was never mentioned."""
+        return self._by_name.get(account)
+
     def all_named(self, accounts: Iterable[str]) -> dict[str, User]:
         """The users behind several accounts, by name. StorageError."""
         wanted = list(accounts)

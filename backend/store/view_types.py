@@ -79,6 +79,7 @@ class Image:
     unfinished: bool = False        # it was interrupted
     model: str = ""                 # the checkpoint's name and the sampler's label as the infotext tells them
     sampler: str = ""
+    shared_by: str = ""             # the name of its owner, where it is seen on a board that he shares
 
     @property
     def url(self) -> str:
@@ -102,7 +103,7 @@ class Image:
             "seed": str(self.seed),        # a page's numbers have 53 bits
             "prompt": request["prompt"], "init_image": request.get("init_image", ""),
             "process": request.get("process", ""), "name": self.name, "format": self.format,
-            "starred": self.starred, "unfinished": self.unfinished,
+            "starred": self.starred, "unfinished": self.unfinished, "shared_by": self.shared_by,
         }
 
 
