@@ -108,7 +108,7 @@ class Backend:
 
     def people(self) -> list[str]:
         """The names of all who can log in, in alphabetical order."""
-        return sorted(self.settings.users, key=str.casefold)
+        return [account.user.name for account in self.accounts.all() if not account.disabled]
 
     def as_(self, user: User) -> Door:
         """The door of one user: `LOCAL` where nobody logs in."""

@@ -11,6 +11,7 @@ from backend.http.dependencies import FrontDoor
 from backend.http.history import Ids
 
 Name = Annotated[str, Body(embed=True, max_length=1000)]
+Names = Annotated[list[str], Body(embed=True, max_length=1000)]
 router = APIRouter(prefix="/easel/boards")
 
 
@@ -27,7 +28,7 @@ def boards(door: FrontDoor) -> dict[str, Any]:
 
 
 @router.post("/{board}/share")
-def share(door: FrontDoor, board: str, users: Annotated[list[str], Body(embed=True, max_length=1000)]) -> dict[str, bool]:
+def share(door: FrontDoor, board: str, users: Names) -> dict[str, bool]:
     """Lets the people with these names see a board and its pictures, and nobody else; "*" is everybody."""
     door.gallery.share_board(board, users)
     return {"ok": True}

@@ -36,7 +36,7 @@ def create(
 @router.get("/easel/links")
 def links(door: FrontDoor, request: Request, id: str = "") -> dict[str, Any]:
     """The caller's links that open something, newest first; with `id` those to this picture or plot."""
-    open_to = door.backend.settings.share_links if door.backend.settings.users else "open"
+    open_to = door.backend.settings.share_links if door.backend.accounts.exist else "open"
     return {"links": [_told(link, request) for link in door.sharing.links(id)], "open_to": open_to}
 
 

@@ -636,7 +636,7 @@ def test_boards_over_http(client: TestClient) -> None:
     assert problems(client.post("/easel/boards", json={"name": "Night"})) == ["name"]
     assert client.post(f"/easel/boards/{board}/add", json={"ids": [a, c]}).json() == {"ok": True}
     assert client.post(f"/easel/boards/{board}/add", json={"ids": [b, "nobody's"]}).status_code == 404
-    assert client.get("/easel/boards").json() == {"boards": [{"id": board, "name": "night", "count": 2}]}
+    assert client.get("/easel/boards").json() == {"boards": [{"id": board, "name": "night", "count": 2, "shared": []}], "of_others": [], "people": []}
     assert ids(client, board=board) == ids(client, q="board:night") == [c, a]
     assert client.get(f"/easel/image/{a}/info").json()["boards"] == [board]
     client.post(f"/easel/boards/{board}/remove", json={"ids": [c]})
