@@ -10,6 +10,7 @@ for the database and all else that stands behind the door.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backend.catalog.model_file import ModelFile
@@ -28,16 +29,18 @@ from backend.table import Table
 if TYPE_CHECKING:
     from backend.facade.backend import Backend
     from backend.facade.door import Door
+    from backend.facade.sharing import SharedPage
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "PINNABLE", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
            "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
-           "Settings", "State", "Status", "Table", "User", "UserError", "Worker", "form_sizes", "record_place",
-           "spread"]
+           "Settings", "SharedPage", "State", "Status", "Table", "User", "UserError", "Worker", "form_sizes",
+           "record_place", "spread"]
+
+
+LATER = {"Backend": "backend", "Door": "door", "SharedPage": "sharing"}      # by the module of `facade` they are in
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Backend", "Door"):
+    if name not in LATER:
         raise AttributeError(f"module 'backend' has no attribute {name!r}")
-    from backend.facade import backend, door
-
-    return backend.Backend if name == "Backend" else door.Door
+    return getattr(import_module(f"backend.facade.{LATER[name]}"), name)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from backend import Backend, Table
-from ui import api_page, assets, gradio_files, language_files, page_head, theme
+from ui import api_page, assets, gradio_files, language_files, page_head, share_page, theme
 from ui.compression import Compression
 from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoints, styles
 from ui.root_path import RootPath
@@ -78,6 +78,7 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
     app.include_router(language_files.route(backend))
+    app.include_router(share_page.route(backend))
     head, tail = files.head(foretold.head()), foretold.tail(f".{files.folder}/{GRADIO_STYLE}")
     # Behind the guard, which was added before: what these keep is for those who may come so far.
     app.user_middleware += [Middleware(Compression, compresslevel=COMPRESSION),

@@ -121,7 +121,7 @@ class UserGallery:
 
     def compare(self, a: str, b: str) -> tuple[list[Difference], int]:
         """The settings in which two pictures differ, and how many they share."""
-        return differences(*(self._all.history.image(image, self._owner).infotext for image in (a, b)))
+        return differences(*(self.seen(image)[0].infotext for image in (a, b)))
 
     def take_in(self, data: bytes, name: str, modified: datetime | None = None) -> Imported:
         """Keep a picture of another program; UserError says why one cannot be kept. `name` is its path there."""

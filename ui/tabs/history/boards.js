@@ -1,6 +1,7 @@
 // The boards of the History tab: a chip for each, which shows its pictures and takes what is dropped on it; menus put pictures on boards.
 import { note, toast } from "../../parts/notices.js";
 import { openMenu } from "../../parts/popup_menu.js";
+import { shareBoard } from "./share_board.js";
 import { find, findAll, make } from "../../scripts/dom.js";
 import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
@@ -12,6 +13,8 @@ export class HistoryBoards {
   constructor(history, root) {
     this.history = history;
     this.list = [];
+    this.ofOthers = [];
+    this.people = [];
     this.row = find(".boards", root);
     this.dialog = find(".board-name", root.parentElement);
     this.row.addEventListener("click", event => this.clicked(event));
@@ -26,8 +29,10 @@ export class HistoryBoards {
 
   get chosen() { return this.list.find(board => board.id === this.history.search.board) ?? null; }
 
+  isOfOthers(id) { return this.ofOthers.some(board => board.id === id); }
+
   async learn() {
-    try { this.list = (await ask("/easel/boards")).boards; }
+    try { ({ boards: this.list, of_others: this.ofOthers, people: this.people } = await ask("/easel/boards")); }
     catch { return; }
     this.render();
   }
@@ -36,8 +41,11 @@ export class HistoryBoards {
     const { board } = this.history.search;
     const chip = (id, words, attributes = {}) => make("button", { type: "button", class: "act board", "data-board": id, "aria-pressed": String(board === id), ...attributes }, ...words);
     const focused = document.activeElement?.dataset?.board;
-    this.row.replaceChildren(...(this.list.length ? [chip("", ["All pictures"])] : []),
-      ...this.list.map(({ id, name, count }) => chip(id, [make("span", { translate: "no" }, name), make("span", { class: "board-count" }, String(count))], { title: "Shows this board. Pictures can be dropped here; the right button or the menu key renames or deletes it." })),
+    this.row.replaceChildren(...(this.list.length || this.ofOthers.length ? [chip("", ["All pictures"])] : []),
+      ...this.list.map(({ id, name, count, shared }) => chip(id, [make("span", { translate: "no" }, name), make("span", { class: "board-count" }, String(count))],
+        { class: `act board${shared.length ? " is-shared" : ""}`, title: "Shows this board. Pictures can be dropped here; the right button or the menu key renames or deletes it." })),
+      ...this.ofOthers.map(({ id, name, count, owner }) => chip(id, [make("span", { translate: "no" }, name), make("span", { class: "board-owner", translate: "no" }, owner), make("span", { class: "board-count" }, String(count))],
+        { class: "act board of-others", title: "A board that somebody shows you" })),
       ...(this.chosen ? [make("button", { type: "button", class: "act", "data-boards": "edit", "aria-haspopup": "menu" }, "Board…")] : []),
       make("button", { type: "button", class: "act", "data-boards": "create" }, "New board…"));
     if (focused !== undefined) find(`[data-board="${CSS.escape(focused)}"]`, this.row)?.focus({ preventScroll: true });
@@ -59,7 +67,7 @@ export class HistoryBoards {
   }
 
   edit(at, board) {
-    openMenu(at, "Board", [{ label: "Rename…", act: () => this.ask(board, []) }, { label: "Delete the board", act: () => this.remove(board) }]);
+    openMenu(at, "Board", [{ label: "Rename…", act: () => this.ask(board, []) }, ...(this.people.length ? [{ label: "Share…", act: () => shareBoard(board, this.people, () => this.learn()) }] : []), { label: "Delete the board", act: () => this.remove(board) }]);
   }
 
   // ---- a name is asked for: of a new board, on which `rows` are put, or another one for `board` ----
@@ -136,14 +144,14 @@ export class HistoryBoards {
 
   drag(event) {
     const { grid, selection } = this.history, row = grid.rowOf(event.target);
-    if (!row) return;
+    if (!row || row.shared_by) return;
     const rows = selection.ids.has(row.id) ? selection.rows() : [row];
     event.dataTransfer.effectAllowed = "copy";
     event.dataTransfer.setData(DRAGGED, JSON.stringify(rows.map(one => one.id)));
   }
 
   over(event) {
-    const chip = event.target.closest(".board[data-board]:not([data-board=''])");
+    const chip = event.target.closest(".board[data-board]:not([data-board=''], .of-others)");
     findAll(".over", this.row).forEach(one => one.classList.remove("over"));
     if (!chip || !event.dataTransfer.types.includes(DRAGGED)) return;
     event.preventDefault();

@@ -2,6 +2,7 @@
 import { fillInfo } from "../../parts/infotext.js";
 import { addSource, openLightbox } from "../../parts/lightbox.js";
 import * as picture from "../../parts/picture.js";
+import { openShare } from "../../parts/share.js";
 import { showsPicture } from "../../scripts/address.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, findAll } from "../../scripts/dom.js";
@@ -108,7 +109,12 @@ export class Details {
     act("download").hidden = row.missing;
     act("download").href = at(`/easel/image/${row.id}?download=true`);
     act("download").download = row.name;
-    act("bin").hidden = row.binned;
+    const others = Boolean(row.shared_by), shared = find(".details-shared", this.box);
+    for (const name of ["star", "boards"]) act(name).hidden = others;
+    act("share").hidden = others || row.binned || row.missing;
+    shared.hidden = !others;
+    shared.textContent = others ? `${row.shared_by} shows you this picture.` : "";
+    act("bin").hidden = others || row.binned;
     act("restore").hidden = !row.binned;
     act("newer").disabled = !this.history.beside(row.id, -1);
     act("older").disabled = !this.history.beside(row.id, 1);
@@ -153,6 +159,7 @@ export class Details {
       newer: () => this.step(-1), older: () => this.step(1), close: () => this.close(), whole: () => openLightbox(this, row.id),
       star: () => history.actions.toggle([row]), bin: () => history.actions.bin([row]), restore: () => history.actions.restore([row]),
       boards: () => history.boards.menu(find("[data-details=boards]", this.box), [row]),
+      share: () => openShare("picture", row.id),
       copy: () => history.actions.tried(async () => copy((await this.told(row)).infotext)),
     };
     acts[name]?.();

@@ -162,7 +162,7 @@ export class HistoryGrid {
   }
 
   made(row) {
-    const tile = make("div", { role: "listitem", class: row.missing ? "shot gone" : "shot", "data-id": row.id, draggable: "true" },
+    const tile = make("div", { role: "listitem", class: row.missing ? "shot gone" : "shot", "data-id": row.id, "data-shared": Boolean(row.shared_by), draggable: "true" },
       make("button", { type: "button", class: "shot-open", tabindex: -1 }, ...seen(row)),
       make("input", { type: "checkbox", class: "shot-select", tabindex: -1, "aria-label": "Select", title: "Select (X)" }),
       make("button", { type: "button", class: "shot-star", tabindex: -1, "aria-label": "Star", title: "Star (S)", "aria-pressed": String(row.starred) }));

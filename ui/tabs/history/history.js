@@ -43,6 +43,7 @@ class History {
   }
 
   get binned() { return this.search.binned; }
+  get ofOthers() { return this.boards.isOfOthers(this.search.board); }
 
   // ---- pictures come ----
 
@@ -99,6 +100,7 @@ class History {
   // A search that the server does not understand is said at its fields; any other trouble can be tried again.
   settle(error, before) {
     this.loading = false;
+    if (error?.status === 404 && this.search.board) return this.search.showBoard("");      // it is shared no longer
     this.again = () => this.load(before);
     this.grid.box.removeAttribute("aria-busy");
     const refused = error?.status === 422;
@@ -183,7 +185,7 @@ class History {
 
   open(row) { this.details.open(row); }
   all() { this.selection.all(); }
-  star(row) { this.actions.toggle([row]); }
+  star(row) { if (!row.shared_by) this.actions.toggle([row]); }
   picked(row, event) { return this.selection.click(row, event); }
 
   moved(row, stretching, from) {
@@ -192,6 +194,7 @@ class History {
   }
 
   key(key, row) {
+    if (row.shared_by) return false;
     const rows = this.selection.ids.size ? this.selection.rows() : [row];
     const keys = { s: () => this.actions.toggle(rows), x: () => this.selection.toggle(row), b: () => this.boards.menu(this.grid.tile(row.id), rows), Delete: () => { if (!this.binned) this.actions.bin(rows); } };
     const act = keys[key.length === 1 ? key.toLowerCase() : key];

@@ -72,7 +72,9 @@ export class HistorySelection {
     find('[data-history="select"]', this.root).setAttribute("aria-pressed", this.on);
     const button = name => find(`[data-chosen="${name}"]`, this.root);
     button("star").textContent = rows.length && rows.every(row => row.starred) ? "Unstar" : "Star";
-    button("bin").hidden = binned;
+    const others = rows.some(row => row.shared_by);
+    for (const name of ["star", "boards"]) button(name).hidden = others;
+    button("bin").hidden = binned || others;
     button("restore").hidden = !binned;
     for (const name of ["star", "boards", "download", "bin", "restore"]) button(name).disabled = !rows.length;
     button("compare").disabled = rows.length !== 2;

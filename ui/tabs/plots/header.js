@@ -1,5 +1,6 @@
 // The head of a plot: its title, how far it has come, and what is done with the whole of it.
 import { PictureValues } from "../../parts/plot_form/picture_values.js";
+import { openShare } from "../../parts/share.js";
 import { openSheet } from "../../parts/sheet.js";
 import { toast } from "../../parts/notices.js";
 import { find, make } from "../../scripts/dom.js";
@@ -10,7 +11,7 @@ import { openExport } from "./exports.js";
 import { progressWords } from "./progress_text.js";
 
 const ACTS = [["pause", "Pause"], ["resume", "Go on"], ["cancel", "Cancel"], ["again", "Try the failed ones again"], ["add", "Add values…"], ["repeat", "Repeat with changes"],
-  ["scores", "Scores"], ["export", "Export…"], ["delete", "Delete…"]];
+  ["scores", "Scores"], ["export", "Export…"], ["share", "Share…"], ["delete", "Delete…"]];
 
 export class PlotHeader {
   constructor(viewer) {
@@ -46,7 +47,7 @@ export class PlotHeader {
   button(name) { return find(`[data-plot-act="${name}"]`, this.acts); }
 
   async act(name) {
-    const { viewer } = this, acts = { add: () => this.add(), repeat: () => this.repeat(), scores: () => this.openScores(), export: () => openExport(viewer), delete: () => this.remove(), again: () => viewer.act("retry") };
+    const { viewer } = this, acts = { add: () => this.add(), repeat: () => this.repeat(), scores: () => this.openScores(), export: () => openExport(viewer), share: () => openShare("plot", viewer.plot.id), delete: () => this.remove(), again: () => viewer.act("retry") };
     if (acts[name]) return acts[name]();
     this.focused = { pause: "resume", resume: "pause" }[name];      // the button that takes its place
     await viewer.act(name);
