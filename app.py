@@ -127,8 +127,9 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
         ui.mount(app, backend, path="/", tabs=house.tabs)
         gc.freeze()
         gc.enable()
+        listeners = [listener, app.state.public_link.listener()] if settings.share else [listener]
         server = Server(app, backend)
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
         return server.starts_again
     finally:
         backend.close()

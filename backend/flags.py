@@ -29,6 +29,8 @@ HELP = {
     "root-path": "The path below which a reverse proxy shows Easel, such as /easel.",
     "trusted-proxy": "Address or network of a reverse proxy whose X-Forwarded-* headers are believed, such as "
                      "127.0.0.1 or 172.16.0.0/12; may be given several times. Nobody's are by default.",
+    "share": "Ask Gradio for a public address that leads to this Easel for as long as it runs; needs logins.",
+    "metrics-from": "Address or network that may read /metrics without a login; may be given several times.",
     "log-format": "What the log is written as: text, or json with an object a line. Default: %(default)s.",
     "allow-webhook": "A name, an address or a network (10.0.0.0/8) that jobs may tell of their end by webhook; may be "
                      "given several times. Default: none.",
@@ -68,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow-origin"])
     flags.add_argument("--root-path", default="", metavar="PATH", help=HELP["root-path"])
     flags.add_argument("--trusted-proxy", action="append", default=[], metavar="ADDRESS", help=HELP["trusted-proxy"])
+    flags.add_argument("--share", action="store_true", help=HELP["share"])
+    flags.add_argument("--metrics-from", action="append", default=[], metavar="ADDRESS", help=HELP["metrics-from"])
     flags.add_argument("--log-format", choices=FORMATS, default="text", help=HELP["log-format"])
     flags.add_argument("--allow-webhook", action="append", default=[], metavar="HOST", help=HELP["allow-webhook"])
     flags.add_argument("--admin", action="append", default=[], metavar="NAME", help=HELP["admin"])
@@ -95,7 +99,9 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         hosts=tuple(map(_host, flags.allow_host)),
                         ignore_unknown=tuple(map(_named, flags.ignore_unknown)),
                         api_server_stop=flags.api_server_stop,
-                        log_format=flags.log_format, root_path=_root_path(flags.root_path),
+                        log_format=flags.log_format, share=flags.share,
+                        metrics_from=tuple(_network(each, "--metrics-from") for each in flags.metrics_from),
+                        root_path=_root_path(flags.root_path),
                         trusted_proxies=tuple(map(_network, flags.trusted_proxy)),
                         origins=tuple(map(_origin, flags.allow_origin)),
                         webhook_hosts=tuple(map(_webhook_host, flags.allow_webhook)))
@@ -163,11 +169,11 @@ def _root_path(path: str) -> str:
     return path.rstrip("/")
 
 
-def _network(text: str) -> str:
+def _network(text: str, flag: str = "--trusted-proxy") -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
-        raise Refusal(f"--trusted-proxy takes an address such as 127.0.0.1 or a network such as 10.0.0.0/8 "
+        raise Refusal(f"{flag} takes an address such as 127.0.0.1 or a network such as 10.0.0.0/8 "
                       f"({error}).") from None
 
 

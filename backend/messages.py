@@ -168,6 +168,16 @@ UNFINISHED = "Unfinished"       # the infotext key of a picture that was interru
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls of denoising networks since the worker started: how many, their seconds, rows, and rows with padding."""
+
+    count: int = 0
+    seconds: float = 0.0
+    rows: int = 0
+    places: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """Sent every `ALIVE_SECONDS` once the worker is ready, by a thread that no call on the device holds up.
 
@@ -180,6 +190,7 @@ class Alive:
     jobs: tuple[str, ...] = ()
     seconds: float = 0.0
     extension: str = ""
+    calls: Calls = Calls()
 
 
 @dataclass(frozen=True, slots=True)

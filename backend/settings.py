@@ -35,6 +35,8 @@ class Settings:
     root_path: str = ""                       # below which a reverse proxy shows Easel, such as "/easel"
     trusted_proxies: tuple[str, ...] = ()     # addresses and networks whose X-Forwarded-* headers are believed
     log_format: LogFormat = "text"
+    metrics_from: tuple[str, ...] = ()        # networks that may read /metrics without a login
+    share: bool = False                       # ask for a public link
     origins: tuple[str, ...] = ()             # web pages elsewhere that may use the API: "https://name:port"
 
     webhook_hosts: tuple[str, ...] = ()       # names, addresses and networks that jobs may tell of their end
@@ -66,4 +68,4 @@ class Settings:
     @property
     def is_open(self) -> bool:
         """Whether nobody needs to log in as long as there are no accounts: only this machine can ask."""
-        return self.is_loopback
+        return self.is_loopback and not self.share

@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.messages", "backend.image", "backend.request.preferences"),
     ("backend.house", "backend.catalog", "backend.extensions", "backend.plots", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
-    ("backend.dispatch.event_feed", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.leased_jobs", "backend.dispatch.plot_changes",
+    ("backend.dispatch.event_feed", "backend.dispatch.measures", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.leased_jobs", "backend.dispatch.plot_changes",
      "backend.dispatch.recorder", "backend.dispatch.supervisor_services", "backend.facade.gallery"),
     ("backend.dispatch.supervisor", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),

@@ -12,6 +12,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.feasibility import check
+from backend.dispatch.measures import Measures
 from backend.dispatch.plot_changes import PlotChanges
 from backend.dispatch.preprocessing import Preprocessing
 from backend.dispatch.progress import LiveJobs
@@ -30,7 +31,7 @@ from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.plots import PlotLine, Plots
 from backend.store.uploads import Uploads
-from backend.store.view_types import Image, Live, Status
+from backend.store.view_types import ENDED, Image, Live, Status
 
 SHOWN_JOBS = 12                 # of an owner's queue that an event names; pages ask for more
 
@@ -55,9 +56,11 @@ class Dispatcher:
         self.scoring = Scoring(jobs.database, catalog, pictures, self._may_measure, self._scored)
         self.preprocessing = Preprocessing()
         self._extension_failed = extension_failed
+        self.measures = Measures()
         self._services = Services(jobs=jobs, live=self.live, catalog=catalog, uploads=uploads,
                                   changed=self.feed.touch, notice=self.notice, answered=self._answered,
-                                  lost=self._lost, extension_failed=self.extension_failed, refused=refused)
+                                  lost=self._lost, extension_failed=self.extension_failed, refused=refused,
+                                  measures=self.measures)
         self._supervisors: list[Supervisor] = []
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
@@ -157,6 +160,8 @@ class Dispatcher:
     # ---- what the recorders and supervisors tell ----
 
     def job_changed(self, change: Change) -> None:
+        if change.state in ENDED:
+            self.measures.ended(change.state)
         if change.state != "running":
             self._forget(change.owner, change.job)
         if change.plot:
@@ -169,6 +174,7 @@ class Dispatcher:
         self.queued(change.owner) if change.state == "queued" else self.feed.touch(change.owner)
 
     def picture_saved(self, lease: Lease, image: Image) -> None:
+        self.measures.saved()
         if lease.plot:
             self.scoring.look(lease.plot)
         plot = {"plot": lease.plot} if lease.plot else {}
@@ -250,6 +256,7 @@ class Dispatcher:
         asked.received(answer)
 
     def _lost(self, worker: str) -> None:
+        self.measures.error("worker")
         self.scoring.lost(worker)
         self.preprocessing.lost(worker)
 

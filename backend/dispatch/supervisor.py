@@ -23,6 +23,7 @@ from backend.errors import EaselError, Problem, StorageError, WorkerLost
 from backend.extensions.manifest import name_of
 from backend.messages import (
     Alive,
+    Calls,
     Cancel,
     Cancelled,
     Command,
@@ -74,6 +75,7 @@ class Supervisor:
         self._flights: dict[str, Flight] = {}      # in the order in which they were sent
         self._outbox: deque[Command] = deque()
         self._ready = self._woken = self._closing = False
+        self._calls = Calls()               # as this life of the worker last told
         self._failures = self._false_starts = 0     # lives without a result; without even a Ready
         self._leasing = threading.Lock()    # so that a cancel finds a job either in the queue or in flight
         self._changed = threading.Condition()
@@ -269,7 +271,10 @@ class Supervisor:
                 self._over(event)
             case Scored() | Preprocessed() | FacesCompared() | FacesLocated():
                 self._services.answered(event)
-            case Alive() | Opening():
+            case Alive():
+                self._services.measures.called(self._worker.name, self._calls, event.calls)
+                self._calls = event.calls
+            case Opening():
                 return          # the watchdog's
 
     def _loading(self, event: Loading) -> None:
@@ -314,6 +319,7 @@ class Supervisor:
     def _begun(self, flight: Flight) -> None:
         if not flight.started:
             flight.started = True
+            self._services.measures.started(flight.lease.created)
             self._recorder.put((flight.lease, Started(flight.lease.job)))
 
     def _lost(self, end: Verdict) -> None:
@@ -321,7 +327,7 @@ class Supervisor:
             flights, ready = list(self._flights.values()), self._ready
             self._flights.clear()
             self._outbox.clear()
-            self._handle, self._ready = None, False
+            self._handle, self._ready, self._calls = None, False, Calls()
         log.error("worker %s lost: %s", self._worker.name, end.why)
         flights = self._blamed(end, flights)
         self._failures += end.blames

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backend.catalog.model_catalog import ModelCatalog
+from backend.dispatch.measures import Measures
 from backend.dispatch.progress import LiveJobs
 from backend.errors import Problem
 from backend.messages import Looked, Scored
@@ -32,3 +33,4 @@ class Services:
     lost: Callable[[str], None]
     extension_failed: Callable[[str, str], None]
     refused: Callable[[Request], Iterable[Problem]]
+    measures: Measures

@@ -10,6 +10,7 @@ from backend.catalog.checkpoints import tokenizer_folder
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.catalog.network_problems import vector_counts
+from backend.dispatch.measures import Measures
 from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
@@ -182,6 +183,15 @@ class Backend:
     def is_pending(self, job_id: str) -> bool:
         """Whether the job, anybody's, waits or runs; never waits for the database."""
         return self._components.jobs.is_pending(job_id)
+
+    def load(self) -> tuple[int, int]:
+        """How many jobs of anybody wait, and how many are drawn."""
+        return self._components.jobs.look.load()
+
+    @property
+    def measures(self) -> Measures:
+        """What is counted while this Easel runs."""
+        return self._components.dispatcher.measures
 
     def status(self) -> Status:
         return self._components.dispatcher.status()

@@ -1,5 +1,7 @@
 """The HTTP API: AUTOMATIC1111's API, the page's own routes, and the guard around everything.
 
+    probes.py              /health, /ready, /metrics
+    public_link.py         --share: an address by Gradio's tunnel
     proxy.py               behind a reverse proxy: whom to believe, and the path below which Easel lies
     connections.py         how many connections and requests at once, and how slow they may be
     guard.py               every request passes it: login, Host, Origin, size, security headers
@@ -69,6 +71,7 @@ from backend.http import (
     plot_exports,
     plots,
     preferences,
+    probes,
     prompts,
     sharing,
     wrong_methods,
@@ -89,7 +92,9 @@ from backend.http.guard import Guard
 from backend.http.json_answers import JSONAnswer
 from backend.http.openai import images as openai_images
 from backend.http.openai import models as openai_models
+from backend.http.probes import RouteNamed, Timed
 from backend.http.proxy import Proxy
+from backend.http.public_link import PublicLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
                  boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
-                 extensions, sharing):
+                 extensions, probes, sharing):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
         routers.add(Routes(" ".join(part.__name__.split(".")[-2:]), part.router))
@@ -123,14 +128,17 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.state.changes = Changes()
     app.state.options = Options()
     app.state.calls = Calls()
+    app.state.public_link = PublicLink(backend.settings.data)
     errors.register(app)
     ours = [routes.router for routes in (routers or fill(Table("routers"))).values()]
     for router in (*ours, wrong_methods.refusing(ours)):
         app.include_router(router)
     openapi.describe(app)
+    app.add_middleware(RouteNamed)
     app.add_middleware(ForeignRoutes)
     app.add_middleware(Guard, settings=backend.settings, accounts=backend.accounts)
+    app.add_middleware(Timed, backend=backend)
     app.add_middleware(RequestsAtOnce, most=most_connections() // SHARE)
     app.add_middleware(ErrorShapes)
-    app.add_middleware(Proxy, settings=backend.settings)
+    app.add_middleware(Proxy, settings=backend.settings, link=app.state.public_link)
     return app

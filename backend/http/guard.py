@@ -23,6 +23,7 @@ from backend.store.accounts import Accounts
 
 MAX_BODY = 64 * 2**20
 HEALTH = "/easel/health"
+PROBES = ("/health", "/ready", "/metrics")     # the last asks by itself who may read it
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 # What Gradio brings for developers and other uses, and Easel's page does not need.
@@ -101,7 +102,7 @@ class Guard:
             check_host(headers.get("host", ""), self._settings.hosts)
             return LOCAL
         authorization = headers.get("authorization", "")
-        if scope["path"] == HEALTH and not authorization:
+        if scope["path"] in (HEALTH, *PROBES) and not authorization:
             return None
         return (await self._credentials.account(authorization, (scope.get("client") or ("",))[0])).user
 

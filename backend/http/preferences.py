@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.http.dependencies import FrontDoor
@@ -48,10 +49,13 @@ def limits(door: FrontDoor) -> dict[str, Any]:
 
 
 @router.get("/about")
-def about(door: FrontDoor) -> dict[str, Any]:
+def about(door: FrontDoor, request: Request) -> dict[str, Any]:
     """The version and the devices; where pictures lie is told where nobody needs to log in, on this machine only."""
     settings = door.backend.settings
     told = {"version": VERSION, "policy": settings.policy, "workers": [
         {"name": worker.name, "state": worker.state, "device": worker.device, "dtype": worker.dtype}
         for worker in door.backend.status().workers]}
+    link = request.app.state.public_link
+    if door.user.is_admin and (link.url or link.problem):
+        told["public_link"] = link.url or link.problem
     return told if not settings.is_open or door.backend.accounts.exist else {**told, "data": str(settings.data)}

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from backend.flags import ROOT_PATH
+from backend.http.public_link import PublicLink
 from backend.settings import Settings
 
 TOLD = tuple(f"x-forwarded-{what}".encode() for what in ("for", "proto", "host", "prefix", "port", "server", "path"))
@@ -27,14 +28,17 @@ HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 class Proxy:
     """ASGI middleware, around all others."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app, self._root_path = app, settings.root_path
+    def __init__(self, app: ASGIApp, settings: Settings, link: PublicLink | None = None) -> None:
+        self._app, self._root_path, self._link = app, settings.root_path, link
         self._trusted = [ipaddress.ip_network(each) for each in settings.trusted_proxies]
         self._believing = ProxyHeadersMiddleware(self._plain, list(settings.trusted_proxies))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        if self._link and self._link.is_asked(scope):
+            await self._plain(_with_root(self._link.named(scope), ""), receive, send)
             return
         root, path, headers = self._root_path, scope["path"], Headers(scope=scope)
         prefix = ""
@@ -48,8 +52,8 @@ class Proxy:
             return
         elif root and path.startswith(f"{root}/"):
             path = path.removeprefix(root)
-        scope = {**scope, "path": path, "state": {**scope.get("state", {}), "root_path": root}}
-        await self._believing(scope, receive, _leading_below(send, root) if root else send)
+        scope = {**scope, "path": path}
+        await self._believing(_with_root(scope, root), receive, _leading_below(send, root) if root else send)
 
     async def _plain(self, scope: Scope, receive: Receive, send: Send) -> None:
         kept = [(name, value) for name, value in scope["headers"] if name not in TAKEN_OUT]
@@ -61,6 +65,10 @@ class Proxy:
         except ValueError:
             return False
         return any(address in network for network in self._trusted)
+
+
+def _with_root(scope: Scope, root: str) -> Scope:
+    return {**scope, "state": {**scope.get("state", {}), "root_path": root}}
 
 
 def _named(scope: Scope, host: str) -> Scope:

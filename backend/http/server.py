@@ -24,7 +24,7 @@ class Server(uvicorn.Server):
         super().__init__(uvicorn.Config(
             app, http=partial(Connection, among=self._connections), log_config=None, access_log=False,
             server_header=False, timeout_graceful_shutdown=GRACE, proxy_headers=False))
-        self._app, self._backend = app, backend
+        self._app, self._backend, self._link = app, backend, app.state.public_link
         self.starts_again = False
         app.state.stop = self.stop
 
@@ -35,8 +35,11 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(quiet_about_files)
         await super().startup(sockets)
-        for listener in sockets or ():
-            print(f"Easel is at {address(*listener.getsockname()[:2])}", flush=True)
+        for host, port, *_ in (listener.getsockname() for listener in sockets or ()):
+            if port != self._link.port:
+                print(f"Easel is at {address(host, port)}", flush=True)
+        if self._link.port:
+            self._link.open_in_background()
         self._backend.start_workers()  # only now: a worker's imports would keep the page waiting
 
     async def on_tick(self, counter: int) -> bool:
@@ -46,6 +49,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.changes.close()
+        self._link.close()
         await super().shutdown(sockets)
 
 

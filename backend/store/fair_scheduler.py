@@ -170,6 +170,10 @@ class FairQueue:
         lines = {} if EVERYBODY in self._paused else self._own.keys() - self._paused
         return any(SINGLE in self._own[owner].waiting for owner in lines)
 
+    def load(self) -> tuple[int, int]:
+        """How many jobs of anybody wait, and how many a worker has begun."""
+        return len(self._known) - len(self._running), len(self._running)
+
     def counts(self, owner: str) -> tuple[int, int]:
         """How many of the owner's jobs are in flight, and how many wait."""
         waiting = self._own[owner].waiting if owner in self._own else {}

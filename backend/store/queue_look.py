@@ -40,6 +40,11 @@ class QueueLook:
         with self._lock:
             return self._queue.singles_wait()
 
+    def load(self) -> tuple[int, int]:
+        """How many jobs of anybody wait, and how many a worker has begun."""
+        with self._lock:
+            return self._queue.load()
+
     def plot_of(self, job: str) -> str:
         """Whose cell a pending job is; `SINGLE` for others."""
         with self._lock:

@@ -20,6 +20,7 @@ from backend import Image, Job, JobLine, Live, Overview, Status, User
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_cards import NetworkCards
+from backend.dispatch.measures import Measures
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.facade.extensions import Extensions
 from backend.prompt_library.library import PromptLibrary
@@ -113,6 +114,7 @@ class Door:
         self.chosen: dict[str, dict[str, Any]] = {}
         self.changed = threading.Condition()
         self.cursor = 1
+        self.measures = Measures()
         self.uploads = Uploads(settings.data / "uploads", user_of)
         self.prompt_library = PromptLibrary(settings.data, NetworkCards(ModelCatalog(())), NoneUsed())
 
@@ -122,6 +124,9 @@ class Door:
             return NoAccounts()
         users = SimpleNamespace(all_named=lambda names: {name: User(name, name) for name in names}, named=self.user)
         return Accounts(Database(self.settings.data / "easel.db"), users, self.settings.users, self.settings.admins)
+
+    def load(self) -> tuple[int, int]:
+        return 2, 1
 
     def user(self, account: str) -> User:
         return User(account, account)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from backend.messages import Activity, Alive
+from backend.messages import Activity, Alive, Calls
 
 
 class CurrentWork:
@@ -14,6 +14,12 @@ class CurrentWork:
 
     def __init__(self) -> None:
         self._now: tuple[Activity, tuple[str, ...], float] = ("idle", (), time.monotonic())
+        self._calls = Calls()
+
+    def called(self, seconds: float, rows: int, places: int) -> None:
+        """A denoising network was called, for `rows` in `places`, which are rows with padding."""
+        was = self._calls
+        self._calls = Calls(was.count + 1, was.seconds + seconds, was.rows + rows, was.places + places)
 
     @contextmanager
     def doing(self, activity: Activity, jobs: Sequence[str]) -> Iterator[None]:
@@ -27,4 +33,4 @@ class CurrentWork:
     def alive(self, extension: str = "") -> Alive:
         """The sign of life that says it, and in whose code that is."""
         activity, jobs, since = self._now
-        return Alive(activity, jobs, time.monotonic() - since, extension)
+        return Alive(activity, jobs, time.monotonic() - since, extension, self._calls)

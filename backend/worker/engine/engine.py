@@ -238,7 +238,9 @@ class Engine:
             started = time.perf_counter()
             with self.current_work.doing("denoising", jobs_of(p for p, _ in taken)):
                 answers = self.row_counts.halved(denoise, rows + padding, curve)
-            curve.record(len(rows + padding), time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            curve.record(len(rows + padding), seconds)
+            self.current_work.called(seconds, len(rows), len(rows + padding))
             given = dict(zip(taken, answers, strict=False))
             of = [(slot, slots[number]) for slot, number in zip(slots, first, strict=True)]
             self._hand_back([(slot, given[same]) for slot, same in of if same in given])

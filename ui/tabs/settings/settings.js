@@ -148,7 +148,7 @@ async function about() {
   const told = await ask("/easel/about").catch(() => null);
   if (!place || !told) return;
   const rows = [["Version", told.version], ...told.workers.map(worker => ["Device", [worker.device || worker.name, worker.dtype].filter(Boolean).join(", ")]),
-    ...(told.data ? [["Data folder", told.data]] : [])];
+    ...(told.public_link ? [["Public link", told.public_link]] : []), ...(told.data ? [["Data folder", told.data]] : [])];
   place.replaceChildren(...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", { translate: "no" }, text)]));
 }
 
