@@ -115,8 +115,7 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     except StorageError as error:
         raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
     try:
-        if problem := backend.accounts.missing_for(settings):
-            raise Refusal(problem)
+        prepare_accounts(backend)
         if pictures:
             take_in(backend, pictures)
         for package, why in troubles.items():
@@ -133,6 +132,24 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
         return server.starts_again
     finally:
         backend.close()
+
+
+def prepare_accounts(backend: Backend) -> None:
+    """The first account as the settings say, and the address for it. Raises Refusal where strangers could come in."""
+    from backend.errors import EaselError
+    from backend.http.server import address
+
+    settings = backend.settings
+    try:
+        if settings.first_admin:
+            backend.accounts.add_first_admin(*settings.first_admin)
+        if problem := backend.accounts.missing_for(settings):
+            raise Refusal(problem)
+        if settings.setup_link and not backend.accounts.exist:
+            link = backend.invitations.make("admin", setup=True)
+            print(f"Make the first account at {address(settings.host, settings.port)}/join/{link}", flush=True)
+    except EaselError as error:
+        raise Refusal(f"the first account cannot be made: {error}") from None
 
 
 def take_in(backend: Backend, folder: Path) -> None:

@@ -12,16 +12,24 @@ from pathlib import Path
 
 from backend.logs import FORMATS
 from backend.request.limits import read_flags
-from backend.settings import HOME, Settings
+from backend.settings import HOME, OpenID, Settings
 
 LOGINS = "EASEL_AUTH"
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+FIRST_ADMIN = "EASEL_ADMIN"
+OIDC_CLIENT, OIDC_SECRET = "EASEL_OIDC_CLIENT_ID", "EASEL_OIDC_CLIENT_SECRET"
 HELP = {
     "host": "Address to listen on; any but this machine's own needs logins. Default: %(default)s.",
     "listen": "Listen on every network: the same as --host 0.0.0.0.",
     "port": "Port of the page and the API. Default: %(default)s.",
     "auth": "People who may log in, a line each: name:password or name:argon2-hash. "
             f"The environment variable {LOGINS} takes the same, separated by commas.",
+    "setup-link": "Tell an address, once, by which the first account is made; until then everything else is closed.",
+    "oidc-issuer": "Address of an OpenID provider with which people may log in; "
+                   f"{OIDC_CLIENT} and {OIDC_SECRET} say as whom Easel asks it.",
+    "oidc-claim": "What of the provider's answer is a person's name. Default: %(default)s.",
+    "oidc-new": "What somebody may do whom the provider knows and Easel does not: none is let in, viewer looks, "
+                "artist draws. Default: %(default)s.",
     "allow-host": "Another name under which this Easel may be asked where nobody logs in, such as "
                   "host.docker.internal; may be given several times.",
     "allow-origin": "A web page elsewhere whose scripts may use the API, such as http://localhost:3000; may be given "
@@ -66,6 +74,10 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--listen", action="store_const", dest="host", const="0.0.0.0", help=HELP["listen"])  # noqa: S104
     flags.add_argument("--port", type=int, default=7860, help=HELP["port"])
     flags.add_argument("--auth", type=Path, metavar="FILE", help=HELP["auth"])
+    flags.add_argument("--setup-link", action="store_true", help=HELP["setup-link"])
+    flags.add_argument("--oidc-issuer", default="", metavar="URL", help=HELP["oidc-issuer"])
+    flags.add_argument("--oidc-claim", default="preferred_username", metavar="NAME", help=HELP["oidc-claim"])
+    flags.add_argument("--oidc-new", choices=("none", "viewer", "artist"), default="none", help=HELP["oidc-new"])
     flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=HELP["allow-host"])
     flags.add_argument("--allow-origin", action="append", default=[], metavar="URL", help=HELP["allow-origin"])
     flags.add_argument("--root-path", default="", metavar="PATH", help=HELP["root-path"])
@@ -94,6 +106,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
                         device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin),
+                        first_admin=_first_admin(environment.get(FIRST_ADMIN, "")), setup_link=flags.setup_link,
+                        oidc=_provider(flags, environment),
                         limits=_limits(flags.limit), share_links=flags.share_links,
                         audit_days=max(flags.audit_days, 1),
                         hosts=tuple(map(_host, flags.allow_host)),
@@ -155,6 +169,26 @@ def _limits(written: Iterable[str]) -> dict[str, int]:
         return read_flags(written)
     except ValueError as error:
         raise Refusal(f"--limit {error}.") from None
+
+
+def _first_admin(entry: str) -> tuple[str, str] | None:
+    name, _, password = entry.partition(":")
+    if entry and not (name and password):
+        raise Refusal(f"{FIRST_ADMIN} must read name:password.")
+    return (name, password) if entry else None
+
+
+def _provider(flags: argparse.Namespace, environment: Mapping[str, str]) -> OpenID | None:
+    if not flags.oidc_issuer:
+        return None
+    client, secret = environment.get(OIDC_CLIENT, ""), environment.get(OIDC_SECRET, "")
+    if not client or not secret:
+        raise Refusal(f"--oidc-issuer needs {OIDC_CLIENT} and {OIDC_SECRET} in the environment.")
+    if not re.match(r"https://[^/]|http://(localhost|127\.0\.0\.1)[:/]", flags.oidc_issuer):
+        raise Refusal("--oidc-issuer takes the provider's address, which begins with https://.")
+    role = "" if flags.oidc_new == "none" else flags.oidc_new
+    return OpenID(issuer=flags.oidc_issuer.rstrip("/"), client=client, secret=secret, name_claim=flags.oidc_claim,
+                  role=role)
 
 
 def _host(name: str) -> str:

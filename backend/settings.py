@@ -15,6 +15,17 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenID:
+    """An OpenID provider: who it says is known may log in. `role` is that of new accounts; "" refuses new ones."""
+
+    issuer: str
+    client: str
+    secret: str = field(repr=False)
+    name_claim: str = "preferred_username"
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Paths are absolute. `models` are searched in order; `users` maps names to passwords, for one run."""
 
@@ -26,6 +37,9 @@ class Settings:
     policy: Policy = "solo"
     users: dict[str, str] = field(default_factory=dict, repr=False)
     admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
+    first_admin: tuple[str, str] | None = field(default=None, repr=False)   # name and password, from the environment
+    setup_link: bool = False                  # the first account is made by an address that is told at the start
+    oidc: OpenID | None = None                # a provider with which people may log in
     extensions: tuple[str, ...] = ()          # packages that register with each process
     extension_folder: Path = HOME / "extensions"
     limits: dict[str, int] = field(default_factory=dict)    # of each user, by the names of `request.limits`
@@ -68,4 +82,4 @@ class Settings:
     @property
     def is_open(self) -> bool:
         """Whether nobody needs to log in as long as there are no accounts: only this machine can ask."""
-        return self.is_loopback and not self.share
+        return self.is_loopback and not self.share and not self.setup_link and self.oidc is None

@@ -23,9 +23,12 @@ from backend.prompt.comments import without_comments
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import FIELDS
 from backend.settings import Settings
+from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Accounts
 from backend.store.database import Lock
 from backend.store.database_recovery import Rescue, open_database
+from backend.store.invitations import Invitations
+from backend.store.sessions import Sessions
 from backend.store.view_types import Status, User
 
 WORKER = "backend.worker.process"
@@ -101,6 +104,18 @@ class Backend:
     @property
     def accounts(self) -> Accounts:
         return self._components.accounts
+
+    @property
+    def sessions(self) -> Sessions:
+        return self._components.sessions
+
+    @property
+    def access_tokens(self) -> AccessTokens:
+        return self._components.access_tokens
+
+    @property
+    def invitations(self) -> Invitations:
+        return self._components.invitations
 
     def user(self, account: str) -> User:
         """The user behind the name of an account; a new one at its first mention. StorageError."""

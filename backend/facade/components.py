@@ -15,12 +15,14 @@ from backend.facade.networks import Networks
 from backend.facade.plot_estimates import PlotEstimates
 from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
+from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Accounts
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
 from backend.store.disk_use import DiskUse
 from backend.store.history import History
 from backend.store.idempotency_keys import IdempotencyKeys
+from backend.store.invitations import Invitations
 from backend.store.jobs import Jobs
 from backend.store.measured_jobs import MeasuredJobs
 from backend.store.model_hashes import ModelHashes
@@ -28,6 +30,7 @@ from backend.store.painted_layers import PaintedLayers
 from backend.store.picture_files import Pictures
 from backend.store.plots import Plots
 from backend.store.preferences import Preferences
+from backend.store.sessions import Sessions
 from backend.store.share_links import ShareLinks
 from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
@@ -45,6 +48,9 @@ class Components:
     database: Database
     users: Users
     accounts: Accounts
+    sessions: Sessions
+    access_tokens: AccessTokens
+    invitations: Invitations
     jobs: Jobs
     limits: Limits
     disk: DiskUse
@@ -72,6 +78,7 @@ class Components:
 def assembled(settings: Settings, database: Database, catalog: ModelCatalog | None = None) -> Components:
     """Everything over one open database; workers are not started. StorageError."""
     users = Users(database)
+    accounts = Accounts(database, users, settings.users, settings.admins)
     jobs, history, preferences = Jobs(database), History(database), Preferences(database)
     pictures = Pictures(settings.outputs, users.of)
     inputs = settings.data / "inputs"
@@ -86,7 +93,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     delivery = Delivery(webhooks, jobs.get, dispatcher.feed, settings.webhook_hosts)
     return Components(
         settings=settings, database=database, users=users,
-        accounts=Accounts(database, users, settings.users, settings.admins),
+        accounts=accounts, sessions=Sessions(database), access_tokens=AccessTokens(database),
+        invitations=Invitations(database, accounts),
         jobs=jobs, limits=limits, disk=disk, arrivals=Arrivals(), history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures, users, limits.check_disk), networks=Networks(catalog, cards),

@@ -7,6 +7,12 @@
     guard.py               every request passes it: login, Host, Origin, size, security headers
     authentication.py      who is asking, by name and password; a throttle for failed logins
     turns.py               a few at a time, the newest first
+    identification.py      who sends a request: by name and password, token or cookie
+    login.py               /login, /join, /logout: the way in and out
+    account.py             /account: password, tokens, invitations
+    account_pages.py       the pages of both: templates, and their language
+    openid.py              /login/openid: logging in with an OpenID provider
+    gradio_files.py        whose the files are that Gradio keeps
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
     decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
     dependencies.py        what a route asks for: the caller's own front door, changes, options, calls
@@ -56,6 +62,7 @@ from backend.http import (
     a1111_progress,
     a1111_routes,
     a1111_server,
+    account,
     boards,
     controlnet,
     errors,
@@ -66,6 +73,7 @@ from backend.http import (
     guides,
     history,
     jobs,
+    login,
     networks,
     openapi,
     plot_exports,
@@ -88,7 +96,9 @@ from backend.http.async_watch import Changes
 from backend.http.connections import SHARE, RequestsAtOnce, most_connections
 from backend.http.error_shapes import ErrorShapes
 from backend.http.foreign_routes import ForeignRoutes
+from backend.http.gradio_files import GradioFiles
 from backend.http.guard import Guard
+from backend.http.identification import Identification
 from backend.http.json_answers import JSONAnswer
 from backend.http.openai import images as openai_images
 from backend.http.openai import models as openai_models
@@ -107,8 +117,8 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs, files, history,
-                 boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
+    for part in (login, account, a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs,
+                 files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
                  extensions, probes, sharing):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
@@ -131,12 +141,21 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.state.public_link = PublicLink(backend.settings.data)
     errors.register(app)
     ours = [routes.router for routes in (routers or fill(Table("routers"))).values()]
+    if backend.settings.oidc:
+        from backend.http import openid  # its packages are asked for by nothing else
+
+        app.state.openid = openid.Provider(backend.settings.oidc)
+        ours.append(openid.router)
     for router in (*ours, wrong_methods.refusing(ours)):
         app.include_router(router)
     openapi.describe(app)
     app.add_middleware(RouteNamed)
     app.add_middleware(ForeignRoutes)
-    app.add_middleware(Guard, settings=backend.settings, accounts=backend.accounts)
+    app.state.identification = Identification(
+        backend.settings, backend.accounts, backend.sessions, backend.access_tokens)
+    app.add_middleware(GradioFiles, folder=backend.settings.data)
+    app.add_middleware(Guard, settings=backend.settings, identification=app.state.identification,
+                       sessions=backend.sessions)
     app.add_middleware(Timed, backend=backend)
     app.add_middleware(RequestsAtOnce, most=most_connections() // SHARE)
     app.add_middleware(ErrorShapes)

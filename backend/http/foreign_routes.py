@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OWN = ("/easel/", "/sdapi/", "/internal/", "/api/", "/v1/")
+OWN = ("/easel/", "/sdapi/", "/internal/", "/api/", "/v1/", "/login", "/logout", "/join/", "/account")
 
 log = logging.getLogger(__name__)
 

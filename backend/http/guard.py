@@ -1,13 +1,15 @@
 """The guard: plain ASGI around every route, the page's, its files and websockets included. Nothing is open by default.
 
 Refused, in this order: requests sent by other web sites, bodies that are too large, names that are not this machine's
-(where there are no logins) or requests without a right login. All that goes out carries the security headers. Names and
-web sites that Easel was started with (`Settings.hosts`, `origins`) are let in.
+(where there are no logins) or requests without a right login, and what the caller's role does not allow. All that goes
+out carries the security headers. Names and web sites that Easel was started with (`Settings.hosts`, `origins`) are let
+in. A stream ends when the login that opened it does.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -15,15 +17,25 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend import LOCAL, User
 from backend.errors import StorageError
-from backend.http.authentication import Credentials, Denied
+from backend.http.authentication import Denied, unauthorized
+from backend.http.identification import Identification, Login, denied_page, session_cookie
 from backend.settings import Settings
-from backend.store.accounts import Accounts
+from backend.store.sessions import Sessions
 
 MAX_BODY = 64 * 2**20
 HEALTH = "/easel/health"
 PROBES = ("/health", "/ready", "/metrics")     # the last asks by itself who may read it
+# What nobody needs a login for: the way in.
+UNLOCKED = (HEALTH, *PROBES, "/login", "/login/openid", "/login/openid/back")
+UNLOCKED_BELOW = ("/join/",)
+# What somebody may send who may only look: it changes nothing, or only how the page looks to them. Through Gradio's
+# events come calls of functions that ask the front door, which draws nothing for them.
+LOOKS = ("/logout", "/easel/preferences", "/easel/file-name", "/sdapi/v1/png-info")
+LOOKS_BELOW = ("/account/", "/gradio_api/queue/join", "/gradio_api/run/", "/gradio_api/reset", "/gradio_api/cancel")
+# Who a caller is cannot be changed by a program's token.
+OWN_ACCOUNT = ("/account", "/logout")
+STILL_THERE = 2.0       # seconds between two looks at whether the login of an open stream still holds
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 # What Gradio brings for developers and other uses, and Easel's page does not need.
@@ -51,14 +63,15 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. Puts the caller into `scope["state"]["user"]`: None only on the open health check.
+    """ASGI middleware. Puts into `scope["state"]` the caller, `user`, and how it is known who that is, `login`.
 
-    Where there are no accounts and only this machine can ask, everybody is `LOCAL`.
+    Both are None on what needs no login. Where there are no accounts and only this machine can ask, everybody is
+    `LOCAL`.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, accounts: Accounts) -> None:
-        self._app, self._settings, self._accounts = app, settings, accounts
-        self._credentials = Credentials(accounts)
+    def __init__(self, app: ASGIApp, settings: Settings, identification: Identification, sessions: Sessions) -> None:
+        self._app, self._settings = app, settings
+        self._identification, self._sessions = identification, sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -79,32 +92,76 @@ class Guard:
         return origin if origin in self._settings.origins else ""
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
         try:
-            user = await self._admit(scope, Headers(scope=scope))
+            login = await self._admit(scope, headers)
+            cookie = self._next_cookie(scope, headers, login)
         except Denied as denied:
             await _refuse(scope, send, denied)
         except StorageError as error:
             await _refuse(scope, send, Denied(503, f"Nobody can be let in now: {error}"))
         else:
-            scope.setdefault("state", {})["user"] = user
-            await self._app(scope, _limited(receive), send)
+            scope.setdefault("state", {}).update(user=login.user if login else None, login=login)
+            try:
+                await self._app(scope, _limited(receive), self._watched(_with_cookie(send, cookie), login))
+            except LoginEnded:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _admit(self, scope: Scope, headers: Headers) -> User | None:
+    async def _admit(self, scope: Scope, headers: Headers) -> Login | None:
         check_origin(scope, headers, self._settings.origins)
         check_size(headers)
-        user = await self._user(scope, headers)
-        if scope["path"].startswith(CLOSED):
-            raise Denied(404, "There is nothing here")
-        return user
-
-    async def _user(self, scope: Scope, headers: Headers) -> User | None:
-        if self._settings.is_open and not self._accounts.exist:
+        if self._identification.is_open:
             check_host(headers.get("host", ""), self._settings.hosts)
-            return LOCAL
-        authorization = headers.get("authorization", "")
-        if scope["path"] in (HEALTH, *PROBES) and not authorization:
-            return None
-        return (await self._credentials.account(authorization, (scope.get("client") or ("",))[0])).user
+        login, path = await self._identification.login(scope, headers), scope["path"]
+        if login is None and not (path in UNLOCKED or path.startswith(UNLOCKED_BELOW)):
+            raise denied_page(scope, headers) or _unknown(headers)
+        if login is not None:
+            check_role(scope, login)
+        if path.startswith(CLOSED):
+            raise Denied(404, "There is nothing here")
+        return login
+
+    def _next_cookie(self, scope: Scope, headers: Headers, login: Login | None) -> str:
+        """With a page that a browser opens its session goes on under another token, if the one it has is old."""
+        opens = scope["type"] == "http" and scope["method"] == "GET" and headers.get("sec-fetch-dest") == "document"
+        if not login or not login.session or not opens:
+            return ""
+        token = self._sessions.next_token(login.session)
+        return session_cookie(token, scope, self._settings.port) if token else ""
+
+    def _watched(self, send: Send, login: Login | None) -> Send:
+        """Sends as long as the login holds; of a stream that goes on for longer than that nothing more comes."""
+        looked = time.monotonic()
+
+        async def watched(message: Message) -> None:
+            nonlocal looked
+            if login and message.get("more_body") and time.monotonic() - looked > STILL_THERE:
+                looked = time.monotonic()
+                if not self._identification.holds(login):
+                    raise LoginEnded
+            await send(message)
+
+        return watched
+
+
+class LoginEnded(Exception):
+    """The login that opened a stream does not hold any more."""
+
+
+def check_role(scope: Scope, login: Login) -> None:
+    """The one place where everything that changes something is refused to who may only look."""
+    path = scope["path"]
+    if login.way == "token" and path.startswith(OWN_ACCOUNT):
+        raise Denied(403, "A token cannot change whose it is: log in with name and password")
+    safe = scope["type"] == "http" and scope["method"] in SAFE_METHODS
+    if not login.user.may_draw and not safe and not (path in LOOKS or path.startswith(LOOKS_BELOW)):
+        raise Denied(403, "This account may look, and change nothing")
+
+
+def _unknown(headers: Headers) -> Denied:
+    """A script of a page is told without the header at which browsers ask for a password themselves."""
+    denied = unauthorized("Log in with name and password")
+    return Denied(denied.status, denied.reason) if "sec-fetch-mode" in headers else denied
 
 
 def check_host(host: str, allowed: Sequence[str]) -> None:
@@ -177,6 +234,15 @@ def _with_security_headers(send: Send, cors: Mapping[str, str]) -> Send:
         await send(message)
 
     return secured
+
+
+def _with_cookie(send: Send, cookie: str) -> Send:
+    async def giving(message: Message) -> None:
+        if cookie and message["type"] == "http.response.start":
+            MutableHeaders(scope=message).append("Set-Cookie", cookie)
+        await send(message)
+
+    return giving
 
 
 async def _refuse(scope: Scope, send: Send, denied: Denied) -> None:

@@ -71,11 +71,11 @@ class Accounts:
 
     def missing_for(self, settings: Settings) -> str:
         """Why Easel may not start with these settings as long as there are no accounts, and the ways out; or ""."""
-        if settings.is_open or self.exist:
+        if settings.is_open or settings.setup_link or self.exist:
             return ""
-        return (f"others can reach {settings.host}, and there are no accounts. Make one with "
-                "`python app.py user add NAME --admin`, or say who may enter with --auth FILE or "
-                "EASEL_AUTH=name:password.")
+        return (f"strangers could come in at {settings.host}, and there are no accounts. Make one with "
+                "`python app.py user add NAME --admin`, with EASEL_ADMIN=name:password or by the address that "
+                "--setup-link tells; or say who may enter with --auth FILE or EASEL_AUTH=name:password.")
 
     def all(self) -> list[Account]:
         """By name."""
@@ -88,35 +88,61 @@ class Accounts:
     def of(self, user_id: str) -> Account | None:
         return self._known().get(user_id)
 
-    def add(self, name: str, role: Role, password: str = "", subject: str | None = None) -> Account:
+    def of_subject(self, subject: str) -> Account | None:
+        """Whom an OpenID provider names."""
+        return next((account for account in self._known().values() if account.subject == subject), None)
+
+    def existing(self, user_id: str) -> Account:
+        """NotFound."""
+        account = self.of(user_id)
+        if account is None:
+            raise NotFound("There is no such account.")
+        return account
+
+    def add(self, name: str, role: Role, password: str) -> Account:
         """A new account; InvalidRequest, NotAllowed where the name is taken, StorageError."""
         check_name(name)
-        secret = self.hashed(password) if password or not subject else ""
-        user = self._users.named(name)
-        with self._changing() as session:
-            if session.get(AccountRow, user.id) or any(given.user == user for given in self._given):
-                raise NotAllowed(f"There is an account {name} already.")
-            session.add(AccountRow(owner=user.id, role=_role(role), password=secret, subject=subject))
-        return self._known()[user.id]
+        secret, user = self.hashed(password), self._users.named(name)
+        with self.changing() as session:
+            self.insert(session, user, role, secret)
+        return self.existing(user.id)
+
+    def new_user(self, name: str) -> User:
+        """Somebody who comes anew: InvalidRequest, NotAllowed where things of an earlier user have this name."""
+        check_name(name)
+        if self._users.is_known(name):
+            raise NotAllowed("This name is taken: choose another one.")
+        return self._users.named(name)
+
+    def insert(self, session: Session, user: User, role: Role, secret: str, subject: str | None = None) -> None:
+        """In a transaction of `changing`. `secret`: a hash. InvalidRequest, NotAllowed where there is one already."""
+        if session.get(AccountRow, user.id) or any(given.user == user for given in self._given):
+            raise NotAllowed(f"There is an account {user.name} already.")
+        session.add(AccountRow(owner=user.id, role=_role(role), password=secret, subject=subject))
+
+    def add_first_admin(self, name: str, password: str) -> None:
+        """The one that the environment names, unless there is an account of that name. As `add`."""
+        if self.named(name) is None:
+            self.add(name, "admin", password)
 
     def set_password(self, name: str, password: str) -> None:
         """Every browser that is logged in has to log in anew. InvalidRequest, NotFound, NotAllowed, StorageError."""
         secret = self.hashed(password)
-        with self._changing() as session:
+        with self.changing() as session:
             row = self._row(session, name)
             row.password = secret
             session.execute(delete(SessionRow).where(SessionRow.owner == row.owner))
 
     def set_role(self, name: str, role: Role) -> None:
         """NotFound, NotAllowed where nobody else would be left to manage, StorageError."""
-        with self._changing() as session:
+        with self.changing() as session:
             row = self._row(session, name)
             self._check_last(session, row, role == "admin")
             row.role = _role(role)
 
     def set_disabled(self, name: str, disabled: bool) -> None:
         """A disabled account is there and opens nothing. NotFound, NotAllowed as above, StorageError."""
-        with self._changing() as session:
+        with self.changing() as session:
             row = self._row(session, name)
             self._check_last(session, row, not disabled)
             row.disabled = disabled
@@ -125,7 +151,7 @@ class Accounts:
 
     def remove(self, name: str) -> None:
         """Its pictures stay, and are there again for an account of this name. NotFound, NotAllowed, StorageError."""
-        with self._changing() as session:
+        with self.changing() as session:
             row = self._row(session, name)
             self._check_last(session, row, False)
             for table in (SessionRow, AccessTokenRow):
@@ -160,7 +186,8 @@ class Accounts:
             raise NotAllowed("There would be no admin left: make another account one first.")
 
     @contextmanager
-    def _changing(self) -> Iterator[Session]:
+    def changing(self) -> Iterator[Session]:
+        """A transaction after which the accounts are read anew. StorageError."""
         try:
             with self._database.write() as session:
                 yield session

@@ -45,6 +45,12 @@ class Users:
             raise NotFound("There is no such user.")
         return user
 
+    def is_known(self, account: str) -> bool:
+        """Whether an account of this name has ever been mentioned. StorageError."""
+        if account not in self._by_name:
+            self._read()
+        return account in self._by_name
+
     def named(self, account: str) -> User:
         """The user behind the name of an account; a new one at its first mention. StorageError."""
         return self.all_named([account])[account]

@@ -27,9 +27,13 @@ from backend.prompt_library.library import PromptLibrary
 from backend.request import preferences
 from backend.request.request import FIELDS, Request
 from backend.settings import Settings
+from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts
 from backend.store.database import Database
+from backend.store.invitations import Invitations
 from backend.store.painted_layers import Layer, PaintedLayers
+from backend.store.sessions import Sessions
+from backend.store.tables import UserRow
 from backend.store.uploads import Upload, Uploads
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
 from backend.store.view_types import QueueLine
@@ -120,10 +124,29 @@ class Door:
 
     @cached_property
     def accounts(self) -> Accounts:
-        if not self.settings.users:
+        if self.database is None:
             return NoAccounts()
+        with self.database.write() as session:
+            session.add_all(UserRow(id=name, name=name) for name in self.settings.users)
         users = SimpleNamespace(all_named=lambda names: {name: User(name, name) for name in names}, named=self.user)
-        return Accounts(Database(self.settings.data / "easel.db"), users, self.settings.users, self.settings.admins)
+        return Accounts(self.database, users, self.settings.users, self.settings.admins)
+
+    @cached_property
+    def database(self) -> Database | None:
+        """Where nobody logs in, none is needed."""
+        return Database(self.settings.data / "easel.db") if self.settings.users else None
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database)
+
+    @property
+    def access_tokens(self) -> AccessTokens:
+        return AccessTokens(self.database)
+
+    @property
+    def invitations(self) -> Invitations:
+        return Invitations(self.database, self.accounts)
 
     def load(self) -> tuple[int, int]:
         return 2, 1

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 import ui
 from backend import Table
 from backend.http.guard import Guard
+from backend.http.identification import Identification
 from backend.settings import Settings
 from tests.pure.door import Door
 from ui import assets
@@ -183,7 +184,9 @@ def test_what_is_not_there_is_not_kept(app, page, path):
 
 def test_strangers_do_not_get_them(app, page, tmp_path):
     settings = Settings(data=tmp_path, users={"ann": "secret"})
-    app.add_middleware(Guard, settings=settings, accounts=Door(settings).accounts)
+    door = Door(settings)
+    identification = Identification(settings, door.accounts, door.sessions, door.access_tokens)
+    app.add_middleware(Guard, settings=settings, identification=identification, sessions=door.sessions)
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get(f"{page.folder}/{ENTRY}").status_code == 401
     assert client.get(f"{page.folder}/{ENTRY}", auth=("ann", "secret")).status_code == 200

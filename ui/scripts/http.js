@@ -8,6 +8,7 @@ const said = body => body.problems?.map(problem => problem.message).join("; ") |
 
 export async function ask(url, options) {
   const answer = await fetch(at(url), options).catch(error => { throw error.name === "AbortError" ? error : new Error("Easel does not answer. Try again when it is back."); });
+  if (answer.status === 401) location.assign(at(`/login?next=${encodeURIComponent(location.pathname.slice(at("").length) + location.hash)}`));   // logged out elsewhere, or for long
   const body = await answer.text().then(told).catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(said(body) || `The server answered ${answer.status}.`), { status: answer.status, problems: body.problems ?? [] });
   return body;

@@ -18,6 +18,7 @@ import "../parts/proportions.js";
 import { resultsOf } from "../parts/results.js";
 import "../parts/styles.js";
 import "../parts/used_prompts.js";
+import "../parts/user_menu.js";
 import "../parts/scroll_to_results.js";
 import "../parts/worker_state.js";
 import "./address.js";

@@ -1,0 +1,99 @@
+"""The pages around logging in: small HTML of its own, which needs neither a script nor Gradio's page.
+
+The templates lie in `ui/account_pages`, in English; what stands between their tags is exchanged by the words of the
+same language files that the page has.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from backend.settings import HOME
+
+TEMPLATES = HOME / "ui" / "account_pages"
+LANGUAGES = HOME / "ui" / "languages"
+_TEXT = re.compile(r"(>)([^<>{}]+)(?=<)|( (?:placeholder|title|aria-label)=\")([^\"{}]+)(?=\")")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def page(request: Request, template: str, /, status: int = 200, **told: Any) -> HTMLResponse:
+    """One of the templates, in the language of the browser or, where somebody is logged in, in theirs."""
+    chosen = _preferences(request)
+    language = _language(request, str(chosen.get("language", "browser")))
+    html = _template(template, language).render(
+        told, theme=chosen.get("theme", "system"), language=language, style=_style(), root=root_of(request))
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    # Nothing runs, and nothing is sent to elsewhere.
+    policy = (f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' data:; form-action 'self'; "
+              "base-uri 'none'; frame-ancestors 'none'")
+    return HTMLResponse(html, status, _NO_STORE | {"Content-Security-Policy": policy})
+
+
+def root_of(request: Request) -> str:
+    """The path below which a proxy shows this Easel; "" without one."""
+    return request.scope["state"].get("root_path", "")
+
+
+def here(request: Request) -> str:
+    """This Easel's own address, as the browser knows it."""
+    return f"{request.url.scheme}://{request.url.netloc}{root_of(request)}"
+
+
+def translated(request: Request, text: str) -> str:
+    """A sentence in the language of the page."""
+    return _texts(_language(request, str(_preferences(request).get("language", "browser")))).get(text, text)
+
+
+def _preferences(request: Request) -> dict[str, Any]:
+    user = request.state.user
+    return request.app.state.backend.as_(user).preferences() if user else {}
+
+
+def _language(request: Request, chosen: str) -> str:
+    """The code of a language that there is a file for, or "en"."""
+    accepted = re.findall(r"[a-z]{2}", request.headers.get("accept-language", "").lower().split(",")[0])
+    code = accepted[0] if chosen == "browser" and accepted else chosen
+    return code if code in _codes() else "en"
+
+
+@cache
+def _codes() -> frozenset[str]:
+    return frozenset(file.stem for file in LANGUAGES.glob("*.json"))
+
+
+@cache
+def _texts(language: str) -> dict[str, str]:
+    if language == "en":
+        return {}
+    return json.loads((LANGUAGES / f"{language}.json").read_text("utf-8"))["texts"]
+
+
+@cache
+def _style() -> str:
+    return (TEMPLATES / "account.css").read_text("utf-8")
+
+
+@cache
+def _template(name: str, language: str) -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    texts = _texts(language)
+
+    def exchanged(found: re.Match[str]) -> str:
+        before, text = (found[1], found[2]) if found[1] else (found[3], found[4])
+        words = " ".join(text.split())
+        return before + text.replace(text.strip(), texts.get(words, text.strip())) if words else found[0]
+
+    def whole(template: str) -> str:
+        return _TEXT.sub(exchanged, (TEMPLATES / template).read_text("utf-8"))
+
+    environment.loader = jinja2.FunctionLoader(whole)
+    return environment.get_template(name)

@@ -1,0 +1,138 @@
+"""The way in and out: the login page, invitations, logging out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from backend.errors import EaselError, NotFound
+from backend.http.account_pages import page, translated
+from backend.http.authentication import Denied
+from backend.http.identification import Login, session_cookie
+from backend.store.accounts import Account
+from backend.store.invitations import Invitation
+
+LONGEST = 2000          # characters of an address to go on to
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/login")
+async def ask(request: Request, next: str = "/") -> Response:
+    """The login page; who is logged in goes on."""
+    if request.state.user:
+        return _onward(request, next)
+    return _login_page(request, next)
+
+
+@router.post("/login")
+async def enter(request: Request) -> Response:
+    """Logs a browser in by name and password, and goes on to the page that it wanted."""
+    form = await _texts(request, "name", "password", "next")
+    credentials = request.app.state.identification.credentials
+    address = request.client.host if request.client else ""
+    try:
+        account = await credentials.checked(form["name"], form["password"], address)
+    except Denied as denied:
+        return _login_page(request, form["next"], denied.status, denied.reason, form["name"])
+    return await logged_in(request, account, form["next"])
+
+
+@router.post("/logout")
+async def leave(request: Request) -> Response:
+    """Ends the session of this browser, or of all browsers of the caller."""
+    everywhere = (await _texts(request, "everywhere"))["everywhere"]
+    login: Login | None = request.state.login
+    sessions = request.app.state.backend.sessions
+    if login and everywhere:
+        await run_in_threadpool(sessions.close_all, login.user.id)
+    elif login and login.session:
+        await run_in_threadpool(sessions.close, login.session)
+    answer = RedirectResponse("/login", 303)
+    _set_session(request, answer, "")
+    return answer
+
+
+@router.get("/join/{secret}")
+def invited(request: Request, secret: str) -> Response:
+    """The page on which somebody who was invited chooses a name and a password."""
+    try:
+        invitation = request.app.state.backend.invitations.of(secret)
+    except NotFound as error:
+        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+    return page(request, "join.html", **_joining(invitation))
+
+
+@router.post("/join/{secret}")
+async def join(request: Request, secret: str) -> Response:
+    """Makes the account and logs its browser in."""
+    form = await _texts(request, "name", "password", "again")
+    invitations = request.app.state.backend.invitations
+    try:
+        invitation = await run_in_threadpool(invitations.of, secret)
+    except NotFound as error:
+        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+    try:
+        problem = "" if form["password"] == form["again"] else "The two passwords differ."
+        account = None if problem else await run_in_threadpool(
+            invitations.take, secret, form["name"].strip(), form["password"])
+    except EaselError as error:
+        account, problem = None, sentence(request, error)
+    if account is None:
+        told = _joining(invitation, translated(request, problem), form["name"])
+        return page(request, "join.html", 422, **told)
+    return await logged_in(request, account, "/")
+
+
+async def logged_in(request: Request, account: Account, onward: str) -> Response:
+    """Goes on as this account. The session that the browser had before ends: a token is never taken over."""
+    login: Login | None = request.state.login
+    sessions = request.app.state.backend.sessions
+    if login and login.session:
+        await run_in_threadpool(sessions.close, login.session)
+    token = await run_in_threadpool(sessions.open, account)
+    answer = _onward(request, onward)
+    _set_session(request, answer, token)
+    return answer
+
+
+def sentence(request: Request, error: EaselError) -> str:
+    """What is wrong, in the language of the page."""
+    return " ".join(f"{translated(request, one.field.capitalize())} {translated(request, one.message)}".strip()
+                    for one in error.problems)
+
+
+def own_path(address: str) -> str:
+    """The address, if it is a path of this Easel; else "/". Browsers take backslashes for slashes."""
+    parts = urlsplit(address.replace("\\", "/")) if len(address) <= LONGEST and address.isprintable() else None
+    is_path = parts and not parts.scheme and not parts.netloc and re.match(r"/(?!/)", address.replace("\\", "/"))
+    return address if is_path else "/"
+
+
+def _login_page(request: Request, onward: str, status: int = 200, problem: str = "", name: str = "") -> Response:
+    told = {"next": own_path(onward), "problem": translated(request, problem), "name": name,
+            "openid": request.app.state.backend.settings.oidc is not None}
+    return page(request, "login.html", status, **told)
+
+
+def _joining(invitation: Invitation, problem: str = "", name: str = "") -> dict[str, Any]:
+    return {"role": invitation.role, "setup": invitation.is_setup, "problem": problem, "name": name}
+
+
+def _onward(request: Request, address: str) -> Response:
+    return RedirectResponse(own_path(address), 303, {"Cache-Control": "no-store"})
+
+
+def _set_session(request: Request, answer: Response, token: str) -> None:
+    answer.headers.append("Set-Cookie", session_cookie(token, request.scope, request.app.state.backend.settings.port))
+
+
+async def _texts(request: Request, *names: str) -> dict[str, str]:
+    """The fields of a form; what is missing or no text is ""."""
+    sent: dict[str, Any] = dict(await request.form())
+    return {name: sent[name] if isinstance(sent.get(name), str) else "" for name in names}
