@@ -33,8 +33,8 @@ RETRY_SECONDS = 5.0         # after the database has refused
 MARK = "@"                  # between a CLIP's name and its hash
 KILLED = "the worker process ended three times while it measured this picture"
 
-NO_NETWORK = (f"needs torch-fidelity's network: put {inception_files.FILE}, of its release v0.2.0, into "
-              f"models/{inception_files.FOLDER}")
+NO_NETWORK = (f"FID needs the Inception network of torch-fidelity, which is not here: put {inception_files.FILE} from "
+              f"its release v0.2.0 into models/{inception_files.FOLDER}.")
 
 log = logging.getLogger(__name__)
 

@@ -133,7 +133,7 @@ class Door:
     def move(self, job_id: str, to: str) -> None:
         """Let a waiting job stand elsewhere among the user's own: "front", "up", "down", "end", or before the job `to`.
 
-        NotAllowed when it has begun.
+        `to` may be a plot: all single jobs come before it then. NotAllowed when it has begun.
         """
         self._parts.dispatcher.recall(self._owner, self._parts.jobs.move(job_id, self._owner, to))
 

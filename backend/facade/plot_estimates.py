@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.catalog.call_estimate import largest_pass
-from backend.plots.estimate import CellCost, PlotCost, passes, plot_cost, work_of
-from backend.request.request import Request
+from backend.plots.estimate import CellCost, PlotCost, plot_cost, work_of
 from backend.store.measured_jobs import MeasuredJobs, busy_seconds, middle
 from backend.store.picture_files import Pictures
 
@@ -35,7 +34,7 @@ class PlotEstimates:
         cost = plot_cost(cells)
         work: Counter[str] = Counter()
         for cell in cells:
-            work[cell.request.checkpoint] += cell.cells * work_of(cell.request)
+            work[cell.request.checkpoint] += cell.work
         times = [self._seconds(name, own) for name, own in work.items()]
         seconds = None if None in times else sum(time or 0.0 for time in times) * cost.work / (work.total() or 1.0)
         return PlotEstimate(cost, seconds, self._bytes(cells))
@@ -50,7 +49,7 @@ class PlotEstimates:
 
     def _bytes(self, cells: Sequence[CellCost]) -> int:
         each = {kind: self._per_pixel(kind) for kind in {cell.request.image_format for cell in cells}}
-        return round(sum(cell.cells * each[cell.request.image_format] * cell.request.count * _pixels(cell.request)
+        return round(sum(cell.cells * each[cell.request.image_format] * cell.request.count * _pixels(cell)
                          for cell in cells))
 
     def _per_pixel(self, kind: str) -> float:
@@ -59,6 +58,7 @@ class PlotEstimates:
         return middle([size for size in sizes if size]) or BYTES_PER_PIXEL.get(kind, 1.0)
 
 
-def _pixels(request: Request) -> int:
-    width, height = largest_pass(request)[0] if passes(request) else (request.width, request.height)
+def _pixels(cell: CellCost) -> int:
+    request = cell.request
+    width, height = largest_pass(request)[0] if cell.passes else (request.width, request.height)
     return width * height

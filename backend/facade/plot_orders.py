@@ -48,7 +48,11 @@ FEW = 200               # cells that a dry run looks at one by one
 MANY_PROBLEMS = 20      # are told of the cells
 SIZE_FIELDS = ("width", "height", "enable_hr", "hr_scale", "hr_resize_x", "hr_resize_y")
 TEXT_FIELDS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "prompt_expansion",
-               "prompt_comments")
+               "prompt_comments", "detailers", "prompts", "enable_hr", "checkpoint", "process")
+"""All that decides whether texts have something to fill in, and whether their networks fit."""
+PICTURE_FIELDS = ("seed", "variation_seed", "variation_strength", "batch_count", "batch_size", "loopback_loops",
+                  "loopback_round", "init_image")
+"""All that decides, beside them, what each picture gets filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,28 +275,36 @@ class _Cells:
             raise InvalidRequest(problems=problems)
         named = tuple(values[name] for name in self._choosing)
         files = self._memory.of(("files", named), lambda: _caught(lambda: self._files(Request.of(values))))()
-        order = self._submission.settled(Request.of({**values, **files.changes}), files.checkpoint)
-        request = self._with_texts(order.request, files.checkpoint)
-        size = tuple(getattr(request, name) for name in (*SIZE_FIELDS, "checkpoint"))
-        self._memory.of(("size", size), lambda: _caught(lambda: self._parts.dispatcher.check(request)))()
-        return Order(request, order.notes)
+        found = {**values, **files.changes}
+        drawn = Request.of(found | self._texts(found, files.checkpoint))
+        order = self._submission.settled(drawn, files.checkpoint)
+        size = tuple(getattr(order.request, name) for name in (*SIZE_FIELDS, "checkpoint"))
+        self._memory.of(("size", size), lambda: _caught(lambda: self._parts.dispatcher.check(order.request)))()
+        return order
 
     def _files(self, request: Request) -> _Files:
         found = self._submission.with_files(request)
         assert found.checkpoint, "what is drawn has one"
-        same = request.values()
-        return _Files({name: value for name, value in found.request.values().items() if value != same[name]},
-                      found.checkpoint)
+        return _Files(_changes(request, found.request), found.checkpoint)
 
-    def _with_texts(self, request: Request, checkpoint: ModelFile) -> Request:
-        """With styles and wildcards filled in; texts without any are looked at once."""
-        texts = "plain", tuple(getattr(request, name) for name in (*TEXT_FIELDS, "enable_hr", "checkpoint"))
-        if texts in self._memory.known:
-            return request
+    def _texts(self, values: Mapping[str, Any], checkpoint: ModelFile) -> Mapping[str, Any]:
+        """What styles and wildcards make of a cell's texts, found once for equal texts of equal pictures.
+
+        InvalidRequest also for networks that do not fit.
+        """
+        typed = tuple(values[name] for name in TEXT_FIELDS)
+        if ("plain", typed) in self._memory.known:
+            return {}
+        drawn = tuple(values[name] for name in PICTURE_FIELDS)
+        texts = self._memory.of(("texts", typed, drawn), lambda: _caught(lambda: self._filled_in(values, checkpoint)))()
+        if not texts:
+            self._memory.known["plain", typed] = True
+        return texts
+
+    def _filled_in(self, values: Mapping[str, Any], checkpoint: ModelFile) -> Mapping[str, Any]:
+        request = Request.of(values)
         resolved = self._submission.resolved(request, checkpoint)
-        if resolved is request:
-            self._memory.known[texts] = True
-        return resolved
+        return {} if resolved is request else _changes(request, resolved)
 
     def _said_of_axis(self, problem: Problem, cell: Coordinates) -> Problem:
         """Of the axis that changes the field, where one does."""
@@ -301,6 +313,12 @@ class _Cells:
                 value = chosen.axis.show(chosen.values[cell[number]])[:60]
                 return Problem(f"'{value}' {problem.message}", f"axes.{number}.values")
         return problem
+
+
+def _changes(before: Request, after: Request) -> Mapping[str, Any]:
+    """The values of `after` that are others than before, by field."""
+    same = before.values()
+    return {name: value for name, value in after.values().items() if value != same[name]}
 
 
 def _counted(axes: Sequence[ChosenAxis]) -> int:

@@ -15,7 +15,7 @@ from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names
 from backend.image.extras_text import extras_request
-from backend.request.output_size import in_cells, rounding, settled
+from backend.request.output_size import grows, in_cells, rounding, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
 from backend.request.rules import AUTOMATIC_VAE, EXTRAS
@@ -117,7 +117,7 @@ class Submission:
         InvalidRequest when a size is too large.
         """
         cell = families.cell(checkpoint.family)
-        if request.init_image:
+        if grows(request):
             request = settled(request, self._parts.uploads.size(request.init_image, self._user.id), cell)
         whole = in_cells(request, cell)
         return Order(whole, rounding(request, whole))

@@ -103,7 +103,7 @@ def dismiss(door: FrontDoor, job: str) -> dict[str, bool]:
 
 @router.post("/jobs/{job}/move")
 def move(door: FrontDoor, job: str, to: Annotated[str, Body(embed=True, max_length=100)]) -> dict[str, bool]:
-    """A waiting job stands elsewhere among the caller's: "front", "up", "down", "end", or before the job `to`."""
+    """A waiting job stands elsewhere among the caller's: "front", "up", "down", "end", or before a job or plot."""
     door.move(job, to)
     return {"ok": True}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from backend.catalog.call_estimate import largest_pass
@@ -31,15 +32,6 @@ COST_FIELDS = frozenset((
 
 
 @dataclass(frozen=True, slots=True)
-class CellCost:
-    """A cell that stands for `cells` like it, which draw so many first passes of hires fix."""
-
-    request: Request
-    cells: int = 1
-    first_passes: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class PassCost:
     """Of one pass of one picture: `calls` of the denoiser, of so many `rows` each, for so many latent cells."""
 
@@ -51,6 +43,25 @@ class PassCost:
     def work(self) -> float:
         """In rows times latent cells, which seconds grow with."""
         return float(self.calls * self.rows * self.cells)
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """A cell that stands for `cells` like it, which draw so many first passes of hires fix."""
+
+    request: Request
+    cells: int = 1
+    first_passes: int = 1
+
+    @cached_property
+    def passes(self) -> list[PassCost]:
+        """Those of one picture."""
+        return passes(self.request)
+
+    @property
+    def work(self) -> float:
+        """Of all pictures of all these cells, each as if it shared nothing."""
+        return self.cells * self.request.count * sum(each.work for each in self.passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ def work_of(request: Request) -> float:
 def cost_key(values: Mapping[str, Any]) -> Hashable:
     """The same for two cells that cost the same, by their values."""
     scales = tuple((values[name] == 1, not values[name]) for name in ("cfg_scale", "hr_cfg"))
-    parts = tuple((len(split_and(values[name])), not values[name]) for name in ("prompt", "hr_prompt"))
+    parts = tuple((_parts(values[name]), not values[name]) for name in ("prompt", "hr_prompt"))
     strength = values["denoising_strength"] if values["init_image"] else bool(values["denoising_strength"])
     others = COST_FIELDS - {"cfg_scale", "hr_cfg", "prompt", "hr_prompt", "denoising_strength"}
     return scales, parts, strength, tuple(values[name] for name in sorted(others))
@@ -128,7 +139,7 @@ def plot_cost(cells: Sequence[CellCost]) -> PlotCost:
 
 def _drawn(cell: CellCost) -> Iterator[tuple[int, PassCost]]:
     """(cells that draw it, pass) for all passes of a cell."""
-    for number, each in enumerate(passes(cell.request)):
+    for number, each in enumerate(cell.passes):
         yield cell.first_passes if cell.request.enable_hr and not number else cell.cells, each
 
 
@@ -142,8 +153,14 @@ _TEXTS = ("prompts", "negative_prompts")
 
 def _pass(sampler: str, steps: int, scale: float, prompt: str, size: Size) -> PassCost:
     row = SAMPLERS[sampler]
-    rows = len(split_and(prompt)) + (scale != 1.0)
+    rows = _parts(prompt) + (scale != 1.0)
     return PassCost(row.calls(max(steps, 1)), rows, (size[0] // CELL) * (size[1] // CELL))
+
+
+@lru_cache(maxsize=256)
+def _parts(prompt: str) -> int:
+    """How many parts AND makes of a prompt."""
+    return len(split_and(prompt))
 
 
 def _of_checkpoints(requests: Iterable[Request]) -> Iterable[Request]:

@@ -42,9 +42,9 @@ def field_axes(fields: Mapping[str, Field]) -> Iterator[Axis]:
 
 
 def _record_axes(field: Field, inner: Field) -> Iterator[Axis]:
-    """One for each record that the field may have: "Unit 1 weight"."""
+    """One for each record that the field may have, by the field's own word for one if it has one: "Unit 1 weight"."""
     for index in range(int(field.maximum or 1)):
-        of_record = f"{field.label} {index + 1}"
+        of_record = f"{field.xyz or field.label} {index + 1}"
         axis = _axis(inner, _in_record(field.name, inner.name, index, of_record))
         yield replace(axis, label=f"{of_record} {inner.xyz}", fields=(field.name,), group=of_record, aliases=(),
                       tabs=OF_TABS.get(field.group, TABS), record=(field.name, index))

@@ -92,6 +92,11 @@ def drawn(size: Size, cell: int = CELL) -> Size:
     return width, height
 
 
+def grows(request: Request) -> bool:
+    """Whether the size of the result follows from that of the picture that it starts from."""
+    return Margins.of(request) is not None or upscales(request)
+
+
 def upscales(request: Request) -> bool:
     """Whether the picture is drawn again in tiles."""
     return request.sd_upscale != NO_UPSCALER and bool(request.init_image) and request.process == DRAW

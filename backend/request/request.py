@@ -287,7 +287,7 @@ class Request:
                                      infotext="CodeFormer weight", help="0 repairs most, 1 keeps closest to the face that is there.")
     upscale_first: bool = param(False, "Upscale before restoring faces", "bool", "extras", needs=("process",),
                                 infotext="Postprocess upscale first")
-    regions: tuple[Record, ...] = param((), "Regions of the prompt", "records", "guides", maximum=MOST_REGIONS, record=REGION, listed=True,
+    regions: tuple[Record, ...] = param((), "Regions of the prompt", "records", "guides", xyz="Region", maximum=MOST_REGIONS, record=REGION, listed=True,
                                         help="A mask for each part of the prompt between AND: it acts only there.")
     guides: tuple[Record, ...] = param((), "ControlNet", "records", "guides", maximum=MOST, record=GUIDE_UNIT, switch="enabled", listed=True,
                                        infotext="ControlNet", help="Pictures that guide what is drawn: edges, depth, poses, tiles.")
@@ -332,8 +332,8 @@ class Request:
     def of(cls, values: Mapping[str, Any]) -> Request:
         """A request from values that are clean, by field name; missing ones take the table's default."""
         own = {name: value for name, value in values.items() if name in _CORE}
-        added = sorted((name, value) for name, value in values.items() if name not in _CORE)
-        return cls(**own, added=tuple(added))
+        others = values.keys() - own.keys()
+        return cls(**own, added=tuple((name, values[name]) for name in sorted(others)))
 
     def __getattr__(self, name: str) -> Any:
         """The value of a field that an extension has added."""

@@ -222,12 +222,23 @@ class Jobs:
     def move(self, job: str, owner: str, to: str) -> list[str]:
         """Let a waiting job stand elsewhere among its owner's: see `queue_order.moved`. NotAllowed when it has begun.
 
-        The ids of jobs that a worker holds though others come before them: they have to be recalled.
+        Before a plot it comes with all single jobs, which are one line. The ids of jobs that a worker holds though
+        others come before them: they have to be recalled.
         """
+        with self._memory:
+            shown, plots = [line for line, _ in self._queue.lines(owner)], self._queue.plots(owner)
+        if to in plots:
+            behind = (line for line in shown[shown.index(to):] if line not in plots)
+            return [*self._move_single(job, owner, next(behind, "end")), *self.move_plot(SINGLE, owner, to)]
+        return self._move_single(job, owner, to)
+
+    def _move_single(self, job: str, owner: str, to: str) -> list[str]:
         with self.change() as (session, rows):
-            state = owned_row(session, job, owner).state
-            if state != "queued":
-                raise NotAllowed(f"The job is {state}; only a waiting one can be moved.")
+            row = owned_row(session, job, owner)
+            if row.state != "queued":
+                raise NotAllowed(f"The job is {row.state}; only a waiting one can be moved.")
+            if row.plot:
+                raise NotAllowed("The job is a cell of a plot; only the plot as a whole can be moved.")
             changed, overtaken = reorder(session, owner, job, to)
             rows += changed
             return overtaken

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import CDPSession, Locator, Page, Route, expect
 
 from backend import LOCAL
 from tests.browser.conftest import PHONE, Stage
@@ -234,6 +234,16 @@ def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(stage
     expect(page.get_by_text("There are no plots yet.")).to_be_visible()
 
 
+def drag(finger: CDPSession, grip: Locator, row: Locator, behind: bool = True) -> None:
+    """A finger takes a row at its grip and lets it go on another one's upper or lower half."""
+    row.scroll_into_view_if_needed()
+    start, end = grip.bounding_box(), row.bounding_box()
+    assert start and end
+    x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
+    for kind, points in (("touchStart", [y]), ("touchMove", [y + 5]), ("touchMove", [end["y"] + end["height"] * (0.8 if behind else 0.2)]), ("touchEnd", [])):
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": at} for at in points]})
+
+
 def test_a_plot_is_one_line_of_the_queue(stage: Studio, page: Page) -> None:
     stage.ready()
     stage.fill(prompt="slow foxes", steps=40)
@@ -247,6 +257,22 @@ def test_a_plot_is_one_line_of_the_queue(stage: Studio, page: Page) -> None:
     stage.button("generate").click()
     expect(line.locator(".job-count")).to_have_text(["0 of 9", "0 of 4"])
     line.nth(1).drag_to(line.nth(0), target_position={"x": 90, "y": 3})
+    expect(line.locator(".job-count")).to_have_text(["0 of 4", "0 of 9"])
+    fold.get_by_label("Script").select_option("None")
+    stage.generate(prompt="one owl")
+    waiting = stage.results.locator(".queue .job")
+    expect(waiting).to_have_count(3)
+    waiting.last.drag_to(waiting.nth(1), target_position={"x": 90, "y": 3})
+    expect(waiting.nth(1)).to_contain_text("one owl")
+    finger = page.context.new_cdp_session(page)
+    finger.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    drag(finger, line.first.locator(".job-state"), waiting.last)
+    expect(line.locator(".job-count")).to_have_text(["0 of 9", "0 of 4"])
+    drag(finger, waiting.filter(has_text="one owl").locator(".job-state"), waiting.last)
+    expect(waiting.last).to_contain_text("one owl")
+    drag(finger, line.last.locator(".job-state"), line.first, behind=False)
+    finger.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    waiting.last.get_by_role("button", name=re.compile("^Cancel")).click()
     expect(line.locator(".job-count")).to_have_text(["0 of 4", "0 of 9"])
     line.first.get_by_role("button", name=re.compile("^Cancel")).click()
     expect(line).to_have_count(1)
@@ -278,6 +304,12 @@ def large(ids: list[str], columns: int, rows: int) -> dict[str, Any]:
             "options": {}, "done": len(cells), "failed": 0, "total": len(cells), "eta": None, "scores": {}, "cursor": 1, "cells": {"columns": COLUMNS, "rows": cells}}
 
 
+def band(chart: Locator, count: int) -> tuple[list[list[str]], list[list[str]]]:
+    """The lower and the upper edge of the first band of a chart, as points."""
+    points = [pair.split(",") for pair in (chart.locator(".chart-band").first.get_attribute("points") or "").split()]
+    return points[count:], points[:count]
+
+
 def test_only_cells_near_those_in_sight_are_on_the_page(past: Past, stage: Studio, page: Page) -> None:
     told = json.dumps(large(past.fill(24), 60, 40))
 
@@ -302,6 +334,19 @@ def test_only_cells_near_those_in_sight_are_on_the_page(past: Past, stage: Studi
     page.get_by_label("Colour by").select_option("Sharpness")
     expect(cell(page, "1,1").locator(".plot-score")).to_have_text("1.000")
     expect(page.get_by_role("img", name="Sharpness against CFG Scale")).to_be_visible()
+    chart, points = page.locator(".score-chart"), page.locator(".score-chart circle")
+    expect(points).to_have_count(60)
+    expect(points.nth(2).locator("title")).to_have_text("39.00 (0.000 – 78.00)")
+    heights = [float(point.get_attribute("cy") or 0) for point in points.all()]
+    assert heights == sorted(heights, reverse=True) and heights[0] - heights[1] == pytest.approx(heights[1] - heights[2])
+    low, high = (max(float(y) for _, y in edge) - min(float(y) for _, y in edge) for edge in band(chart, 60))
+    assert low == 0 and high == pytest.approx(2 * (heights[0] - heights[-1]))
+    page.get_by_label("Chart over").select_option("Prompt S/R")
+    expect(page.get_by_role("img", name="Sharpness against Prompt S/R")).to_be_visible()
+    expect(points.last.locator("title")).to_have_text(re.compile(r"^115[01] \(0\.000 – 2301\)"))
+    page.get_by_label("A line for each").select_option("CFG Scale")
+    expect(chart.locator(".chart-line")).to_have_count(8)
+    expect(chart).to_contain_text("The first 8 of 60 values are shown")
     page.get_by_label("Sort").select_option("Rows by their mean")
     expect(page.locator(".plot-side").first).to_contain_text("number 39")
     page.get_by_role("button", name="To the best cell").click()

@@ -5,6 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -114,34 +115,64 @@ def test_gaps_are_kept(code):
     assert [key for key, text in file(code).items() if sorted(GAP.findall(key)) != sorted(GAP.findall(text)) or not text.strip()] == []
 
 
-REFUSALS = ("request/field", "request/rules", "request/output_size", "catalog/guide_files", "catalog/network_problems",
-            "catalog/model_catalog")
-RAISED = {"Problem", "ValueError", "InvalidRequest", "NotFound", "CheckpointError", "TermError"}
+# Who reads what is refused there is a program, somebody at a shell, or nobody but a developer.
+NOT_ON_THE_PAGE = ("backend/http/a1111_*", "backend/http/api/*", "backend/http/openai/*", "backend/webhooks/*", "backend/http/controlnet.py", "backend/http/guard.py", "backend/http/authentication.py",
+                   "backend/http/async_watch.py", "backend/http/wrong_methods.py", "backend/flags.py", "backend/table.py", "backend/sampling/*",
+                   "backend/image/foreign_metadata/*", "backend/prompt/timeline.py", "backend/worker/device.py", "backend/request/preferences.py",
+                   "backend/store/database.py", "backend/store/database_recovery.py", "backend/catalog/headers.py", "backend/catalog/pickled_shapes.py")
+REFUSALS = {"Problem", "ValueError", "InvalidRequest", "NotFound", "NotAllowed", "UserError", "EaselError", "CheckpointError", "StorageError",
+            "OutOfMemory", "TermError", "VariantError", "WrongAxis", "WrongValues", "WrongRecord"}
 
 
-def sentences(node: ast.expr) -> list[str]:
+@cache
+def module(path: str) -> ast.Module:
+    return ast.parse((HOME / path).read_text("utf-8"))
+
+
+@cache
+def constants(path: str) -> dict[str, ast.expr]:
+    """The words that have a name in a module, its own and those that it takes from others of the house."""
+    found: dict[str, ast.expr] = {}
+    for node in module(path).body:
+        if isinstance(node, ast.ImportFrom) and (other := f"{(node.module or '').replace('.', '/')}.py").startswith("backend/") and (HOME / other).is_file():
+            found |= {alias.asname or alias.name: constants(other)[alias.name] for alias in node.names if alias.name in constants(other)}
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.JoinedStr | ast.BinOp) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node.value
+    return found
+
+
+def sentences(node: ast.expr, path: str) -> list[str]:
     """What an expression may say, with X1 for what is put in."""
     if isinstance(node, ast.IfExp):
-        return sentences(node.body) + sentences(node.orelse)
+        return sentences(node.body, path) + sentences(node.orelse, path)
+    if isinstance(node, ast.Name) and node.id in constants(path):
+        return sentences(constants(path)[node.id], path)
     if isinstance(node, ast.JoinedStr):
         told = "".join(str(part.value) if isinstance(part, ast.Constant) else "X1" for part in node.values)
         return [told] if re.search(r"[a-z]{3}", told) else []
     return [node.value] if isinstance(node, ast.Constant) and re.search(r"[a-z]{3}", str(node.value)) else []
 
 
-def refused() -> Iterator[str]:
-    """What stands at a field that cannot be as it is, by the files that check fields."""
-    for name in REFUSALS:
-        for node in ast.walk(ast.parse((HOME / "backend" / f"{name}.py").read_text("utf-8"))):
-            if isinstance(node, ast.Call) and node.args and getattr(node.func, "id", "") in RAISED:
-                yield from sentences(node.args[0])
+def refused() -> Iterator[tuple[str, str]]:
+    """Every sentence with which something is refused where the page may show it, and its file."""
+    for file in (each for root in ("backend", "extensions") for each in sorted((HOME / root).rglob("*.py"))):
+        path = file.relative_to(HOME).as_posix()
+        if any(fnmatch(path, pattern) for pattern in NOT_ON_THE_PAGE):
+            continue
+        for node in ast.walk(module(path)):
+            if isinstance(node, ast.Call) and node.args and getattr(node.func, "id", "") in REFUSALS:
+                yield from ((path, text) for text in sentences(node.args[0], path))
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_a_field_is_refused_for_is_translated(code):
-    """The page puts a field's label before the sentence, and a full stop behind it."""
+def test_what_is_refused_is_translated(code):
+    """The page puts a field's label before a sentence that begins in small letters, and a full stop behind it."""
     known = [re.compile("".join(".+" if GAP.fullmatch(part) else re.escape(part) for part in re.split(r"(\{\*?\})", text)), re.DOTALL) for text in file(code)]
-    assert [text for text in refused() if not any(each.fullmatch(f"Label {text.removesuffix('.')}.") for each in known)] == []
+
+    def said(text: str) -> str:
+        return text if text[:1].isupper() and text.endswith(".") else f"{'' if re.match('[A-Z][a-z]', text) else 'Label '}{text.removesuffix('.')}."
+
+    assert [(path, said(text)) for path, text in refused() if not any(each.fullmatch(said(text)) for each in known)] == []
 
 
 def test_a_language_names_itself():

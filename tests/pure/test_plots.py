@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from sqlalchemy import update
 
+from backend.catalog import needed_files
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.facade import plot_orders
 from backend.facade.plot_orders import PlotOrders
@@ -196,6 +197,29 @@ def test_a_plot_is_moved_before_and_behind_others_also_over_a_restart(tmp_path: 
     with pytest.raises(NotFound):
         Guest(house, "ann").plots.move(second, "up")
     house.close()
+
+
+def test_a_job_is_moved_before_a_plot_and_all_single_ones_with_it(house: Guest) -> None:
+    first, second = (house.plots.create(asked(("Steps", "1-3"))) for _ in range(2))
+    one, two, three = (house.submit().id for _ in range(3))
+    for plot in (first, second):
+        house.plots.move(plot, one)
+
+    def shown() -> list[str]:
+        return [line.id for line in house.overview().jobs]
+
+    assert shown() == [first, second, one, two, three]
+    house.move(three, second)
+    assert shown() == [first, three, one, two, second]
+    house.move(two, first)
+    assert shown() == [two, three, one, first, second]
+    cell = house.plots.get(first).cells[0].job
+    for wrong, error in ((cell, NotAllowed), ("nothing", NotFound)):
+        with pytest.raises(error):
+            house.move(wrong, first)
+    with pytest.raises(NotFound):
+        Guest(house, "ann").move(one, first)
+    assert shown()[3:] == [first, second]
 
 
 @pytest.mark.parametrize(("ranks", "to", "expected"), [
@@ -438,12 +462,28 @@ def test_what_is_wrong_in_one_of_thousands_of_cells_is_seen_in_the_dry_run(house
         assert found == field
 
 
-def test_a_dry_run_of_thousands_of_cells_is_quick(house: Guest) -> None:
-    ask = asked(("CFG Scale", "1-20 [50]"), ("Steps", "1-40"), ("Seed", "1-5"))
+SIZES = ", ".join(f"{64 + 8 * i}x64" for i in range(50))
+
+
+@pytest.mark.parametrize(("axes", "prompt", "cells", "seconds"), [
+    ((("CFG Scale", "1-20 [50]"), ("Steps", "1-40"), ("Seed", "1-5")), "a cat", 10_000, 0.2),
+    ((("Size", SIZES), ("Steps", "1-40")), "a {red|blue} cat", 2_000, 0.3),
+])
+def test_a_dry_run_of_thousands_of_cells_is_quick(house: Guest, axes: Any, prompt: str, cells: int, seconds: float) -> None:
+    ask = asked(*axes, request={"prompt": prompt})
     house.plots.check(ask)
     began = time.process_time()
     check = house.plots.check(ask)
-    assert time.process_time() - began < 0.2 and sum(cost.cells for cost in check.costs) == 10_000
+    assert time.process_time() - began < seconds and sum(cost.cells for cost in check.costs) == cells
+
+
+@pytest.mark.parametrize("axes", [[("Prompt S/R", "cat, {1|2|3|4|5|6|7|8|9} dog"), ("Seed", "1-9")], [("Detailer 1 prompt", '"eyes", "{1|2|3|4|5|6|7|8|9} eyes"'), ("Seed", "1-9")]])
+def test_wildcards_are_filled_in_wherever_cells_have_them(house: Guest, monkeypatch: pytest.MonkeyPatch, axes: Any) -> None:
+    monkeypatch.setattr(needed_files, "_object_detector", lambda name, catalog: catalog.known[0])
+    made = requests(house, house.plots.create(asked(*axes, request={"detailers": [{"enabled": True, "model": "demo"}]})))
+    texts = {cell: (request.prompts or (request.prompt,), request.detailer_texts) for cell, request in made.items()}
+    assert len({text for cell, text in texts.items() if cell.startswith("0")}) == 1
+    assert len({text for cell, text in texts.items() if cell.startswith("1")}) > 2 and "|" not in str(texts)
 
 
 def test_seconds_are_those_that_were_measured(house: Guest) -> None:
@@ -505,6 +545,8 @@ def test_pictures_are_values_by_a_name_of_their_own(house: Guest) -> None:
     house.plots.extend(plot, 0, f"again={red}, more={house.upload(picture('blue')).id}")
     assert len(house.plots.get(plot).cells) == 4
     unit = {"enabled": True, "image": red, "module": "reference_only", "model": "None", "weight": 1}
+    region = house.plots.create(asked(("Region 1 picture", f"red={red}, teal={teal}"), request={"prompt": "a AND b", "regions": [{"mask": teal}]}))
+    assert [request.regions[0].mask for request in requests(house, region).values()] == [red, teal]
     plot = house.plots.create(asked(("ControlNet 1 picture", f"red={red}, teal={teal}"), request={"guides": [unit]}))
     assert [request.guides[0].image for request in requests(house, plot).values()] == [red, teal]
 

@@ -220,7 +220,7 @@ def test_fid_without_its_network_says_which_file_goes_where(house: Guest) -> Non
         house.plots.scores.compare(plot, {"first": {"cells": ["0", "1"]}, "second": {"folder": "../outputs"}})
     assert [(problem.field, problem.message) for problem in raised.value.problems] == [
         ("second", "There is no such folder below the data folder's datasets."),
-        ("network", "needs torch-fidelity's network: put weights-inception-2015-12-05-6726825d.pth, of its release v0.2.0, into models/fidelity"),
+        ("network", "FID needs the Inception network of torch-fidelity, which is not here: put weights-inception-2015-12-05-6726825d.pth from its release v0.2.0 into models/fidelity."),
     ]
     assert house.plots.scores.distances(plot) == []
 

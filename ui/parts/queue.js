@@ -70,6 +70,10 @@ async function act(job, verb, to) {
   refresh();
 }
 
+async function rearrange(moves) {
+  for (const [line, to] of moves) await act(line, "move", to);
+}
+
 const acts = {
   pause: () => tried(`queue/${paused ? "resume" : "pause"}`),
   "pause-all": () => tried(`queue/${allPaused ? "resume" : "pause"}`, { everybody: true }),
@@ -110,7 +114,7 @@ function renderStops() {
 export function start(root) {
   roots.push(root);
   find(".queue", root).addEventListener("click", event => acts[event.target.closest("[data-queue]")?.dataset.queue]?.());
-  dragRows(find(".queue-jobs", root), (line, to) => act(line, "move", to), () => renderQueue(root));
+  dragRows(find(".queue-jobs", root), rearrange, () => renderQueue(root));
   renderStops();
   renderQueue(root);
 }

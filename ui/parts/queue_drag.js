@@ -1,51 +1,68 @@
-// Waiting jobs and plots are dragged to another place in the queue; for the keyboard and for fingers each has buttons.
+// Waiting jobs and plots are dragged to another place in the queue, by mouse or, at its grip (where its state stands), by a finger; for the keyboard each has buttons.
 import { findAll } from "../scripts/dom.js";
 
-const JOB = "li.queued[data-job]", PLOT = "li[data-plot][draggable]", LINE = `${JOB}, ${PLOT}`;
+const PLOT = "li[data-plot][draggable]", LINE = `li.queued[data-job], ${PLOT}`;
 const idOf = row => row.dataset.job ?? row.dataset.plot;
 
-// Between which rows it may stand: a plot among all, a job among the jobs.
-const places = row => row.matches(PLOT) ? LINE : JOB;
-
-function following(row, kind) {
+function following(row) {
   let next = row.nextElementSibling;
-  while (next?.matches("[data-plot], [data-job]") && !next.matches(kind)) next = next.nextElementSibling;
+  while (next?.matches("[data-plot], [data-job]") && !next.matches(LINE)) next = next.nextElementSibling;
   return next;
 }
 
-// `moved({ id, plot }, to)` gets what was dragged and the id of the row before which it was dropped, or "end". While a row is dragged
-// the list is marked, so that nobody lays it anew; `settled` is called afterwards.
+// What has to move, one after the other: [{ id, plot }, the id of the line before which it comes, or "end"]. A job among the jobs behind
+// a plot that came after it stays there only when the plot comes before the job first.
+function moves(list, dragged, row, behind) {
+  const next = following(row), known = next?.matches(LINE) ? next : null, before = behind ? known : row;
+  if (row === dragged || before === dragged) return [];
+  const last = next?.matches(".queued") ? idOf(row) : "end";      // behind it stand more, which are not shown
+  const own = [{ id: idOf(dragged), plot: dragged.matches(PLOT) }, before ? idOf(before) : last];
+  if (own[0].plot || before?.matches(PLOT)) return [own];
+  const lines = findAll(LINE, list), passed = lines.slice(lines.indexOf(dragged), before ? lines.indexOf(before) : undefined).filter(line => line.matches(PLOT));
+  return [...passed.map(plot => [{ id: idOf(plot), plot: true }, idOf(dragged)]), own];
+}
+
+// `moved` gets what `moves` says. While a row is dragged the list is marked, so that nobody lays it anew; `settled` is called afterwards.
 export function dragRows(list, moved, settled) {
-  let dragged = null;
+  let dragged = null, over = null, behind = false;
   const clear = () => findAll(".drop-before, .drop-behind", list).forEach(row => row.classList.remove("drop-before", "drop-behind"));
-  const over = event => dragged && event.target.closest?.(places(dragged));
-  const behind = (row, event) => { const { top, height } = row.getBoundingClientRect(); return event.clientY > top + height / 2; };
+  const take = row => { dragged = row; list.classList.add("dragging"); };
+  const aim = (element, y) => {
+    clear();
+    over = dragged && element?.closest?.(LINE);
+    if (!over || !list.contains(over)) return over = null;
+    const { top, height } = over.getBoundingClientRect();
+    behind = y > top + height / 2;
+    if (over !== dragged) over.classList.add(behind ? "drop-behind" : "drop-before");
+    return over;
+  };
+  const end = drops => {
+    const wanted = drops && over ? moves(list, dragged, over, behind) : [];
+    dragged = over = null;
+    clear();
+    list.classList.remove("dragging");
+    if (wanted.length) moved(wanted);
+    settled();
+  };
   list.addEventListener("dragstart", event => {
-    dragged = event.target.closest?.(LINE);
-    if (!dragged) return;
-    list.classList.add("dragging");
+    const row = event.target.closest?.(LINE);
+    if (!row) return;
+    take(row);
     event.dataTransfer.effectAllowed = "move";
     event.dataTransfer.setData("text/plain", "");
   });
-  list.addEventListener("dragover", event => {
-    const row = over(event);
-    clear();
+  list.addEventListener("dragover", event => { if (aim(event.target, event.clientY)) event.preventDefault(); });
+  list.addEventListener("drop", event => { if (aim(event.target, event.clientY)) { event.preventDefault(); end(true); } });
+  list.addEventListener("dragend", () => { if (dragged) end(false); });
+  // Fingers scroll the page but for the grip, which has them alone.
+  list.addEventListener("pointerdown", event => {
+    const grip = event.pointerType === "mouse" ? null : event.target.closest?.(".job-state"), row = grip?.closest(LINE);
     if (!row) return;
     event.preventDefault();
-    if (row !== dragged) row.classList.add(behind(row, event) ? "drop-behind" : "drop-before");
-  });
-  list.addEventListener("drop", event => {
-    const row = over(event);
-    if (!row) return;
-    event.preventDefault();
-    const next = following(row, places(dragged)), known = next?.matches(LINE) ? next : null, before = behind(row, event) ? known : row;
-    const last = next?.matches(".queued") ? idOf(row) : "end";      // behind it stand more, which are not shown
-    if (row !== dragged && before !== dragged) moved({ id: idOf(dragged), plot: dragged.matches(PLOT) }, before ? idOf(before) : last);
-  });
-  list.addEventListener("dragend", () => {
-    dragged = null;
-    clear();
-    list.classList.remove("dragging");
-    settled();
+    take(row);
+    grip.setPointerCapture(event.pointerId);
+    grip.onpointermove = ({ clientX, clientY }) => aim(document.elementFromPoint(clientX, clientY), clientY);
+    grip.onpointerup = () => end(true);
+    grip.onpointercancel = () => end(false);
   });
 }

@@ -7,6 +7,7 @@ const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt
 const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, .details-name, .source-name, .token, [role="option"]';
 const PROMPTS = '[translate="no"], .job-prompt, .shot-open, .used-list, .token';     // whose attributes are people's words too
 const LONGEST = 600;
+const NO_LABEL = "\u2063";
 const shown = new WeakMap();     // node -> { name: [English, what stands there] }
 let texts = new Map(), patterns = [], current = "en";
 
@@ -20,17 +21,32 @@ function pattern([english, translation]) {
   return { holds: longest(english.split(/\{\*?\}/)), fits: new RegExp(`^${parts.join("")}$`, "s"), deep, translation };
 }
 
-export function translated(text) {
-  if (text.length > LONGEST) return text;
+export const translated = text => text.length > LONGEST ? text : found(text) ?? continued(text) ?? text;
+
+// A refusal is known with the label of its field before it and a full stop behind; elsewhere it stands without one, or both.
+function continued(text) {
+  if (!patterns.length || !/[a-z]{3}/.test(text)) return null;
+  const stop = /[.!?]$/.test(text) ? "" : ".", first = text[0];
+  for (const start of new Set([first, first.toLowerCase()])) {
+    const whole = found(`${NO_LABEL} ${start}${text.slice(1)}${stop}`);
+    if (!whole?.startsWith(NO_LABEL)) continue;
+    const rest = whole.slice(NO_LABEL.length).replace(/^:?\s*/, ""), told = stop ? rest.slice(0, -1) : rest;
+    return /[A-Z]/.test(first) ? told[0].toUpperCase() + told.slice(1) : told;
+  }
+  return null;
+}
+
+// Null where the language has no words for it.
+function found(text) {
   const known = texts.get(text);
   if (known !== undefined) return known;
   for (const { holds, fits, deep, translation } of patterns) {
     const match = text.includes(holds) && fits.exec(text);
     if (!match) continue;
     let gap = 0;
-    return translation.replace(/\{\*?\}/g, () => { const i = gap++; return deep[i] ? translated(match[i + 1]) : match[i + 1]; });
+    return translation.replace(/\{\*?\}/g, () => { const i = gap++; return deep[i] && match[i + 1] !== NO_LABEL ? translated(match[i + 1]) : match[i + 1]; });
   }
-  return text;
+  return null;
 }
 
 // The English stays known, so that another language can follow.

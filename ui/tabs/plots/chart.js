@@ -5,14 +5,15 @@ import { placeOf } from "./plot.js";
 
 const HIGH = 300, LEFT = 64, RIGHT = 16, TOP = 30, FLAT = 46, SLANTED = 72, ENTRY = 160;     // pixels
 const COLOURS = ["#c2573a", "#2f6f9f", "#4b8b3b", "#8a5aa8", "#b08a1e", "#3a9a94", "#b0497a", "#6b6b6b"], DASHES = ["", "7 4", "2 4", "10 3 2 3"];
-const MOST_LINES = COLOURS.length, LETTERS = 14;
+const LETTERS = 14;
+export const MOST_LINES = COLOURS.length;
 
-// For every value of `axis`: mean, least and greatest of the scores; one list per value of `lines`, or one alone.
-function series(plot, { kind, axis, lines }) {
+// For every value of `axis`: mean, least and greatest of the scores; one list per value of `lines` that is `shown`, or one alone.
+function series(plot, { kind, axis, lines, shown }) {
   const found = new Map();
   for (const key of plot.cells.keys()) {
     const value = plot.score(key, kind), place = placeOf(key), line = lines === null ? 0 : place[lines];
-    if (value === null) continue;
+    if (value === null || lines !== null && !shown.includes(line)) continue;
     if (!found.has(line)) found.set(line, plot.axes[axis].values.map(() => []));
     found.get(line)[place[axis]]?.push(value);
   }
@@ -29,8 +30,8 @@ function ticks(low, high) {
 }
 
 // `wide`: pixels that there are.
-export function drawChart(plot, { kind, label, axis, lines, wide }) {
-  const all = series(plot, { kind, axis, lines }), points = all.flatMap(one => one.points), { values } = plot.axes[axis];
+export function drawChart(plot, { kind, label, axis, lines, shown, wide }) {
+  const all = series(plot, { kind, axis, lines, shown }), points = all.flatMap(one => one.points), { values } = plot.axes[axis];
   const low = Math.min(...points.map(point => point.low)), high = Math.max(...points.map(point => point.high)), room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.1 || 1;
   const slanted = values.some(value => value.length > 5), bottom = HIGH - (slanted ? SLANTED : FLAT), keys = lines === null ? [] : legend(all, wide);
   const x = at => LEFT + (values.length > 1 ? at / (values.length - 1) : 0.5) * (wide - LEFT - RIGHT);

@@ -27,7 +27,7 @@ export class Distances {
       select.replaceChildren(...sets.map(([value, label]) => make("option", { value, translate: "no" }, label)));
       select.value = sets.some(([value]) => value === before) ? before : select === this.second ? sets.at(-1)[0] : sets[1][0];
     }
-    this.say(fid && sentence("FID", fid));
+    this.say(fid);
     this.go.disabled = Boolean(fid);
     await this.refresh();
   }
@@ -42,7 +42,7 @@ export class Distances {
     const { plot } = this.viewer;
     this.say("");
     try { this.show((await post(`/easel/plots/${plot.id}/distances`, { first: this.side(this.first), second: this.side(this.second) })).distances); }
-    catch (error) { this.say(error.message); }
+    catch (error) { this.say(sentence("", error.message)); }
   }
 
   // News of the plot may be a distance that was measured.

@@ -2,7 +2,8 @@
 import { find, make } from "../../scripts/dom.js";
 
 const GAP = 4, LABEL = 128, NARROW_LABEL = 84, NARROW = 600;    // CSS pixels: between cells, the labels of rows, where they are narrower
-const CAPTION = 26;                                             // CSS pixels: below the cells of a plot of one axis, which has no labels beside them
+const CAPTION = 26;                                             // CSS pixels of one line: below the cells of a plot of one axis, which has no labels beside them
+const LONGEST = 12;                                             // labels, by their letters, of which the tallest caption is one
 const BORDERS = 2;                                              // of the room, together
 const AHEAD = 2;                                                // rows and columns beside those in sight
 export const LEAST = 40, MOST = 640;                            // CSS pixels that a cell is wide
@@ -14,6 +15,7 @@ export class PlotGrid {
     this.head = make("div", { class: "plot-head", role: "row", "aria-rowindex": 1 });
     this.body = make("div", { class: "plot-body", role: "rowgroup" });
     this.sheet = make("div", { class: "plot-sheet", role: "grid", translate: "no" }, make("div", { role: "rowgroup", class: "plot-heads" }, this.head), this.body);
+    this.gauge = make("div", { class: "plot-gauge", "aria-hidden": "true", translate: "no" });
     room.append(this.sheet);
     room.addEventListener("scroll", () => this.soon(), { passive: true });
     this.sheet.addEventListener("click", event => this.clicked(event));
@@ -30,6 +32,8 @@ export class PlotGrid {
     if (this.plot !== plot) this.place = { row: 0, column: 0 };
     Object.assign(this, { plot, layout, ratio });
     this.sheet.setAttribute("aria-label", plot.title || "Plot");
+    const labels = layout.single === null ? [] : plot.axes[layout.single].values.toSorted((a, b) => b.length - a.length).slice(0, LONGEST);
+    this.gauge.replaceChildren(...labels.map(label => make("span", {}, label)));
     this.lay();
   }
 
@@ -47,9 +51,16 @@ export class PlotGrid {
   }
 
   fittingLines(width, height) {
-    const count = this.keys().length, fits = wide => Math.ceil(count / Math.floor(width / (wide + GAP))) * (wide / this.ratio + CAPTION + GAP) <= height;
+    const count = this.keys().length, fits = wide => Math.ceil(count / Math.floor(width / (wide + GAP))) * (wide / this.ratio + this.captionHeight(wide) + GAP) <= height;
     for (let wide = Math.min(MOST, width - GAP); wide > LEAST; wide -= 4) if (fits(wide)) return wide;
     return LEAST;
+  }
+
+  // So tall that every label below a cell of this width is whole; never taller than the cell is wide, where it scrolls.
+  captionHeight(wide) {
+    if (!this.gauge.isConnected) this.room.after(this.gauge);
+    this.gauge.style.width = `${wide}px`;
+    return Math.max(CAPTION, Math.min(this.gauge.scrollHeight, wide));
   }
 
   get heads() { return this.inLines ? 0 : 1; }      // rows and columns of labels
@@ -68,10 +79,11 @@ export class PlotGrid {
     this.place = this.within(this.place.row, this.place.column);
     this.sheet.setAttribute("aria-rowcount", this.down.length + this.heads);
     this.sheet.setAttribute("aria-colcount", this.across.length + this.heads);
-    this.high = Math.round(this.wide / this.ratio) + (this.inLines ? CAPTION : 0);
+    const caption = this.inLines ? this.captionHeight(this.wide) : 0;
+    this.high = Math.round(this.wide / this.ratio) + caption;
     this.step = { x: this.wide + GAP, y: this.high + GAP };
     const { style } = this.sheet;
-    for (const [name, value] of Object.entries({ "--wide": this.wide, "--high": this.high, "--label": this.label, "--gap": GAP })) style.setProperty(name, `${value}px`);
+    for (const [name, value] of Object.entries({ "--wide": this.wide, "--high": this.high, "--label": this.label, "--gap": GAP, "--caption": caption })) style.setProperty(name, `${value}px`);
     style.width = `${this.label + this.across.length * this.step.x}px`;
     this.body.style.height = `${this.down.length * this.step.y}px`;
     this.layHead();

@@ -4,7 +4,7 @@ import { sentence } from "../../scripts/form.js";
 import { addHelp } from "../../scripts/help.js";
 import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
-import { drawChart } from "./chart.js";
+import { MOST_LINES, drawChart } from "./chart.js";
 import { Distances } from "./distances.js";
 import { chooseReference } from "./reference.js";
 
@@ -230,7 +230,9 @@ export class Scores {
   renderChart() {
     if (this.root.hidden || !this.viewer.plot) return;
     const kind = this.kind || this.measured[0], axis = Number(this.axis.value || 0), lines = this.lines.value === "" || this.lines.value === this.axis.value ? null : Number(this.lines.value);
-    this.chart.replaceChildren(...(kind && this.viewer.plot.axes[axis] ? [drawChart(this.viewer.plot, { kind, label: labelOf(kind), axis, lines, wide: Math.min(CHART, this.chart.clientWidth || CHART) })] : []));
+    const { plot, layout } = this.viewer, shown = lines === null ? [] : layout.shown(lines);
+    this.chart.replaceChildren(...(kind && plot.axes[axis] ? [drawChart(plot, { kind, label: labelOf(kind), axis, lines, shown, wide: Math.min(CHART, this.chart.clientWidth || CHART) })] : []),
+      ...(shown.length > MOST_LINES ? [make("p", { class: "score-told" }, `The first ${MOST_LINES} of ${shown.length} values are shown; hide some of them to see the others.`)] : []));
   }
 }
 

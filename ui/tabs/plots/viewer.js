@@ -147,6 +147,7 @@ export class Viewer {
   relay() {
     store(sessionStorage, `${LAYOUT}.${this.plot.id}`, this.layout.kept);
     this.scores.sort();
+    this.scores.renderChart();
     this.tools.render();
     this.grid.show(this.plot, this.layout, this.plot.ratio);
     this.bar.render();
