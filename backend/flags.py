@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backend.logs import FORMATS
 from backend.request.limits import read_flags
-from backend.settings import HOME, OpenID, Settings
+from backend.settings import HOME, MOST_WORKERS, OpenID, Settings
 
 LOGINS = "EASEL_AUTH"
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -59,6 +59,8 @@ HELP = {
               "Those that are there already are passed over.",
     "policy": "solo draws each request alone; packed lets several share a network call, so that everyone waits less. "
               "Default: %(default)s.",
+    "cluster": "Draw on the graphics cards of a Ray cluster: its address, or auto for the one that this machine is in.",
+    "cluster-workers": "How many of the cluster's cards to use at most, or of its machines where it has none.",
 }
 
 
@@ -97,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
     flags.add_argument("--device", default="auto", help=HELP["device"])
     flags.add_argument("--policy", choices=("solo", "packed"), default="solo", help=HELP["policy"])
+    flags.add_argument("--cluster", default="", metavar="ADDRESS", help=HELP["cluster"])
+    flags.add_argument("--cluster-workers", type=int, default=MOST_WORKERS, metavar="N",
+                       help=HELP["cluster-workers"])
     return flags
 
 
@@ -110,6 +115,7 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         oidc=_provider(flags, environment),
                         limits=_limits(flags.limit), share_links=flags.share_links,
                         audit_days=max(flags.audit_days, 1),
+                        cluster=flags.cluster, cluster_workers=flags.cluster_workers,
                         hosts=tuple(map(_host, flags.allow_host)),
                         ignore_unknown=tuple(map(_named, flags.ignore_unknown)),
                         api_server_stop=flags.api_server_stop,
@@ -121,6 +127,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         webhook_hosts=tuple(map(_webhook_host, flags.allow_webhook)))
     if unknown := [name for name in settings.admins if name not in users]:
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
+    if settings.cluster_workers < 1:
+        raise Refusal(f"--cluster-workers is at least 1, not {settings.cluster_workers}.")
     _check_writable(settings.data)
     return settings
 

@@ -11,6 +11,7 @@ from backend.logs import LogFormat
 Policy = Literal["solo", "packed"]
 ShareLinks = Literal["login", "open"]
 HOME = Path(__file__).resolve().parent.parent
+MOST_WORKERS = 1024
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -35,6 +36,8 @@ class Settings:
     models: tuple[Path, ...] = (HOME / "models",)
     device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
     policy: Policy = "solo"
+    cluster: str = ""                         # a Ray cluster's address, "auto" for this machine's; "" = none
+    cluster_workers: int = MOST_WORKERS       # of the cluster, at most
     users: dict[str, str] = field(default_factory=dict, repr=False)
     admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
     first_admin: tuple[str, str] | None = field(default=None, repr=False)   # name and password, from the environment

@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks import (
     busy_machine,
+    cluster_simulation,
     engine,
     first_visit,
     guides,
@@ -42,6 +43,7 @@ STAGES = {
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
     "pictures": pictures.measure, "networks": networks.measure, "guides": guides.measure, "plots": plots.measure,
     "sdxl": sdxl.measure, "step cache": step_cache.measure,
+    "cluster": cluster_simulation.measure,
 }
 
 

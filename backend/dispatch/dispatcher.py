@@ -69,12 +69,16 @@ class Dispatcher:
     def start(self, workers: dict[str, Callable[[], Handle]], policy: Policy) -> None:
         """Start a supervisor for each device name; the function starts its worker, again after each loss."""
         for name, new_worker in workers.items():
-            recorder = Recorder(self._jobs, self._history, self._pictures, self)
-            self._supervisors.append(Supervisor(name, policy, new_worker, recorder, self._services))
-        for supervisor in self._supervisors:
-            supervisor.start()
+            self.add(name, new_worker, policy)
         self.scoring.start(self._supervisors)
         self.preprocessing.start(self._supervisors)
+
+    def add(self, name: str, new_worker: Callable[[], Handle], policy: Policy) -> None:
+        """One more device, as in `start`."""
+        recorder = Recorder(self._jobs, self._history, self._pictures, self)
+        supervisor = Supervisor(name, policy, new_worker, recorder, self._services)
+        self._supervisors.append(supervisor)
+        supervisor.start()
 
     def check(self, request: Request) -> None:
         """InvalidRequest when no device can draw this. NotFound and CheckpointError for its checkpoint."""

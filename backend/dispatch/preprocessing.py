@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,12 +53,13 @@ class Preprocessing:
     """Thread-safe."""
 
     def __init__(self) -> None:
-        self._workers: tuple[Preprocessor, ...] = ()
+        self._workers: Sequence[Preprocessor] = ()
         self._asked: dict[str, _Asked] = {}
         self._lock = threading.Lock()
 
-    def start(self, workers: Iterable[Preprocessor]) -> None:
-        self._workers = tuple(workers)
+    def start(self, workers: Sequence[Preprocessor]) -> None:
+        """More may join the `workers` later."""
+        self._workers = workers
 
     def made(self, command: Preprocess) -> Preprocessed:
         """Waits for a worker, between two of its network calls. `task` is a name that no other has at that time.

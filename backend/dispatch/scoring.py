@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,7 +68,7 @@ class Scoring:
                  told: Callable[[str, str, Collection[str]], None]) -> None:
         self._catalog, self._pictures, self._may, self._told = catalog, pictures, may, told
         self._scores, self._distances = Scores(database), Distances(database)
-        self._workers: tuple[Measurer, ...] = ()
+        self._workers: Sequence[Measurer] = ()
         self._plots: deque[str] = deque()           # that may lack something
         self._ready: deque[Work] = deque()
         self._sent: dict[str, _Sent] = {}
@@ -78,8 +78,9 @@ class Scoring:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
 
-    def start(self, workers: Iterable[Measurer]) -> None:
-        self._workers = tuple(workers)
+    def start(self, workers: Sequence[Measurer]) -> None:
+        """More may join the `workers` later."""
+        self._workers = workers
         self._plots.extend(self._scores.plots())
         self._thread.start()
 

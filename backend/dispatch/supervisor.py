@@ -406,7 +406,8 @@ class Supervisor:
             self._send(handle, lease)
 
     def _lease(self, held: list[str], free: int) -> list[Lease]:
-        leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy])
+        leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy],
+                                           self._worker.checkpoint)
         with self._changed:
             for number, lease in enumerate(leases):
                 self._flights[lease.job] = Flight(lease, started=not held and not number)

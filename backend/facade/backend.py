@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from backend.catalog import needed_files
@@ -11,9 +10,9 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.catalog.network_problems import vector_counts
 from backend.dispatch.measures import Measures
-from backend.dispatch.worker_handle import Handle, ProcessHandle
 from backend.errors import CheckpointError, EaselError
 from backend.facade.components import Components, assembled
+from backend.facade.devices import Devices
 from backend.facade.door import Door
 from backend.facade.extensions import Extensions
 from backend.facade.housekeeping import Housekeeping
@@ -42,11 +41,13 @@ class Backend:
         """Opens the data folder; StorageError when it cannot be written or another Easel works in it.
 
         Jobs that were running when the house last went down wait again. `worker` names the module that a worker runs.
+        UserError where the cluster of the settings does not answer.
         """
-        self.settings, self._worker_module = settings, worker
+        self.settings = settings
         self._lock = Lock(settings.data / "easel.lock")
         known = settings.database.exists()
         try:
+            self._devices = Devices(settings, worker)
             self._components, rescue = _opened(settings, catalog)
         except EaselError:
             self._lock.release()
@@ -63,8 +64,7 @@ class Backend:
         if self._started or self._closed:
             return
         self._started = True
-        workers = {device: partial(self._new_worker, device) for device in self.settings.device.split(",")}
-        self._components.dispatcher.start(workers, self.settings.policy)
+        self._devices.start(self._components.dispatcher, self._components.jobs.look.load, self.extensions.working)
         self._components.delivery.start()
 
     def add_notice(self, text: str) -> None:
@@ -86,7 +86,9 @@ class Backend:
         self._closed = True
         self._housekeeping.close()
         self._components.delivery.close()
+        self._devices.stop_growing()
         self._components.dispatcher.close()
+        self._devices.leave()
         self._components.database.close()
         self._lock.release()
 
@@ -210,9 +212,6 @@ class Backend:
 
     def status(self) -> Status:
         return self._components.dispatcher.status()
-
-    def _new_worker(self, device: str) -> Handle:
-        return ProcessHandle(self._worker_module, device, self.settings.policy, self.extensions.working())
 
 
 def _opened(settings: Settings, catalog: ModelCatalog | None) -> tuple[Components, Rescue | None]:

@@ -28,6 +28,7 @@ class Waiting:
     place: int
     attempts: int = 0
     plot: str = SINGLE
+    checkpoint: str = ""
 
 
 @dataclass(slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Protocol
 
 from backend.store.fair_scheduler import SINGLE, FairQueue, Waiting
 
+Order = Callable[[Sequence[Waiting]], Sequence[Waiting]]
 LOOKED_AT = 64      # waiting jobs that one choice looks at
 
 
@@ -20,17 +21,23 @@ class Queued(Protocol):
     place: int
     attempts: int
     plot: str | None
+    checkpoint: str
 
 
 def waiting_of(row: Queued) -> Waiting:
-    return Waiting(row.id, row.owner, row.place, row.attempts, row.plot or SINGLE)
+    return Waiting(row.id, row.owner, row.place, row.attempts, row.plot or SINGLE, row.checkpoint)
 
 
-def chosen(queue: FairQueue, room: int, held: Collection[str], cells: int) -> list[str]:
+def as_it_is(upcoming: Sequence[Waiting]) -> Sequence[Waiting]:
+    return upcoming
+
+
+def chosen(queue: FairQueue, room: int, held: Collection[str], cells: int, order: Order = as_it_is) -> list[str]:
     """Ids of up to `room` jobs for a worker that holds some; up to `cells` jobs of one plot count as one.
 
     A plot that is held gets no more cells while others wait for room, or they would wait for all of it. What a person
-    has put behind a plot waits for all of it. A job over which a worker died is chosen alone.
+    has put behind a plot waits for all of it. A job over which a worker died is chosen alone. `order` may let a job
+    overtake others; what a person has put before or behind a plot stays where it is.
     """
     found: list[str] = []
     if any(map(queue.attempts, held)):
@@ -39,7 +46,8 @@ def chosen(queue: FairQueue, room: int, held: Collection[str], cells: int) -> li
     begun: set[str] = set()     # plots that are chosen now: they may be filled
     full: dict[str, int] = {}   # owner -> rank of a plot of which a worker may hold no more cells
     others_wait = False
-    for job in islice(queue.upcoming(), LOOKED_AT):
+    upcoming = list(islice(queue.upcoming(), LOOKED_AT))
+    for job in upcoming if any(map(queue.rank_of, upcoming)) else order(upcoming):
         joins = plots[job.plot]
         if (not room and not plots) or (job.attempts and (held or found)):
             break

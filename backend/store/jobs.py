@@ -16,6 +16,7 @@ import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select, tuple_, update
@@ -24,12 +25,13 @@ from sqlalchemy.orm import Session
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
 from backend.store import job_states
+from backend.store.checkpoint_affinity import CheckpointAffinity
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
 from backend.store.group_commit import GroupCommit
 from backend.store.history import images_of, last_place, stored_request
 from backend.store.job_arrival import Arrival, Beside, arrival, queued
-from backend.store.job_choice import chosen, waiting_of
+from backend.store.job_choice import Order, chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
 from backend.store.job_states import Change
@@ -55,13 +57,15 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._queue = FairQueue()
+        self._affinity = CheckpointAffinity()
         self._lines = QueueLines(database)
         self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
         self.look = QueueLook(self._queue, self._memory)
         self._arrivals = GroupCommit(self._changing, self._add)
-        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.plot, JobRow.state, JobRow.lease)
+        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.plot, JobRow.checkpoint, JobRow.state,
+                   JobRow.lease)
         with database.read() as session:
             for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
                 self._place(waiting_of(row), row.state, row.lease)
@@ -284,8 +288,10 @@ class Jobs:
 
     # ---- the worker's side ----
 
-    def lease(self, worker: str, room: int, held: Collection[str] = (), cells: int = 1) -> list[Lease]:
-        """Up to `room` next jobs for a worker that has `held` in its hands already.
+    def lease(
+        self, worker: str, room: int, held: Collection[str] = (), cells: int = 1, loaded: str = ""
+    ) -> list[Lease]:
+        """Up to `room` next jobs for a worker that has `held` in its hands already, and a checkpoint `loaded`.
 
         Up to `cells` jobs of one plot count as one, and join those of their plot that are held.
 
@@ -293,7 +299,8 @@ class Jobs:
         A job over which a worker died is handed out alone, so that no neighbour dies with it.
         """
         with self._changing:
-            while next_ones := self._choose(room, held, cells):
+            order = partial(self._affinity.order, worker=worker, loaded=loaded)
+            while next_ones := self._choose(room, held, cells, order):
                 try:
                     if leases := self._lease(worker, next_ones, held):
                         return leases
@@ -390,10 +397,12 @@ class Jobs:
         self._lines.forget(job)
         self._begun.discard(job)
 
-    def _choose(self, room: int, held: Collection[str], cells: int) -> list[str]:
+    def _choose(self, room: int, held: Collection[str], cells: int, order: Order) -> list[str]:
         """Ids of the next jobs to lease."""
         with self._memory:
-            return chosen(self._queue, room, held, cells)
+            found = chosen(self._queue, room, held, cells, order)
+            self._affinity.taken(found)
+        return found
 
     def _lease(self, worker: str, chosen: Sequence[str], held: Collection[str]) -> list[Lease]:
         with self.change() as (session, rows):

@@ -1,0 +1,134 @@
+"""Model files on a machine of a cluster that does not share the front's folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backend.catalog.fingerprints import fingerprint
+from backend.catalog.model_file import CHECKPOINT, FACE_NETWORK, LORA, ModelFile
+from backend.cluster import model_copies
+from backend.cluster.model_copies import ModelCopies
+from backend.cluster.model_source import ModelSource
+from backend.errors import NotFound
+from backend.messages import Run, Unload
+from backend.request.request import Request
+
+
+class Away:
+    """The front's machine, whose folder lies elsewhere here; counts what was read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source, self.folder, self.read_bytes = ModelSource([str(folder)]), folder, 0
+
+    def here(self, path: str) -> str:
+        return path.replace("/elsewhere", str(self.folder))
+
+    def files(self, path: str) -> list[tuple[str, int, int]]:
+        return self.source.files(self.here(path))
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        piece = self.source.read(self.here(path), offset, length)
+        self.read_bytes += len(piece)
+        return piece
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Away:
+    folder = tmp_path / "models"
+    (folder / "unet").mkdir(parents=True)
+    (folder / "anime.safetensors").write_bytes(os.urandom(5000))
+    (folder / "anime.yaml").write_text("v: 1")
+    (folder / "other.safetensors").write_bytes(b"other")
+    (folder / "unet" / "weights.safetensors").write_bytes(b"unet")
+    (folder / "config.json").write_text("{}")
+    return Away(folder)
+
+
+@pytest.fixture
+def copies(tmp_path: Path, away: Away, told: list[tuple[str, bool]]) -> ModelCopies:
+    return ModelCopies(tmp_path / "copies", away, lambda name, done: told.append((name, done)), limit=12_000)
+
+
+@pytest.fixture
+def told() -> list[tuple[str, bool]]:
+    return []
+
+
+def anime(away: Away, **facts: str) -> ModelFile:
+    found = fingerprint(away.folder / "anime.safetensors")
+    return ModelFile(CHECKPOINT, "anime", "/elsewhere/anime.safetensors", fingerprint=found, **facts)
+
+
+def test_a_file_is_copied_once_with_what_describes_it(away: Away, copies: ModelCopies, told: list[tuple[str, bool]]) -> None:
+    first, again = copies.here(anime(away)), copies.here(anime(away))
+    assert first == again and told == [("anime", False), ("anime", True)]
+    assert away.read_bytes == 5004, "the config beside it came too, and nothing else"
+    assert Path(first.path).read_bytes() == (away.folder / "anime.safetensors").read_bytes()
+    assert Path(first.path).with_suffix(".yaml").read_text() == "v: 1"
+    assert first.fingerprint == fingerprint(first.path) and first.fingerprint[:2] == anime(away).fingerprint[:2]
+
+
+def test_pieces_make_the_whole(away: Away, copies: ModelCopies, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_copies, "PIECE", 999)
+    assert Path(copies.here(anime(away)).path).read_bytes() == (away.folder / "anime.safetensors").read_bytes()
+
+
+def test_a_replaced_file_is_another_copy(away: Away, copies: ModelCopies) -> None:
+    before = copies.here(anime(away))
+    (away.folder / "anime.safetensors").write_bytes(b"new")
+    after = copies.here(anime(away))
+    assert after.path != before.path and Path(after.path).read_bytes() == b"new"
+
+
+def test_a_shared_folder_is_used_as_it_is(away: Away, copies: ModelCopies) -> None:
+    path = away.folder / "anime.safetensors"
+    shared = ModelFile(CHECKPOINT, "anime", str(path), fingerprint=fingerprint(path)._replace(inode=1))
+    assert copies.here(shared) is shared and not away.read_bytes
+
+
+def test_a_folder_comes_whole(away: Away, copies: ModelCopies) -> None:
+    found = copies.here(ModelFile(CHECKPOINT, "folder", "/elsewhere", single_file=False))
+    assert (Path(found.path) / "unet" / "weights.safetensors").read_bytes() == b"unet"
+
+
+def test_networks_for_faces_come_with_their_neighbours(away: Away, copies: ModelCopies) -> None:
+    found = copies.here(ModelFile(FACE_NETWORK, "face", "/elsewhere/unet/weights.safetensors"))
+    assert Path(found.path).name == "weights.safetensors" and Path(found.path).exists()
+
+
+def test_the_least_used_copies_leave(away: Away, copies: ModelCopies) -> None:
+    old = copies.here(ModelFile(LORA, "other", "/elsewhere/other.safetensors"))
+    os.utime(Path(old.path).parent, (1, 1))
+    (away.folder / "large.safetensors").write_bytes(b"1" * 9000)
+    copies.here(anime(away))
+    large = copies.here(ModelFile(LORA, "large", "/elsewhere/large.safetensors"))
+    assert Path(large.path).exists() and not Path(old.path).exists()
+
+
+def test_a_command_is_given_paths_of_this_machine(away: Away, copies: ModelCopies) -> None:
+    run = Run("job", "me", Request(), (0,), files={(CHECKPOINT, "anime"): anime(away)}, pictures={"id": b"png"})
+    located = copies.located(run)
+    assert Path(located.files[CHECKPOINT, "anime"].path).exists() and located.pictures == run.pictures
+    assert copies.located(Unload()) == Unload()
+
+
+def test_what_cannot_be_had_is_said_and_leaves_nothing(away: Away, copies: ModelCopies, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFound, match=r"no model file gone\.safetensors"):
+        copies.here(ModelFile(LORA, "gone", "/elsewhere/gone.safetensors"))
+    monkeypatch.setattr(away, "read", lambda *asked: b"")
+    with pytest.raises(NotFound, match="shorter"):
+        copies.here(anime(away))
+    assert not list((tmp_path / "copies").iterdir())
+
+
+@pytest.mark.parametrize("path", ["../secret.txt", "link.safetensors", "/etc/passwd"])
+def test_nothing_outside_the_folders_is_given_out(away: Away, path: str) -> None:
+    (away.folder.parent / "secret.txt").write_text("secret")
+    (away.folder / "link.safetensors").symlink_to(away.folder.parent / "secret.txt")
+    for asked in (away.source.files, lambda whole: away.source.read(whole, 0, 10)):
+        with pytest.raises(NotFound):
+            asked(str(away.folder / path))

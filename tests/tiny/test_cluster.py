@@ -1,0 +1,98 @@
+"""Workers on a Ray cluster of this machine: three nodes without cards, fake workers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
+
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from backend import Backend, Settings  # noqa: E402
+from backend.errors import UserError  # noqa: E402
+from tests.guest import Guest  # noqa: E402
+from tests.tiny.house import FakeCatalog, submit, until  # noqa: E402
+
+MACHINES, JOBS = 3, 200
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """The front's machine draws nothing; each of the others has room for one worker."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(MACHINES):
+        machines.add_node(num_cpus=1)
+    yield machines
+    machines.shutdown()
+
+
+@pytest.fixture
+def house(cluster: Cluster, tmp_path: Path) -> Iterator[Guest]:
+    for name in ("demo", "other"):
+        (tmp_path / name).write_bytes(name.encode())
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,), cluster=cluster.address)
+    backend = Backend(settings, catalog=FakeCatalog(tmp_path), worker="tests.tiny.fake_worker")
+    yield Guest(backend)
+    backend.close()
+
+
+def workers_up(house: Guest) -> int:
+    return sum(worker.state in ("ready", "loading") for worker in house.status().workers)
+
+
+def worker_processes() -> list[psutil.Process]:
+    """Those of `ProcessHandle`, children of Ray's actors."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        parent = process.parent() if "spawn_main" in " ".join(process.info["cmdline"] or ()) else None
+        found += [process] if parent and "RemoteWorker" in " ".join(parent.cmdline()) else []
+    return found
+
+
+def actors() -> list[psutil.Process]:
+    return [each.parent() for each in worker_processes()]
+
+
+def test_every_job_is_drawn_once_while_workers_and_actors_are_killed(house: Guest) -> None:
+    until(lambda: workers_up(house) == MACHINES, 120)
+    jobs = [submit(house, f"slow=0.01 {number}", batch_count=2) for number in range(JOBS)]
+    dice, killed = random.Random(7), 0
+    while any(house.is_pending(job.id) for job in jobs):
+        time.sleep(1.5)
+        if killed < 6 and (living := (worker_processes() if killed % 2 else actors())):
+            dice.choice(living).send_signal(signal.SIGKILL)
+            killed += 1
+    done = [house.job(job.id) for job in jobs]
+    assert killed >= 3
+    assert {job.state for job in done} == {"done"}
+    assert all(sorted(image.index for image in job.images) == [0, 1] for job in done)
+
+
+def test_a_machine_that_leaves_is_a_lost_worker_and_one_that_joins_is_used(house: Guest, cluster: Cluster) -> None:
+    until(lambda: workers_up(house) == MACHINES, 120)
+    jobs = [submit(house, "slow=0.2") for _ in range(12)]
+    until(lambda: any(house.job(job.id).state == "done" for job in jobs))
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    for job in jobs:
+        assert house.wait(job.id, 120).state == "done"
+    assert workers_up(house) == MACHINES - 1
+    cluster.add_node(num_cpus=1)
+    until(lambda: workers_up(house) == MACHINES, 120)
+
+
+@pytest.mark.parametrize(("address", "said"), [("127.0.0.1:9", "no Ray cluster answers at 127.0.0.1:9"),
+                                               ("ray://127.0.0.1:10001", "host:port")])
+def test_no_cluster_at_an_address_is_said_at_the_start(tmp_path: Path, address: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Backend(Settings(data=tmp_path, cluster=address), start_workers=False)
