@@ -31,7 +31,8 @@ class Devices:
     def start(self, dispatcher: Dispatcher, load: Callable[[], tuple[int, int]], extensions: Extensions) -> None:
         """Hand the workers to the dispatcher; those of machines that join later as they come.
 
-        `load()` counts the jobs that wait and that are drawn; `extensions()` names the packages that a worker opens when it starts.
+        `load()` counts the jobs that wait and those that are drawn; `extensions()` names the packages that a worker
+        opens when it starts.
         """
         policy = self._settings.policy
         if self._cluster is None:
