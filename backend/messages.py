@@ -118,6 +118,19 @@ class LocateFaces:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """Say what is in a picture file by the network in `file`: a captioner, or a tagger from a certainty on."""
+
+    task: str
+    picture: bytes
+    file: ModelFile
+    beams: int = 1
+    shortest: int = 24          # tokens
+    longest: int = 48
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class Unload:
     """Free the device of the models that nothing is drawn with."""
 
@@ -326,9 +339,19 @@ class FacesLocated:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The answer to `Describe`: a sentence, or tags with their certainties, the surest first; or the `problem`."""
+
+    task: str
+    caption: str = ""
+    tags: tuple[tuple[str, float], ...] = ()
+    problem: Problem | None = None
+
+
 # What somebody waits for, and what answers it.
-Look = Preprocess | CompareFaces | LocateFaces
-Looked = Preprocessed | FacesCompared | FacesLocated
+Look = Preprocess | CompareFaces | LocateFaces | Describe
+Looked = Preprocessed | FacesCompared | FacesLocated | Described
 
 Command = Run | Cancel | Skip | Score | MeasureDistance | Look | Unload | Stop
 Event = (

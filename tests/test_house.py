@@ -65,6 +65,7 @@ BORDERS = {
     "backend/worker/engine/guide_loading.py": "one preview of a guide: what looked for it is told why there is none",
     "backend/worker/engine/face_comparison.py": "one look at two faces: who asked is told why there is no answer",
     "backend/worker/engine/face_location.py": "one look for faces: who asked is told why there is no answer",
+    "backend/worker/engine/picture_description.py": "one picture to be described: who asked is told why it is not",
     "backend/worker/scores/scorer.py": "one measurement: the others are made",
     "backend/dispatch/scoring.py": "one round of measuring: the next one is made",
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",

@@ -14,6 +14,7 @@ from backend.catalog import (
     adapters,
     checkpoints,
     clip_folders,
+    description_files,
     face_networks,
     inception_files,
     object_detectors,
@@ -26,6 +27,7 @@ from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
 from backend.catalog.model_file import (
     ANNOTATOR,
+    CAPTIONER,
     CHECKPOINT,
     CLIP,
     CLIP_VISION,
@@ -42,6 +44,7 @@ from backend.catalog.model_file import (
     OBJECT_DETECTOR,
     SEGMENTER,
     T2I_ADAPTER,
+    TAGGER,
     UPSCALER,
     VAE,
 )
@@ -108,6 +111,10 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(OBJECT_DETECTOR, "detector of objects", object_detectors.describe_object_detector, ("adetailer",), (".onnx",),
          usable=True),
     Kind(SEGMENTER, "SAM", object_detectors.describe_segmenter, ("sams", "sam"), (), marker="config.json", usable=True),
+    Kind(CAPTIONER, "captioner", description_files.describe_captioner, ("BLIP", "interrogate"), (),
+         marker=description_files.CONFIG, usable=True),
+    Kind(TAGGER, "tagger", description_files.describe_tagger, ("deepbooru", "torch_deepdanbooru"),
+         (".onnx",), usable=True),
     Kind(FACE_RESTORER, "face restorer", upscalers.describe_face_restorer, ("GFPGAN", "Codeformer"),
          guest_folders=_UPSCALERS, usable=True),
     Kind(UPSCALER, "upscaler", upscalers.describe_upscaler, _UPSCALERS, usable=True, aliases=upscalers.ALIASES),

@@ -1,4 +1,4 @@
-"""Asks a worker to look at pictures while somebody waits: what a guide's model is shown, where faces are, how alike."""
+"""Asks a worker to look at pictures while somebody waits: guides' hints, faces, what there is in words."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import InvalidRequest, NotAllowed, WorkerLost
 from backend.messages import (
     CompareFaces,
+    Describe,
+    Described,
     FacesCompared,
     FacesLocated,
     LocateFaces,
@@ -83,6 +85,10 @@ class Preprocessing:
     def located(self, picture: bytes, file: ModelFile) -> FacesLocated:
         """Where the faces of a picture are; as `made`."""
         return self._answered(LocateFaces(uuid.uuid4().hex, picture, file))
+
+    def described(self, picture: bytes, file: ModelFile, **how: Any) -> Described:
+        """What is in a picture, in words, by the `how` of `Describe`; as `made`."""
+        return self._answered(Describe(uuid.uuid4().hex, picture, file, **how))
 
     def _answered(self, command: Look) -> Any:
         ready = sorted((each for each in self._workers if each.worker.state in UP),

@@ -27,6 +27,7 @@ from backend.messages import (
     Cancel,
     Cancelled,
     Command,
+    Described,
     Done,
     Event,
     FacesCompared,
@@ -269,7 +270,7 @@ class Supervisor:
                 self._drawing(event)
             case Done() | Failed() | Cancelled():
                 self._over(event)
-            case Scored() | Preprocessed() | FacesCompared() | FacesLocated():
+            case Scored() | Preprocessed() | FacesCompared() | FacesLocated() | Described():
                 self._services.answered(event)
             case Alive():
                 self._services.measures.called(self._worker.name, self._calls, event.calls)

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from backend.errors import NotAllowed
 from backend.facade.components import Components
+from backend.facade.descriptions import UserDescriptions
 from backend.facade.faces import UserFaces
 from backend.facade.guides import UserGuides
 from backend.facade.limits import LimitState
@@ -48,6 +49,7 @@ class Door:
         self.plots = UserPlots(components, user)
         self.guides = UserGuides(components, user)
         self.faces = UserFaces(components, user)
+        self.descriptions = UserDescriptions(components, user)
         self.programs = ProgramJobs(components, user, self._submit_with, self.cancel)
         self.sharing = UserSharing(components, user)
 

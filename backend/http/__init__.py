@@ -20,6 +20,7 @@
     a1111_extras.py        /sdapi/v1/extra-single-image, extra-batch-images
     a1111_progress.py      /sdapi/v1/progress, /internal/progress
     a1111_models.py        the lists of models, samplers, upscalers, styles
+    interrogate.py         pictures in words: /sdapi/v1/interrogate, /easel/interrogate
     a1111_server.py        flags, memory, scripts, extensions, probes, stop and restart
     a1111_requests.py      payloads in: a1111_fields (names), a1111_values, a1111_scripts, a1111_pictures, a1111_options
     a1111_lacking.py       what Easel lacks: refused, or passed over for a client
@@ -72,6 +73,7 @@ from backend.http import (
     files,
     guides,
     history,
+    interrogate,
     jobs,
     login,
     networks,
@@ -117,8 +119,8 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (login, account, a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, events, jobs,
-                 files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
+    for part in (login, account, a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, interrogate, events,
+                 jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
                  extensions, probes, sharing):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):

@@ -73,7 +73,7 @@ KEPT: Mapping[str, Any] = MappingProxyType({
     "profiling_record_shapes": True, "profiling_profile_memory": True, "profiling_with_stack": True,
     "profiling_filename": "trace.json", "api_enable_requests": True, "api_forbid_local_requests": True,
     "api_useragent": "", "disabled_extensions": [], "disable_all_extensions": "none", "restore_config_state_file": "",
-    # training and describing pictures, which Easel does not do
+    # training, which Easel does not do; describing pictures
     "unload_models_when_training": False, "pin_memory": False, "save_optimizer_state": False,
     "save_training_settings_to_txt": True, "dataset_filename_word_regex": "", "dataset_filename_join_string": " ",
     "training_image_repeats_per_epoch": 1, "training_write_csv_every": 500,

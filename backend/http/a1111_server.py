@@ -134,12 +134,6 @@ def server_restart(request: Request, door: FrontDoor) -> str:
     return "Restarting."
 
 
-@router.post("/sdapi/v1/interrogate")
-def interrogate() -> None:
-    """Answered with 501."""
-    raise HTTPException(501, NOT_BUILT.format("describe pictures"))
-
-
 @router.post("/sdapi/v1/create/{kind}")
 def create(kind: Trained) -> None:
     """Answered with 501."""

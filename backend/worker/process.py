@@ -27,6 +27,7 @@ from backend.messages import (
     Cancel,
     Command,
     CompareFaces,
+    Describe,
     Event,
     LocateFaces,
     MeasureDistance,
@@ -47,6 +48,7 @@ from backend.worker.engine.engine import Engine
 from backend.worker.engine.face_comparison import faces_compared
 from backend.worker.engine.face_location import faces_located
 from backend.worker.engine.guide_loading import preprocessed
+from backend.worker.engine.picture_description import picture_described
 from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
 from backend.worker.scores.scorer import Scorer
@@ -110,6 +112,9 @@ def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     elif isinstance(command, LocateFaces):
         with engine.current_work.doing("encoding", ()):
             engine.emit(faces_located(engine.memory, command))
+    elif isinstance(command, Describe):
+        with engine.current_work.doing("encoding", ()):
+            engine.emit(picture_described(engine.memory, command))
     elif isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):

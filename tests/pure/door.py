@@ -17,8 +17,9 @@ from typing import Any
 from PIL import Image as Pillow
 
 from backend import Image, Job, JobLine, Live, Overview, Status, User
+from backend.catalog.description_files import MISSING
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.model_file import ModelFile
+from backend.catalog.model_file import CAPTIONER, TAGGER, ModelFile
 from backend.catalog.network_cards import NetworkCards
 from backend.dispatch.measures import Measures
 from backend.errors import NotAllowed, NotFound, Problem
@@ -98,6 +99,10 @@ class Bound:
         self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None,
                                        boards_with=lambda image: [])
         self.guides = SimpleNamespace(preview=self._preview)
+        self.descriptions = SimpleNamespace(missing=lambda: MISSING[CAPTIONER], caption=partial(self._nothing, CAPTIONER), tags=partial(self._nothing, TAGGER))
+
+    def _nothing(self, kind: str, *_: Any, **__: Any) -> None:
+        raise NotFound(MISSING[kind])
 
     def _preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, **more: object) -> SimpleNamespace:
         """A guide's picture as it is, whatever its preprocessor."""

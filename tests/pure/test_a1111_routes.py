@@ -71,7 +71,7 @@ def test_folders_are_looked_through_again_and_models_unloaded(client: TestClient
     assert door.calls == ["refresh checkpoint", "refresh vae", "refresh lora", "refresh embedding", "refresh upscaler", "unload_models"]
 
 
-@pytest.mark.parametrize("path", ["interrogate", "create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
+@pytest.mark.parametrize("path", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
 def test_what_easel_does_not_do_is_said_to_be_so(client: TestClient, path: str) -> None:
     answer = client.post(f"{SD}/{path}", json={"image": PICTURE})
     assert answer.status_code == 501 and "Easel does not" in answer.json()["errors"]

@@ -34,6 +34,8 @@ from backend.messages import (
     Cancel,
     Cancelled,
     CompareFaces,
+    Describe,
+    Described,
     Done,
     FacesCompared,
     FacesLocated,
@@ -134,6 +136,9 @@ class Fake:
                 self.say(Preprocessed(command.task, 8, 8, bytes(range(192))[:: -1 if command.points else 1]))
             elif isinstance(command, LocateFaces):
                 self.say(FacesLocated(command.task, BOXES, (True, False), dict.fromkeys(FACE_ORDERS, (0, 1))))
+            elif isinstance(command, Describe):
+                tags = (("red_circle", 0.9), ("1girl", 0.6)) if command.file.kind == "tagger" else ()
+                self.say(Described(command.task, "" if tags else f"a plain square, {command.longest}", tags))
             elif isinstance(command, CompareFaces):
                 self.say(FacesCompared(command.task, 0.5))
             elif isinstance(command, MeasureDistance):

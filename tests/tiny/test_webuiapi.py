@@ -99,7 +99,7 @@ def test_it_draws(api: Api, name: str) -> None:
 
 @pytest.mark.parametrize("call, words", [
     (drawing(script_name="Loopback", script_args=[]), "script_name"), (drawing(restore_faces=True), "CodeFormer"),
-    (drawing(enable_hr=True, hr_upscaler="R-ESRGAN 4x+"), "hr_upscaler"), (lambda api: api.interrogate(PICTURE), "Easel does not describe"),
+    (drawing(enable_hr=True, hr_upscaler="R-ESRGAN 4x+"), "hr_upscaler"), (lambda api: api.interrogate(PICTURE), "models/BLIP"),
     (from_picture(script_name="Poor man's outpainting"), "script_name"),
 ], ids=["loopback without a picture", "faces without a file", "upscaler without a file", "interrogate", "another outpainting"])
 def test_what_is_not_here_is_said(api: Api, call: Callable[[Api], Any], words: str) -> None:

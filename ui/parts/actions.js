@@ -1,8 +1,10 @@
 // The small tools beside the prompt.
+import { find } from "../scripts/dom.js";
 import { formOf } from "../scripts/form.js";
+import { post } from "../scripts/http.js";
 import { seeded } from "./generate_forever.js";
 import { arrived } from "./guides.js";
-import { note } from "./notices.js";
+import { note, say } from "./notices.js";
 import { resultsOf } from "./results.js";
 
 // The prompt box held an infotext, or else the picture shown lends its settings.
@@ -13,6 +15,18 @@ export async function readSettings(tab, found) {
   const request = await resultsOf(tab).request();
   if (request) formOf(tab).reuse(request);
   else note("There is neither a picture nor a text with settings to read yet.", 6000);
+}
+
+// The picture to start from, in a sentence in the place of the prompt; without a captioner it is said which folder is missing.
+export async function interrogate(tab) {
+  const picture = formOf(tab).values.init_image, button = find(`#${tab}_interrogate`);
+  if (!picture) return note("There is no picture to describe yet.", 6000);
+  if (button.ariaBusy === "true") return;
+  button.ariaBusy = "true";
+  say("The picture is being described.");
+  try { formOf(tab).replace({ prompt: (await post("/easel/interrogate", { picture })).caption }, "The picture is described in the prompt."); }
+  catch (error) { note(error.message, 12000); }
+  finally { button.ariaBusy = "false"; }
 }
 
 // What Generate sends of the values that Gradio gives with the click; `before` completes them, and may refuse.

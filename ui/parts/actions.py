@@ -38,6 +38,10 @@ def buttons(form: Form, backend: Backend) -> gr.Button:
 
 def _tools(form: Form, backend: Backend) -> None:
     with gr.Row(elem_classes=["tools"]):
+        if form.tab == "img2img":
+            words = gr.Button("Interrogate: describe the picture in the prompt", elem_id=f"{form.tab}_interrogate",
+                              elem_classes=["icon", "icon-describe"])
+            words.click(fn=None, js=script(f"interrogate('{form.tab}')"))
         read = gr.Button("Read settings from the prompt box, or from the picture shown", elem_id=f"{form.tab}_paste",
                          elem_classes=["icon", "icon-read"])
         used = gr.Button("Prompts used before", elem_id=f"{form.tab}_used", elem_classes=["icon", "icon-history"])

@@ -7,7 +7,7 @@ export * as styles from "../parts/styles.js";
 export * as used from "../parts/used_prompts.js";
 export * as extras from "../tabs/extras/extras.js";
 export * as settings from "../tabs/settings/settings.js";
-export { readSettings, sent } from "../parts/actions.js";
+export { interrogate, readSettings, sent } from "../parts/actions.js";
 export { note, say, toast } from "../parts/notices.js";
 export { replaceText } from "../parts/prompt.js";
 export { resultsOf as results } from "../parts/results.js";

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
@@ -18,7 +19,8 @@ from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.pixels import Pixels
 
 CELL = 4        # pixels of a mask's cell
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError)
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError,
+           StrictDataclassError)
 
 
 @dataclass(eq=False)

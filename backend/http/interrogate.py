@@ -1,0 +1,100 @@
+"""Pictures in words: AUTOMATIC1111's interrogate, and the page's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+
+from backend import Door
+from backend.errors import InvalidRequest, NotFound, UserError
+from backend.http.a1111_option_table import KEPT
+from backend.http.a1111_values import truth
+from backend.http.decode_threads import run_decoding
+from backend.http.dependencies import ClientOptions, FrontDoor
+from backend.image import upload_validation
+
+CLIP, DANBOORU = "clip", "deepdanbooru"
+BOUNDS = {"interrogate_clip_num_beams": (1, 16), "interrogate_clip_min_length": (1, 128),
+          "interrogate_clip_max_length": (1, 256), "interrogate_deepbooru_score_threshold": (0, 1)}
+ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\()"})
+
+router = APIRouter()
+
+
+@router.post("/sdapi/v1/interrogate")
+async def interrogate(door: FrontDoor, options: ClientOptions, payload: dict[str, Any]) -> dict[str, str]:
+    """A picture (base64) in a sentence by `clip`, or in tags by `deepdanbooru`; 501 where its network is not here."""
+    model = payload.get("model", CLIP)
+    if model not in (CLIP, DANBOORU):
+        raise HTTPException(404, "Model not found")
+    upload = await run_decoding(_upload, door, payload.get("image"))
+    settings = {name: options.chosen().kept.get(name, KEPT[name]) for name in KEPT}
+    describe = _caption if model == CLIP else _tags
+    try:
+        return {"caption": await to_thread.run_sync(describe, door, upload, settings)}
+    except NotFound as error:
+        raise HTTPException(501, error.problems[0].message) from error
+
+
+@router.get("/easel/interrogate")
+def missing(door: FrontDoor) -> dict[str, str]:
+    """Why no picture can be described here, and what to put where; empty when one can."""
+    return {"missing": door.descriptions.missing()}
+
+
+@router.post("/easel/interrogate")
+def described(door: FrontDoor, payload: dict[str, Any]) -> dict[str, str]:
+    """The uploaded `picture` in a sentence."""
+    picture = payload.get("picture")
+    if not isinstance(picture, str):
+        raise InvalidRequest("must be the id of an upload", field="picture")
+    return {"caption": door.descriptions.caption(picture)}
+
+
+def _upload(door: Door, image: Any) -> str:
+    try:
+        return door.upload(upload_validation.from_base64(image)).id
+    except UserError as error:
+        raise InvalidRequest(str(error), field="image") from error
+
+
+def _caption(door: Door, upload: str, settings: Mapping[str, Any]) -> str:
+    beams, shortest, longest = (int(_number(settings, name)) for name in list(BOUNDS)[:3])
+    return door.descriptions.caption(upload, beams=beams, shortest=shortest, longest=longest)
+
+
+def _tags(door: Door, upload: str, settings: Mapping[str, Any]) -> str:
+    found = door.descriptions.tags(upload, _number(settings, "interrogate_deepbooru_score_threshold"))
+    return ", ".join(_written(found, settings))
+
+
+def _written(tags: Iterable[tuple[str, float]], settings: Mapping[str, Any]) -> list[str]:
+    """As AUTOMATIC1111 writes tags, by its options."""
+    left_out = {_plain(name) for name in str(settings["deepbooru_filter_tags"] or "").split(",")}
+    rows = [(name, sure) for name, sure in tags if _plain(name) not in left_out]
+    rows = sorted(rows) if truth(settings["deepbooru_sort_alpha"]) else rows
+    written = []
+    for name, sure in rows:
+        text = name.replace("_", " ") if truth(settings["deepbooru_use_spaces"]) else name
+        text = text.translate(ESCAPED) if truth(settings["deepbooru_escape"]) else text
+        written.append(f"({text}:{sure:.3f})" if truth(settings["interrogate_return_ranks"]) else text)
+    return written
+
+
+def _plain(name: str) -> str:
+    return name.strip().replace(" ", "_").casefold()
+
+
+def _number(settings: Mapping[str, Any], name: str) -> float:
+    low, high = BOUNDS[name]
+    try:
+        number = float(settings[name])
+    except (TypeError, ValueError):
+        number = low - 1
+    if not low <= number <= high:
+        raise InvalidRequest(f"must be between {low} and {high}", field=name)
+    return number

@@ -1,0 +1,50 @@
+"""BLIP (Li et al. 2022): a picture in a sentence, by transformers from a local folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
+from backend.catalog.model_file import ModelFile
+from backend.errors import CheckpointError
+from backend.worker.device import Placement
+from backend.worker.models.owned_network import OwnedNetwork
+from backend.worker.pixels import Pixels
+
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError,
+           StrictDataclassError)
+
+
+@dataclass(eq=False)
+class Captioner(OwnedNetwork):
+    """BLIP in memory, float32. Owned by `Memory`."""
+
+    processor: Any
+    tokenizer: Any
+
+    def caption(self, pixels: Pixels, beams: int, shortest: int, longest: int) -> str:
+        """What is in a picture (H, W, 3), in about `shortest` to `longest` tokens, the best of so many beams."""
+        given = self.processor(images=[pixels.copy()], return_tensors="pt")["pixel_values"]
+        said = self.network.generate(pixel_values=given.to(self.device, torch.float32), num_beams=beams,
+                                     min_length=min(shortest, longest), max_length=longest)
+        return self.tokenizer.decode(said[0], skip_special_tokens=True).strip()
+
+
+def load(file: ModelFile, placement: Placement) -> Captioner:
+    """Read a folder. Raises CheckpointError, whose sentence names it."""
+    from transformers import BertTokenizerFast, BlipForConditionalGeneration, BlipImageProcessor
+
+    try:
+        network = BlipForConditionalGeneration.from_pretrained(file.path, local_files_only=True, use_safetensors=True,
+                                                               dtype=torch.float32)
+        side = network.config.vision_config.image_size
+        tokenizer = BertTokenizerFast.from_pretrained(file.path, local_files_only=True)
+    except _BROKEN as error:
+        raise CheckpointError(f"{Path(file.path).name} cannot be loaded as BLIP: {error}"[:300]) from error
+    pictures = BlipImageProcessor(size={"height": side, "width": side})
+    return Captioner(network.to(placement.device).eval().requires_grad_(False), pictures, tokenizer)
