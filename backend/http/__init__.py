@@ -119,9 +119,9 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (login, account, a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, interrogate, events,
-                 jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet, guides, faces,
-                 extensions, probes, sharing):
+    for part in (login, account, a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, interrogate,
+                 events, jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet,
+                 guides, faces, extensions, probes, sharing):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
         routers.add(Routes(" ".join(part.__name__.split(".")[-2:]), part.router))
