@@ -21,6 +21,7 @@ from backend.webhooks.signature import headers
 PAUSES = (5, 300, 1800, 7200, 18000, 36000, 50400)     # seconds after each failed attempt; then it is given up
 THREADS = 4
 SHORTEST, LONGEST = 0.2, 60.0       # seconds between two looks; a clock may be set meanwhile
+SENDING = 1.0                       # the same while something is on its way, which may have to be sent again
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ class Delivery:
             sending.append(notice.job)
             self._pool.submit(self._deliver, notice)
         due = self._webhooks.next_due(sending)
-        return LONGEST if due is None else min(max((due - now()).total_seconds(), 0.0), LONGEST)
+        longest = SENDING if sending else LONGEST
+        return longest if due is None else min(max((due - now()).total_seconds(), 0.0), longest)
 
     def _deliver(self, notice: Notice) -> None:
         try:
