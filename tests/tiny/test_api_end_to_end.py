@@ -271,3 +271,27 @@ def test_what_the_payload_says_itself_need_not_be_in_the_infotext(client: httpx.
     assert (told["seed"], told["sampler_name"], told["width"], told["height"]) == (2**64 - 1, "Euler", 64, 64)
     (picture,) = pictures(answer)
     assert picture.size == (64, 64) and "Seed: 18446744073709551615, Size: 64x64" in picture.text["parameters"]
+
+
+def test_the_python_client_draws_and_sees_it_come(client: httpx.Client) -> None:
+    from tests.tiny.test_python_client import client as easel_client
+
+    with easel_client.Easel(str(client.base_url), timeout=PATIENCE) as easel:
+        job = easel.submit(SMALL, preview_every=1)
+        events = list(easel.events(job))
+        assert events[-1].name == "done" and [event.progress.steps for event in events if event.progress][-1] == 2
+        (image,) = [event.image for event in events if event.image]
+        assert Pillow.open(io.BytesIO(easel.image(image))).size == (64, 64) and image.seed == 7
+        previews = [event.preview for event in events if event.preview]
+        assert all(Pillow.open(io.BytesIO(preview)).format == "JPEG" for preview in previews)
+
+
+def test_openais_client_draws_and_edits(client: httpx.Client) -> None:
+    import openai
+
+    easel = openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="any", timeout=PATIENCE, max_retries=0)
+    asked = {"prompt": SMALL["prompt"], "size": "64x64", "extra_body": {"steps": 2, "seed": 7}}
+    drawn = base64.b64decode(easel.images.generate(**asked).data[0].b64_json)
+    assert Pillow.open(io.BytesIO(drawn)).size == (64, 64)
+    events = list(easel.images.edit(image=("a.png", drawn), stream=True, **asked))
+    assert events[-1].type == "image_edit.completed" and base64.b64decode(events[-1].b64_json) != drawn

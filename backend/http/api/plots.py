@@ -89,7 +89,7 @@ class PlotLineTold(BaseModel):
     id: str = Described(examples=[ID])
     title: str = Described(examples=["CFG Scale"])
     kind: str = Described(examples=["xyz"])
-    state: str = Described(examples=["running"])
+    state: Literal["drawing", "waiting", "paused", "done", "cancelled"]
     done: int
     failed: int
     total: int = Described(examples=[9])
