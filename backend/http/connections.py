@@ -24,7 +24,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from backend.http.authentication import network
 
-HEAD_SECONDS = 15.0     # from the first moment of a connection, or of its next request, to the end of the headers
+IDLE_SECONDS = 75.0     # without a byte, at first or between two requests: longer than clients and proxies keep one
+HEAD_SECONDS = 15.0     # from the first byte of a request to the end of its headers
 BODY_SECONDS = 30.0     # for a body, and for each so many more bytes of it a second
 BODY_RATE = 4096
 REST_BYTES = 16 * 2**20  # of a body whose request has been answered: so many are passed over, then it is cut off
@@ -128,6 +129,8 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         cycle = self.cycle
+        if self._is_idle and not self._received:
+            self.since = self._among.now()
         self._received += len(data)
         super().data_received(data)
         if self.cycle is not cycle:
@@ -152,7 +155,7 @@ class Connection(H11Protocol):
         if self._stuck is not None and now - self._stuck > WRITE_SECONDS:
             return True
         if self._is_idle:
-            return now - self.since > HEAD_SECONDS
+            return now - self.since > (HEAD_SECONDS if self._received else IDLE_SECONDS)
         if self.cycle.more_body and not self.flow.read_paused:
             return now - self.since > BODY_SECONDS + self._received / BODY_RATE
         return False

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from backend import Backend
-from backend.http.connections import Connection, Connections, most_connections, quiet_about_files
+from backend.http.connections import IDLE_SECONDS, Connection, Connections, most_connections, quiet_about_files
 
 GRACE = 2   # seconds for requests in flight when the server stops
 TICKS = 10  # of uvicorn's loop in a second
@@ -23,7 +23,8 @@ class Server(uvicorn.Server):
         self._connections = Connections(most_connections(), backend.settings.trusted_proxies)
         super().__init__(uvicorn.Config(
             app, http=partial(Connection, among=self._connections), log_config=None, access_log=False,
-            server_header=False, timeout_graceful_shutdown=GRACE, proxy_headers=False))
+            server_header=False, proxy_headers=False, timeout_keep_alive=round(IDLE_SECONDS),
+            timeout_graceful_shutdown=GRACE))
         self._app, self._backend, self._link = app, backend, app.state.public_link
         self.starts_again = False
         app.state.stop = self.stop
