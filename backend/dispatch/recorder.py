@@ -117,7 +117,8 @@ class Recorder:
             case Cancelled():
                 self._change(lambda: [self._jobs.finish(lease.job, lease.token, "cancelled")])
             case Failed():
-                log.error("job %s failed: %s\n%s", lease.job, "; ".join(map(str, outcome.problems)), outcome.detail)
+                log.error("job %s failed: %s\n%s", lease.job, "; ".join(map(str, outcome.problems)), outcome.detail,
+                          extra={"job": lease.job})
                 if outcome.extension:
                     self._listener.extension_failed(outcome.extension, outcome.problems[0].message)
                 self._fail(lease, outcome.problems)
@@ -129,7 +130,8 @@ class Recorder:
             saved = self._pictures.write(lease, picture, partial(self._history.is_free, lease.job, picture.index))
             image = self._history.add(lease.job, lease.token, saved)
         except Exception as error:  # a border: whatever one picture does to the encoder, the next job is still recorded
-            log.exception("picture %d of job %s could not be saved", picture.index, lease.job)
+            log.exception("picture %d of job %s could not be saved", picture.index, lease.job,
+                          extra={"job": lease.job})
             unknown = Problem(f"Picture {picture.index + 1} could not be saved: {error}")
             self._refuse(lease, error.problems if isinstance(error, EaselError) else [unknown])
         else:
@@ -148,7 +150,7 @@ class Recorder:
             saved = self._pictures.write_grid(lease, images, paths, is_free)
             image = self._history.add(lease.job, lease.token, saved)
         except Exception:   # a border: the pictures are safe, and the job is done
-            log.exception("the grid of job %s could not be saved", lease.job)
+            log.exception("the grid of job %s could not be saved", lease.job, extra={"job": lease.job})
             self._write_until_done(lambda: self._jobs.note(lease.job, lease.token, NO_GRID))
         else:
             if image:

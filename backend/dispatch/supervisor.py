@@ -420,7 +420,7 @@ class Supervisor:
             self._services.live.begin(lease.job, lease.owner, lease.request.count, lease.indices)
             self._hand_over(handle, lease)
         except Exception as error:      # a border: a job that was not sent must not stay in flight
-            log.exception("job %s could not be sent to a worker", lease.job)
+            log.exception("job %s could not be sent to a worker", lease.job, extra={"job": lease.job})
             self._over(Failed(lease.job, (Problem(f"The job could not be sent to a worker: {error}"),)))
 
     def _hand_over(self, handle: Handle, lease: Lease) -> None:

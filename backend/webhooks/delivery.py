@@ -73,7 +73,7 @@ class Delivery:
         try:
             self._attempt(notice)
         except EaselError as error:
-            log.warning("a webhook of job %s is tried again: %s", notice.job, error)
+            log.warning("a webhook of job %s is tried again: %s", notice.job, error, extra={"job": notice.job})
         finally:
             with self._lock:
                 self._sending.discard(notice.job)
