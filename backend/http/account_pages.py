@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -29,8 +30,9 @@ def page(request: Request, template: str, /, status: int = 200, **told: Any) -> 
     """One of the templates, in the language of the browser or, where somebody is logged in, in theirs."""
     chosen = _preferences(request)
     language = _language(request, str(chosen.get("language", "browser")))
-    html = _template(template, language).render(
-        told, theme=chosen.get("theme", "system"), language=language, style=_style(), root=root_of(request))
+    body = _template(template, language).render(told, root=root_of(request))
+    html = _template("frame.html", language).render(
+        body=Markup(f"-->{body}<!--"), theme=chosen.get("theme", "system"), language=language, style=Markup(_style()))  # noqa: S704
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     # Nothing runs, and nothing is sent to elsewhere.
     policy = (f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' data:; form-action 'self'; "
@@ -84,7 +86,7 @@ def _style() -> str:
 
 @cache
 def _template(name: str, language: str) -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    """What stands in comments there is Jinja's, so that nothing else of the file is a text that somebody reads."""
     texts = _texts(language)
 
     def exchanged(found: re.Match[str]) -> str:
@@ -92,8 +94,5 @@ def _template(name: str, language: str) -> jinja2.Template:
         words = " ".join(text.split())
         return before + text.replace(text.strip(), texts.get(words, text.strip())) if words else found[0]
 
-    def whole(template: str) -> str:
-        return _TEXT.sub(exchanged, (TEMPLATES / template).read_text("utf-8"))
-
-    environment.loader = jinja2.FunctionLoader(whole)
-    return environment.get_template(name)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_TEXT.sub(exchanged, (TEMPLATES / name).read_text("utf-8")))

@@ -2,6 +2,7 @@
 import { appeared, make } from "../scripts/dom.js";
 import { ask } from "../scripts/http.js";
 import { at } from "../scripts/root.js";
+import { on } from "../scripts/events.js";
 import { openMenu } from "./popup_menu.js";
 
 const ROLES = { viewer: "Viewer", artist: "Artist", admin: "Admin" };
@@ -24,4 +25,5 @@ if (user.logged_in) {
   const button = make("button", { type: "button", id: "user_menu", "aria-haspopup": "menu", "aria-label": "Your account", title: user.name, translate: "no",
     onclick: () => open({ ...user, role: ROLES[user.role] }, button) }, initial);
   (await appeared("#bar")).append(button);
+  on("lost", () => ask("/easel/me").catch(() => {}));       // whoever was logged out elsewhere is led to the login
 }
