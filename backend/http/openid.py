@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth, StarletteOAuth2App
 from fastapi import APIRouter
@@ -35,7 +35,7 @@ router = APIRouter(include_in_schema=False)
 class Provider:
     """One provider, and the logins that are under way there."""
 
-    def __init__(self, settings: OpenID, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, settings: OpenID, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         """`transport`: how it is reached, if not by the network."""
         self.settings = settings
         self._pending: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
@@ -67,7 +67,7 @@ async def begin(request: Request, next: str = "/") -> Response:
     back = f"{here(request)}/login/openid/back"
     try:
         answer = await provider.client.authorize_redirect(request, back)
-    except (AuthlibBaseError, httpx.HTTPError, ValueError):
+    except (AuthlibBaseError, httpx2.HTTPError, ValueError):
         return _failed(request, "The provider does not answer. Log in with name and password, or try again.", 502)
     # It has to come back from another site, by a link: Lax allows that.
     answer.set_cookie(COOKIE, provider.remember(told), 60 * MINUTES, path="/login", httponly=True, samesite="lax",
@@ -88,7 +88,7 @@ async def finish(request: Request) -> Response:
         claims = (await provider.client.authorize_access_token(request))["userinfo"]
         accounts = request.app.state.backend.accounts
         account = await run_in_threadpool(account_of, claims, provider.settings, accounts)
-    except (AuthlibBaseError, JoseError, httpx.HTTPError, KeyError, ValueError):
+    except (AuthlibBaseError, JoseError, httpx2.HTTPError, KeyError, ValueError):
         return _failed(request, "The provider did not say who you are. Try again.")
     except EaselError as error:
         return _failed(request, str(error), 403)
