@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from pathlib import Path
@@ -27,6 +28,7 @@ class RemoteWorker:
                  source: Source, copies: str) -> None:
         if version != VERSION:
             raise RuntimeError(f"this machine has Easel {VERSION}, the front {version}")
+        os.environ.pop("OMP_NUM_THREADS", None)     # Ray's, for the one core asked for; a machine here is one worker's
         self._copies = ModelCopies(Path(copies).expanduser(), source, self._coming)
         self._process = ProcessHandle(module, device, policy, extensions)
         self._own: deque[Event] = deque()       # what is said here and not by the process
