@@ -27,7 +27,8 @@ from backend.worker.draw.preprocessors import PREPROCESSORS
 from backend.worker.draw.trained_preprocessors import TRAINED, load, preprocessor
 from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.models.memory import Memory
-from tests.tiny.test_guides import FILES, PICTURE, drawn_square, unit
+from tests.tiny import face_networks
+from tests.tiny.test_guides import FILES, PICTURE, drawn_square, png, unit
 
 
 def teed(folder: Path) -> None:
@@ -247,3 +248,75 @@ def test_what_goes_wrong_in_a_preprocessor_is_told_at_the_unit(tmp_path: Path, m
         assert field == "guides[0].module" and message.startswith(sentence)
     monkeypatch.setitem(PREPROCESSORS, "canny", short)
     assert told(unit(module="canny")) == ("guides[0].module", "canny needs more memory than there is: choose a smaller preprocessor resolution or picture")
+
+
+JOINTS = [(.5, .2), (.5, .32), (.38, .34), (.32, .46), (.28, .58), (.62, .34), (.68, .46), (.72, .58), (.43, .6), (.42, .75), (.41, .9),
+          (.57, .6), (.58, .75), (.59, .9), (.46, .17), (.54, .17), (.42, .2), (.58, .2)]
+LIMBS = [(2, 3), (2, 6), (3, 4), (4, 5), (6, 7), (7, 8), (2, 9), (9, 10), (10, 11), (2, 12), (12, 13), (13, 14), (2, 1), (1, 15), (15, 17), (1, 16), (16, 18), (3, 17), (6, 18)]
+FIELDS = [(31, 32), (39, 40), (33, 34), (35, 36), (41, 42), (43, 44), (19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30), (47, 48), (49, 50), (53, 54), (51, 52),
+          (55, 56), (37, 38), (45, 46)]
+
+
+class Standing(nn.Module):
+    """In the place of OpenPose's network of a body, in its signature: sees one who stands, in whatever picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Linear(1, 1, bias=False)
+
+    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        height, width = (side // 8 for side in picture.shape[2:])
+        rows, columns = torch.meshgrid(torch.arange(height) + .5, torch.arange(width) + .5, indexing="ij")
+        heat, fields = torch.zeros(1, 19, height, width), torch.zeros(1, 38, height, width)
+        for number, (x, y) in enumerate(JOINTS):
+            heat[0, number] = torch.exp(-((columns - x * width) ** 2 + (rows - y * height) ** 2) / 2)
+        for (one, other), channels in zip(LIMBS, FIELDS, strict=True):
+            way = torch.tensor(JOINTS[other - 1]) - torch.tensor(JOINTS[one - 1])
+            for channel, share in zip(channels, way / way.norm(), strict=True):
+                fields[0, channel - 19] = share
+        return fields, heat
+
+
+class Blind(nn.Module):
+    """In the place of those of hands and faces: they see none."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__()
+        self.part = nn.Linear(1, 1, bias=False)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(1, 22, picture.shape[2] // 8, picture.shape[3] // 8)
+
+
+def test_open_pose_finds_the_points_of_a_body_by_networks_in_its_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from controlnet_aux.open_pose import body, face, hand
+
+    for place_of, name, network in ((body, "bodypose_model", Standing), (hand, "handpose_model", Blind), (face, "FaceNet", Blind)):
+        monkeypatch.setattr(place_of, name, network)
+    folder = tmp_path / "annotators"
+    folder.mkdir()
+    for name in MODULES["openpose"].files:
+        torch.save({"part.weight" if name == "facenet.pth" else "weight": torch.ones(1, 1)}, folder / name)     # as each is named there
+    asked = unit(module="openpose", pixel_perfect=True, resize_mode="Just Resize")
+    command = Preprocess("1", asked, FILES[PICTURE], (96, 96), annotator_files([asked], ModelCatalog((tmp_path,))), find_points=True)
+    found = preprocessed(Memory(place("cpu", exact=True)), command)
+    assert not found.problem, found.problem
+    (person,) = read_people(found.points)
+    (points,) = person.values()
+    assert len(points) == len(JOINTS) and all(points), "all joints of one person"
+    assert np.abs(np.array(points)[:, :2] - np.array(JOINTS)).max() < 0.04
+    assert np.frombuffer(found.pixels, np.uint8).any()
+
+
+def test_instant_ids_points_are_found_in_the_face_that_is_meant(tmp_path: Path) -> None:
+    face_networks.save(tmp_path, "antelopev2", nested=True)
+    picture = png(face_networks.face_picture((3, 4), (9, 8)))
+    for number, corner in enumerate(((4, 3), (8, 9))):
+        asked = unit(module=KEY_POINTS, face_order="Left to right", face_index=number, resize_mode="Just Resize")
+        files = annotator_files([asked], ModelCatalog((tmp_path,)))
+        found = preprocessed(Memory(place("cpu", exact=True)), Preprocess("1", asked, picture, (320, 320), files, find_points=True))
+        assert not found.problem, found.problem
+        (person,) = read_people(found.points)
+        (points,) = person.values()
+        wanted = (face_networks.POINTS + np.array(corner) * face_networks.SIDE) / 640
+        assert np.abs(np.array(points)[:, :2] - wanted).max() < 0.01
