@@ -11,12 +11,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from backend.http import openapi_doors
 from backend.http.a1111_extras import BY_NAME, FACTOR, SIDE, TO_SIZE
 from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
 from backend.http.a1111_option_table import ACTS, KEPT
 from backend.http.a1111_options import BY_OVERRIDE
 from backend.http.a1111_requests import IMG2IMG_DEFAULTS
 from backend.http.openapi_answers import ANSWERS, answer_schema
+from backend.http.openapi_fields import KINDS
 from backend.request.field import Field
 from backend.version import VERSION
 
@@ -25,15 +27,6 @@ Schema = dict[str, Any]
 GROUPS = {"/easel/": "Easel", "/internal/": "AUTOMATIC1111, its page's own", "/": "AUTOMATIC1111"}
 PICTURE: Schema = {"type": "string", "description": "A picture in base64, with or without a data: head."}
 PLAIN: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
-KINDS: dict[str, Schema] = {
-    "text": {"type": "string"}, "texts": {"type": "array", "items": {"type": "string"}}, "int": {"type": "integer"},
-    "seed": {"type": "integer"}, "float": {"type": "number"}, "bool": {"type": "boolean"}, "choice": {"type": "string"},
-    "checkpoint": {"type": "string"}, "second_checkpoint": {"type": "string"}, "upscaler": {"type": "string"},
-    "vae": {"type": "string"}, "picture": {"type": "string"}, "guide_model": {"type": "string"},
-    "object_detector": {"type": "string"},
-    "pictures": {"type": "array", "items": {"type": "string"}},
-    "records": {"type": "array", "items": {"type": "object"}},
-}
 ABOUT: dict[str, Schema] = {
     "init_images": {"type": "array", "items": PICTURE, "description": "What to start from; several are a batch."},
     "mask": PICTURE | {"description": "White is drawn anew, black stays."},
@@ -78,7 +71,7 @@ def _whole(app: FastAPI) -> Schema:
     for path, methods in made["paths"].items():
         group = next(name for start, name in GROUPS.items() if path.startswith(start))
         for route in methods.values():
-            route["tags"] = [group]
+            route["tags"] = route["tags"] if path.startswith(openapi_doors.PATHS) else [group]
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for path, (name, body) in BODIES.items():
         if path in made["paths"]:
@@ -91,6 +84,7 @@ def _whole(app: FastAPI) -> Schema:
             told = {"$ref": f"#/components/schemas/{name}"}
             told = {"type": "array", "items": told} if isinstance(kind, list) else told
             made["paths"][path][method]["responses"]["200"]["content"] = {"application/json": {"schema": told}}
+    openapi_doors.describe(made)
     return made
 
 
