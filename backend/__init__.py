@@ -27,17 +27,19 @@ from backend.store.view_types import LOCAL, Image, Job, JobLine, Live, Overview,
 from backend.table import Table
 
 if TYPE_CHECKING:
+    from backend.facade.administration import Administration
     from backend.facade.backend import Backend
     from backend.facade.door import Door
     from backend.facade.sharing import SharedPage
 
-__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "PINNABLE", "STARTS", "Backend", "Door", "EaselError", "Field", "Image",
-           "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem", "Request",
-           "Settings", "SharedPage", "State", "Status", "Table", "User", "UserError", "Worker", "form_sizes",
+__all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "PINNABLE", "STARTS", "Administration", "Backend", "Door", "EaselError",
+           "Field", "Image", "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem",
+           "Request", "Settings", "SharedPage", "State", "Status", "Table", "User", "UserError", "Worker", "form_sizes",
            "record_place", "spread"]
 
 
-LATER = {"Backend": "backend", "Door": "door", "SharedPage": "sharing"}      # by the module of `facade` they are in
+LATER = {"Backend": "backend", "Door": "door", "SharedPage": "sharing",
+         "Administration": "administration"}      # by the module of `facade` they are in
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from ui.root_path import RootPath
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
 from ui.tabs.img2img import tab as img2img
+from ui.tabs.people import tab as people
 from ui.tabs.plots import tab as plots
 from ui.tabs.png_info import tab as png_info
 from ui.tabs.settings import tab as settings
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 def fill(tabs: Tabs) -> Tabs:
     """Easel's own tabs, to which extensions add theirs before the page is built."""
-    for tab in (txt2img, img2img, extras, png_info, history, plots, settings):
+    for tab in (txt2img, img2img, extras, png_info, history, plots, settings, people):
         tabs.add(tab)
     return tabs
 

@@ -139,6 +139,10 @@ class Dispatcher:
         for supervisor in self._supervisors:
             supervisor.restart()
 
+    def drawn(self) -> dict[str, int]:
+        """How many jobs each worker draws, by its name."""
+        return {each.worker.name: len(each.drawn()) for each in self._supervisors}
+
     def status(self) -> Status:
         with self._lock:
             notices = (*self._notices, *self._troubles.values())

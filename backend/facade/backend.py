@@ -11,6 +11,7 @@ from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.catalog.network_problems import vector_counts
 from backend.dispatch.measures import Measures
 from backend.errors import CheckpointError, EaselError
+from backend.facade.administration import Administration
 from backend.facade.components import Components, assembled
 from backend.facade.devices import Devices
 from backend.facade.door import Door
@@ -24,6 +25,7 @@ from backend.request.request import FIELDS
 from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Accounts
+from backend.store.audit_log import AuditLog
 from backend.store.database import Lock
 from backend.store.database_recovery import Rescue, open_database
 from backend.store.invitations import Invitations
@@ -95,6 +97,14 @@ class Backend:
     @property
     def extensions(self) -> Extensions:
         return self._components.extensions
+
+    @property
+    def audit_log(self) -> AuditLog:
+        return self._components.audit_log
+
+    def administration(self, user: User, address: str) -> Administration:
+        """What an admin may do, who asks from this address. Forbidden for anybody else."""
+        return Administration(self, self._components, user, address)
 
     @property
     def shared(self) -> SharedLinks:

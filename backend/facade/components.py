@@ -17,6 +17,7 @@ from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Accounts
+from backend.store.audit_log import AuditLog
 from backend.store.batch_archive import BatchArchive
 from backend.store.database import Database
 from backend.store.disk_use import DiskUse
@@ -68,6 +69,7 @@ class Components:
     plots: Plots
     plot_estimates: PlotEstimates
     share_links: ShareLinks
+    audit_log: AuditLog
     dispatcher: Dispatcher
     webhooks: Webhooks
     delivery: Delivery
@@ -100,5 +102,5 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         gallery=Gallery(database, history, pictures, users, limits.check_disk), networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
         catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
-        share_links=ShareLinks(database), dispatcher=dispatcher, webhooks=webhooks, delivery=delivery,
-        idempotency=IdempotencyKeys(database), extensions=extensions)
+        share_links=ShareLinks(database), audit_log=AuditLog(database, settings.audit_days), dispatcher=dispatcher,
+        webhooks=webhooks, delivery=delivery, idempotency=IdempotencyKeys(database), extensions=extensions)

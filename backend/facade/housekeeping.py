@@ -64,6 +64,7 @@ class Housekeeping:
             self._forget_unfinished()
             self._forget_webhooks()
             self._forget_links()
+            self._forget_entries()
             if self._closed.wait(SWEEP_SECONDS):
                 return
 
@@ -86,6 +87,12 @@ class Housekeeping:
             self._parts.share_links.sweep()
         except EaselError as error:
             log.warning("links that open nothing any more could not be deleted: %s", error)
+
+    def _forget_entries(self) -> None:
+        try:
+            self._parts.audit_log.sweep()
+        except EaselError as error:
+            log.warning("old entries of the audit log could not be deleted: %s", error)
 
     def _sweep_gradio_files(self) -> None:
         while not self._closed.wait(GRADIO_SECONDS):

@@ -33,6 +33,7 @@
     files.py               /easel/image, /easel/preview, /easel/upload
     history.py             /easel/history  search, stars, the bin, comparison, import
     boards.py              /easel/boards  albums of the history
+    people.py              /easel/people, for admins: accounts, limits, everybody's queue, the audit log
     sharing.py             /easel/links, /share: pictures and plots that others see by a link
     plots.py               /easel/plots: axes, dry runs, cells
     plot_exports.py        /easel/plots/<id>/export: plots as files
@@ -78,6 +79,7 @@ from backend.http import (
     login,
     networks,
     openapi,
+    people,
     plot_exports,
     plots,
     preferences,
@@ -121,7 +123,7 @@ def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
     for part in (login, account, a1111_routes, a1111_extras, a1111_progress, a1111_models, a1111_server, interrogate,
                  events, jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet,
-                 guides, faces, extensions, probes, sharing):
+                 guides, faces, extensions, probes, sharing, people):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
         routers.add(Routes(" ".join(part.__name__.split(".")[-2:]), part.router))
@@ -154,7 +156,7 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.add_middleware(RouteNamed)
     app.add_middleware(ForeignRoutes)
     app.state.identification = Identification(
-        backend.settings, backend.accounts, backend.sessions, backend.access_tokens)
+        backend.settings, backend.accounts, backend.sessions, backend.access_tokens, backend.audit_log)
     app.add_middleware(GradioFiles, folder=backend.settings.data)
     app.add_middleware(Guard, settings=backend.settings, identification=app.state.identification,
                        sessions=backend.sessions)

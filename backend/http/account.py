@@ -15,6 +15,7 @@ from backend.http.account_pages import here, page, translated
 from backend.http.authentication import matches
 from backend.http.identification import Login, session_cookie
 from backend.http.login import sentence
+from backend.http.login_audit import address_of
 from backend.store.access_tokens import SCOPES
 from backend.store.accounts import Account
 from backend.store.invitations import HOURS
@@ -48,7 +49,7 @@ def change_password(request: Request, old: Text = "", new: Text = "", again: Tex
         return _shown(request, "password", "The old password is not right.")
     if new != again:
         return _shown(request, "password", "The two passwords differ.")
-    if trouble := _tried(request, lambda: backend.accounts.set_password(account.user.name, new)):
+    if trouble := _tried(request, "change password", lambda: backend.accounts.set_password(account.user.name, new)):
         return _shown(request, "password", trouble)
     answer = _shown(request, "password", done="The password is changed. All other browsers are logged out.")
     token = backend.sessions.open(_account(request))
@@ -62,7 +63,7 @@ def make_token(request: Request, name: Text = "", scope: Text = "", days: Text =
     made: list[str] = []
     scopes = [*SCOPES][:[*SCOPES].index(scope) + 1] if scope in SCOPES else []
     tokens = request.app.state.backend.access_tokens
-    trouble = _tried(request, lambda: made.append(
+    trouble = _tried(request, "make token", lambda: made.append(
         tokens.make(_account(request).user.id, name, scopes, int(days) if days.isdecimal() else None)))
     return _shown(request, "tokens", trouble, secret="".join(made))
 
@@ -70,7 +71,8 @@ def make_token(request: Request, name: Text = "", scope: Text = "", days: Text =
 @router.post("/account/tokens/{token}/revoke")
 def revoke_token(request: Request, token: str) -> Response:
     tokens = request.app.state.backend.access_tokens
-    return _shown(request, "tokens", _tried(request, lambda: tokens.revoke(_account(request).user.id, token)))
+    trouble = _tried(request, "revoke token", lambda: tokens.revoke(_account(request).user.id, token))
+    return _shown(request, "tokens", trouble)
 
 
 @router.post("/account/invitations")
@@ -78,14 +80,15 @@ def invite(request: Request, role: Text = "", hours: Number = HOURS) -> Response
     """A link for one person, shown this once. For admins."""
     made: list[str] = []
     invitations = _for_admins(request).invitations
-    trouble = _tried(request, lambda: made.append(invitations.make(role, hours)))
+    trouble = _tried(request, "invite", lambda: made.append(invitations.make(role, hours)))
     return _shown(request, "invitations", trouble, link=f"{here(request)}/join/{made[0]}" if made else "")
 
 
 @router.post("/account/invitations/{invitation}/revoke")
 def revoke_invitation(request: Request, invitation: str) -> Response:
     invitations = _for_admins(request).invitations
-    return _shown(request, "invitations", _tried(request, lambda: invitations.revoke(invitation)))
+    trouble = _tried(request, "revoke invitation", lambda: invitations.revoke(invitation))
+    return _shown(request, "invitations", trouble)
 
 
 def _account(request: Request) -> Account:
@@ -102,10 +105,12 @@ def _for_admins(request: Request) -> Any:
     return request.app.state.backend
 
 
-def _tried(request: Request, act: Callable[[], object]) -> str:
-    """What is wrong with an act, for the page; "" when it was done."""
+def _tried(request: Request, action: str, act: Callable[[], object]) -> str:
+    """What is wrong with an act, for the page; "" when it was done, and then it stands in the audit log."""
+    name = request.state.user.name
     try:
         act()
+        request.app.state.backend.audit_log.add(action, name, name, address_of(request))
     except EaselError as error:
         return sentence(request, error)
     return ""

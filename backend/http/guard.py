@@ -29,6 +29,7 @@ PROBES = ("/health", "/ready", "/metrics")     # the last asks by itself who may
 # What nobody needs a login for: the way in.
 UNLOCKED = (HEALTH, *PROBES, "/login", "/login/openid", "/login/openid/back")
 UNLOCKED_BELOW = ("/join/",)
+SHARED = ("/share/",)       # likewise, where `Settings.share_links` says so: each has a token in its path
 # What somebody may send who may only look: it changes nothing, or only how the page looks to them. Through Gradio's
 # events come calls of functions that ask the front door, which draws nothing for them.
 LOOKS = ("/logout", "/easel/preferences", "/easel/file-name", "/sdapi/v1/png-info")
@@ -72,6 +73,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, identification: Identification, sessions: Sessions) -> None:
         self._app, self._settings = app, settings
         self._identification, self._sessions = identification, sessions
+        self._unlocked_below = (*UNLOCKED_BELOW, *(SHARED if settings.share_links == "open" else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -113,7 +115,7 @@ class Guard:
         if self._identification.is_open:
             check_host(headers.get("host", ""), self._settings.hosts)
         login, path = await self._identification.login(scope, headers), scope["path"]
-        if login is None and not (path in UNLOCKED or path.startswith(UNLOCKED_BELOW)):
+        if login is None and not (path in UNLOCKED or path.startswith(self._unlocked_below)):
             raise denied_page(scope, headers) or _unknown(headers)
         if login is not None:
             check_role(scope, login)

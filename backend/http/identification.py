@@ -11,10 +11,12 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from backend import LOCAL, User
-from backend.http.authentication import Credentials, Denied, unauthorized
+from backend.http.authentication import Credentials, Denied, parse_basic, unauthorized
+from backend.http.login_audit import note_denied, note_password
 from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts
+from backend.store.audit_log import AuditLog
 from backend.store.sessions import LONGEST, Session, Sessions
 
 Way = Literal["open", "password", "session", "token"]
@@ -33,8 +35,9 @@ class Login:
 class Identification:
     """Asks the stores, which remember for a second or two what they have read."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, sessions: Sessions, tokens: AccessTokens) -> None:
-        self.credentials = Credentials(accounts)
+    def __init__(self, settings: Settings, accounts: Accounts, sessions: Sessions, tokens: AccessTokens,
+                 audit: AuditLog) -> None:
+        self.credentials, self._audit = Credentials(accounts), audit
         self._settings, self._accounts, self._sessions, self._tokens = settings, accounts, sessions, tokens
 
     @property
@@ -53,8 +56,7 @@ class Identification:
             kind, _, secret = authorization.partition(" ")
             if kind.casefold() == "bearer":
                 return self._by_token(secret.strip())
-            address = (scope.get("client") or ("",))[0]
-            return Login((await self.credentials.account(authorization, address)).user, "password")
+            return Login(await self._by_password(authorization, (scope.get("client") or ("",))[0]), "password")
         return self._by_session(session_token(headers, self._settings.port))
 
     def holds(self, login: Login) -> bool:
@@ -66,6 +68,17 @@ class Identification:
         if login.way == "token":
             return self._tokens.of(login.token) is not None and self._usable(login.user.id) is not None
         return self._usable(login.user.id) is not None
+
+    async def _by_password(self, authorization: str, address: str) -> User:
+        name = ""
+        try:
+            name = parse_basic(authorization)[0]
+            user = (await self.credentials.account(authorization, address)).user
+        except Denied as denied:
+            await note_denied(self._audit, name, address, denied)
+            raise
+        await note_password(self._audit, name, address)
+        return user
 
     def _by_token(self, secret: str) -> Login:
         token = self._tokens.of(secret)

@@ -15,6 +15,7 @@ from backend.errors import EaselError, NotFound
 from backend.http.account_pages import page, translated
 from backend.http.authentication import Denied
 from backend.http.identification import Login, session_cookie
+from backend.http.login_audit import address_of, note_denied, note_login
 from backend.store.accounts import Account
 from backend.store.invitations import Invitation
 
@@ -35,10 +36,11 @@ async def enter(request: Request) -> Response:
     """Logs a browser in by name and password, and goes on to the page that it wanted."""
     form = await _texts(request, "name", "password", "next")
     credentials = request.app.state.identification.credentials
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     try:
         account = await credentials.checked(form["name"], form["password"], address)
     except Denied as denied:
+        await note_denied(request.app.state.backend.audit_log, form["name"], address, denied)
         return _login_page(request, form["next"], denied.status, denied.reason, form["name"])
     return await logged_in(request, account, form["next"])
 
@@ -55,6 +57,8 @@ async def leave(request: Request) -> Response:
         await run_in_threadpool(sessions.close, login.session)
     answer = RedirectResponse("/login", 303)
     _set_session(request, answer, "")
+    if login:
+        await note_login(request, "logout", login.user.name, "everywhere" if everywhere else "")
     return answer
 
 
@@ -86,6 +90,7 @@ async def join(request: Request, secret: str) -> Response:
     if account is None:
         told = _joining(invitation, translated(request, problem), form["name"])
         return page(request, "join.html", 422, **told)
+    await note_login(request, "join", account.user.name, f"as {account.user.role}")
     return await logged_in(request, account, "/")
 
 
@@ -96,6 +101,7 @@ async def logged_in(request: Request, account: Account, onward: str) -> Response
     if login and login.session:
         await run_in_threadpool(sessions.close, login.session)
     token = await run_in_threadpool(sessions.open, account)
+    await note_login(request, "login", account.user.name)
     answer = _onward(request, onward)
     _set_session(request, answer, token)
     return answer

@@ -25,6 +25,11 @@ class QueueLook:
         with self._lock:
             return [job for job, position in self._queue.of(owner, limit) if position == 0]
 
+    def is_paused(self, owner: str) -> bool:
+        """Whether none of the owner's jobs starts, by a pause of his own queue."""
+        with self._lock:
+            return self._queue.is_paused(owner)
+
     def pending(self, owner: str) -> int:
         """How many of the owner's jobs wait or are drawn, cells of plots among them."""
         with self._lock:

@@ -30,6 +30,7 @@ from backend.request.request import FIELDS, Request
 from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts
+from backend.store.audit_log import AuditLog
 from backend.store.database import Database
 from backend.store.invitations import Invitations
 from backend.store.painted_layers import Layer, PaintedLayers
@@ -140,6 +141,10 @@ class Door:
     def database(self) -> Database | None:
         """Where nobody logs in, none is needed."""
         return Database(self.settings.data / "easel.db") if self.settings.users else None
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        return AuditLog(self.database, 365)
 
     @property
     def sessions(self) -> Sessions:

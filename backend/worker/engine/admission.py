@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
@@ -16,6 +17,9 @@ CELLS = 16                # of one plot in work at a time, those included that w
 
 class Admission:
     """Pictures of one checkpoint start until a call is full. Other checkpoints wait for their turn.
+
+    They are dealt round-robin over the users, and over the jobs of each: who has fewest in work is next, so that nobody
+    has fewer rows of a call because another one has sent more jobs.
 
     A turn ends when nothing of its checkpoint waits, or after `FAIR_CALLS` once another checkpoint's job waits: then
     no picture starts until those in work are done, and the checkpoint whose last turn is longest ago comes next.
@@ -44,7 +48,8 @@ class Admission:
         elif self._is_over(waiting) or _is_full(programs):
             return None
         same = [task for task in waiting if task.key == self._turns[-1]]
-        return min(same, key=lambda task: len(task.drawing), default=None)
+        taken = Counter(program.task.run.owner for program in drawing)
+        return min(same, key=lambda task: (taken[task.run.owner], len(task.drawing)), default=None)
 
     def next_cell(self, tasks: Iterable[Task], programs: Sequence[Program]) -> Task | None:
         """Where requests do not share calls: the cell of the foremost plot that may start beside those in work.

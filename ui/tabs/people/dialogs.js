@@ -1,0 +1,45 @@
+// The dialogs of the People tab: an invitation, a person's limits, a new password.
+import { note } from "../../parts/notices.js";
+import { openSheet } from "../../parts/sheet.js";
+import { copy } from "../../scripts/clipboard.js";
+import { findAll, make } from "../../scripts/dom.js";
+import { post } from "../../scripts/http.js";
+import { at } from "../../scripts/root.js";
+
+const HOURS = [[24, "For a day"], [72, "For 3 days"], [168, "For a week"], [720, "For 30 days"]];
+const ROLES = [["artist", "Artist: draws"], ["viewer", "Viewer: looks only"], ["admin", "Admin: manages everybody"]];
+const secret = (words, value) => make("div", { class: "share-links" }, make("p", {}, words), make("input", { type: "text", readonly: true, value, "aria-label": words, onfocus: event => event.target.select() }), make("button", { type: "button", class: "act strong", onclick: () => copy(value) }, "Copy"));
+const options = list => list.map(([value, words]) => make("option", { value }, words));
+
+export function invite(done) {
+  const role = make("select", {}, ...options(ROLES)), hours = make("select", {}, ...options(HOURS)), problem = make("p", { class: "problem", role: "alert", hidden: true });
+  hours.value = 72;
+  const form = make("form", { class: "share-form", onsubmit: async event => {
+    event.preventDefault();
+    try {
+      const { path } = await post("/easel/people/invitations", { role: role.value, hours: Number(hours.value) });
+      form.replaceWith(secret("Send this link to one person. It is shown this once.", new URL(at(path), location.href).href));
+      done();
+    } catch (error) { problem.textContent = error.message; problem.hidden = false; }
+  } }, make("label", {}, "Role", role), make("label", {}, "The link holds", hours), problem, make("div", { class: "sheet-acts" }, make("button", { type: "submit", class: "act strong" }, "Make a link")));
+  openSheet("Invite a person", "share-sheet", form);
+}
+
+export function limits({ name, limits: known }, done) {
+  const problem = make("p", { class: "problem", role: "alert", hidden: true });
+  const fields = known.map(limit => make("label", { title: limit.about }, limit.label, make("input", { type: "text", name: limit.name, autocomplete: "off", value: limit.own ? limit.limit ?? "none" : "", placeholder: limit.own || limit.limit == null ? "as the operator says" : `as the operator says: ${limit.limit.toLocaleString()}` })));
+  const sheet = openSheet("Limits", "share-sheet", make("p", { class: "sheet-hint" }, "A number such as 200, 16M or, for the disk, 10GB; none for no limit; empty for what the operator says."),
+    make("form", { class: "share-form", onsubmit: async event => {
+      event.preventDefault();
+      const given = Object.fromEntries(findAll("input", event.target).map(({ name: limit, value }) => [limit, value.trim().toLowerCase() === "none" ? null : value.trim()]));
+      try { await post("/easel/people/limits", { name, limits: given }); sheet.close(); done(); }
+      catch (error) { problem.textContent = error.message; problem.hidden = false; }
+    } }, make("p", { translate: "no" }, name), ...fields, problem, make("div", { class: "sheet-acts" }, make("button", { type: "submit", class: "act strong" }, "Save"))));
+}
+
+export async function newPassword(name) {
+  try {
+    const { password } = await post("/easel/people/password", { name });
+    openSheet("New password", "share-sheet", make("p", { translate: "no" }, name), secret("Send it to the person, who can change it. It is shown this once.", password));
+  } catch (error) { note(error.message, 8000); }
+}
