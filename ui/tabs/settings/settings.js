@@ -9,6 +9,7 @@ import { ask, post } from "../../scripts/http.js";
 import { defaultsOf, preferences, takePreferences } from "../../scripts/preferences.js";
 import { follow, translated } from "../../scripts/translate.js";
 import "./extensions.js";
+import "./limits.js";
 import "./search.js";
 
 const PAUSE = 500, TABS = ["txt2img", "img2img"];

@@ -47,6 +47,8 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
             with _panel("Extensions"):
                 _html(fragment(__file__, "extensions.html"))
                 form.rest("extension_settings")
+            with _panel("Your limits"):
+                _html(fragment(__file__, "limits.html"))
             with _panel("About this Easel"):
                 _html(fragment(__file__, "about.html"))
     _wire(form, page)
