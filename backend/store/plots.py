@@ -63,6 +63,7 @@ class _Queued:
     owner: str
     place: int
     plot: str
+    checkpoint: str
     attempts: int = 0
     state: str = "queued"
     lease: str | None = field(default=None)
@@ -192,7 +193,7 @@ def _inserted(session: Session, owner: str, plot: str, cells: Sequence[CellDraft
             for number, cell in enumerate(cells, 1)]
     if rows:
         session.execute(insert(JobRow), rows)
-    return [_Queued(row["id"], owner, row["place"], plot) for row in rows]
+    return [_Queued(row["id"], owner, row["place"], plot, row["checkpoint"]) for row in rows]
 
 
 def _row(owner: str, plot: str, cell: CellDraft, place: int, moments: tuple[datetime, datetime]) -> dict[str, Any]:

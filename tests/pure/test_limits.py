@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from backend import InvalidRequest
+from backend import InvalidRequest, UserError
 from backend.facade.limits import result_size
 from backend.flags import Refusal, parser, settings_from
 from backend.request.limits import LIMITS, changed, read_limit, shown
@@ -136,22 +136,25 @@ def test_a_limit_of_ones_own_goes_before_the_operators_and_outlives_a_restart(ho
 
 
 def test_the_disk_limit_counts_pictures_and_uploads_and_nothing_is_lost(tmp_path: Path) -> None:
-    house = open_house(tmp_path, start_workers=False, limits={"disk": 40_000})
-    ann, disk = Guest(house, "ann"), house.backend._components.disk
+    house = open_house(tmp_path, start_workers=False)
+    ann, disk, limits = Guest(house, "ann"), house.backend._components.disk, house.backend._components.limits
     sent = ann.upload(png()).id
     taken = ann.gallery.take_in(png(), "a.png").id
     disk.forget(ann.user.id)
-    assert disk.of(house.user.id).total == 0 and disk.of(ann.user.id).uploads and disk.of(ann.user.id).pictures
-    ann.gallery.take_in(png(90), "b.png")
-    disk.forget(ann.user.id)
+    used = disk.of(ann.user.id)
+    assert disk.of(house.user.id).total == 0 and used.uploads and used.pictures
+    limits.change(ann.user.id, {"disk": used.total})
     for act in (lambda: ann.submit(), lambda: ann.gallery.take_in(png(80), "c.png"), lambda: ann.plots.create(plot("1"))):
         assert "your limit is" in refused(act)["disk"]
-    assert ann.uploaded(sent).is_file() and ann.image_file(taken).is_file()
+    assert ann.image_file(taken).is_file() and ann.uploaded(sent).is_file() and not ann.queue()
     house.submit()
     ann.gallery.put_in_bin([taken])
     ann.gallery.empty_bin()
     disk.forget(ann.user.id)
     ann.submit()
+    limits.change(ann.user.id, {"disk": 0})
+    with pytest.raises(UserError, match="leaves 0 MiB"):
+        ann.upload(png(32))
     house.close()
 
 
