@@ -27,7 +27,7 @@ RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
 HINT_BYTES = 64 << 20
 STACKED_BYTES = 512 << 20
-WORDS_BYTES = 512 << 20
+WORDS_BYTES = 256 << 20
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
 CPU = torch.device("cpu")
