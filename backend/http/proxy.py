@@ -47,7 +47,7 @@ class Proxy:
             prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
         if ROOT_PATH.fullmatch(prefix):     # such a proxy has taken it off the path
             root = prefix
-        elif root and path == root:
+        elif root and path in (root, "/"):      # who asks past the proxy finds the page, too
             await _redirect(scope, send, f"{root}/")
             return
         elif root and path.startswith(f"{root}/"):

@@ -115,8 +115,8 @@ class Past:
             (self._outputs / f"{number:05}-{number}.png").unlink()
 
 
-def opened(folder: Path) -> Backend:
-    return Backend(Settings(data=folder / "data", models=(folder / "models",)), catalog=TwoCheckpoints(folder), worker=drawing_worker.__name__)
+def opened(folder: Path, **settings: Any) -> Backend:
+    return Backend(Settings(data=folder / "data", models=(folder / "models",), **settings), catalog=TwoCheckpoints(folder), worker=drawing_worker.__name__)
 
 
 def application(backend: Backend) -> FastAPI:
@@ -127,13 +127,15 @@ def application(backend: Backend) -> FastAPI:
 @contextmanager
 def served(app: FastAPI, port: int) -> Iterator[str]:
     """Its address, while it is served."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", proxy_headers=False,
+                                           timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
-        app.state.changes.close()
+        if hasattr(app.state, "changes"):
+            app.state.changes.close()
         server.should_exit = True
         thread.join(10)
 
