@@ -18,6 +18,7 @@ from backend.plots.picture import Look
 from backend.plots.sheet import Sheet, SheetAxis, SheetCell, View
 from backend.plots.table_csv import table_csv
 from backend.plots.web_page import write_web_page
+from backend.store.links import leads_inside
 from backend.store.plot_reading import Cell, PlotHead
 from backend.store.scores import Scores
 from backend.store.view_types import User
@@ -63,7 +64,10 @@ class PlotExports:
                 for axis in head.axes]
 
         def shown(cell: Cell) -> SheetCell:
-            file = self._parts.pictures.outputs / paths[cell.image] if cell.image in paths else None
+            outputs = self._parts.pictures.outputs
+            file = outputs / paths[cell.image] if cell.image in paths else None
+            if file and not leads_inside(outputs, file):
+                file = None
             return SheetCell(state=cell.state, file=file, width=cell.width, height=cell.height, seed=cell.seed,
                              message=cell.message, scores=scores.get(cell.cell, {}))
 

@@ -21,6 +21,7 @@ from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.history import PictureFile
 from backend.store.jobs import Lease
+from backend.store.links import leads_inside
 from backend.store.view_types import LOCAL, Image, UserOf
 
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name
@@ -74,8 +75,12 @@ class Pictures:
                            notes=notes)
 
     def is_missing(self, path: str) -> bool:
-        """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there."""
-        return not (lies_below(path) and os.path.isfile(self.outputs / path))   # Path.is_file may raise
+        """Whether somebody has moved or deleted the file at `path` below the folder, or its disk is not there.
+
+        A link that leads out of the folder is no file of it.
+        """
+        there = lies_below(path) and os.path.isfile(self.outputs / path)        # Path.is_file may raise
+        return not (there and leads_inside(self.outputs, self.outputs / path))
 
     def file(self, path: str) -> Path:
         """The file at `path` below the folder; NotFound when somebody has moved or deleted it."""

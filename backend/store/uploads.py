@@ -20,6 +20,7 @@ from backend.image.decode_budget import DECODING
 from backend.request.field import PICTURE_ID, Field
 from backend.request.record import place
 from backend.request.request import FIELDS, Request
+from backend.store.links import leads_inside
 from backend.store.view_types import UserOf
 
 QUOTA = 4 * 2**30       # bytes that one user's uploads may take
@@ -141,7 +142,10 @@ class Uploads:
     def _path(self, name: str, owner: str) -> Path:
         if not PICTURE_ID.fullmatch(name):
             raise NotFound(GONE)
-        return self.folder / self._user_of(owner).folder / f"{name}.png"
+        file = self.folder / self._user_of(owner).folder / f"{name}.png"
+        if not leads_inside(self.folder, file):
+            raise NotFound(GONE)
+        return file
 
 
 def stored_pictures(values: Sequence[str | None]) -> Iterator[str]:
