@@ -17,7 +17,7 @@ from tests.tiny.house import FakeCatalog, until
 
 PASSWORD = "a long password"
 LOGIN = {"name": "ann", "password": PASSWORD, "next": "/easel/jobs"}
-PLOT = {"request": {"prompt": "slow=0.02", "width": 64, "height": 64}, "axes": [{"axis": "Seed", "values": "1-40"}]}
+PLOT = {"request": {"prompt": "slow=0.02", "width": 64, "height": 64}, "axes": [{"label": "Seed", "values": "1-40"}]}
 
 
 @pytest.fixture
