@@ -29,6 +29,7 @@ export function toast(text, { undo = null, link = null, milliseconds = undo || l
     ...(link ? [make("a", { class: "act", href: link[1], onclick: () => close(one) }, link[0])] : []),
     make("button", { type: "button", class: "toast-close", "aria-label": "Dismiss", title: "Dismiss", onclick: () => close(one) }, "×"));
   toasts.push(one);
+  document.documentElement.classList.add("toasted");
   toasts.slice(0, -MOST).forEach(close);
   say(text);
   list.append(one.element);
@@ -46,6 +47,7 @@ function close(one) {
   toasts = toasts.filter(other => other !== one);
   const focused = one.element.contains(document.activeElement);
   one.element.remove();
+  document.documentElement.classList.toggle("toasted", toasts.length > 0);
   if (!toasts.length) held = false;
   if (focused && before?.isConnected) before.focus({ preventScroll: true });
 }
