@@ -5,6 +5,9 @@ ARGS ?=
 WHEELS ?=
 PARALLEL = -n 2 --dist worksteal
 
+# Python keeps what it has compiled, also where the shell says not to: each process of the tests would compile everything anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: run quick test bench gpu train-demo measure-demo lint
 .DELETE_ON_ERROR:
 

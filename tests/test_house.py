@@ -101,20 +101,22 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
-def statements(node: ast.AST, *, at_import: bool) -> Iterator[ast.AST]:
-    """All nodes below; `at_import`: only those that run when the module is imported."""
+def statements(node: ast.AST, *, at_import: bool, expressions: bool = True) -> Iterator[ast.AST]:
+    """All nodes below, or all but expressions; `at_import`: only those that run when the module is imported."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr) and not expressions:
+            continue
         if at_import and (is_type_checking(child) or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
             continue
         yield child
-        yield from statements(child, at_import=at_import)
+        yield from statements(child, at_import=at_import, expressions=expressions)
 
 
 @cache
 def imports(file: Path, *, at_import: bool = False) -> set[str]:
     """Dotted names of the modules that a file imports."""
     found: set[str] = set()
-    for node in statements(tree(file), at_import=at_import):
+    for node in statements(tree(file), at_import=at_import, expressions=False):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):

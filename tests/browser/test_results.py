@@ -206,3 +206,14 @@ def test_the_picture_its_deeds_and_the_strip_fit_a_small_screen(stage: Studio) -
             expect(stage.results.locator(part)).to_be_in_viewport(ratio=1 if part != ".strip" else 0.1)
         sizes = page.evaluate("[...document.querySelectorAll('#txt2img_results :is(button, a, .tile)')].filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect()).map(one => Math.min(one.width, one.height))")
         assert min(sizes) >= 24
+
+
+def test_a_way_into_another_tab_takes_the_focus_along(stage: Studio) -> None:
+    stage.ready()
+    stage.generate(prompt="a fox")
+    stage.wait_pictures(1)
+    stage.results.get_by_role("button", name="Send to …").focus()
+    stage.page.keyboard.press("Enter")
+    stage.page.keyboard.press("Enter")
+    expect(stage.page.get_by_role("tab", name="img2img")).to_be_focused()
+    assert stage.page.url.endswith("#/img2img")

@@ -171,6 +171,7 @@ def test_rows_of_one_that_is_switched_off_keep_their_names() -> None:
     assert [field.name for field in table.working()] == ["own"] and list(table) == ["own", "theirs"]
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docs_is_a_whole_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (HOME / "docs" / "extensions.md").read_text("utf-8")
     blocks = re.findall(r"```(?:toml|python)\n# extensions/gentle/(\S+)\n(.*?)```", text, re.DOTALL)
