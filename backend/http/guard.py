@@ -46,8 +46,9 @@ CLOSED = (
     "/monitoring",
 )
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-MAY_SEND = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Max-Age": "600",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Easel-Client, X-Easel-Unknown"}
+MAY_SEND = {"Access-Control-Allow-Methods": "GET, POST, DELETE", "Access-Control-Max-Age": "600",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, "
+                                            "X-Easel-Client, X-Easel-Unknown"}
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",

@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, Any] = {
     "webhook": {"summary": "With a webhook", "value": {
         "prompt": LIGHTHOUSE, "webhook": {"url": "https://example.com/hook", "secret": "whsec_" + "AAECAwQF" * 4}}},
 }
+PROBLEM: Schema = {"$ref": "#/components/schemas/ProblemDetails"}
 OPENAI_ERROR: Schema = {"type": "object", "required": ["error"], "properties": {"error": {
     "type": "object", "required": ["message", "type", "param", "code"], "properties": {
         "message": {"type": "string"}, "type": {"type": "string"}, "param": {"type": ["string", "null"]},
@@ -64,8 +65,8 @@ def _describe_errors(responses: dict[str, Any], *, is_openai: bool) -> None:
         responses |= {status: {"description": why, "content": told} for status, why in OPENAI_STATUSES.items()}
         return
     for status, answer in responses.items():
-        if status >= "400" and "application/json" in answer.get("content", {}):
-            answer["content"] = {"application/problem+json": answer["content"]["application/json"]}
+        if status >= "400":
+            answer["content"] = {"application/problem+json": {"schema": PROBLEM}}
 
 
 def _job() -> Schema:

@@ -324,7 +324,7 @@ def test_pages_that_easel_was_started_with_may_use_the_api(tmp_path: Path, users
     with TestClient(app, base_url=LOCAL) as client:
         asks = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
         before = client.options("/sdapi/v1/txt2img", headers=asks)
-        assert before.status_code == 204 and before.headers["access-control-allow-methods"] == "GET, POST"
+        assert before.status_code == 204 and before.headers["access-control-allow-methods"] == "GET, POST, DELETE"
         assert "Content-Type" in before.headers["access-control-allow-headers"] and "access-control-allow-credentials" not in before.headers
         for path, act in (("/sdapi/v1/options", client.get), ("/sdapi/v1/interrupt", client.post)):
             answer = act(path, headers={"Origin": "http://localhost:3000", **login})

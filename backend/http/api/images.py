@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +24,11 @@ Form = Literal["png", "jpeg", "webp", "json", "infotext"]
 MEDIA: dict[Form, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "json": "application/json",
                           "infotext": "text/plain"}
 SAVED = {"png": "png", "jpg": "jpeg", "webp": "webp"}
-ANSWERS = {200: {"content": {media: {} for media in MEDIA.values()}}, 406: {"description": "There is no such form"}}
+SETTINGS = {"application/json": {"schema": {"$ref": "#/components/schemas/PictureSettings"}}}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {**{media: {} for media in MEDIA.values()}, **SETTINGS}},
+    406: {"description": "There is no such form"},
+}
 router = APIRouter(prefix="/api", tags=["Images"], responses=PROBLEMS)
 
 
