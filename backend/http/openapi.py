@@ -24,6 +24,8 @@ from backend.version import VERSION
 
 Schema = dict[str, Any]
 
+ABOUT_ALL = ("For programs: jobs, events, pictures and plots under /api, OpenAI's shapes under /v1, AUTOMATIC1111's "
+             "under /sdapi/v1. Below them the page's own routes. docs/api.md says more.")
 GROUPS = {"/easel/": "Easel", "/internal/": "AUTOMATIC1111, its page's own", "/": "AUTOMATIC1111"}
 PICTURE: Schema = {"type": "string", "description": "A picture in base64, with or without a data: head."}
 PLAIN: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
@@ -67,7 +69,7 @@ def field_schema(field: Field) -> Schema:
 
 def _whole(app: FastAPI) -> Schema:
     made = get_openapi(title="Easel", version=VERSION, routes=app.routes,
-                       description="AUTOMATIC1111's API and Easel's own routes; docs/api.md says more.")
+                       description=ABOUT_ALL)
     for path, methods in made["paths"].items():
         group = next(name for start, name in GROUPS.items() if path.startswith(start))
         for route in methods.values():

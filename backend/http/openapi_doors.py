@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,7 +55,13 @@ def describe(made: dict[str, Any]) -> None:
     for path, methods in made["paths"].items():
         if path.startswith(PATHS):
             for route in methods.values():
+                route["summary"] = _first_sentence(route["description"])
                 _describe_errors(route["responses"], is_openai=path.startswith("/v1/"))
+
+
+def _first_sentence(text: str) -> str:
+    """What a route does, in the line that stands beside its path."""
+    return re.split(r"[.:;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _describe_errors(responses: dict[str, Any], *, is_openai: bool) -> None:

@@ -50,8 +50,9 @@ async def job_events(
 async def events(
     door: FrontDoor, changes: Watch, previews: Previews = True, last_event_id: LastId = "",
 ) -> Response:
-    """The same of all the caller's jobs, and `plot` with how far a plot is, `plot_deleted`, and `cleared` when all that
-    waited was cancelled at once. It begins with the state of now, or behind the last event that was read."""
+    """What happens to all the caller's jobs: the same events, `plot` with how far a plot is, `plot_deleted`, and
+    `cleared` when all that waited was cancelled at once. It begins with the state of now, or behind the last event
+    that was read."""
     cursor = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else 0
     return _streamed(door, changes, UserStory(door, cursor, previews))
 

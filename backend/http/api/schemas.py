@@ -73,7 +73,8 @@ class PictureSettings(Picture):
     """A picture with everything that made it."""
 
     infotext: str = Field(description="AUTOMATIC1111's text.", examples=["a lighthouse at dawn\nSteps: 20"])
-    request: dict[str, Any] = Field(description="Field values; sent to POST /api/jobs they make the picture again.")
+    request: dict[str, Any] = Field(description="Field values; sent to POST /api/jobs they make the picture again.",
+                                    examples=[{"prompt": "a lighthouse at dawn", "steps": 20, "seed": 1234567}])
 
 
 class Progress(BaseModel):
@@ -108,7 +109,8 @@ class JobTold(BaseModel):
     started: datetime | None
     ended: datetime | None
     count: int = Field(description="Pictures that it makes.", examples=[1])
-    request: dict[str, Any] = Field(description="Every field, random seeds drawn; it may be sent again.")
+    request: dict[str, Any] = Field(description="Every field, random seeds drawn; it may be sent again.",
+                                    examples=[{"prompt": "a lighthouse at dawn", "steps": 20, "seed": 1234567}])
     progress: Progress | None = Field(description="Null unless a worker has it.")
     images: list[Picture]
     problems: list[FieldProblem] = Field(description="Why it failed.")
