@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -40,6 +41,7 @@ def main(folder: Path, people: int) -> None:
     try:
         app = create_app(backend)
         ui.mount(app, backend, path="/")
+        gc.freeze()         # as app.py does
         with bound(settings) as listener, contextlib.suppress(KeyboardInterrupt, SystemExit):
             Measured(app, backend).run(sockets=[listener])
     finally:

@@ -51,7 +51,8 @@ def test_measures_are_for_admins_and_named_addresses(door: Door, tmp_path: Path)
     assert stranger.get("/metrics").status_code == 401
     assert stranger.get("/metrics", headers=basic("bob", "plain: text")).status_code == 403
     assert stranger.get("/metrics", headers=basic("ann", "secret")).status_code == 200
-    named = house(tmp_path, metrics_from=("198.51.100.0/24",))
+    (tmp_path / "named").mkdir()
+    named = house(tmp_path / "named", metrics_from=("198.51.100.0/24",))
     assert client(named).get("/metrics").status_code == 200
     assert client(named, "203.0.113.1").get("/metrics").status_code == 401
     assert client(named, "public link").get("/metrics").status_code == 401
