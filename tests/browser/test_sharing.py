@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -33,7 +32,7 @@ class Team:
         page.goto(f"{self.url}login")
         page.locator("[name=name]").fill(name)
         page.locator("[name=password]").fill(PASSWORDS[name])
-        page.locator("[type=submit]").first.click()
+        page.keyboard.press("Enter")
         page.locator("#tab_history-button").wait_for()
         return page
 
@@ -65,9 +64,11 @@ def picture(door: Guest, seed: int) -> str:
     return door.gallery.take_in(out.getvalue(), f"{seed}.png").id
 
 
-def test_a_picture_by_link_and_a_board_between_two_browsers(team: Team, chromium: Browser, tmp_path: Path) -> None:
+def test_a_picture_by_link_and_a_board_between_two_browsers(team: Team, chromium: Browser) -> None:
     ann, bob = team.doors["ann"], team.doors["bob"]
     shown, hidden = picture(ann, 1), picture(ann, 2)
+    for old in ann.gallery.boards():        # a first try has left it
+        ann.gallery.delete_board(old.id)
     board = ann.gallery.create_board("pets").id
     ann.gallery.put_on_board(board, [shown])
     hers, his = team.enter(chromium, "ann"), team.enter(chromium, "bob")
@@ -84,7 +85,7 @@ def test_a_picture_by_link_and_a_board_between_two_browsers(team: Team, chromium
     his.wait_for_function("document.querySelector('.one img')?.naturalWidth === 256")
     assert SECRET not in his.content() and his.locator("script").count() == 0
     with chromium.new_context() as stranger:
-        assert "/login" in (page := stranger.new_page()) .goto(link).url and page.locator(".one").count() == 0
+        assert "/login" in (page := stranger.new_page()).goto(link).url and page.locator(".one").count() == 0
     sheet.get_by_role("button", name="Take back").click()
     expect(sheet.get_by_label("The link")).to_have_count(0)
     assert his.goto(link).status == 404

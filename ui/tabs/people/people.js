@@ -1,7 +1,7 @@
 // The People tab: what admins see and do. Nobody else is shown it, and the server would answer nobody else.
 import { note, toast } from "../../parts/notices.js";
 import { openMenu } from "../../parts/popup_menu.js";
-import { appeared, find, findAll, make } from "../../scripts/dom.js";
+import { appeared, find, make } from "../../scripts/dom.js";
 import { ask, post } from "../../scripts/http.js";
 import { at } from "../../scripts/root.js";
 import { currentTab } from "../../scripts/tabs.js";
@@ -121,11 +121,9 @@ function device({ name, state, device: words, checkpoint, drawing, memory, messa
     make("span", { class: "device-facts", translate: "no" }, facts), make("span", {}, `${drawing} drawn now`), ...(message ? [make("p", { translate: "no" }, message)] : []));
 }
 
-// Shown to admins alone, as soon as it is known who that is.
-appeared("#people .people").then(async root => {
-  const { role, logged_in } = await ask("/easel/me").catch(() => ({}));
+// Shown to admins alone, as soon as it is known who that is. What is in a tab is there when it is first opened.
+ask("/easel/me").then(({ role, logged_in }) => {
   if (role !== "admin" || !logged_in) return;
   document.documentElement.classList.add("manages");
-  new People(root);
-  for (const heading of findAll("h2", root)) heading.tabIndex = -1;
-});
+  appeared("#people .people").then(root => new People(root));
+}, () => {});
