@@ -53,6 +53,7 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -100,6 +101,11 @@ async def _http(_: Request, error: HTTPException) -> JSONAnswer:
 async def _gone(_: Request, error: ClientDisconnect) -> JSONAnswer:
     """Nobody reads it; what matters is that it is no mistake of Easel's."""
     return answer(400, "ClientDisconnect", [Problem("The request was not sent to its end")])
+
+
+async def _no_text(_: Request, error: Exception) -> JSONAnswer:
+    """JSON can hold half of a character (a lone surrogate), and no file, database or address can."""
+    return answer(422, type(error).__name__, [Problem("A text in the body holds half of a character")])
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -165,3 +165,11 @@ def test_no_name_in_automatic1111s_json_opens_what_it_names(tmp_path: Path, outs
             check(sent(client, "POST", path, json=base | {"alwayson_scripts": scripts, "override_settings": {"sd_vae": trick}}), trick, outside)
             check(sent(client, "POST", path, json=base | {"imageList": [{"data": trick, "name": trick}, {"data": BLENDER["init_images"][0], "name": trick}]}), trick, outside)
         assert not list(tmp_path.rglob("*secret*")), "no file was named by a client"
+
+
+@pytest.mark.parametrize("path, body", [
+    ("/easel/networks/lora/picture?name=x", {"image": "\ud800"}), ("/easel/boards", {"name": "\ud800"}), ("/easel/history/star", {"ids": ["\ud800"], "on": True}),
+    ("/easel/plots/check", {"kind": "xyz", "axes": [{"label": "\ud800", "values": "\ud800"}]}), ("/easel/interrogate", {"picture": "\ud800"}),
+])
+def test_half_a_character_is_the_clients_mistake(client: TestClient, path: str, body: dict[str, Any]) -> None:
+    assert sent(client, "POST", path, json=body).status_code < 500
