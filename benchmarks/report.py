@@ -76,7 +76,8 @@ def table(results: dict[str, Any]) -> str:
 def write_plot(results: dict[str, Any], file: Path) -> None:
     """Each figure that has a target, as a share of it: left of the line is better where less is better."""
     found = dict(flat(results))
-    rows = [(name, found[name], *target) for name, target in TARGETS.items() if name in found]
+    # Of nothing there is no share: a target of 0 stands in the table only.
+    rows = [(name, found[name], *target) for name, target in TARGETS.items() if name in found and target[1]]
     figure, axes = plt.subplots(figsize=(8, 0.6 * len(rows) + 1.2))
     for place, (_, value, word, bound) in enumerate(reversed(rows)):
         met = value <= bound if word == "at most" else value >= bound
