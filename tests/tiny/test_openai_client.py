@@ -186,8 +186,10 @@ def test_the_same_without_blocking(address: str) -> None:
     asyncio.run(whole())
 
 
-def test_a_wrong_login_has_openais_shape(tmp_path: Path) -> None:
-    with served(tmp_path, users={"ann": "one"}) as (address, _):
+def test_a_personal_token_is_the_key_and_a_wrong_one_is_told_in_openais_shape(tmp_path: Path) -> None:
+    with served(tmp_path, users={"ann": "one"}) as (address, backend):
+        token = backend.access_tokens.make(backend.user("ann").id, "chat", ["draw"])
+        assert openai.OpenAI(base_url=f"{address}/v1", api_key=token, max_retries=0).images.generate(**SMALL).data
         with pytest.raises(openai.AuthenticationError) as refused:
             openai.OpenAI(base_url=f"{address}/v1", api_key="wrong", max_retries=0).models.list()
         assert refused.value.code == "invalid_api_key"
