@@ -1,8 +1,8 @@
 """Whose the files are that Gradio keeps: what one user has sent or was given, no other can ask for.
 
-Gradio answers an upload with the path of a file below the data folder, and gives that file to whoever names the path.
+Gradio answers an upload with the path of a file in a folder of its own, and gives that file to whoever names the path.
 Paths in what it answers belong to who is answered; another's path is refused, in an address and in what is sent to a
-function. Plain ASGI, inside the guard.
+function, and so is every other file of the data folder. Plain ASGI, inside the guard.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,9 @@ FILE = {"_type": "gradio.FileData"}
 class GradioFiles:
     """Remembers for one run; what was sent before is asked for in vain."""
 
-    def __init__(self, app: ASGIApp, folder: Path) -> None:
-        self._app, self._folder = app, os.path.realpath(folder)
+    def __init__(self, app: ASGIApp, data: Path) -> None:
+        own = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
+        self._app, self._folders = app, tuple({os.path.realpath(folder) for folder in (data, own)})
         self._allowed: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,10 +50,12 @@ class GradioFiles:
         await self._app(scope, receive, self._learning(send, user, uploads))
 
     def _may(self, user: str, text: str) -> bool:
-        """Whether a text names no file below the data folder, or one that is this user's."""
+        """Whether a text names no file below these folders, or one that is this user's."""
         path = os.path.realpath(text.replace("\0", "")) if "/" in text or "\\" in text else ""
-        inside = path.startswith(self._folder + os.sep) or path == self._folder
-        return not inside or (user, path) in self._allowed
+        return not self._is_inside(path) or (user, path) in self._allowed
+
+    def _is_inside(self, path: str) -> bool:
+        return any(path == folder or path.startswith(folder + os.sep) for folder in self._folders)
 
     def _learning(self, send: Send, user: str, uploads: bool) -> Send:
         async def learning(message: Message) -> None:
@@ -65,7 +69,7 @@ class GradioFiles:
 
     def _allow(self, user: str, told: str) -> None:
         path = os.path.realpath(told)
-        if path.startswith(self._folder + os.sep):
+        if self._is_inside(path):
             self._allowed[user, path] = None
             while len(self._allowed) > MOST:
                 self._allowed.popitem(last=False)

@@ -32,7 +32,8 @@ UNLOCKED_BELOW = ("/join/",)
 SHARED = ("/share/",)       # likewise, where `Settings.share_links` says so: each has a token in its path
 # What somebody may send who may only look: it changes nothing, or only how the page looks to them. Through Gradio's
 # events come calls of functions that ask the front door, which draws nothing for them.
-LOOKS = ("/logout", "/easel/preferences", "/easel/file-name", "/sdapi/v1/png-info")
+LOOKS = ("/logout", "/easel/preferences", "/easel/file-name", "/sdapi/v1/png-info",
+         "/easel/settings", "/easel/settings/text", "/easel/prompts/count")
 LOOKS_BELOW = ("/account/", "/gradio_api/queue/join", "/gradio_api/run/", "/gradio_api/reset", "/gradio_api/cancel")
 # Who a caller is cannot be changed by a program's token.
 OWN_ACCOUNT = ("/account", "/logout")

@@ -8,6 +8,7 @@ import io
 import itertools
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from backend.flags import read_file, read_variable
 from backend.http import create_app
-from backend.http.authentication import Credentials, Denied, Throttle, network, parse_basic
+from backend.http.authentication import ACCOUNT_TRIES, Credentials, Denied, Throttle, network, parse_basic
 from backend.http.guard import HEALTH, MAX_BODY, Guard
 from backend.http.identification import Identification
 from backend.settings import Settings
@@ -395,3 +396,42 @@ def test_the_page_is_kept_for_those_who_may_see_it(closed: TestClient) -> None:
     assert (closed.get("/", headers=known).status_code, closed.get("/", headers=known).content) == (304, b"")
     elsewhere = closed.get("/", headers=ann | {"Host": "other.example"})
     assert b"http://other.example" in elsewhere.content and elsewhere.headers["etag"] != page.headers["etag"]
+
+
+def test_an_account_is_tried_from_many_addresses_no_more_often_and_its_owner_comes_in() -> None:
+    credentials = Counted(accounts(USERS))
+    right = basic("bob", "plain: text")["Authorization"]
+    assert at_once(credentials, right, addresses=("10.9.9.9",)) == ["bob"]
+    strange = tuple(f"10.1.{number // 250}.{number % 250}" for number in range(2000))
+    answers = at_once(credentials, *(basic("bob", f"guess {number}")["Authorization"] for number in range(2000)), addresses=strange)
+    assert credentials.looked <= 1 + ACCOUNT_TRIES and answers.count(401) <= ACCOUNT_TRIES and not {"bob"} & set(answers)
+    credentials._known.clear()
+    assert at_once(credentials, right, addresses=("10.9.9.9",)) == ["bob"], "from where it was opened before"
+    credentials._known.clear()
+    assert at_once(credentials, right, addresses=("10.8.8.8",)) == [429]
+
+
+def test_a_crowd_of_wrong_logins_delays_itself_and_not_a_right_one() -> None:
+    credentials, order = Credentials(accounts({"bob": "plain: text"})), []
+
+    async def one(authorization: str, address: str) -> None:
+        with suppress(Denied):
+            order.append((await credentials.account(authorization, address)).user.name)
+            return
+        order.append("no")
+
+    async def crowd() -> None:
+        wrong = [asyncio.create_task(one(basic(f"x{number}", "y")["Authorization"], f"10.2.0.{number}")) for number in range(100)]
+        await asyncio.sleep(0.01)
+        await one(basic("bob", "plain: text")["Authorization"], "10.3.0.1")
+        await asyncio.gather(*wrong)
+
+    asyncio.run(crowd())
+    assert order.index("bob") < 12 and order.count("no") == 100
+
+
+def test_a_plain_password_of_the_flags_is_checked_like_any_other() -> None:
+    known = accounts({"bob": "plain", "ann": WEAK.hash("x")})
+    assert all(account.password.startswith("$argon2") for account in known.all()) and "plain" not in repr(known.all())
+    assert known.named("bob").stamp == Accounts(known._database, known._users, {"bob": "plain"}, ()).named("bob").stamp, "sessions outlive a start"
+    assert known.named("bob").stamp != Accounts(known._database, known._users, {"bob": "other"}, ()).named("bob").stamp

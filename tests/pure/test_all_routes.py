@@ -1,0 +1,195 @@
+"""Every route of the real application, page and Gradio included, as nobody, artist, another artist, viewer and admin."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Mount
+from starlette.testclient import TestClient
+
+import ui
+from backend import Backend, Settings
+from backend.http import create_app
+from backend.http.guard import LOOKS, LOOKS_BELOW, PROBES, SAFE_METHODS
+from tests.pure.test_history import file
+from tests.tiny.house import FakeCatalog
+
+HERE = "http://127.0.0.1:7860"
+PASSWORD = "a good password"
+COOKIE = "easel_session_7860"
+SECRET = "zebrafinch"           # in what ann has made, and nowhere else
+PEOPLE = {"ann": "artist", "bob": "artist", "vera": "viewer", "ada": "admin"}
+UNLOCKED = {"/easel/health", *PROBES[:2], "/login", "/join/{secret}"}
+# These go on until the client leaves; another's are 404 at once.
+STREAMS = ("/api/events", "/easel/events", "/gradio_api/heartbeat", "/gradio_api/queue/data", "/gradio_api/startup-events")
+# What an admin may do that a test must survive, or that logs the walker out.
+# These wait for a picture of the caller's own, which nobody draws here.
+WAITING = ("/sdapi/v1/", "/v1/images", "/controlnet/", "/easel/guides/", "/easel/interrogate", "/gradio_api/", "/api/plots", "/easel/plots/check", "/api/jobs", "/easel/faces")
+FOR_ADMINS = ("/easel/audit", "/easel/people")
+NOT_FOR_WALKERS = ("/sdapi/v1/server-", "/logout", "/login", "/account/password")
+
+
+def walk(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(method, path with its parameters in braces) of all routes, those of mounted applications too."""
+    for route in routes:
+        path = prefix + getattr(route, "path", "")
+        if isinstance(route, Mount):
+            yield from walk(route.routes or [], path)
+        if included := getattr(route, "original_router", None):
+            yield from walk(included.routes, prefix)
+        yield from ((method, path) for method in getattr(route, "methods", None) or ())
+
+
+class Walk:
+    """The house, everybody's browser, and what is ann's in it."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "models").mkdir()
+        self.house = Backend(Settings(data=folder / "data", models=(folder / "models",)), start_workers=False, catalog=FakeCatalog(folder))
+        for name, role in PEOPLE.items():
+            self.house.accounts.add(name, role, PASSWORD)
+        self.app: FastAPI = ui.mount(create_app(self.house), self.house)
+        self.routes = sorted(set(walk(self.app.routes)))
+        self.browsers = {name: self.browser(name) for name in ("", *PEOPLE)}
+        self.picture, self.ids = self._made_by_ann()
+        self.before = self.anns()
+
+    def browser(self, name: str = "") -> TestClient:
+        client = TestClient(self.app, base_url=HERE, follow_redirects=False, raise_server_exceptions=True, headers={"Accept-Encoding": "identity"})
+        if name:
+            assert client.post("/login", data={"name": name, "password": PASSWORD}).status_code == 303
+        return client
+
+    def _made_by_ann(self) -> tuple[bytes, list[str]]:
+        ann = self.browsers["ann"]
+        picture = file(5, text=f"a {SECRET}\nSteps: 7, Sampler: Euler, Seed: 5, Size: 64x72")
+        image = ann.post("/easel/history/import?name=5.png", content=picture).json()["id"]
+        upload = ann.post("/easel/upload", content=picture).json()["id"]
+        job = ann.post("/easel/jobs", json={"prompt": f"a {SECRET}", "width": 64, "height": 64}).json()["id"]
+        plot = ann.post("/easel/plots", json={"request": {"prompt": SECRET, "width": 64, "height": 64}, "axes": [{"label": "Steps", "values": "1,2"}]})
+        board = ann.post("/easel/boards", json={"name": SECRET}).json()
+        ann.post("/easel/styles", json={"name": SECRET, "prompt": SECRET})
+        ann.post("/account/tokens", data={"name": SECRET, "scope": "read"})
+        token = self.house.access_tokens.listed(self.house.accounts.named("ann").user.id)[0].id
+        return picture, [image, upload, job, plot.json()["id"], board["id"], token]
+
+    def anns(self) -> object:
+        """What only ann may change."""
+        door = self.house.as_(self.house.accounts.named("ann").user)
+        ann = self.browsers["ann"]
+        return ([(job.id, job.state) for job in door.jobs()], sorted(image.id for image in door.images()), door.preferences(), [job.id for job in door.queue()],
+                ann.get("/easel/boards").json(), ann.get("/easel/styles").json(), ann.get("/easel/plots").json(), len(self.house.access_tokens.listed(door.user.id)))
+
+    def paths(self, path: str) -> list[str]:
+        """The path with each of ann's ids in the place of its parameters."""
+        return [re.sub(r"\{[^}]+\}", one, path) for one in self.ids] if "{" in path else [path]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    place = Walk(tmp_path_factory.mktemp("walk"))
+    yield place
+    place.house.close()
+
+
+def test_the_walk_sees_every_kind_of_route(place: Walk) -> None:
+    paths = {path for _, path in place.routes}
+    assert {"/", "/sdapi/v1/txt2img", "/easel/image/{image}", "/easel/preview/{job}", "/easel/events", "/gradio_api/upload", "/login"} <= paths and len(place.routes) > 250
+
+
+def test_nobody_and_who_has_only_a_forged_or_old_cookie_comes_nowhere(place: Walk) -> None:
+    leaver = place.browser("bob")
+    old = leaver.cookies[COOKIE]
+    leaver.post("/logout")
+    for cookie in ("", "forged", old):
+        client = place.browser()
+        client.cookies.set(COOKIE, cookie)
+        opened = [(method, path) for method, path in place.routes if path not in UNLOCKED and client.request(method, place.paths(path)[0]).status_code != 401]
+        assert opened == [], cookie
+    assert place.anns() == place.before
+
+
+@pytest.mark.parametrize("name", ["bob", "vera", "ada"])
+def test_nobody_reads_what_is_anothers(place: Walk, name: str) -> None:
+    client = place.browsers[name]
+    told = []
+    for method, path in place.routes:
+        if method != "GET" or path.startswith(STREAMS) or path in NOT_FOR_WALKERS:
+            continue
+        for each in place.paths(path):
+            answer = client.get(each)
+            if SECRET in answer.text or place.picture[:200] in answer.content:
+                told.append(each)
+    assert [one for one in told if not (name == "ada" and one.startswith(FOR_ADMINS))] == []
+
+
+@pytest.mark.parametrize("name", ["bob", "vera"])
+def test_nobody_changes_what_is_anothers(place: Walk, name: str) -> None:
+    client = place.browsers[name]
+    for method, path in place.routes:
+        if method not in SAFE_METHODS and not path.startswith(NOT_FOR_WALKERS) and ("{" in path or not path.startswith(WAITING)):
+            for each in place.paths(path):
+                answer = client.request(method, each, json={"id": place.ids[0], "ids": place.ids, "to": "front", "name": "x", "on": True})
+                assert answer.status_code < 500 or answer.status_code in (501, 503, 507), (method, each, answer.text)
+                assert SECRET not in answer.text, (method, each)
+    assert place.anns() == place.before
+
+
+def test_who_may_only_look_is_refused_whatever_changes_something(place: Walk) -> None:
+    client = place.browsers["vera"]
+    allowed = []
+    for method, path in place.routes:
+        if method not in SAFE_METHODS and not path.startswith(NOT_FOR_WALKERS):
+            answer = client.request(method, place.paths(path)[0], json={})
+            allowed += [path] if answer.status_code != 403 else []
+    assert [path for path in allowed if path not in LOOKS and not path.startswith((*LOOKS_BELOW, "/join/"))] == []
+    assert place.house.as_(place.house.accounts.named("vera").user).jobs() == []
+
+
+def test_the_page_of_a_viewer_opens(place: Walk) -> None:
+    assert "gradio" in place.browsers["vera"].get("/").text
+
+
+def sent(client: TestClient, content: bytes) -> str:
+    answer = client.post("/gradio_api/upload", files={"files": ("x.png", io.BytesIO(content), "image/png")})
+    assert answer.status_code == 200
+    return answer.json()[0]
+
+
+def test_what_somebody_gave_to_gradio_no_other_can_ask_for(place: Walk) -> None:
+    ann, bob = place.browsers["ann"], place.browsers["bob"]
+    path = sent(ann, place.picture)
+    assert ann.get(f"/gradio_api/file={path}").content == place.picture
+    folder, name = path.rsplit("/", 1)
+    for way in (f"file={path}", f"file/{path}", f"file={folder}/./{name}", f"file={folder}/x/../{name}", f"file={path.replace('/', '%2F')}", f"file=/{path}"):
+        assert bob.get(f"/gradio_api/{way}").status_code in (403, 404), way
+        assert bob.get(f"/{way}").status_code in (403, 404), way
+    for text in (path, f"{folder}/./{name}"):
+        for body in ({"data": [{"path": text}]}, {"data": [[{"x": text}]], "fn_index": 0}):
+            for route in ("run/predict", "queue/join", "api/predict", "call/predict"):
+                assert bob.post(f"/gradio_api/{route}", json=body).status_code == 404, route
+                assert bob.post(f"/gradio_api/{route}", content=repr(body).replace("'", '"').encode("utf-16")).status_code in (400, 404, 422), route
+    assert bob.get(f"/gradio_api/file={place.house.settings.database}").status_code in (403, 404)
+    sent(bob, place.picture)        # the path is made of the content
+    assert bob.get(f"/gradio_api/file={path}").content == place.picture, "it is bob's too now"
+
+
+def test_no_secret_reaches_a_log(place: Walk, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = place.browser("ann")
+    secret = place.house.access_tokens.make(place.house.accounts.named("ann").user.id, "logged", ["read"])
+    link = place.house.invitations.make("viewer")
+    client.get("/easel/jobs", headers={"Authorization": f"Bearer {secret}"})
+    client.get("/easel/jobs", auth=("ann", PASSWORD))
+    client.get(f"/join/{link}")
+    client.post(f"/join/{link}", data={"name": "a:b", "password": PASSWORD, "again": PASSWORD})
+    client.post("/login", data={"name": "ann", "password": "wrong but mine"})
+    logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("httpx")) + "".join(capfd.readouterr())
+    assert not [word for word in (secret, link, PASSWORD, "wrong but mine", client.cookies.get(COOKIE) or "-") if word in logged]
+    assert PASSWORD not in repr(place.house.settings) + repr(place.house.accounts.all()) and "argon2" not in repr(place.house.accounts.all())
