@@ -185,7 +185,7 @@ def test_what_is_not_there_is_not_kept(app, page, path):
 def test_strangers_do_not_get_them(app, page, tmp_path):
     settings = Settings(data=tmp_path, users={"ann": "secret"})
     door = Door(settings)
-    identification = Identification(settings, door.accounts, door.sessions, door.access_tokens)
+    identification = Identification(settings, door.accounts, door.sessions, door.access_tokens, door.audit_log)
     app.add_middleware(Guard, settings=settings, identification=identification, sessions=door.sessions)
     client = TestClient(app, base_url="http://127.0.0.1")
     assert client.get(f"{page.folder}/{ENTRY}").status_code == 401

@@ -39,7 +39,7 @@ def accounts(users: dict[str, str]) -> Accounts:
 
 
 def identification(door: Door) -> Identification:
-    return Identification(door.settings, door.accounts, door.sessions, door.access_tokens)
+    return Identification(door.settings, door.accounts, door.sessions, door.access_tokens, door.audit_log)
 
 
 def basic(name: str, password: str) -> dict[str, str]:

@@ -643,7 +643,7 @@ def test_boards_over_http(client: TestClient) -> None:
     client.post(f"/easel/boards/{board}/rename", json={"name": "day"})
     assert ids(client, q="board:day") == [a]
     assert client.post(f"/easel/boards/{board}/delete").json() == {"ok": True}
-    assert client.get("/easel/boards").json() == {"boards": []} and ids(client) == [c, b, a]
+    assert client.get("/easel/boards").json() == {"boards": [], "of_others": [], "people": []} and ids(client) == [c, b, a]
     assert client.post(f"/easel/boards/{board}/delete").status_code == 404
 
 
