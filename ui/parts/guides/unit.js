@@ -125,7 +125,7 @@ export class Unit {
     this.led = choice;
     const filled = filledBy(this.facts, choice);
     this.set({ ...filled, enabled: true });
-    for (const name of Object.keys(filled)) this.again(name);
+    for (const name of Object.keys(filled).filter(name => !name.startsWith("threshold"))) this.again(name);      // those are shown as the preprocessor has them
     const lacks = choice.kinds.length && this.value.model === NO_MODEL;
     this.hint.hidden = !lacks;
     this.hint.textContent = lacks ? translated("No model for this and the checkpoint is in the models folders yet.") : "";
