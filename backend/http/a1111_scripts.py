@@ -152,11 +152,19 @@ def answers_last_rounds(payload: Mapping[str, Any]) -> bool:
 
 
 def script_arguments(scripts: Any, name: str) -> tuple[str, Any]:
-    """Where the arguments of an always-on script stand, and what they are; None where it is off or not asked for."""
+    """Where the arguments of an always-on script stand, and what they are; None where it is off or not asked for.
+
+    Raises InvalidRequest where they are neither a list nor an object.
+    """
     named = scripts.items() if isinstance(scripts, Mapping) else ()
     theirs, script = next(((theirs, script) for theirs, script in named if is_same(theirs, name)), ("", None))
     sent = script.get("args") if isinstance(script, Mapping) else script
-    return f"alwayson_scripts.{theirs}.args", None if is_off(script) else sent
+    place = f"alwayson_scripts.{theirs}.args"
+    if is_off(script):
+        return place, None
+    if not isinstance(sent, list | Mapping):
+        raise InvalidRequest("must be a list of arguments", field=place)
+    return place, sent
 
 
 def is_off(script: Any) -> bool:

@@ -68,6 +68,8 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
      ["alwayson_scripts.ControlNet.args.0.effective_region_mask"]),
     (T, {"alwayson_scripts": {"ControlNet": {"args": [{"model": "canny", "weight": 10, "module": "depth_of_field"}]}}}, ["guides[0].module"]),
     (T, {"alwayson_scripts": {"Soft Inpainting": {"args": [True]}}}, ["alwayson_scripts.Soft Inpainting"]),
+    *((T, {"alwayson_scripts": {name: {"args": args}}}, [f"alwayson_scripts.{name}.args"])
+      for name in ("ControlNet", "ADetailer", "reactor") for args in (2, True, "abc")),
     (I, {**KRITA, "alwayson_scripts": {"Soft Inpainting": {"args": [True, 2]}}}, ["alwayson_scripts.Soft Inpainting.1"]),
     (I, {**BLENDER, "script_name": "Loopback", "script_args": [2, 0.5, "Linear", "CLIP"]}, ["script_args.3"]),
     (I, {**BLENDER, "script_name": "Outpainting mk2", "script_args": ["", 64, 8, ["left"], 1.5, 0.05]}, ["script_args.4"]),
