@@ -76,9 +76,13 @@ def test_a_failed_worker_can_be_asked_again(stage: Studio) -> None:
 def test_with_logins_the_page_works_as_without(chromium: Browser, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data", users={"ann": "correct horse battery"})
     backend = Backend(settings, catalog=TwoCheckpoints(tmp_path), worker=drawing_worker.__name__)  # type: ignore[arg-type]
-    context = chromium.new_context(http_credentials={"username": "ann", "password": settings.users["ann"]})
+    context = chromium.new_context()
     page = context.new_page()
     with served(application(backend), port := free_port()):
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.get_by_label("Name").fill("ann")
+        page.get_by_label("Password").fill(settings.users["ann"])
+        page.get_by_role("button", name="Log in").click()
         studio = Studio(page, f"http://127.0.0.1:{port}/").open()
         studio.generate(prompt="for ann", steps=2)
         page.wait_for_function("easel.results('txt2img').list().length >= 1", timeout=PATIENCE)
