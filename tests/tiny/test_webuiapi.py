@@ -169,3 +169,15 @@ def test_progress_interrupt_and_what_was_drawn_until_then(address: tuple[str, in
     half = [note for note in result.info["notes"] if note.startswith("interrupted:")]
     assert result.images and len(result.images) == len(result.info["infotexts"]) and "half-drawn" in half[0]
     assert other.get_progress()["state"]["job"] == ""
+
+
+TRIED = {*LISTED, "txt2img", "img2img", "extra_single_image", "extra_batch_images", "png_info", "interrogate", "get_options", "set_options", "util_set_model",
+         "util_get_current_model", "util_wait_for_ready"}
+PLUMBING = {"set_auth", "async_post", "post_and_get_api_result", "get_endpoint", "custom_get", "custom_post"}
+NOT_HERE = {"list_prompt_gen_models", "prompt_gen", "get_artist_categories", "get_artists"}      # extensions', or gone from AUTOMATIC1111 itself
+ELSEWHERE = {"controlnet_version", "controlnet_model_list", "controlnet_module_list", "controlnet_detect"}      # test_a1111_guides.py
+
+
+def test_no_method_of_the_client_is_left_out() -> None:
+    there = {name for name in vars(Api) if not name.startswith("_") and callable(getattr(Api, name))}
+    assert there == TRIED | PLUMBING | NOT_HERE | ELSEWHERE
