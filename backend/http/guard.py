@@ -18,8 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import StorageError
-from backend.http.authentication import Denied, unauthorized
-from backend.http.identification import Identification, Login, denied_page, session_cookie
+from backend.http.accounts.authentication import Denied, unauthorized
+from backend.http.accounts.identification import Identification, Login, denied_page, session_cookie
 from backend.settings import Settings
 from backend.store.sessions import Sessions
 

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backend.http import openapi_doors
-from backend.http.a1111_extras import BY_NAME, FACTOR, SIDE, TO_SIZE
-from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
-from backend.http.a1111_option_table import ACTS, KEPT
-from backend.http.a1111_options import BY_OVERRIDE
-from backend.http.a1111_requests import IMG2IMG_DEFAULTS
+from backend.http.a1111.extras import BY_NAME, FACTOR, SIDE, TO_SIZE
+from backend.http.a1111.fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
+from backend.http.a1111.option_table import ACTS, KEPT
+from backend.http.a1111.options import BY_OVERRIDE
+from backend.http.a1111.requests import IMG2IMG_DEFAULTS
 from backend.http.openapi_answers import ANSWERS, answer_schema
 from backend.http.openapi_fields import KINDS
 from backend.request.field import Field

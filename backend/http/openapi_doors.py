@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backend.http.jobs import from_outside
+from backend.http.easel.jobs import from_outside
 from backend.http.openai.requests import EFFORT, FIDELITY, FILE_FORMATS, LONGEST, MOST
 from backend.http.openapi_fields import Schema, object_schema
 from backend.request.request import FIELDS

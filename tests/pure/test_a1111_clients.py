@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from backend.http.a1111_option_table import ACTS, KEPT
+from backend.http.a1111.option_table import ACTS, KEPT
 from backend.request.request import Request
 from tests.pure.a1111_payloads import (
     BLENDER,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from backend.http.a1111_detailer import detailers
-from backend.http.a1111_face_swap import face_swap
-from backend.http.a1111_guides import guides
+from backend.http.a1111.detailer import detailers
+from backend.http.a1111.face_swap import face_swap
+from backend.http.a1111.guides import guides
 from backend.image.infotext.reading import read as read_text
 from backend.image.infotext.unmet import unmet_sentence
 from backend.image.infotext.writing import write

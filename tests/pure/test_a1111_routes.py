@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from backend import Live
-from backend.http.a1111_calls import MAX_TASK
-from backend.http.a1111_progress import Standing
+from backend.http.a1111.calls import MAX_TASK
+from backend.http.a1111.progress import Standing
 from backend.http.openapi_answers import ANSWERS
 from backend.request.request import Request
 from tests.pure.a1111_payloads import BLENDER, PICTURE

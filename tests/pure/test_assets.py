@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 import ui
 from backend import Table
+from backend.http.accounts.identification import Identification
 from backend.http.guard import Guard
-from backend.http.identification import Identification
 from backend.settings import Settings
 from tests.pure.door import Door
 from ui import assets

@@ -9,8 +9,9 @@ import pytest
 
 from backend import LOCAL
 from backend.errors import StorageError
-from backend.http import async_watch, events
+from backend.http import async_watch
 from backend.http.async_watch import Changes
+from backend.http.easel import events
 
 
 class Door:

@@ -68,7 +68,7 @@ def test_only_what_is_seen_first_is_foretold() -> None:
 
 def test_all_style_sheets_are_one_and_are_not_asked_for_again(client: TestClient) -> None:
     page = client.get("/").text
-    sheet = client.get(re.search(r'href="(/easel/assets/\w+/gradio\.css)"', page)[1]).text
+    sheet = client.get(re.search(r'href="\.(/easel/assets/\w+/gradio\.css)"', page)[1]).text
     disabled = re.findall(r'<link rel="stylesheet" disabled href="\./assets/([\w.-]+)">', page)
     assert len(disabled) > 20 and all((gradio_files.FRONTEND / "assets" / name).read_text("utf-8") in sheet for name in disabled)
     assert not gradio_files.BESIDE.search(sheet)

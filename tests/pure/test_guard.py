@@ -22,9 +22,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from backend.flags import read_file, read_variable
 from backend.http import create_app
-from backend.http.authentication import ACCOUNT_TRIES, Credentials, Denied, Throttle, network, parse_basic
+from backend.http.accounts.authentication import ACCOUNT_TRIES, Credentials, Denied, Throttle, network, parse_basic
+from backend.http.accounts.identification import Identification
 from backend.http.guard import HEALTH, MAX_BODY, Guard
-from backend.http.identification import Identification
 from backend.settings import Settings
 from backend.store.accounts import Account, Accounts
 from tests.pure.door import Door

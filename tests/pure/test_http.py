@@ -29,7 +29,7 @@ from backend.errors import (
     WorkerLost,
 )
 from backend.http import create_app
-from backend.http.a1111_requests import TXT2IMG
+from backend.http.a1111.requests import TXT2IMG
 from backend.http.errors import status_of
 from backend.image import save
 from backend.request.request import FIELDS, Request

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from backend import Backend, Settings
 from backend.errors import Forbidden, InvalidRequest, NotAllowed, NotFound
 from backend.http import create_app
-from backend.http.login import own_path
+from backend.http.accounts.login import own_path
 from backend.store import sessions as session_times
 from backend.store.accounts import Accounts
 from backend.store.database import Database

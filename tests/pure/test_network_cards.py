@@ -111,12 +111,13 @@ def test_those_used_last_stand_first(networks: Networks) -> None:
     assert names(networks, unfitting=True, first=("wash", "gone", "oil")) == ["wash", "oil", "ink"]
 
 
-@pytest.mark.parametrize("name, said", [("a, b (c) [d] ü", True), ("a:b", False), ("no #1", False), ("{x}", False), ("a__b", False), ("a=b", False)])
+@pytest.mark.parametrize("name, said", [("a, b (c) [d] ü", True), ("a:b", True), ("no #1", False), ("{x}", False), ("a__b", False), ("a=b", False)])
 def test_a_name_that_no_prompt_can_hold_is_told(models: Path, name: str, said: bool) -> None:
     told(models / "Lora" / f"{name}.safetensors", SD1)
     told(models / "Lora" / f"{name} 2.safetensors", SD1, ss_output_name="plain")
     found = {card.file.key: card.said for card in over(models).cards(Wanted()).cards}
-    assert found[name] == (name if said else "") and found[f"{name} 2"] == (f"{name} 2" if said else "plain")
+    key = name.replace(":", "_")    # as the catalogue names it
+    assert found[key] == (key if said else "") and found[f"{key} 2"] == (f"{key} 2" if said else "plain")
 
 
 def test_notes_and_picture_of_a_folder_lie_beside_it(models: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend.http import create_app
-from backend.http.jobs import from_outside
+from backend.http.easel.jobs import from_outside
 from backend.request.request import FIELDS
 from backend.settings import Settings
 from tests.pure.door import Door

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from backend import Backend, Settings
 from backend.flags import Refusal, parser, settings_from
 from backend.http import create_app
-from backend.http.openid import Provider
+from backend.http.accounts.openid import Provider
 from backend.settings import OpenID
 
 ISSUER = "https://id.example"

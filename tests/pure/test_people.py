@@ -14,7 +14,8 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from backend import Backend
-from backend.http import create_app, people
+from backend.http import create_app
+from backend.http.easel import people
 from backend.store.audit_log import AuditLog
 from backend.store.database import Database
 from backend.store.tables import AuditRow, now

@@ -221,8 +221,8 @@ def test_files_of_networks(book: UserPromptLibrary, tmp_path: Path) -> None:
     assert [(one.insert, one.words) for one in book.complete("det", "lora")[1]] == [("<lora:Detail:0.65>", ("fine, detailed",))]
     book._library.suggestions._cards.forget("lora")
     assert names(book, "DETAILED", "lora") == ["Detail"], "by its trigger words, too"
-    told(tmp_path / "models" / "loras/v3: final.safetensors", {}, ss_output_name="inkwash")
-    told(tmp_path / "models" / "loras/a: b.safetensors", {})
+    told(tmp_path / "models" / "loras/v3 #final.safetensors", {}, ss_output_name="inkwash")
+    told(tmp_path / "models" / "loras/a #b.safetensors", {})
     told(tmp_path / "models" / "loras/old.safetensors", {}, ss_output_name="brush_v1")
     for kind in ("lora", "embedding"):
         book._library.suggestions._cards.forget(kind)

@@ -18,7 +18,7 @@ from backend.http.api.schemas import PROBLEMS
 from backend.http.api.user_story import UserStory
 from backend.http.async_watch import RETRY_SECONDS, Changes
 from backend.http.dependencies import FrontDoor, Watch
-from backend.http.events import HEARTBEAT
+from backend.http.easel.events import HEARTBEAT
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 EXAMPLE = ('event: progress\ndata: {"job": "5f1c...", "step": 7, "steps": 20, "fraction": 0.35, "eta": 4.2}\n\n'

@@ -14,8 +14,8 @@ from backend import Door, InvalidRequest, NotFound
 from backend.http.api.schemas import PROBLEMS, Pictures, PictureSettings, picture
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
-from backend.http.files import FOREVER, TYPES, existing, small_copy
-from backend.http.jobs import from_outside
+from backend.http.easel.files import FOREVER, TYPES, existing, small_copy
+from backend.http.easel.jobs import from_outside
 from backend.image import save
 from backend.image.decode_budget import DECODING
 from backend.image.read import open_picture

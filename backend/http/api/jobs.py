@@ -17,7 +17,7 @@ from backend.facade.program_jobs import Terms
 from backend.http.api.schemas import PROBLEMS, JobList, JobTold, job_summary, job_told
 from backend.http.async_watch import ENDED, Changes
 from backend.http.dependencies import FrontDoor, Watch
-from backend.http.jobs import json_object, refuse_own
+from backend.http.easel.jobs import json_object, refuse_own
 from backend.store.idempotency_keys import IdempotencyKey
 from backend.store.webhooks import Webhook
 

@@ -11,7 +11,7 @@ from backend import FIELDS, Backend, Field, NotFound
 from backend.catalog.kinds import KINDS
 from backend.http.api.schemas import PROBLEMS, Fields, FieldTold, ModelList, ModelTold, SamplerTold, ScheduleTold, model
 from backend.http.dependencies import EntireBackend
-from backend.http.jobs import SET_OUTSIDE
+from backend.http.easel.jobs import SET_OUTSIDE
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 

@@ -12,9 +12,9 @@ from starlette.responses import StreamingResponse
 
 from backend import Door, InvalidRequest, NotFound
 from backend.facade.plots import PlotView
-from backend.http import plot_exports, plots
 from backend.http.api.schemas import ID, MOMENT, PROBLEMS, FieldProblem
 from backend.http.dependencies import FrontDoor
+from backend.http.easel import plot_exports, plots
 
 router = APIRouter(prefix="/api/plots", tags=["Plots"], responses=PROBLEMS)
 

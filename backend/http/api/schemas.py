@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from backend import Job, JobLine, Live
 from backend.catalog.model_file import ModelFile
-from backend.http.jobs import from_outside
+from backend.http.easel.jobs import from_outside
 from backend.store.view_types import State
 from backend.store.webhooks import WebhookState, WebhookView
 

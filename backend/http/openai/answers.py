@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from backend import Door, Image, Job, ModelFile
-from backend.http.files import existing
+from backend.http.easel.files import existing
 from backend.http.openai.requests import Asked
 
 OWNER = "easel"

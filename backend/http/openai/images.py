@@ -13,8 +13,8 @@ from backend.errors import NotAllowed
 from backend.http.async_watch import Changes
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor, Watch
+from backend.http.easel.jobs import json_object
 from backend.http.errors import JobFailed
-from backend.http.jobs import json_object
 from backend.http.json_answers import JSONAnswer
 from backend.http.openai.answers import ImagesAnswer, images_answer
 from backend.http.openai.edits import read_form, start_from

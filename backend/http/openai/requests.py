@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend import FIELDS, Backend, InvalidRequest, NotFound, Problem
-from backend.http.jobs import from_outside
+from backend.http.easel.jobs import from_outside
 
 MOST = 10                       # pictures of one call
 LONGEST = 32_000                # characters of a prompt

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, LORA, UPSCALER, VAE, ModelFile
 from backend.catalog.network_problems import embedding_name
 from backend.catalog.upscalers import ALIASES
-from backend.http import a1111_responses
+from backend.http.a1111 import responses
 from backend.http.dependencies import EntireBackend, FrontDoor
 from backend.request.choices import LATENT_UPSCALERS, PIXEL_UPSCALERS
 from backend.request.rules import NO_UPSCALER
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/sdapi/v1")
 @router.get("/sd-models")
 def models(backend: EntireBackend) -> list[dict[str, Any]]:
     """The checkpoints that a request may name."""
-    return [a1111_responses.model(checkpoint) for checkpoint in backend.checkpoints()]
+    return [responses.model(checkpoint) for checkpoint in backend.checkpoints()]
 
 
 @router.get("/sd-vae")
@@ -82,8 +82,8 @@ def realesrgan_models(backend: EntireBackend) -> list[dict[str, Any]]:
 @router.get("/upscalers")
 def upscalers(backend: EntireBackend) -> list[dict[str, Any]]:
     """What enlarges pixels: none, two that need no file, then the files."""
-    files = [a1111_responses.upscaler(file.key, file.facts["scale"]) for file in backend.upscalers()]
-    return [*(a1111_responses.upscaler(name) for name in (NO_UPSCALER, *PIXEL_UPSCALERS)), *files]
+    files = [responses.upscaler(file.key, file.facts["scale"]) for file in backend.upscalers()]
+    return [*(responses.upscaler(name) for name in (NO_UPSCALER, *PIXEL_UPSCALERS)), *files]
 
 
 @router.get("/latent-upscale-modes")
@@ -101,13 +101,13 @@ def face_restorers(backend: EntireBackend) -> list[dict[str, Any]]:
 @router.get("/samplers")
 def samplers() -> list[dict[str, Any]]:
     """Every sampling method with its older names."""
-    return [a1111_responses.sampler(row, SCHEDULES) for row in SAMPLERS.values()]
+    return [responses.sampler(row, SCHEDULES) for row in SAMPLERS.values()]
 
 
 @router.get("/schedulers")
 def schedulers() -> list[dict[str, Any]]:
     """Every noise schedule."""
-    return [a1111_responses.scheduler(row) for row in SCHEDULES.values()]
+    return [responses.scheduler(row) for row in SCHEDULES.values()]
 
 
 @router.get("/prompt-styles")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from backend.http.authentication import Denied
+from backend.http.accounts.authentication import Denied
 from backend.store.audit_log import AuditLog
 
 DAY = 86400.0           # a program that sends name and password with each request is one entry a day

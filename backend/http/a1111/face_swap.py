@@ -9,9 +9,9 @@ from typing import Any
 
 from backend import Door
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.a1111_lacking import Lacking
-from backend.http.a1111_scripts import script_arguments
-from backend.http.a1111_values import is_same, truth
+from backend.http.a1111.lacking import Lacking
+from backend.http.a1111.scripts import script_arguments
+from backend.http.a1111.values import is_same, truth
 from backend.image import upload_validation
 from backend.request.face_swap import GENDERS
 from backend.request.rules import NO_RESTORER, RESTORERS

@@ -10,10 +10,10 @@ from typing import Any
 
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem
-from backend.http import a1111_responses
-from backend.http.a1111_plot_scripts import place_of
-from backend.http.a1111_requests import Reading
-from backend.http.a1111_values import truth
+from backend.http.a1111 import responses
+from backend.http.a1111.plot_scripts import place_of
+from backend.http.a1111.requests import Reading
+from backend.http.a1111.values import truth
 from backend.plots.infotext import plot_infotext
 from backend.plots.picture import Look
 from backend.plots.sheet import View
@@ -53,7 +53,7 @@ def drawn(door: Door, plot: Drawn, reading: Reading, payload: Mapping[str, Any])
     """
     head, whole = door.plots.get(plot.plot).line.head, [job for job in plot.jobs if job.state != "failed"]
     sends, alone = truth(payload.get("send_images", True)) is not False, _sends_alone(head)
-    answer = a1111_responses.drawn(door, whole, reading, {**payload, "send_images": sends and alone})
+    answer = responses.drawn(door, whole, reading, {**payload, "send_images": sends and alone})
     info = json.loads(answer["info"])
     notes = [*info["notes"], *(str(problem) for job in plot.jobs if job.state == "failed" for problem in job.problems)]
     if info["infotexts"] and (views := _views(head)):

@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, UserError
-from backend.http import a1111_plots, a1111_responses
-from backend.http.a1111_calls import Call, meant
-from backend.http.a1111_options import Chosen, changed, write
-from backend.http.a1111_progress import running_jobs
-from backend.http.a1111_requests import Reading, read_img2img, read_txt2img
+from backend.http.a1111 import plots, responses
+from backend.http.a1111.calls import Call, meant
+from backend.http.a1111.options import Chosen, changed, write
+from backend.http.a1111.progress import running_jobs
+from backend.http.a1111.requests import Reading, read_img2img, read_txt2img
 from backend.http.async_watch import Changes
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
@@ -119,7 +119,7 @@ def _png_info(door: Door, image: Any) -> dict[str, Any]:
         metadata = read_metadata(upload_validation.from_base64(image))
     except UserError as error:
         raise InvalidRequest(str(error), field="image") from error
-    return a1111_responses.png_info(metadata, door.prompt_library.as_theirs())
+    return responses.png_info(metadata, door.prompt_library.as_theirs())
 
 
 async def queued(
@@ -141,8 +141,8 @@ def _submitted(door: Door, reading: Reading, call: Call) -> list[Job]:
     """The jobs of a payload, or the cells of the plot that it draws."""
     if not reading.plot:
         return door.submit_all(reading.jobs)
-    call.plot = a1111_plots.create(door, reading.plot, reading.jobs[0])
-    return a1111_plots.cells(door, call.plot)
+    call.plot = plots.create(door, reading.plot, reading.jobs[0])
+    return plots.cells(door, call.plot)
 
 
 async def _answer(
@@ -155,9 +155,9 @@ async def _answer(
     if failed and (not plot or len(failed) == len(jobs)):
         raise JobFailed(problems=failed[0].problems)
     if plot:
-        drawn = a1111_plots.Drawn(plot, jobs)
-        return JSONAnswer(await run_decoding(a1111_plots.drawn, door, drawn, reading, payload))
-    return JSONAnswer(await to_thread.run_sync(a1111_responses.drawn, door, jobs, reading, payload))
+        drawn = plots.Drawn(plot, jobs)
+        return JSONAnswer(await run_decoding(plots.drawn, door, drawn, reading, payload))
+    return JSONAnswer(await to_thread.run_sync(responses.drawn, door, jobs, reading, payload))
 
 
 def _task(payload: Body | None, query: str) -> str:

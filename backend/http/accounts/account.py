@@ -11,11 +11,11 @@ from starlette.responses import RedirectResponse, Response
 
 from backend import User
 from backend.errors import EaselError, Forbidden, NotAllowed
-from backend.http.account_pages import here, page, translated
-from backend.http.authentication import matches
-from backend.http.identification import Login, session_cookie
-from backend.http.login import sentence
-from backend.http.login_audit import address_of
+from backend.http.accounts.account_pages import here, page, translated
+from backend.http.accounts.authentication import matches
+from backend.http.accounts.identification import Login, session_cookie
+from backend.http.accounts.login import sentence
+from backend.http.accounts.login_audit import address_of
 from backend.store.access_tokens import SCOPES
 from backend.store.accounts import Account
 from backend.store.invitations import HOURS

@@ -11,8 +11,8 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from backend import LOCAL, User
-from backend.http.authentication import Credentials, Denied, parse_basic, unauthorized
-from backend.http.login_audit import note_denied, note_password
+from backend.http.accounts.authentication import Credentials, Denied, parse_basic, unauthorized
+from backend.http.accounts.login_audit import note_denied, note_password
 from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts

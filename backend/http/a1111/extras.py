@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.a1111_routes import queued
-from backend.http.a1111_values import as_ours
+from backend.http.a1111.routes import queued
+from backend.http.a1111.values import as_ours
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed

@@ -11,7 +11,7 @@ from backend.catalog.network_cards import Card
 from backend.facade.networks import Wanted
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
-from backend.http.files import THUMB
+from backend.http.easel.files import THUMB
 from backend.image import thumbnail
 
 SHOWN = 300         # characters of a description in the list

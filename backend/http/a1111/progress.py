@@ -13,8 +13,8 @@ from PIL import Image
 
 from backend import Door, Job, Live
 from backend.errors import NotFound
-from backend.http.a1111_calls import Call, meant
-from backend.http.a1111_responses import timestamp
+from backend.http.a1111.calls import Call, meant
+from backend.http.a1111.responses import timestamp
 from backend.http.dependencies import FrontDoor, OwnCalls
 from backend.image.read import BROKEN
 from backend.request.request import Request

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
 from backend import LOCAL, Backend, Door
-from backend.http.a1111_options import write
-from backend.http.a1111_plot_scripts import PLOT_SCRIPTS
-from backend.http.a1111_scripts import SELECTABLE, SOFT_INPAINTING, Script
+from backend.http.a1111.options import write
+from backend.http.a1111.plot_scripts import PLOT_SCRIPTS
+from backend.http.a1111.scripts import SELECTABLE, SOFT_INPAINTING, Script
 from backend.http.dependencies import ClientOptions, EntireBackend, FrontDoor
 from backend.http.json_answers import JSONAnswer
 from backend.version import VERSION

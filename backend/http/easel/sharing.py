@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import EntireBackend, FrontDoor
-from backend.http.files import TYPES
+from backend.http.easel.files import TYPES
 from backend.image import thumbnail
 from backend.store.share_links import ShareLink
 

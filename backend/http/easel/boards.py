@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from backend.http.dependencies import FrontDoor
-from backend.http.history import Ids
+from backend.http.easel.history import Ids
 
 Name = Annotated[str, Body(embed=True, max_length=1000)]
 Names = Annotated[list[str], Body(embed=True, max_length=1000)]

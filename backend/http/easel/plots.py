@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from backend import FIELDS, Door, InvalidRequest, Problem
 from backend.facade.plots import PlotCheck, PlotView
 from backend.http.dependencies import FrontDoor
-from backend.http.jobs import SET_OUTSIDE
+from backend.http.easel.jobs import SET_OUTSIDE
 from backend.plots.axis import Axis
 from backend.plots.axis_table import axis_named
 from backend.request.record import plain

@@ -11,21 +11,13 @@ from typing import Any
 
 from backend import Door
 from backend.errors import EaselError, InvalidRequest, Problem
-from backend.http import (
-    a1111_detailer,
-    a1111_eta,
-    a1111_face_swap,
-    a1111_guides,
-    a1111_options,
-    a1111_pictures,
-    a1111_scripts,
-)
-from backend.http.a1111_fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
-from backend.http.a1111_lacking import passed_over
-from backend.http.a1111_option_table import OF_FIELDS
-from backend.http.a1111_options import CallerOptions, Chosen
-from backend.http.a1111_plot_scripts import PLOT_SCRIPTS, plot_asked
-from backend.http.a1111_values import SIZES, as_ours, is_missing, is_same, truth
+from backend.http.a1111 import detailer, eta, face_swap, guides, options, pictures, scripts
+from backend.http.a1111.fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
+from backend.http.a1111.lacking import passed_over
+from backend.http.a1111.option_table import OF_FIELDS
+from backend.http.a1111.options import CallerOptions, Chosen
+from backend.http.a1111.plot_scripts import PLOT_SCRIPTS, plot_asked
+from backend.http.a1111.values import SIZES, as_ours, is_missing, is_same, truth
 from backend.image.infotext.unmet import unmet_sentence
 from backend.prompt import grammar
 from backend.request.choices import PIXEL_UPSCALERS
@@ -67,12 +59,12 @@ def read_img2img(payload: Mapping[str, Any], options: CallerOptions, door: Door)
     """The same; the pictures are stored as uploads of the user. Several are a batch, one job for each picture."""
     values, left_out, notes = _Payload(payload, options, door, img2img=True).read()
     values = {**IMG2IMG_DEFAULTS, **values, "enable_hr": False}      # an infotext's belongs to txt2img
-    masks = a1111_pictures.masks(payload, values, door)
-    starts = a1111_pictures.starts(payload.get("init_images"), door)
+    masks = pictures.masks(payload, values, door)
+    starts = pictures.starts(payload.get("init_images"), door)
     plot = plot_asked(payload, img2img=True)
     if plot and len(starts) > 1:
         raise InvalidRequest("must be one picture: a plot is drawn of one", field="init_images")
-    return Reading(a1111_pictures.batch(values | masks, starts), left_out, notes, plot)
+    return Reading(pictures.batch(values | masks, starts), left_out, notes, plot)
 
 
 class _Payload:
@@ -89,25 +81,25 @@ class _Payload:
         overrides = self._payload.get("override_settings") or {}
         if not isinstance(overrides, Mapping):
             raise InvalidRequest("must be an object", field="override_settings")
-        chosen, wrong, foreign = a1111_options.read(overrides)
+        overridden, wrong, foreign = options.read(overrides)
         problems, foreign_names = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
-        scripts, idle = a1111_scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
-        guided, lacking = a1111_guides.guides(self._payload.get("alwayson_scripts"), self._door)
-        swapped, unlike = a1111_face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door)
-        details, foreign_units = a1111_detailer.detailers(self._payload.get("alwayson_scripts"), img2img=self._img2img)
+        acting, idle = scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
+        guided, lacking = guides.guides(self._payload.get("alwayson_scripts"), self._door)
+        swapped, unlike = face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door)
+        details, foreign_units = detailer.detailers(self._payload.get("alwayson_scripts"), img2img=self._img2img)
         script, unscripted = self._script()
         problems += [*(_below("override_settings", problem) for problem in wrong), *idle, *lacking, *unlike,
                      *foreign_units, *unscripted]
         left_out = [*(f"options.{name}" for name in self._options.lacking()), *passed_over(problems, self._ignore)]
-        options = self._options | chosen
+        chosen = self._options | overridden
         known = self._known()
-        said = {*known, *chosen.values, *self._sampler()}
+        said = {*known, *overridden.values, *self._sampler()}
         values = {**WATCHED, **_settings(self._door), **self._options.values, **self._infotext(said)}
-        behind = {name: value for name, value in chosen.values.items() if name in OF_FIELDS.values()}
-        values |= {**behind, **known, **scripts, **guided, **self._sampler(), **script}
-        values |= {name: value for name, value in chosen.values.items() if name not in behind}
-        values |= {**self._grid(), **self._faces(options), **swapped, **details}
-        values |= self._eta(values, options)
+        behind = {name: value for name, value in overridden.values.items() if name in OF_FIELDS.values()}
+        values |= {**behind, **known, **acting, **guided, **self._sampler(), **script}
+        values |= {name: value for name, value in overridden.values.items() if name not in behind}
+        values |= {**self._grid(), **self._faces(chosen), **swapped, **details}
+        values |= self._eta(values, chosen)
         values |= self._styles(values)
         values |= self._without_networks(values)
         return (_without_idle(values),
@@ -146,40 +138,40 @@ class _Payload:
     def _script(self) -> tuple[dict[str, Any], list[Problem]]:
         if plot_asked(self._payload, img2img=self._img2img):
             return {}, []
-        scripts = (*PLOT_SCRIPTS.values(), *(a1111_scripts.SELECTABLE if self._img2img else ()))
-        return a1111_scripts.selected(self._payload, upscaler_names(self._door), scripts)
+        known = (*PLOT_SCRIPTS.values(), *(scripts.SELECTABLE if self._img2img else ()))
+        return scripts.selected(self._payload, upscaler_names(self._door), known)
 
     def _grid(self) -> dict[str, Any]:
         return {"save_grid": False} if truth(self._payload.get("do_not_save_grid")) else {}
 
-    def _faces(self, options: Chosen) -> dict[str, Any]:
+    def _faces(self, chosen: Chosen) -> dict[str, Any]:
         """`restore_faces` and its options as the name of a restorer: the one that is asked for, or one that is here."""
-        wanted, option = self._payload.get("restore_faces"), options.kept.get("face_restoration")
+        wanted, option = self._payload.get("restore_faces"), chosen.kept.get("face_restoration")
         if wanted is None and option is None:
             return {}
-        wanted, name = option if wanted is None else wanted, options.kept.get("face_restoration_model")
+        wanted, name = option if wanted is None else wanted, chosen.kept.get("face_restoration_model")
         if isinstance(wanted, str) and truth(wanted) is None:
             wanted, name = True, wanted
         return {"face_restoration": self._restorer(name) if truth(wanted) else NO_RESTORER}
 
     def _restorer(self, name: Any) -> str:
         if name is None:
-            return a1111_options.restorer(self._door)
+            return options.restorer(self._door)
         found = next((known for known in (*RESTORERS, NO_RESTORER) if is_same(name, known)), None)
         if found is None:
             raise InvalidRequest(f"'{str(name)[:60]}' is unknown; one of: {', '.join(RESTORERS)}",
                                  field="face_restoration")
         return found
 
-    def _eta(self, values: Mapping[str, Any], options: Chosen) -> dict[str, Any]:
+    def _eta(self, values: Mapping[str, Any], chosen: Chosen) -> dict[str, Any]:
         """A request without a sampler has that of its checkpoint."""
-        if not options.kept.keys() & a1111_eta.DEFAULTS.keys():
+        if not chosen.kept.keys() & eta.DEFAULTS.keys():
             return {}
         try:
             own = self._door.backend.defaults(values.get("checkpoint") or "")["sampler"]
         except EaselError:      # it is refused when the job is submitted
             return {}
-        return a1111_eta.of_options({"sampler": own, **values}, options.kept)
+        return eta.of_options({"sampler": own, **values}, chosen.kept)
 
     def _styles(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Those that there are. AUTOMATIC1111 has a style called None and passes over unknown ones."""
@@ -187,7 +179,7 @@ class _Payload:
         if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
             return {}
         there = {style["name"] for style in self._door.prompt_library.as_theirs()}
-        missing = [name for name in named if name not in there and name.casefold() not in a1111_scripts.NAMES_OFF]
+        missing = [name for name in named if name not in there and name.casefold() not in scripts.NAMES_OFF]
         self._notes.extend(f"styles: there is no style called {name[:80]}; it was left out" for name in missing)
         return {"styles": [name for name in named if name in there]}
 

@@ -11,11 +11,11 @@ from typing import Any
 from backend import Door, Image, Job
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
-from backend.http.a1111_fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
-from backend.http.a1111_guides import detected_maps
-from backend.http.a1111_requests import Reading
-from backend.http.a1111_scripts import answers_last_rounds
-from backend.http.a1111_values import truth
+from backend.http.a1111.fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
+from backend.http.a1111.guides import detected_maps
+from backend.http.a1111.requests import Reading
+from backend.http.a1111.scripts import answers_last_rounds
+from backend.http.a1111.values import truth
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from backend import Door
 from backend.errors import InvalidRequest, NotFound, UserError
-from backend.http.a1111_option_table import KEPT
-from backend.http.a1111_values import truth
+from backend.http.a1111.option_table import KEPT
+from backend.http.a1111.values import truth
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor
 from backend.image import upload_validation

@@ -15,11 +15,11 @@ from typing import Any
 from backend import Door
 from backend.catalog.model_file import VAE, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
-from backend.http import a1111_eta
-from backend.http.a1111_calls import Caller
-from backend.http.a1111_lacking import NOT_HERE, Lacking, passed_over
-from backend.http.a1111_option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
-from backend.http.a1111_values import as_ours, is_missing, is_same, truth
+from backend.http.a1111 import eta
+from backend.http.a1111.calls import Caller
+from backend.http.a1111.lacking import NOT_HERE, Lacking, passed_over
+from backend.http.a1111.option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
+from backend.http.a1111.values import as_ours, is_missing, is_same, truth
 from backend.image import file_names
 from backend.request.field import Field
 from backend.request.preferences import settings
@@ -112,7 +112,7 @@ def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:
         elif name in ACTS:
             kept[name] = value
             problems += [] if is_neutral(name, value) else [Lacking(NOT_HERE, name)]
-        elif name in a1111_eta.DEFAULTS:
+        elif name in eta.DEFAULTS:
             problems += _kept_eta(name, value, kept)
         elif name not in TOLD:
             kept[name] = value
@@ -122,7 +122,7 @@ def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:
 
 def _kept_eta(name: str, value: Any, kept: dict[str, Any]) -> list[Problem]:
     try:
-        kept[name] = a1111_eta.read(name, value)
+        kept[name] = eta.read(name, value)
     except ValueError as error:
         return [Problem(str(error), name)]
     return []

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
-from backend.http.files import row
+from backend.http.easel.files import row
 from backend.request.request import MAX_SEED
 from backend.store import search
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from backend.errors import InvalidRequest
-from backend.http.a1111_scripts import Argument, Script, arguments, script_named
-from backend.http.a1111_values import truth
+from backend.http.a1111.scripts import Argument, Script, arguments, script_named
+from backend.http.a1111.values import truth
 from backend.plots.axis_table import NOTHING, axis_named
 from backend.plots.cells import LETTERS
 from backend.request.field import clean

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from backend.errors import EaselError, NotFound
-from backend.http.account_pages import page, translated
-from backend.http.authentication import Denied
-from backend.http.identification import Login, session_cookie
-from backend.http.login_audit import address_of, note_denied, note_login
+from backend.http.accounts.account_pages import page, translated
+from backend.http.accounts.authentication import Denied
+from backend.http.accounts.identification import Login, session_cookie
+from backend.http.accounts.login_audit import address_of, note_denied, note_login
 from backend.store.accounts import Account
 from backend.store.invitations import Invitation
 

@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import EaselError
-from backend.http.account_pages import here, page, translated
-from backend.http.login import logged_in, own_path
+from backend.http.accounts.account_pages import here, page, translated
+from backend.http.accounts.login import logged_in, own_path
 from backend.settings import OpenID
 from backend.store.accounts import Account, Accounts
 from backend.store.bearer_secrets import new_secret
