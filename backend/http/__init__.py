@@ -30,7 +30,8 @@ from fastapi import APIRouter, FastAPI
 
 from backend import Backend, Table
 from backend.http import errors, openapi, probes, wrong_methods
-from backend.http.a1111 import controlnet, extras, models, progress, routes, server
+from backend.http.a1111 import controlnet, extras, models, progress, routes
+from backend.http.a1111 import server as a1111_server
 from backend.http.a1111.calls import Calls
 from backend.http.a1111.options import Options
 from backend.http.accounts import account, login
@@ -83,7 +84,7 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (login, account, routes, extras, progress, models, server, interrogate,
+    for part in (login, account, routes, extras, progress, models, a1111_server, interrogate,
                  events, jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet,
                  guides, faces, extensions, probes, sharing, people):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
@@ -108,7 +109,7 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     errors.register(app)
     ours = [routes.router for routes in (routers or fill(Table("routers"))).values()]
     if backend.settings.oidc:
-        from backend.http import openid  # its packages are asked for by nothing else
+        from backend.http.accounts import openid  # its packages are asked for by nothing else
 
         app.state.openid = openid.Provider(backend.settings.oidc)
         ours.append(openid.router)

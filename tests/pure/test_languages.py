@@ -116,7 +116,7 @@ def test_gaps_are_kept(code):
 
 
 # Who reads what is refused there is a program, somebody at a shell, or nobody but a developer.
-NOT_ON_THE_PAGE = ("backend/http/a1111_*", "backend/http/api/*", "backend/http/openai/*", "backend/webhooks/*", "backend/http/a1111/controlnet.py", "backend/http/guard.py", "backend/http/accounts/authentication.py",
+NOT_ON_THE_PAGE = ("backend/http/a1111/*", "backend/http/api/*", "backend/http/openai/*", "backend/webhooks/*", "backend/http/guard.py", "backend/http/accounts/authentication.py",
                    "backend/http/async_watch.py", "backend/http/wrong_methods.py", "backend/flags.py", "backend/table.py", "backend/sampling/*",
                    "backend/image/foreign_metadata/*", "backend/prompt/timeline.py", "backend/worker/device.py", "backend/request/preferences.py",
                    "backend/store/database.py", "backend/store/database_recovery.py", "backend/catalog/headers.py", "backend/catalog/pickled_shapes.py")
