@@ -124,6 +124,7 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
             backend.add_notice(sentence)
         app = http.create_app(backend, house.routers)
         ui.mount(app, backend, path="/", tabs=house.tabs)
+        http.build_routes(app)
         gc.freeze()
         gc.enable()
         listeners = [listener, app.state.public_link.listener()] if settings.share else [listener]

@@ -24,7 +24,7 @@ def main(folder: Path, people: int) -> None:
     import ui
     from app import bound
     from backend import Backend, Settings
-    from backend.http import create_app
+    from backend.http import build_routes, create_app
     from backend.http.server import Server
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))     # so that what was measured is written
@@ -41,7 +41,8 @@ def main(folder: Path, people: int) -> None:
     try:
         app = create_app(backend)
         ui.mount(app, backend, path="/")
-        gc.freeze()         # as app.py does
+        build_routes(app)   # as app.py does, and
+        gc.freeze()
         with bound(settings) as listener, contextlib.suppress(KeyboardInterrupt, SystemExit):
             Measured(app, backend).run(sockets=[listener])
     finally:

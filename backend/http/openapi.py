@@ -13,7 +13,14 @@ from fastapi.openapi.utils import get_openapi
 
 from backend.http import openapi_doors
 from backend.http.a1111.extras import BY_NAME, FACTOR, SIDE, TO_SIZE
-from backend.http.a1111.fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
+from backend.http.a1111.fields import (
+    IMG2IMG,
+    NAMED_AS_OPTIONS,
+    READ_IMG2IMG,
+    READ_TXT2IMG,
+    TXT2IMG,
+    WITHOUT_EFFECT,
+)
 from backend.http.a1111.option_table import ACTS, KEPT
 from backend.http.a1111.options import BY_OVERRIDE
 from backend.http.a1111.requests import IMG2IMG_DEFAULTS
@@ -95,7 +102,8 @@ def _object(properties: Mapping[str, Schema], *required: str) -> Schema:
 
 
 def _drawing(table: Mapping[str, Field], read: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Schema]:
-    fields = {name: field_schema(field) for name, field in table.items() if not field.override}
+    fields = {name: field_schema(field) for name, field in table.items()
+              if not field.override or name in NAMED_AS_OPTIONS}
     for name, field in table.items():
         if field.name in defaults:
             value = defaults[field.name]

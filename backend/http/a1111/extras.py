@@ -15,7 +15,7 @@ from starlette.responses import Response
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.a1111.routes import queued
-from backend.http.a1111.values import as_ours
+from backend.http.a1111.values import as_ours, is_same
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
@@ -83,12 +83,12 @@ def read_extras(payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         except ValueError as error:
             problems.append(Problem(str(error), field.name))
     mode = payload.get("resize_mode") or 0
-    if str(mode) not in ("0", "1"):
+    if not any(is_same(mode, each) for each in (0, 1)):
         problems.append(Problem("must be 0 (by a factor) or 1 (to a size)", "resize_mode"))
     if problems:
         raise InvalidRequest(problems=problems)
     foreign = [key for key in payload if key not in BY_NAME and key not in READ_HERE]
-    return values | (dict.fromkeys(TO_SIZE, 0) if str(mode) == "0" else {}), foreign
+    return values | (dict.fromkeys(TO_SIZE, 0) if is_same(mode, 0) else {}), foreign
 
 
 def _listed(payload: Mapping[str, Any]) -> list[tuple[str, str, Any]]:

@@ -32,6 +32,9 @@ def _txt2img_name(field: Field) -> str:
 IMG2IMG: Mapping[str, Field] = FIELDS.by(_img2img_name)
 TXT2IMG: Mapping[str, Field] = FIELDS.by(_txt2img_name)
 
+# Options, as fields, that its models have under the same name.
+NAMED_AS_OPTIONS = ("initial_noise_multiplier",)
+
 # Names that stand for something of their own, with the default of AUTOMATIC1111's model.
 READ: dict[str, Any] = {
     "sampler_index": "Euler", "infotext": None, "override_settings": None, "send_images": True, "restore_faces": None,

@@ -152,6 +152,12 @@ def queue_status() -> dict[str, Any]:
     return dict(IDLE_QUEUE)
 
 
+@router.get("/info")
+def info() -> dict[str, Any]:
+    """Gradio 3's list of functions for programs. Easel's page has none: programs have routes."""
+    return {"named_endpoints": {}, "unnamed_endpoints": {}}
+
+
 @router.get("/internal/ping")
 def ping() -> dict[str, Any]:
     """Answers while the front lives."""

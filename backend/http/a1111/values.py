@@ -1,4 +1,5 @@
-"""Values as AUTOMATIC1111's API takes them: numbers and yes or no as text, whole numbers cut, sizes cut to cells."""
+"""Values as AUTOMATIC1111's API takes them: numbers and yes or no as text, and text as numbers; whole numbers are cut,
+sizes to cells."""
 
 from __future__ import annotations
 
@@ -37,6 +38,8 @@ def as_ours(key: str, field: Field, value: Any) -> Any:
         return truth(value) if isinstance(value, str) and truth(value) is not None else value
     if field.kind in ("int", "seed"):
         return _whole(field, value)
+    if field.kind == "text" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
     return value
 
 
