@@ -121,7 +121,10 @@ def _cell(token: str, name: str, image: str, words: str) -> str:
 
 
 def _settings(text: str, say: Say) -> str:
-    return f'<section><h2>{escape(say("Settings"))}</h2><pre>{escape(text)}</pre></section>' if text else ""
+    if not text:
+        return ""
+    heading = f'<h2 id="settings">{escape(say("Settings"))}</h2>'
+    return f'<section aria-labelledby="settings">{heading}<pre>{escape(text)}</pre></section>'
 
 
 def _filled(code: str, heading: str, facts: str, content: str, settings: str) -> str:

@@ -109,7 +109,7 @@ class Administration:
         """
         account = self._account(name)
         self._parts.limits.change(account.user.id, values)
-        self._noted("limits", name, ", ".join(f"{limit}={value}" for limit, value in values.items()))
+        self._noted("limits", name, ", ".join(f"{limit}: {_told(value)}" for limit, value in values.items()))
 
     # ---- invitations ----
 
@@ -205,3 +205,8 @@ class Administration:
             pictures=known.pictures, pending=self._parts.jobs.look.pending(user.id),
             disk=self._parts.disk.of(user.id).total, paused=self._parts.jobs.look.is_paused(user.id),
             limits=self._parts.limits.states(user.id))
+
+
+def _told(limit: Any) -> str:
+    """A limit as the audit log tells it."""
+    return "none" if limit is None else str(limit) or "as the operator says"

@@ -21,7 +21,16 @@ from sqlalchemy.orm import Session
 from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.settings import Settings
 from backend.store.database import Database
-from backend.store.tables import UNKNOWN_MOMENT, AccessTokenRow, AccountRow, SessionRow, UserRow
+from backend.store.tables import (
+    UNKNOWN_MOMENT,
+    AccessTokenRow,
+    AccountRow,
+    BoardRow,
+    BoardShareRow,
+    SessionRow,
+    ShareLinkRow,
+    UserRow,
+)
 from backend.store.users import Users
 from backend.store.view_types import ROLES, Role, User
 
@@ -141,7 +150,10 @@ class Accounts:
             row.role = _role(role)
 
     def set_disabled(self, name: str, disabled: bool) -> None:
-        """A disabled account is there and opens nothing. NotFound, NotAllowed as above, StorageError."""
+        """A disabled account is there and opens nothing, nor do its links and boards.
+
+        NotFound, NotAllowed as above, StorageError.
+        """
         with self.changing() as session:
             row = self._row(session, name)
             self._check_last(session, row, not disabled)
@@ -150,12 +162,17 @@ class Accounts:
                 session.execute(delete(SessionRow).where(SessionRow.owner == row.owner))
 
     def remove(self, name: str) -> None:
-        """Its pictures stay, and are there again for an account of this name. NotFound, NotAllowed, StorageError."""
+        """Its pictures stay, and are there again for an account of this name; nothing is shared any more.
+
+        NotFound, NotAllowed, StorageError.
+        """
         with self.changing() as session:
             row = self._row(session, name)
             self._check_last(session, row, False)
-            for table in (SessionRow, AccessTokenRow):
+            for table in (SessionRow, AccessTokenRow, ShareLinkRow):
                 session.execute(delete(table).where(table.owner == row.owner))
+            boards = select(BoardRow.id).where(BoardRow.owner == row.owner)
+            session.execute(delete(BoardShareRow).where(BoardShareRow.board.in_(boards)))
             session.delete(row)
 
     def hashed(self, password: str) -> str:

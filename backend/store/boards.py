@@ -1,6 +1,7 @@
 """Boards: albums of the history. A picture may be on several; what becomes of a board touches no picture.
 
-A board can be shared with everybody or with single users, who see its pictures and can change nothing.
+A board can be shared with everybody or with single users, who see its pictures and can change nothing. Nobody sees
+those of a disabled account.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from backend.errors import InvalidRequest, NotFound
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY
 from backend.store.history import SHOWN, new_id
+from backend.store.people import is_open
 from backend.store.tables import BoardPictureRow, BoardRow, BoardShareRow, ImageRow
 
 LONGEST_NAME = 80
@@ -157,9 +159,9 @@ def _counted(which: ColumnElement[bool]) -> Select[Any]:
 
 
 def _is_seen_by(user: str) -> ColumnElement[bool]:
-    """The condition "another one's board that is shared with this user"."""
+    """The condition "another one's board, of an account that is not disabled, which is shared with this user"."""
     shares = select(BoardShareRow.board).where(BoardShareRow.user.in_((user, EVERYBODY)))
-    return and_(BoardRow.owner != user, BoardRow.id.in_(shares))
+    return and_(BoardRow.owner != user, BoardRow.id.in_(shares), is_open(BoardRow.owner))
 
 
 def _pictures(ids: Collection[str], owner: str) -> ColumnElement[bool]:

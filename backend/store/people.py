@@ -1,14 +1,14 @@
-"""What the rows tell of each user: when somebody was seen, how many jobs and pictures there are."""
+"""What the rows tell of each user: when somebody was seen, how many jobs and pictures there are, who is shut out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from backend.store.tables import ImageRow, JobRow, SessionRow
+from backend.store.tables import AccountRow, ImageRow, JobRow, SessionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,11 @@ class Activity:
     sessions: int = 0
     jobs: int = 0
     pictures: int = 0
+
+
+def is_open(owner: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """The condition "the account of this owner is not disabled"; who has none in the database is never shut out."""
+    return owner.not_in(select(AccountRow.owner).where(AccountRow.disabled))
 
 
 def activities(session: Session) -> dict[str, Activity]:

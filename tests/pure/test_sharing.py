@@ -241,6 +241,47 @@ def test_over_http_links_are_made_opened_and_taken_back(house: Guest, ann: Guest
         assert hers.post("/easel/links", json={"kind": "picture", "id": image, "days": 0}).json()["problems"][0]["field"] == "days"
 
 
+def test_what_a_disabled_or_removed_account_shared_is_closed(house: Guest, bob: Guest) -> None:
+    accounts = house.backend.accounts
+    accounts.add("dora", "artist", "dora's own secret")
+    dora = Guest(house, "dora")
+    image, board = kept(dora), dora.gallery.create_board("pets").id
+    dora.gallery.put_on_board(board, [image])
+    dora.gallery.share_board(board, ["bob"])
+    link = dora.sharing.create("picture", image).token
+    looks = (lambda: house.backend.shared.page(link), lambda: house.backend.shared.file(link), lambda: found(bob, board=board), lambda: bob.image(image))
+
+    def closed() -> bool:
+        for look in looks:
+            with pytest.raises(NotFound):
+                look()
+        return not bob.gallery.boards_of_others()
+
+    accounts.set_disabled("dora", True)
+    assert closed()
+    accounts.set_disabled("dora", False)
+    for look in looks:
+        look()
+    accounts.remove("dora")
+    assert closed()
+    accounts.add("dora", "artist", "dora's new secret")
+    assert closed() and not dora.sharing.links() and [one.shared for one in dora.gallery.boards()] == [()]
+
+
+@pytest.mark.parametrize(("to", "status"), [("login", 401), ("open", 200)])
+def test_whoever_has_a_link_opens_it_where_the_operator_says_so_and_nothing_beside_it(tmp_path: Path, to: str, status: int) -> None:
+    house = open_house(tmp_path, start_workers=False, users=PEOPLE, share_links=to)
+    image = kept(ann := Guest(house, "ann"))
+    token = ann.sharing.create("picture", image).token
+    with TestClient(create_app(house.backend), base_url="http://127.0.0.1:7860", headers={"Accept": "application/json"}) as stranger:
+        assert [stranger.get(f"/share/{token}/{what}").status_code for what in ("picture", "thumb")] == [status] * 2
+        for path in (f"/share/../easel/image/{image}", f"/share/{token}/../../easel/image/{image}", f"/easel/image/{image}", "/easel/links", "/share"):
+            assert stranger.get(path).status_code == 401
+        assert (stranger.get("/share/wrong/picture").status_code == 404) == (to == "open")
+        assert stranger.post(f"/easel/links/{token}/revoke", headers={"Origin": "http://127.0.0.1:7860"}).status_code == 401
+    house.close()
+
+
 def test_what_is_shared_outlives_a_broken_database(house: Guest, ann: Guest, tmp_path: Path) -> None:
     image, board = kept(ann), ann.gallery.create_board("pets").id
     link = ann.sharing.create("picture", image, settings=True)

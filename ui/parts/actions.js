@@ -1,7 +1,8 @@
 // The small tools beside the prompt.
-import { find } from "../scripts/dom.js";
+import { appeared, find } from "../scripts/dom.js";
+import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
-import { post } from "../scripts/http.js";
+import { ask, post } from "../scripts/http.js";
 import { seeded } from "./generate_forever.js";
 import { arrived } from "./guides.js";
 import { note, say } from "./notices.js";
@@ -20,7 +21,7 @@ export async function readSettings(tab, found) {
 // The picture to start from, in a sentence in the place of the prompt; without a captioner it is said which folder is missing.
 export async function interrogate(tab) {
   const picture = formOf(tab).values.init_image, button = find(`#${tab}_interrogate`);
-  if (!picture) return note("There is no picture to describe yet.", 6000);
+  if (!picture) return note(button.dataset.missing || "There is no picture to describe yet.", 12000);
   if (button.ariaBusy === "true") return;
   button.ariaBusy = "true";
   say("The picture is being described.");
@@ -28,6 +29,16 @@ export async function interrogate(tab) {
   catch (error) { note(error.message, 12000); }
   finally { button.ariaBusy = "false"; }
 }
+
+// Before it is clicked the button says, where no captioner is, which folder is missing and where it belongs.
+async function tellMissing() {
+  const button = find("#img2img_interrogate"), { missing } = await ask("/easel/interrogate").catch(() => ({}));
+  if (!button || missing === undefined) return;
+  button.dataset.missing = missing;
+  button.title = missing || button.textContent.trim();
+}
+appeared("#img2img_interrogate").then(tellMissing);
+on("facts", tellMissing);
 
 // What Generate sends of the values that Gradio gives with the click; `before` completes them, and may refuse.
 export async function sent(tab, names, values, before) {

@@ -39,9 +39,10 @@ function entry({ label, act, checked, disabled = false, verbatim = false }) {
 function place(menu, at) {
   const box = at instanceof Element ? at.getBoundingClientRect() : null, byHand = !box && (at.clientX || at.clientY);
   const target = box ?? (byHand ? { left: at.clientX, bottom: at.clientY } : at.target.getBoundingClientRect());
-  const { width, height } = menu.getBoundingClientRect(), { clientWidth, clientHeight } = document.documentElement;     // without scroll bars
-  menu.style.left = `${Math.max(8, Math.min(target.left, clientWidth - width - 8))}px`;
-  menu.style.top = `${Math.max(8, Math.min(target.bottom + 2, clientHeight - height - 8))}px`;
+  const { width, height } = menu.getBoundingClientRect(), page = document.documentElement;
+  const wide = Math.min(page.clientWidth, page.getBoundingClientRect().right), high = page.clientHeight;       // without scroll bars and the room kept for them
+  menu.style.left = `${Math.max(8, Math.min(target.left, wide - width - 8))}px`;
+  menu.style.top = `${Math.max(8, Math.min(target.bottom + 2, high - height - 8))}px`;
 }
 
 function byKey(event) {

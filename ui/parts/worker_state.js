@@ -2,7 +2,7 @@
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 
-const STATES = { starting: "Starting", ready: "Ready", loading: "Loading the model", restarting: "Restarting", failed: "Not working", stopped: "Stopped" };
+export const STATES = { starting: "Starting", ready: "Ready", loading: "Loading the model", restarting: "Restarting", failed: "Not working", stopped: "Stopped" };
 const WORST = ["failed", "restarting", "starting", "loading", "stopped", "ready"];
 let workers = [], running = [], live = {};     // `live`: the last progress of each running job
 

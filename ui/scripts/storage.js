@@ -1,8 +1,10 @@
-// What the browser keeps, as JSON.
+// What the browser keeps, as JSON: for each who logs in with it apart. Where nobody logs in there is no name.
+const own = key => window.easelUser ? `${key}@${window.easelUser}` : key;
+
 export function stored(storage, key) {
-  try { return JSON.parse(storage.getItem(key)); } catch { return null; }
+  try { return JSON.parse(storage.getItem(own(key))); } catch { return null; }
 }
 
 export function store(storage, key, value) {
-  try { storage.setItem(key, JSON.stringify(value)); } catch { /* a full or forbidden storage must not stop the page */ }
+  try { storage.setItem(own(key), JSON.stringify(value)); } catch { /* a full or forbidden storage must not stop the page */ }
 }

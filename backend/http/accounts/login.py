@@ -122,6 +122,7 @@ def own_path(address: str) -> str:
 
 def _login_page(request: Request, onward: str, status: int = 200, problem: str = "", name: str = "") -> Response:
     told = {"next": own_path(onward), "problem": translated(request, problem), "name": name,
+            "empty": not request.app.state.backend.accounts.exist,
             "openid": request.app.state.backend.settings.oidc is not None}
     return page(request, "login.html", status, **told)
 

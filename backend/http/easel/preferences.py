@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backend import LOCAL
 from backend.http.dependencies import FrontDoor
 from backend.version import VERSION
 
@@ -31,9 +32,13 @@ def set_preferences(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
 
 @router.get("/preferences.js")
 def script(door: FrontDoor) -> Response:
-    """The same as a script that the page runs before it shows anything: no wrong light, no form filled twice."""
-    chosen = json.dumps(door.preferences())
-    return Response(f"window.easelPreferences = {chosen};", media_type="text/javascript", headers=FRESH)
+    """The same as a script that the page runs before it shows anything: no wrong light, no form filled twice.
+
+    Where people log in it also tells whose the drafts are that the browser keeps.
+    """
+    user = f" window.easelUser = {json.dumps(door.user.id)};" if door.user != LOCAL else ""
+    script = f"window.easelPreferences = {json.dumps(door.preferences())};{user}"
+    return Response(script, media_type="text/javascript", headers=FRESH)
 
 
 @router.post("/file-name")

@@ -35,4 +35,4 @@ export class AuditLog {
 }
 
 const row = ({ moment, actor, action, subject, address, detail }) => make("tr", {},
-  ...[new Date(moment).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" }), actor || "–", translated(action), subject === actor ? "" : subject, address, detail].map(words => make("td", {}, words)));
+  ...[new Date(moment).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" }), actor || "–", translated(action), subject === actor ? "" : subject, address, translated(detail)].map(words => make("td", {}, words)));

@@ -1,6 +1,7 @@
 // The People tab: what admins see and do. Nobody else is shown it, and the server would answer nobody else.
 import { note, toast } from "../../parts/notices.js";
 import { openMenu } from "../../parts/popup_menu.js";
+import { STATES } from "../../parts/worker_state.js";
 import { appeared, find, make } from "../../scripts/dom.js";
 import { ask, post } from "../../scripts/http.js";
 import { at } from "../../scripts/root.js";
@@ -10,7 +11,7 @@ import { AuditLog } from "./log.js";
 import { invite, limits, newPassword } from "./dialogs.js";
 
 const EVERY = 5000, ROLES = ["admin", "artist", "viewer"], ROLE_WORDS = { admin: "Admin", artist: "Artist", viewer: "Viewer" };
-const bytes = number => number >= 2 ** 30 ? `${(number / 2 ** 30).toFixed(1)} GB` : `${(number / 2 ** 20).toFixed(number < 2 ** 20 * 10 ? 1 : 0)} MB`;
+const bytes = number => number >= 2 ** 30 ? `${(number / 2 ** 30).toFixed(1)}\u00a0GB` : `${(number / 2 ** 20).toFixed(number < 2 ** 20 * 10 ? 1 : 0)}\u00a0MB`;
 const moment = text => text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "";
 
 class People {
@@ -60,7 +61,8 @@ class People {
       ...ROLES.map(value => make("option", { value, selected: value === one.role }, ROLE_WORDS[value])));
     const fact = (label, words) => make("span", { class: "person-fact" }, make("span", { class: "person-label" }, label), make("span", { translate: "no" }, words));
     return make("li", { class: `person${one.disabled ? " is-off" : ""}` },
-      make("span", { class: "person-name" }, make("strong", { translate: "no" }, one.name), ...(one.disabled ? [make("em", {}, "disabled")] : []), ...(one.paused ? [make("em", {}, "paused")] : [])),
+      make("span", { class: "person-name" }, make("strong", { translate: "no" }, one.name), ...(one.disabled ? [make("em", {}, "disabled")] : []), ...(one.paused ? [make("em", {}, "paused")] : []),
+        ...(one.by_flags ? [make("small", { class: "person-flags" }, "Named by --auth or EASEL_AUTH: role and password are changed there.")] : [])),
       role, fact("Last seen", moment(one.last_seen) || "–"), fact("Browsers", String(one.sessions)),
       fact("Waiting", queued == null ? String(one.pending) : `${one.pending} / ${queued}`), fact("Jobs", one.jobs.toLocaleString()), fact("Pictures", one.pictures.toLocaleString()),
       fact("Disk", disk == null ? bytes(one.disk) : `${bytes(one.disk)} / ${bytes(disk)}`),
@@ -117,7 +119,7 @@ class People {
 
 function device({ name, state, device: words, checkpoint, drawing, memory, message }) {
   const facts = [words, memory ? bytes(memory) : "", checkpoint].filter(Boolean).join(" · ");
-  return make("li", { class: `device is-${state}` }, make("strong", { translate: "no" }, name), make("span", { class: "device-state" }, state),
+  return make("li", { class: `device is-${state}` }, make("strong", { translate: "no" }, name), make("span", { class: "device-state" }, STATES[state]),
     make("span", { class: "device-facts", translate: "no" }, facts), make("span", {}, `${drawing} drawn now`), ...(message ? [make("p", { translate: "no" }, message)] : []));
 }
 

@@ -150,7 +150,7 @@ async function about() {
   if (!place || !told) return;
   const rows = [["Version", told.version], ...told.workers.map(worker => ["Device", [worker.device || worker.name, worker.dtype].filter(Boolean).join(", ")]),
     ...(told.public_link ? [["Public link", told.public_link]] : []), ...(told.data ? [["Data folder", told.data]] : [])];
-  place.replaceChildren(...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", { translate: "no" }, text)]));
+  place.replaceChildren(...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", { translate: name === "Public link" ? null : "no" }, text)]));
 }
 
 const acts = { make: makeDefaults, forget };
