@@ -349,6 +349,8 @@ def test_the_first_account_is_made_by_the_address_that_is_told(tmp_path: Path) -
     old, link = house.invitations.make("admin", setup=True), house.invitations.make("admin", setup=True)
     with TestClient(create_app(house), base_url=HERE, follow_redirects=False) as client:
         assert client.get("/easel/jobs").status_code == 401 and client.get("/", headers=BROWSER).status_code == 303
+        empty = client.get("/login").text
+        assert "There are no accounts yet" in empty and "password" not in empty
         assert client.get(f"/join/{old}").status_code == 404, "the newest start's holds"
         assert "Set up this Easel" in client.get(f"/join/{link}").text
         assert client.post(f"/join/{link}", data={"name": "ada", "password": PASSWORD, "again": PASSWORD}).status_code == 303

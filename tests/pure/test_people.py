@@ -92,6 +92,9 @@ def test_role_limits_password_and_a_closed_account(house: Guest, ask: People) ->
     assert root.post("/easel/people/role", json={"name": "nobody", "role": "artist"}).status_code == 404
     assert root.post("/easel/people/limits", json={"name": "ann", "limits": {"queued": 1, "disk": "2GB"}}).status_code == 200
     assert {one["name"]: one["limit"] for one in person(ask, "ann")["limits"]} == {"queued": 1, "disk": 2 * 2**30, "pixels": None, "steps": None}
+    assert root.post("/easel/people/limits", json={"name": "ann", "limits": {"pixels": None, "steps": ""}}).status_code == 200
+    told = [entry["detail"] for entry in root.get("/easel/people/audit", params={"q": "limits"}).json()["entries"]]
+    assert told[:2] == ["pixels: none, steps: as the operator says", "queued: 1, disk: 2GB"]
     assert root.post("/easel/people/limits", json={"name": "ann", "limits": {"queued": "many"}}).json()["problems"][0]["field"] == "limits.queued"
     new = root.post("/easel/people/password", json={"name": "ann"}).json()["password"]
     assert ask("ann").get("/easel/jobs").status_code == 401 and ask("ann", new).get("/easel/jobs").status_code == 200

@@ -127,6 +127,13 @@ def test_where_the_pictures_lie_is_told_to_nobody_who_has_to_log_in(client, tmp_
         assert "data" not in guarded.get("/easel/about", auth=("ann", "secret")).json()
 
 
+def test_the_page_knows_whose_drafts_the_browser_keeps(client, tmp_path):
+    assert "easelUser" not in client.get("/easel/preferences.js").text, "one's who does not log in are nobody else's"
+    with TestClient(create_app(Door(Settings(data=tmp_path, users={"ann": "secret", "bob": "other"}))), base_url=LOCAL) as guarded:
+        users = [guarded.get("/easel/preferences.js", auth=who).text.partition("window.easelUser = ")[2] for who in (("ann", "secret"), ("bob", "other"))]
+    assert all(users) and users[0] != users[1]
+
+
 @pytest.mark.parametrize("option, value, name, kept", [
     ("samples_format", "webp", "image_format", "webp"), ("jpeg_quality", 60, "image_quality", 60), ("webp_lossless", True, "webp_lossless", True),
     ("directories_filename_pattern", "[model_name]", "folder_pattern", "[model_name]"), ("samples_filename_pattern", "[seed]", "name_pattern", "[seed]"),
