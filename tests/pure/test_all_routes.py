@@ -31,6 +31,8 @@ STREAMS = ("/api/events", "/easel/events", "/gradio_api/heartbeat", "/gradio_api
 # What an admin may do that a test must survive, or that logs the walker out.
 # These wait for a picture of the caller's own, which nobody draws here.
 WAITING = ("/sdapi/v1/", "/v1/images", "/controlnet/", "/easel/guides/", "/easel/interrogate", "/gradio_api/", "/api/plots", "/easel/plots/check", "/api/jobs", "/easel/faces")
+# These answer that what was asked for is so, whosever an id is: nothing of another's is touched.
+QUIET = ("/easel/history/", "/easel/boards/", "/easel/jobs/dismiss", "/internal/progress", "/sdapi/v1/interrupt")
 FOR_ADMINS = ("/easel/audit", "/easel/people")
 NOT_FOR_WALKERS = ("/sdapi/v1/server-", "/logout", "/login", "/account/password")
 
@@ -127,6 +129,66 @@ def test_nobody_reads_what_is_anothers(place: Walk, name: str) -> None:
             if SECRET in answer.text or place.picture[:200] in answer.content:
                 told.append(each)
     assert [one for one in told if not (name == "ada" and one.startswith(FOR_ADMINS))] == []
+
+
+# What stands in a path and is no id of somebody's, or is a secret that whoever has it may use.
+NO_IDS = ("/gradio_api/", "/login", "/join/", "/easel/networks/{kind}", "/api/models/{kind}", "/sdapi/v1/create/", "/sdapi/v1/train/", "/pwa_icon/",
+          "/easel/extensions/", "/easel/preferences", "/assets/", "/static/", "/theme/", "/svelte/")
+# What these need beside the id, so that it is the id that is answered for.
+BESIDE = {"/easel/boards/{board}/share": {"users": ["bob"]}, "/easel/plots/{plot}/title": {"title": "mine"},
+          "/easel/plots/{plot}/extend": {"axis": 0, "values": "3"}, "/easel/upload/{over}/sketch": {"paint": ""}}
+
+
+@pytest.mark.parametrize("name", ["bob", "ada"])
+def test_anothers_id_is_one_that_is_not_there(place: Walk, name: str) -> None:
+    client, others = place.browsers[name], []
+    for method, path in place.routes:
+        if "{" in path and method not in ("HEAD", "OPTIONS") and not path.startswith((*NO_IDS, *NOT_FOR_WALKERS)):
+            query = {"over": place.ids[1]} if path.endswith("layer.png") else None
+            body = BESIDE.get(path, {"id": place.ids[0], "ids": place.ids, "to": "front", "name": "x", "on": True, "images": place.ids})
+            answers = {client.request(method, each, params=query, json=None if method == "GET" else body).status_code for each in place.paths(path)}
+            others += [(method, path, answers)] if answers - {403, 404} else []
+    assert others == []
+    assert place.anns() == place.before
+
+
+def test_anns_own_ids_reach_what_is_hers(place: Walk) -> None:
+    """Otherwise the walk above would prove nothing."""
+    ann = place.browsers["ann"]
+    kinds = ("{image}", "{upload}", "{job}", "{plot}", "{board}")
+    reached = [path for method, path in place.routes if method == "GET" and any(kind in path for kind in kinds) and not path.endswith("/events")
+               and {200, 204, 422} & {ann.get(each).status_code for each in place.paths(path)}]
+    assert [kind for kind in kinds if not any(kind in path for path in reached)] == ["{board}"] and len(reached) > 20
+
+
+@pytest.mark.parametrize("name", ["bob", "ada"])
+def test_anothers_id_in_a_body_or_a_question_is_one_that_is_not_there(place: Walk, name: str) -> None:
+    client, (image, upload, job, plot, board, _) = place.browsers[name], place.ids
+    size = {"width": 64, "height": 64}
+    own = client.post("/easel/boards", json={"name": f"{name}s"}).json()["id"]
+    unit = {"image": upload, "module": "canny", "model": "None"}
+    asked = [
+        ("POST", "/easel/jobs", {"init_image": upload, **size}), ("POST", "/api/jobs", {"init_image": upload, **size}),
+        ("POST", "/api/jobs", {"process": "extras", "init_image": upload}), ("POST", "/easel/jobs", {"init_image": upload, "mask": upload, **size}),
+        ("POST", "/easel/plots", {"request": {"init_image": upload, **size}, "axes": [{"label": "Steps", "values": "1,2"}]}),
+        ("POST", "/api/plots", {"request": {"init_image": upload, **size}, "axes": [{"label": "Steps", "values": "1,2"}]}),
+        ("POST", "/easel/guides/preview", unit), ("POST", "/easel/links", {"kind": "picture", "id": image}), ("POST", "/easel/links", {"kind": "plot", "id": plot}),
+        *[("POST", f"/easel/boards/{own}/{what}", {"ids": [image]}) for what in ("add", "remove")],
+        *[("POST", f"/easel/history/{what}", {"ids": [image], "on": True}) for what in ("bin", "restore", "star")],
+        ("POST", "/easel/jobs/dismiss", {"ids": [job]}), ("GET", f"/easel/history/compare?a={image}&b={image}", None),
+        ("GET", f"/easel/faces/similarity?a={image}&b={image}", None), ("GET", f"/easel/faces/located?picture={upload}", None),
+        ("GET", f"/api/jobs?cursor={job}", None), ("GET", f"/api/images?cursor={image}", None), ("GET", f"/api/images?job={job}", None),
+        ("GET", f"/easel/images?before={image}", None), ("GET", f"/easel/history?before={image}", None), ("GET", f"/easel/history?board={board}", None),
+        ("GET", f"/easel/plots?before={plot}", None), ("GET", f"/api/plots?cursor={plot}", None), ("GET", f"/easel/links?id={image}", None),
+        ("POST", "/internal/progress", {"id_task": job}), ("POST", f"/sdapi/v1/interrupt?force_task_id={job}", {}),
+    ]
+    for method, path, body in asked:
+        answer = client.request(method, path, json=body)
+        assert answer.status_code in (403, 404, 422) or SECRET not in answer.text and image not in answer.text and plot not in answer.text, (method, path, answer.text)
+        assert method == "GET" or answer.status_code in (403, 404, 422) or path.startswith(QUIET), (path, answer.status_code, answer.text)
+    client.post(f"/easel/boards/{own}/delete", json={})
+    assert place.anns() == place.before
+    assert place.house.as_(place.house.accounts.named(name).user).jobs() == []
 
 
 @pytest.mark.parametrize("name", ["bob", "vera"])

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from backend import User
-from backend.errors import EaselError, Forbidden, NotAllowed
+from backend.errors import EaselError, Forbidden, NotAllowed, NotFound
 from backend.http.accounts.account_pages import here, page, translated
 from backend.http.accounts.authentication import matches
 from backend.http.accounts.identification import Login, session_cookie
@@ -106,11 +106,16 @@ def _for_admins(request: Request) -> Any:
 
 
 def _tried(request: Request, action: str, act: Callable[[], object]) -> str:
-    """What is wrong with an act, for the page; "" when it was done, and then it stands in the audit log."""
+    """What is wrong with an act, for the page; "" when it was done, and then it stands in the audit log.
+
+    NotFound where what it is about is not there, or is another's.
+    """
     name = request.state.user.name
     try:
         act()
         request.app.state.backend.audit_log.add(action, name, name, address_of(request))
+    except NotFound:
+        raise
     except EaselError as error:
         return sentence(request, error)
     return ""
