@@ -19,6 +19,7 @@ from backend.plots.cells import ChosenAxis, SeedRules
 from backend.plots.estimate import CellCost
 from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
+from backend.store.idempotency_keys import IdempotencyKey
 from backend.store.plot_reading import Cell
 from backend.store.plots import LONGEST_TITLE, CellDraft, PlotDraft, PlotLine
 from backend.store.view_types import User
@@ -113,7 +114,20 @@ class UserPlots:
         except InvalidRequest as error:
             return PlotCheck(readings, error.problems)
 
-    def create(self, asked: Mapping[str, Any]) -> str:
+    def create_once(self, asked: Mapping[str, Any], used: IdempotencyKey) -> tuple[str, bool]:
+        """As `create`, and whether it is a new one: under a key that was used for this request it is the former plot.
+
+        NotAllowed when that was deleted.
+        """
+        with self._parts.idempotency.using(used.key, self._owner) as known:
+            if known is None:
+                return self.create(asked, used), True
+            known.check(used)
+            if not known.plot:
+                raise NotAllowed("The plot of this Idempotency-Key was deleted.")
+            return known.plot, False
+
+    def create(self, asked: Mapping[str, Any], used: IdempotencyKey | None = None) -> str:
         """Queue a plot; its id. InvalidRequest names every axis and field that is wrong."""
         check, options = self._checked(asked, draws=True), _options(asked)
         if check.order is None:
@@ -123,7 +137,7 @@ class UserPlots:
         draft = PlotDraft(title=title, kind=str(asked.get("kind", "xyz")), axes=axes,
                           request=check.order.base.to_json(), options=options)
         with self._within_limits(check.order.cells):
-            plot = self._plots.create(self._owner, draft, check.order.cells)
+            plot = self._plots.create(self._owner, draft, check.order.cells, used)
         self._dispatcher.plot_changed(self._owner, plot)
         return plot
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from backend.errors import InvalidRequest, NotAllowed, NotFound
+from backend.errors import NotAllowed, NotFound
 from backend.facade.components import Components
 from backend.store.idempotency_keys import IdempotencyKey, KnownKey, idempotency_row
 from backend.store.job_arrival import Beside
@@ -17,7 +17,6 @@ from backend.store.webhooks import Webhook, WebhookView, webhook_row
 from backend.webhooks.address import checked
 
 Submit = Callable[[Mapping[str, Any], Beside], Job]
-KEY_FIELD = "Idempotency-Key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,7 @@ class ProgramJobs:
         return self._submit(values, beside)
 
     def _former(self, known: KnownKey, used: IdempotencyKey) -> Job:
-        if known.digest != used.digest:
-            raise InvalidRequest("was used for another request; each request needs a key of its own", field=KEY_FIELD)
+        known.check(used)
         try:
             return self._parts.jobs.get(known.job, self._owner)
         except NotFound:

@@ -71,9 +71,14 @@ class _Now:
         queue.add_metric(["running"], running)
         yield queue
         workers = GaugeMetricFamily("easel_workers", "Workers by what they are at.", labels=["worker", "state"])
+        devices = GaugeMetricFamily("easel_device_memory_bytes", "Of a worker's device, used or not.",
+                                    labels=["worker", "device"])
         for worker in self._backend.status().workers:
             workers.add_metric([worker.name, worker.state], 1)
+            if worker.memory:
+                devices.add_metric([worker.name, worker.device], worker.memory)
         yield workers
+        yield devices
         yield self._memory()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Idempotency keys: a request that is sent again under its key queues no second job. Kept over a restart."""
+"""Idempotency keys: a request that is sent again under its key queues no second job or plot. Kept over a restart."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
+from backend.errors import InvalidRequest
 from backend.store.database import Database
-from backend.store.tables import IdempotencyKeyRow, now
+from backend.store.tables import IdempotencyKeyRow, JobRow, now
 
+KEY_FIELD = "Idempotency-Key"
 KEPT = timedelta(days=1)
 LOCKS = 64
 
@@ -27,10 +29,16 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key that was used: for what, and the job that came of it."""
+    """A key that was used: for what, the job that came of it, and the plot that this is the first cell of."""
 
     digest: str
     job: str
+    plot: str = ""
+
+    def check(self, used: IdempotencyKey) -> None:
+        """InvalidRequest where the key stands for another request."""
+        if self.digest != used.digest:
+            raise InvalidRequest("was used for another request; each request needs a key of its own", field=KEY_FIELD)
 
 
 class IdempotencyKeys:
@@ -50,7 +58,10 @@ class IdempotencyKeys:
         with self._database.write() as session:
             session.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created < now() - KEPT))
             row = session.get(IdempotencyKeyRow, (owner, key))
-            return KnownKey(row.digest, row.job) if row else None
+            if row is None:
+                return None
+            plot = session.scalar(select(JobRow.plot).where(JobRow.id == row.job))
+            return KnownKey(row.digest, row.job, plot or "")
 
 
 def idempotency_row(job: str, owner: str, used: IdempotencyKey) -> IdempotencyKeyRow:

@@ -17,6 +17,7 @@ from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.request.request import Request
 from backend.store import job_states
 from backend.store.history import end_of_queue, last_place, new_id
+from backend.store.idempotency_keys import IdempotencyKey, idempotency_row
 from backend.store.job_rows import without_request
 from backend.store.jobs import Jobs
 from backend.store.plot_reading import Cell, Counts, PlotHead, cells_of, covers, head_of, plot_counts, plot_row
@@ -75,15 +76,19 @@ class Plots:
     def __init__(self, jobs: Jobs) -> None:
         self._database, self._jobs = jobs.database, jobs
 
-    def create(self, owner: str, draft: PlotDraft, cells: Sequence[CellDraft]) -> str:
-        """Queue a plot whose cells are drawn in this order; its id."""
+    def create(
+        self, owner: str, draft: PlotDraft, cells: Sequence[CellDraft], used: IdempotencyKey | None = None
+    ) -> str:
+        """Queue a plot whose cells are drawn in this order; its id. The key of the call is kept with the first."""
         plot, created = new_id(), now()
         with self._jobs.change() as (session, rows):
             moment = next_sort_moment(session, PlotRow, owner, created)
             session.add(PlotRow(id=plot, owner=owner, title=draft.title, kind=draft.kind, created=created,
                                 sort_moment=moment, request=dict(draft.request), axes=list(draft.axes),
                                 options=dict(draft.options)))
-            rows += _inserted(session, owner, plot, cells)
+            rows += (queued := _inserted(session, owner, plot, cells))
+            if used and queued:
+                session.add(idempotency_row(queued[0].id, owner, used))
         return plot
 
     def extend(self, plot: str, owner: str, axes: Sequence[dict[str, Any]], cells: Sequence[CellDraft]) -> None:

@@ -60,6 +60,12 @@ def test_measures_are_for_admins_and_named_addresses(door: Door, tmp_path: Path)
     assert forged.status_code == 401
 
 
+def test_the_memory_of_devices_is_told_where_it_is_known(door: Door) -> None:
+    door.status = lambda: Status(workers=(Worker(name="cuda:0", state="ready", device="A card", memory=8 * 2**30), Worker(name="cuda:1", state="starting")))
+    told = [line for line in client(door).get("/metrics", headers=basic("ann", "secret")).text.splitlines() if line.startswith("easel_device_memory_bytes{")]
+    assert told == ['easel_device_memory_bytes{device="A card",worker="cuda:0"} 8.589934592e+09']
+
+
 def test_what_is_measured(door: Door) -> None:
     measures = door.measures
     measures.started(datetime.now(UTC) - timedelta(seconds=3))

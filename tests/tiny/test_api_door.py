@@ -276,6 +276,20 @@ def test_a_plot_from_its_dry_run_to_its_export(client: httpx.Client) -> None:
     problem(client.get(f"/api/plots/{plot['id']}"), 404)
 
 
+def test_a_plot_sent_again_under_its_key_queues_once(client: httpx.Client) -> None:
+    key = {"Idempotency-Key": "plot 66"}
+    first, second = (client.post("/api/plots", json=PLOT, headers=key) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 200) and first.json()["id"] == second.json()["id"]
+    assert [plot["id"] for plot in client.get("/api/plots").json()["plots"]].count(first.json()["id"]) == 1
+    assert problem(client.post("/api/plots", json={**PLOT, "axes": PLOT["axes"][:1]}, headers=key), 422) == ["Idempotency-Key"]
+    assert problem(client.post("/api/jobs", json=SMALL, headers=key), 422) == ["Idempotency-Key"]
+    other = client.post("/api/plots", json=PLOT, headers={"Idempotency-Key": "plot 67"})
+    assert other.status_code == 201 and other.json()["id"] != first.json()["id"]
+    for plot in (first, other):
+        assert client.delete(f"/api/plots/{plot.json()['id']}").status_code == 204
+    problem(client.post("/api/plots", json=PLOT, headers=key), 409)
+
+
 def test_a_wrong_plot_is_told_by_field_and_a_plot_is_cancelled(client: httpx.Client) -> None:
     wrong = {**PLOT, "axes": [{"label": "CFG Scale", "values": "x"}]}
     assert problem(client.post("/api/plots", json=wrong), 422) == ["axes.0.values"]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from backend import Door, InvalidRequest, NotFound, Problem, State
 from backend.facade.program_jobs import Terms
+from backend.http.api.idempotency import Key, digest
 from backend.http.api.schemas import PROBLEMS, JobList, JobTold, job_summary, job_told
 from backend.http.async_watch import ENDED, Changes
 from backend.http.dependencies import FrontDoor, Watch
@@ -25,8 +24,6 @@ WEBHOOK = "webhook"             # the one name in a body that is no field
 MOST_WAIT = 60                  # seconds
 Wait = Annotated[float, Query(ge=0, le=MOST_WAIT,
                               description="Answer when the job has ended, or after so many seconds.")]
-Key = Annotated[str | None, Header(min_length=1, max_length=255, description="Sent again under the same key, within a "
-                                   "day, the same request queues no second job.")]
 Cursor = Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")]
 router = APIRouter(prefix="/api", tags=["Jobs"], responses=PROBLEMS)
 
@@ -40,7 +37,7 @@ async def submit(
     What is left out takes the caller's preferences, then the checkpoint's defaults. Every wrong field is named.
     """
     values = json_object(await request.body())
-    key = IdempotencyKey(idempotency_key, _digest(values)) if idempotency_key else None
+    key = IdempotencyKey(idempotency_key, digest(values)) if idempotency_key else None
     terms = Terms(_webhook(values.pop(WEBHOOK, None)), key)
     refuse_own(values)
     job, is_new = await run_in_threadpool(door.programs.submit, values, terms)
@@ -126,7 +123,3 @@ def _webhook(asked: Any) -> Webhook | None:
     if problems:
         raise InvalidRequest(problems=problems)
     return Webhook(asked["url"], secret)
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -12,9 +12,11 @@ from starlette.responses import StreamingResponse
 
 from backend import Door, InvalidRequest, NotFound
 from backend.facade.plots import PlotView
+from backend.http.api.idempotency import Key, digest
 from backend.http.api.schemas import ID, MOMENT, PROBLEMS, FieldProblem
 from backend.http.dependencies import FrontDoor
 from backend.http.easel import plot_exports, plots
+from backend.store.idempotency_keys import IdempotencyKey
 
 router = APIRouter(prefix="/api/plots", tags=["Plots"], responses=PROBLEMS)
 
@@ -154,10 +156,17 @@ async def dry_run(door: FrontDoor, asked: Annotated[PlotAsked, Body()]) -> DryRu
     return DryRun(**plots.checked(await run_in_threadpool(door.plots.check, _asked(asked))))
 
 
-@router.post("", status_code=201)
-async def create(door: FrontDoor, response: Response, asked: Annotated[PlotAsked, Body()]) -> PlotTold:
+@router.post("", status_code=201, responses={200: {"description": "Known already by its key", "model": PlotTold}})
+async def create(
+    door: FrontDoor, response: Response, asked: Annotated[PlotAsked, Body()], idempotency_key: Key = None,
+) -> PlotTold:
     """Queues a plot: each cell is a job of its own. Every axis and field that is wrong is named."""
-    made = await run_in_threadpool(door.plots.create, _asked(asked))
+    if idempotency_key:
+        used = IdempotencyKey(idempotency_key, digest(asked.model_dump()))
+        made, is_new = await run_in_threadpool(door.plots.create_once, _asked(asked), used)
+        response.status_code = 201 if is_new else 200
+    else:
+        made = await run_in_threadpool(door.plots.create, _asked(asked))
     response.headers["Location"] = f"/api/plots/{made}"
     return await run_in_threadpool(_told, door, made)
 
