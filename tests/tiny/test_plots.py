@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from backend.errors import StorageError
+from backend.errors import NotFound, StorageError
 from backend.http import create_app
 from backend.image.read import read_metadata
 from backend.store.picture_files import Pictures
@@ -226,11 +226,13 @@ from pathlib import Path
 if __name__ == '__main__':      # a worker process imports this file again
     from tests.tiny.house import open_house
     house = open_house(Path(sys.argv[1]))
-    print(house._components.dispatcher._supervisors[0]._handle is None, flush=True)
+    supervisor = house._components.dispatcher._supervisors[0]
+    plots = [(house.backend.as_(house.backend.accounts.named(name).user).plots, plot) for name, plot in (each.split('=') for each in sys.argv[2:])]
+    print(supervisor._handle is None, flush=True)
     while True:
         time.sleep(0.05)
-        handle = house._components.dispatcher._supervisors[0]._handle
-        states = [cell.state for cell in house.plots.get(sys.argv[2]).cells]
+        handle = supervisor._handle
+        states = [cell.state for of_user, plot in plots for cell in of_user.get(plot).cells]
         print(handle.pid if handle else 0, states.count('done'), len([one for one in states if one in ('queued', 'running')]), flush=True)
 """
 
@@ -238,10 +240,10 @@ if __name__ == '__main__':      # a worker process imports this file again
 class Front:
     """A front in a process of its own, which tells of its worker and of how many cells are done and left."""
 
-    def __init__(self, folder: Path, plot: str) -> None:
+    def __init__(self, folder: Path, plots: dict[str, str]) -> None:
         script = folder / "front.py"
         script.write_text(FRONT)
-        self.process = subprocess.Popen([sys.executable, script, folder, plot], stdout=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([sys.executable, script, folder, *map("=".join, plots.items())], stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, "PYTHONPATH": ROOT})
         self.process.stdout.readline()
 
@@ -255,11 +257,14 @@ class Front:
 
 @pytest.mark.slow
 def test_twenty_kills_of_worker_and_front_lose_no_cell_and_draw_none_twice(tmp_path: Path) -> None:
-    """Kills are counted when a cell was done since the one before: each hits another cell."""
+    """Kills are counted when a cell was done since the one before: each hits another cell, of one of two people."""
     house = open_house(tmp_path, start_workers=False)
-    plot = house.plots.create(asked(("Seed", "1-40"), ("Steps", "1-3"), request={"prompt": "slow=0.004"}))
+    accounts, plots = house.backend.accounts, {}
+    for name, prompt in {"ann": "a cat", "bob": "a dog"}.items():
+        door = house.backend.as_(accounts.add(name, "artist", "a good password").user)
+        plots[name] = door.plots.create(asked(("Seed", "1-20"), ("Steps", "1-3"), request={"prompt": f"{prompt} slow=0.004"}))
     house.close()
-    kills, done, front = 0, 0, Front(tmp_path, plot)
+    kills, done, front = 0, 0, Front(tmp_path, plots)
     while kills < 20:
         pid, now, left = front.look()
         assert left, "all was drawn before it was killed twenty times"
@@ -272,20 +277,26 @@ def test_twenty_kills_of_worker_and_front_lose_no_cell_and_draw_none_twice(tmp_p
                 continue
         else:
             front.kill()
-            front = Front(tmp_path, plot)
+            front = Front(tmp_path, plots)
         kills, done = kills + 1, now
     while front.look()[2]:
         continue
     front.kill()
     house = open_house(tmp_path, start_workers=False)
-    cells = house.plots.get(plot).cells
-    assert len(cells) == 120 and {cell.state for cell in cells} == {"done"} and len({cell.image for cell in cells}) == 120
     files = list(house.settings.outputs.rglob("*.png"))
-    assert len(files) == 120 == len(house.images(limit=500)) and not list(house.settings.outputs.rglob("*.easel-tmp"))
-    for cell in cells:
-        seed, steps = map(int, cell.cell.split(","))
-        request = json.loads(read_metadata(house.image_file(cell.image)).request_json)
-        assert (request["seed"], request["steps"]) == (seed + 1, steps + 1)
+    assert len(files) == 120 and not list(house.settings.outputs.rglob("*.easel-tmp"))
+    assert house.images(limit=500) == []
+    for name, prompt in {"ann": "a cat", "bob": "a dog"}.items():
+        door = house.backend.as_(house.backend.accounts.named(name).user)
+        cells = door.plots.get(plots[name]).cells
+        assert len(cells) == 60 and {cell.state for cell in cells} == {"done"} and len({cell.image for cell in cells}) == 60 == len(door.images(limit=500))
+        for cell in cells:
+            seed, steps = map(int, cell.cell.split(","))
+            request = json.loads(read_metadata(door.image_file(cell.image)).request_json)
+            assert (request["seed"], request["steps"]) == (seed + 1, steps + 1) and request["prompt"].startswith(prompt)
+        other = next(plot for owner, plot in plots.items() if owner != name)
+        with pytest.raises(NotFound):
+            door.plots.get(other)
     house.close()
 
 
