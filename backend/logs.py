@@ -18,7 +18,8 @@ FORMATS = get_args(LogFormat)
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 AT_MOST, WINDOW = 20, 60.0      # lines of a kind per so many seconds
 KINDS = 1000                    # kinds that are counted; more than there are in any program
-# What a record holds by itself: anything else came as `extra` and goes into the JSON object.
+# What a record holds by itself: anything else came as `extra` and goes into the JSON object, but for what a library
+# keeps there for itself, under a name that begins with an underscore.
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -36,7 +37,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
                 "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
-        line |= {name: value for name, value in vars(record).items() if name not in OWN}
+        line |= {name: value for name, value in vars(record).items() if name not in OWN and not name.startswith("_")}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

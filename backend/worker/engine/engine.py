@@ -211,7 +211,9 @@ class Engine:
     def _decode(self, ready: list[Program]) -> None:
         first = ready[0]
         same = [p for p in ready if p.autoencoder is first.autoencoder and p.work.kind == first.work.kind]
-        batch = same[:DECODED_TOGETHER]
+        # Other counts are rounded otherwise on some processors, and how many cells are ready is chance.
+        alone = self.policy == "solo" and first.task.run.plot
+        batch = same[:1 if alone else DECODED_TOGETHER]
         with self._shared_border(batch, self._decode):
             with self.current_work.doing("decoding", jobs_of(batch)):
                 decoded, note = self.codec.decode(first.autoencoder, [program.work for program in batch])
