@@ -12,11 +12,13 @@ from playwright.sync_api import Browser, Page, expect
 from backend import Request
 from backend.image import save
 from tests.browser import drawing_worker
-from tests.browser.conftest import DESKTOP, free_port, wait_for
+from tests.browser.conftest import DESKTOP, PHONE, free_port, wait_for
+from tests.browser.test_axe import found
 from tests.guest import Guest
 
 SECRET = "the secret lighthouse"
 PASSWORDS = {"root": "the root's secret", "ann": "ann's own secret", "bob": "bob's own secret"}
+FLAGS = {"flo": "flo's own secret"}       # of --auth
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
-        backend = Backend(Settings(data=folder / "data", models=(folder / "models",), port=port, limits={"queued": 40, "disk": 2**30}),
+        backend = Backend(Settings(data=folder / "data", models=(folder / "models",), port=port, users=FLAGS, limits={"queued": 40, "disk": 2**30}),
                           catalog=TwoCheckpoints(folder), worker=drawing_worker.__name__)
         for name, role in (("root", "admin"), ("ann", "artist"), ("bob", "viewer")):
             backend.accounts.add(name, role, PASSWORDS[name])
@@ -136,6 +138,11 @@ def test_an_admin_manages_everybody_on_the_people_tab(team: Team, chromium: Brow
     sheet.get_by_label("Waiting jobs").fill("7")
     sheet.get_by_role("button", name="Save").click()
     expect(row).to_contain_text("1 / 7")
+    row.locator(".person-menu").click()
+    page.get_by_role("menuitem", name="Limits…").click()
+    expect(sheet.get_by_label("Waiting jobs")).to_have_value("7")
+    expect(sheet.get_by_label("Disk")).to_have_attribute("placeholder", "as the operator says: 1GB")
+    page.keyboard.press("Escape")
     page.locator(".people-queue").get_by_role("button", name="Cancel").click()
     expect(page.locator(".people-queue li")).to_have_count(0)
     page.locator(".people-words").fill("failed")
@@ -144,3 +151,47 @@ def test_an_admin_manages_everybody_on_the_people_tab(team: Team, chromium: Brow
     page.get_by_role("button", name="Make a link").click()
     assert "/join/" in page.get_by_role("dialog").locator("input").input_value()
     ann.door.pause(on=False)
+
+
+def test_axe_finds_nothing_around_an_account_and_each_keeps_drafts_of_their_own(team: Team, chromium: Browser) -> None:
+    ann, backend = team.doors["ann"], team.doors["ann"].backend
+    link, invitation = ann.sharing.create("picture", picture(ann, 3), settings=True).token, backend.invitations.make("viewer")
+    backend.accounts.set_role("bob", "viewer")
+    page = chromium.new_context(viewport=DESKTOP, locale="en-US").new_page()
+
+    def clean(path: str) -> None:
+        page.goto(f"{team.url}{path}")
+        page.emulate_media(color_scheme="light")
+        assert found(page) == [], path
+        page.set_viewport_size(PHONE)
+        page.emulate_media(color_scheme="dark")
+        assert found(page) == [] and page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        page.set_viewport_size(DESKTOP)
+
+    def log_in(name: str) -> set[str]:
+        page.goto(f"{team.url}login")
+        page.locator("[name=name]").fill(name)
+        page.locator("[name=password]").fill(PASSWORDS[name])
+        page.keyboard.press("Enter")
+        page.wait_for_function("Object.keys(localStorage).some(key => key.endsWith(`@${window.easelUser}`))")
+        return set(page.evaluate("Object.keys(localStorage).filter(key => key.includes('.form.'))"))
+
+    for path in ("login", f"join/{invitation}", "join/gone"):
+        clean(path)
+    bobs = log_in("bob")
+    expect(page.locator(".stage-look").first).to_be_visible()
+    for path in ("account", f"share/{link}", "share/gone"):
+        clean(path)
+    page.goto(f"{team.url}account")
+    page.get_by_role("button", name="Log out", exact=True).click()
+    assert bobs and log_in("root") - bobs, "the next one's form is another"
+    page.emulate_media(color_scheme="light")
+    page.locator("#tab_people-button").click()
+    expect(page.locator(".person", has_text="flo")).to_contain_text("changed there")
+    assert found(page) == []
+    page.locator("#user_menu").click()
+    box = page.get_by_role("menu").bounding_box()
+    assert box and box["x"] + box["width"] <= page.evaluate("document.documentElement.getBoundingClientRect().right") - 8
+    page.keyboard.press("Escape")
+    page.set_viewport_size(PHONE)
+    assert found(page) == []

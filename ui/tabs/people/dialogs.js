@@ -9,7 +9,15 @@ import { at } from "../../scripts/root.js";
 const HOURS = [[24, "For a day"], [72, "For 3 days"], [168, "For a week"], [720, "For 30 days"]];
 const ROLES = [["artist", "Artist: draws"], ["viewer", "Viewer: looks only"], ["admin", "Admin: manages everybody"]];
 const secret = (words, value) => make("div", { class: "share-links" }, make("p", {}, words), make("input", { type: "text", readonly: true, value, "aria-label": words, onfocus: event => event.target.select() }), make("button", { type: "button", class: "act strong", onclick: () => copy(value) }, "Copy"));
-const amount = ({ name, limit }) => name === "disk" ? `${Number((limit / 2 ** 30).toFixed(2)).toLocaleString()} GB` : limit.toLocaleString();
+const UNITS = ["", "KB", "MB", "GB", "TB"];
+
+// A limit as it can be typed: bytes in the largest unit of which they are a whole number.
+function typed({ name, limit }) {
+  let unit = 0;
+  if (name === "disk") while (limit && limit % 1024 === 0 && unit < UNITS.length - 1) { limit /= 1024; unit++; }
+  return `${limit}${UNITS[unit]}`;
+}
+
 const options = list => list.map(([value, words]) => make("option", { value }, words));
 
 export function invite(done) {
@@ -28,7 +36,7 @@ export function invite(done) {
 
 export function limits({ name, limits: known }, done) {
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
-  const fields = known.map(limit => make("label", { title: limit.about }, limit.label, make("input", { type: "text", name: limit.name, autocomplete: "off", value: limit.own ? limit.limit ?? "none" : "", placeholder: limit.own || limit.limit == null ? "as the operator says" : `as the operator says: ${amount(limit)}` })));
+  const fields = known.map(limit => make("label", { title: limit.about }, limit.label, make("input", { type: "text", name: limit.name, autocomplete: "off", value: limit.own ? limit.limit === null ? "none" : typed(limit) : "", placeholder: limit.own || limit.limit == null ? "as the operator says" : `as the operator says: ${typed(limit)}` })));
   const sheet = openSheet("Limits", "share-sheet", make("p", { class: "sheet-hint" }, "A number such as 200, 16M or, for the disk, 10GB; none for no limit; empty for what the operator says."),
     make("form", { class: "share-form", onsubmit: async event => {
       event.preventDefault();
