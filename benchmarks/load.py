@@ -74,6 +74,7 @@ def measure(device: str, seconds: float = SECONDS) -> dict[str, Any]:
         "page p95 seconds": _percentile(seen.page, 95),
         "event loop late p50 seconds": inside["p50"], "event loop late p95 seconds": inside["p95"],
         "event loop late at most seconds": inside["most"],
+        "event loop busy at a stretch at most seconds": inside["busy"],
         "MB of the busiest open page": round(max(seen.stream_bytes) / 1e6, 3),
         "front MB at first": round(seen.memory[0] / 1e6), "front MB at the end": round(seen.memory[-1] / 1e6),
         "slowest cancel all seconds": round(max(seen.cancel_all), 3),
