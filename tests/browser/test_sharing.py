@@ -173,7 +173,7 @@ def test_axe_finds_nothing_around_an_account_and_each_keeps_drafts_of_their_own(
         page.locator("[name=name]").fill(name)
         page.locator("[name=password]").fill(PASSWORDS[name])
         page.keyboard.press("Enter")
-        page.wait_for_function("Object.keys(localStorage).some(key => key.endsWith(`@${window.easelUser}`))")
+        page.wait_for_function("Object.keys(localStorage).some(key => key.endsWith(`@${document.documentElement.dataset.user}`))")
         return set(page.evaluate("Object.keys(localStorage).filter(key => key.includes('.form.'))"))
 
     for path in ("login", f"join/{invitation}", "join/gone"):

@@ -128,9 +128,9 @@ def test_where_the_pictures_lie_is_told_to_nobody_who_has_to_log_in(client, tmp_
 
 
 def test_the_page_knows_whose_drafts_the_browser_keeps(client, tmp_path):
-    assert "easelUser" not in client.get("/easel/preferences.js").text, "one's who does not log in are nobody else's"
+    assert "dataset.user" not in client.get("/easel/preferences.js").text, "one's who does not log in are nobody else's"
     with TestClient(create_app(Door(Settings(data=tmp_path, users={"ann": "secret", "bob": "other"}))), base_url=LOCAL) as guarded:
-        users = [guarded.get("/easel/preferences.js", auth=who).text.partition("window.easelUser = ")[2] for who in (("ann", "secret"), ("bob", "other"))]
+        users = [guarded.get("/easel/preferences.js", auth=who).text.partition("dataset.user = ")[2] for who in (("ann", "secret"), ("bob", "other"))]
     assert all(users) and users[0] != users[1]
 
 

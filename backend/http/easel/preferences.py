@@ -36,7 +36,7 @@ def script(door: FrontDoor) -> Response:
 
     Where people log in it also tells whose the drafts are that the browser keeps.
     """
-    user = f" window.easelUser = {json.dumps(door.user.id)};" if door.user != LOCAL else ""
+    user = f" document.documentElement.dataset.user = {json.dumps(door.user.id)};" if door.user != LOCAL else ""
     script = f"window.easelPreferences = {json.dumps(door.preferences())};{user}"
     return Response(script, media_type="text/javascript", headers=FRESH)
 

@@ -28,9 +28,9 @@ export class PictureValues {
 
   show() {
     this.file.setAttribute("aria-label", `Pictures of axis ${this.label()}`);
-    this.list.replaceChildren(...this.values.map((value, at) => {
+    this.list.replaceChildren(...this.values.map((value, number) => {
       const [, name = "", id = ""] = PICTURE.exec(value) ?? [], words = name || value;
-      const drop = make("button", { type: "button", class: "tool icon-close", "aria-label": `Remove ${words}`, title: "Remove", onclick: () => this.remove(at) });
+      const drop = make("button", { type: "button", class: "tool icon-close", "aria-label": `Remove ${words}`, title: "Remove", onclick: () => this.remove(number) });
       return make("li", {}, id ? make("img", { src: at(`/easel/upload/${id}.png`), alt: "" }) : "", make("span", { translate: "no", title: words }, words), drop);
     }));
   }
@@ -55,8 +55,8 @@ export class PictureValues {
     this.show();
   }
 
-  remove(at) {
-    this.owner.set(joined(this.values.toSpliced(at, 1)));
+  remove(number) {
+    this.owner.set(joined(this.values.toSpliced(number, 1)));
     this.show();
     this.file.focus();
   }
