@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +11,7 @@ from sqlalchemy import delete, func, select, update
 from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.store.bearer_secrets import digest, new_id, new_secret
 from backend.store.database import Database
+from backend.store.recent_reads import RecentReads
 from backend.store.tables import AccessTokenRow, now
 from backend.store.view_types import ROLES, Role
 
@@ -22,8 +21,6 @@ MOST = 50               # of one user
 NAME = 60               # characters
 DAYS = 3650
 NOTED = timedelta(minutes=1)        # so often it is written down that one was used
-FRESH = 2.0             # seconds for which what was read holds
-MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,7 @@ class AccessTokens:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, AccessToken | None]] = {}
+        self._recent = RecentReads(self._read)
 
     def make(self, owner: str, name: str, scopes: Collection[str], days: int | None = None) -> str:
         """A new token, which is told this once. `days`: how long it holds. InvalidRequest, NotAllowed, StorageError."""
@@ -78,20 +74,11 @@ class AccessTokens:
             if session.scalar(select(AccessTokenRow).where(*mine)) is None:
                 raise NotFound("There is no such token.")
             session.execute(delete(AccessTokenRow).where(*mine))
-        with self._lock:
-            self._known.clear()
+        self._recent.forget()
 
     def of(self, secret: str) -> AccessToken | None:
         """What is known of this token, if it still holds. StorageError."""
-        key = digest(secret)
-        with self._lock:
-            read_at, known = self._known.get(key, (float("-inf"), None))
-            if time.monotonic() - read_at > FRESH:
-                known = self._read(key)
-                if len(self._known) >= MOST_KNOWN:
-                    self._known.clear()
-                self._known[key] = time.monotonic(), known
-            return known
+        return self._recent.of(digest(secret))
 
     def _read(self, key: str) -> AccessToken | None:
         moment = now()

@@ -8,7 +8,6 @@ with the password that opened them, and when somebody logs out.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from sqlalchemy import delete, or_, select, update
 from backend.store.accounts import Account
 from backend.store.bearer_secrets import digest, new_id, new_secret
 from backend.store.database import Database
+from backend.store.recent_reads import RecentReads
 from backend.store.tables import SessionRow, now
 
 IDLE = timedelta(days=7)
@@ -25,8 +25,6 @@ LONGEST = timedelta(days=30)
 EXCHANGE = timedelta(hours=1)       # age of a token at which the next one is offered
 GRACE = timedelta(minutes=1)        # for which the token before holds
 NOTED = timedelta(minutes=5)        # so often it is written down that somebody is there
-FRESH = 2.0                         # seconds for which what was read holds
-MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Sessions:
     def __init__(self, database: Database, clock: Callable[[], datetime] = now) -> None:
         self._database, self._clock = database, clock
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Session | None]] = {}      # by the token's hash; with when it was read
+        self._recent = RecentReads(self._read)
         self._offered: dict[str, datetime] = {}                         # when the next token was, by session
 
     def open(self, account: Account) -> str:
@@ -60,15 +58,7 @@ class Sessions:
 
     def of(self, token: str) -> Session | None:
         """The session behind a token, if it has not ended. StorageError."""
-        key = digest(token)
-        with self._lock:
-            read_at, known = self._known.get(key, (float("-inf"), None))
-            if time.monotonic() - read_at > FRESH:
-                known = self._read(key)
-                if len(self._known) >= MOST_KNOWN:
-                    self._known.clear()
-                self._known[key] = time.monotonic(), known
-            return known
+        return self._recent.of(digest(token))
 
     def next_token(self, session: Session) -> str | None:
         """A new token for a browser whose token is old; None where it need not have one. StorageError."""
@@ -93,8 +83,7 @@ class Sessions:
     def _write(self, statement: object) -> None:
         with self._database.write() as session:
             session.execute(statement)
-        with self._lock:
-            self._known.clear()
+        self._recent.forget()
 
     def _read(self, key: str) -> Session | None:
         moment = self._clock()

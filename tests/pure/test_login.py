@@ -177,7 +177,7 @@ def test_a_token_is_exchanged_and_the_old_one_holds_for_what_is_on_its_way(tmp_p
     first = sessions.open(account)
 
     def of(token: str):
-        sessions._known.clear()
+        sessions._recent.forget()
         return sessions.of(token)
 
     assert sessions.next_token(of(first)) is None, "it is new"
