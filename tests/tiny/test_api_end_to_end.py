@@ -130,7 +130,7 @@ BAD: list[tuple[str, str]] = [
     ('"cfg_scale": 1e9', "cfg_scale"), ('"cfg_scale": Infinity', "cfg_scale"), ('"cfg_scale": "inf"', "cfg_scale"),
     ('"width": 0', "width"), ('"width": 1', "width"), ('"height": 7', "height"), ('"height": 1000000', "height"), ('"width": -1', "width"),
     ('"sampler_name": "Nonsense"', "sampler"), ('"scheduler": "Nonsense"', "schedule"), ('"seed": 1e40', "seed"), ('"seed": true', "seed"),
-    ('"n_iter": 0', "batch_count"), ('"batch_size": 100000', "batch_size"), ('"prompt": 5', "prompt"), ('"eta": "x"', "eta"),
+    ('"n_iter": 0', "batch_count"), ('"batch_size": 100000', "batch_size"), ('"prompt": ["a cat"]', "prompt"), ('"eta": "x"', "eta"),
     ('"override_settings": {"sd_model_checkpoint": "absent"}', "checkpoint"), ('"script_name": "x"', "script_name"),
     ('"override_settings": {"sd_model_checkpoint": "../../etc/passwd"}', "checkpoint"), ('"prompt": "' + "x" * 200_000 + '"', "prompt"),
 ]
