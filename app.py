@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend import logs
-from backend.errors import StorageError
+from backend.errors import EaselError, StorageError, UserError
 from backend.extensions.manifest import found, name_of, usable
 from backend.extensions.switches import Switches
 from backend.flags import Refusal, import_folder, parser, settings_from
@@ -114,6 +114,8 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
         backend = Backend(settings, start_workers=False)
     except StorageError as error:
         raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
+    except UserError as error:
+        raise Refusal(f"{error}.") from None
     try:
         prepare_accounts(backend)
         if pictures:
@@ -137,7 +139,6 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
 
 def prepare_accounts(backend: Backend) -> None:
     """The first account as the settings say, and the address for it. Raises Refusal where strangers could come in."""
-    from backend.errors import EaselError
     from backend.http.server import address
 
     settings = backend.settings

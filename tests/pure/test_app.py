@@ -136,6 +136,14 @@ def test_a_port_that_does_not_exist_is_refused(tmp_path: Path, port: str) -> Non
     assert app.main(["--port", port, "--data", str(tmp_path)]) == 2
 
 
+@pytest.mark.slow
+def test_a_cluster_that_does_not_answer_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
+    ended = subprocess.run([sys.executable, str(HOME / "app.py"), "--port", "0", "--cluster", "127.0.0.1:9", "--data", str(tmp_path)],
+                           capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2 and "no Ray cluster answers at 127.0.0.1:9" in ended.stderr and "Traceback" not in ended.stderr
+
+
 def test_a_data_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("not a folder", "utf-8")
     assert app.main(["--data", str(tmp_path / "file" / "data")]) == 2
