@@ -66,10 +66,10 @@ def actors() -> list[psutil.Process]:
 
 def test_every_job_is_drawn_once_while_workers_and_actors_are_killed(house: Guest) -> None:
     until(lambda: workers_up(house) == MACHINES, 120)
-    jobs = [submit(house, f"slow=0.01 {number}", batch_count=2) for number in range(JOBS)]
+    jobs = [submit(house, f"slow=0.02 {number}", batch_count=2) for number in range(JOBS)]
     dice, killed = random.Random(7), 0
     while any(house.is_pending(job.id) for job in jobs):
-        time.sleep(1.5)
+        time.sleep(0.7)
         if killed < 6 and (living := (worker_processes() if killed % 2 else actors())):
             dice.choice(living).send_signal(signal.SIGKILL)
             killed += 1
