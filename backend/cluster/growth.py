@@ -5,32 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from backend.dispatch.worker_handle import Handle
 
 LOOK_SECONDS = 5.0
+NewWorker = Callable[[], Handle]
 
 log = logging.getLogger(__name__)
 
 
-class Growing(Protocol):
-    """See `RayCluster`."""
-
-    def workers(self) -> dict[str, Callable[[], Handle]]: ...
-
-    def ask_for(self, waiting: int) -> None: ...
-
-
 class Growth:
-    """From `start` to `close`: `add(name, new_worker)` for each worker that was not there before.
+    """From `start` to `close`: `add(name, new_worker)` for each of `workers()` that was not there before.
 
-    A worker whose machine has left stays, and waits for the cluster to have room again. `waiting()` counts jobs.
+    A worker whose machine has left stays, and waits for the cluster to have room again. `ask_for(jobs)` is told how
+    many jobs wait, which `waiting()` counts.
     """
 
-    def __init__(self, cluster: Growing, add: Callable[[str, Callable[[], Handle]], None],
-                 waiting: Callable[[], int]) -> None:
-        self._cluster, self._add, self._waiting = cluster, add, waiting
+    def __init__(self, workers: Callable[[], dict[str, NewWorker]], add: Callable[[str, NewWorker], None],
+                 ask_for: Callable[[int], None], waiting: Callable[[], int]) -> None:
+        self._workers, self._add, self._ask_for, self._waiting = workers, add, ask_for, waiting
         self._known: set[str] = set()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="cluster", daemon=True)
@@ -42,11 +35,11 @@ class Growth:
 
     def look(self) -> None:
         """Add what is new, and say what is wanted."""
-        for name, new_worker in self._cluster.workers().items():
+        for name, new_worker in self._workers().items():
             if name not in self._known:
                 self._known.add(name)
                 self._add(name, new_worker)
-        self._cluster.ask_for(self._waiting())
+        self._ask_for(self._waiting())
 
     def close(self) -> None:
         self._closed.set()

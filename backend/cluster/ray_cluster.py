@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ray
@@ -54,10 +55,7 @@ class ClusterSource:
 
 
 class RayCluster:
-    """A cluster that this process has joined. `module` is what a worker's process runs.
-
-    `extensions()` names the packages that a worker opens when it starts.
-    """
+    """A cluster that this process has joined. `module` is what a worker's process runs."""
 
     def __init__(self, settings: Settings, module: str) -> None:
         """Raises UserError when there is no cluster at the address."""
@@ -67,7 +65,6 @@ class RayCluster:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise _unanswered(settings.cluster, error) from None
         self._settings, self._module = settings, module
-        self.extensions: Callable[[], tuple[str, ...]] = lambda: settings.extensions
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         source = ray.remote(ModelSource).options(num_cpus=0, scheduling_strategy=here)
         self._source: Source = ClusterSource(source.remote([str(folder) for folder in settings.models]))
@@ -78,13 +75,12 @@ class RayCluster:
         machines = sum(bool(node["Alive"] and node["Resources"].get("CPU")) for node in ray.nodes())
         return min(gpus or machines, self._settings.cluster_workers)
 
-    def worker(self) -> Handle:
-        """A new worker, on whichever machine has a device free."""
-        return RayHandle(self._new_actor)
+    def workers(self, extensions: Callable[[], tuple[str, ...]]) -> dict[str, Callable[[], Handle]]:
+        """All that there is room for now, by names that stay; each starts on whichever machine has a device free.
 
-    def workers(self) -> dict[str, Callable[[], Handle]]:
-        """All that there is room for now, by names that stay."""
-        return {f"cluster {number + 1}": self.worker for number in range(self.size())}
+        `extensions()` names the packages that a worker opens when it starts.
+        """
+        return {f"cluster {number + 1}": partial(self._new_worker, extensions) for number in range(self.size())}
 
     def ask_for(self, waiting: int) -> None:
         """Let a cluster that can grow, or shrink, know how many workers `waiting` jobs keep busy."""
@@ -99,14 +95,14 @@ class RayCluster:
     def _resources(self) -> dict[str, float]:
         return {"GPU": 1} if ray.cluster_resources().get("GPU") else {"CPU": 1}
 
-    def _new_actor(self) -> Any:
+    def _new_worker(self, extensions: Callable[[], tuple[str, ...]]) -> Handle:
         needs = self._resources()
         options = {"num_gpus": needs.get("GPU", 0), "num_cpus": needs.get("CPU", 0), "scheduling_strategy": "SPREAD",
                    "max_restarts": 0}
         settings = self._settings
-        return ray.remote(concurrency_groups=GROUPS)(RemoteWorker).options(**options).remote(
-            VERSION, self._module, "cuda" if "GPU" in needs else "cpu", settings.policy, self.extensions(),
-            self._source, COPIES)
+        return RayHandle(ray.remote(concurrency_groups=GROUPS)(RemoteWorker).options(**options).remote(
+            VERSION, self._module, "cuda" if "GPU" in needs else "cpu", settings.policy, extensions(),
+            self._source, COPIES))
 
 
 def _knock(address: str) -> None:

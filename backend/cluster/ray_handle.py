@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -16,13 +15,13 @@ END_SECONDS = 5.0       # that an actor has to end its process before it is ende
 
 
 class RayHandle:
-    """A `Handle` over an actor that runs `RemoteWorker`; `new_actor` asks the cluster for one.
+    """A `Handle` over an actor that runs `RemoteWorker`.
 
-    Until a machine has room for it, nothing comes from it. A lost machine is a lost worker.
+    Until a machine of the cluster has room for it, nothing comes from it. A lost machine is a lost worker.
     """
 
-    def __init__(self, new_actor: Callable[[], Any]) -> None:
-        self._actor = new_actor()
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
         self._coming: Any = self._actor.receive.remote()
         self._events: deque[Event] = deque()
         self._lost: str | None = None

@@ -42,8 +42,8 @@ class Devices:
         from backend.cluster.growth import Growth
 
         dispatcher.start({}, policy)
-        self._cluster.extensions = extensions
-        self._growth = Growth(self._cluster, partial(dispatcher.add, policy=policy), lambda: load()[0])
+        self._growth = Growth(partial(self._cluster.workers, extensions), partial(dispatcher.add, policy=policy),
+                              self._cluster.ask_for, lambda: load()[0])
         self._growth.start()
 
     def stop_growing(self) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from backend.image.file_names import USERS
-from backend.store.view_types import LOCAL, User, UserOf
+from backend.store.recent_reads import RecentReads
+from backend.store.view_types import LOCAL, UserOf
 
 FRESH = 10.0        # seconds for which a count holds
 
@@ -32,23 +31,17 @@ class DiskUse:
 
     def __init__(self, outputs: Path, inputs: Path, user_of: UserOf) -> None:
         self._outputs, self._inputs, self._user_of = outputs, inputs, user_of
-        self._known: dict[str, tuple[float, Use]] = {}
-        self._counting = threading.Lock()
+        self._recent = RecentReads(self._counted, FRESH)
 
     def of(self, owner: str) -> Use:
-        with self._counting:
-            moment, use = self._known.get(owner, (-FRESH, Use(0, 0)))
-            if time.monotonic() - moment >= FRESH:
-                use = self._counted(self._user_of(owner))
-                self._known[owner] = time.monotonic(), use
-            return use
+        return self._recent.of(owner)
 
     def forget(self, owner: str) -> None:
         """Files of the user came or went: they are counted anew."""
-        with self._counting:
-            self._known.pop(owner, None)
+        self._recent.forget(owner)
 
-    def _counted(self, user: User) -> Use:
+    def _counted(self, owner: str) -> Use:
+        user = self._user_of(owner)
         others = USERS if user == LOCAL else ""
         pictures = self._outputs if user == LOCAL else self._outputs / USERS / user.folder
         return Use(sum(_sizes(pictures, others)), sum(_sizes(self._inputs / user.folder)))
