@@ -417,9 +417,21 @@ def test_routes_and_pages_go_through_a_users_own_door() -> None:
 
 
 def test_scripts_name_no_address_of_the_server_past_the_root_path() -> None:
-    """Behind a proxy Easel may lie below a path: `ask`, `post` and `sendFile` know it, what else takes an address gets it from `at`."""
+    """Behind a proxy Easel may lie below a path: `ask`, `post` and `sendFile` know it, what else takes an address gets it from `withRoot`."""
     past = re.compile(r"""(?:\b(?:src|srcset|href|action|url|fetch|EventSource|open|download)\s*[=:(]|url\()\s*["'`]?/(?:easel|sdapi|api|gradio_api)/""")
     for file in [*(HOME / "ui").rglob("*.js"), *(HOME / "extensions").rglob("*.js"), *(HOME / "ui").rglob("*.html")]:
         if "vendor" not in file.parts:
             found = past.findall(file.read_text("utf-8").replace("download(`", ""))
-            assert not found, f"{file.name}: {found}; take the address from at() of scripts/root.js"
+            assert not found, f"{file.name}: {found}; take the address from withRoot() of scripts/root.js"
+
+
+def test_no_name_in_a_script_hides_one_that_it_imports() -> None:
+    """A parameter or a local name that is called as an imported function makes a call of that function something else."""
+    for file in [*(HOME / "ui").rglob("*.js"), *(HOME / "extensions").rglob("*.js")]:
+        if "vendor" in file.parts:
+            continue
+        source = file.read_text("utf-8")
+        imported = {name.split(" as ")[-1].strip() for names in re.findall(r"^import \{([^}]*)\}", source, re.M) for name in names.split(",")}
+        local = re.findall(r"\b(?:const|let|var) (\w+)\b|\b(\w+) =>|\(\{ ([^()]*) \}\) =>|\(([\w, ]*)\) =>", source)
+        names = {name.split(":")[-1].split("=")[0].strip() for found in local for part in found for name in part.split(",")} - {""}
+        assert not imported & names, f"{file.name}: {imported & names}"

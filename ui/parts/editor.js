@@ -6,7 +6,7 @@ import { formOf } from "../scripts/form.js";
 import { sendFile } from "../scripts/http.js";
 import { store, stored } from "../scripts/storage.js";
 import { Painter } from "./painter/painter.js";
-import { at } from "../scripts/root.js";
+import { withRoot } from "../scripts/root.js";
 
 export const PLAIN = "img2img", SKETCH = "Sketch", INPAINT = "Inpaint", BOTH = "Inpaint sketch";
 const TAB = "img2img";
@@ -33,7 +33,7 @@ function named() {
 
 function address({ picture, layer, name }) {
   if (!layer) return "";
-  return name === "mask" ? at(`/easel/upload/${layer}/layer.png?over=${picture}`) : at(`/easel/upload/${layer}.png`);
+  return name === "mask" ? withRoot(`/easel/upload/${layer}/layer.png?over=${picture}`) : withRoot(`/easel/upload/${layer}.png`);
 }
 
 // ---- the form's picture in the painter ----
@@ -44,7 +44,7 @@ async function sync() {
   coming = wanted;
   if (!wanted.picture) { shown = wanted; return; }
   try {
-    await painter.show(at(`/easel/upload/${wanted.picture}.png`), address(wanted), wanted.name);
+    await painter.show(withRoot(`/easel/upload/${wanted.picture}.png`), address(wanted), wanted.name);
     if (coming === wanted) shown = wanted;
   } catch (error) {
     if (error.name !== "EncodingError") throw error;        // that: no picture lies there any more, as picture.js tells

@@ -145,8 +145,8 @@ class Lightbox {
     if (back.length) this.begin(back[0].index);
   }
 
-  starred({ ids, on }) {
-    for (const row of this.rows) if (ids.includes(row.id)) row.starred = on;
+  starred({ ids, on: starred }) {
+    for (const row of this.rows) if (ids.includes(row.id)) row.starred = starred;
     this.render();
   }
 

@@ -27,7 +27,7 @@ function restart() {
 }
 
 // Where Gradio missed the server too, it reloads the page seconds after the server is back, under a click perhaps: sooner is safer.
-const gradioReloads = () => findAll(".toast-wrap").some(toast => toast.textContent.includes("Connection to the server was lost"));
+const gradioReloads = () => findAll(".toast-wrap").some(({ textContent }) => textContent.includes("Connection to the server was lost"));
 
 on("live", event => {
   if (event.type !== "status") return;

@@ -101,9 +101,9 @@ async function describe() {
   place.classList.toggle("filled", Boolean(picture));
   place.dataset.mode = mode();
   find(".start-facts", place).hidden = find(".start-acts", place).hidden = !picture;
-  const clear = find('[data-act="clear"]', place);
-  clear.hidden = !over;
-  clear.textContent = CLEARS[made()] ?? "";
+  const clears = find('[data-act="clear"]', place);
+  clears.hidden = !over;
+  clears.textContent = CLEARS[made()] ?? "";
   const grows = [PLAIN, INPAINT].includes(mode()) && !over && ACTING.outpaint(form().values);
   find(".start-mode", place).textContent = grows ? "The picture grows at its sides and stays as it is." : SAYS[mode()](over);
   find(".painter-stage", place)?.setAttribute("aria-label", made() ? `${mode()}: paint on the picture` : "The picture");

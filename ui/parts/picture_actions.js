@@ -11,7 +11,7 @@ import { note, toast } from "./notices.js";
 import * as picture from "./picture.js";
 import { info, tabOf } from "./pictures.js";
 import { openMenu } from "./popup_menu.js";
-import { at } from "../scripts/root.js";
+import { withRoot } from "../scripts/root.js";
 
 const ACTIONS = [["star", "Star", "S"], ["bin", "Delete", "Delete"], ["copy", "Copy the picture", "C"], ["text", "Copy text", "T"],
   ["download", "Download", "D"], ["reuse", "Reuse these settings", "R"], ["send", "Send to …", ""], ["hires", "Upscale with hires. fix", "H"]];
@@ -104,7 +104,7 @@ export class PictureActions {
     link.classList.toggle("off", !one);
     link.setAttribute("aria-disabled", String(!one));
     link.download = one?.name ?? "";
-    if (one) link.href = at(`/easel/image/${one.id}?download=true`);
+    if (one) link.href = withRoot(`/easel/image/${one.id}?download=true`);
     else link.removeAttribute("href");
     this.renderHires(one);
   }

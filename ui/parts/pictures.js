@@ -71,8 +71,8 @@ on("restored", ids => {
   }
   for (const id of ids) gone.delete(id);
 });
-on("starred", ({ ids, on }) => {
-  for (const picture of pictures) if (ids.includes(picture.id)) picture.starred = on;
+on("starred", ({ ids, on: starred }) => {
+  for (const picture of pictures) if (ids.includes(picture.id)) picture.starred = starred;
   tell("pictures");
 });
 on("live", event => {

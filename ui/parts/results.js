@@ -11,7 +11,7 @@ import { PictureActions } from "./picture_actions.js";
 import { described, drawn, info, isComplete, made, older } from "./pictures.js";
 import * as progress from "./progress.js";
 import * as queue from "./queue.js";
-import { at } from "../scripts/root.js";
+import { withRoot } from "../scripts/root.js";
 
 const views = {};
 const LIVE = "live ";       // how the tile of a job being drawn is named, before the job's id
@@ -56,7 +56,7 @@ class Results {
   // ---- what is being drawn ----
 
   live({ job, preview, preview_index: index }) {
-    const url = preview && !drawn(job, index) ? at(`/easel/preview/${job}?n=${preview}`) : "";
+    const url = preview && !drawn(job, index) ? withRoot(`/easel/preview/${job}?n=${preview}`) : "";
     if (this.drawing.get(job) === url) return;
     this.drawing.set(job, url);
     this.render();
@@ -144,7 +144,7 @@ class Results {
     this.before ??= new Comparison(place.firstElementChild);
     if (this.compared !== shown.id) this.before.part(50);
     this.compared = shown.id;
-    this.before.show([{ url: at(`/easel/upload/${shown.init_image}`), alt: "Before", caption: "Before" }, { url: shown.url, alt: described(shown), caption: "After" }],
+    this.before.show([{ url: withRoot(`/easel/upload/${shown.init_image}`), alt: "Before", caption: "Before" }, { url: shown.url, alt: described(shown), caption: "After" }],
       shown.width / shown.height);
   }
 

@@ -2,7 +2,7 @@
 import { copy } from "../scripts/clipboard.js";
 import { make } from "../scripts/dom.js";
 import { ask, post } from "../scripts/http.js";
-import { at } from "../scripts/root.js";
+import { withRoot } from "../scripts/root.js";
 import { openSheet } from "./sheet.js";
 
 const ENDS = [["", "It does not end"], ["1", "After a day"], ["7", "After a week"], ["30", "After 30 days"]];
@@ -37,7 +37,7 @@ export function openShare(kind, id) {
   tried(() => {});
 }
 
-const address = ({ token }) => new URL(at(`/share/${token}`), location.href).href;
+const address = ({ token }) => new URL(withRoot(`/share/${token}`), location.href).href;
 
 function row(link, revoke) {
   const { settings, expires } = link, day = expires && new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -1,6 +1,6 @@
 // Pictures on the server that are not finished ones: sent there, and how large they are.
 import { sendFile } from "../scripts/http.js";
-import { at } from "../scripts/root.js";
+import { withRoot } from "../scripts/root.js";
 
 const LARGEST = 64 * 2 ** 20;
 const sizes = new Map();
@@ -16,7 +16,7 @@ export async function upload(file, mask) {
 export async function measured(id) {
   if (!sizes.has(id)) {
     const picture = new Image();
-    picture.src = at(`/easel/upload/${id}.png`);
+    picture.src = withRoot(`/easel/upload/${id}.png`);
     await picture.decode();
     sizes.set(id, [picture.naturalWidth, picture.naturalHeight]);
   }

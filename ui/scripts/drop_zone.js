@@ -1,7 +1,7 @@
 // Places for pictures: files and links may be dropped anywhere on the element, or pasted while its tab is open.
 import { find } from "./dom.js";
 import { currentTab } from "./tabs.js";
-import { at } from "./root.js";
+import { withRoot } from "./root.js";
 
 // The element is marked while something hangs over it; `dropped` gets the DataTransfer.
 export function dropZone(selector, dropped) {
@@ -29,5 +29,5 @@ export function pasteZone(tab, pasted) {
 // What is dropped, as files: a picture of this page is the whole one, of which the browser may have dragged the small one.
 export async function filesOf(transfer) {
   const files = [...transfer.files], link = transfer.getData("text/uri-list").split("\n")[0].trim();
-  return link.startsWith(location.origin + at("/easel/image/")) ? [await (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob()] : files;
+  return link.startsWith(location.origin + withRoot("/easel/image/")) ? [await (await fetch(link.replace(/\/thumb(?=$|\?)/, ""))).blob()] : files;
 }

@@ -17,6 +17,6 @@ export { on, tell } from "./events.js";
 export { fields } from "./fields.js";
 export { formOf as form, learn } from "./form.js";
 export { ask, post, sendFile } from "./http.js";
-export { at } from "./root.js";
+export { withRoot } from "./root.js";
 export { store, stored } from "./storage.js";
 export { currentTab as tab, openTab as open } from "./tabs.js";

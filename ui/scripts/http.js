@@ -1,5 +1,5 @@
 // Requests to the server. A refusal throws an Error with `status` and `problems`, each of which names its field.
-import { at, told } from "./root.js";
+import { fromServer, withRoot } from "./root.js";
 
 export const JSON_TYPE = { "Content-Type": "application/json" };
 const FILE_TYPE = { "Content-Type": "application/octet-stream" };
@@ -7,9 +7,9 @@ const FILE_TYPE = { "Content-Type": "application/octet-stream" };
 const said = body => body.problems?.map(problem => problem.message).join("; ") || body.errors;
 
 export async function ask(url, options) {
-  const answer = await fetch(at(url), options).catch(error => { throw error.name === "AbortError" ? error : new Error("Easel does not answer. Try again when it is back."); });
-  if (answer.status === 401) location.assign(at(`/login?next=${encodeURIComponent(location.pathname.slice(at("").length) + location.hash)}`));   // logged out elsewhere, or for long
-  const body = await answer.text().then(told).catch(() => ({}));
+  const answer = await fetch(withRoot(url), options).catch(error => { throw error.name === "AbortError" ? error : new Error("Easel does not answer. Try again when it is back."); });
+  if (answer.status === 401) location.assign(withRoot(`/login?next=${encodeURIComponent(location.pathname.slice(withRoot("").length) + location.hash)}`));   // logged out elsewhere, or for long
+  const body = await answer.text().then(fromServer).catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(said(body) || `The server answered ${answer.status}.`), { status: answer.status, problems: body.problems ?? [] });
   return body;
 }

@@ -1,5 +1,5 @@
 // The stream of what happens on the server. It reconnects by itself and always starts from the present state.
-import { at, told } from "./root.js";
+import { fromServer, withRoot } from "./root.js";
 
 const FIRST = 500, LONGEST = 10000, LOST_AFTER = 1500;      // ms: between two tries; without a connection
 
@@ -14,9 +14,9 @@ export class ServerEvents {
 
   open() {
     this.close();
-    this.source = new EventSource(at("/easel/events?cursor=0"));
+    this.source = new EventSource(withRoot("/easel/events?cursor=0"));
     this.source.onopen = () => this.connected();
-    this.source.onmessage = message => this.hears("live", told(message.data));
+    this.source.onmessage = message => this.hears("live", fromServer(message.data));
     this.source.onerror = () => this.broken();
   }
 

@@ -2,7 +2,7 @@
 import { make } from "../../scripts/dom.js";
 import { note } from "../notices.js";
 import { upload } from "../uploads.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const LONGEST = 1024;       // pixels of a canvas without a picture
 
@@ -11,7 +11,7 @@ const LONGEST = 1024;       // pixels of a canvas without a picture
 export async function paint(title, { under = "", beside = "", size = [512, 512], mask = false }) {
   const canvas = make("canvas", { class: "brush-canvas", "aria-label": title, tabindex: 0 }), context = canvas.getContext("2d");
   await prepare(canvas, context, under, size);
-  if (beside) canvas.style.backgroundImage = `url(${at(`/easel/upload/${beside}.png`)})`;
+  if (beside) canvas.style.backgroundImage = `url(${withRoot(`/easel/upload/${beside}.png`)})`;
   canvas.classList.toggle("through", Boolean(beside));
   const width = make("input", { type: "range", min: 1, max: 200, value: Math.max(4, Math.round(canvas.width / 16)), "aria-label": "Brush size" });
   const white = make("button", { type: "button", class: "act", "aria-pressed": "true", onclick: () => ink(true) }, "White"), black = make("button", { type: "button", class: "act", "aria-pressed": "false", onclick: () => ink(false) }, "Black");
@@ -33,7 +33,7 @@ async function prepare(canvas, context, under, [width, height]) {
   Object.assign(canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
   if (under) {
     const picture = new Image();
-    picture.src = at(`/easel/upload/${under}.png`);
+    picture.src = withRoot(`/easel/upload/${under}.png`);
     await picture.decode();
     Object.assign(canvas, { width: picture.naturalWidth, height: picture.naturalHeight });
     context.drawImage(picture, 0, 0);
@@ -42,13 +42,13 @@ async function prepare(canvas, context, under, [width, height]) {
 
 function strokes(canvas, context, brush) {
   let last = null;
-  const at = event => {
+  const pointOf = event => {
     const box = canvas.getBoundingClientRect();
     return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
   };
   const draw = event => {
     if (!last) return;
-    const [width, colour] = brush(), next = at(event);
+    const [width, colour] = brush(), next = pointOf(event);
     Object.assign(context, { lineWidth: width, lineCap: "round", strokeStyle: colour });
     context.beginPath();
     context.moveTo(...last);
@@ -56,7 +56,7 @@ function strokes(canvas, context, brush) {
     context.stroke();
     last = next;
   };
-  canvas.addEventListener("pointerdown", event => { canvas.setPointerCapture(event.pointerId); last = at(event); draw(event); });
+  canvas.addEventListener("pointerdown", event => { canvas.setPointerCapture(event.pointerId); last = pointOf(event); draw(event); });
   canvas.addEventListener("pointermove", draw);
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { last = null; });
 }

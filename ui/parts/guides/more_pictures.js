@@ -1,7 +1,7 @@
 // Further pictures of one unit: of the same thing or person, for those whose picture is a prompt.
 import { make } from "../../scripts/dom.js";
 import { PicturePlace } from "./picture_place.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 export class MorePictures {
   // `changed(ids)` hears of pictures that came or went.
@@ -17,6 +17,6 @@ export class MorePictures {
     this.root.hidden = !visible;
     this.ids = ids;
     this.list.replaceChildren(...ids.map((id, number) => make("button", { type: "button", class: "act", "aria-label": `Remove picture ${number + 2}`, title: `Remove picture ${number + 2}`, onclick: () => this.changed(this.ids.toSpliced(number, 1)) },
-      make("img", { src: at(`/easel/upload/${id}.png`), alt: "", class: "unit-thumb" }))));
+      make("img", { src: withRoot(`/easel/upload/${id}.png`), alt: "", class: "unit-thumb" }))));
   }
 }

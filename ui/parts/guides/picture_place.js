@@ -3,7 +3,7 @@ import { make } from "../../scripts/dom.js";
 import { filesOf } from "../../scripts/drop_zone.js";
 import { arriving } from "../guides.js";
 import { upload } from "../uploads.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 export class PicturePlace {
   // `changed(id)` hears of a picture that has come, `failed(message)` of one that has not.
@@ -22,7 +22,7 @@ export class PicturePlace {
   show(id) {
     this.root.classList.toggle("filled", Boolean(id));
     this.thumb.hidden = this.drop.hidden = !id;
-    if (id && !this.thumb.src.endsWith(`${id}.png`)) this.thumb.src = at(`/easel/upload/${id}.png`);
+    if (id && !this.thumb.src.endsWith(`${id}.png`)) this.thumb.src = withRoot(`/easel/upload/${id}.png`);
   }
 
   chosen() {

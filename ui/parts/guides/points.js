@@ -3,7 +3,7 @@ import { make, shape } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { note } from "../notices.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const BODY = ["Nose", "Neck", "Right shoulder", "Right elbow", "Right wrist", "Left shoulder", "Left elbow", "Left wrist", "Right hip", "Right knee", "Right ankle", "Left hip", "Left knee", "Left ankle", "Right eye", "Left eye", "Right ear", "Left ear"];
 const FACE = ["Right eye", "Left eye", "Nose", "Right corner of the mouth", "Left corner of the mouth"];
@@ -31,7 +31,7 @@ class Sheet {
   constructor(people, image, width, height) {
     Object.assign(this, { people, width, height, lines: [], joints: [] });
     this.stage = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "points-stage", role: "group", "aria-label": translated("Points") });
-    this.stage.style.backgroundImage = `url(${at(`/easel/upload/${image}.png`)})`;
+    this.stage.style.backgroundImage = `url(${withRoot(`/easel/upload/${image}.png`)})`;
     this.spoken = make("p", { class: "unit-note", role: "status" }, "Drag a point, or choose one and move it with the arrow keys.");
     const dialog = make("dialog", { class: "sheet brush-sheet", "aria-label": "Move the points" }, make("h2", {}, "Move the points"), this.stage, this.spoken,
       make("div", { class: "brush-end" }, make("button", { type: "button", class: "act", onclick: () => dialog.close("") }, "Cancel"), make("button", { type: "button", class: "act strong", onclick: () => dialog.close("keep") }, "Use it")));

@@ -11,7 +11,7 @@ import { choiceOf, filledBy } from "./facts.js";
 import { MorePictures } from "./more_pictures.js";
 import { PicturePlace } from "./picture_place.js";
 import { movePoints } from "./points.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const ROWS = fields.guides.record;
 const PLACED = ["enabled", "image", "mask", "module", "model"];
@@ -216,7 +216,7 @@ export class Unit {
     this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, order: value.face_order, number: value.face_index } : null);
     this.result.hidden = !preview || module?.kind !== "hint";
     this.joints.hidden = !module?.points || !value.image;
-    if (preview) this.shown.src = this.save.href = at(`/easel/upload/${preview}.png`);
+    if (preview) this.shown.src = this.save.href = withRoot(`/easel/upload/${preview}.png`);
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
     this.look.hidden = module?.kind !== "hint";
     this.thresholds(module);

@@ -1,13 +1,13 @@
 // All about one network, in a dialog: its picture, what its file tells, and the notes beside it, which are kept as soon as they are written.
 import { ask, find, form, make, note, post, results, say, toast } from "easel";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const NOTES = [
   ["words", "Trigger words", "input", "What calls it forth, as it is put into the prompt"], ["weight", "Preferred weight", "number", "1"],
   ["negative", "Words for the negative prompt", "input", ""], ["description", "Description", "textarea", ""], ["notes", "Notes", "textarea", ""],
 ];
 const address = (kind, what, name) => `/easel/networks/${kind}/${what}?name=${encodeURIComponent(name)}`;
-export const pictureOf = ({ kind, name, picture }) => at(`${address(kind, "picture", name)}&v=${picture}`);
+export const pictureOf = ({ kind, name, picture }) => withRoot(`${address(kind, "picture", name)}&v=${picture}`);
 
 // `changed` gets the card when its notes or its picture are others; `tags` makes the buttons of words that a prompt takes.
 export async function openDetails(tab, card, { changed, tags }) {

@@ -94,9 +94,9 @@ class Panel {
   }
 
   // Where the panel is narrow, the folders lie behind a button.
-  openFolders(on) {
-    this.folder.setAttribute("aria-expanded", String(on));
-    this.side.classList.toggle("open", on);
+  openFolders(open) {
+    this.folder.setAttribute("aria-expanded", String(open));
+    this.side.classList.toggle("open", open);
   }
 
   // As high as its cards need, and so that it ends where the window does; the prompt stays in sight.

@@ -99,9 +99,9 @@ export class Fold {
 
   // Records that are not in use have nothing to change; an axis that was chosen stays to be seen.
   offered(label) { return this.types.filter(({ label: one, record }) => !record || one === label || this.inUse(record)); }
-  inUse({ field, number, switch: on }) {
+  inUse({ field, number, switch: box }) {
     const { values, pending } = formOf(this.tab), told = pending[field] ?? values[field] ?? [], records = typeof told === "string" ? JSON.parse(told || "[]") : told;
-    return records.slice(number).some(record => !on || record[on]);
+    return records.slice(number).some(record => !box || record[box]);
   }
 
   formed() {
@@ -154,7 +154,7 @@ export class Fold {
     this.sent = this.rows.filter(row => row.counts);
     if (script === "prompts") return { kind: script, request, axes: [], options: { ...options, text: this.state.text } };
     if (script === "prompt_matrix") return { kind: script, request, axes: [], options };
-    const vary = [x, y, z].flatMap((on, at) => on && this.sent.includes(this.rows[at]) ? [LETTERS[this.sent.indexOf(this.rows[at])].toLowerCase()] : []);
+    const vary = [x, y, z].flatMap((varies, at) => varies && this.sent.includes(this.rows[at]) ? [LETTERS[this.sent.indexOf(this.rows[at])].toLowerCase()] : []);
     return { kind: script, request, axes: this.sent.map(row => row.told), options: { ...options, vary_seeds: vary } };
   }
 

@@ -4,7 +4,7 @@ import { filesOf } from "../../scripts/drop_zone.js";
 import { note } from "../notices.js";
 import { upload } from "../uploads.js";
 import { joined, parted } from "./value_list.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const PICTURE = /^(?:(.*)=)?([0-9a-f]{64})$/s;
 
@@ -31,7 +31,7 @@ export class PictureValues {
     this.list.replaceChildren(...this.values.map((value, number) => {
       const [, name = "", id = ""] = PICTURE.exec(value) ?? [], words = name || value;
       const drop = make("button", { type: "button", class: "tool icon-close", "aria-label": `Remove ${words}`, title: "Remove", onclick: () => this.remove(number) });
-      return make("li", {}, id ? make("img", { src: at(`/easel/upload/${id}.png`), alt: "" }) : "", make("span", { translate: "no", title: words }, words), drop);
+      return make("li", {}, id ? make("img", { src: withRoot(`/easel/upload/${id}.png`), alt: "" }) : "", make("span", { translate: "no", title: words }, words), drop);
     }));
   }
 

@@ -7,7 +7,7 @@ import { formOf } from "../../scripts/form.js";
 import { post, sendFile } from "../../scripts/http.js";
 import { store, stored } from "../../scripts/storage.js";
 import { openTab } from "../../scripts/tabs.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const TAB = "extras", KEPT = "easel.extras.sources", LARGEST = 64 * 2 ** 20, LONGEST = 100000, MOST = 200;
 const box = () => find(`#${TAB}_init_image`);
@@ -60,7 +60,7 @@ function keep(next) {
 function row(source) {
   const size = `${source.width} × ${source.height}`, what = source.name || "Picture";
   return make("li", { class: "source" },
-    make("img", { src: at(`/easel/upload/${source.id}`), alt: "", loading: "lazy" }),
+    make("img", { src: withRoot(`/easel/upload/${source.id}`), alt: "", loading: "lazy" }),
     make("span", { class: "source-name", title: what }, what), make("span", { class: "source-size" }, size),
     make("button", { type: "button", class: "source-remove", "aria-label": `Remove ${what}`, title: "Remove", onclick: () => keep(sources.filter(one => one !== source)) }, "×"));
 }

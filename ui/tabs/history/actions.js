@@ -4,7 +4,7 @@ import { find, make } from "../../scripts/dom.js";
 import { tell } from "../../scripts/events.js";
 import { sentence } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const PAUSE = 400;                     // ms between two downloads
 const MOST = 1000;                     // pictures that the server changes at once
@@ -97,7 +97,7 @@ export class HistoryActions {
     const there = rows.filter(row => !row.missing);
     if (there.length < rows.length) note(`${plural(rows.length - there.length)} cannot be downloaded: the file is gone.`, 8000);
     for (const row of there) {
-      make("a", { href: at(`/easel/image/${row.id}?download=true`), download: row.name }).click();
+      make("a", { href: withRoot(`/easel/image/${row.id}?download=true`), download: row.name }).click();
       await new Promise(resolve => setTimeout(resolve, PAUSE));
     }
   }

@@ -11,7 +11,7 @@ import { ask } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import * as extras from "../extras/extras.js";
 import { described } from "./grid.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const NARROW = matchMedia("(max-width: 820px)");
 const SENDS = {
@@ -107,7 +107,7 @@ export class Details {
     const act = name => find(`[data-details="${name}"]`, this.box);
     act("star").setAttribute("aria-pressed", row.starred);
     act("download").hidden = row.missing;
-    act("download").href = at(`/easel/image/${row.id}?download=true`);
+    act("download").href = withRoot(`/easel/image/${row.id}?download=true`);
     act("download").download = row.name;
     const others = Boolean(row.shared_by), shared = find(".details-shared", this.box);
     for (const name of ["star", "boards"]) act(name).hidden = others;

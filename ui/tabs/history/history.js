@@ -255,7 +255,7 @@ let tab = null, due = 0;
 appeared(`#${TAB} .history`).then(root => { tab = new History(root); });
 on("address", to => tab?.follow(to));
 on("connected", () => { tab?.grid.mend(); tab?.fresh(); });
-on("starred", ({ ids, on }) => tab?.update(ids.map(id => tab.grid.rows.get(id)).filter(Boolean), { starred: on }));
+on("starred", ({ ids, on: starred }) => tab?.update(ids.map(id => tab.grid.rows.get(id)).filter(Boolean), { starred }));
 on("binned", ids => { if (!tab?.binned) tab?.remove(ids); });
 on("restored", ids => tab?.binned ? tab.remove(ids) : tab?.fresh());
 on("live", event => {

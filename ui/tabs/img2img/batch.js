@@ -8,7 +8,7 @@ import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
 import { store, stored } from "../../scripts/storage.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const TAB = "img2img", AHEAD = 3, KEPT = "easel.batch", NOISE = /^(\.|Thumbs\.db$|desktop\.ini$)/i, LISTED = 500;
 const ENDED = ["done", "failed", "cancelled"];
@@ -116,7 +116,7 @@ function render() {
   find('[data-batch="stop"]', place).hidden = over;
   const zip = find(".batch-zip", place);
   zip.hidden = !over || !batch.jobs.length;
-  zip.href = at(`/easel/batch/${encodeURIComponent(batch.folder)}.zip`);
+  zip.href = withRoot(`/easel/batch/${encodeURIComponent(batch.folder)}.zip`);
   zip.download = `${batch.folder}.zip`;
 }
 

@@ -4,7 +4,7 @@ import { openSheet } from "../../parts/sheet.js";
 import { copy } from "../../scripts/clipboard.js";
 import { findAll, make } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const HOURS = [[24, "For a day"], [72, "For 3 days"], [168, "For a week"], [720, "For 30 days"]];
 const ROLES = [["artist", "Artist: draws"], ["viewer", "Viewer: looks only"], ["admin", "Admin: manages everybody"]];
@@ -27,7 +27,7 @@ export function invite(done) {
     event.preventDefault();
     try {
       const { path } = await post("/easel/people/invitations", { role: role.value, hours: Number(hours.value) });
-      form.replaceWith(secret("Send this link to one person. It is shown this once.", new URL(at(path), location.href).href));
+      form.replaceWith(secret("Send this link to one person. It is shown this once.", new URL(withRoot(path), location.href).href));
       done();
     } catch (error) { problem.textContent = error.message; problem.hidden = false; }
   } }, make("label", {}, "Role", role), make("label", {}, "The link holds", hours), problem, make("div", { class: "sheet-acts" }, make("button", { type: "submit", class: "act strong" }, "Make a link")));

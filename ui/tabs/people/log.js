@@ -1,7 +1,7 @@
 // The audit log of the People tab: searched, read on, exported.
 import { find, make } from "../../scripts/dom.js";
 import { ask } from "../../scripts/http.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 import { translated } from "../../scripts/translate.js";
 
 const PAGE = 50, PAUSE = 250;      // ms after the last letter
@@ -20,7 +20,7 @@ export class AuditLog {
     this.body.replaceChildren();
     this.last = null;
     await this.more();
-    find('[data-people="export"]', this.root).href = at(`/easel/people/audit.jsonl?${new URLSearchParams({ q: this.query })}`);
+    find('[data-people="export"]', this.root).href = withRoot(`/easel/people/audit.jsonl?${new URLSearchParams({ q: this.query })}`);
   }
 
   async more() {

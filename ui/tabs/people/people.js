@@ -4,7 +4,7 @@ import { openMenu } from "../../parts/popup_menu.js";
 import { STATES } from "../../parts/worker_state.js";
 import { appeared, find, make } from "../../scripts/dom.js";
 import { ask, post } from "../../scripts/http.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 import { currentTab } from "../../scripts/tabs.js";
 import { translated } from "../../scripts/translate.js";
 import { AuditLog } from "./log.js";
@@ -19,7 +19,7 @@ class People {
     this.root = root;
     this.log = new AuditLog(root);
     root.addEventListener("click", event => this.clicked(event));
-    find('[data-people="export"]', root).href = at("/easel/people/audit.jsonl");
+    find('[data-people="export"]', root).href = withRoot("/easel/people/audit.jsonl");
     new IntersectionObserver(entries => { if (entries.at(-1).isIntersecting) this.refresh(true); }).observe(root);
     setInterval(() => { if (currentTab() === "people" && !document.hidden) this.refresh(false); }, EVERY);
   }

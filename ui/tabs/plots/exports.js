@@ -2,7 +2,7 @@
 import { note } from "../../parts/notices.js";
 import { openSheet } from "../../parts/sheet.js";
 import { make } from "../../scripts/dom.js";
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const KINDS = [["png", "PNG: one picture, with the settings inside"], ["jpg", "JPEG: one picture, smaller"], ["webp", "WebP: one picture, smaller"], ["html", "HTML: one page with labels and zoom, for any browser"],
   ["zip", "ZIP: the pictures of all cells"], ["csv", "CSV: values and scores of the cells"]];
@@ -51,7 +51,7 @@ const fileName = plot => (plot.title || "plot").replace(/[^\p{L}\p{N} ._-]+/gu, 
 // What is refused says why; a file would not.
 async function download(url, name) {
   note("The file is being made…", 4000);
-  const answer = await fetch(at(url)).catch(() => { throw new Error("Easel does not answer. Try again when it is back."); });
+  const answer = await fetch(withRoot(url)).catch(() => { throw new Error("Easel does not answer. Try again when it is back."); });
   if (!answer.ok) {
     const body = await answer.json().catch(() => ({}));
     throw new Error(body.problems?.map(problem => problem.message).join("; ") || body.errors || `The server answered ${answer.status}.`);

@@ -1,5 +1,5 @@
 // One plot as the page knows it: its axes, and a cell for every combination of their values.
-import { at } from "../../scripts/root.js";
+import { withRoot } from "../../scripts/root.js";
 
 const LETTERS = ["X", "Y", "Z"], SOURCE = "Source picture";
 
@@ -28,8 +28,8 @@ export class Plot {
     return rows.map(row => {
       const cell = Object.fromEntries(columns.map((name, i) => [name, row[i]]));
       this.cells.set(cell.cell, cell);
-      cell.url = cell.image && at(cell.image);
-      cell.thumb &&= at(cell.thumb);
+      cell.url = cell.image && withRoot(cell.image);
+      cell.thumb &&= withRoot(cell.thumb);
       cell.image = cell.url && idOf(cell.url);
       if (cell.image) this.pictures.delete(cell.image);
       return cell.cell;
