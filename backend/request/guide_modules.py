@@ -137,9 +137,12 @@ UNION_OF: Mapping[str, str] = {
 
 
 def module_of(name: str) -> Module:
-    """A preprocessor by its name or an alias, in any spelling. Raises KeyError."""
+    """A preprocessor by its name, its label or an alias, in any spelling; a remark in brackets behind it counts only
+    where it is a part of that. Raises KeyError.
+    """
     wanted = name.strip().casefold()
-    for module in MODULES.values():
-        if wanted in (module.name.casefold(), *(alias.casefold() for alias in module.aliases)):
-            return module
+    for spelling in (wanted, wanted.partition(" (")[0]):
+        for module in MODULES.values():
+            if spelling in (each.casefold() for each in (module.name, module.label, *module.aliases)):
+                return module
     raise KeyError(name)

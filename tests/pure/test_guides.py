@@ -135,6 +135,36 @@ def test_their_text_is_read() -> None:
     assert (unit.resize_mode, unit.control_mode, unit.hires) == ("Resize and Fill", "ControlNet is more important", "Low res only")
     assert (unit.pixel_perfect, unit.processor_res, unit.threshold_a, unit.threshold_b) == (True, 640, 100, 200)
 
+OLDER = {
+    'ControlNet 0: "preprocessor: openpose_full, model: m [cab727d4], weight: 0.8, starting/ending: (0.1, 0.75), resize mode: ResizeMode.OUTER_FIT, '
+    'pixel perfect: True, control mode: ControlMode.BALANCED, preprocessor params: (640, -1, -1)"': ("openpose_full", True, 640, -1),
+    'ControlNet: "preprocessor: canny, model: m [cab727d4], weight: 0.8, starting/ending: (0.1, 0.75), resize mode: Resize and Fill, pixel perfect: True, '
+    'control mode: Balanced, preprocessor params: (640, 100, 200)"': ("canny", True, 640, 100),
+    'Controlnet 0: "preprocessor: depth_leres (LeRes), model: m [cab727d4], weight: 0.8, starting/ending: (0.1, 0.75), resize mode: Resize and Fill, '
+    'pixel_perfect: False, control mode: Balanced, preprocessor params: (640, None, None)"': ("depth_leres", False, 640, -1),
+    'ControlNet Enabled: True, ControlNet Preprocessor: canny, ControlNet Model: m [cab727d4], ControlNet Weight: 0.8, ControlNet Starting Step: 0.1, '
+    'ControlNet Ending Step: 0.75, ControlNet Resize Mode: Resize and Fill, ControlNet Pixel Perfect: True, '
+    'ControlNet Preprocessor Parameters: "(640, 64, 65)"': ("canny", True, 640, 64),
+    'ControlNet-0 Model: m [cab727d4], ControlNet-0 Module: openpose, ControlNet-0 Weight: 0.8, ControlNet-0 Enabled: True, ControlNet-0 Guidance End: 0.75, '
+    'ControlNet-0 Guidance Start: 0.1, ControlNet-0 Resize Mode: Envelope (Outer Fit), ControlNet-1 Enabled: False, ControlNet-1 Module: hed':
+        ("openpose", False, 512, -1),
+}
+
+
+@pytest.mark.parametrize("text, told", OLDER.items())
+def test_texts_of_every_version_are_read(text: str, told: tuple[object, ...]) -> None:
+    reading = read(f"a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, {text}, Version: v1.6.0")
+    (unit,) = reading.values["guides"]
+    assert not reading.problems and (unit.module, unit.pixel_perfect, unit.processor_res, unit.threshold_a) == told
+    assert (unit.enabled, unit.model, unit.weight, unit.start, unit.end, unit.resize_mode) == (True, "m [cab727d4]", 0.8, 0.1, 0.75, "Resize and Fill")
+
+
+def test_a_unit_that_no_request_can_have_leaves_the_others() -> None:
+    reading = read('a cat\nSteps: 20, Seed: 1, ControlNet 0: "Module: depth_hand_refiner, Model: m", ControlNet 1: "Module: canny, Model: n"')
+    off, unit = reading.values["guides"]
+    assert not off.enabled and (unit.enabled, unit.module, unit.model) == (True, "canny", "n")
+    assert [problem.field for problem in reading.problems] == ["guides"] and "depth_hand_refiner" in reading.problems[0].message
+
 
 def test_ours_is_written_as_theirs_and_comes_back_but_for_its_picture() -> None:
     asked = request({"model": "m", "module": "canny", "weight": 0.5})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from backend.request.request import FIELDS, RESOLVED, Request
 from backend.request.rules import EXTRAS
 
 _STYLED = (*PROMPTS, "Hires prompt", "Hires negative prompt")
+_IN_RECORD = re.compile(r"(\w+)\[(\d+)\]")
 _HIRES = ("Hires upscale", "Hires upscaler", "Hires steps")
 
 
@@ -132,9 +134,19 @@ def _valid(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
             wrong = {problem.field.partition("[")[0]: problem.message for problem in error.problems}
             wrong = {name: message for name, message in sorted(wrong.items()) if name in said}
             problems += [Problem(message, name) for name, message in wrong.items()]
-            said = {name: value for name, value in said.items() if name not in wrong} if wrong else {}
+            said = _without(said, wrong, error.problems) if wrong else {}
         else:
             return {name: getattr(request, name) for name in said}, problems
+
+
+def _without(said: Mapping[str, Any], wrong: Collection[str], problems: Iterable[Problem]) -> dict[str, Any]:
+    """What is said, less what is wrong: of records that can be switched off, only those that have something wrong."""
+    places = [found.groups() for problem in problems if (found := _IN_RECORD.match(problem.field))]
+    kept = {name: list(said[name]) for name, _ in places if FIELDS[name].switch}
+    for name, number in places:
+        if name in kept:
+            kept[name][int(number)] = {}
+    return {name: value for name, value in said.items() if name not in wrong} | kept
 
 
 def _exact(params: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

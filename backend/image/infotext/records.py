@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from backend.image.infotext.older_units import with_units_renewed
 from backend.request.field import Field
 from backend.request.record import Record
 from backend.request.request import FIELDS, Request
@@ -38,6 +39,7 @@ def write_flat_records(request: Request) -> dict[str, Any]:
 
 def read_records(params: Mapping[str, Any], pairs: Callable[[str], Iterable[tuple[str, str]]]) -> dict[str, list[Any]]:
     """Field name -> objects by the names of its record, from the keys of a text; `pairs` splits what one key holds."""
+    params = with_units_renewed(params)
     found = {field.name: _flat_records(field, params) if field.flat else _records(field, params, pairs)
              for field in KEPT.values()}
     return {name: records for name, records in found.items() if records}
