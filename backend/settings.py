@@ -66,7 +66,7 @@ class Settings:
 
     @property
     def gradio_files(self) -> Path:
-        """Where Gradio puts what a page sends to it; `backend.facade.gradio_files` sweeps it."""
+        """Where Gradio puts what a page sends to it; `backend.facade.gradio_upload_folder` sweeps it."""
         return self.data / "uploads"
 
     @property

@@ -22,7 +22,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.logs", "backend.table", "backend.sampling", "backend.catalog.headers",
      "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
-     "backend.catalog.model_files", "backend.catalog.model_file", "backend.prompt_library.text_files",
+     "backend.catalog.folder_scan", "backend.catalog.model_file", "backend.prompt_library.text_files",
      "backend.extensions.fault", "backend.extensions.manifest"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
@@ -65,7 +65,7 @@ BORDERS = {
     "backend/worker/engine/guide_loading.py": "one preview of a guide: what looked for it is told why there is none",
     "backend/worker/engine/face_comparison.py": "one look at two faces: who asked is told why there is no answer",
     "backend/worker/engine/face_location.py": "one look for faces: who asked is told why there is no answer",
-    "backend/worker/engine/picture_description.py": "one picture to be described: who asked is told why it is not",
+    "backend/worker/engine/interrogation.py": "one picture to be described: who asked is told why it is not",
     "backend/worker/scores/scorer.py": "one measurement: the others are made",
     "backend/dispatch/scoring.py": "one round of measuring: the next one is made",
     "backend/dispatch/supervisor.py": "one round of a device, or one job sent to it: the device does not stay idle for good",

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from backend.request.guide_unit import GUIDE_UNIT
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.guide_hint import Annotate
 
 from .data import PICTURE
 from .drawing import UPRIGHT, Pose, draw

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from backend import Backend, Table
-from ui import api_page, assets, gradio_files, language_files, page_head, share_page, theme
+from ui import api_page, assets, gradio_assets, language_files, page_head, share_page, theme
 from ui.compression import Compression
-from ui.parts import checkpoint_bar, file_lists, notices, pins, second_checkpoints, styles
+from ui.parts import checkpoint_bar, file_lists, notices, quick_settings, second_checkpoints, styles
 from ui.root_path import RootPath
 from ui.tabs.extras import tab as extras
 from ui.tabs.history import tab as history
@@ -45,7 +45,7 @@ def build(backend: Backend, tabs: Tabs | None = None) -> gr.Blocks:
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True, delete_cache=SWEEP) as page:
         bar = checkpoint_bar.place(backend)
         notices.place()
-        pins.place()
+        quick_settings.place()
         styles.place_dialogs()
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for tab in tabs.values():
@@ -74,7 +74,7 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
     of_the_api, blocks = assets.of_the_api(), build(backend, tabs)
-    foretold = gradio_files.Foretold.of(gradio_files.seen_first(blocks))
+    foretold = gradio_assets.Foretold.of(gradio_assets.seen_first(blocks))
     files = assets.collect(tabs, {GRADIO_STYLE: foretold.sheet})
     app.include_router(assets.route(files, of_the_api))
     app.include_router(api_page.route(of_the_api))
@@ -83,7 +83,7 @@ def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = N
     head, tail = files.head(foretold.head()), foretold.tail(f".{files.folder}/{GRADIO_STYLE}")
     # Behind the guard, which was added before: what these keep is for those who may come so far.
     app.user_middleware += [Middleware(Compression, compresslevel=COMPRESSION),
-                            Middleware(gradio_files.KeptFiles, path=path),
+                            Middleware(gradio_assets.KeptFiles, path=path),
                             Middleware(page_head.PageHead, path=path, head=head, tail=tail),
                             Middleware(RootPath)]
     return gr.mount_gradio_app(

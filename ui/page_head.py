@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.gradio_files import theme_link
+from ui.gradio_assets import theme_link
 from ui.root_path import root_path
 
 HERE = Path(__file__).parent

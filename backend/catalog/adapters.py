@@ -13,8 +13,8 @@ from pathlib import Path
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES, read_card
 from backend.catalog.fingerprints import weight_files
+from backend.catalog.folder_scan import Found, clean_name
 from backend.catalog.headers import Shapes, read_shapes
-from backend.catalog.model_files import Found, clean_name
 
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures

@@ -15,8 +15,8 @@ from typing import Any
 
 from backend.catalog import distilled, families
 from backend.catalog.description import Description
+from backend.catalog.folder_scan import Found
 from backend.catalog.model_file import CHECKPOINT, ModelFile
-from backend.catalog.model_files import Found
 from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError, InvalidRequest
 from backend.request.request import FIELDS, Request

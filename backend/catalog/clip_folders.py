@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalog.description import Description
+from backend.catalog.folder_scan import Found
 from backend.catalog.headers import read_shapes
-from backend.catalog.model_files import Found
 from backend.catalog.regular_files import read_config
 
 CONFIG = "config.json"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backend.catalog.checkpoints import side_car
 from backend.catalog.description import Description
-from backend.catalog.model_files import Found
+from backend.catalog.folder_scan import Found
 
 RECOGNITION, SWAP, OTHER = "recognition", "swap", "other"
 DETECTOR = re.compile(r"(det_|scrfd)", re.IGNORECASE)

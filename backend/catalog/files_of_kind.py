@@ -11,8 +11,8 @@ from pathlib import Path
 
 from backend.catalog.checkpoints import side_car_file
 from backend.catalog.fingerprints import Fingerprint, fingerprint
+from backend.catalog.folder_scan import changed, clean_name
 from backend.catalog.model_file import ModelFile
-from backend.catalog.model_files import changed, clean_name
 
 MIN_HASH = 6                # hexadecimal digits that a name must give
 TICK = 50_000_000           # ns within which a file system may give two changes one time

@@ -10,6 +10,8 @@ from typing import Any
 from backend.catalog.checkpoints import side_car
 from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.catalog.families import FAMILIES, base
+from backend.catalog.folder_scan import clean_name
+from backend.catalog.ip_adapters import FACE, FACE_PLUS, RAW_FACE
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import (
     ANNOTATOR,
@@ -22,9 +24,7 @@ from backend.catalog.model_file import (
     FileKey,
     ModelFile,
 )
-from backend.catalog.model_files import clean_name
 from backend.catalog.module_shapes import modules_of
-from backend.catalog.picture_prompts import FACE, FACE_PLUS, RAW_FACE
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.attention_weights import COUNTS, read_weights
 from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, Module

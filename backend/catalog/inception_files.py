@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.catalog.description import Description
-from backend.catalog.model_files import Found
+from backend.catalog.folder_scan import Found
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 FOLDER = "fidelity"

@@ -12,19 +12,20 @@ from pathlib import Path
 
 from backend.catalog import (
     adapters,
+    captioners,
     checkpoints,
     clip_folders,
-    description_files,
     face_networks,
     inception_files,
+    ip_adapters,
     object_detectors,
-    picture_prompts,
     upscalers,
     vaes,
 )
 from backend.catalog.description import Description
 from backend.catalog.embedding_cards import PICTURES
 from backend.catalog.fingerprints import sha256_of
+from backend.catalog.folder_scan import Found
 from backend.catalog.model_file import (
     ANNOTATOR,
     CAPTIONER,
@@ -48,7 +49,6 @@ from backend.catalog.model_file import (
     UPSCALER,
     VAE,
 )
-from backend.catalog.model_files import Found
 from backend.catalog.network_hashes import addnet_hash
 from backend.table import Table
 
@@ -94,15 +94,15 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(CONTROLNET, "ControlNet", adapters.describe_controlnet, _CONTROL, marker="config.json", usable=True),
     Kind(T2I_ADAPTER, "T2I-Adapter", adapters.describe_t2i_adapter, ("t2i_adapter", "T2I-Adapter"),
          guest_folders=_CONTROL, marker="config.json", usable=True),
-    Kind(IP_ADAPTER, "IP-Adapter", picture_prompts.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
+    Kind(IP_ADAPTER, "IP-Adapter", ip_adapters.describe_ip_adapter, ("ip_adapter", "IP-Adapter"),
          guest_folders=_CONTROL, usable=True),
-    Kind(INSTANT_ID, "InstantID", picture_prompts.describe_instant_id, ("instant_id", "InstantID"),
+    Kind(INSTANT_ID, "InstantID", ip_adapters.describe_instant_id, ("instant_id", "InstantID"),
          guest_folders=(*_CONTROL, "ip_adapter", "IP-Adapter"), usable=True),
     Kind(ANNOTATOR, "network of a preprocessor", adapters.describe_annotator, ("annotators", "ControlNetPreprocessor"),
          (*WEIGHTS, ".onnx"), marker="config.json", usable=True),
     Kind(CLIP, "CLIP", clip_folders.describe, ("clip",), (), marker=clip_folders.CONFIG, usable=True),
     Kind(INCEPTION, "FID network", inception_files.describe, (inception_files.FOLDER,), usable=True),
-    Kind(CLIP_VISION, "CLIP vision encoder", picture_prompts.describe_clip_vision, ("clip_vision", "CLIP-vision"),
+    Kind(CLIP_VISION, "CLIP vision encoder", ip_adapters.describe_clip_vision, ("clip_vision", "CLIP-vision"),
          guest_folders=("clip",), marker="config.json", usable=True),
     Kind(FACE_NETWORK, "face recognition network", face_networks.describe_face_network, ("insightface",), (".onnx",),
          usable=True),
@@ -111,9 +111,9 @@ KINDS: Table[Kind] = Table("kinds of model files", (
     Kind(OBJECT_DETECTOR, "detector of objects", object_detectors.describe_object_detector, ("adetailer",), (".onnx",),
          usable=True),
     Kind(SEGMENTER, "SAM", object_detectors.describe_segmenter, ("sams", "sam"), (), marker="config.json", usable=True),
-    Kind(CAPTIONER, "captioner", description_files.describe_captioner, ("BLIP", "interrogate"), (),
-         marker=description_files.CONFIG, usable=True),
-    Kind(TAGGER, "tagger", description_files.describe_tagger, ("deepbooru", "torch_deepdanbooru"),
+    Kind(CAPTIONER, "captioner", captioners.describe_captioner, ("BLIP", "interrogate"), (),
+         marker=captioners.CONFIG, usable=True),
+    Kind(TAGGER, "tagger", captioners.describe_tagger, ("deepbooru", "torch_deepdanbooru"),
          (".onnx",), usable=True),
     Kind(FACE_RESTORER, "face restorer", upscalers.describe_face_restorer, ("GFPGAN", "Codeformer"),
          guest_folders=_UPSCALERS, usable=True),

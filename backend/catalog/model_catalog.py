@@ -13,10 +13,10 @@ from backend.catalog.checkpoints import default_of
 from backend.catalog.description import Description
 from backend.catalog.families import UNKNOWN
 from backend.catalog.files_of_kind import Shelf, State, hashed, settled, state
+from backend.catalog.folder_scan import Found, Walk, changed, clean_name
 from backend.catalog.hashes import SHA256, Hashes, HashesInMemory
 from backend.catalog.kinds import KINDS, Kind
 from backend.catalog.model_file import CHECKPOINT, ModelFile
-from backend.catalog.model_files import Found, Walk, changed, clean_name
 from backend.errors import CheckpointError, NotFound
 
 FRESH = 2.0             # seconds for which a look holds for a name that it did not find, if no folder has changed

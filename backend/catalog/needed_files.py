@@ -10,6 +10,7 @@ from backend.catalog import vaes
 from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network, swap_network
 from backend.catalog.face_networks import SWAP
 from backend.catalog.families import FAMILIES
+from backend.catalog.folder_scan import clean_name
 from backend.catalog.guide_files import (
     GUIDE,
     annotator_files,
@@ -32,7 +33,6 @@ from backend.catalog.model_file import (
     FileKey,
     ModelFile,
 )
-from backend.catalog.model_files import clean_name
 from backend.catalog.network_problems import FILE_KINDS, embeddings_named, network_names
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.checkpoints import other_checkpoints

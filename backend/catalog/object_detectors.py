@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from backend.catalog.description import Description
-from backend.catalog.model_files import Found
+from backend.catalog.folder_scan import Found
 from backend.catalog.regular_files import read_config
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from backend.catalog.description import Description
+from backend.catalog.folder_scan import Found
 from backend.catalog.headers import Shapes
-from backend.catalog.model_files import Found
 from backend.request.rules import CODEFORMER, GFPGAN
 
 # The files behind AUTOMATIC1111's own names.

@@ -15,9 +15,9 @@ from typing import Any
 from backend.catalog.description import Description
 from backend.catalog.families import FAMILIES, base
 from backend.catalog.fingerprints import Fingerprint
+from backend.catalog.folder_scan import Found
 from backend.catalog.headers import Shapes, read_shapes
 from backend.catalog.model_file import ModelFile
-from backend.catalog.model_files import Found
 from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
 

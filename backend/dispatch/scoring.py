@@ -20,7 +20,7 @@ from backend.errors import EaselError, NotFound
 from backend.messages import MeasureDistance, Score, Scored
 from backend.prompt.plain_text import plain_text
 from backend.store.database import Database
-from backend.store.distances import Distances, ToCompare, dataset
+from backend.store.fid_distances import Distances, ToCompare, dataset
 from backend.store.picture_files import Pictures
 from backend.store.scores import Scores, ToMeasure
 from backend.store.wanted_scores import SEEING, Known

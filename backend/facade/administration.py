@@ -19,7 +19,7 @@ from backend.store.accounts import Account
 from backend.store.audit_log import Entry
 from backend.store.fair_scheduler import EVERYBODY
 from backend.store.invitations import HOURS, Invitation
-from backend.store.people import Activity, activities
+from backend.store.user_activity import Activity, activities
 from backend.store.view_types import QueueLine, Role, User, Worker
 
 if TYPE_CHECKING:

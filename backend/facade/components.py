@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_cards import NetworkCards
 from backend.dispatch.dispatcher import Dispatcher
-from backend.facade.arrivals import Arrivals
 from backend.facade.extensions import Extensions
 from backend.facade.gallery import Gallery
 from backend.facade.limits import Limits
 from backend.facade.networks import Networks
 from backend.facade.plot_estimates import PlotEstimates
+from backend.facade.unqueued_requests import Arrivals
 from backend.prompt_library.library import PromptLibrary
 from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from backend.errors import NotAllowed
+from backend.facade.api_jobs import ProgramJobs
 from backend.facade.components import Components
-from backend.facade.descriptions import UserDescriptions
 from backend.facade.faces import UserFaces
 from backend.facade.guides import UserGuides
+from backend.facade.interrogation import UserDescriptions
 from backend.facade.limits import LimitState
 from backend.facade.picture_settings import PictureSettings
 from backend.facade.plots import UserPlots
-from backend.facade.program_jobs import ProgramJobs
 from backend.facade.sharing import UserSharing
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from backend.errors import EaselError
-from backend.facade import gradio_files
+from backend.facade import gradio_upload_folder
 from backend.facade.components import Components
 from backend.facade.networks import SHOWN_KINDS, Wanted
 from backend.store.damaged_rows import damage
@@ -97,7 +97,7 @@ class Housekeeping:
     def _sweep_gradio_files(self) -> None:
         while not self._closed.wait(GRADIO_SECONDS):
             try:
-                deleted = gradio_files.sweep(self._parts.settings.gradio_files)
+                deleted = gradio_upload_folder.sweep(self._parts.settings.gradio_files)
             except OSError as error:        # somebody else may tidy up, too
                 log.warning("files that were sent to Gradio could not be deleted: %s", error)
             else:

@@ -15,7 +15,7 @@ from backend.errors import CheckpointError, NotFound
 from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading
 from backend.image.infotext.entries import entries
-from backend.image.infotext.unmet import unmet_sentence
+from backend.image.infotext.unsupported import unmet_sentence
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
 from backend.request.guide_unit import NO_MODEL

@@ -15,10 +15,10 @@ from typing import Any
 from PIL import Image as Pillow
 
 from backend.catalog.families import FAMILIES, Family, base
+from backend.catalog.folder_scan import clean_name
 from backend.catalog.headers import read_header
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, HYPERNETWORK, LORA
-from backend.catalog.model_files import clean_name
 from backend.catalog.network_cards import SHOWN_KINDS, Card, NetworkCards
 from backend.catalog.network_facts import file_facts
 from backend.catalog.network_problems import misfit

@@ -11,14 +11,14 @@ from typing import IO
 
 from backend.errors import NotFound, StorageError
 from backend.facade.components import Components
-from backend.plots import picture
+from backend.plots import grid_picture
 from backend.plots.archive import write_archive
+from backend.plots.export_layout import Sheet, SheetAxis, SheetCell, View
+from backend.plots.grid_picture import Look
 from backend.plots.infotext import plot_infotext
-from backend.plots.picture import Look
-from backend.plots.sheet import Sheet, SheetAxis, SheetCell, View
 from backend.plots.table_csv import table_csv
 from backend.plots.web_page import write_web_page
-from backend.store.links import leads_inside
+from backend.store.path_containment import leads_inside
 from backend.store.plot_reading import Cell, PlotHead
 from backend.store.scores import Scores
 from backend.store.view_types import User
@@ -36,7 +36,7 @@ class PlotExports:
 
     def picture(self, plot: str, view: View, look: Look, kind: str) -> IO[bytes]:
         """One picture with a legend; `kind` is PNG, JPEG or WEBP. InvalidRequest says what fits where it would not."""
-        return _written(partial(picture.draw, self._sheet(plot), view, look, kind))
+        return _written(partial(grid_picture.draw, self._sheet(plot), view, look, kind))
 
     def web_page(self, plot: str, view: View, scale: float) -> IO[bytes]:
         """A page that needs nothing else, with the cells' pictures at `scale` of their size."""

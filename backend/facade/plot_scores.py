@@ -9,7 +9,7 @@ from backend.catalog.model_file import CLIP, INCEPTION, ModelFile
 from backend.dispatch.scoring import NO_NETWORK, encoder_mark
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
-from backend.store.distances import Distance, Distances, dataset, datasets
+from backend.store.fid_distances import Distance, Distances, dataset, datasets
 from backend.store.plot_reading import PlotHead
 from backend.store.scores import Scores
 from backend.store.view_types import User

@@ -11,7 +11,7 @@ from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.plot_estimates import PlotEstimate
 from backend.facade.plot_exports import PlotExports
-from backend.facade.plot_orders import AxisReading, PlotOrder, PlotOrders, PlotStart
+from backend.facade.plot_requests import AxisReading, PlotOrder, PlotOrders, PlotStart
 from backend.facade.plot_scores import PlotScores
 from backend.plots.axis import Axis
 from backend.plots.axis_table import all_axes, axis_named

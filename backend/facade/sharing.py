@@ -10,7 +10,7 @@ from typing import Any
 
 from backend.errors import InvalidRequest, NotFound
 from backend.facade.components import Components
-from backend.image.bare_file import bare
+from backend.image.metadata_removal import bare
 from backend.store.plot_reading import Cell, PlotHead
 from backend.store.share_links import KINDS, ShareLink
 from backend.store.tables import now

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.catalog import families, needed_files
+from backend.catalog.folder_scan import clean_name
 from backend.catalog.model_file import CHECKPOINT, ModelFile
-from backend.catalog.model_files import clean_name
 from backend.catalog.network_problems import Misfits, network_problems
 from backend.errors import CheckpointError, Forbidden, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components

@@ -11,7 +11,7 @@
     proxy.py               behind a reverse proxy: whom to believe, and the path below which Easel lies
     connections.py         how many connections and requests at once, and how slow they may be
     guard.py               every request passes it: login, Host, Origin, size, security headers
-    gradio_files.py        whose the files are that Gradio keeps
+    gradio_file_access.py  whose the files are that Gradio keeps
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
     decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
     dependencies.py        what a route asks for: the caller's own front door, changes, options, calls
@@ -66,7 +66,7 @@ from backend.http.easel import (
 )
 from backend.http.error_shapes import ErrorShapes
 from backend.http.foreign_routes import ForeignRoutes
-from backend.http.gradio_files import GradioFiles
+from backend.http.gradio_file_access import GradioFiles
 from backend.http.guard import Guard
 from backend.http.json_answers import JSONAnswer
 from backend.http.openai import images as openai_images

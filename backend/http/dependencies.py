@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 
 from backend import Backend, Door
 from backend.http.a1111.calls import Caller, ClientCalls
-from backend.http.a1111.lacking import is_passed_over
 from backend.http.a1111.options import CallerOptions
+from backend.http.a1111.unsupported import is_passed_over
 from backend.http.async_watch import Changes
 
 

@@ -19,7 +19,7 @@ from backend.image.foreign_metadata.stealth import hidden_texts
 from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, XMP, Texts, is_json
 from backend.image.infotext.syntax import layout
 from backend.image.save import INFOTEXT_CHUNK, MAKER_NOTE, REQUEST_CHUNK
-from backend.image.text_codes import mended, plain, user_comment
+from backend.image.text_encodings import mended, plain, user_comment
 
 # What Pillow raises over a damaged file.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import ExifTags, Image, PngImagePlugin
 
 from backend.image.atomic_write import write_atomically
-from backend.image.text_codes import as_user_comment, mended
+from backend.image.text_encodings import as_user_comment, mended
 from backend.messages import Picture
 from backend.request.request import Request
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from backend.errors import UserError
 from backend.image.decode_budget import DECODING
-from backend.image.png_data import is_whole
+from backend.image.png_completeness import is_whole
 from backend.image.read import BROKEN
 from backend.request.rules import MAX_PIXELS
 

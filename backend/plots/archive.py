@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from backend.image.batch_names import component
-from backend.plots.picture import draw_largest
-from backend.plots.sheet import Page, Sheet, View
+from backend.plots.export_layout import Page, Sheet, View
+from backend.plots.grid_picture import draw_largest
 
 LONGEST_LABEL = 60
 

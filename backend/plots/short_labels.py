@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backend.plots import legend
-from backend.plots.sheet import Page
+from backend.plots.export_layout import Page
 
 BETWEEN = ": "          # the name of an axis and its value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from backend.plots.sheet import Sheet, SheetCell, View
+from backend.plots.export_layout import Sheet, SheetCell, View
 
 FORMULA = ("=", "+", "@", "\t", "\r")     # how a text begins that a spreadsheet would compute
 

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import IO
 
-from backend.plots.picture import opened
-from backend.plots.sheet import Page, Sheet, SheetCell, View
+from backend.plots.export_layout import Page, Sheet, SheetCell, View
+from backend.plots.grid_picture import opened
 
 QUALITY = 90
 SMALLEST, WIDEST = 40, 2000     # pixels of a cell while one zooms

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, permutations, product
 from random import Random
 
-from backend.prompt.drawn_text import DrawnText
 from backend.prompt.possibilities import (
     EVERY,
     Lookup,
@@ -18,6 +17,7 @@ from backend.prompt.possibilities import (
     numbers,
     possible,
 )
+from backend.prompt.random_text import DrawnText
 from backend.prompt.variants import (
     Access,
     Assign,

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, update
 from backend.errors import InvalidRequest, NotAllowed, NotFound, Problem
 from backend.store.bearer_secrets import digest, new_id, new_secret
 from backend.store.database import Database
-from backend.store.recent_reads import RecentReads
+from backend.store.read_cache import RecentReads
 from backend.store.tables import AccessTokenRow, now
 from backend.store.view_types import ROLES, Role
 

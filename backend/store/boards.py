@@ -19,8 +19,8 @@ from backend.errors import InvalidRequest, NotFound
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY
 from backend.store.history import SHOWN, new_id
-from backend.store.people import is_open
 from backend.store.tables import BoardPictureRow, BoardRow, BoardShareRow, ImageRow
+from backend.store.user_activity import is_open
 
 LONGEST_NAME = 80
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.image.file_names import USERS
-from backend.store.recent_reads import RecentReads
+from backend.store.read_cache import RecentReads
 from backend.store.view_types import LOCAL, UserOf
 
 FRESH = 10.0        # seconds for which a count holds

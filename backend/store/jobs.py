@@ -37,8 +37,8 @@ from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, new
 from backend.store.job_states import Change
 from backend.store.plot_ranks import Lines, reorder_plots
 from backend.store.queue_lines import QueueLines
-from backend.store.queue_look import QueueLook
 from backend.store.queue_order import reorder
+from backend.store.queue_queries import QueueLook
 from backend.store.tables import JobRow, PausedQueueRow, PlotRow, in_request, now
 from backend.store.uploads import FIELDS_OF_PICTURES, stored_pictures
 from backend.store.view_types import ENDED, Job, JobLine, Overview, State

@@ -21,7 +21,7 @@ from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.history import PictureFile
 from backend.store.jobs import Lease
-from backend.store.links import leads_inside
+from backend.store.path_containment import leads_inside
 from backend.store.view_types import LOCAL, Image, UserOf
 
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name

@@ -17,7 +17,7 @@ from sqlalchemy import delete, or_, select, update
 from backend.store.accounts import Account
 from backend.store.bearer_secrets import digest, new_id, new_secret
 from backend.store.database import Database
-from backend.store.recent_reads import RecentReads
+from backend.store.read_cache import RecentReads
 from backend.store.tables import SessionRow, now
 
 IDLE = timedelta(days=7)

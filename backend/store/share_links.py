@@ -17,9 +17,9 @@ from sqlalchemy import delete, func, select
 from backend.errors import InvalidRequest, NotFound
 from backend.store.database import Database
 from backend.store.history import SHOWN
-from backend.store.people import is_open
 from backend.store.plot_reading import plot_row
 from backend.store.tables import ImageRow, PlotRow, ShareLinkRow, now
+from backend.store.user_activity import is_open
 
 TOKEN_BYTES = 24            # 192 bits
 MOST = 1000                 # links of one owner

@@ -20,7 +20,7 @@ from backend.image.decode_budget import DECODING
 from backend.request.field import PICTURE_ID, Field
 from backend.request.record import place
 from backend.request.request import FIELDS, Request
-from backend.store.links import leads_inside
+from backend.store.path_containment import leads_inside
 from backend.store.view_types import UserOf
 
 QUOTA = 4 * 2**30       # bytes that one user's uploads may take

@@ -48,7 +48,7 @@ from backend.worker.engine.engine import Engine
 from backend.worker.engine.face_comparison import faces_compared
 from backend.worker.engine.face_location import faces_located
 from backend.worker.engine.guide_loading import preprocessed
-from backend.worker.engine.picture_description import picture_described
+from backend.worker.engine.interrogation import picture_described
 from backend.worker.house import WorkerHouse
 from backend.worker.models.memory import Memory
 from backend.worker.scores.scorer import Scorer

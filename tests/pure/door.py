@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image as Pillow
 
 from backend import Image, Job, JobLine, Live, Overview, Status, User
-from backend.catalog.description_files import MISSING
+from backend.catalog.captioners import MISSING
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CAPTIONER, TAGGER, ModelFile
 from backend.catalog.network_cards import NetworkCards

@@ -12,7 +12,7 @@ from backend.http.a1111.detailer import detailers
 from backend.http.a1111.face_swap import face_swap
 from backend.http.a1111.guides import guides
 from backend.image.infotext.reading import read as read_text
-from backend.image.infotext.unmet import unmet_sentence
+from backend.image.infotext.unsupported import unmet_sentence
 from backend.image.infotext.writing import write
 from backend.request.detailer import own_sampling
 from backend.request.guide_modules import MODULES

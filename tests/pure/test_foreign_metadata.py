@@ -19,7 +19,7 @@ from backend.image import infotext
 from backend.image.foreign_metadata.programs import PROGRAMS, UNKNOWN, foreign
 from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, Texts
 from backend.image.read import read_metadata
-from backend.image.text_codes import mended, user_comment
+from backend.image.text_encodings import mended, user_comment
 
 CASES = Path(__file__).parent.parent / "data" / "metadata"
 TEXT = "a red circle\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, CFG scale: 5, Seed: 77, Size: 128x128, Model: demo"

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 import ui
 from backend import Backend, Settings
 from backend.errors import NotFound, UserError
-from backend.facade import gradio_files, housekeeping
+from backend.facade import gradio_upload_folder, housekeeping
 from backend.http import create_app
 from backend.image.atomic_write import TEMPORARY
 from backend.request.request import Request
@@ -79,18 +79,18 @@ def test_what_is_sent_to_gradio_does_not_stay(tmp_path: Path, monkeypatch: pytes
 
 
 def test_gradios_folder_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gradio_files, "MAX_BYTES", 250)
+    monkeypatch.setattr(gradio_upload_folder, "MAX_BYTES", 250)
     for number, age in enumerate((3000, 2000, 1000, 5)):
         (tmp_path / f"{number}").mkdir()
         path = tmp_path / f"{number}" / "a.bin"
         path.write_bytes(bytes(100))
         os.utime(path, (time.time() - age,) * 2)
     (tmp_path / "link").symlink_to(tmp_path / "3")
-    assert gradio_files.sweep(tmp_path) == 2
+    assert gradio_upload_folder.sweep(tmp_path) == 2
     assert [path.parent.name for path in sorted(tmp_path.glob("*/a.bin")) if not path.parent.is_symlink()] == ["2", "3"]
     os.utime(tmp_path / "0", (1e9, 1e9))
-    assert gradio_files.sweep(tmp_path) == 0 and not (tmp_path / "0").exists()
-    assert gradio_files.sweep(tmp_path / "nowhere") == 0
+    assert gradio_upload_folder.sweep(tmp_path) == 0 and not (tmp_path / "0").exists()
+    assert gradio_upload_folder.sweep(tmp_path / "nowhere") == 0
 
 
 def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:

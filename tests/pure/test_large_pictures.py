@@ -17,7 +17,7 @@ from backend import Backend, Settings
 from backend.errors import UserError
 from backend.image import upload_validation
 from backend.image.decode_budget import BYTES_PER_PIXEL, DecodeBudget
-from backend.image.png_data import is_whole
+from backend.image.png_completeness import is_whole
 from backend.image.read import read_metadata
 from backend.store.picture_rebuild import rebuild_history
 from tests.guest import Guest

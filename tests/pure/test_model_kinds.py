@@ -181,7 +181,7 @@ def test_very_deep_and_very_full_folders_are_cut_off(catalog: ModelCatalog, mode
     write(deep / "lost.safetensors", LORA)
     write(models / "loras" / "kept.safetensors", LORA)
     assert keys(catalog, "lora") == ["kept"]
-    monkeypatch.setattr("backend.catalog.model_files.MAX_SEEN", 3)
+    monkeypatch.setattr("backend.catalog.folder_scan.MAX_SEEN", 3)
     for number in range(9):
         write(models / "loras" / "full" / f"{number}.safetensors", LORA)
     assert [file.key for file in catalog.scan("lora")] == ["kept"]

@@ -20,7 +20,7 @@ from backend.store.uploads import Uploads
 from tests.guest import user_of
 from tests.pure.door import Door
 from tests.pure.test_upload_validation import bomb, file
-from ui.parts import picture
+from ui.parts import init_image
 
 RED, SIZE = (200, 30, 40), (40, 30)
 GROUND = Image.effect_noise(SIZE, 60).convert("RGB")
@@ -110,17 +110,17 @@ def test_paint_by_the_route(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("mode", "starts", "masked"), [
-    (picture.PLAIN, False, ""), (picture.SKETCH, True, ""), (picture.INPAINT, False, "m"), (picture.INPAINT_SKETCH, True, "p"),
+    (init_image.PLAIN, False, ""), (init_image.SKETCH, True, ""), (init_image.INPAINT, False, "m"), (init_image.INPAINT_SKETCH, True, "p"),
 ])
 def test_each_mode_takes_what_is_its_own(tmp_path: Path, mode: str, starts: bool, masked: str) -> None:
     door = Door(Settings(data=tmp_path))
     over = door.upload(file(GROUND)).id
     paint = door.paint(patch(), Layer(over))
     values = {"prompt": "a tree", "init_image": over, "mask": "m" * 64, "editor_mode": mode, "paint": paint}
-    made = picture.complete(door.as_(LOCAL), values)
+    made = init_image.complete(door.as_(LOCAL), values)
     assert set(made) == {"prompt", "init_image", "mask"} and (made["init_image"] != over) is starts
     assert made["mask"] == {"": "", "m": "m" * 64}.get(masked, made["mask"]) and bool(made["mask"]) is bool(masked)
-    without = picture.complete(door.as_(LOCAL), values | {"paint": ""})  # type: ignore[arg-type]
+    without = init_image.complete(door.as_(LOCAL), values | {"paint": ""})  # type: ignore[arg-type]
     assert without["init_image"] == over
 
 

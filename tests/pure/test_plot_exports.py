@@ -17,8 +17,8 @@ from backend.errors import InvalidRequest
 from backend.image.read import read_metadata
 from backend.plots import legend
 from backend.plots.archive import write_archive
-from backend.plots.picture import Layout, Look, draw
-from backend.plots.sheet import Sheet, SheetAxis, SheetCell, View
+from backend.plots.export_layout import Sheet, SheetAxis, SheetCell, View
+from backend.plots.grid_picture import Layout, Look, draw
 from backend.plots.table_csv import table_csv
 from backend.plots.web_page import write_web_page
 
@@ -143,8 +143,8 @@ def test_what_is_too_large_says_what_fits(tmp_path: Path) -> None:
 LARGEST = """
 import sys, tempfile
 from pathlib import Path
-from backend.plots.picture import MEMORY, Look, Layout, draw
-from backend.plots.sheet import Sheet, SheetAxis, SheetCell, View
+from backend.plots.grid_picture import MEMORY, Look, Layout, draw
+from backend.plots.export_layout import Sheet, SheetAxis, SheetCell, View
 cell = SheetCell(file=Path(sys.argv[1]), width=512, height=512)
 sheet = Sheet(title="", axes=[SheetAxis("Seed", [str(n) for n in range(12)]), SheetAxis("Steps", ["1"] * 10)], cells={(x, y): cell for x in range(12) for y in range(10)})
 def most():

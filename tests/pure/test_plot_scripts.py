@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.errors import InvalidRequest, NotAllowed
-from backend.facade import plot_orders
+from backend.facade import plot_requests
 from tests.guest import Guest
 from tests.tiny.house import open_house
 
@@ -100,7 +100,7 @@ OPTIONS = [f'--prompt "cat {number}" --seed {number} --steps {number % 4 + 1} --
 def test_a_dry_run_looks_at_a_few_cells_and_tells_of_all(house: Guest, monkeypatch: pytest.MonkeyPatch, kind: str, prompt: str, text: str) -> None:
     ask = {"kind": kind, "request": {**BASE, "prompt": prompt}, "options": {"text": text}}
     short = house.plots.check(ask)
-    monkeypatch.setattr(plot_orders, "FEW", 10**6)
+    monkeypatch.setattr(plot_requests, "FEW", 10**6)
     whole = house.plots.check(ask)
     assert len(short.costs) < 10 < 200 < len(whole.costs) == sum(cost.cells for cost in short.costs)
     assert short.estimate == whole.estimate

@@ -17,8 +17,8 @@ from sqlalchemy import update
 
 from backend.catalog import needed_files
 from backend.errors import InvalidRequest, NotAllowed, NotFound
-from backend.facade import plot_orders
-from backend.facade.plot_orders import PlotOrders
+from backend.facade import plot_requests
+from backend.facade.plot_requests import PlotOrders
 from backend.image import infotext
 from backend.plots.axis import Point, WrongAxis
 from backend.plots.axis_values import read_values
@@ -437,7 +437,7 @@ def test_the_dry_run_counts_calls_rows_loads_and_shared_passes(house: Guest) -> 
 def test_cells_that_stand_for_others_cost_what_all_of_them_do(house: Guest, monkeypatch: pytest.MonkeyPatch, axes: Any, request_: Any, options: Any) -> None:
     ask = asked(*axes, request=request_, **options)
     short = house.plots.check(ask)
-    monkeypatch.setattr(plot_orders, "FEW", 10**6)
+    monkeypatch.setattr(plot_requests, "FEW", 10**6)
     whole = house.plots.check(ask)
     assert len(whole.costs) > 200 > len(short.costs) and sum(cost.cells for cost in short.costs) == len(whole.costs)
     assert short.estimate == whole.estimate

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from backend import InvalidRequest, NotFound, UserError
 from backend.http import create_app
 from backend.image import save
-from backend.image.bare_file import bare
+from backend.image.metadata_removal import bare
 from backend.store.search import Query
 from backend.store.share_links import ShareLinks
 from backend.store.tables import ImageRow, JobRow, ShareLinkRow, now

@@ -16,7 +16,7 @@ from backend.http import create_app
 from backend.messages import Look
 from backend.store.view_types import Worker
 from backend.worker.device import place
-from backend.worker.engine.picture_description import picture_described
+from backend.worker.engine.interrogation import picture_described
 from backend.worker.models.memory import Memory
 from tests.guest import Guest
 from tests.tiny.describers import WORDS, save_blip, save_tagger

@@ -16,9 +16,9 @@ from backend.errors import InvalidRequest
 from backend.messages import Run
 from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.engine.picture_prompts import faces_in
+from backend.worker.engine.image_prompts import faces_in
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.faces import SwapFaces
+from backend.worker.pixels.face_restoration import SwapFaces
 from backend.worker.pixels.pixel_networks import PixelNetworks
 from backend.worker.pixels.postprocess import postprocess
 from tests.tiny import face_networks

@@ -20,7 +20,7 @@ from backend.request.output_size import Margins, settled
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.draw.annotation import Annotate, Part
+from backend.worker.draw.guide_hint import Annotate, Part
 from backend.worker.draw.init_image import Source
 from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.models.clip_vision import ClipVision

@@ -15,7 +15,7 @@ from torch import Tensor
 from backend.request.request import Request
 from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.work_items import LoadGuide, ShowHint
 from backend.worker.models.base import Model
 from tests.tiny import controlnets, t2i_adapters, test_img2img_parity

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.ip_adapter import IPAdapter
-from backend.worker.adapters.kept_words import words_kept
+from backend.worker.adapters.key_value_cache import words_kept
 from backend.worker.guidance import preconditioning
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row

@@ -26,7 +26,7 @@ from backend.worker.models.memory import Memory
 from backend.worker.models.upscaler import Reach
 from backend.worker.pixels import pixel_networks as retouch
 from backend.worker.pixels import postprocess as extras
-from backend.worker.pixels.faces import TEMPLATE, FindFaces, RestoreFace, aligned, alignment, paste, restored
+from backend.worker.pixels.face_restoration import TEMPLATE, FindFaces, RestoreFace, aligned, alignment, paste, restored
 from backend.worker.pixels.postprocess import Goal
 from tests.tiny import upscalers
 from tests.tiny.ldm import save_folder, tiny

@@ -8,7 +8,7 @@ import torch
 
 from backend.catalog.model_file import ModelFile
 from backend.messages import UNFINISHED, Done, Failed, Picture, Run
-from backend.worker.pixels.faces import TEMPLATE, FindFaces
+from backend.worker.pixels.face_restoration import TEMPLATE, FindFaces
 from tests.tiny.test_engine import BASE, Studio, house
 from tests.tiny.test_init_image import INIT, INPAINT, MASK, draw, picture, png, spot
 from tests.tiny.test_postprocess import Restorer

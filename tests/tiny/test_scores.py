@@ -22,7 +22,7 @@ from backend.worker.device import place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.models import clip_encoder
 from backend.worker.models.memory import Memory
-from backend.worker.scores.distance import distance
+from backend.worker.scores.frechet_distance import distance
 from backend.worker.scores.scorer import Scorer
 from backend.worker.scores.sharpness import sharpness
 from backend.worker.scores.similarity import MOST_DECIBELS, psnr, ssim

@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from backend import FIELDS, Backend, Door, UserError, form_sizes, spread
+from ui.current_user import door
 from ui.fields import Form
 from ui.script_calls import script
-from ui.visitor import door
 
 Complete = Callable[[Door, dict[str, Any]], dict[str, Any]]     # values -> values; may raise UserError
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}

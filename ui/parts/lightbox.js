@@ -1,6 +1,6 @@
 // Pictures on the whole screen, for every place that shows some. PhotoSwipe zooms, pans and swipes; the dialog around it keeps the
 // page behind it still and gives the focus back.
-import { showsPicture } from "../scripts/address.js";
+import { showsPicture } from "../scripts/location_hash.js";
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { shortcuts, showKeys } from "../scripts/keys.js";
@@ -8,7 +8,7 @@ import { currentTab } from "../scripts/tabs.js";
 import { fillInfo } from "./infotext.js";
 import { note, say } from "./notices.js";
 import { PictureActions } from "./picture_actions.js";
-import { described, info, loaded } from "./pictures.js";
+import { described, info, loaded } from "./finished_pictures.js";
 
 const BAR = 56, NARROW = 820, DEEPEST = 8;      // pixels; the deepest zoom, in screen pixels per pixel of the picture
 const AHEAD = 5;        // pictures before the last one at which older ones are asked for

@@ -6,7 +6,7 @@ import { formOf } from "../scripts/form.js";
 import { sendFile } from "../scripts/http.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
 import { note } from "./notices.js";
-import * as picture from "./picture.js";
+import * as picture from "./init_image.js";
 
 const DRAWING = ["txt2img", "img2img"], NOTHING = "This picture says nothing of how it was made. It can still be the start of another one.";
 const EDITABLE = "textarea, input:not([type=checkbox], [type=range], [type=file])";

@@ -8,8 +8,8 @@ import { shortcuts } from "../scripts/keys.js";
 import * as extras from "../tabs/extras/extras.js";
 import { hiresFits, submitHires } from "../tabs/txt2img/hires.js";
 import { note, toast } from "./notices.js";
-import * as picture from "./picture.js";
-import { info, tabOf } from "./pictures.js";
+import * as picture from "./init_image.js";
+import { info, tabOf } from "./finished_pictures.js";
 import { openMenu } from "./popup_menu.js";
 import { withRoot } from "../scripts/root.js";
 

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from backend import Backend, EaselError
+from ui.current_user import door
 from ui.fields import Form
-from ui.visitor import door
 
 BOXES = ("prompt", "negative_prompt")
 

@@ -8,7 +8,7 @@ import { fillInfo } from "./infotext.js";
 import { addSource, openLightbox } from "./lightbox.js";
 import { note } from "./notices.js";
 import { PictureActions } from "./picture_actions.js";
-import { described, drawn, info, isComplete, made, older } from "./pictures.js";
+import { described, drawn, info, isComplete, made, older } from "./finished_pictures.js";
 import * as progress from "./progress.js";
 import * as queue from "./queue.js";
 import { withRoot } from "../scripts/root.js";

@@ -3,7 +3,7 @@ import { copy } from "../scripts/clipboard.js";
 import { make } from "../scripts/dom.js";
 import { ask, post } from "../scripts/http.js";
 import { withRoot } from "../scripts/root.js";
-import { openSheet } from "./sheet.js";
+import { openSheet } from "./dialog.js";
 
 const ENDS = [["", "It does not end"], ["1", "After a day"], ["7", "After a week"], ["30", "After 30 days"]];
 const WORDS = {

@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from backend import Backend
+from ui.current_user import door
 from ui.fields import Form
 from ui.fragment import fragment
 from ui.script_calls import script
-from ui.visitor import door
 
 
 def place(form: Form) -> None:

@@ -1,7 +1,7 @@
 // The public face of the scripts: what a tab's own handlers and the scripts of extensions may use, by `import ... from "easel"`.
 export * as forever from "../parts/generate_forever.js";
 export * as lightbox from "../parts/lightbox.js";
-export * as picture from "../parts/picture.js";
+export * as picture from "../parts/init_image.js";
 export * as queue from "../parts/queue.js";
 export * as styles from "../parts/styles.js";
 export * as used from "../parts/used_prompts.js";

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.errors import Problem
-from backend.http.a1111.lacking import Lacking
 from backend.http.a1111.scripts import NAMES_OFF, script_arguments
+from backend.http.a1111.unsupported import Lacking
 from backend.http.a1111.values import as_ours, is_missing, is_same, truth
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
 from backend.request.old_names import split_sampler

@@ -9,8 +9,8 @@ from typing import Any
 
 from backend import Door
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.a1111.lacking import Lacking
 from backend.http.a1111.scripts import script_arguments
+from backend.http.a1111.unsupported import Lacking
 from backend.http.a1111.values import is_same, truth
 from backend.image import upload_validation
 from backend.request.face_swap import GENDERS

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.errors import Problem
-from backend.http.a1111.lacking import NOT_HERE, Lacking
+from backend.http.a1111.unsupported import NOT_HERE, Lacking
 from backend.http.a1111.values import is_same, truth
 from backend.request.field import Field
 from backend.request.request import FIELDS

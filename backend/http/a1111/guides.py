@@ -14,8 +14,8 @@ from typing import Any
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, Problem, UserError
-from backend.http.a1111.lacking import NOT_HERE, Lacking
 from backend.http.a1111.scripts import script_arguments
+from backend.http.a1111.unsupported import NOT_HERE, Lacking
 from backend.http.a1111.values import as_ours, is_missing, truth
 from backend.image import upload_validation
 from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of

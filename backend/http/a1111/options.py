@@ -17,8 +17,8 @@ from backend.catalog.model_file import VAE, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.http.a1111 import eta
 from backend.http.a1111.calls import Caller
-from backend.http.a1111.lacking import NOT_HERE, Lacking, passed_over
 from backend.http.a1111.option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
+from backend.http.a1111.unsupported import NOT_HERE, Lacking, passed_over
 from backend.http.a1111.values import as_ours, is_missing, is_same, truth
 from backend.image import file_names
 from backend.request.field import Field

@@ -13,12 +13,12 @@ from backend import Door
 from backend.errors import EaselError, InvalidRequest, Problem
 from backend.http.a1111 import detailer, eta, face_swap, guides, options, pictures, scripts
 from backend.http.a1111.fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
-from backend.http.a1111.lacking import passed_over
 from backend.http.a1111.option_table import OF_FIELDS
 from backend.http.a1111.options import CallerOptions, Chosen
 from backend.http.a1111.plot_scripts import PLOT_SCRIPTS, plot_asked
+from backend.http.a1111.unsupported import passed_over
 from backend.http.a1111.values import SIZES, as_ours, is_missing, is_same, truth
-from backend.image.infotext.unmet import unmet_sentence
+from backend.image.infotext.unsupported import unmet_sentence
 from backend.prompt import grammar
 from backend.request.choices import PIXEL_UPSCALERS
 from backend.request.field import Field

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
-from backend.http.a1111.lacking import NOT_HERE, Lacking
+from backend.http.a1111.unsupported import NOT_HERE, Lacking
 from backend.http.a1111.values import is_same, truth
 from backend.request.choices import STRENGTH_CURVES
 from backend.request.rules import NO_UPSCALER

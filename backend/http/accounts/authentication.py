@@ -22,7 +22,7 @@ from anyio import CapacityLimiter, to_thread
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from backend.http.accounts.turns import Turns
+from backend.http.accounts.priority_semaphore import Turns
 from backend.store.accounts import Account, Accounts
 
 AT_ONCE = 2             # hashes checked at the same time; each takes 19 MB, or what a given hash says

@@ -7,5 +7,4 @@
     uploads.py       /api/uploads: pictures to start from
     models.py        /api/models, samplers, schedules, fields
     plots.py         /api/plots: dry run, create, cells, cancel, export
-    descriptions.py  the bodies that follow from the field table, with examples, for the description of the API
 """

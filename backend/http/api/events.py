@@ -13,9 +13,9 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response, StreamingResponse
 
 from backend import Door, EaselError, NotFound
-from backend.http.api.job_story import OVER, Event, JobStory
+from backend.http.api.job_events import OVER, Event, JobStory
 from backend.http.api.schemas import PROBLEMS
-from backend.http.api.user_story import UserStory
+from backend.http.api.user_events import UserStory
 from backend.http.async_watch import RETRY_SECONDS, Changes
 from backend.http.dependencies import FrontDoor, Watch
 from backend.http.easel.events import HEARTBEAT

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from backend import Door, InvalidRequest, NotFound, Problem, State
-from backend.facade.program_jobs import Terms
+from backend.facade.api_jobs import Terms
 from backend.http.api.idempotency import Key, digest
 from backend.http.api.schemas import PROBLEMS, JobList, JobTold, job_summary, job_told
 from backend.http.async_watch import ENDED, Changes

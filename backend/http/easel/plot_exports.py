@@ -15,8 +15,8 @@ from backend.errors import InvalidRequest
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
 from backend.image.batch_names import component
-from backend.plots.picture import Look
-from backend.plots.sheet import View
+from backend.plots.export_layout import View
+from backend.plots.grid_picture import Look
 
 PIECE = 2**18           # bytes that are sent at once
 KINDS = {"png": ("PNG", "image/png"), "jpg": ("JPEG", "image/jpeg"), "webp": ("WEBP", "image/webp")}

@@ -41,7 +41,7 @@ class ForSomeRows:
 
 
 class LeavesWords:
-    """Base of adapters that do not change what the network's cross-attentions make of the words: see `kept_words`."""
+    """Base of adapters that leave what cross-attentions make of the words as it is: see `key_value_cache`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
-from backend.worker.adapters.kept_words import KeptWords, words_kept
+from backend.worker.adapters.key_value_cache import KeptWords, words_kept
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
 from backend.worker.models.controlnet_layout import (

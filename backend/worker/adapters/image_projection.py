@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from backend.catalog.picture_prompts import EMBEDDING, FACE, FACE_PLUS, INNER, RAW_FACE
+from backend.catalog.ip_adapters import EMBEDDING, FACE, FACE_PLUS, INNER, RAW_FACE
 from backend.request.guide_unit import AVERAGE, CONCATENATE
 from backend.worker.models.clip_vision import Seen
 
@@ -40,7 +40,7 @@ class PicturePrompt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """A file's projection. `sees`: see `picture_prompts`; `shortcut`: of FaceID-PlusV2."""
+    """A file's projection. `sees`: see `catalog/ip_adapters`; `shortcut`: of FaceID-PlusV2."""
 
     network: nn.Module
     sees: str

@@ -25,7 +25,7 @@ from backend.worker.draw.plan import Plan, parametrisation, plan
 from backend.worker.draw.work_items import Canvas, Drawing, UseModel, Work
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.objects import FindObjects, Objects
+from backend.worker.pixels.object_detection import FindObjects, Objects
 from backend.worker.pixels.upscaling import Expect
 
 DRAWN = "0" * 64        # no upload's id: it starts from the picture that was drawn

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from backend.catalog.guide_files import reads_key_points
-from backend.catalog.picture_prompts import RAW_FACE
+from backend.catalog.ip_adapters import RAW_FACE
 from backend.request.guide_modules import INPAINT, MODULES
 from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.output_size import Margins
@@ -28,7 +28,7 @@ from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.reference import REFERENCES
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.plan import Pass
 from backend.worker.draw.work_items import Canvas, LoadGuide, ShowHint, ShowPicture

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from backend.request.output_size import Margins, upscales
 from backend.request.request import Request
-from backend.worker.draw.annotation import Part
+from backend.worker.draw.guide_hint import Part
 from backend.worker.draw.outpaint import grown, grown_mask, padded
 from backend.worker.draw.paste_back import LANCZOS, Box, Frame, fitted, recoloured
 from backend.worker.models.vae import GREY

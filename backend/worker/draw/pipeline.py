@@ -25,8 +25,8 @@ from backend.sampling.protocol import Noisy
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
 from backend.worker.adapters.network_changes import PromptNetworks
-from backend.worker.draw.annotation import Annotate
 from backend.worker.draw.detailer import Drawer, detailed
+from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.guides import guided_by
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
@@ -55,7 +55,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Role, key_of
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces, restored
+from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces, restored
 from backend.worker.pixels.upscaling import enlarged
 
 OnStep = Callable[[Noisy, Tensor], None]

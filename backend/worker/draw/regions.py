@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from backend.request.guide_unit import GUIDE_UNIT
 from backend.request.record import Record
 from backend.request.request import Request
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Canvas
 from backend.worker.pixels import Pixels

@@ -13,7 +13,7 @@ from typing import Any
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
 from backend.request.rules import NO_RESTORER
-from backend.worker.draw.annotation import Part
+from backend.worker.draw.guide_hint import Part
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
 from backend.worker.draw.paste_back import recoloured

@@ -12,13 +12,13 @@ from torch import Tensor
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import T2IAdapter
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.guide_hint import Annotate
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import TextChange, TextSettings
-from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
-from backend.worker.pixels.objects import FindObjects
+from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces
+from backend.worker.pixels.object_detection import FindObjects
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 
 

@@ -41,7 +41,7 @@ from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
+from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.pixel_networks import PixelNetworks
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
 

@@ -8,7 +8,7 @@ from backend.errors import InvalidRequest
 from backend.messages import CompareFaces, FacesCompared
 from backend.request.guide_unit import LARGEST
 from backend.worker.engine.face_location import picture_of, told
-from backend.worker.engine.picture_prompts import faces_in
+from backend.worker.engine.image_prompts import faces_in
 from backend.worker.faces.analysis import Face
 from backend.worker.faces.selection import chosen
 from backend.worker.models.memory import Memory

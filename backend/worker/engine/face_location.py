@@ -12,7 +12,7 @@ from PIL import Image
 from backend.errors import EaselError, Problem
 from backend.messages import FacesLocated, LocateFaces
 from backend.request.guide_unit import FACE_ORDERS
-from backend.worker.engine.picture_prompts import faces_in
+from backend.worker.engine.image_prompts import faces_in
 from backend.worker.faces.selection import NONE_FOUND, in_order
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels

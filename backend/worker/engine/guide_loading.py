@@ -33,12 +33,12 @@ from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
-from backend.worker.draw.annotation import Annotate, opened
+from backend.worker.draw.guide_hint import Annotate, opened
 from backend.worker.draw.outpaint import grown, padded
 from backend.worker.draw.pose_points import drawn, face_of, people_of, placed
 from backend.worker.draw.trained_preprocessors import TRAINED, Detector, load, network_of, poses, preprocessor
 from backend.worker.draw.work_items import LoadGuide, ShowHint
-from backend.worker.engine.picture_prompts import faces_in, points_in
+from backend.worker.engine.image_prompts import faces_in, points_in
 from backend.worker.engine.program import Program
 from backend.worker.faces.selection import chosen
 from backend.worker.models.memory import Memory

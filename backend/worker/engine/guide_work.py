@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backend.worker.draw.annotation import Annotate
+from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.work_items import LoadGuide, ShowHint, ShowPicture
 from backend.worker.engine.guide_loading import annotated, hint_shown, load_guide
+from backend.worker.engine.image_prompts import shown
 from backend.worker.engine.object_finding import objects_found
-from backend.worker.engine.picture_prompts import shown
 from backend.worker.engine.program import Program
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.objects import FindObjects
+from backend.worker.pixels.object_detection import FindObjects
 
 GuideWork = LoadGuide | Annotate | ShowPicture | ShowHint | FindObjects
 

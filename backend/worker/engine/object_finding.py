@@ -10,7 +10,7 @@ from backend.worker.engine.program import Program
 from backend.worker.faces.loading import detector_in
 from backend.worker.models import object_detector, segmenter
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.objects import FindObjects, Objects
+from backend.worker.pixels.object_detection import FindObjects, Objects
 
 NONE_FOUND = "Detailer {}: nothing was found ({}); the picture stays as it is."
 

@@ -20,7 +20,7 @@ from backend.worker.faces.analysis import Face, read_network
 from backend.worker.faces.selection import chosen, in_order
 from backend.worker.models.onnx_session import OnCPU
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import SwapFaces
+from backend.worker.pixels.face_restoration import SwapFaces
 
 _MALE = {FEMALE: False, MALE: True}
 

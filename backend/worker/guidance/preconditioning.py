@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.worker.adapters import branches, hypernetwork
 from backend.worker.adapters.adapter import Watched, together
-from backend.worker.adapters.kept_words import words_kept
+from backend.worker.adapters.key_value_cache import words_kept
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.encoded import stacked
 from backend.worker.models.seamless import seamless

@@ -15,7 +15,7 @@ from backend.worker.device import Placement
 from backend.worker.models.onnx_session import OnCPU, read_session
 from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import Points
+from backend.worker.pixels.face_restoration import Points
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -23,7 +23,7 @@ from backend.worker.device import Placement
 from backend.worker.models.onnx_session import OnCPU, read_session
 from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.objects import Objects
+from backend.worker.pixels.object_detection import Objects
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from backend.catalog.description_files import TAGS
+from backend.catalog.captioners import TAGS
 from backend.catalog.model_file import ModelFile
 from backend.catalog.regular_files import read_regular
 from backend.errors import CheckpointError

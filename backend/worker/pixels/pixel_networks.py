@@ -22,7 +22,7 @@ from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.models.upscaler import Upscaler
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces
+from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.opaque import opaque
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 

@@ -17,7 +17,7 @@ from backend.errors import InvalidRequest
 from backend.request.request import Request
 from backend.request.rules import NO_UPSCALER
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.faces import FindFaces, RestoreFace, SwapFaces, restored
+from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces, restored
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Size, UpscalePlan, planned
 
 MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back

@@ -21,7 +21,7 @@ from backend.worker.models import clip_encoder, inception
 from backend.worker.models.clip_encoder import ClipEncoder
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.pixels import Pixels
-from backend.worker.scores.distance import distance
+from backend.worker.scores.frechet_distance import distance
 from backend.worker.scores.sharpness import sharpness
 from backend.worker.scores.similarity import WINDOW, psnr, ssim
 from backend.worker.scores.spread import spread

@@ -1,6 +1,6 @@
 // Of a picture with several faces: a sheet that asks which is meant, before anything is made of it.
 import { make } from "../../scripts/dom.js";
-import { openSheet } from "../sheet.js";
+import { openSheet } from "../dialog.js";
 import { FaceChoice, located } from "./face_choice.js";
 import { withRoot } from "../../scripts/root.js";
 

@@ -2,7 +2,7 @@
 import { find, findAll, make } from "../../scripts/dom.js";
 import { store, stored } from "../../scripts/storage.js";
 import { translated } from "../../scripts/translate.js";
-import { openSheet } from "../sheet.js";
+import { openSheet } from "../dialog.js";
 
 const OTHERS = "More settings", USED = "easel.plot.axes", REMEMBERED = 6;
 

@@ -2,8 +2,8 @@
 import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
 import { post } from "../../scripts/http.js";
-import { BOTH, INPAINT, SKETCH } from "../editor.js";
-import { complete } from "../picture.js";
+import { BOTH, INPAINT, SKETCH } from "../mask_editor.js";
+import { complete } from "../init_image.js";
 
 const own = values => Object.fromEntries(Object.entries(values).filter(([name]) => name in fields));
 

@@ -1,6 +1,6 @@
 // Values of an axis that are names: as text with commas between them, and chosen from a list.
 import { find, findAll, make } from "../../scripts/dom.js";
-import { openSheet } from "../sheet.js";
+import { openSheet } from "../dialog.js";
 
 const PART = /\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(?:,|$)/y;
 

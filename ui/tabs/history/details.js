@@ -1,9 +1,9 @@
 // One picture of the history with all that made it: a panel beside the pictures, on a phone a sheet over them.
 import { fillInfo } from "../../parts/infotext.js";
 import { addSource, openLightbox } from "../../parts/lightbox.js";
-import * as picture from "../../parts/picture.js";
+import * as picture from "../../parts/init_image.js";
 import { openShare } from "../../parts/share.js";
-import { showsPicture } from "../../scripts/address.js";
+import { showsPicture } from "../../scripts/location_hash.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, findAll } from "../../scripts/dom.js";
 import { formOf } from "../../scripts/form.js";

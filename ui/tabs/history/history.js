@@ -1,6 +1,6 @@
 // The History tab: the pictures that the search finds, page by page, and what is new among them.
 import { appeared, find } from "../../scripts/dom.js";
-import { addressed, showsPicture } from "../../scripts/address.js";
+import { addressed, showsPicture } from "../../scripts/location_hash.js";
 import { on } from "../../scripts/events.js";
 import { ask } from "../../scripts/http.js";
 import { shortcuts } from "../../scripts/keys.js";

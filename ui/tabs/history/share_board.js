@@ -1,6 +1,6 @@
 // Who sees a board: everybody, or the people that are chosen.
 import { toast } from "../../parts/notices.js";
-import { openSheet } from "../../parts/sheet.js";
+import { openSheet } from "../../parts/dialog.js";
 import { findAll, make } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
 

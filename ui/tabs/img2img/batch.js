@@ -1,5 +1,5 @@
 // A batch: every chosen file is sent and becomes a job of its own, whose picture keeps the file's name.
-import * as editor from "../../parts/editor.js";
+import * as editor from "../../parts/mask_editor.js";
 import { note, say, toast } from "../../parts/notices.js";
 import { measured, multiple, upload } from "../../parts/uploads.js";
 import { appeared, find, make } from "../../scripts/dom.js";

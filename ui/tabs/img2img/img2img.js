@@ -1,3 +1,3 @@
 // The scripts of the img2img tab.
-import "../../parts/picture.js";
+import "../../parts/init_image.js";
 import "./batch.js";

@@ -6,7 +6,7 @@ import gradio as gr
 
 from backend import Backend
 from ui.fields import Form
-from ui.parts import checkpoint_bar, picture, workbench
+from ui.parts import checkpoint_bar, init_image, workbench
 from ui.tabs.img2img import batch
 
 NAME = TITLE = "img2img"
@@ -15,16 +15,16 @@ MARGINS = {"None": 0, "64 on all sides": 64, "128 on all sides": 128}
 
 
 def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
-    with workbench.place(NAME, backend, bar, page, picture.place) as bench:
+    with workbench.place(NAME, backend, bar, page, init_image.place) as bench:
         form = bench.form
-        bench.complete = picture.complete
+        bench.complete = init_image.complete
         form.place("denoising_strength")
         form.place("resize_mode")
         form.rest("img2img")
         _inpainting(form)
         workbench.sampling(form)
         workbench.shape(form)
-        picture.wire_size(form)
+        init_image.wire_size(form)
         workbench.drawing(form)
         batch.place(NAME)
         _fold(form, "Loopback: draw again from the result", "loopback")
@@ -36,7 +36,7 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
         workbench.face_swap(form)
         workbench.detailer(form)
         workbench.extensions(form)
-        bench.before = picture.before(form)
+        bench.before = init_image.before(form)
 
 
 def _inpainting(form: Form) -> None:

@@ -1,6 +1,6 @@
 // The dialogs of the People tab: an invitation, a person's limits, a new password.
 import { note } from "../../parts/notices.js";
-import { openSheet } from "../../parts/sheet.js";
+import { openSheet } from "../../parts/dialog.js";
 import { copy } from "../../scripts/clipboard.js";
 import { findAll, make } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";

@@ -1,6 +1,6 @@
 // A plot as one file: a picture with legend, a page of its own, its cells, or its numbers.
 import { note } from "../../parts/notices.js";
-import { openSheet } from "../../parts/sheet.js";
+import { openSheet } from "../../parts/dialog.js";
 import { make } from "../../scripts/dom.js";
 import { withRoot } from "../../scripts/root.js";
 

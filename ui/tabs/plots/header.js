@@ -1,7 +1,7 @@
 // The head of a plot: its title, how far it has come, and what is done with the whole of it.
 import { PictureValues } from "../../parts/plot_form/picture_values.js";
 import { openShare } from "../../parts/share.js";
-import { openSheet } from "../../parts/sheet.js";
+import { openSheet } from "../../parts/dialog.js";
 import { toast } from "../../parts/notices.js";
 import { find, make } from "../../scripts/dom.js";
 import { formOf } from "../../scripts/form.js";

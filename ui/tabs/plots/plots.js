@@ -1,5 +1,5 @@
 // The Plots tab. All of it is loaded when the tab is first opened.
-import { addressed } from "../../scripts/address.js";
+import { addressed } from "../../scripts/location_hash.js";
 import { appeared } from "../../scripts/dom.js";
 import { on } from "../../scripts/events.js";
 import { shortcuts } from "../../scripts/keys.js";

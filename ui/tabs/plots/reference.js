@@ -1,5 +1,5 @@
 // The picture that scores compare with: one of the history, or a file, which the history then keeps.
-import { openSheet } from "../../parts/sheet.js";
+import { openSheet } from "../../parts/dialog.js";
 import { make } from "../../scripts/dom.js";
 import { ask, sendFile } from "../../scripts/http.js";
 

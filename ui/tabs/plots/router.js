@@ -1,6 +1,6 @@
 // What the Plots tab shows: the list of plots, or the grid of the one that the address names.
 import { note } from "../../parts/notices.js";
-import { showsPicture } from "../../scripts/address.js";
+import { showsPicture } from "../../scripts/location_hash.js";
 import { make } from "../../scripts/dom.js";
 import { ask } from "../../scripts/http.js";
 import { PlotList } from "./list.js";

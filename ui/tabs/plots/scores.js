@@ -5,7 +5,7 @@ import { addHelp } from "../../scripts/help.js";
 import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { MOST_LINES, drawChart } from "./chart.js";
-import { Distances } from "./distances.js";
+import { Distances } from "./fid.js";
 import { chooseReference } from "./reference.js";
 
 // name: [label, what it tells, whether it needs a reference]

@@ -1,8 +1,8 @@
 // The grid of one plot with all that is done with it: it fills while cells are drawn, and opens, compares and judges them.
 import { addSource, openLightbox } from "../../parts/lightbox.js";
 import { note } from "../../parts/notices.js";
-import { info } from "../../parts/pictures.js";
-import { showsPicture } from "../../scripts/address.js";
+import { info } from "../../parts/finished_pictures.js";
+import { showsPicture } from "../../scripts/location_hash.js";
 import { make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
 import { ask, post } from "../../scripts/http.js";

@@ -1,6 +1,6 @@
 // PNG Info: a picture, or a settings text alone, goes to the server, which says what made it; from there it goes into a form.
 import { note, say } from "../../parts/notices.js";
-import * as picture from "../../parts/picture.js";
+import * as picture from "../../parts/init_image.js";
 import { copy } from "../../scripts/clipboard.js";
 import { find, make } from "../../scripts/dom.js";
 import { dropZone, filesOf, pasteZone } from "../../scripts/drop_zone.js";

@@ -27,7 +27,7 @@ def place(form: Form) -> None:
         mode = gr.Radio(list(MODES), value=PLAIN, label="What the brush does", elem_id=f"{form.tab}_{MODE}",
                         elem_classes=["modes"])
         painter.place(f"{form.tab}_painter")
-        gr.HTML(fragment(__file__, "picture.html"), js_on_load=None, apply_default_css=False)
+        gr.HTML(fragment(__file__, "init_image.html"), js_on_load=None, apply_default_css=False)
     with gr.Accordion("Upload a mask", open=False, elem_id=f"{form.tab}_mask_fold"):
         gr.HTML(fragment(__file__, "mask.html"), elem_id=f"{form.tab}_mask", elem_classes=["field"], js_on_load=None,
                 apply_default_css=False)

@@ -4,7 +4,7 @@ import { dropZone, filesOf } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
-import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SIDES, SKETCH } from "./editor.js";
+import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SIDES, SKETCH } from "./mask_editor.js";
 import { note, say } from "./notices.js";
 import { shape } from "./size.js";
 import { measured, multiple, upload } from "./uploads.js";

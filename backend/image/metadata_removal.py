@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from backend.errors import UserError
-from backend.image.png_data import SIGNATURE
+from backend.image.png_completeness import SIGNATURE
 
 PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"pHYs", b"IDAT", b"IEND")
 WEBP_KEPT = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"ANIM", b"ANMF")

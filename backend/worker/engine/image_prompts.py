@@ -11,13 +11,13 @@ import torch
 
 from backend.catalog.face_files import PACKS
 from backend.catalog.guide_files import GUIDE, KNOWS_FACES
+from backend.catalog.ip_adapters import FACE_PLUS
 from backend.catalog.model_file import CLIP_VISION, FACE_NETWORK, ModelFile
-from backend.catalog.picture_prompts import FACE_PLUS
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.request.record import place
 from backend.worker.adapters.image_projection import PicturePrompt, Shown
 from backend.worker.adapters.style_adapter import StyleAdapter
-from backend.worker.draw.annotation import key_of, opened
+from backend.worker.draw.guide_hint import key_of, opened
 from backend.worker.draw.work_items import ShowPicture
 from backend.worker.engine.program import Program
 from backend.worker.faces import key_points

@@ -6,8 +6,8 @@ import re
 
 from backend.catalog.adapters import family_of_words, is_instant_id, is_ip_adapter, shapes_of_network
 from backend.catalog.description import Description
+from backend.catalog.folder_scan import Found
 from backend.catalog.headers import Shapes
-from backend.catalog.model_files import Found
 
 PATCHES = "vision_model.embeddings.patch_embedding.weight"
 PROJECTION = "visual_projection.weight"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.catalog.description_files import MISSING
+from backend.catalog.captioners import MISSING
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CAPTIONER, TAGGER, ModelFile
 from backend.errors import NotFound

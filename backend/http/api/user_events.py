@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from backend import Door
-from backend.http.api.job_story import Event, preview_event
+from backend.http.api.job_events import Event, preview_event
 from backend.http.api.schemas import Progress, picture
 
 Feed = dict[str, Any]

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 import ui
 from backend import Backend, Settings
 from backend.http import create_app
-from ui import gradio_files, gradio_start
-from ui.gradio_files import Foretold
+from ui import gradio_assets, gradio_start
+from ui.gradio_assets import Foretold
 
 TYPES = ("textbox", "number", "dropdown", "checkbox", "button", "html", "accordion", "column", "row", "tabs", "tabitem")
 
@@ -44,12 +44,12 @@ def test_what_every_component_needs_is_foretold() -> None:
     assert {"core", "Blocks", "runtime", "statustracker", "HTML"} <= {name.split("-")[0] for name in names}
     for kind in TYPES:
         assert len(foretold([kind])) > len(foretold([])), kind
-    assert all((gradio_files.FRONTEND / "assets" / name).is_file() for name in names)
+    assert all((gradio_assets.FRONTEND / "assets" / name).is_file() for name in names)
 
 
 def test_another_build_of_gradio_foretells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<head></head>")
-    monkeypatch.setattr(gradio_files, "FRONTEND", tmp_path)
+    monkeypatch.setattr(gradio_assets, "FRONTEND", tmp_path)
     assert foretold(TYPES) == [] and Foretold.of(TYPES).tail("/one.css") == ""
 
 
@@ -62,16 +62,16 @@ def test_only_what_is_seen_first_is_foretold() -> None:
                 gr.Gallery()
             with gr.Tab("one more"):
                 gr.Radio()
-    assert set(gradio_files.seen_first(page)) >= {"number", "tabs", "tabitem"}
-    assert not {"json", "gallery", "radio"} & set(gradio_files.seen_first(page))
+    assert set(gradio_assets.seen_first(page)) >= {"number", "tabs", "tabitem"}
+    assert not {"json", "gallery", "radio"} & set(gradio_assets.seen_first(page))
 
 
 def test_all_style_sheets_are_one_and_are_not_asked_for_again(client: TestClient) -> None:
     page = client.get("/").text
     sheet = client.get(re.search(r'href="\.(/easel/assets/\w+/gradio\.css)"', page)[1]).text
     disabled = re.findall(r'<link rel="stylesheet" disabled href="\./assets/([\w.-]+)">', page)
-    assert len(disabled) > 20 and all((gradio_files.FRONTEND / "assets" / name).read_text("utf-8") in sheet for name in disabled)
-    assert not gradio_files.BESIDE.search(sheet)
+    assert len(disabled) > 20 and all((gradio_assets.FRONTEND / "assets" / name).read_text("utf-8") in sheet for name in disabled)
+    assert not gradio_assets.BESIDE.search(sheet)
     assert page.index("gradio.css") > max(place.start() for place in re.finditer(r'<link rel="stylesheet"(?! disabled)', page[:page.index("</head>")])) - 1
 
 
@@ -87,10 +87,10 @@ def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
     name = linked(page)[0]
     assert page.index("/scripts.js") < page.index(name), "the import map that it writes may not come behind a module"
     first = client.get(f"/assets/{name}")
-    assert first.headers["cache-control"] == gradio_files.IMMUTABLE and first.headers["content-encoding"] in ("br", "gzip")
+    assert first.headers["cache-control"] == gradio_assets.IMMUTABLE and first.headers["content-encoding"] in ("br", "gzip")
     again = client.get(f"/assets/{name}", headers={"If-None-Match": first.headers.get("etag", "x")})
     plain = client.get(f"/assets/{name}", headers={"Accept-Encoding": "identity"})
-    assert first.text == again.text == plain.text == (gradio_files.FRONTEND / "assets" / name).read_text("utf-8")
+    assert first.text == again.text == plain.text == (gradio_assets.FRONTEND / "assets" / name).read_text("utf-8")
     assert client.get("/assets/nothing.js").status_code == 404
 
 
@@ -101,10 +101,10 @@ def test_a_file_is_kept_and_given_whole(client: TestClient) -> None:
 ])
 def test_the_scripts_of_the_page_do_nothing_twice(client: TestClient, script: str, written: str, served: str) -> None:
     """Another build of Gradio has to be looked at anew: only what is found as it was here is left out."""
-    own = next((gradio_files.FRONTEND / "assets").glob(f"{script}-*.js"))
+    own = next((gradio_assets.FRONTEND / "assets").glob(f"{script}-*.js"))
     text = own.read_text("utf-8")
     for coding in ("gzip", "identity"):
         answer = client.get(f"/assets/{own.name}", headers={"Accept-Encoding": coding})
-        assert answer.headers["cache-control"] == gradio_files.IMMUTABLE and answer.headers["content-type"].startswith("text/javascript")
+        assert answer.headers["cache-control"] == gradio_assets.IMMUTABLE and answer.headers["content-type"].startswith("text/javascript")
         assert text.count(written) in (1, 2) and answer.text.count(served) == text.count(written) and written not in answer.text.replace(served, "")
     assert gradio_start.shortened(answer.text) == answer.text and gradio_start.shortened("another") == "another"

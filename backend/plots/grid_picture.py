@@ -16,7 +16,7 @@ from backend.image.decode_budget import DECODING
 from backend.image.read import BROKEN, open_picture
 from backend.image.save import OPTIONS, metadata
 from backend.plots import legend
-from backend.plots.sheet import Page, Sheet, SheetCell, View
+from backend.plots.export_layout import Page, Sheet, SheetCell, View
 from backend.plots.short_labels import Room, shortened
 
 MEMORY = 512 * 2**20
