@@ -13,7 +13,9 @@ from backend.errors import EaselError
 from backend.flags import Refusal
 from backend.settings import HOME
 from backend.store.accounts import Account, Accounts
+from backend.store.bearer_secrets import new_secret
 from backend.store.database import Database
+from backend.store.password_links import HOURS, PasswordLinks
 from backend.store.users import Users
 from backend.store.view_types import ROLES
 
@@ -21,7 +23,7 @@ PASSWORD = "EASEL_PASSWORD"     # noqa: S105 - the name of a variable
 HELP = {
     "add": f"Make an account. The password is asked for, or comes from {PASSWORD} or the first line of the input.",
     "list": "Show all accounts.",
-    "password": "Give an account another password; its browsers have to log in anew.",
+    "password": "Make a link by which its owner chooses another password, once; the old one holds no longer.",
     "role": "Let an account do more or less.",
     "disable": "Close an account and keep all that is its.",
     "enable": "Open a disabled account again.",
@@ -37,7 +39,8 @@ def run(arguments: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         database = Database(folder / "easel.db")
         try:
-            print(flags.act(Accounts(database, Users(database), {}, ()), flags))
+            accounts = Accounts(database, Users(database), {}, ())
+            print(flags.act(accounts, PasswordLinks(database, accounts), flags))
         finally:
             database.close()
     except (EaselError, Refusal, OSError) as error:
@@ -59,47 +62,63 @@ def _parser() -> argparse.ArgumentParser:
     roles.add_argument("--role", choices=ROLES, default="artist", help="What it may do. Default: %(default)s.")
     roles.add_argument("--admin", action="store_const", dest="role", const="admin", help="The same as --role admin.")
     parsers["role"].add_argument("role", choices=ROLES)
+    parsers["add"].add_argument("--link", action="store_true", help="The owner chooses the password, by a link.")
+    parsers["password"].add_argument(
+        "--ask", action="store_true", help=f"Set one instead: it is asked for, or comes from {PASSWORD} or the input.")
+    for name in ("add", "password"):
+        parsers[name].add_argument("--address", default="http://127.0.0.1:7860", metavar="URL",
+                                   help="Where others reach Easel, for the link. Default: %(default)s.")
     return parser
 
 
-def _add(accounts: Accounts, flags: argparse.Namespace) -> str:
+def _add(accounts: Accounts, links: PasswordLinks, flags: argparse.Namespace) -> str:
+    if flags.link:
+        accounts.add(flags.name, flags.role, new_secret())
+        return f"{flags.name} has an account ({flags.role}). {_link(links, flags)}"
     accounts.add(flags.name, flags.role, _password(os.environ))
     return f"{flags.name} may log in ({flags.role})."
 
 
-def _list(accounts: Accounts, _: argparse.Namespace) -> str:
+def _list(accounts: Accounts, _: PasswordLinks, __: argparse.Namespace) -> str:
     lines = [f"{each.user.name:24} {each.user.role:8} {_state(each)}".rstrip() for each in accounts.all()]
     return "\n".join(lines) or "There are no accounts."
 
 
-def _set_password(accounts: Accounts, flags: argparse.Namespace) -> str:
+def _set_password(accounts: Accounts, links: PasswordLinks, flags: argparse.Namespace) -> str:
+    if not flags.ask:
+        return f"{flags.name} is logged out everywhere. {_link(links, flags)}"
     accounts.set_password(flags.name, _password(os.environ))
     return f"{flags.name} has a new password, and is logged out everywhere."
 
 
-def _set_role(accounts: Accounts, flags: argparse.Namespace) -> str:
+def _set_role(accounts: Accounts, _: PasswordLinks, flags: argparse.Namespace) -> str:
     accounts.set_role(flags.name, flags.role)
     return f"{flags.name} is {flags.role} now."
 
 
-def _disable(accounts: Accounts, flags: argparse.Namespace) -> str:
+def _disable(accounts: Accounts, _: PasswordLinks, flags: argparse.Namespace) -> str:
     accounts.set_disabled(flags.name, True)
     return f"{flags.name} may not log in any more."
 
 
-def _enable(accounts: Accounts, flags: argparse.Namespace) -> str:
+def _enable(accounts: Accounts, _: PasswordLinks, flags: argparse.Namespace) -> str:
     accounts.set_disabled(flags.name, False)
     return f"{flags.name} may log in again."
 
 
-def _remove(accounts: Accounts, flags: argparse.Namespace) -> str:
+def _remove(accounts: Accounts, _: PasswordLinks, flags: argparse.Namespace) -> str:
     accounts.remove(flags.name)
     return f"{flags.name} is removed. An account that is added by this name finds its pictures again."
 
 
-_ACTS: Mapping[str, Callable[[Accounts, argparse.Namespace], str]] = {
+_ACTS: Mapping[str, Callable[[Accounts, PasswordLinks, argparse.Namespace], str]] = {
     "add": _add, "list": _list, "password": _set_password, "role": _set_role, "disable": _disable, "enable": _enable,
     "remove": _remove}
+
+
+def _link(links: PasswordLinks, flags: argparse.Namespace) -> str:
+    return (f"A password is chosen, once and within {HOURS} hours, at\n"
+            f"{flags.address.rstrip('/')}/password/{links.make(flags.name)}")
 
 
 def _state(account: Account) -> str:

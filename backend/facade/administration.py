@@ -6,7 +6,6 @@ Every act is written into the audit log, with the admin's name and address.
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,12 +88,16 @@ class Administration:
         self._noted("disable" if disabled else "enable", name)
 
     def reset_password(self, name: str) -> str:
-        """A new password that nobody has chosen, told this once; every browser has to log in anew. NotAllowed."""
-        password = secrets.token_urlsafe(12)
+        """The secret of a link by which the person chooses a new one, told this once. The old one holds no longer.
+
+        Every browser has to log in anew. InvalidRequest for one's own account, NotAllowed.
+        """
         self._account(name)
-        self._parts.accounts.set_password(name, password)
+        if name == self._user.name:
+            raise InvalidRequest("is your own account: change the password on its page", field="name")
+        secret = self._parts.password_links.make(name)
         self._noted("reset password", name)
-        return password
+        return secret
 
     def end_sessions(self, name: str) -> None:
         """Every browser of the account has to log in anew."""

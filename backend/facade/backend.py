@@ -29,6 +29,7 @@ from backend.store.audit_log import AuditLog
 from backend.store.database import Lock
 from backend.store.database_recovery import Rescue, open_database
 from backend.store.invitations import Invitations
+from backend.store.password_links import PasswordLinks
 from backend.store.sessions import Sessions
 from backend.store.view_types import Status, User
 
@@ -128,6 +129,10 @@ class Backend:
     @property
     def invitations(self) -> Invitations:
         return self._components.invitations
+
+    @property
+    def password_links(self) -> PasswordLinks:
+        return self._components.password_links
 
     def user(self, account: str) -> User:
         """The user behind the name of an account; a new one at its first mention. StorageError."""

@@ -28,6 +28,7 @@ from backend.store.jobs import Jobs
 from backend.store.measured_jobs import MeasuredJobs
 from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import PaintedLayers
+from backend.store.password_links import PasswordLinks
 from backend.store.picture_files import Pictures
 from backend.store.plots import Plots
 from backend.store.preferences import Preferences
@@ -52,6 +53,7 @@ class Components:
     sessions: Sessions
     access_tokens: AccessTokens
     invitations: Invitations
+    password_links: PasswordLinks
     jobs: Jobs
     limits: Limits
     disk: DiskUse
@@ -96,7 +98,7 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     return Components(
         settings=settings, database=database, users=users,
         accounts=accounts, sessions=Sessions(database), access_tokens=AccessTokens(database),
-        invitations=Invitations(database, accounts),
+        invitations=Invitations(database, accounts), password_links=PasswordLinks(database, accounts),
         jobs=jobs, limits=limits, disk=disk, arrivals=Arrivals(), history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures, users, limits.check_disk), networks=Networks(catalog, cards),

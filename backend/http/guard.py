@@ -28,7 +28,7 @@ HEALTH = "/easel/health"
 PROBES = ("/health", "/ready", "/metrics")     # the last asks by itself who may read it
 # What nobody needs a login for: the way in.
 UNLOCKED = (HEALTH, *PROBES, "/login", "/login/openid", "/login/openid/back")
-UNLOCKED_BELOW = ("/join/",)
+UNLOCKED_BELOW = ("/join/", "/password/")
 SHARED = ("/share/",)       # likewise, where `Settings.share_links` says so: each has a token in its path
 # What somebody may send who may only look: it changes nothing, or only how the page looks to them. Through Gradio's
 # events come calls of functions that ask the front door, which draws nothing for them.

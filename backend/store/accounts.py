@@ -27,6 +27,7 @@ from backend.store.tables import (
     AccountRow,
     BoardRow,
     BoardShareRow,
+    PasswordLinkRow,
     SessionRow,
     ShareLinkRow,
     UserRow,
@@ -138,9 +139,18 @@ class Accounts:
         """Every browser that is logged in has to log in anew. InvalidRequest, NotFound, NotAllowed, StorageError."""
         secret = self.hashed(password)
         with self.changing() as session:
-            row = self._row(session, name)
-            row.password = secret
-            session.execute(delete(SessionRow).where(SessionRow.owner == row.owner))
+            self.replace_password(session, name, secret)
+
+    def replace_password(self, session: Session, name: str, secret: str) -> str:
+        """In a transaction of `changing`: the user's id. Browsers are logged out, a link for another password ends.
+
+        `secret`: a hash, or "" for none until one is chosen. NotFound, NotAllowed.
+        """
+        row = self._row(session, name)
+        row.password = secret
+        for table in (SessionRow, PasswordLinkRow):
+            session.execute(delete(table).where(table.owner == row.owner))
+        return row.owner
 
     def set_role(self, name: str, role: Role) -> None:
         """NotFound, NotAllowed where nobody else would be left to manage, StorageError."""

@@ -38,7 +38,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import ROLES, STATES
 
-REVISION = "0016"       # the newest file in migrations/versions; a test compares
+REVISION = "0017"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -168,6 +168,17 @@ class AccountRow(Base):
     subject: Mapped[str | None]                                     # who it is for an OpenID provider: issuer and "sub"
     disabled: Mapped[bool] = mapped_column(default=False)
     created: Mapped[datetime] = mapped_column(default=now)
+
+
+class PasswordLinkRow(Base):
+    """Who has the secret may choose another password for this account; only its hash is kept."""
+
+    __tablename__ = "password_links"
+    __table_args__ = (Index(None, "digest", unique=True),)
+
+    owner: Mapped[str] = mapped_column(ForeignKey("accounts.owner", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    expires: Mapped[datetime]
 
 
 class SessionRow(Base):

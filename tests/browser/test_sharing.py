@@ -39,6 +39,9 @@ class Team:
         return page
 
 
+OWN = "[localStorage, sessionStorage].flatMap(Object.keys).filter(key => key.includes('@'))"     # what is kept for a person
+
+
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     from backend import Backend, Settings
@@ -179,12 +182,21 @@ def test_axe_finds_nothing_around_an_account_and_each_keeps_drafts_of_their_own(
     for path in ("login", f"join/{invitation}", "join/gone"):
         clean(path)
     bobs = log_in("bob")
+    page.evaluate("sessionStorage.setItem('easel.of.this.tab@' + document.documentElement.dataset.user, '1')")
     expect(page.locator(".stage-look").first).to_be_visible()
     for path in ("account", f"share/{link}", "share/gone"):
         clean(path)
     page.goto(f"{team.url}account")
     page.get_by_role("button", name="Log out", exact=True).click()
-    assert bobs and log_in("root") - bobs, "the next one's form is another"
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    assert bobs and not page.evaluate(OWN), "who has logged out leaves nothing"
+    page.evaluate("for (const storage of [localStorage, sessionStorage]) storage.setItem('easel.form.txt2img@u0123456789abcdef', '{}')")
+    roots = log_in("root")
+    assert roots and not roots & bobs and page.evaluate("Object.keys(sessionStorage).every(key => !key.includes('@u0123'))"), "nor is anything there of who went without"
+    page.locator("#user_menu").click()
+    page.get_by_role("menuitem", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    assert not page.evaluate(OWN) and log_in("root") == roots
     page.emulate_media(color_scheme="light")
     page.locator("#tab_people-button").click()
     expect(page.locator(".person", has_text="flo")).to_contain_text("changed there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_accounts_are_managed_beside_an_easel_that_runs(tmp_path: Path, monkeypa
     assert house._components.users.of(house.accounts.named("ann").user.id).name == "ann", "a running Easel knows whose folder it is"
     before = house.accounts.named("ann").password
     monkeypatch.setattr("sys.stdin", io.StringIO("another password\n"))
-    assert run(house.settings.data, "password", "ann") == 0 and run(house.settings.data, "disable", "ann") == 0
+    assert run(house.settings.data, "password", "ann", "--ask") == 0 and run(house.settings.data, "disable", "ann") == 0
     house.accounts._read_at = float("-inf")
     assert house.accounts.named("ann").disabled and house.accounts.named("ann").password != before
     capsys.readouterr()
@@ -48,6 +49,20 @@ def test_accounts_are_managed_beside_an_easel_that_runs(tmp_path: Path, monkeypa
     assert run(house.settings.data, "enable", "ann") == 0 and run(house.settings.data, "remove", "ann") == 0
     house.accounts._read_at = float("-inf")
     assert house.accounts.named("ann") is None
+    house.close()
+
+
+def test_a_password_is_chosen_by_its_owner_at_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "models").mkdir()
+    house = Backend(Settings(data=tmp_path / "data", models=(tmp_path / "models",)), start_workers=False)
+    house.accounts.add("ada", "admin", "the first of them")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    for words in (("add", "ann", "--link"), ("password", "ada")):
+        assert run(house.settings.data, *words, "--address", "https://easel.example/") == 0
+        secret = re.search(r"https://easel\.example/password/([\w-]+)", capsys.readouterr().out)[1]
+        house.accounts._read_at = float("-inf")
+        assert not house.accounts.named(words[1]).password, "nobody knows one until it is chosen"
+        assert house.password_links.use(secret, "chosen by its owner").user.name == words[1]
     house.close()
 
 

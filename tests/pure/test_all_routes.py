@@ -25,7 +25,7 @@ PASSWORD = "a good password"
 COOKIE = "easel_session_7860"
 SECRET = "zebrafinch"           # in what ann has made, and nowhere else
 PEOPLE = {"ann": "artist", "bob": "artist", "vera": "viewer", "ada": "admin"}
-UNLOCKED = {"/easel/health", *PROBES[:2], "/login", "/join/{secret}"}
+UNLOCKED = {"/easel/health", *PROBES[:2], "/login", "/join/{secret}", "/password/{secret}"}
 # These go on until the client leaves; another's are 404 at once.
 STREAMS = ("/api/events", "/easel/events", "/gradio_api/heartbeat", "/gradio_api/queue/data", "/gradio_api/startup-events")
 # What an admin may do that a test must survive, or that logs the walker out.

@@ -21,7 +21,7 @@ from backend.store import sessions as session_times
 from backend.store.accounts import Accounts
 from backend.store.database import Database
 from backend.store.sessions import Sessions
-from backend.store.tables import AccessTokenRow, InvitationRow, SessionRow, now
+from backend.store.tables import AccessTokenRow, InvitationRow, PasswordLinkRow, SessionRow, now
 from backend.store.users import Users
 
 HERE = "http://127.0.0.1:7860"
@@ -320,6 +320,48 @@ def test_an_invitation_can_be_revoked_and_expires(house: Backend, browse) -> Non
     assert browse().get(f"/join/{first}").status_code == 404
     with pytest.raises(NotFound):
         house.invitations.take(first, "late", PASSWORD)
+
+
+def test_a_password_is_replaced_by_who_has_it_and_known_to_nobody_else(house: Backend, browse) -> None:
+    house.accounts.add("pia", "artist", PASSWORD)
+    admin, pia = browse("ada"), browse("pia")
+    first, link = (admin.post("/easel/people/password", json={"name": "pia"}).json() for _ in range(2))
+    assert link.keys() == {"url", "path"} and link["url"] == HERE + link["path"], "nothing that opens the account stands in the answer"
+    assert pia.get("/easel/jobs").status_code == 401 and log_in(browse(), "pia").status_code == 401, "the old password holds no longer"
+    guest = browse()
+    assert guest.get(first["path"]).status_code == 404, "the newest link holds"
+    page = guest.get(link["path"])
+    assert page.status_code == 200 and "pia" in page.text and "no-store" in page.headers["cache-control"]
+    new = "another good one"
+    for data in ({"password": new, "again": "not that"}, {"password": "short", "again": "short"}, {}):
+        assert guest.post(link["path"], data=data).status_code == 422
+    done = guest.post(link["path"], data={"password": new, "again": new})
+    assert done.status_code == 303 and guest.get("/easel/me").json()["name"] == "pia" and log_in(browse(), "pia", new).status_code == 303
+    assert browse().get(link["path"]).status_code == browse().post(link["path"], data={"password": PASSWORD, "again": PASSWORD}).status_code == 404, "once"
+    told = admin.get("/easel/people/audit.jsonl").text
+    assert "reset password" in told and "by a link" in told and link["path"].rpartition("/")[2] not in told
+    own = admin.post("/easel/people/password", json={"name": "ada"})
+    assert own.status_code == 422 and own.json()["problems"][0]["field"] == "name"
+
+
+def test_a_link_for_a_password_ends_with_time_with_a_new_password_and_with_the_account(house: Backend, browse) -> None:
+    house.accounts.add("pam", "artist", PASSWORD)
+
+    def opens(secret: str) -> bool:
+        return browse().get(f"/password/{secret}").status_code == 200
+
+    late = house.password_links.make("pam")
+    with house._components.database.write() as session:
+        session.scalars(select(PasswordLinkRow)).one().expires = now() - timedelta(seconds=1)
+    assert not opens(late)
+    replaced = house.password_links.make("pam")
+    house.accounts.set_password("pam", PASSWORD)
+    assert not opens(replaced)
+    closed = house.password_links.make("pam")
+    house.accounts.set_disabled("pam", True)
+    assert not opens(closed)
+    house.accounts.remove("pam")
+    assert not opens(closed)
 
 
 def test_nobody_inherits_by_a_name_what_somebody_left(house: Backend, browse) -> None:

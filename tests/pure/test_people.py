@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from backend import Backend
 from backend.http import create_app
 from backend.http.easel import people
+from backend.settings import HOME
 from backend.store.audit_log import AuditLog
 from backend.store.database import Database
 from backend.store.tables import AuditRow, now
@@ -96,8 +98,9 @@ def test_role_limits_password_and_a_closed_account(house: Guest, ask: People) ->
     told = [entry["detail"] for entry in root.get("/easel/people/audit", params={"q": "limits"}).json()["entries"]]
     assert told[:2] == ["pixels: none, steps: as the operator says", "queued: 1, disk: 2GB"]
     assert root.post("/easel/people/limits", json={"name": "ann", "limits": {"queued": "many"}}).json()["problems"][0]["field"] == "limits.queued"
-    new = root.post("/easel/people/password", json={"name": "ann"}).json()["password"]
-    assert ask("ann").get("/easel/jobs").status_code == 401 and ask("ann", new).get("/easel/jobs").status_code == 200
+    new = "chosen by ann herself"
+    assert root.post("/easel/people/password", json={"name": "ann"}).status_code == 200 and ask("ann").get("/easel/jobs").status_code == 401
+    house.backend.accounts.set_password("ann", new)
     assert root.post("/easel/people/disable", json={"name": "ann"}).status_code == 200 and ask("ann", new).get("/easel/jobs").status_code == 401
     assert root.post("/easel/people/disable", json={"name": "root"}).json()["problems"][0]["field"] == "name"
     assert root.post("/easel/people/disable", json={"name": "ann", "on": False}).status_code == 200 and ask("ann", new).get("/easel/jobs").status_code == 200
@@ -106,6 +109,25 @@ def test_role_limits_password_and_a_closed_account(house: Guest, ask: People) ->
         assert any(one[1] == action for one in acts), action
     everything = ask("root").get("/easel/people/audit.jsonl").text
     assert not any(secret in everything for secret in (*PASSWORDS.values(), new)), "no secret is ever written down"
+
+
+def test_the_log_speaks_german(house: Guest, ask: People) -> None:
+    """Every act and all that is told of it; ids, numbers and names stay."""
+    root, texts = ask("root"), json.loads((HOME / "ui" / "languages" / "de.json").read_text("utf-8"))["texts"]
+    patterns = [re.compile(".+".join(map(re.escape, re.split(r"\{\*?\}", text)))) for text in texts if "{" in text and len(text) < 25]
+    calls = {"role": {"role": "artist"}, "limits": {"limits": {"queued": 1, "disk": "2GB", "pixels": None, "steps": ""}}, "password": {}, "end-sessions": {},
+             "disable": {}, "queue/cancel": {}, "queue/pause": {}}
+    for path, body in calls.items():
+        assert root.post(f"/easel/people/{path}", json={"name": "eve", **body}).status_code == 200, path
+    for path, body in {"queue/pause": {"name": "eve", "on": False}, "queue/pause ": {}, "disable": {"name": "eve", "on": False}, "invitations": {"role": "viewer"}}.items():
+        assert root.post(f"/easel/people/{path.strip()}", json=body).status_code == 200
+    (invitation,) = root.get("/easel/people").json()["invitations"]
+    root.post(f"/easel/people/invitations/{invitation['id']}/revoke")
+    for header in ("Basic !", "Bearer x", "Basic " + base64.b64encode(b"eve:wrong one").decode()):
+        TestClient(ask.app, base_url="http://127.0.0.1:7860").get("/easel/jobs", headers={"Authorization": header})
+    entries = root.get("/easel/people/audit").json()["entries"]
+    told = {entry["action"] for entry in entries} | {word for entry in entries for word in entry["detail"].split(", ") if word}
+    assert len(told) > 20 and [word for word in sorted(told) if word not in texts and not any(each.fullmatch(word) for each in patterns)] == []
 
 
 def test_sessions_end_and_invitations_are_made_and_taken_back(house: Guest, ask: People) -> None:

@@ -8,7 +8,7 @@ import { openMenu } from "./popup_menu.js";
 const ROLES = { viewer: "Viewer", artist: "Artist", admin: "Admin" };
 
 function leave() {
-  fetch(withRoot("/logout"), { method: "POST", redirect: "manual" }).finally(() => location.assign(withRoot("/login")));
+  fetch(withRoot("/logout"), { method: "POST", redirect: "manual" }).finally(() => location.assign(withRoot("/login?left=1")));
 }
 
 function open(user, button) {

@@ -1,5 +1,5 @@
-// What happens on the server, told to the scripts of this page as "connected", "live" and "lost". All pages of a browser share
-// one stream; where that cannot be, a page has its own.
+// What happens on the server, told to the scripts of this page as "connected", "live" and "lost". All pages that a browser shows
+// to one person share a stream; where that cannot be, a page has its own.
 import { tell } from "./events.js";
 import { ServerEvents } from "./server_events.js";
 
@@ -11,7 +11,7 @@ export function open() {
 }
 
 function shared() {
-  const worker = new SharedWorker(new URL("./stream_worker.js", import.meta.url), { type: "module", name: "easel" });
+  const worker = new SharedWorker(new URL("./stream_worker.js", import.meta.url), { type: "module", name: `easel ${document.documentElement.dataset.user ?? ""}` });
   const { port } = worker, join = () => port.postMessage("join"), leave = () => port.postMessage("leave");
   const late = setTimeout(instead, HERE_WITHIN);
   worker.onerror = instead;

@@ -26,17 +26,20 @@ _TEXT = re.compile(r"(>)([^<>{}]+)(?=<)|( (?:placeholder|title|aria-label)=\")([
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def page(request: Request, template: str, /, status: int = 200, **told: Any) -> HTMLResponse:
-    """One of the templates, in the language of the browser or, where somebody is logged in, in theirs."""
+def page(request: Request, template: str, /, status: int = 200, run: str = "", **told: Any) -> HTMLResponse:
+    """One of the templates, in the language of the browser or, where somebody is logged in, in theirs.
+
+    `run`: the file of a script that acts there; else none can.
+    """
     chosen = _preferences(request)
     language = _language(request, str(chosen.get("language", "browser")))
     body = _template(template, language).render(told, root=root_of(request))
     html = _template("frame.html", language).render(
-        body=Markup(f"-->{body}<!--"), theme=chosen.get("theme", "system"), language=language, style=Markup(_style()))  # noqa: S704
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    # Nothing runs, and nothing is sent to elsewhere.
-    policy = (f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' data:; form-action 'self'; "
-              "base-uri 'none'; frame-ancestors 'none'")
+        body=Markup(f"-->{body}<!--"), theme=chosen.get("theme", "system"), language=language, style=Markup(_file("account.css")),  # noqa: S704
+        script=Markup(_file(run)) if run else "")  # noqa: S704
+    # Nothing else runs, and nothing is sent to elsewhere.
+    policy = (f"default-src 'none'; style-src {_digest('account.css')}; img-src 'self' data:; form-action 'self'; "
+              f"base-uri 'none'; frame-ancestors 'none'{f'; script-src {_digest(run)}' if run else ''}")
     return HTMLResponse(html, status, _NO_STORE | {"Content-Security-Policy": policy})
 
 
@@ -80,8 +83,13 @@ def _texts(language: str) -> dict[str, str]:
 
 
 @cache
-def _style() -> str:
-    return (TEMPLATES / "account.css").read_text("utf-8")
+def _file(name: str) -> str:
+    return (TEMPLATES / name).read_text("utf-8")
+
+
+def _digest(name: str) -> str:
+    """By which a policy knows what stands in a page."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_file(name).encode()).digest()).decode()}'"
 
 
 @cache

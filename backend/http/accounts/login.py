@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from backend.errors import EaselError, NotFound
+from backend.errors import EaselError, InvalidRequest, NotFound
 from backend.http.accounts.account_pages import page, translated
 from backend.http.accounts.authentication import Denied
 from backend.http.accounts.identification import Login, session_cookie
@@ -24,11 +24,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/login")
-async def ask(request: Request, next: str = "/") -> Response:
-    """The login page; who is logged in goes on."""
+async def ask(request: Request, next: str = "/", left: bool = False) -> Response:
+    """The login page; who is logged in goes on. `left`: the browser forgets what it kept for who was logged in."""
     if request.state.user:
         return _onward(request, next)
-    return _login_page(request, next)
+    return _login_page(request, next, run="forget.js" if left else "")
 
 
 @router.post("/login")
@@ -55,7 +55,7 @@ async def leave(request: Request) -> Response:
         await run_in_threadpool(sessions.close_all, login.user.id)
     elif login and login.session:
         await run_in_threadpool(sessions.close, login.session)
-    answer = RedirectResponse("/login", 303)
+    answer = RedirectResponse("/login?left=1", 303)
     _set_session(request, answer, "")
     if login:
         await note_login(request, "logout", login.user.name, "everywhere" if everywhere else "")
@@ -94,6 +94,34 @@ async def join(request: Request, secret: str) -> Response:
     return await logged_in(request, account, "/")
 
 
+@router.get("/password/{secret}")
+def ask_for_password(request: Request, secret: str) -> Response:
+    """The page on which the owner of an account chooses another password."""
+    try:
+        account = request.app.state.backend.password_links.of(secret)
+    except NotFound as error:
+        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+    return page(request, "password.html", name=account.user.name, problem="")
+
+
+@router.post("/password/{secret}")
+async def choose_password(request: Request, secret: str) -> Response:
+    """Sets the password and logs its browser in."""
+    form = await _texts(request, "password", "again")
+    links = request.app.state.backend.password_links
+    try:
+        account = await run_in_threadpool(links.of, secret)
+        if form["password"] != form["again"]:
+            raise InvalidRequest("The two passwords differ.")
+        account = await run_in_threadpool(links.use, secret, form["password"])
+    except NotFound as error:
+        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+    except InvalidRequest as error:
+        return page(request, "password.html", 422, name=account.user.name, problem=sentence(request, error))
+    await note_login(request, "change password", account.user.name, "by a link")
+    return await logged_in(request, account, "/")
+
+
 async def logged_in(request: Request, account: Account, onward: str) -> Response:
     """Goes on as this account. The session that the browser had before ends: a token is never taken over."""
     login: Login | None = request.state.login
@@ -120,11 +148,12 @@ def own_path(address: str) -> str:
     return address if is_path else "/"
 
 
-def _login_page(request: Request, onward: str, status: int = 200, problem: str = "", name: str = "") -> Response:
+def _login_page(request: Request, onward: str, status: int = 200, problem: str = "", name: str = "",
+                run: str = "") -> Response:
     told = {"next": own_path(onward), "problem": translated(request, problem), "name": name,
             "empty": not request.app.state.backend.accounts.exist,
             "openid": request.app.state.backend.settings.oidc is not None}
-    return page(request, "login.html", status, **told)
+    return page(request, "login.html", status, run, **told)
 
 
 def _joining(invitation: Invitation, problem: str = "", name: str = "") -> dict[str, Any]:

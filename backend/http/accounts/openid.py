@@ -22,6 +22,7 @@ from starlette.responses import Response
 from backend.errors import EaselError
 from backend.http.accounts.account_pages import here, page, translated
 from backend.http.accounts.login import logged_in, own_path
+from backend.http.accounts.login_audit import note_login
 from backend.settings import OpenID
 from backend.store.accounts import Account, Accounts
 from backend.store.bearer_secrets import new_secret
@@ -68,7 +69,8 @@ async def begin(request: Request, next: str = "/") -> Response:
     try:
         answer = await provider.client.authorize_redirect(request, back)
     except (AuthlibBaseError, httpx2.HTTPError, ValueError):
-        return _failed(request, "The provider does not answer. Log in with name and password, or try again.", 502)
+        why = "The provider does not answer. Log in with name and password, or try again."
+        return await _failed(request, why, 502)
     # It has to come back from another site, by a link: Lax allows that.
     answer.set_cookie(COOKIE, provider.remember(told), 60 * MINUTES, path="/login", httponly=True, samesite="lax",
                       secure=request.url.scheme == "https")
@@ -82,18 +84,19 @@ async def finish(request: Request) -> Response:
     provider: Provider = request.app.state.openid
     told = provider.recall(request.cookies.get(COOKIE, ""))
     if not told:
-        return _failed(request, "That took too long, or was begun in another browser. Try again.")
+        return await _failed(request, "That took too long, or was begun in another browser. Try again.")
     request.scope["session"] = told
     try:
         claims = (await provider.client.authorize_access_token(request))["userinfo"]
         accounts = request.app.state.backend.accounts
         account = await run_in_threadpool(account_of, claims, provider.settings, accounts)
     except (AuthlibBaseError, JoseError, httpx2.HTTPError, KeyError, ValueError):
-        return _failed(request, "The provider did not say who you are. Try again.")
+        return await _failed(request, "The provider did not say who you are. Try again.")
     except EaselError as error:
-        return _failed(request, str(error), 403)
+        return await _failed(request, str(error), 403)
     if account is None:
-        return _failed(request, "You are known there, and have no account of this Easel. Ask its admin for one.", 403)
+        why = "You are known there, and have no account of this Easel. Ask its admin for one."
+        return await _failed(request, why, 403)
     return await logged_in(request, account, told["next"])
 
 
@@ -114,5 +117,6 @@ def account_of(claims: dict[str, Any], settings: OpenID, accounts: Accounts) -> 
     return accounts.existing(user.id)
 
 
-def _failed(request: Request, why: str, status: int = 400) -> Response:
+async def _failed(request: Request, why: str, status: int = 400) -> Response:
+    await note_login(request, "failed login", "", why)
     return page(request, "gone.html", status, problem=translated(request, why))

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from backend import Administration
+from backend.http.accounts.account_pages import here
 from backend.http.dependencies import EntireBackend
 from backend.store.fair_scheduler import EVERYBODY
 from backend.store.invitations import HOURS
@@ -56,9 +57,9 @@ def end_sessions(admin: Admin, name: Name) -> dict[str, bool]:
 
 
 @router.post("/password")
-def password(admin: Admin, name: Name) -> dict[str, str]:
-    """Gives an account a new password, which is told this once."""
-    return {"password": admin.reset_password(name)}
+def password(admin: Admin, request: Request, name: Name) -> dict[str, str]:
+    """Closes an account's password; the answer is a link by which the person chooses another one, told this once."""
+    return _link(request, f"/password/{admin.reset_password(name)}")
 
 
 @router.post("/limits")
@@ -73,8 +74,11 @@ def invite(
     admin: Admin, request: Request, role: Name = "artist", hours: Annotated[int, Body()] = HOURS
 ) -> dict[str, str]:
     """A link by which one person can make an account; it is told this once."""
-    secret = admin.invite(role, hours)      # type: ignore[arg-type]
-    return {"url": f"{str(request.base_url).rstrip('/')}/join/{secret}", "path": f"/join/{secret}"}
+    return _link(request, f"/join/{admin.invite(role, hours)}")      # type: ignore[arg-type]
+
+
+def _link(request: Request, path: str) -> dict[str, str]:
+    return {"url": f"{here(request)}{path}", "path": path}
 
 
 @router.post("/invitations/{invitation}/revoke")

@@ -1,4 +1,4 @@
-// The dialogs of the People tab: an invitation, a person's limits, a new password.
+// The dialogs of the People tab: an invitation, a person's limits, a link for a new password.
 import { note } from "../../parts/notices.js";
 import { openSheet } from "../../parts/dialog.js";
 import { copy } from "../../scripts/clipboard.js";
@@ -9,6 +9,7 @@ import { withRoot } from "../../scripts/root.js";
 const HOURS = [[24, "For a day"], [72, "For 3 days"], [168, "For a week"], [720, "For 30 days"]];
 const ROLES = [["artist", "Artist: draws"], ["viewer", "Viewer: looks only"], ["admin", "Admin: manages everybody"]];
 const secret = (words, value) => make("div", { class: "share-links" }, make("p", {}, words), make("input", { type: "text", readonly: true, value, "aria-label": words, onfocus: event => event.target.select() }), make("button", { type: "button", class: "act strong", onclick: () => copy(value) }, "Copy"));
+const whole = path => new URL(withRoot(path), location.href).href;
 const UNITS = ["", "KB", "MB", "GB", "TB"];
 
 // A limit as it can be typed: bytes in the largest unit of which they are a whole number.
@@ -27,7 +28,7 @@ export function invite(done) {
     event.preventDefault();
     try {
       const { path } = await post("/easel/people/invitations", { role: role.value, hours: Number(hours.value) });
-      form.replaceWith(secret("Send this link to one person. It is shown this once.", new URL(withRoot(path), location.href).href));
+      form.replaceWith(secret("Send this link to one person. It is shown this once.", whole(path)));
       done();
     } catch (error) { problem.textContent = error.message; problem.hidden = false; }
   } }, make("label", {}, "Role", role), make("label", {}, "The link holds", hours), problem, make("div", { class: "sheet-acts" }, make("button", { type: "submit", class: "act strong" }, "Make a link")));
@@ -48,7 +49,7 @@ export function limits({ name, limits: known }, done) {
 
 export async function newPassword(name) {
   try {
-    const { password } = await post("/easel/people/password", { name });
-    openSheet("New password", "share-sheet", make("p", { translate: "no" }, name), secret("Send it to the person, who can change it. It is shown this once.", password));
+    const { path } = await post("/easel/people/password", { name });
+    openSheet("New password", "share-sheet", make("p", { translate: "no" }, name), secret("Send this link to the person, who chooses a password there. It holds for 3 days and is shown this once.", whole(path)));
   } catch (error) { note(error.message, 8000); }
 }

@@ -34,5 +34,7 @@ export class AuditLog {
   }
 }
 
+// What an act was about in detail is a list; names, numbers and words that were searched for stay as they are.
+const told = detail => detail.split(", ").map(translated).join(", ");
 const row = ({ moment, actor, action, subject, address, detail }) => make("tr", {},
-  ...[new Date(moment).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" }), actor || "–", translated(action), subject === actor ? "" : subject, address, translated(detail)].map(words => make("td", {}, words)));
+  ...[new Date(moment).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" }), actor || "–", translated(action), subject === actor ? "" : translated(subject), address, told(detail)].map(words => make("td", {}, words)));

@@ -76,7 +76,7 @@ class People {
       { label: one.paused ? "Let the jobs go on" : "Pause the jobs", act: () => send("queue/pause", { on: !one.paused }) },
       { label: "Cancel all jobs", disabled: !one.pending, act: () => { if (sure("Cancel all jobs of this person?")) send("queue/cancel", {}); } },
       { label: "Log out everywhere", disabled: !one.sessions, act: () => send("end-sessions", {}, "Every browser has to log in anew.") },
-      { label: "New password…", disabled: one.by_flags, act: () => { if (sure("Give this account a new password? Its browsers have to log in anew.")) newPassword(name).finally(() => this.refresh(true)); } },
+      { label: "New password…", disabled: one.by_flags, act: () => { if (sure("Make a link by which this person chooses a new password? The old one holds no longer, and its browsers have to log in anew.")) newPassword(name).finally(() => this.refresh(true)); } },
       one.disabled ? { label: "Open the account again", act: () => send("disable", { on: false }) } : { label: "Disable the account", disabled: one.by_flags, act: () => { if (sure("Disable this account? Its pictures stay.")) send("disable", { on: true }); } },
     ]);
   }
