@@ -34,9 +34,9 @@ def page(request: Request, template: str, /, status: int = 200, run: str = "", *
     chosen = _preferences(request)
     language = _language(request, str(chosen.get("language", "browser")))
     body = _template(template, language).render(told, root=root_of(request))
+    own = {"body": f"-->{body}<!--", "style": _file("account.css"), "script": _file(run) if run else ""}
     html = _template("frame.html", language).render(
-        body=Markup(f"-->{body}<!--"), theme=chosen.get("theme", "system"), language=language, style=Markup(_file("account.css")),  # noqa: S704
-        script=Markup(_file(run)) if run else "")  # noqa: S704
+        {name: Markup(text) for name, text in own.items()}, theme=chosen.get("theme", "system"), language=language)  # noqa: S704
     # Nothing else runs, and nothing is sent to elsewhere.
     policy = (f"default-src 'none'; style-src {_digest('account.css')}; img-src 'self' data:; form-action 'self'; "
               f"base-uri 'none'; frame-ancestors 'none'{f'; script-src {_digest(run)}' if run else ''}")
