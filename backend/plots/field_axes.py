@@ -10,14 +10,14 @@ from backend.catalog.guide_files import KINDS as GUIDES
 from backend.catalog.model_file import CHECKPOINT, OBJECT_DETECTOR, UPSCALER
 from backend.plots.axis import IMG2IMG, TABS, TXT2IMG, Axis, AxisCost, AxisKind, Point, Sources, WrongAxis, shown
 from backend.plots.named_files import named_file
-from backend.plots.named_pictures import named_picture, shown_picture
+from backend.plots.named_pictures import AND, named_picture, shown_picture
 from backend.request.field import Field, clean
 from backend.request.record import Record
 
 KINDS: Mapping[str, AxisKind] = {
     "int": "int", "seed": "int", "float": "float", "text": "text", "texts": "text", "choice": "choice", "bool": "bool",
     "checkpoint": "file", "second_checkpoint": "file", "upscaler": "file", "vae": "file",
-    "guide_model": "text", "object_detector": "text", "picture": "picture",
+    "guide_model": "text", "object_detector": "text", "picture": "picture", "pictures": "picture",
 }
 FILE_KINDS = {"checkpoint": CHECKPOINT, "second_checkpoint": CHECKPOINT, "upscaler": UPSCALER, "vae": "vae"}
 OF_TABS = {"hires": (TXT2IMG,), "img2img": TABS, "img2img_extra": (IMG2IMG,), "inpaint": (IMG2IMG,),
@@ -63,13 +63,14 @@ def _in_record(field: str, inner: str, index: int, label: str) -> Callable[[Mapp
 
 def _axis(field: Field, change: Callable[[Mapping[str, Any], Any], dict[str, Any]]) -> Axis:
     """Of a field by itself; `change` puts a value of it into a request."""
-    is_picture = field.kind == "picture"
+    is_picture, several = KINDS[field.kind] == "picture", field.kind == "pictures"
 
     def changed(values: Mapping[str, Any], point: Point) -> dict[str, Any]:
-        return change(values, point.value[1] if is_picture else point.value)
+        value = point.value[1] if is_picture else point.value
+        return change(values, tuple(value.split(AND)) if several else value)
 
     def checked(value: Any, sources: Sources) -> Any:
-        return named_picture(value) if is_picture else field_value(field, value, sources)
+        return named_picture(value, several) if is_picture else field_value(field, value, sources)
 
     return Axis(field.xyz, KINDS[field.kind], changed, (field.name,), check=checked, choices=_choices(field),
                 show=shown_picture if is_picture else shown, cost=_cost(field), help=field.help,

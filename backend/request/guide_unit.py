@@ -45,7 +45,7 @@ _of_union = _named(UNION_KINDS, {})
 GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
     Field("enabled", "Enable", "bool", False, "guides", xyz="enable"),
     Field("image", "Picture", "picture", "", "guides", xyz="picture"),
-    Field("mask", "Region", "picture", "", "guides", api="effective_region_mask",
+    Field("mask", "Region", "picture", "", "guides", api="effective_region_mask", xyz="region",
           help="Where the unit acts, white on black; without one everywhere. With the preprocessor inpaint_only: what "
                "is missing in the unit's own picture."),
     Field("module", "Preprocessor", "choice", NO_MODULE, "guides", choices=Names(MODULES),
@@ -72,6 +72,8 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
     Field("pixel_perfect", "Pixel perfect", "bool", False, "guides", infotext="Pixel Perfect", infotext_always=True,
           xyz="pixel perfect",
           help="The preprocessor works at the size of the drawn picture."),
+    Field("low_vram", "Low memory", "bool", False, "guides", infotext="Low Vram", xyz="low memory",
+          help="Its model leaves the device before the picture is decoded, and comes back for the next."),
     Field("processor_res", "Preprocessor resolution", "int", 512, "guides", minimum=64, maximum=2048, step=8,
           infotext="Processor Res", xyz="preprocessor resolution", help="Pixels of the shorter side."),
     Field("threshold_a", "Threshold A", "float", -1.0, "guides", minimum=-1, maximum=255, step=1,
@@ -86,7 +88,7 @@ GUIDE_UNIT: Table[Field] = Table("fields of a guide", (
           help="What a ControlNet of several kinds (Union, ProMax) is shown. Automatic: what the preprocessor makes."),
     Field("hires", "Hires. fix pass", "choice", BOTH, "guides", choices=PASSES, resolve=_named(PASSES, _PASSES),
           infotext="Hr Option", api="hr_option", xyz="hires pass"),
-    Field("more_images", "More pictures", "pictures", (), "guides", maximum=MOST_PICTURES,
+    Field("more_images", "More pictures", "pictures", (), "guides", maximum=MOST_PICTURES, xyz="more pictures",
           help="Of the same thing or person, for a unit whose picture is a prompt."),
     Field("combine", "Several pictures", "choice", CONCATENATE, "guides", choices=COMBINATIONS, infotext="Combine",
           xyz="several pictures",

@@ -51,6 +51,27 @@ def test_modes_come_as_words_and_as_numbers(sent: dict[str, Any], expected: tupl
     assert (unit.control_mode, unit.resize_mode, unit.hires) == expected
 
 
+def test_several_pictures_are_for_what_takes_them() -> None:
+    upload = SimpleNamespace(upload=lambda data, mask=False: SimpleNamespace(id=STORED))
+    _, problems = guides({"controlnet": {"args": [{"module": "canny", "model": "m", "image": [{"image": PICTURE}] * 2}]}}, upload)
+    assert [(problem.field, problem.message) for problem in problems] == [("alwayson_scripts.controlnet.args.0.image", "must be one picture for this preprocessor")]
+
+
+@pytest.mark.parametrize("sent, lacking", [
+    ({"batch_images": ["a"]}, "batch_images"), ({"ipadapter_input": ["x"]}, "ipadapter_input"), ({"sharpness": 3}, "sharpness"),
+    ({"batch_images": "", "ipadapter_input": None, "pulid_mode": "Fidelity", "is_ui": False, "save_detected_map": True, "loopback": False}, None),
+    ({"enabled": False, "sharpness": 3}, None),
+])
+def test_what_units_have_and_easel_lacks_is_said_where_it_stands(sent: dict[str, Any], lacking: str | None) -> None:
+    _, problems = guides({"ControlNet": {"args": [{"model": "m", **sent}]}}, SimpleNamespace())
+    assert [problem.field for problem in problems] == ([f"alwayson_scripts.ControlNet.args.0.{lacking}"] if lacking else [])
+
+
+def test_words_of_the_first_versions() -> None:
+    (unit,) = read([{"model": "m", "lowvram": True, "guidance": 0.6, "guess_mode": True}])
+    assert (unit.low_vram, unit.end, unit.control_mode) == (True, 0.6, "ControlNet is more important")
+
+
 def test_a_whole_unit_and_those_that_are_off() -> None:
     full = {"enabled": True, "module": "invert (from white bg & black line)", "model": "control_v11p_sd15_lineart [43d4be0d]", "weight": 0.75, "image": PICTURE,
             "guidance_start": 0.1, "guidance_end": 0.8, "processor_res": 768, "threshold_a": -1, "threshold_b": 64.0, "pixel_perfect": True, "low_vram": False,
@@ -128,6 +149,11 @@ def test_reactors_arguments_are_a_face_swap() -> None:
     assert not problems and request.face_swap == STORED and request.face_swap_targets == "0,1" and request.face_swap_gender == "Male"
     assert (request.face_restoration, request.face_restoration_weight, request.face_swap_order) == ("CodeFormer", 0.8, "Left to right")
     assert swap([PICTURE, False]) == ({}, [])
+    long = [*args, True, False, "CPU", False, 0, None, None, None, False, False, 0.5, 0]
+    assert swap(long)[1] == [] and swap([*args[:12], False])[0] == {}, "nothing is swapped where neither picture is"
+    assert Request.parse(swap([PICTURE, True, None, "1,,x,2,"])[0]).face_swap_targets == "1,2"
+    for number, value in {2: "0,1", 21: True, 22: 1, 28: 0.6, 29: 2}.items():
+        assert [problem.field for problem in swap([*long[:number], value, *long[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]
     for number, value in {8: "4x_NMKD", 11: True, 6: 0.5}.items():
         assert [problem.field for problem in swap([*args[:number], value, *args[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]
 
@@ -158,6 +184,9 @@ def test_what_adetailer_has_and_easel_lacks_is_said_where_it_stands() -> None:
     for more, key in (({"ad_use_checkpoint": True}, "ad_use_checkpoint"), ({"ad_controlnet_model": "tile"}, "ad_controlnet_model"), ({"ad_new": 1}, "ad_new")):
         _, problems = detailers({"adetailer": {"args": [True, False, {"ad_model": "face"} | more]}}, img2img=True)
         assert [problem.field for problem in problems] == [f"alwayson_scripts.adetailer.args.2.{key}"]
+    older = {"ad_model": "a", "ad_tap_enable": True, "ad_mask_k_largest": 2, "ad_new": False, "ad_newer": ""}
+    values, problems = detailers({"ADetailer": {"args": [older, older | {"ad_tap_enable": False}]}}, img2img=False)
+    assert problems == [] and [unit.most for unit in Request.parse(values).detailers] == [2], "the names of earlier versions"
     assert detailers({"ADetailer": {"args": [{"ad_model": "a"}] * 3}}, img2img=False)[1][0].message.startswith("has 3 units")
     assert detailers({"ADetailer": {"args": [True, True, {"ad_model": "a"}]}}, img2img=True)[0]["denoising_strength"] == 0
 
@@ -172,6 +201,7 @@ def test_detailers_in_a_pictures_text_have_adetailers_keys() -> None:
     theirs = "x\nSteps: 20, ADetailer model: face_yolov8n.pt, ADetailer confidence: 0.4, ADetailer inpaint only masked: True, ADetailer version: 24.1.2"
     (unit,) = read_text(theirs).values["detailers"]
     assert (unit.enabled, unit.model, unit.confidence) == (True, "face_yolov8n.pt", 0.4) and not unmet_sentence(theirs)
+    assert read_text(theirs + ", ADetailer mask only top k largest: 2").values["detailers"][0].most == 2, "as earlier versions wrote it"
     assert "ADetailer use separate VAE" in unmet_sentence(theirs + ", ADetailer use separate VAE: True")
 
 

@@ -28,8 +28,9 @@ from backend.plots.field_axes import field_axes
 from backend.plots.infotext import plot_infotext
 from backend.prompt_library.styles_csv import Style
 from backend.request.field import Field
+from backend.request.guide_unit import GUIDE_UNIT
 from backend.request.record import Record
-from backend.request.request import Request
+from backend.request.request import FIELDS, Request
 from backend.store.plot_ranks import moved_ranks
 from backend.store.tables import JobRow
 from backend.table import Table
@@ -551,6 +552,13 @@ def test_pictures_are_values_by_a_name_of_their_own(house: Guest) -> None:
     assert [request.regions[0].mask for request in requests(house, region).values()] == [red, teal]
     plot = house.plots.create(asked(("ControlNet 1 picture", f"red={red}, teal={teal}"), request={"guides": [unit]}))
     assert [request.guides[0].image for request in requests(house, plot).values()] == [red, teal]
+    plot = house.plots.create(asked(("ControlNet 1 more pictures", f"both={red} + {teal}, {teal}"), request={"guides": [unit]}))
+    assert [request.guides[0].more_images for request in requests(house, plot).values()] == [(red, teal), (teal,)]
+
+
+def test_every_field_of_a_unit_is_an_axis() -> None:
+    without = [field.name for field in GUIDE_UNIT.values() if f"ControlNet 1 {field.xyz}" not in {axis.label for axis in field_axes(FIELDS)}]
+    assert without == []
 
 
 @pytest.mark.parametrize(("typed", "message"), [("a red one", "'a red one' must be the id"), (f"x={'0' * 64}", "'x' is no longer there")])

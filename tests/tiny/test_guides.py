@@ -306,3 +306,10 @@ def test_where_a_picture_grows_its_hint_lies_on_the_canvas_as_it_does(house: tup
     asked = Preprocess("mine", request.guides[0], FILES[PICTURE], (request.height, request.width), margins=Margins.of(request))
     told = preprocessed(memory, asked)
     assert np.array_equal(np.frombuffer(told.pixels, np.uint8).reshape(told.height, told.width, 3), hints[0].permute(1, 2, 0).mul(255).round().byte().numpy())
+
+
+def test_low_memory_has_a_model_leave_when_its_steps_are_over(house: tuple) -> None:
+    memory = house[0]
+    pictures = {low: (picture(house, {"low_vram": low}, {"model": "ip", "low_vram": low}), {"x", "ip"} & set(memory.loaded)) for low in (False, True)}
+    assert pictures[True][0] == pictures[False][0] and pictures[False][1] == {"x", "ip"} and pictures[True][1] == set()
+    assert picture(house, {"low_vram": True}) == picture(house, {}), "it comes back"

@@ -31,6 +31,7 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "ad_use_sampler": {"ad_sampler": "DPM++ 2M Karras", "ad_scheduler": SAME_SCHEDULER},
 }
 """A switch, and what it makes a unit's own, where nothing else is sent."""
+RENAMED = {"ad_tap_enable": "ad_tab_enable", "ad_mask_k_largest": "ad_mask_k"}      # by earlier versions
 SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
 UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|checkpoint|vae"
                     "|noise_multiplier|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
@@ -44,7 +45,8 @@ def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
         return {}, []
     if isinstance(sent, Mapping):
         sent = list(sent.values())
-    units = [(number, unit) for number, unit in enumerate(sent) if isinstance(unit, Mapping) and _is_on(unit)]
+    told = ((number, _renamed(unit)) for number, unit in enumerate(sent) if isinstance(unit, Mapping))
+    units = [(number, unit) for number, unit in told if _is_on(unit)]
     if len(units) > MOST_DETAILERS:
         return {}, [Problem(f"has {len(units)} units; there are at most {MOST_DETAILERS}", place)]
     problems: list[Problem] = [Lacking(why, f"{place}.{number}.{key}")
@@ -52,6 +54,10 @@ def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
     alone = img2img and len(sent) > 1 and truth(sent[1]) is True
     values = {"detailers": [_values(unit) for _, unit in units]} if units else {}
     return values | ({"denoising_strength": 0} if alone else {}), problems
+
+
+def _renamed(unit: Mapping[str, Any]) -> dict[str, Any]:
+    return {RENAMED.get(key, key): value for key, value in unit.items()}
 
 
 def _is_on(unit: Mapping[str, Any]) -> bool:
@@ -68,9 +74,9 @@ def _foreign(unit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if key in USUAL:
             if not is_same(value, USUAL[key]):
                 yield key, f"can only be {USUAL[key]} here"
-        elif not SWITCH.fullmatch(key):
+        elif not SWITCH.fullmatch(key) and value not in ("", False):
             yield key, "is not something that Easel has; leave it out"
-        elif truth(value) is not False:
+        elif SWITCH.fullmatch(key) and truth(value) is not False:
             yield key, "is not something that Easel has: it is the picture's own"
 
 

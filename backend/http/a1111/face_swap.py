@@ -18,9 +18,10 @@ from backend.request.rules import NO_RESTORER, RESTORERS
 
 SCRIPT = "reactor"
 # The places of arguments
-PICTURE, ENABLED, SOURCE, TARGETS, RESTORER, VISIBILITY, UPSCALER, IN_SOURCE = 0, 1, 2, 3, 5, 6, 8, 11
-SOURCE_GENDER, GENDER, CODEFORMER_WEIGHT, KIND_OF_SOURCE = 14, 15, 17, 22
+PICTURE, ENABLED, SOURCE, TARGETS, RESTORER, VISIBILITY, UPSCALER, IN_SOURCE, IN_RESULT = 0, 1, 2, 3, 5, 6, 8, 11, 12
+SOURCE_GENDER, GENDER, CODEFORMER_WEIGHT, MASKED, KIND_OF_SOURCE, SURE, MOST = 14, 15, 17, 21, 22, 28, 29
 NONE = ("", "none")
+SURE_ENOUGH = 0.5           # of a face; the detector's usual value, and ReActor's
 LEFT_TO_RIGHT = "Left to right"             # ReActor counts faces so
 
 
@@ -31,7 +32,9 @@ def face_swap(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
         return {}, []
     if not isinstance(sent, list) or not sent:
         return {}, [Problem("must be a list of ReActor's arguments", place)]
-    if len(sent) > ENABLED and truth(sent[ENABLED]) is False:
+    if truth(_at(sent, ENABLED, True)) is False:
+        return {}, []
+    if truth(_at(sent, IN_RESULT, True)) is False and not truth(_at(sent, IN_SOURCE, False)):
         return {}, []
     problems: list[Problem] = [Lacking(f"is not something that Easel has: {why}", f"{place}.{number}")
                                for number, why in _foreign(sent)]
@@ -48,6 +51,14 @@ def _foreign(sent: list[Any]) -> list[tuple[int, str]]:
         found.append((IN_SOURCE, "the picture to start from is left as it is"))
     if str(_at(sent, UPSCALER, "None") or "").casefold() not in NONE:
         found.append((UPSCALER, "enlarge the finished picture in Extras"))
+    if len(_numbers(_at(sent, SOURCE, "0"))) > 1:
+        found.append((SOURCE, "one face of the picture is put in; name one"))
+    if truth(_at(sent, MASKED, False)):
+        found.append((MASKED, "the square that the network draws is blended in as it is"))
+    if not is_same(_at(sent, SURE, SURE_ENOUGH), SURE_ENOUGH):
+        found.append((SURE, f"faces are found from {SURE_ENOUGH} on"))
+    if not is_same(_at(sent, MOST, 0), 0):
+        found.append((MOST, "all faces of a picture are found"))
     if _at(sent, KIND_OF_SOURCE, 0) not in (0, "0"):
         found.append((KIND_OF_SOURCE, "the face comes from a picture"))
     if _restorer(sent) != NO_RESTORER and not any(is_same(_visibility(sent), whole) for whole in (0, 1)):
@@ -63,8 +74,8 @@ def _values(sent: list[Any], place: str, door: Door) -> dict[str, Any]:
         raise InvalidRequest(str(error), field=f"{place}.{PICTURE}") from error
     values: dict[str, Any] = {
         "face_swap": image, "face_swap_order": LEFT_TO_RIGHT,
-        "face_swap_source": str(_at(sent, SOURCE, "0") or "0").split(",")[0].strip() or "0",
-        "face_swap_targets": str(_at(sent, TARGETS, "0")).strip() or "0",
+        "face_swap_source": _numbers(_at(sent, SOURCE, "0"))[0],
+        "face_swap_targets": ",".join(_numbers(_at(sent, TARGETS, "0"))),
         "face_swap_source_gender": _gender(_at(sent, SOURCE_GENDER, 0)),
         "face_swap_gender": _gender(_at(sent, GENDER, 0)),
     }
@@ -73,6 +84,11 @@ def _values(sent: list[Any], place: str, door: Door) -> dict[str, Any]:
         return values
     weight = _at(sent, CODEFORMER_WEIGHT, 0.5)
     return values | {"face_restoration": restorer, "face_restoration_weight": 0.5 if weight is None else weight}
+
+
+def _numbers(sent: Any) -> list[str]:
+    """As ReActor reads them: what is no number counts nothing, and where there is none the first face is meant."""
+    return [part for each in str(sent).split(",") if (part := each.strip()).isdecimal()] or ["0"]
 
 
 def _visibility(sent: list[Any]) -> Any:
@@ -89,4 +105,5 @@ def _restorer(sent: list[Any]) -> str:
 
 
 def _at(sent: list[Any], number: int, usual: Any) -> Any:
-    return sent[number] if number < len(sent) else usual
+    """An argument; null stands for the usual."""
+    return usual if number >= len(sent) or sent[number] is None else sent[number]

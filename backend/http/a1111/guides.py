@@ -19,14 +19,17 @@ from backend.http.a1111.unsupported import NOT_HERE, Lacking
 from backend.http.a1111.values import as_ours, is_missing, truth
 from backend.image import upload_validation
 from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of
-from backend.request.guide_unit import GUIDE_UNIT
+from backend.request.guide_unit import CONTROL_LEADS, GUIDE_UNIT
 from backend.request.output_size import Margins
 
 SCRIPT = "controlnet"
 PICTURES = ("image", "input_image")
-OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "hr_option": "hires",
-               "union_control_type": "union_type"}
-NOT_THERE = ("ipadapter_input", "batch_images")
+OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "guidance": "end", "hr_option": "hires",
+               "union_control_type": "union_type", "lowvram": "low_vram"}
+GUESSED = ("guess_mode", "guessmode")           # of the first versions
+ELSEWHERE = ("save_detected_map", "is_ui", "input_mode", "generated_image", "use_preview_as_input", "pulid_mode",
+             "type_filter", "class_id", "hash", "output_dir", "batch_image_dir", "batch_mask_dir")
+"""What changes no picture, or says what the others say."""
 WEIGHTS = "advanced_weighting"
 REGION, MASKS = "effective_region_mask", ("mask", "mask_image")
 USUAL = ("processor_res", "threshold_a", "threshold_b")        # where a number below 0 asks for the usual value
@@ -82,13 +85,15 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
     if not isinstance(sent, Mapping):
         raise InvalidRequest("must be an object", field=place)
     on = truth(sent.get("enabled", True)) is not False
-    unit = dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
+    unit = _guessed(sent) | dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
     if not unit["enabled"]:
         return unit
     picture = next((sent[key] for key in PICTURES if sent.get(key)), None)
     first, *more = picture if _is_several(picture) else [picture]
     if first:
         unit["image"] = _stored(_part(first, "image"), f"{place}.image", door)
+    if more and _shows_one(sent.get("module")):
+        raise InvalidRequest("must be one picture for this preprocessor", field=f"{place}.image")
     if more:
         unit["more_images"] = [_stored(_part(each, "image"), f"{place}.image", door) for each in more]
     marked = _mask(sent, picture, _is_inpainting(unit.get("module")))
@@ -96,7 +101,15 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
 
 
 def _lacking(unit: Any, place: str) -> list[Problem]:
-    return [Lacking(NOT_HERE, f"{place}.{key}") for key in NOT_THERE if isinstance(unit, Mapping) and unit.get(key)]
+    if not isinstance(unit, Mapping) or truth(unit.get("enabled", True)) is False:
+        return []
+    known = (*GUIDE_UNIT, *OTHER_NAMES, *GUESSED, *ELSEWHERE, *PICTURES, *MASKS, WEIGHTS, REGION)
+    return [Lacking(NOT_HERE, f"{place}.{key}") for key, value in unit.items() if key not in known and value]
+
+
+def _guessed(sent: Mapping[str, Any]) -> dict[str, str]:
+    """What was called guess mode counts the hint alone, as one of the control modes does now."""
+    return {"control_mode": CONTROL_LEADS} if any(truth(sent.get(key)) for key in GUESSED) else {}
 
 
 def _weights(sent: Any, place: str) -> dict[str, str]:
@@ -113,6 +126,15 @@ def _is_inpainting(module: Any) -> bool:
         return isinstance(module, str) and module_of(module).name == INPAINT
     except KeyError:
         return False
+
+
+def _shows_one(module: Any) -> bool:
+    """Whether a preprocessor makes something of one picture only. Of `none` the model decides."""
+    try:
+        found = module_of(str(module or NO_MODULE))
+    except KeyError:
+        return False
+    return found.name != NO_MODULE and found.kind in ("hint", "reference")
 
 
 def _mask(sent: Mapping[str, Any], picture: Any, inpaints: bool) -> Any:

@@ -4,6 +4,8 @@
     early 1.1       ControlNet Enabled: True, ControlNet Preprocessor: canny, ControlNet Starting Step: 0
     until 1.1.419   ControlNet 0: "preprocessor: canny, starting/ending: (0, 1), preprocessor params: (512, 100, 200)"
     one unit alone  ControlNet: "preprocessor: canny, ..."
+
+And of ADetailer: ADetailer mask only top k largest: 1
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ _STEPS = ("Guidance Start", "Guidance End")
 _RENAMED = {"preprocessor": "Module", "starting step": "Guidance Start", "ending step": "Guidance End",
             "guidance strength": "Guidance End", "annotator resolution": "Processor Res"}
 _PARTED = {"starting/ending": _STEPS, "preprocessor params": _PARAMS, "preprocessor parameters": _PARAMS}
+_LARGEST = ("ADetailer mask only top k largest", "ADetailer mask only top k")
 _UNSET = ("", "none", "-1", "-1.0")         # of numbers that a preprocessor does not have
 
 
@@ -35,7 +38,7 @@ def with_units_renewed(params: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, str) and (one := _SINGLE.fullmatch(key)):
             single.setdefault(f"{UNIT} {one[1] or 0}", []).append((one[2], value))
         else:
-            told[key] = value
+            told[key.replace(*_LARGEST)] = value
     switched_off = ("enabled", "false")
     return told | {unit: _text(pairs) for unit, pairs in single.items()
                    if switched_off not in [(key.casefold(), value.casefold()) for key, value in pairs]}

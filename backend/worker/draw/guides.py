@@ -31,7 +31,7 @@ from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.plan import Pass
-from backend.worker.draw.work_items import Canvas, LoadGuide, ShowHint, ShowPicture
+from backend.worker.draw.work_items import Canvas, LeaveGuide, LoadGuide, ShowHint, ShowPicture
 from backend.worker.guidance.guided_rows import Guide, Guided
 from backend.worker.guidance.hooks import Hook
 from backend.worker.models.base import Model
@@ -68,6 +68,13 @@ def guided_by(
         if isinstance(network, IPAdapter):
             made += _kept_out(unit, network, guide, canvas.model)
     return [Guided(canvas.model, made, len(path.sigmas) - 1)] if made else []
+
+
+def left(request: Request, canvas: Canvas) -> Generator[LeaveGuide, None, None]:
+    """The models of guides that shall take little memory are not there while the picture is decoded."""
+    for unit in request.guides:
+        if is_on(unit) and unit.low_vram and unit.module not in REFERENCES:
+            yield LeaveGuide(canvas.model, unit.model)
 
 
 def _acting(request: Request, second: bool) -> Iterator[tuple[int, Record]]:

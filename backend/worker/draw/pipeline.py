@@ -8,7 +8,7 @@ with what there is of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,14 +27,14 @@ from backend.worker.adapters.kinds import uses_of
 from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.draw.detailer import Drawer, detailed
 from backend.worker.draw.guide_hint import Annotate
-from backend.worker.draw.guides import guided_by
+from backend.worker.draw.guides import guided_by, left
 from backend.worker.draw.hires_target import LATENT_MODES, Target
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.initial_latent import Start, from_noise, from_picture, noised, shown_nothing
 from backend.worker.draw.plan import Pass, Plan, parametrisation, second_pass
 from backend.worker.draw.regions import region_masks
 from backend.worker.draw.shared_results import FirstPass, first_pass_key, shared
-from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LoadNetworks, UseModel, Work
+from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LeaveGuide, LoadNetworks, UseModel, Work
 from backend.worker.guidance.cfg_denoiser import (
     COND,
     UNCOND,
@@ -99,13 +99,16 @@ def _drawn(
         if interrupted.latent is None:
             raise
         latent, half = interrupted.latent, True
-    return (yield from _decoded(latent, canvas)), half
+    return (yield from _decoded(latent, canvas, left(plan.request, canvas))), half
 
 
-def _decoded(latent: Tensor, canvas: Canvas) -> Generator[DecodeLatent, Any, Pixels]:
+def _decoded(
+    latent: Tensor, canvas: Canvas, leaving: Iterator[LeaveGuide]
+) -> Generator[LeaveGuide | DecodeLatent, Any, Pixels]:
     """The picture of a latent. An interruption meanwhile comes too late: there is nothing left to sample."""
     while True:
         try:
+            yield from leaving
             return (yield DecodeLatent(latent, canvas.tiling))
         except Interrupted:
             continue

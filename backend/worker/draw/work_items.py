@@ -42,6 +42,14 @@ class LoadGuide:
     unit: int
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveGuide:
+    """The picture needs the model of a guide, loaded for a model, no more: it leaves the device. Answered by None."""
+
+    model: Model
+    name: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ShowPicture:
     """Show an adapter the pictures of `unit`, number `number` of the request: ids of the job's, or pixels (h, w, 3).
@@ -117,8 +125,8 @@ class Finished:
     pixels: np.ndarray
 
 
-Work = (LoadNetworks | LoadGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel | Shared
-        | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace
+Work = (LoadNetworks | LoadGuide | LeaveGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel
+        | Shared | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace
         | SwapFaces | FindObjects | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 

@@ -37,10 +37,11 @@ from backend.worker.draw.guide_hint import Annotate, opened
 from backend.worker.draw.outpaint import grown, padded
 from backend.worker.draw.pose_points import drawn, face_of, people_of, placed
 from backend.worker.draw.trained_preprocessors import TRAINED, Detector, load, network_of, poses, preprocessor
-from backend.worker.draw.work_items import LoadGuide, ShowHint
+from backend.worker.draw.work_items import LeaveGuide, LoadGuide, ShowHint
 from backend.worker.engine.image_prompts import faces_in, points_in
 from backend.worker.engine.program import Program
 from backend.worker.faces.selection import chosen
+from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from backend.worker.pixels import Pixels
 
@@ -61,9 +62,8 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel 
         program.note(f"Guide {work.unit + 1} stops where {work.model.checkpoint.key} draws: {why}")
         return None
     read = LOADERS[file.kind]
-    name = f"{file.key} on {work.model.checkpoint.key}" if file.facts.get("difference") else file.key
     try:
-        network = memory.fetch(file.kind, name, file.path, lambda: read(file, work.model))
+        network = memory.fetch(*_key(file, work.model), file.path, lambda: read(file, work.model))
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(field)) from error
     if isinstance(network, IPAdapter):
@@ -72,6 +72,16 @@ def load_guide(memory: Memory, program: Program, work: LoadGuide) -> GuideModel 
         network.kept_words = memory.words
     memory.pin(network, program)
     return network
+
+
+def leave_guide(memory: Memory, program: Program, work: LeaveGuide) -> None:
+    """Off the device, unless another picture needs it."""
+    memory.shelve(_key(program.task.run.files[GUIDE, work.name], work.model), program)
+
+
+def _key(file: ModelFile, model: Model) -> tuple[str, str]:
+    """Under which it is held: what a file adds to a checkpoint is another network on each."""
+    return file.kind, f"{file.key} on {model.checkpoint.key}" if file.facts.get("difference") else file.key
 
 
 def annotated(memory: Memory, program: Program, work: Annotate) -> Pixels:

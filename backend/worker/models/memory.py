@@ -147,6 +147,14 @@ class Memory:
         if kept:
             self._pins[user] = kept
 
+    def shelve(self, key: Key, user: object) -> None:
+        """`user` needs a network no more: off the device at once, unless somebody else does. Unknown keys are fine."""
+        if held := self._held.get(key):
+            self.unpin(user, held.network)
+            del held
+        if key in self._idle_on(self.placement.device.type):
+            self._evict(key)
+
     def drop(self, name: str, kind: str = CHECKPOINT) -> None:
         """Let go of one network; unknown names are fine."""
         if self._held.pop((kind, name), None):
