@@ -53,8 +53,8 @@ class Knower(nn.Module):
         super().__init__()
         self.body = nn.Sequential(convolution(3, 32, 2), convolution(32, 48), convolution(48, 48, 2),
                                   nn.Conv2d(48, 16, 1), nn.Flatten(),
-                                  nn.Linear(16 * (SHRUNK // 4) ** 2, 128), nn.ReLU())
-        self.last = nn.Linear(128, IDENTITY)
+                                  nn.Linear(16 * (SHRUNK // 4) ** 2, 64), nn.ReLU())
+        self.last = nn.Linear(64, IDENTITY)
 
     def shrunk(self, pixels: Tensor) -> Tensor:
         """(B, IDENTITY) of pixels (B, 3, SHRUNK, SHRUNK) in -1..1."""

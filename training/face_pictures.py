@@ -19,7 +19,7 @@ from .faces import Portrait, box, draw_face, key_points, people, portrait
 from .train_networks import encoded, kept
 
 SEED = 71
-EACH = 3                # portraits of every person
+EACH = 6                # portraits of every person
 UNSURE = 0.012          # standard deviation of found points, as a part of the picture
 DECODED_EVERY = 4       # of so many portraits one is also shown as the demo model's decoder draws it
 PIXELS, DECODED = "faces.npy", "faces.decoded.npy"      # in the work folder

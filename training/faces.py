@@ -14,19 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .drawing import SUPERSAMPLING, Polygon, Pose, disc, draw_polygons, ground, light, scaled
+from .drawing import SUPERSAMPLING, Polygon, Pose, disc, draw_polygons, ground, light
 from .scenes import COLOURS, HELD_OUT_SHARE, RGB
 
-SKINS = ("pink", "yellow", "orange", "brown", "white", "green", "cyan", "purple")
-HAIRS = ("red", "orange", "yellow", "brown", "black", "white", "blue", "purple", "green")
-EYES = ("blue", "green", "black", "red", "white", "orange")
+SKINS = ("pink", "yellow", "brown", "white", "cyan")
+HAIRS = ("red", "orange", "yellow", "black", "blue", "purple", "green")
+EYES = ("blue", "green", "black", "red", "white")
 CUTS = ("short", "long", "curls")
 LIPS: RGB = (150, 25, 45)
-RADII, LEAN, MARGIN = (0.26, 0.34), 0.15, 0.02      # of heads as parts of the picture, in radians, around the hair
-POINTS = np.array([(-0.4, -0.08), (0.4, -0.08), (0, 0.28), (-0.34, 0.5), (0.34, 0.5)], np.float32)
+RADII, LEAN, ASIDE = (0.34, 0.38), 0.06, 0.02       # of heads as parts of the picture, in radians, from the middle
+MIDDLE = 0.53                                       # of the picture's height: hair makes room for itself
+POINTS = np.array([(-0.42, 0.0), (0.42, 0.0), (0, 0.42), (-0.34, 0.62), (0.34, 0.62)], np.float32)
 """Eyes, nose and the corners of the mouth in heads of radius 1, in the order in which insightface has them."""
 BOX = (-1.15, -1.3, 1.15, 1.12)                     # left, top, right, bottom of a head with its hair
-EYE, NOSE = 0.22, 0.1
+EYE = 0.32                    # radius; an eye is four of the demo model's latent cells wide
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,9 @@ def people(held_out: bool) -> list[Person]:
 
 
 def portrait(person: Person, rng: random.Random, number: int = 0) -> Portrait:
-    """The person anywhere, before any plain background from which skin and hair stand out."""
+    """The person near the middle, before any plain background from which skin and hair stand out."""
     radius = rng.uniform(*RADII)
-    left, top, right, bottom = (side * radius for side in BOX)
-    x, y = rng.uniform(MARGIN - left, 1 - MARGIN - right), rng.uniform(MARGIN - top, 1 - MARGIN - bottom)
+    x, y = (at + rng.uniform(-ASIDE, ASIDE) for at in (0.5, MIDDLE))
     background = rng.choice([name for name in COLOURS if name not in (person.skin, person.hair)])
     return Portrait(person, Pose(x, y, radius, rng.uniform(-LEAN, LEAN)), background, number)
 
@@ -78,8 +78,7 @@ def draw_face(portrait: Portrait, size: int = 128) -> Image.Image:
     skin, hair, eyes = (COLOURS[name] for name in (person.skin, person.hair, person.eyes))
     for polygons, fill in [
         (hair_behind(person.cut), hair), ([disc(0, 0, 1)], skin), (hair_before(person.cut), hair),
-        ([disc(x, y, EYE) for x, y in POINTS[:2]], eyes), ([disc(*POINTS[2], NOSE)], scaled(skin, 0.8)),
-        ([mouth()], LIPS),
+        ([disc(x, y, EYE) for x, y in POINTS[:2]], eyes), ([mouth()], LIPS),
     ]:
         draw_polygons(canvas, polygons, fill, pose)
     pixels = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) * light(size)
@@ -89,21 +88,21 @@ def draw_face(portrait: Portrait, size: int = 128) -> Image.Image:
 def hair_behind(cut: str) -> list[Polygon]:
     if cut != "long":
         return []
-    return [[(-1.12, -0.2), (1.12, -0.2), (1.12, 1.05), (-1.12, 1.05)]]
+    return [[(-1.15, -0.2), (1.15, -0.2), (1.15, 1.1), (-1.15, 1.1)]]
 
 
 def hair_before(cut: str) -> list[Polygon]:
     if cut == "curls":
-        return [disc(math.sin(angle) * 0.92, -math.cos(angle) * 0.92, 0.34) for angle in (-1.2, -0.6, 0.0, 0.6, 1.2)]
+        return [disc(math.sin(angle) * 0.98, -math.cos(angle) * 0.98, 0.32) for angle in (-1.2, -0.6, 0.0, 0.6, 1.2)]
     low = 0.36 if cut == "short" else 0.1
     arc = [(1.12 * math.cos(angle), -1.12 * math.sin(angle))
            for angle in np.linspace(low, math.pi - low, 30)]
-    return [[*arc, (-0.72, -0.42), (0.72, -0.42)]]
+    return [[*arc, (-0.8, -0.4), (0.8, -0.4)]]
 
 
 def mouth() -> Polygon:
     left, right = POINTS[3:]
-    arc = [(float(left[0]) * math.cos(angle), float(left[1]) + 0.24 * math.sin(angle))
+    arc = [(float(left[0]) * math.cos(angle), float(left[1]) + 0.2 * math.sin(angle))
            for angle in np.linspace(0, math.pi, 12)]
     return [*arc, (float(right[0]), float(right[1]))]
 
