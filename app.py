@@ -94,7 +94,7 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     """
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.gradio_files))  # not where others of the machine can look
     gc.disable()  # a fifth of the start would go into looking for garbage among modules
-    from backend.http import gradio_stubs
+    from backend import gradio_stubs
 
     gradio_stubs.leave_out()
     import ui

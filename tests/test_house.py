@@ -20,7 +20,7 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # The arrow, from the ground up. A module may import its own layer and those above it in this list, nothing below.
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("backend.errors", "backend.version", "backend.settings", "backend.logs", "backend.table", "backend.sampling", "backend.catalog.headers",
+    ("backend.errors", "backend.version", "backend.settings", "backend.logs", "backend.gradio_stubs", "backend.table", "backend.sampling", "backend.catalog.headers",
      "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
      "backend.catalog.folder_scan", "backend.catalog.model_file", "backend.prompt_library.text_files",
      "backend.extensions.fault", "backend.extensions.manifest"),

@@ -37,6 +37,7 @@ from backend.store.view_types import ROLES, Role, User
 
 _ROWS = select(AccountRow).join(UserRow, UserRow.id == AccountRow.owner)
 ARGON2 = "$argon2"
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)     # OWASP's advice
 FRESH = 1.0             # seconds for which what was read holds
 SHORTEST = 8            # characters of a password that somebody chooses
 LONGEST = 256
@@ -66,7 +67,6 @@ class Accounts:
     def __init__(self, database: Database, users: Users, given: Mapping[str, str], admins: Collection[str]) -> None:
         """`given`: names and passwords of the flags, `admins` those of them who are admins. StorageError."""
         self._database, self._users = database, users
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)    # OWASP's advice
         known = users.all_named(given)
         self._given = [self._of_flags(known[name], secret, name in admins) for name, secret in given.items()]
         self._lock = threading.Lock()
@@ -189,12 +189,12 @@ class Accounts:
         """An argon2 hash, which takes a moment and 19 MB. InvalidRequest where it is too short or too long."""
         if not SHORTEST <= len(password) <= LONGEST:
             raise InvalidRequest(problems=[Problem(f"must have {SHORTEST} to {LONGEST} characters", "password")])
-        return self._hasher.hash(password)
+        return HASHER.hash(password)
 
     def _of_flags(self, user: User, secret: str, admin: bool) -> Account:
         """The salt is the user's, so that what was opened by a password holds until the flags name another."""
         salt = hashlib.sha256(user.id.encode()).digest()[:16]
-        password = secret if secret.startswith(ARGON2) else self._hasher.hash(secret, salt=salt)
+        password = secret if secret.startswith(ARGON2) else HASHER.hash(secret, salt=salt)
         return Account(User(user.id, user.name, "admin" if admin else "artist"), password, by_flags=True)
 
     def _row(self, session: Session, name: str) -> AccountRow:

@@ -7,10 +7,11 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, create_mock_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -168,11 +169,21 @@ def _begin(connection: Connection) -> None:
 def _migrate(connection: Connection) -> None:
     """A new file gets today's tables at once; only an old one needs Alembic, and pays for its import."""
     if not inspect(connection).has_table("alembic_version"):
-        Base.metadata.create_all(connection)
+        for statement in _todays_tables():
+            connection.exec_driver_sql(statement)
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY NOT NULL)")
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (REVISION,))
     elif connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() != REVISION:
         upgrade(connection)
+
+
+@cache
+def _todays_tables() -> tuple[str, ...]:
+    """The statements that make them, in SQLite's words."""
+    statements: list[Any] = []
+    engine = create_mock_engine("sqlite://", lambda statement, *_: statements.append(statement))
+    Base.metadata.create_all(engine, checkfirst=False)
+    return tuple(str(each.compile(dialect=engine.dialect)) for each in statements)
 
 
 def upgrade(connection: Connection) -> None:

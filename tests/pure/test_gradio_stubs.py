@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.http import gradio_stubs
+from backend import gradio_stubs
 
 
 def test_what_writes_the_stubs_is_taken_from_its_module_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
@@ -87,7 +88,11 @@ class Credentials:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._threads = CapacityLimiter(AT_ONCE)
         self._turns = Turns(AT_ONCE)
-        self._decoy = accounts.hashed(secrets.token_hex(16))
+
+    @cached_property
+    def _decoy(self) -> str:
+        """Made when the first stranger knocks: where nobody logs in, no start waits for it."""
+        return self._accounts.hashed(secrets.token_hex(16))
 
     async def account(self, authorization: str, address: str) -> Account:
         """The account behind an Authorization header of HTTP Basic. Raises Denied."""
@@ -148,7 +153,7 @@ class Credentials:
         """A stranger's name is checked against something that takes as long, so that time tells nothing of names."""
         account = self._accounts.named(name)
         if account is None or account.disabled or not account.password:
-            other = next((each.password for each in self._accounts.all() if each.password), self._decoy)
+            other = next((each.password for each in self._accounts.all() if each.password), "") or self._decoy
             matches(other, password)
             return None
         return account if matches(account.password, password) else None
