@@ -115,6 +115,10 @@ _SDXL = {
     "loader": "backend.worker.models.sdxl:SDXL", "defaults": square(1024),
     "networks": {"unet": _UNET_MODULES, "text_encoder_2": _TEXT_2_MODULES, "text_encoder": _TEXT_MODULES},
 }
+_SD2 = {
+    "loader": "backend.worker.models.sd2:SD2", "defaults": square(768),
+    "networks": {"unet": _UNET_MODULES, "text_encoder": (*_TEXT_MODULES, "cond_stage_model_model_")},
+}
 
 # In the order in which they are asked: the first that knows a file has it.
 BUILT_IN = (
@@ -122,7 +126,8 @@ BUILT_IN = (
            (FolderRule("StableDiffusionXL*", scheduler="EDM"),)),
     Family("sdxl-refiner", "Stable Diffusion XL refiner",
            (TensorRule("conditioner.embedders.0.model.ln_final.weight"),),
-           (FolderRule("StableDiffusionXL*", lacks="text_encoder"),)),
+           (FolderRule("StableDiffusionXL*", lacks="text_encoder"),),
+           loader="backend.worker.models.sdxl_refiner:SDXLRefiner", defaults=square(1024)),
     Family("sdxl-inpaint", "Stable Diffusion XL inpainting", (TensorRule(_FIRST, 1, 9, also=_XL),),
            (FolderRule("StableDiffusionXL*", {"in_channels": 9}),), **_SDXL),
     Family("sdxl-edit", "InstructPix2Pix for Stable Diffusion XL", (TensorRule(_FIRST, 1, 8, also=_XL),),
@@ -142,9 +147,11 @@ BUILT_IN = (
     Family("sd3", "Stable Diffusion 3", (TensorRule("*joint_blocks.0.context_block.adaLN_modulation.1.bias"),),
            (FolderRule("StableDiffusion3*"),)),
     Family("sd2-inpaint", "Stable Diffusion 2 inpainting", (TensorRule(_FIRST, 1, 9, also=_OPEN_CLIP),),
-           (FolderRule("StableDiffusion*", {"cross_attention_dim": 1024, "in_channels": 9}),)),
+           (FolderRule("StableDiffusion*", {"use_linear_projection": True, "in_channels": 9}),),
+           **_SD2 | {"defaults": square(512)}),
     Family("sd2", "Stable Diffusion 2", (TensorRule(_OPEN_CLIP), TensorRule(_CONTEXT, -1, 1024)),
-           (FolderRule("StableDiffusion*", {"cross_attention_dim": 1024}),)),
+           (FolderRule("StableDiffusion*", {"cross_attention_dim": 1024}),
+            FolderRule("StableDiffusion*", {"use_linear_projection": True, "in_channels": 4})), **_SD2),
     Family("chroma", "Chroma", (TensorRule("*distilled_guidance_layer.norms.0.scale"),), (FolderRule("Chroma*"),)),
     Family("flux", "Flux", (TensorRule("*double_blocks.0.img_attn.norm.key_norm.scale"),), (FolderRule("Flux*"),)),
     Family("sd1-inpaint", "Stable Diffusion 1 inpainting", (TensorRule(_FIRST, 1, 9),),

@@ -19,7 +19,10 @@ from backend.catalog.network_names import flat, plain_name, text_name
 
 UNET = "model.diffusion_model."
 _TEXT = {"cond_stage_model.transformer.": "text_encoder", "conditioner.embedders.0.transformer.": "text_encoder"}
-_OPEN_CLIP = "conditioner.embedders.1.model."
+_OPEN_CLIP = {"conditioner.embedders.1.model.": "text_encoder_2", "conditioner.embedders.0.model.": "text_encoder_2",
+              "cond_stage_model.model.": "text_encoder"}
+UNREAD_BLOCKS = {"cond_stage_model.model.": 1}
+"""Where an OpenCLIP text encoder lies -> how many blocks at its end have no effect and are not loaded."""
 _KEPT = 8                   # checkpoints whose modules are remembered
 _DOWNSAMPLER = re.compile(r"input_blocks\.(\d{1,3})\.0\.op\.weight")
 _INPUT = re.compile(r"input_blocks\.(\d{1,3})\.")
@@ -55,9 +58,10 @@ def _of_file(shapes: Shapes) -> Modules:
         inside = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
         if inside:
             found[component] = _weights(component, inside, 0)
-    second = {name.removeprefix(_OPEN_CLIP): shape for name, shape in shapes.items() if name.startswith(_OPEN_CLIP)}
-    if second:
-        found["text_encoder_2"] = dict(_open_clip(second))
+    for prefix, component in _OPEN_CLIP.items():
+        inside = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+        if inside:
+            found[component] = dict(_open_clip(inside, UNREAD_BLOCKS.get(prefix, 0)))
     return found
 
 
@@ -73,12 +77,15 @@ def _resnets(shapes: Shapes) -> int:
     return min(downsamplers) - 1 if downsamplers else max(inputs, default=2)
 
 
-def _open_clip(shapes: Shapes) -> Iterator[tuple[str, Shape]]:
+def _open_clip(shapes: Shapes, unread: int) -> Iterator[tuple[str, Shape]]:
+    """`unread`: so many blocks at the end are left out."""
+    blocks = {int(found[1]) for name in shapes if (found := _RESBLOCK.fullmatch(name))}
+    last = max(blocks, default=0) - unread
     for name, shape in shapes.items():
         if name == "text_projection" and len(shape) == 2:
             yield name, (shape[1], shape[0])
         found = _RESBLOCK.fullmatch(name)
-        if not found:
+        if not found or int(found[1]) > last:
             continue
         module, layer = found[2], f"encoder_layers_{found[1]}"
         if module in _OPEN_CLIP_BLOCK:

@@ -23,7 +23,7 @@ from backend.errors import CheckpointError
 
 PREFIX = "first_stage_model."
 CONFIG = "config.json"
-SCALES: Mapping[str, float] = {"sd1": 0.18215, "sdxl": 0.13025}
+SCALES: Mapping[str, float] = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025}
 """What brings a family's latents to unit variance: a config that tells another's is for another's latents."""
 
 _KEPT = 8                       # checkpoints whose own VAE is remembered
@@ -79,10 +79,10 @@ def misfit(vae: ModelFile, checkpoint: ModelFile) -> str:
     if own.get("stages") and vae.facts.get("stages") != own["stages"]:
         return (f"{vae.key} makes latent cells of {_pixels(vae.facts.get('stages'))} pixels, and {checkpoint.key}, "
                 f"which is of the family {label}, takes {_pixels(own['stages'])}")
-    others = {name for name, scale in SCALES.items() if scale == vae.facts.get("scale")}
+    others = [name for name, scale in SCALES.items() if scale == vae.facts.get("scale")]
     wanted = own.get("scale") or SCALES.get(base(checkpoint.family))
     if others and wanted and wanted != vae.facts["scale"] and base(checkpoint.family) not in others:
-        return f"{vae.key} is made for {FAMILIES[others.pop()].label}, and {checkpoint.key} is of the family {label}"
+        return f"{vae.key} is made for {FAMILIES[others[0]].label}, and {checkpoint.key} is of the family {label}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Tiny Stable Diffusion 1 and XL networks with random weights, and the original (LDM, sgm) single-file layout of any such."""
+"""Tiny Stable Diffusion 1, 2 and XL networks with random weights, and the original (LDM, sgm) single-file layout of any such."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ OPEN_CLIP = {"embeddings.token_embedding.weight": "token_embedding.weight",
 
 @dataclass
 class Networks:
+    """`text` is CLIP's text encoder, or with `is_open_clip` OpenCLIP's; XL's refiner has only the second one."""
+
     unet: nn.Module
     vae: nn.Module
-    text: nn.Module
+    text: nn.Module | None
     text_2: nn.Module | None = None
+    is_open_clip: bool = False
 
 
 def tiny(in_channels: int = 4, seed: int = 0) -> Networks:
@@ -54,9 +57,39 @@ def tiny_sdxl(in_channels: int = 4, seed: int = 0) -> Networks:
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), use_linear_projection=True,
         addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=48 + 6 * 8,
     )
-    text_2 = CLIPTextModelWithProjection(_text_config(
-        hidden_size=64, intermediate_size=80, num_hidden_layers=4, hidden_act="gelu", projection_dim=48))
+    text_2 = _text_2()
     return Networks(unet.eval(), _vae(0.13025), CLIPTextModel(_text_config()).eval(), text_2.eval())
+
+
+def tiny_sd2(in_channels: int = 4, seed: int = 0) -> Networks:
+    """As SD 2 is built: linear projections, heads of 64, OpenCLIP's text encoder without its last block."""
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        in_channels=in_channels, block_out_channels=(64, 128), layers_per_block=2, cross_attention_dim=64,
+        attention_head_dim=(1, 2), norm_num_groups=32, sample_size=64, use_linear_projection=True,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+    text = CLIPTextModel(_text_config(hidden_size=64, intermediate_size=80, hidden_act="gelu", projection_dim=48))
+    return Networks(unet.eval(), _vae(0.18215), text.eval(), is_open_clip=True)
+
+
+def tiny_refiner(seed: int = 0) -> Networks:
+    """As SDXL's refiner is built: attention in the middle stages alone, one text encoder, five numbers beside."""
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64, 128, 128), layers_per_block=2, cross_attention_dim=64,
+        attention_head_dim=(1, 1, 2, 2), transformer_layers_per_block=2, norm_num_groups=32, sample_size=128,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=48 + 5 * 8,
+    )
+    return Networks(unet.eval(), _vae(0.13025), None, _text_2().eval())
+
+
+def _text_2() -> nn.Module:
+    return CLIPTextModelWithProjection(_text_config(
+        hidden_size=64, intermediate_size=80, num_hidden_layers=4, hidden_act="gelu", projection_dim=48))
 
 
 def _vae(scaling_factor: float) -> nn.Module:
@@ -80,21 +113,40 @@ def layout(networks: Networks) -> dict[str, Tensor]:
     stages = len(networks.vae.config.block_out_channels)
     tensors = {"model.diffusion_model." + unet_name(k, depth, networks.unet): v for k, v in networks.unet.state_dict().items()}
     tensors |= {"first_stage_model." + vae_name(k, stages): as_convolution(k, v) for k, v in networks.vae.state_dict().items()}
-    text = "conditioner.embedders.0.transformer.text_model." if networks.text_2 else "cond_stage_model.transformer.text_model."
-    tensors |= {text + k: v for k, v in networks.text.state_dict().items()}
-    if networks.text_2:
-        tensors |= {"conditioner.embedders.1.model." + k: v for k, v in open_clip(networks.text_2.state_dict()).items()}
-        tensors["denoiser.sigmas"] = torch.linspace(0.03, 14.6, 1000)
-    tensors[text + "embeddings.position_ids"] = torch.arange(77)[None]
+    tensors |= _texts(networks)
     tensors["model_ema.decay"] = torch.tensor(0.9999)
     return {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+
+
+def _texts(networks: Networks) -> dict[str, Tensor]:
+    if networks.is_open_clip:
+        return {"cond_stage_model.model." + k: v for k, v in _with_a_last_block(networks.text).items()}
+    text = "conditioner.embedders.0.transformer.text_model." if networks.text_2 else "cond_stage_model.transformer.text_model."
+    second = "conditioner.embedders.1.model." if networks.text else "conditioner.embedders.0.model."
+    tensors = {text + k: v for k, v in networks.text.state_dict().items()} if networks.text else {}
+    if networks.text:
+        tensors[text + "embeddings.position_ids"] = torch.arange(77)[None]
+    if networks.text_2:
+        tensors |= {second + k: v for k, v in open_clip(networks.text_2.state_dict()).items()}
+        tensors["denoiser.sigmas"] = torch.linspace(0.03, 14.6, 1000)
+    return tensors
+
+
+def _with_a_last_block(text: nn.Module) -> dict[str, Tensor]:
+    """A text encoder as OpenCLIP's files have it: one more block, which nothing reads, and a projection."""
+    layers = text.config.num_hidden_layers
+    own = {"text_model." + name.removeprefix("text_model."): tensor for name, tensor in text.state_dict().items()}
+    last = {name.replace(f"layers.{layers - 1}.", f"layers.{layers}."): torch.randn_like(tensor)
+            for name, tensor in own.items() if f"layers.{layers - 1}." in name}
+    return open_clip(own | last | {"text_projection.weight": torch.zeros(48, text.config.hidden_size)})
 
 
 def save_folder(networks: Networks, folder: Path) -> Path:
     """As a diffusers folder."""
     networks.unet.save_pretrained(folder / "unet")
     networks.vae.save_pretrained(folder / "vae")
-    networks.text.save_pretrained(folder / "text_encoder")
+    if networks.text:
+        networks.text.save_pretrained(folder / "text_encoder")
     if networks.text_2:
         networks.text_2.save_pretrained(folder / "text_encoder_2")
     pipeline = "StableDiffusionXLPipeline" if networks.text_2 else "StableDiffusionPipeline"

@@ -26,7 +26,7 @@ from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
 from tests.tiny import test_img2img_parity, test_sdxl_parity
 from tests.tiny.driven_by_hand import latent_of
-from tests.tiny.ldm import Networks, save_folder, tiny, tiny_sdxl, unet_name
+from tests.tiny.ldm import Networks, save_folder, tiny, tiny_sd2, tiny_sdxl, unet_name
 from tests.tiny.networks import attention, lora, save, tensors
 from tests.tiny.test_network_kinds import KINDS, LINEAR, UNET, distance, drawn, file_of, loaded, trained, truth_of
 from tests.tiny.test_sdxl_parity import STEPS, clip_tokenizer
@@ -70,6 +70,20 @@ def test_sd1_equals_diffusers(tmp_path: Path) -> None:
     assert not found.on(own).fit.left_out
     pipeline = test_img2img_parity.pipeline_of(StableDiffusionPipeline, other)
     pipeline.tokenizer = clip_tokenizer("<|endoftext|>")
+    assert (latent(own, {("lora", "x"): found}) - theirs(pipeline, file)).abs().max() < 1e-4
+
+
+@torch.inference_mode()
+def test_sd2_equals_diffusers(tmp_path: Path) -> None:
+    networks = tiny_sd2()
+    content = tensors(networks.unet, UNET, attention(networks.unet), lora()) | tensors(
+        networks.text, "lora_te_text_model_", attention(networks.text), lora(), seed=1)
+    file = save(tmp_path / "x.safetensors", content)
+    own, other = opened(tmp_path / "a", networks), opened(tmp_path / "b", tiny_sd2())
+    found = loaded(tmp_path, content)
+    assert not found.on(own).fit.left_out and {*found.on(own).layers} == {"unet", "text_encoder"}
+    pipeline = test_img2img_parity.pipeline_of(StableDiffusionPipeline, other)
+    pipeline.tokenizer = clip_tokenizer("!")
     assert (latent(own, {("lora", "x"): found}) - theirs(pipeline, file)).abs().max() < 1e-4
 
 

@@ -14,8 +14,8 @@ from typing import Any
 ACTS: Mapping[str, Any] = MappingProxyType({
     "enable_pnginfo": True, "sd_unet": "Automatic", "sd_vae_encode_method": "Full",
     "sd_vae_decode_method": "Full", "enable_quantization": False, "enable_batch_seeds": True,
-    "comma_padding_backtrack": 20, "sdxl_refiner_low_aesthetic_score": 2.5,
-    "sdxl_refiner_high_aesthetic_score": 6.0, "sd3_enable_t5": False, "inpainting_mask_weight": 1.0,
+    "comma_padding_backtrack": 20,
+    "sd3_enable_t5": False, "inpainting_mask_weight": 1.0,
     "img2img_background_color": "#ffffff", "overlay_inpaint": True, "s_min_uncond_all": False,
     "token_merging_ratio": 0.0, "token_merging_ratio_img2img": 0.0, "token_merging_ratio_hr": 0.0,
     "pad_cond_uncond": False, "pad_cond_uncond_v0": False, "fp8_storage": "Disable",

@@ -57,9 +57,12 @@ class EmbeddingFile:
         return self
 
     def on(self, widths: tuple[int, ...]) -> Embedding | None:
-        """A word for encoders of these widths; None when the vectors are for others."""
+        """A word for encoders of these widths; None when the vectors are for others.
+
+        SDXL's refiner has the second of SDXL's encoders, and takes the vectors of that.
+        """
         if widths not in self._fits:
-            vectors = _in_order(self.tensors)
+            vectors = _in_order(self.tensors)[-len(widths):]
             fits = bool(widths) and tuple(each.shape[-1] for each in vectors) == widths
             self._fits[widths] = Embedding(vectors) if fits and len({len(each) for each in vectors}) == 1 else None
         return self._fits[widths]

@@ -91,6 +91,10 @@ class Model(Autoencoder, ABC):
     ) -> Self:
         """Make the networks on the placement's device. Raises CheckpointError naming missing tensors."""
 
+    def tried_parametrisation(self) -> Parametrisation:
+        """What the network shows of itself, where nothing in or beside its file says what it predicts."""
+        return self.parametrisation
+
     def text_settings(
         self, request: Request, role: Role, size: tuple[int, int], texts: Sequence[str]
     ) -> TextSettings:

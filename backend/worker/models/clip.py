@@ -47,7 +47,7 @@ OPEN_CLIP_BIG_G: Config = CLIP_L | {
     "hidden_act": "gelu",
     "projection_dim": 1280,
 }
-HEAD_WIDTH = 64                     # of every CLIP text encoder
+HEAD_WIDTH = 64                     # of every CLIP text encoder, and of the UNets that read OpenCLIP's
 
 _TOP = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
@@ -61,6 +61,11 @@ _ATTENTION = ("q_proj", "k_proj", "v_proj")
 _RESBLOCK = re.compile(r"transformer\.resblocks\.(\d{1,3})\.(.+?)[._](weight|bias)$")
 
 
+def heads(widths: Iterable[int]) -> tuple[int, ...]:
+    """How many heads attentions of these widths have."""
+    return tuple(max(1, width // HEAD_WIDTH) for width in widths)
+
+
 def text_config(tensors: Mapping[str, Tensor]) -> Config:
     """CLIP-L's config in the sizes of these tensors. Raises KeyError with the name of a missing one."""
     vocabulary, width = tensors["embeddings.token_embedding.weight"].shape
@@ -69,7 +74,7 @@ def text_config(tensors: Mapping[str, Tensor]) -> Config:
         "hidden_size": width,
         "intermediate_size": tensors["encoder.layers.0.mlp.fc1.weight"].shape[0],
         "num_hidden_layers": count(tensors, r"encoder\.layers\.(\d{1,3})\."),
-        "num_attention_heads": max(1, width // HEAD_WIDTH),
+        "num_attention_heads": heads([width])[0],
         "max_position_embeddings": tensors["embeddings.position_embedding.weight"].shape[0],
         "projection_dim": width,
     }
@@ -83,7 +88,7 @@ def open_clip_config(tensors: Mapping[str, Tensor]) -> Config:
         "hidden_size": width,
         "intermediate_size": tensors["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
         "num_hidden_layers": count(tensors, r"transformer\.resblocks\.(\d{1,3})\."),
-        "num_attention_heads": max(1, width // HEAD_WIDTH),
+        "num_attention_heads": heads([width])[0],
         "max_position_embeddings": tensors["positional_embedding"].shape[0],
         "projection_dim": tensors["text_projection"].shape[1],
     }

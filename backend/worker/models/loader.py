@@ -51,8 +51,9 @@ def load(checkpoint: ModelFile, placement: Placement) -> Model:
         if problem := checkpoint.problem or why_not(checkpoint.family):
             raise CheckpointError(problem)
         family = loader_of(checkpoint.family)
-        components, parametrisation = _read(checkpoint, family, placement)
+        components, parametrisation, is_told = _read(checkpoint, family, placement)
         model = family.build(checkpoint, components, parametrisation, placement)
+        model.parametrisation = parametrisation if is_told else model.tried_parametrisation()
         _check_cells(model)
     except CheckpointError as error:
         reason = error.problems[0].message
@@ -70,14 +71,15 @@ def _check_cells(model: Model) -> None:
 
 def _read(
     checkpoint: ModelFile, family: type[Model], placement: Placement
-) -> tuple[Components, Parametrisation]:
+) -> tuple[Components, Parametrisation, bool]:
+    """The networks, what they predict, and whether the file or a neighbour of it tells that."""
     path, formats = Path(checkpoint.path), family.formats(placement)
     if not path.exists():
         raise CheckpointError("it is no longer there")
     if path.is_dir():
-        return read_folder(path, formats), folder_parametrisation(path)
+        return read_folder(path, formats), folder_parametrisation(path), True
     tensors = read_tensors(path, partial(_format, family, formats))
-    return family.split(tensors), file_parametrisation(path, tensors)
+    return family.split(tensors), file_parametrisation(path, tensors), _is_told(path, tensors)
 
 
 def _format(family: type[Model], formats: Mapping[str, Format], name: str) -> Format | None:
@@ -109,6 +111,11 @@ def file_parametrisation(path: Path, tensors: Mapping[str, Tensor]) -> Parametri
     marked = "v_pred" in tensors or str(stored.get("prediction", "")).startswith("v") or _yaml_says_v(path)
     zero = "ztsnr" in tensors or bool(stored.get("zero_terminal_snr"))
     return PARAMETRISATIONS["v" if marked else "epsilon"](_noise_table({"rescale_betas_zero_snr": zero}))
+
+
+def _is_told(path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a single file has a mark of what it predicts, or a neighbour that speaks of it."""
+    return "v_pred" in tensors or "prediction" in side_car(path) or path.with_suffix(".yaml").is_file()
 
 
 def read_component(folder: Path, wanted: Format) -> Component:

@@ -6,6 +6,7 @@ AUTOMATIC1111 reads them: both encoders see the same chunks, each gives its last
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -56,7 +57,6 @@ COLOURS = Published(
         (0.1084, -0.0175, -0.0011),
     ),
 )
-HEAD_WIDTH = 64
 SIZES = 6               # numbers that tell the network of sizes: original height and width, crop top and left, target
 TEXT_PREFIX = "conditioner.embedders.0.transformer."
 TEXT_2_PREFIX = "conditioner.embedders.1.model."
@@ -86,6 +86,8 @@ class SDXL(Model):
         TEXT_PREFIX: "text_encoder", TEXT_2_PREFIX: "text_encoder_2",
     }
     sdxl_knots: ClassVar[bool] = True
+    numbers: ClassVar[int] = SIZES
+    """How many numbers stand behind the pooled text."""
 
     tokenizer: Tokenizer
     tokenizer_2: Tokenizer
@@ -104,7 +106,7 @@ class SDXL(Model):
             config_2 = clip.open_clip_config(text_2)
 
             def unet_config(unet: Mapping[str, Tensor]) -> Config:
-                return sdxl_unet_config(unet, config_2["projection_dim"])
+                return sdxl_unet_config(unet, config_2["projection_dim"], cls.numbers)
 
             return {
                 "unet": ldm_layout.unet_component(tensors, unet_config),
@@ -150,15 +152,17 @@ class SDXL(Model):
     ) -> Encoded:
         """See `Model.encode_text`: tokens (77n, 768 + 1280) of n chunks, pooled (1280 + 6,) of the first of them."""
         encoded = self._nothing() if settings.zeroes else self._read(text, settings, embeddings)
-        sizes = torch.tensor([*settings.size, *settings.crop, *settings.size], device=self.device)
-        return replace(encoded, pooled=torch.cat([encoded.pooled, sizes.float()]))
+        beside = torch.tensor(self._beside(settings), dtype=torch.float32, device=self.device)
+        return replace(encoded, pooled=torch.cat([encoded.pooled, beside]))
+
+    def _beside(self, settings: SDXLTextSettings) -> list[float]:
+        """The numbers that stand behind the pooled text."""
+        return [*settings.size, *settings.crop, *settings.size]
 
     def _nothing(self) -> Encoded:
-        """Zeros as long as the encoding of one chunk, without sizes."""
-        configs = [encoder.config for encoder in self.text_encoders]
-        width = sum(config.hidden_size for config in configs)
-        return Encoded(torch.zeros(CHUNK_LENGTH + 2, width, device=self.device),
-                       torch.zeros(configs[1].projection_dim, device=self.device))
+        """Zeros as long as the encoding of one chunk, without numbers."""
+        return Encoded(torch.zeros(CHUNK_LENGTH + 2, sum(self.word_widths), device=self.device),
+                       torch.zeros(self.text_encoders[-1].config.projection_dim, device=self.device))
 
     def _read(self, text: str, settings: SDXLTextSettings, embeddings: Embeddings) -> Encoded:
         """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis, without sizes.
@@ -190,7 +194,7 @@ class SDXL(Model):
 
     def _open_clip(self, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         """(n, 77, C) of the last layer but one, and (n, P): the projected vector of each chunk's first end token."""
-        encoder, tokenizer = self.text_encoders[1], self.tokenizer_2
+        encoder, tokenizer = self.text_encoders[-1], self.tokenizer_2
         tokens = self._tensor([pad_after_end(chunk.tokens, tokenizer) for chunk in chunks])             # (n, 77)
         output = encoder(input_ids=tokens, output_hidden_states=True)
         ends = (tokens == tokenizer.end).int().argmax(dim=-1)
@@ -209,23 +213,30 @@ class SDXL(Model):
         """See `Model.predict`."""
         x = x if channels is None else torch.cat([x, channels], dim=1)
         x = x.to(self.dtype, memory_format=torch.channels_last)
-        pooled, sizes = texts.pooled.split([texts.pooled.shape[-1] - SIZES, SIZES], dim=-1)
-        beside = {"text_embeds": pooled.to(self.dtype), "time_ids": sizes}
+        pooled, numbers = texts.pooled.split([texts.pooled.shape[-1] - self.numbers, self.numbers], dim=-1)
+        beside = {"text_embeds": pooled.to(self.dtype), "time_ids": numbers}
         tokens = texts.tokens.to(self.dtype)
         return self.denoiser(x, timesteps, tokens, added_cond_kwargs=beside, return_dict=False)[0].float()
 
 
-def sdxl_unet_config(tensors: Mapping[str, Tensor], pooled: int) -> Config:
-    """The UNet's config from its tensors in LDM names; `pooled` numbers of a text go beside it. Raises KeyError."""
+def sdxl_unet_config(tensors: Mapping[str, Tensor], pooled: int, numbers: int = SIZES) -> Config:
+    """The UNet's config from its tensors in LDM names. Raises KeyError with the name of a missing one.
+
+    Beside a text's vectors go its `pooled` values, and so many `numbers`, each as a row of sines and cosines.
+    """
     config = ldm_layout.unet_config(tensors, UNET)
     beside = tensors["label_emb.0.0.weight"].shape[1]
     stride = config["layers_per_block"] + 1
+    stages = range(len(config["block_out_channels"]) - 1)
+    depths = (*(_depth(tensors, f"input_blocks.{1 + stride * stage}") for stage in stages),
+              _depth(tensors, "middle_block"))      # diffusers builds the last stage as deep as the middle
     return config | {
-        "transformer_layers_per_block": tuple(
-            max(1, ldm_layout.count(tensors, rf"input_blocks\.{1 + stride * i}\.1\.transformer_blocks\.(\d{{1,3}})\."))
-            for i in range(len(config["block_out_channels"]))
-        ),
-        "attention_head_dim": tuple(max(1, width // HEAD_WIDTH) for width in config["block_out_channels"]),
+        "transformer_layers_per_block": depths,
+        "attention_head_dim": clip.heads(config["block_out_channels"]),
         "projection_class_embeddings_input_dim": beside,
-        "addition_time_embed_dim": (beside - pooled) // SIZES,
+        "addition_time_embed_dim": (beside - pooled) // numbers,
     }
+
+
+def _depth(tensors: Mapping[str, Tensor], block: str) -> int:
+    return max(1, ldm_layout.count(tensors, re.escape(block) + r"\.1\.transformer_blocks\.(\d{1,3})\."))

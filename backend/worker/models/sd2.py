@@ -1,0 +1,100 @@
+"""Stable Diffusion 2: SD 1's networks around OpenCLIP's ViT-H text encoder (Rombach et al. 2022, Cherti et al. 2022).
+
+Also its inpainting variation (9 channels), and networks of the same build in other sizes. Texts are read as
+AUTOMATIC1111 reads them: the last layer but one under the final norm, whatever clip skip says. Single files do not tell
+whether they predict noise (512 pixels) or v (768 pixels); where nothing beside a file does, its network is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from backend.catalog.model_file import ModelFile
+from backend.catalog.module_shapes import UNREAD_BLOCKS
+from backend.prompt.chunks import chunk, pad_after_end
+from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
+from backend.worker.device import Placement
+from backend.worker.models import clip, ldm_layout, sd1
+from backend.worker.models.base import Component, Components, apply_emphasis
+from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
+from backend.worker.models.preview_colours import preview_factors
+
+Config = dict[str, Any]
+
+UNET: Config = sd1.UNET | {
+    "cross_attention_dim": 1024,
+    "attention_head_dim": (5, 10, 20, 20),
+    "use_linear_projection": True,
+}
+TEXT_PREFIX = "cond_stage_model.model."
+LAST_TIMESTEP, TRIED, VELOCITY_BELOW = 999, 0.5, -1.0
+
+
+@dataclass(eq=False, kw_only=True)
+class SD2(sd1.SD1):
+    """A Stable Diffusion 2 checkpoint."""
+
+    prefixes: ClassVar[Mapping[str, str]] = ldm_layout.PREFIXES | {TEXT_PREFIX: "text_encoder"}
+
+    @classmethod
+    def split(cls, tensors: Mapping[str, Tensor]) -> Components:
+        """See `Model.split`. The last block of the text encoder is left out: nothing reads what it makes."""
+        with ldm_layout.sizes_expected():
+            text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
+            config = clip.open_clip_config(text)
+            layers = config["num_hidden_layers"] - UNREAD_BLOCKS[TEXT_PREFIX]
+            return {
+                "unet": ldm_layout.unet_component(tensors, sd2_unet_config),
+                "vae": ldm_layout.vae_component(tensors, sd1.VAE),
+                "text_encoder": Component(config | {"num_hidden_layers": layers}, clip.open_clip_names(text)),
+            }
+
+    @classmethod
+    def build(
+        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
+    ) -> Self:
+        """See `Model.build`."""
+        unet, vae = ldm_layout.unet_and_vae(components, placement)
+        encoder = clip.text_encoder(components["text_encoder"], placement.text, placement.device)
+        return cls(
+            checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet, vae=vae,
+            parametrisation=parametrisation,
+            tokenizer=clip.open_clip_tokenizer(clip.tokenizer(checkpoint, encoder)),
+            preview_factors=preview_factors(vae, sd1.COLOURS),
+        )
+
+    def encode_text(
+        self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
+    ) -> Encoded:
+        """See `Model.encode_text`: tokens (77n, 1024) of n chunks. Clip skip is not listened to."""
+        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
+        encoder = self.text_encoders[0]
+        padded = [pad_after_end(chunk.tokens, self.tokenizer) for chunk in chunks]
+        tokens = torch.tensor(padded, device=self.device)                                               # (n, 77)
+        multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
+        with clip.inserted(encoder, chunks.chunks, {name: each.vectors[0] for name, each in embeddings.items()}):
+            z = encoder(input_ids=tokens).last_hidden_state.float()
+        weighed = apply_emphasis(z, multipliers, settings.emphasis)                                     # (n, 77, C)
+        return Encoded(weighed.flatten(0, 1), words=chunks.words, embeddings=clip.used(chunks))
+
+    @torch.inference_mode()
+    def tried_parametrisation(self) -> Parametrisation:
+        """AUTOMATIC1111's trial: a network of noise answers a flat input near it, one of v far below it."""
+        if self.denoiser.config.in_channels != self.latent_channels:
+            return self.parametrisation
+        flat = torch.full((1, self.latent_channels, 8, 8), TRIED, device=self.device)
+        words = Encoded(torch.full((1, 2, self.denoiser.config.cross_attention_dim), TRIED, device=self.device))
+        answer = self.predict(flat, torch.tensor([float(LAST_TIMESTEP)], device=self.device), words)
+        is_velocity = (answer - flat).mean().item() < VELOCITY_BELOW
+        return PARAMETRISATIONS["v"](self.parametrisation.table) if is_velocity else self.parametrisation
+
+
+def sd2_unet_config(tensors: Mapping[str, Tensor]) -> Config:
+    """The UNet's config from its tensors in LDM names. Raises KeyError with the name of a missing one."""
+    config = ldm_layout.unet_config(tensors, UNET)
+    return config | {"attention_head_dim": clip.heads(config["block_out_channels"])}

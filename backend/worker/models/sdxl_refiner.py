@@ -1,0 +1,99 @@
+"""Stable Diffusion XL's refiner: SDXL with its second text encoder alone, told how good its picture looks.
+
+It is made for the last steps of a picture that SDXL began (Podell et al. 2023); its own words are read as SDXL's second
+encoder reads them. An aesthetic score stands beside the picture's size, one for the words and a lower one against which
+they are drawn, as in AUTOMATIC1111.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from backend.catalog.model_file import ModelFile
+from backend.prompt.chunks import chunk
+from backend.request.request import Request
+from backend.sampling.parametrisation import Parametrisation
+from backend.worker.device import Placement
+from backend.worker.models import clip, ldm_layout, sdxl
+from backend.worker.models.base import Component, Components, apply_emphasis
+from backend.worker.models.encoded import Embeddings, Encoded, Role
+from backend.worker.models.preview_colours import preview_factors
+from backend.worker.models.tensor_files import Format
+
+TEXT_PREFIX = "conditioner.embedders.0.model."
+@dataclass(frozen=True, slots=True)
+class RefinerTextSettings(sdxl.SDXLTextSettings):
+    """`score`: how good the network shall believe its picture to look; those that it learnt from had about 3 to 7."""
+
+    score: float = 6.0
+
+
+@dataclass(eq=False, kw_only=True)
+class SDXLRefiner(sdxl.SDXL):
+    """The refiner. Behind the pooled text `Encoded.pooled` holds height, width, crop top and left, and the score."""
+
+    prefixes: ClassVar[Mapping[str, str]] = ldm_layout.PREFIXES | {TEXT_PREFIX: "text_encoder_2"}
+    numbers: ClassVar[int] = 5
+
+    @classmethod
+    def formats(cls, placement: Placement) -> dict[str, Format]:
+        """See `Model.formats`."""
+        return {name: each for name, each in super().formats(placement).items() if name != "text_encoder"}
+
+    @classmethod
+    def split(cls, tensors: Mapping[str, Tensor]) -> Components:
+        """See `Model.split`."""
+        with ldm_layout.sizes_expected():
+            text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
+            config = clip.open_clip_config(text)
+
+            def unet_config(unet: Mapping[str, Tensor]) -> sdxl.Config:
+                return sdxl.sdxl_unet_config(unet, config["projection_dim"], cls.numbers)
+
+            return {
+                "unet": ldm_layout.unet_component(tensors, unet_config),
+                "vae": ldm_layout.vae_component(tensors, sdxl.VAE),
+                "text_encoder_2": Component(config, clip.open_clip_names(text)),
+            }
+
+    @classmethod
+    def build(
+        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
+    ) -> Self:
+        """See `Model.build`."""
+        unet, vae = ldm_layout.unet_and_vae(components, placement)
+        encoder = clip.projecting_text_encoder(components["text_encoder_2"], placement.text, placement.device)
+        tokenizer = clip.open_clip_tokenizer(clip.tokenizer(checkpoint, encoder))
+        return cls(
+            checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet, vae=vae,
+            parametrisation=parametrisation, tokenizer=tokenizer, tokenizer_2=tokenizer,
+            preview_factors=preview_factors(vae, sdxl.COLOURS),
+        )
+
+    def text_settings(
+        self, request: Request, role: Role, size: tuple[int, int], texts: Sequence[str]
+    ) -> RefinerTextSettings:
+        """See `Model.text_settings`."""
+        read = super().text_settings(request, role, size, texts)
+        scores = {"cond": request.sdxl_refiner_high_aesthetic_score, "uncond": request.sdxl_refiner_low_aesthetic_score}
+        return RefinerTextSettings(**{each.name: getattr(read, each.name) for each in fields(read)}, score=scores[role])
+
+    def _beside(self, settings: RefinerTextSettings) -> list[float]:
+        return [*settings.size, *settings.crop, settings.score]
+
+    def _read(self, text: str, settings: RefinerTextSettings, embeddings: Embeddings) -> Encoded:
+        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
+        vectors = {name: each.vectors[0] for name, each in embeddings.items()}
+        with clip.inserted(self.text_encoders[0], chunks.chunks, vectors):
+            wide, pooled = self._open_clip(chunks.chunks)
+        multipliers = self._tensor([chunk.multipliers for chunk in chunks])
+        tokens = apply_emphasis(wide.float(), multipliers, settings.emphasis).flatten(0, 1)
+        return Encoded(tokens, pooled[0].float(), chunks.words, clip.used(chunks))
+
+    def adapted(self) -> dict[str, nn.Module]:
+        """See `Model.adapted`."""
+        return {"unet": self.denoiser, "text_encoder_2": self.text_encoders[0]}
