@@ -8,10 +8,12 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings
 
 from backend import gradio_stubs
 from backend.house import House
+from backend.store import accounts
 from tests.examples import QUICK
 
 gc.disable()                # until all tests are collected: nothing of what they import is garbage
@@ -32,6 +34,21 @@ def pytest_collection_finish() -> None:
     """Looking for garbage among everything that was imported would take a fifth of the tests' time."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[PasswordHasher]:
+    """Passwords are hashed as ever, but in microseconds; gives what hashes them outside tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        dear = accounts.HASHER
+        patch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield dear
+
+
+@pytest.fixture
+def dear_passwords(cheap_passwords: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a password costs what it costs outside tests."""
+    monkeypatch.setattr(accounts, "HASHER", cheap_passwords)
 
 
 @pytest.fixture(autouse=True)

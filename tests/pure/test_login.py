@@ -114,6 +114,10 @@ def test_nothing_but_a_hash_of_a_token_is_kept(house: Backend, browse) -> None:
     assert PASSWORD.encode() not in content and b"$argon2id$" in content
 
 
+def test_a_password_is_hashed_at_the_cost_that_owasp_advises(house: Backend, dear_passwords: None) -> None:
+    assert house.accounts.hashed(PASSWORD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 def test_who_logs_out_is_out_and_the_old_cookie_opens_nothing(house: Backend, browse) -> None:
     client, other = browse("ann"), browse("ann")
     old = client.cookies[COOKIE]
