@@ -22,7 +22,7 @@ from backend.worker.faces import analysis
 from backend.worker.faces.analysis import FaceAnalysis
 
 from .face_pictures import portraits
-from .faces import Portrait, draw_face, people, portrait
+from .faces import Person, Portrait, draw_face, people, portrait
 from .measure import Question, share, tell
 from .measure_guides import Studio
 from .scenes import Scene
@@ -33,6 +33,7 @@ DRAWN_SEED, SHOWN_SEED, FIRST_SEED = 2050, 2051, 900
 PAIRS = 2000
 MISTAKEN = 0.01             # share of pairs of different people that may be taken for the same
 COLUMNS = 8
+Known = tuple[Person, np.ndarray]       # the identity of length 1
 
 
 def looker(studio: Studio) -> FaceAnalysis:
@@ -47,18 +48,28 @@ def identities(networks: FaceAnalysis, pictures: Sequence[Image.Image]) -> list[
     return [max(faces, key=lambda face: face.area).normed if faces else None for faces in seen]
 
 
-def threshold(networks: FaceAnalysis, each: int = 2, people_of: int = 119) -> tuple[float, dict[str, float]]:
-    """How near the same person is, told from drawn portraits of people held back; and how sure that is."""
-    asked = portraits(held_out=True, each=each, seed=DRAWN_SEED)[: each * people_of]
+def strangers(networks: FaceAnalysis) -> tuple[list[Known], dict[str, float]]:
+    """Who is seen in drawn portraits of everybody held back; and how often a face is found there."""
+    asked = portraits(held_out=True, each=2, seed=DRAWN_SEED)
     found = identities(networks, [draw_face(one) for one in asked])
     known = [(one.person, seen) for one, seen in zip(asked, found, strict=True) if seen is not None]
+    return known, {"found in drawn portraits": round(len(known) / len(asked), 4)}
+
+
+def threshold(known: list[Known]) -> tuple[float, dict[str, float]]:
+    """How near the same person is, told from drawn portraits; and how sure that is."""
     same = [float(a @ b) for number, (who, a) in enumerate(known) for other, b in known[:number] if who == other]
     rng = random.Random(DRAWN_SEED)
     pairs = [rng.sample(known, 2) for _ in range(PAIRS)]
     others = [float(a @ b) for (who, a), (other, b) in pairs if who != other]
     bound = float(np.quantile(others, 1 - MISTAKEN))
-    return bound, {"threshold": round(bound, 3), "found in drawn portraits": round(len(known) / len(asked), 4),
+    return bound, {"threshold": round(bound, 3),
                    "drawn portraits of the same person": share([one >= bound for one in same])}
+
+
+def nearest(seen: np.ndarray | None, known: list[Known]) -> Person | None:
+    """Who it is most, of all who are known; None where there is no face."""
+    return max(known, key=lambda one: alike(seen, one[1]))[0] if seen is not None else None
 
 
 def shown_people(count: int) -> list[Portrait]:
@@ -70,7 +81,8 @@ def shown_people(count: int) -> list[Portrait]:
 def measure(studio: Studio, count: int) -> tuple[dict[str, float], list[list[Image.Image]]]:
     """Figures, and who was shown, what was drawn of them, and without."""
     networks = looker(studio)
-    bound, told = threshold(networks)
+    known, told = strangers(networks)
+    bound, sure = threshold(known)
     sitters = shown_people(count)
     shown = [draw_face(one) for one in sitters]
     asked = [Question(Scene(one.background), f"a face on a {one.background} background", FIRST_SEED + number)
@@ -80,10 +92,12 @@ def measure(studio: Studio, count: int) -> tuple[dict[str, float], list[list[Ima
     bare = identities(networks, without)
     others = [*wanted[1:], wanted[0]]
     near = [alike(a, b) for a, b in zip(wanted, found, strict=True)]
-    return told | {
+    return told | sure | {
         "a face is drawn": share([one is not None for one in found]),
         "identity, mean": round(float(np.mean(near)), 4),
         "identity kept": share([one >= bound for one in near]),
+        "the nearest of all people held back": share(
+            [nearest(seen, known) == one.person for seen, one in zip(found, sitters, strict=True)]),
         "another's identity": share([alike(a, b) >= bound for a, b in zip(others, found, strict=True)]),
         "identity kept, without": share([alike(a, b) >= bound for a, b in zip(wanted, bare, strict=True)]),
     }, [shown, drawn, without]

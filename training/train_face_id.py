@@ -34,7 +34,7 @@ from .train_faces import FOLDER
 from .train_ip_adapter import TOKENS, Attentions, Shown, begin
 from .train_networks import Lesson, Words, frozen_unet, train
 
-FILE = PROJECT / "models" / "IP-Adapter" / "demo-face.safetensors"
+FILE = PROJECT / "models" / "IP-Adapter" / "demo-faceid.safetensors"
 RANK = 24
 LORA_LAYERS = {"to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "out"}
 BATCH = 16

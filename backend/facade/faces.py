@@ -32,8 +32,9 @@ class UserFaces:
             return None, error.problems[0].message
         return found.similarity, ""
 
-    def located(self, upload: str, wanted: str = BUFFALO) -> FacesLocated:
-        """The faces of an uploaded picture, as the network `wanted` sees them, or another where that is not here.
+    def located(self, upload: str, wanted: str = BUFFALO, adapter: str = "") -> FacesLocated:
+        """The faces of an uploaded picture, as the network `wanted` sees them, or another where that is not here; those
+        of the IP-Adapter called `adapter` where it has its own.
 
         InvalidRequest says why there are none, or which file is missing; NotFound for a picture that is not there.
         NotAllowed while no worker is up, WorkerLost when it ends meanwhile.
@@ -41,7 +42,7 @@ class UserFaces:
         picture = self._parts.uploads.file(upload, self._owner).read_bytes()
         others = [name for name in (BUFFALO, ANTELOPE) if name != wanted]
         try:
-            network = recognition_network((wanted, *others), self._parts.catalog)
+            network = recognition_network((wanted, *others), self._parts.catalog, adapter)
         except NotFound as error:
             raise InvalidRequest(f"Easel {error.problems[0].message}") from error
         return self._parts.dispatcher.preprocessing.located(picture, network)

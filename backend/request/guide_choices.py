@@ -14,19 +14,26 @@ CROP = "Crop and Resize"
 class GuideChoice:
     """`modules`: those that serve it, the usual one first; the first whose files are there is taken.
 
-    `models`: words in the names of models that serve it, the best first; () where it takes no model. `kinds`: of which
-    kinds these are.
+    `models`: words in the names of models that serve it, the best first; () where it takes no model. `unlike`: words in
+    the names of models that have one of those and are another's. `kinds`: of which kinds these are.
     """
 
     name: str
     label: str
     modules: tuple[str, ...]
     models: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("controlnet", "t2i_adapter")
     weight: float = 1.0
     resize_mode: str = CROP
 
+    def served_by(self, name: str, word: str) -> bool:
+        """Whether a model of this name is one that `word`, one of `models`, means."""
+        lower = name.casefold()
+        return word in lower and not any(other in lower for other in self.unlike)
 
+
+FACES = ("instant_id", "instantid", "faceid", "face_id")
 GUIDE_CHOICES: Table[GuideChoice] = Table("what pictures guide by", (
     GuideChoice("edges", "Edges", ("canny",), ("canny", "union", "outline")),
     GuideChoice("soft_edges", "Soft edges", ("softedge_pidinet", "softedge_hed", "softedge_teed", "softedge_anyline",
@@ -50,12 +57,11 @@ GUIDE_CHOICES: Table[GuideChoice] = Table("what pictures guide by", (
     GuideChoice("shuffle", "Shuffled content", ("shuffle",), ("shuffle",)),
     GuideChoice("instruct", "Instruction (InstructPix2Pix)", ("none",), ("ip2p", "pix2pix")),
     GuideChoice("colours", "Colours", ("t2ia_color_grid",), ("color",)),
-    GuideChoice("style", "Style", (STYLE,), ("style",), ("t2i_adapter",)),
-    GuideChoice("face", "Face", (PICTURE_PROMPT,), ("instant_id", "instantid", "faceid", "face_id"),
-                ("instant_id", "ip_adapter"), weight=0.8),
+    GuideChoice("style", "Style", (STYLE,), ("style",), kinds=("t2i_adapter",)),
+    GuideChoice("face", "Face", (PICTURE_PROMPT,), FACES, kinds=("instant_id", "ip_adapter"), weight=0.8),
     GuideChoice("face_points", "Face: where eyes, nose and mouth are", (KEY_POINTS,), ("instant_id", "instantid"),
-                ("controlnet",), weight=0.8),
-    GuideChoice("picture", "Picture as prompt", (PICTURE_PROMPT,), ("ip-adapter", "ip_adapter", ""), ("ip_adapter",),
-                weight=0.8),
+                kinds=("controlnet",), weight=0.8),
+    GuideChoice("picture", "Picture as prompt", (PICTURE_PROMPT,), ("ip-adapter", "ip_adapter", ""), FACES,
+                ("ip_adapter",), weight=0.8),
     GuideChoice("reference", "Reference", ("reference_only", "reference_adain", "reference_adain+attn"), kinds=()),
 ))

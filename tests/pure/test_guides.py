@@ -248,6 +248,12 @@ def test_a_reference_needs_no_model_and_every_choice_has_a_preprocessor(catalog:
     assert {name for choice in GUIDE_CHOICES.values() for name in choice.modules} == set(MODULES), "each can be chosen by what it serves"
 
 
+@pytest.mark.parametrize("name, choice", [("ip-adapter_sd15", "picture"), ("demo-picture", "picture"), ("ip-adapter-plus-face_sd15", "picture"),
+                                          ("ip-adapter-faceid_sd15", "face"), ("Mine-FaceID", "face")])
+def test_an_ip_adapter_serves_pictures_or_faces_by_its_name(name: str, choice: str) -> None:
+    assert [one for one in ("picture", "face") if any(GUIDE_CHOICES[one].served_by(name, word) for word in GUIDE_CHOICES[one].models)] == [choice]
+
+
 @pytest.mark.parametrize("folder, shapes, family, fits", [
     ("t2i_adapter", {"body.0.block1.weight": (320, 320, 3, 3), "conv_in.weight": (320, 192, 3, 3)}, "sd1", True),
     ("t2i_adapter", {"body.0.in_conv.weight": (80, 192, 1, 1), "body.0.out_conv.weight": (320, 80, 1, 1)}, "sd1", True),

@@ -132,3 +132,12 @@ def test_why_no_face_is_shown(desk: Desk, models: Path, monkeypatch: pytest.Monk
     (models / "insightface" / "models" / "buffalo_l" / "w600k_r50.onnx").unlink()
     desk.house.backend._components.catalog.scan("insightface")
     assert desk.located(one)["why"].startswith("Easel needs insightface's buffalo_l, which is not here: put its files")
+
+
+def test_an_adapters_own_networks_see_for_it_alone(desk: Desk, models: Path) -> None:
+    (models / "insightface" / "models" / "buffalo_l").rename(models / "insightface" / "models" / "aside")
+    (models / "insightface" / "models" / "aside" / "easel.json").write_text('{"only_for": "own"}')
+    desk.house.backend._components.catalog.refresh()
+    one = desk.upload(face_picture((5, 5)))
+    assert desk.located(one, adapter="own")["faces"]
+    assert all("needs insightface's buffalo_l" in desk.located(one, **more)["why"] for more in ({}, {"adapter": "another"}))

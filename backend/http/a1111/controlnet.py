@@ -88,7 +88,7 @@ def _type_of(names: tuple[str, ...], files: Sequence[ModelFile]) -> dict[str, An
     choices = [GUIDE_CHOICES[name] for name in names]
     modules = [module for choice in choices for module in choice.modules]
     serving = [file for choice in choices for word in choice.models for file in files
-               if file.kind in choice.kinds and word in file.key.casefold()]
+               if file.kind in choice.kinds and choice.served_by(file.key, word)]
     return _type(list(dict.fromkeys([NO_MODULE, *modules])), list({file.key: file for file in serving}.values()),
                  modules[0])
 

@@ -2,12 +2,12 @@
 import { make } from "../../scripts/dom.js";
 import { ask } from "../../scripts/http.js";
 
-const known = new Map();    // by pack and picture: a promise of what was found; nothing that failed
+const known = new Map();    // by pack, adapter and picture: a promise of what was found; nothing that failed
 
-// What is found of the faces in an upload: { faces, orders, why }.
-export function located(picture, pack) {
-  const key = `${pack} ${picture}`, forgotten = found => { if (!found.faces.length) known.delete(key); return found; };
-  if (!known.has(key)) known.set(key, ask(`/easel/faces/located?${new URLSearchParams({ picture, pack })}`).catch(error => ({ faces: [], orders: {}, why: error.message })).then(forgotten));
+// What a `pack` of networks, or an IP-Adapter's own, finds of the faces in an upload: { faces, orders, why }.
+export function located(picture, pack, adapter) {
+  const key = `${pack} ${adapter} ${picture}`, forgotten = found => { if (!found.faces.length) known.delete(key); return found; };
+  if (!known.has(key)) known.set(key, ask(`/easel/faces/located?${new URLSearchParams({ picture, pack, adapter })}`).catch(error => ({ faces: [], orders: {}, why: error.message })).then(forgotten));
   return known.get(key);
 }
 
@@ -22,12 +22,12 @@ export class FaceChoice {
     place.root.append(this.note, this.notice);
   }
 
-  // Of which `picture` (an upload's id), seen by which `pack` of networks, the face of which `number` (null: none yet) in which `order`;
+  // Of which `picture` (an upload's id), seen by which `pack` of networks (or those of an `adapter`), the face of which `number` (null: none yet) in which `order`;
   // only men or women where `male` is true or false. Nothing is shown for null.
   async show(meant) {
     this.meant = meant;
     this.notice.hidden = !meant;
-    const found = meant && await located(meant.picture, meant.pack);
+    const found = meant && await located(meant.picture, meant.pack, meant.adapter);
     if (this.meant === meant) this.draw(found);
   }
 

@@ -24,7 +24,7 @@ export function choiceOf({ choices, models }, unit) {
 // What a choice fills into a unit, and what the model that it takes wants besides.
 export function filledBy({ modules, models }, choice) {
   const named = choice.modules.map(name => modules.find(one => one.name === name)).filter(Boolean);
-  const module = named.find(one => !one.missing) ?? named[0], fitting = models.filter(one => choice.kinds.includes(one.kind));
+  const module = named.find(one => !one.missing) ?? named[0], fitting = models.filter(one => choice.kinds.includes(one.kind) && !choice.unlike.some(word => one.name.toLowerCase().includes(word)));
   const best = choice.models.map(word => fitting.find(one => one.name.toLowerCase().includes(word))).find(Boolean);
   return { ...USUAL, module: module?.name ?? "none", model: best?.name ?? "None", weight: choice.weight, resize_mode: choice.resize_mode, threshold_a: -1, threshold_b: -1, ...best?.prefers };
 }

@@ -213,7 +213,7 @@ export class Unit {
     this.image.show(value.image);
     this.mask.show(value.mask);
     this.others.show(value.more_images, module?.kind === "picture_prompt");
-    this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, order: value.face_order, number: value.face_index } : null);
+    this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, adapter: value.model, order: value.face_order, number: value.face_index } : null);
     this.result.hidden = !preview || module?.kind !== "hint";
     this.joints.hidden = !module?.points || !value.image;
     if (preview) this.shown.src = this.save.href = withRoot(`/easel/upload/${preview}.png`);

@@ -21,7 +21,7 @@ export async function useFace(tab, url) {
   if (face.model === "None") return note("No model for faces and this checkpoint is in the models folders: put InstantID's or FaceID's files into models/ip_adapter.", 12000);
   const wanted = INSTANT.test(face.model) && points.model !== "None" ? [face, points] : [face];
   const [{ id: image }] = await Promise.all([fetch(url).then(answer => answer.blob()).then(upload), styles()]);
-  const face_index = await whichFace(image, INSTANT.test(face.model) ? "antelopev2" : "buffalo_l", DEFAULTS.face_order);
+  const face_index = await whichFace(image, INSTANT.test(face.model) ? "antelopev2" : "buffalo_l", face.model, DEFAULTS.face_order);
   if (face_index === null) return null;
   const before = form.pending.guides ?? form.values.guides ?? "[]", others = JSON.parse(before);
   const guides = JSON.stringify([...others, ...wanted.map(unit => ({ ...DEFAULTS, ...unit, image, face_index, enabled: true }))]);
