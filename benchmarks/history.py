@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from backend.facade.gallery import Gallery
 from backend.image.infotext.entries import labels
 from backend.request.request import Request
+from backend.store.accounts import Accounts
 from backend.store.database import Database
 from backend.store.history import History
 from backend.store.picture_files import Pictures
@@ -43,7 +44,9 @@ def measure(device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "easel.db")
         _fill(database)
-        gallery = Gallery(database, History(database), Pictures(Path(folder), Users(database).of)).as_(LOCAL)
+        users = Users(database)
+        gallery = Gallery(database, History(database), Pictures(Path(folder), users.of), users,
+                          Accounts(database, users, {}, ()), lambda owner: None).as_(LOCAL)
         before = _far_down(gallery)
         found = {name: _milliseconds(lambda query=query: gallery.search(query, PAGE))
                  for name, query in SEARCHES.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from backend.errors import InvalidRequest, NotFound
 from backend.image.infotext.entries import Difference, differences
 from backend.request.request import FIELDS
+from backend.store.accounts import Accounts
 from backend.store.boards import Board, Boards, SharedBoard
 from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY
@@ -36,10 +37,10 @@ class Entry:
 class Gallery:
     """The pictures of everybody. Thread-safe."""
 
-    def __init__(self, database: Database, history: History, pictures: Pictures, users: Users,
+    def __init__(self, database: Database, history: History, pictures: Pictures, users: Users, accounts: Accounts,
                  check_disk: Callable[[str], None]) -> None:
         """`check_disk` raises InvalidRequest when an owner may keep no more."""
-        self.history, self.pictures, self.check_disk = history, pictures, check_disk
+        self.history, self.pictures, self.check_disk, self.accounts = history, pictures, check_disk, accounts
         self.user_of, self._users = users.of, users
         self.search, self.bin = Search(database), RecycleBin(database, pictures)
         self.boards = Boards(database)
@@ -71,7 +72,8 @@ class UserGallery:
         """
         owner = self._owner
         if query.board and not self._all.boards.is_of(query.board, owner):
-            owner, query = self._all.boards.owner_of_seen(query.board, owner), query.of_shared_board()
+            owner = self._shown_by(self._all.boards.owner_of_seen(query.board, owner))
+            query = query.of_shared_board()
         found, total = self._all.search.page(owner, query, limit, before)
         return [Entry(self._told(one.image, owner), self._all.pictures.is_missing(one.path)) for one in found], total
 
@@ -80,9 +82,15 @@ class UserGallery:
         try:
             owner, image = self._owner, self._all.history.image(image_id, self._owner)
         except NotFound:
-            owner = self._all.boards.owner_of_picture(image_id, self._owner)
+            owner = self._shown_by(self._all.boards.owner_of_picture(image_id, self._owner))
             image = self._all.history.image(image_id, owner)
         return self._told(image, owner), self._all.history.path(image_id, owner)
+
+    def _shown_by(self, owner: str) -> str:
+        """The owner of what is shared; NotFound where nobody can come in as that one any more."""
+        if not self._all.accounts.can_enter(owner):
+            raise NotFound("What was shared is closed with the account that shared it.")
+        return owner
 
     def _told(self, image: Image, owner: str) -> Image:
         """Of another one's picture, nothing that names what only the owner can see."""
@@ -168,7 +176,8 @@ class UserGallery:
 
     def boards_of_others(self) -> list[tuple[SharedBoard, str]]:
         """Albums that others share with the user, and the names of these."""
-        return [(board, self._all.user_of(board.owner).name) for board in self._all.boards.seen_by(self._owner)]
+        return [(board, self._all.user_of(board.owner).name) for board in self._all.boards.seen_by(self._owner)
+                if self._all.accounts.can_enter(board.owner)]
 
     def boards_with(self, image_id: str) -> list[str]:
         """The ids of the boards that a picture is on."""

@@ -88,7 +88,7 @@ class SharedLinks:
         self._parts = components
 
     def page(self, token: str) -> SharedPage:
-        link = self._parts.share_links.find(token)
+        link = self._link(token)
         if link.kind == "picture":
             image = self._image(link, link.target)
             return SharedPage(kind=link.kind, created=image.created, image=image,
@@ -101,11 +101,17 @@ class SharedLinks:
 
     def file(self, token: str, cell: str = "") -> SharedFile:
         """The picture, or that of a plot's cell, by its coordinates like "2,0"."""
-        link = self._parts.share_links.find(token)
+        link = self._link(token)
         image = self._image(link, link.target if link.kind == "picture" else self._of_cell(link, cell))
         path = self._parts.pictures.file(self._parts.history.path(image.id, link.owner))
         name = image.name if link.settings else f"{link.kind}{'-' * bool(cell)}{cell.replace(',', '-')}{path.suffix}"
         return SharedFile(path, name, link.settings)
+
+    def _link(self, token: str) -> ShareLink:
+        link = self._parts.share_links.find(token)
+        if not self._parts.accounts.can_enter(link.owner):
+            raise NotFound("This link is closed with the account of who made it.")
+        return link
 
     def _of_cell(self, link: ShareLink, cell: str) -> str:
         found = self._parts.plots.cells(link.target, link.owner, [cell])

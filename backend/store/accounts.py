@@ -33,7 +33,7 @@ from backend.store.tables import (
     UserRow,
 )
 from backend.store.users import Users
-from backend.store.view_types import ROLES, Role, User
+from backend.store.view_types import LOCAL, ROLES, Role, User
 
 _ROWS = select(AccountRow).join(UserRow, UserRow.id == AccountRow.owner)
 ARGON2 = "$argon2"
@@ -102,6 +102,11 @@ class Accounts:
         """Whom an OpenID provider names."""
         return next((account for account in self._known().values() if account.subject == subject), None)
 
+    def can_enter(self, user_id: str) -> bool:
+        """Whether this user can come in as things are now; where nobody logs in that is the local one."""
+        account = self.of(user_id)
+        return not account.disabled if account else user_id == LOCAL.id and not self.exist
+
     def existing(self, user_id: str) -> Account:
         """NotFound."""
         account = self.of(user_id)
@@ -160,7 +165,7 @@ class Accounts:
             row.role = _role(role)
 
     def set_disabled(self, name: str, disabled: bool) -> None:
-        """A disabled account is there and opens nothing, nor do its links and boards.
+        """A disabled account is there and opens nothing, nor do its links and boards: see `can_enter`.
 
         NotFound, NotAllowed as above, StorageError.
         """

@@ -20,7 +20,6 @@ from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY
 from backend.store.history import SHOWN, new_id
 from backend.store.tables import BoardPictureRow, BoardRow, BoardShareRow, ImageRow
-from backend.store.user_activity import is_open
 
 LONGEST_NAME = 80
 
@@ -159,9 +158,9 @@ def _counted(which: ColumnElement[bool]) -> Select[Any]:
 
 
 def _is_seen_by(user: str) -> ColumnElement[bool]:
-    """The condition "another one's board, of an account that is not disabled, which is shared with this user"."""
+    """The condition "another one's board, which is shared with this user"."""
     shares = select(BoardShareRow.board).where(BoardShareRow.user.in_((user, EVERYBODY)))
-    return and_(BoardRow.owner != user, BoardRow.id.in_(shares), is_open(BoardRow.owner))
+    return and_(BoardRow.owner != user, BoardRow.id.in_(shares))
 
 
 def _pictures(ids: Collection[str], owner: str) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """Links by which somebody shows a picture or a plot to others: a token that cannot be guessed, until it is taken back.
 
-What is in the bin, deleted or gone is not seen by any link, nor anything of a disabled account. The token is kept as it
-is, so that its owner can copy the link again; it opens nothing but what it was made for.
+What is in the bin, deleted or gone is not seen by any link. The token is kept as it is, so that its owner can copy the
+link again; it opens nothing but what it was made for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from backend.store.database import Database
 from backend.store.history import SHOWN
 from backend.store.plot_reading import plot_row
 from backend.store.tables import ImageRow, PlotRow, ShareLinkRow, now
-from backend.store.user_activity import is_open
 
 TOKEN_BYTES = 24            # 192 bits
 MOST = 1000                 # links of one owner
@@ -80,9 +79,9 @@ class ShareLinks:
                 raise NotFound("There is no such link.")
 
     def find(self, token: str) -> ShareLink:
-        """Anybody's link. NotFound for one that is not there, taken back, over, or a disabled account's."""
+        """Anybody's link. NotFound for one that is not there, taken back, or over."""
         with self._database.read() as session:
-            row = session.scalar(select(ShareLinkRow).where(ShareLinkRow.token == token, is_open(ShareLinkRow.owner)))
+            row = session.scalar(select(ShareLinkRow).where(ShareLinkRow.token == token))
             if row is None or _is_over(link := _link(row)):
                 raise NotFound("This link is not there, or no longer.")
             return link

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from backend.store.tables import AccountRow, ImageRow, JobRow, SessionRow
+from backend.store.tables import ImageRow, JobRow, SessionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,6 @@ class Activity:
     sessions: int = 0
     jobs: int = 0
     pictures: int = 0
-
-
-def is_open(owner: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """The condition "the account of this owner is not disabled"; who has none in the database is never shut out."""
-    return owner.not_in(select(AccountRow.owner).where(AccountRow.disabled))
 
 
 def activities(session: Session) -> dict[str, Activity]:

@@ -268,6 +268,37 @@ def test_what_a_disabled_or_removed_account_shared_is_closed(house: Guest, bob: 
     assert closed() and not dora.sharing.links() and [one.shared for one in dora.gallery.boards()] == [()]
 
 
+def test_what_somebody_shared_is_closed_when_flags_name_that_one_no_more(tmp_path: Path) -> None:
+    """As it is when somebody leaves whom only --auth knew; what was shared before anybody logged in is nobody's then, too."""
+    people: list[dict[str, str]] = [PEOPLE, {"bob": "b"}, {}, PEOPLE]
+    opened = []
+    for run, names in enumerate(people):
+        house = open_house(tmp_path, start_workers=False, users=names)
+        if run == 0:
+            ann = Guest(house, "ann")
+            image, board = kept(ann), ann.gallery.create_board("pets").id
+            ann.gallery.put_on_board(board, [image])
+            ann.gallery.share_board(board, ["bob"])
+            link = ann.sharing.create("picture", image).token
+        seen = []
+        bob = Guest(house, "bob")
+        for look in (lambda: house.backend.shared.page(link), lambda: house.backend.shared.file(link), lambda: found(bob, board=board), lambda: bob.image(image)):
+            try:
+                look()
+                seen.append(True)
+            except NotFound:
+                seen.append(False)
+        opened.append({*seen, bool(bob.gallery.boards_of_others())})
+        if run == 2:
+            own = house.door.sharing.create("picture", house.door.gallery.take_in(drawn(seed=7), "b.png").id).token
+            assert house.backend.shared.page(own)
+        if run == 3:
+            with pytest.raises(NotFound):
+                house.backend.shared.page(own)
+        house.close()
+    assert opened == [{True}, {False}, {False}, {True}]
+
+
 @pytest.mark.parametrize(("to", "status"), [("login", 401), ("open", 200)])
 def test_whoever_has_a_link_opens_it_where_the_operator_says_so_and_nothing_beside_it(tmp_path: Path, to: str, status: int) -> None:
     house = open_house(tmp_path, start_workers=False, users=PEOPLE, share_links=to)
