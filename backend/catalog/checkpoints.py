@@ -75,9 +75,9 @@ def tokenizer_folder(checkpoint: ModelFile) -> Path | None:
 
 
 def default_of(files: tuple[ModelFile, ...]) -> ModelFile | None:
-    """The checkpoint that is taken where none is named: the first that can be used, the demo last."""
+    """The checkpoint that is taken where none is named: the first that can be used, then the demo, a refiner last."""
     usable = [file for file in files if file.kind == CHECKPOINT and not file.problem]
-    return min(usable, key=lambda file: file.key == DEMO, default=None)
+    return min(usable, key=lambda file: (not families.begins(file.family), file.key == DEMO), default=None)
 
 
 def _example_prompts(path: Path) -> tuple[str, ...]:

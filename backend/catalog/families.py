@@ -74,7 +74,8 @@ class Family:
 
     `loader` is "module:class" of the worker's side, a `worker.models.base.Model`; "" for a family that Easel cannot
     load. `defaults` are field values that suit it. `cell`: pixels per latent cell; sizes are multiples of it.
-    `networks`: its components that LoRAs and their kin change, and how the flat names of their modules begin there.
+    `begins`: it can draw a picture from its first step on. `networks`: its components that LoRAs and their kin change,
+    and how the flat names of their modules begin there.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Family:
     loader: str = ""
     cell: int = CELL
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    begins: bool = True
     networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -127,7 +129,7 @@ BUILT_IN = (
     Family("sdxl-refiner", "Stable Diffusion XL refiner",
            (TensorRule("conditioner.embedders.0.model.ln_final.weight"),),
            (FolderRule("StableDiffusionXL*", lacks="text_encoder"),),
-           loader="backend.worker.models.sdxl_refiner:SDXLRefiner", defaults=square(1024)),
+           loader="backend.worker.models.sdxl_refiner:SDXLRefiner", defaults=square(1024), begins=False),
     Family("sdxl-inpaint", "Stable Diffusion XL inpainting", (TensorRule(_FIRST, 1, 9, also=_XL),),
            (FolderRule("StableDiffusionXL*", {"in_channels": 9}),), **_SDXL),
     Family("sdxl-edit", "InstructPix2Pix for Stable Diffusion XL", (TensorRule(_FIRST, 1, 8, also=_XL),),
@@ -193,6 +195,11 @@ def defaults(family: str) -> Mapping[str, Any]:
 def cell(family: str) -> int:
     """Pixels per latent cell of a family."""
     return FAMILIES[family].cell if family in FAMILIES else CELL
+
+
+def begins(family: str) -> bool:
+    """Whether a family can draw a picture from its first step on; a refiner only ends what another has begun."""
+    return family not in FAMILIES or FAMILIES[family].begins
 
 
 def base(family: str) -> str:

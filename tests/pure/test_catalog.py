@@ -302,6 +302,14 @@ def test_default_is_the_first_usable_and_the_demo_last(catalog: Checkpoints, mod
     assert catalog.find("").key == "z"
 
 
+def test_a_refiner_is_no_default_beside_others(catalog: Checkpoints, models: Path) -> None:
+    write(models / "checkpoints" / "a.safetensors", SD1 | {"conditioner.embedders.0.model.ln_final.weight": (1,)})
+    assert catalog.find("").key == "a"
+    write_folder(models / "demo")
+    catalog.scan()
+    assert catalog.find("").key == "demo"
+
+
 def test_only_unusable_ones(catalog: Checkpoints, models: Path) -> None:
     write(models / "checkpoints" / "a.safetensors", {"edm_mean": (1,)})
     with pytest.raises(NotFound, match="none of these can be used: a"):
