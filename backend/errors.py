@@ -75,5 +75,9 @@ class StorageError(EaselError):
     """A picture or a database row could not be written."""
 
 
+class DatabaseAway(StorageError):
+    """The database server does not answer; the same may succeed when it is there again."""
+
+
 class WorkerLost(EaselError):
     """The worker process ended in the middle of a job."""

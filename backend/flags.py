@@ -16,7 +16,7 @@ from backend.settings import HOME, MOST_WORKERS, OpenID, Settings
 
 LOGINS = "EASEL_AUTH"
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-FIRST_ADMIN = "EASEL_ADMIN"
+FIRST_ADMIN, DATABASE = "EASEL_ADMIN", "EASEL_DATABASE"
 OIDC_CLIENT, OIDC_SECRET = "EASEL_OIDC_CLIENT_ID", "EASEL_OIDC_CLIENT_SECRET"
 HELP = {
     "host": "Address to listen on; any but this machine's own needs logins. Default: %(default)s.",
@@ -53,6 +53,8 @@ HELP = {
     "api-server-stop": "Let the API's server-stop, server-kill and server-restart end Easel where nobody logs in; with "
                        "logins admins may.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
+    "database": "A PostgreSQL's database in place of a file in the data folder: postgresql://user:password@host/name. "
+                f"Several Easels may share it and the data folder. Default: the environment variable {DATABASE}.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
     "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
     "import": "Take the pictures below this folder into the history first, as copies; AUTOMATIC1111's outputs, say. "
@@ -95,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--ignore-unknown", action="append", default=[], metavar="NAME", help=HELP["ignore-unknown"])
     flags.add_argument("--api-server-stop", action="store_true", help=HELP["api-server-stop"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
+    flags.add_argument("--database", default="", metavar="URL", help=HELP["database"])
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
     flags.add_argument("--device", default="auto", help=HELP["device"])
@@ -110,6 +113,7 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     users = users_from(flags.auth, environment.get(LOGINS, ""))
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
+                        database_url=flags.database or environment.get(DATABASE, ""),
                         device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin),
                         first_admin=_first_admin(environment.get(FIRST_ADMIN, "")), setup_link=flags.setup_link,
                         oidc=_provider(flags, environment),

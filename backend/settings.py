@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     data: Path = HOME / "data"
+    database_url: str = ""                    # "postgresql://...", which several front processes may share; "" = a file
     models: tuple[Path, ...] = (HOME / "models",)
     device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
     policy: Policy = "solo"
@@ -67,11 +69,12 @@ class Settings:
     @property
     def gradio_files(self) -> Path:
         """Where Gradio puts what a page sends to it; `backend.facade.gradio_upload_folder` sweeps it."""
-        return self.data / "uploads"
+        return self.data / (f"uploads-{socket.gethostname()}-{self.port}" if self.database_url else "uploads")
 
     @property
-    def database(self) -> Path:
-        return self.data / "easel.db"
+    def database(self) -> Path | str:
+        """A file, or the URL of a PostgreSQL's."""
+        return self.database_url or self.data / "easel.db"
 
     @property
     def extension_switches(self) -> Path:

@@ -6,6 +6,7 @@ honest waiting time, while a defect fails twice.
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -14,7 +15,9 @@ from hypothesis import settings
 from backend import gradio_stubs
 from backend.house import House
 from backend.store import accounts
+from backend.store.database import Database
 from tests.examples import QUICK
+from tests.postgres import NoServer, PostgresServer, running
 
 gc.disable()                # until all tests are collected: nothing of what they import is garbage
 gradio_stubs.leave_out()    # as app.py does
@@ -56,6 +59,26 @@ def process_tables() -> Iterator[None]:
     """A test that freezes the tables of its process takes them from every test after it: it fails itself instead."""
     yield
     assert not House().fields.frozen and not House().families.frozen, "this test froze the tables of its process"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for this run of the tests, which are skipped where none can be started."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    try:
+        with running() as server:
+            yield server
+    except NoServer as reason:
+        pytest.skip(f"no PostgreSQL: {reason}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty one of either kind."""
+    is_file = request.param == "sqlite"
+    database = Database(tmp_path / "easel.db" if is_file else request.getfixturevalue("postgres").empty_tables())
+    yield database
+    database.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from backend.catalog.model_catalog import ModelCatalog
@@ -27,6 +28,7 @@ from backend.messages import Looked, Scored
 from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
+from backend.store.job_rows import Seen
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.plots import PlotLine, Plots
@@ -65,6 +67,7 @@ class Dispatcher:
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
         self._lock = threading.Lock()
+        self.say_to_others: Callable[[Collection[Any]], bool] = lambda message: False   # whether there are other fronts
 
     def start(self, workers: dict[str, Callable[[], Handle]], policy: Policy) -> None:
         """Start a supervisor for each device name; the function starts its worker, again after each loss."""
@@ -95,14 +98,13 @@ class Dispatcher:
     def arrived(self, owner: str) -> None:
         """The owner has new single jobs: they do not wait for cells of plots that no worker has begun."""
         if cells := self._jobs.look.cells_ahead():
-            for supervisor in self._supervisors:
-                supervisor.recall(cells)
+            self.recall(owner, cells)
         self.queued(owner)
 
     def cleared(self, owner: str, jobs: Collection[str]) -> None:
         """These waiting jobs of the owner were cancelled."""
         self.taken_back(owner, jobs)
-        self.feed.publish(owner, {"type": "cleared", "count": len(jobs)})
+        self._publish(owner, {"type": "cleared", "count": len(jobs)})
         self.feed.touch(owner)
 
     def taken_back(self, owner: str, jobs: Collection[str]) -> None:
@@ -117,6 +119,9 @@ class Dispatcher:
 
     def skip(self, job: str) -> bool:
         """Tell whichever worker has the job to go on with its next picture; False when none has."""
+        return self._skip(job) or self.say_to_others(["skip", job])
+
+    def _skip(self, job: str) -> bool:
         return any(supervisor.skip(job) for supervisor in self._supervisors)
 
     def unload(self) -> None:
@@ -126,13 +131,17 @@ class Dispatcher:
 
     def recall(self, owner: str | None, jobs: Collection[str]) -> None:
         """The owner's queue, or with None everybody's, has changed: these jobs are not begun before others."""
+        self._recall(jobs)
+        self.say_to_others(["recall", list(jobs)])
+        self.feed.touch(owner)
+
+    def _recall(self, jobs: Collection[str]) -> None:
         for supervisor in self._supervisors:
             supervisor.recall(jobs)
-        self.feed.touch(owner)
 
     def dismissed(self, owner: str) -> None:
         """The owner has read how jobs ended; other pages of his need not tell it again."""
-        self.feed.publish(owner, {"type": "dismissed"})
+        self._publish(owner, {"type": "dismissed"})
 
     def restart(self) -> None:
         """Give failed workers another try."""
@@ -177,7 +186,7 @@ class Dispatcher:
             self.scoring.look(change.plot)
         else:
             problems = [{"field": problem.field, "message": problem.message} for problem in change.problems]
-            self.feed.publish(change.owner, {"type": "job", "id": change.job, "state": change.state,
+            self._publish(change.owner, {"type": "job", "id": change.job, "state": change.state,
                                              "problems": problems, "notes": list(change.notes)})
         self.queued(change.owner) if change.state == "queued" else self.feed.touch(change.owner)
 
@@ -186,7 +195,7 @@ class Dispatcher:
         if lease.plot:
             self.scoring.look(lease.plot)
         plot = {"plot": lease.plot} if lease.plot else {}
-        self.feed.publish(lease.owner, {"type": "image", "job": image.job, "image": image.summary(), **plot})
+        self._publish(lease.owner, {"type": "image", "job": image.job, "image": image.summary(), **plot})
         self.feed.touch(lease.owner)
 
     def flight_over(self, lease: Lease) -> None:
@@ -209,9 +218,55 @@ class Dispatcher:
         self.live.end(job)
         self.feed.ended(owner, job)
 
+    def _publish(self, owner: str, event: dict[str, Any]) -> None:
+        """To the pages of all fronts."""
+        self.feed.publish(owner, event)
+        self.say_to_others(["news", owner, event])
+
+    # ---- beside other fronts on the same database ----
+
+    def rows_changed(self, rows: Collection[Seen]) -> None:
+        """Other fronts have changed these rows of jobs, or may have."""
+        for row in rows:
+            if row.cancelling or row.state in ENDED:
+                self.cancel(row.id)
+            if row.state != "running":
+                self._forget(row.owner, row.id)
+            if row.plot:
+                self.plot_changes.cell(row.owner, row.plot, row.cell or "", done=row.state == "done")
+        for supervisor in self._supervisors:
+            supervisor.give_up_lost()
+            supervisor.wake()
+        for owner in {row.owner for row in rows}:
+            self.feed.touch(owner)
+
+    def hear(self, message: Sequence[Any]) -> None:
+        """Another front says this by `say_to_others`."""
+        match message:
+            case ["news", owner, event]:
+                self.feed.publish(owner, event)
+                self.feed.touch(owner)
+            case ["live", owner, live, preview]:
+                known = Live(**live)
+                self.live.hear(owner, known, base64.b64decode(preview))
+                self._show_progress(owner, known)
+            case ["skip", job]:
+                self._skip(job)
+            case ["recall", jobs]:
+                self._recall(jobs)
+            case ["plot", owner, plot]:
+                self._plot_changed(owner, plot)
+            case ["plot_gone", owner, plot]:
+                self._plot_gone(owner, plot)
+
     # ---- what the feed asks ----
 
     def _progress(self, owner: str, live: Live) -> None:
+        jpeg = base64.b64encode(self.live.preview(live.job) or b"").decode()
+        self.say_to_others(["live", owner, dataclasses.asdict(live), jpeg])
+        self._show_progress(owner, live)
+
+    def _show_progress(self, owner: str, live: Live) -> None:
         """Of a cell nothing is told: its plot tells how far it is as a whole."""
         if self._jobs.look.plot_of(live.job):
             return
@@ -242,8 +297,12 @@ class Dispatcher:
 
     def plot_changed(self, owner: str, plot: str) -> None:
         """More than single cells of a plot are otherwise; new ones may wait."""
-        self.plot_changes.whole(owner, plot)
+        self.say_to_others(["plot", owner, plot])
         self.scoring.look(plot)
+        self._plot_changed(owner, plot)
+
+    def _plot_changed(self, owner: str, plot: str) -> None:
+        self.plot_changes.whole(owner, plot)
         self.queued(owner)
 
     def extension_failed(self, package: str, why: str) -> None:
@@ -272,6 +331,11 @@ class Dispatcher:
         return not self._jobs.look.singles_wait()
 
     def plot_gone(self, owner: str, plot: str) -> None:
+        """The plot was deleted."""
+        self.say_to_others(["plot_gone", owner, plot])
+        self._plot_gone(owner, plot)
+
+    def _plot_gone(self, owner: str, plot: str) -> None:
         self.plot_changes.forget(owner, plot)
         self.feed.ended(owner, plot, "plot")
         self.feed.publish(owner, {"type": "plot_gone", "id": plot})

@@ -44,6 +44,11 @@ class LiveJobs:
         with self._lock:
             self._runs[job] = _Run(dataclasses.replace(live, fraction=live.done / count), owner, len(indices))
 
+    def hear(self, owner: str, live: Live, jpeg: bytes) -> None:
+        """How far a job is that another front process has drawn."""
+        with self._lock:
+            self._runs[live.job] = _Run(live, owner, live.count - live.done, jpeg=jpeg or None)
+
     def end(self, job: str) -> None:
         with self._lock:
             self._runs.pop(job, None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from backend.errors import EaselError, Problem, StorageError
+from backend.errors import DatabaseAway, EaselError, Problem, StorageError
 from backend.image.file_names import GRID
 from backend.messages import Cancelled, Done, Failed, Picture, Skipped
 from backend.store.history import History
@@ -125,10 +125,7 @@ class Recorder:
 
     def _picture(self, lease: Lease, picture: Picture) -> None:
         try:
-            if not self._jobs.is_held(lease.job, lease.token):
-                return
-            saved = self._pictures.write(lease, picture, partial(self._history.is_free, lease.job, picture.index))
-            image = self._history.add(lease.job, lease.token, saved)
+            image = self._write_until_done(lambda: self._saved(lease, picture), DatabaseAway)
         except Exception as error:  # a border: whatever one picture does to the encoder, the next job is still recorded
             log.exception("picture %d of job %s could not be saved", picture.index, lease.job,
                           extra={"job": lease.job})
@@ -138,23 +135,31 @@ class Recorder:
             if image:
                 self._listener.picture_saved(lease, image)
 
+    def _saved(self, lease: Lease, picture: Picture) -> Image | None:
+        if not self._jobs.is_held(lease.job, lease.token):
+            return None
+        saved = self._pictures.write(lease, picture, partial(self._history.is_free, lease.job, picture.index))
+        return self._history.add(lease.job, lease.token, saved)
+
     def _grid(self, lease: Lease) -> None:
         """All pictures of a finished job in one, if that is wanted; a grid that cannot be made costs nothing else."""
         if not lease.request.save_grid or lease.request.count < 2:
             return
         try:
-            images, paths = self._history.of_job(lease.job, lease.owner)
-            if len(images) < 2 or not self._jobs.is_held(lease.job, lease.token):
-                return
-            is_free = partial(self._history.is_free, lease.job, GRID)
-            saved = self._pictures.write_grid(lease, images, paths, is_free)
-            image = self._history.add(lease.job, lease.token, saved)
+            image = self._write_until_done(lambda: self._saved_grid(lease), DatabaseAway)
         except Exception:   # a border: the pictures are safe, and the job is done
             log.exception("the grid of job %s could not be saved", lease.job, extra={"job": lease.job})
             self._write_until_done(lambda: self._jobs.note(lease.job, lease.token, NO_GRID))
         else:
             if image:
                 self._listener.picture_saved(lease, image)
+
+    def _saved_grid(self, lease: Lease) -> Image | None:
+        images, paths = self._history.of_job(lease.job, lease.owner)
+        if len(images) < 2 or not self._jobs.is_held(lease.job, lease.token):
+            return None
+        saved = self._pictures.write_grid(lease, images, paths, partial(self._history.is_free, lease.job, GRID))
+        return self._history.add(lease.job, lease.token, saved)
 
     def _refuse(self, lease: Lease, problems: Collection[Problem]) -> None:
         self._fail(lease, problems)
@@ -176,8 +181,8 @@ class Recorder:
             if change:
                 self._listener.job_changed(change)
 
-    def _write_until_done(self, write: Callable[[], Any]) -> Any:
-        """Write to the database however long it refuses, lest the result is forgotten.
+    def _write_until_done(self, write: Callable[[], Any], refusal: type[StorageError] = StorageError) -> Any:
+        """Write to the database however long it refuses in this way, lest the result is forgotten.
 
         None when `stop_retrying` ends that.
         """
@@ -185,7 +190,7 @@ class Recorder:
         while True:
             try:
                 result = write()
-            except StorageError as error:
+            except refusal as error:
                 log.error("%s", error)
                 refused = True
                 self._listener.notice("recorder", f"{error} Jobs go on when it can be written again.")

@@ -157,6 +157,14 @@ class Supervisor:
                     self._outbox.append(Cancel(job))
             self._changed.notify_all()
 
+    def give_up_lost(self) -> None:
+        """Cancel what the worker still draws under leases that are over. StorageError."""
+        with self._changed:
+            leases = [flight.lease for flight in self._flights.values()]
+        for lease in leases:
+            if not self._services.jobs.is_held(lease.job, lease.token):
+                self.cancel(lease.job)
+
     def drawn(self) -> list[str]:
         """What the worker has begun: jobs, and in the place of their cells plots."""
         with self._changed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import socket
+from typing import TYPE_CHECKING, Any
 
 from backend.catalog import needed_files
 from backend.catalog.checkpoints import tokenizer_folder
@@ -26,12 +27,15 @@ from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Accounts
 from backend.store.audit_log import AuditLog
-from backend.store.database import Lock
 from backend.store.database_recovery import Rescue, open_database
 from backend.store.invitations import Invitations
 from backend.store.password_links import PasswordLinks
 from backend.store.sessions import Sessions
+from backend.store.sqlite_file import Lock
 from backend.store.view_types import Status, User
+
+if TYPE_CHECKING:
+    from backend.dispatch.other_fronts import OtherFronts
 
 WORKER = "backend.worker.process"
 
@@ -47,15 +51,17 @@ class Backend:
         UserError where the cluster of the settings does not answer.
         """
         self.settings = settings
-        self._lock = Lock(settings.data / "easel.lock")
-        known = settings.database.exists()
+        self._lock = None if settings.database_url else Lock(settings.data / "easel.lock")
+        known = bool(settings.database_url) or settings.database.exists()
         try:
             self._devices = Devices(settings, worker)
             self._components, rescue = _opened(settings, catalog)
         except EaselError:
-            self._lock.release()
+            self._unlock()
             raise
-        self._components.jobs.release()
+        self._others = _others(settings, self._components)
+        if self._lock:
+            self._components.jobs.release()
         self._housekeeping = Housekeeping(self._components)
         self._housekeeping.start(rescue, history_is_new=not known)
         self._started = self._closed = False
@@ -67,6 +73,8 @@ class Backend:
         if self._started or self._closed:
             return
         self._started = True
+        if self._others:
+            self._others.start()
         self._devices.start(self._components.dispatcher, self._components.jobs.look.load, self.extensions.working)
         self._components.delivery.start()
 
@@ -92,8 +100,14 @@ class Backend:
         self._devices.stop_growing()
         self._components.dispatcher.close()
         self._devices.leave()
+        if self._others and self._started:
+            self._others.close()
         self._components.database.close()
-        self._lock.release()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock:
+            self._lock.release()
 
     @property
     def extensions(self) -> Extensions:
@@ -227,6 +241,16 @@ class Backend:
 
     def status(self) -> Status:
         return self._components.dispatcher.status()
+
+
+def _others(settings: Settings, components: Components) -> OtherFronts | None:
+    """Those that share the database, where they can."""
+    if not settings.database_url:
+        return None
+    from backend.dispatch.other_fronts import OtherFronts
+
+    address = f"{socket.gethostname()}:{settings.port}"
+    return OtherFronts(components.database, components.jobs, components.dispatcher, address)
 
 
 def _opened(settings: Settings, catalog: ModelCatalog | None) -> tuple[Components, Rescue | None]:

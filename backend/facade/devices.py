@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backend.cluster.ray_cluster import RayCluster
 
 Extensions = Callable[[], tuple[str, ...]]
+NOTHING = "none"        # this front draws nothing itself
 NO_RAY = "--cluster needs Ray: install it with pip install -r requirements-cluster.txt"
 
 
@@ -36,7 +37,7 @@ class Devices:
         """
         policy = self._settings.policy
         if self._cluster is None:
-            names = self._settings.device.split(",")
+            names = [name for name in self._settings.device.split(",") if name != NOTHING]
             dispatcher.start({name: partial(self._new_process, name, extensions) for name in names}, policy)
             return
         from backend.cluster.growth import Growth

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from backend.errors import InvalidRequest, NotFound
@@ -86,9 +85,8 @@ class Boards:
             theirs = select(func.count(ImageRow.id)).where(_pictures(ids, owner))
             if session.scalar(theirs) != len(set(ids)):
                 raise NotFound("Not all of these pictures are there.")
-            rows = [{"board": board, "image": image} for image in set(ids)]
-            if rows:
-                session.execute(insert(BoardPictureRow).on_conflict_do_nothing(), rows)
+            there = session.scalars(select(BoardPictureRow.image).where(BoardPictureRow.board == board))
+            session.add_all(BoardPictureRow(board=board, image=image) for image in set(ids) - set(there))
 
     def remove(self, board: str, ids: Collection[str], owner: str) -> None:
         """Take pictures off the board; those that are not on it are passed over."""

@@ -19,9 +19,10 @@ from sqlalchemy.types import TypeEngine
 
 from backend.errors import EaselError, StorageError
 from backend.request.request import FIELDS, Request
-from backend.store.database import Database, trouble
+from backend.store.database import Database
 from backend.store.history import stored_request
 from backend.store.picture_files import account_of
+from backend.store.sqlite_file import trouble
 from backend.store.tables import (
     AccountRow,
     AuditRow,
@@ -76,9 +77,12 @@ class Rescue:
                 "Other pictures in the outputs folder are taken into the history again from the settings inside them.")
 
 
-def open_database(path: Path) -> tuple[Database, Rescue | None]:
-    """The database at `path`, fresh where there was none or a broken one. StorageError when that cannot be."""
-    reason = trouble(path)
+def open_database(path: Path | str) -> tuple[Database, Rescue | None]:
+    """The database at `path`, fresh where there was none or a broken one. StorageError when that cannot be.
+
+    A server's, given by its URL, is its operator's to mend.
+    """
+    reason = "" if isinstance(path, str) else trouble(path)
     if not reason:
         return Database(path), None
     broken = _set_aside(path)

@@ -103,6 +103,18 @@ class FairQueue:
         """Let nothing of the owner's start, or of `EVERYBODY`, until it is resumed."""
         self._paused.add(owner) if on else self._paused.discard(owner)
 
+    def pause_only(self, owners: set[str]) -> None:
+        """`pause` these, and nobody else."""
+        self._paused = owners
+
+    def ids(self) -> set[str]:
+        """Of all jobs that wait or that a worker holds."""
+        return set(self._known)
+
+    def known_plots(self) -> set[str]:
+        """Those with jobs among `ids`, and those that are paused."""
+        return {job.plot for job in self._known.values() if job.plot} | self._paused_plots
+
     def pause_plot(self, plot: str, on: bool) -> None:
         """Let no cell of a plot start until it is resumed."""
         self._paused_plots.add(plot) if on else self._paused_plots.discard(plot)

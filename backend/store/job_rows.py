@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, select
@@ -14,6 +14,7 @@ from backend.request.request import Request
 from backend.store.fair_scheduler import SINGLE
 from backend.store.history import runnable_request
 from backend.store.tables import ImageRow, JobRow
+from backend.store.view_types import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,31 @@ class Lease:
     indices: tuple[int, ...]
     plot: str = ""          # whose cell the job is, and which; "" for a job of its own
     cell: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the queue in memory and whoever holds a job must know of its row."""
+
+    id: str
+    owner: str
+    place: int
+    attempts: int
+    plot: str | None
+    cell: str | None
+    checkpoint: str
+    state: State
+    lease: str | None
+    cancelling: bool
+
+
+_SEEN = tuple(getattr(JobRow, each.name) for each in fields(Seen))
+
+
+def seen_rows(session: Session, jobs: Collection[str] | None) -> list[Seen]:
+    """Of these jobs, or of all that wait or run."""
+    which = JobRow.state.in_(("queued", "running")) if jobs is None else JobRow.id.in_(jobs)
+    return [Seen(**row._mapping) for row in session.execute(select(*_SEEN).where(which))]
 
 
 def newest(owner: str, limit: int) -> Select[tuple[JobRow]]:

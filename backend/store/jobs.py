@@ -33,7 +33,18 @@ from backend.store.history import images_of, last_place, stored_request
 from backend.store.job_arrival import Arrival, Beside, arrival, queued
 from backend.store.job_choice import Order, chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
-from backend.store.job_rows import Lease, held_row, lease_of, made_pictures, newest, of_plot, owned_row, without_request
+from backend.store.job_rows import (
+    Lease,
+    Seen,
+    held_row,
+    lease_of,
+    made_pictures,
+    newest,
+    of_plot,
+    owned_row,
+    seen_rows,
+    without_request,
+)
 from backend.store.job_states import Change
 from backend.store.plot_ranks import Lines, reorder_plots
 from backend.store.queue_lines import QueueLines
@@ -64,17 +75,8 @@ class Jobs:
         self._memory = threading.Lock()         # held for moments, by who reads or changes the queue in memory
         self.look = QueueLook(self._queue, self._memory)
         self._arrivals = GroupCommit(self._changing, self._add)
-        columns = (JobRow.id, JobRow.owner, JobRow.place, JobRow.attempts, JobRow.plot, JobRow.checkpoint, JobRow.state,
-                   JobRow.lease)
-        with database.read() as session:
-            for row in session.execute(select(*columns).where(JobRow.state.in_(PENDING))):
-                self._place(waiting_of(row), row.state, row.lease)
-                self._begun.add(row.id)
-            for owner in session.scalars(select(PausedQueueRow.owner)):
-                self._queue.pause(owner, on=True)
-            for plot in session.scalars(select(PlotRow).where(PlotRow.paused | (PlotRow.rank != 0))):
-                self._queue.pause_plot(plot.id, plot.paused)
-                self._queue.rank(plot.owner, {plot.id: plot.rank})
+        self.read_again()
+        self.read_pauses()
 
     # ---- the owner's side ----
 
@@ -362,6 +364,43 @@ class Jobs:
             rows += [row for row in session.scalars(query) if row.lease or row.state == "running"]
             return [job_states.requeue(row) for row in rows]
 
+    # ---- beside other fronts on the same database ----
+
+    def read_again(self, jobs: Collection[str] | None = None) -> list[Seen]:
+        """Bring the queue in memory up to the rows of these jobs, or of all pending ones; those that were found."""
+        with self._changing:
+            with self.database.read() as session:
+                seen = seen_rows(session, jobs)
+            with self._memory:
+                for job in (self._queue.ids() if jobs is None else jobs) - {each.id for each in seen}:
+                    self._forget(job)
+                for each in seen:
+                    self._place(waiting_of(each), each.state, each.lease)
+                    if jobs is None and each.state not in ENDED:
+                        self._begun.add(each.id)
+        return seen
+
+    def read_pauses(self) -> None:
+        """Bring what is paused, and in which order plots come, up to its rows."""
+        with self._changing:
+            with self.database.read() as session:
+                owners = set(session.scalars(select(PausedQueueRow.owner)))
+                plots = session.scalars(select(PlotRow).where(PlotRow.id.in_(self._queue.known_plots())
+                                                              | PlotRow.paused | (PlotRow.rank != 0))).all()
+            with self._memory:
+                self._queue.pause_only(owners)
+                for plot in plots:
+                    self._queue.pause_plot(plot.id, plot.paused)
+                    self._queue.rank(plot.owner, {plot.id: plot.rank})
+
+    def take_over(self, front: str) -> list[Change]:
+        """Let the jobs wait again that a front had which is gone."""
+        theirs = JobRow.lease.startswith(f"{front}.", autoescape=True)
+        query = without_request().where(JobRow.state.in_(PENDING), theirs)
+        with self.change() as (session, rows):
+            rows += session.scalars(query)
+            return [job_states.requeue(row) for row in rows]
+
     def is_held(self, job: str, lease: str) -> bool:
         with self.database.read() as session:
             return session.scalar(select(JobRow.id).where(JobRow.id == job, JobRow.lease == lease)) is not None
@@ -410,7 +449,7 @@ class Jobs:
             rows += sorted(session.scalars(query), key=lambda row: chosen.index(row.id))
             made = made_pictures(session, rows)
             for row in rows:
-                row.worker, row.lease = worker, secrets.token_hex(8)
+                row.worker, row.lease = worker, f"{self.database.front}.{secrets.token_hex(8)}"
             leases = [lease_of(row, made[row.id]) for row in rows]
             if rows and not held:
                 job_states.start(rows[0])

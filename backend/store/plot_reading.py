@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, String, func, select, type_coerce
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
 from backend.store.job_states import problems_of
-from backend.store.tables import ImageRow, JobRow, PlotRow
+from backend.store.tables import ImageRow, JobRow, JsonText, PlotRow
 from backend.store.view_types import State
 
 PlotState = Literal["drawing", "waiting", "paused", "done", "cancelled"]
@@ -111,8 +111,8 @@ def covers(session: Session, plots: Collection[str]) -> dict[str, str]:
 
 def cells_out_of_sight(owner: str) -> Select[tuple[str]]:
     """Jobs of the owner whose pictures are seen in their plot alone: "Include sub images" is off there."""
-    off = func.json_extract(type_coerce(PlotRow.options, String), "$.include_sub_images") == 0
-    plots = select(PlotRow.id).where(PlotRow.owner == owner, func.json_valid(type_coerce(PlotRow.options, String)), off)
+    off = JsonText(PlotRow.options, "include_sub_images") == "0"
+    plots = select(PlotRow.id).where(PlotRow.owner == owner, off)
     return select(JobRow.id).where(JobRow.plot.in_(plots))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import String, select, type_coerce
+from sqlalchemy import String, cast, select
 from sqlalchemy.orm import Session
 
 from backend.request.request import Request
@@ -52,7 +52,7 @@ class QueueLines:
     def _read(self, session: Session, ids: Collection[str]) -> dict[str, tuple[str, int]]:
         if not ids:
             return {}
-        columns = JobRow.id, type_coerce(JobRow.request, String)
+        columns = JobRow.id, cast(JobRow.request, String)
         found = {job: stored_glance(text) for job, text in session.execute(select(*columns).where(JobRow.id.in_(ids)))}
         with self._lock:
             self._known |= found

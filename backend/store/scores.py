@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from backend.store.database import Database
@@ -98,8 +97,7 @@ class Scores:
                 row = {"picture": picture, "kind": kind, "reference": reference, "encoder": encoder,
                        "content": content, "value": value, "problem": problem}
                 if picture in there and (value is not None or problem):
-                    session.execute(insert(ScoreRow).values(row).on_conflict_do_update(
-                        index_elements=["picture", "kind", "reference", "encoder"], set_=row))
+                    session.merge(ScoreRow(**row))
 
 
 def _works(plot: PlotRow, board: Scoreboard, limit: int) -> list[ToMeasure]:

@@ -1,20 +1,22 @@
-"""Search over the pictures: words in their settings texts (SQLite FTS5) and filters by what they were made with."""
+"""Search over the pictures: words in their settings texts (SQLite's FTS5, or a column of PostgreSQL's) and filters by
+what they were made with."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, func, literal_column, select, table
+from sqlalchemy import ColumnElement, Select, String, column, func, literal_column, select, table
 
 from backend.store.boards import on_board
 from backend.store.database import Database
 from backend.store.history import ORDERS, after, readable, stored_request
 from backend.store.plot_reading import cells_out_of_sight
+from backend.store.postgres_objects import plain_words
 from backend.store.tables import WORDS, ImageRow, JobRow
 from backend.store.view_types import Image
 
@@ -26,6 +28,7 @@ _DENSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400
                     "\U00020000-\U0003ffff]")   # Thai, Lao, Burmese, Khmer, Japanese, Chinese
 _QUOTES = dict.fromkeys(map(ord, "“”„«»＂"), '"')
 _INDEX = table(WORDS, column("rowid"))
+_PLAIN_WORDS = literal_column("images.words", String)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ class Search:
         That one need not belong to the search any more. NotFound when the owner never had it.
         """
         order = ORDERS[query.order]
-        chosen = _chosen(select(ImageRow.number), owner, query).order_by(*order.clauses).limit(limit)
+        chosen = self._chosen(select(ImageRow.number), owner, query).order_by(*order.clauses).limit(limit)
         with self._database.read() as session:
             if before is not None:
                 chosen = chosen.where(after(session, before, owner, order))
@@ -80,15 +83,23 @@ class Search:
             rows = session.execute(whole.where(ImageRow.number.in_(chosen)).order_by(*order.clauses)).all()
             shown = readable((row, stored_request(request)) for row, request in rows)
             found = [Found(image, row.path) for row, image in shown]
-            return found, session.scalar(_chosen(select(func.count(ImageRow.number)), owner, query)) or 0
+            return found, session.scalar(self._chosen(select(func.count(ImageRow.number)), owner, query)) or 0
 
     def choices(self, owner: str) -> tuple[list[str], list[str]]:
         """Checkpoints and samplers that occur in the owner's pictures, in alphabetical order."""
         with self._database.read() as session:
             checkpoints, samplers = (
-                session.scalars(_chosen(select(label).distinct(), owner, Query()).where(label != "", is_text(label)))
-                for label in (ImageRow.model, ImageRow.sampler))
+                session.scalars(self._chosen(select(label).distinct(), owner, Query()).where(label != "", *text))
+                for label in (ImageRow.model, ImageRow.sampler)
+                for text in [[] if self._database.url else [is_text(label)]])
             return sorted(checkpoints, key=str.casefold), sorted(samplers, key=str.casefold)
+
+    def _chosen(self, selection: Select[Any], owner: str, query: Query) -> Select[Any]:
+        in_bin = ImageRow.binned.is_not(None) if query.binned else ImageRow.binned.is_(None)
+        words = _BOARD.sub(" ", query.words.translate(_QUOTES))
+        with_words = _by_words_of_postgres(words) if self._database.url else _by_words(words)
+        return selection.where(ImageRow.owner == owner, ~ImageRow.deleted, in_bin, *_conditions(owner, query),
+                               *with_words)
 
 
 def is_text(label: ColumnElement[str]) -> ColumnElement[bool]:
@@ -100,7 +111,7 @@ def expressions(text: str) -> tuple[str, str]:
     """What somebody typed as two FTS5 expressions: all that must be there, and all that must not; "" for nothing.
 
     Each word is the beginning of one; "quoted words" stand together as they are; -word excludes. Whatever else is
-    typed separates words, so that no text is an error. Scripts without spaces are left to `_conditions`.
+    typed separates words, so that no text is an error. Scripts without spaces are left to `_by_parts`.
     """
     phrases: dict[bool, list[str]] = {False: [], True: []}
     for term in _terms(text):
@@ -135,16 +146,10 @@ def _is_of_word(character: str) -> bool:
     return kind[0] in "LMN" or kind in ("Co", "So")
 
 
-def _chosen(selection: Select[Any], owner: str, query: Query) -> Select[Any]:
-    in_bin = ImageRow.binned.is_not(None) if query.binned else ImageRow.binned.is_(None)
-    return selection.where(ImageRow.owner == owner, ~ImageRow.deleted, in_bin, *_conditions(owner, query))
-
-
 def _conditions(owner: str, query: Query) -> Iterator[ColumnElement[bool]]:
     for minus, quoted, plain in _BOARD.findall(query.words.translate(_QUOTES)):
         named = on_board(owner, name=quoted or plain)
         yield ~named if minus else named
-    yield from _by_words(_BOARD.sub(" ", query.words.translate(_QUOTES)))
     if query.board:
         yield on_board(owner, query.board)
     if not (query.board or query.starred or query.binned):
@@ -160,8 +165,21 @@ def _by_words(words: str) -> Iterator[ColumnElement[bool]]:
         yield ImageRow.number.in_(_matching(wanted))
     if unwanted:
         yield ImageRow.number.not_in(_matching(unwanted))
+    yield from _by_parts(words, func.instr)
+
+
+def _by_words_of_postgres(words: str) -> Iterator[ColumnElement[bool]]:
+    """The same by the column that `postgres_objects` fills; words hold nothing that LIKE takes for a wildcard."""
+    for term in _terms(words):
+        within = _PLAIN_WORDS.like(f"% {plain_words(term.words)}{'' if term.open else ' '}%")
+        if not term.dense:
+            yield ~within if term.excluded else within
+    yield from _by_parts(words, func.strpos)
+
+
+def _by_parts(words: str, place: Callable[..., ColumnElement[int]]) -> Iterator[ColumnElement[bool]]:
     for term in [term for term in _terms(words) if term.dense][:MAX_PARTS]:
-        within = func.instr(ImageRow.infotext, term.words) > 0
+        within = place(ImageRow.infotext, term.words) > 0
         yield ~within if term.excluded else within
 
 

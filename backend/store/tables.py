@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -20,8 +21,6 @@ from sqlalchemy import (
     MetaData,
     String,
     UniqueConstraint,
-    case,
-    cast,
     event,
     func,
     select,
@@ -30,7 +29,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, validates
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from backend.image.infotext.entries import labels
@@ -87,10 +89,13 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value else None
 
 
+Long = Integer().with_variant(BigInteger(), "postgresql")      # 64 bits; SQLite's integers have them anyway
+
+
 class Unsigned(TypeDecorator[int]):
     """A whole number of 64 bits without a sign; SQLite's have one, so the upper half is kept below zero."""
 
-    impl = Integer
+    impl = Long
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
@@ -127,6 +132,14 @@ class JsonList(TypeDecorator[list[Any]]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> list[Any]:
         return value if isinstance(value, list) else []
+
+
+def tolerant_json(text: str) -> Any:
+    """None for what is no JSON: one damaged row must not make a whole list unreadable."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def now() -> datetime:
@@ -244,7 +257,7 @@ class JobRow(Base):
     plot: Mapped[str | None] = mapped_column(String(40))            # whose cell it is; the cell is unique in its plot
     cell: Mapped[str | None] = mapped_column(String(100))           # index of its value on each axis: "2,0,1"
     state: Mapped[str] = mapped_column(String(10), default="queued")
-    place: Mapped[int]                                              # order of arrival; kept when a job is queued again
+    place: Mapped[int] = mapped_column(Long)                        # order of arrival; kept when a job is queued again
     request: Mapped[dict[str, Any]]
     checkpoint: Mapped[str]
     created: Mapped[datetime] = mapped_column(default=now)
@@ -323,7 +336,7 @@ class ImageRow(Base):
 
 
 for _statement in _WORDS_MADE:
-    event.listen(ImageRow.__table__, "after_create", DDL(_statement))
+    event.listen(ImageRow.__table__, "after_create", DDL(_statement).execute_if(dialect="sqlite"))
 
 
 def next_sort_moment(
@@ -355,9 +368,33 @@ def kind_of(request: Request, index: int) -> str:
 
 
 def in_request(name: str) -> ColumnElement[str | None]:
-    """The value of a field in a job's request as text; NULL where there is none, or the row is damaged."""
-    readable = case((func.json_valid(JobRow.request) == 1, type_coerce(JobRow.request, String)))
-    return cast(func.json_extract(readable, f'$."{name}"'), String)
+    """The value of a field in a job's request as text, of a switch "0" or "1"; NULL where there is none, or the row
+    is damaged."""
+    return JsonText(JobRow.request, name)
+
+
+class JsonText(FunctionElement[str]):
+    """The value of a name in a column of JSON objects, as `in_request` has it."""
+
+    type = String()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        super().__init__(type_coerce(column, String), name)
+
+
+@compiles(JsonText)
+def _json_text(element: JsonText, compiler: SQLCompiler, **kw: Any) -> str:
+    column, name = (compiler.process(part, **kw) for part in element.clauses)
+    return f"CAST(json_extract(CASE WHEN json_valid({column}) THEN {column} END, '$.\"' || {name} || '\"') AS VARCHAR)"
+
+
+@compiles(JsonText, "postgresql")
+def _json_text_of_postgres(element: JsonText, compiler: SQLCompiler, **kw: Any) -> str:
+    column, name = (compiler.process(part, **kw) for part in element.clauses)
+    plain = f"{column} ->> CAST({name} AS text)"
+    return (f"CASE WHEN json_typeof({column}) = 'object' THEN CASE json_typeof({column} -> CAST({name} AS text)) "
+            f"WHEN 'boolean' THEN CASE {plain} WHEN 'true' THEN '1' ELSE '0' END ELSE {plain} END END")
 
 
 def is_first_cell() -> ColumnElement[bool]:
@@ -505,6 +542,17 @@ class ModelHashRow(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     changed: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class FrontRow(Base):
+    """A front process that works on this database; see `store.fronts`."""
+
+    __tablename__ = "fronts"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    beat: Mapped[int] = mapped_column(default=0)                    # counts up while it lives
+    address: Mapped[str] = mapped_column(default="")                # where it listens, for people
+    started: Mapped[datetime] = mapped_column(default=now)
 
 
 class MetaRow(Base):

@@ -17,7 +17,8 @@ from backend.flags import HELP, Refusal, parser, settings_from
 from backend.http.server import address
 from backend.settings import HOME, Settings
 from backend.store.accounts import Accounts
-from backend.store.database import Database, Lock
+from backend.store.database import Database
+from backend.store.sqlite_file import Lock
 from backend.store.users import Users
 
 

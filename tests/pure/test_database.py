@@ -19,12 +19,14 @@ from backend.image import infotext, save
 from backend.image.atomic_write import TEMPORARY
 from backend.messages import Picture
 from backend.request.request import Request
-from backend.store.database import MIGRATIONS, Database, Lock, upgrade
+from backend.store.database import Database
 from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.picture_rebuild import rebuild_history
+from backend.store.revisions import MIGRATIONS, upgrade
+from backend.store.sqlite_file import Lock
 from backend.store.tables import REVISION, WORDS, Base, now
 from backend.store.users import Users
 from tests.guest import user_of
@@ -242,7 +244,7 @@ def test_a_healthy_file_is_opened_as_it_is(path):
 
 
 def test_a_file_that_another_program_holds_is_not_taken_for_broken(path, monkeypatch):
-    monkeypatch.setattr("backend.store.database.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("backend.store.sqlite_file.BUSY_SECONDS", 0.1)
     fill(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -2,8 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -19,13 +17,6 @@ from backend.store.uploads import Uploads
 from tests.guest import user_of
 
 LOST = Problem("the worker ended")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "easel.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture
@@ -334,6 +325,8 @@ def test_uploads_that_no_job_names_are_deleted_when_they_are_old(jobs, tmp_path)
 
 @pytest.mark.parametrize("damage", ["no json", "[1, 2]", '{"steps": 20', "7"])
 def test_a_damaged_row_does_not_hold_up_the_others(jobs, database, damage):
+    if database.url and damage in ("no json", '{"steps": 20'):
+        pytest.skip("PostgreSQL keeps no such row")
     first, broken, last = add(jobs), add(jobs), add(jobs)
     with database.write() as session:
         session.execute(text("UPDATE jobs SET request = :damage WHERE id = :id"), {"damage": damage, "id": broken})

@@ -15,10 +15,11 @@ from sqlalchemy import create_engine
 
 from backend.errors import NotFound
 from backend.request.request import Request
-from backend.store.database import MIGRATIONS, Database
+from backend.store.database import Database
 from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
+from backend.store.revisions import MIGRATIONS
 from backend.store.search import Query, Search, expressions
 from backend.store.tables import KINDS, ImageRow, JobRow, next_sort_moment
 from backend.store.users import Users

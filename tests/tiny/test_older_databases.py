@@ -14,10 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from backend.request.request import Request
-from backend.store.database import MIGRATIONS
 from backend.store.database_recovery import open_database
 from backend.store.history import History
 from backend.store.jobs import Jobs
+from backend.store.revisions import MIGRATIONS
 from backend.store.search import Query
 from backend.store.tables import REVISION
 from tests.tiny.house import open_house
