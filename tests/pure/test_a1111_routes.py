@@ -17,16 +17,32 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from backend import Live
+from backend.http import create_app
 from backend.http.a1111.calls import MAX_TASK
 from backend.http.a1111.progress import Standing
 from backend.http.openapi_answers import ANSWERS
 from backend.request.request import Request
+from backend.settings import Settings
 from tests.pure.a1111_payloads import BLENDER, PICTURE
 from tests.pure.door import Door
 from tests.pure.test_http import LOCAL, app, client, door
 
 __all__ = ["app", "client", "door"]
 SD = "/sdapi/v1"
+
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """For questions that leave nothing behind."""
+    with TestClient(create_app(Door(Settings(data=tmp_path_factory.mktemp("asked")))), base_url=LOCAL) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def described(asked: TestClient) -> dict[str, Any]:
+    return asked.get("/openapi.json").json()
+
 
 LISTS: list[tuple[str, Any]] = [
     ("sd-vae", [{"model_name": "fine.safetensors", "filename": "fine.safetensors"}]),
@@ -40,8 +56,8 @@ LISTS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize("name, rows", LISTS, ids=[name for name, _ in LISTS])
-def test_the_lists_have_automatic1111s_shape(client: TestClient, name: str, rows: Any) -> None:
-    assert client.get(f"{SD}/{name}").json() == rows
+def test_the_lists_have_automatic1111s_shape(asked: TestClient, name: str, rows: Any) -> None:
+    assert asked.get(f"{SD}/{name}").json() == rows
 
 
 def test_extensions_are_told_with_what_their_folders_say(client: TestClient) -> None:
@@ -72,8 +88,8 @@ def test_folders_are_looked_through_again_and_models_unloaded(client: TestClient
 
 
 @pytest.mark.parametrize("path", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
-def test_what_easel_does_not_do_is_said_to_be_so(client: TestClient, path: str) -> None:
-    answer = client.post(f"{SD}/{path}", json={"image": PICTURE})
+def test_what_easel_does_not_do_is_said_to_be_so(asked: TestClient, path: str) -> None:
+    answer = asked.post(f"{SD}/{path}", json={"image": PICTURE})
     assert answer.status_code == 501 and "Easel does not" in answer.json()["errors"]
 
 
@@ -82,8 +98,8 @@ def test_what_easel_does_not_do_is_said_to_be_so(client: TestClient, path: str) 
     ("PUT", f"{SD}/options", 405, "GET, POST"), ("GET", "/internal/progress", 405, "POST"), ("GET", f"{SD}/nothing", 404, None),
     ("POST", f"{SD}/train/something", 422, None), ("GET", "/internal/x", 404, None),
 ])
-def test_a_wrong_method_is_told_from_a_wrong_path(client: TestClient, method: str, path: str, status: int, allowed: str | None) -> None:
-    answer = client.request(method, path)
+def test_a_wrong_method_is_told_from_a_wrong_path(asked: TestClient, method: str, path: str, status: int, allowed: str | None) -> None:
+    answer = asked.request(method, path)
     assert (answer.status_code, answer.headers.get("allow")) == (status, allowed)
 
 
@@ -96,9 +112,8 @@ def test_a_batch_of_extras_and_foreign_names(client: TestClient) -> None:
 # ---- the description ----
 
 
-def test_bodies_are_described_from_the_field_table(client: TestClient) -> None:
-    told = client.get("/openapi.json").json()
-    schemas = told["components"]["schemas"]
+def test_bodies_are_described_from_the_field_table(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
     drawing = schemas["TextToImageRequest"]["properties"]
     assert drawing["steps"] == {"type": "integer", "title": "Sampling steps", "default": 20, "minimum": 1, "maximum": 1000}
     assert drawing["alwayson_scripts"]["type"] == "object" and "init_images" not in drawing
@@ -106,7 +121,7 @@ def test_bodies_are_described_from_the_field_table(client: TestClient) -> None:
     assert schemas["ImageToImageRequest"]["properties"]["inpainting_fill"] | {"title": ""} == {
         "type": "integer", "title": "", "minimum": 0, "maximum": 3, "default": 0,
         "description": "0 fill, 1 original, 2 latent noise, 3 latent nothing"}
-    body = told["paths"][f"{SD}/txt2img"]["post"]["requestBody"]
+    body = described["paths"][f"{SD}/txt2img"]["post"]["requestBody"]
     assert body["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/TextToImageRequest"}
     assert "Euler a" in drawing["sampler_name"]["enum"] and schemas["Options"]["properties"]["uni_pc_order"]["default"] == 3
 
@@ -289,12 +304,12 @@ TYPES: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), 
 
 
 @pytest.mark.parametrize("path", ANSWERS)
-def test_answers_are_what_the_description_says(client: TestClient, path: str) -> None:
+def test_answers_are_what_the_description_says(asked: TestClient, described: dict[str, Any], path: str) -> None:
     method, _, kind = ANSWERS[path]
-    answer = client.get(path) if method == "get" else client.post(path, json=SENT[path])
+    answer = asked.get(path) if method == "get" else asked.post(path, json=SENT[path])
     assert answer.status_code == 200, answer.text
     fits(answer.json(), kind)
-    assert "200" in client.get("/openapi.json").json()["paths"][path][method]["responses"]
+    assert "200" in described["paths"][path][method]["responses"]
 
 
 def fits(value: Any, kind: Any) -> None:

@@ -6,9 +6,11 @@ import io
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 from starlette.testclient import TestClient
@@ -34,6 +36,7 @@ WAITING = ("/sdapi/v1/", "/v1/images", "/controlnet/", "/easel/guides/", "/easel
 # These answer that what was asked for is so, whosever an id is: nothing of another's is touched.
 QUIET = ("/easel/history/", "/easel/boards/", "/easel/jobs/dismiss", "/internal/progress", "/sdapi/v1/interrupt")
 FOR_ADMINS = ("/easel/audit", "/easel/people")
+slow = partial(pytest.param, marks=pytest.mark.slow)
 NOT_FOR_WALKERS = ("/sdapi/v1/server-", "/logout", "/login", "/account/password")
 
 
@@ -51,7 +54,9 @@ def walk(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]
 class Walk:
     """The house, everybody's browser, and what is ann's in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, portal: BlockingPortal) -> None:
+        """`portal`: the event loop that all requests are answered on; without one, each would start its own."""
+        self.portal = portal
         (folder / "models").mkdir()
         self.house = Backend(Settings(data=folder / "data", models=(folder / "models",)), start_workers=False, catalog=FakeCatalog(folder))
         for name, role in PEOPLE.items():
@@ -64,6 +69,7 @@ class Walk:
 
     def browser(self, name: str = "") -> TestClient:
         client = TestClient(self.app, base_url=HERE, follow_redirects=False, raise_server_exceptions=True, headers={"Accept-Encoding": "identity"})
+        client.portal = self.portal
         if name:
             assert client.post("/login", data={"name": name, "password": PASSWORD}).status_code == 303
         return client
@@ -95,9 +101,10 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    place = Walk(tmp_path_factory.mktemp("walk"))
-    yield place
-    place.house.close()
+    with start_blocking_portal() as portal:
+        place = Walk(tmp_path_factory.mktemp("walk"), portal)
+        yield place
+        place.house.close()
 
 
 def test_the_walk_sees_every_kind_of_route(place: Walk) -> None:
@@ -117,7 +124,7 @@ def test_nobody_and_who_has_only_a_forged_or_old_cookie_comes_nowhere(place: Wal
     assert place.anns() == place.before
 
 
-@pytest.mark.parametrize("name", ["bob", "vera", "ada"])
+@pytest.mark.parametrize("name", ["bob", slow("vera"), slow("ada")])
 def test_nobody_reads_what_is_anothers(place: Walk, name: str) -> None:
     client = place.browsers[name]
     told = []
@@ -139,7 +146,7 @@ BESIDE = {"/easel/boards/{board}/share": {"users": ["bob"]}, "/easel/plots/{plot
           "/easel/plots/{plot}/extend": {"axis": 0, "values": "3"}, "/easel/upload/{over}/sketch": {"paint": ""}}
 
 
-@pytest.mark.parametrize("name", ["bob", "ada"])
+@pytest.mark.parametrize("name", ["bob", slow("ada")])
 def test_anothers_id_is_one_that_is_not_there(place: Walk, name: str) -> None:
     client, others = place.browsers[name], []
     for method, path in place.routes:
@@ -191,7 +198,7 @@ def test_anothers_id_in_a_body_or_a_question_is_one_that_is_not_there(place: Wal
     assert place.house.as_(place.house.accounts.named(name).user).jobs() == []
 
 
-@pytest.mark.parametrize("name", ["bob", "vera"])
+@pytest.mark.parametrize("name", ["bob", slow("vera")])
 def test_nobody_changes_what_is_anothers(place: Walk, name: str) -> None:
     client = place.browsers[name]
     for method, path in place.routes:

@@ -30,11 +30,13 @@ HERE = "http://127.0.0.1:7860"
 OPENID = OpenID(issuer=ISSUER, client="easel", secret="the client's secret", role="artist")
 
 
+KEY, ANOTHER = (RSAKey.generate_key(2048, {"kid": "one"}, private=True) for _ in range(2))
+
+
 class StandIn:
     """A provider where `who` is logged in."""
 
     def __init__(self) -> None:
-        self.key = RSAKey.generate_key(2048, {"kid": "one"}, private=True)
         self.who: dict[str, Any] = {"sub": "7", "preferred_username": "olga"}
         self.changes: dict[str, Any] = {}
         self.asked: list[str] = []
@@ -48,13 +50,13 @@ class StandIn:
                              "jwks_uri": f"{ISSUER}/keys", "id_token_signing_alg_values_supported": ["RS256"]})
 
     async def keys(self, request: Request) -> JSONResponse:
-        return JSONResponse({"keys": [self.key.as_dict(private=False)]})
+        return JSONResponse({"keys": [KEY.as_dict(private=False)]})
 
     async def token(self, request: Request) -> JSONResponse:
         sent = dict(await request.form())
         self.asked.append(f"token {sent['code']} {'verified' if sent.get('code_verifier') else ''}")
         claims = {"iss": ISSUER, "aud": "easel", "iat": int(time.time()), "exp": int(time.time()) + 60, "nonce": self.nonce, **self.who, **self.changes}
-        key = RSAKey.generate_key(2048, {"kid": "one"}, private=True) if self.changes.get("forged") else self.key
+        key = ANOTHER if self.changes.get("forged") else KEY
         return JSONResponse({"access_token": "x", "token_type": "Bearer", "id_token": jwt.encode({"alg": "RS256", "kid": "one"}, claims, key)})
 
 
