@@ -238,11 +238,11 @@ class Request:
     refiner_switch_at: float = param(0.8, "Switch at", "float", "refiner", minimum=0.01, maximum=1, step=0.01, needs=("refiner_checkpoint",),
                                      infotext="Refiner switch at", infotext_always=True, xyz="Refiner switch at",
                                      help="How much of the noise is gone by then: 0.5 is half of the timesteps, 1 is never.")
-    sdxl_refiner_high_aesthetic_score: float = param(6.0, "Aesthetic score for SDXL's refiner", "float", "refiner", minimum=0, maximum=20, step=0.1,
+    sdxl_refiner_high_aesthetic_score: float = param(6.0, "Aesthetic score", "float", "refiner", minimum=0, maximum=20, step=0.1,
                                                      override="sdxl_refiner_high_aesthetic_score", infotext="SDXL refiner aesthetic score",
                                                      xyz="Refiner aesthetic score", xyz_cost="image",
-                                                     help="How good the refiner of SDXL shall believe that its picture looks.")
-    sdxl_refiner_low_aesthetic_score: float = param(2.5, "The same for its negative prompt", "float", "refiner", minimum=0, maximum=20, step=0.1,
+                                                     help="Only for SDXL's own refiner: how good it shall believe that its picture looks.")
+    sdxl_refiner_low_aesthetic_score: float = param(2.5, "Aesthetic score, negative", "float", "refiner", minimum=0, maximum=20, step=0.1,
                                                     override="sdxl_refiner_low_aesthetic_score",
                                                     infotext="SDXL refiner negative aesthetic score",
                                                     xyz="Refiner negative aesthetic score", xyz_cost="image")
