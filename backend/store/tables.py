@@ -40,7 +40,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import ROLES, STATES
 
-REVISION = "0017"       # the newest file in migrations/versions; a test compares
+REVISION = "0018"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
