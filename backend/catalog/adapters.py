@@ -15,6 +15,7 @@ from backend.catalog.embedding_cards import PICTURES, read_card
 from backend.catalog.fingerprints import weight_files
 from backend.catalog.folder_scan import Found, clean_name
 from backend.catalog.headers import Shapes, read_shapes
+from backend.catalog.network_family import family_of_layers
 
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
@@ -50,7 +51,9 @@ def describe_lora(found: Found) -> Description:
     facts = {"alias": alias if alias not in ("", "None") else "", "model_hash": digest, "trigger": _trigger(told)}
     if not found.header.shapes:
         return Description(problem="the file holds no tensors", facts=facts)
-    return Description(_trained_on(told) or family_of_words(found.header.shapes), facts=facts)
+    shapes = found.header.shapes
+    family = _trained_on(told) or family_of_words(shapes) or family_of_layers(shapes, FAMILY_OF_WIDTH)
+    return Description(family, facts=facts)
 
 
 def describe_embedding(found: Found) -> Description | None:

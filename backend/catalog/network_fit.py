@@ -59,7 +59,7 @@ class Fit:
 def fit(shapes: Shapes, modules: Modules, prefixes: Prefixes) -> Fit:
     """Sort the tensors of a network file to the modules of a checkpoint."""
     resnets = resnets_of(modules.get("unet", ()))
-    grouped, strange = _by_module(shapes)
+    grouped, strange = by_module(shapes)
     layers: list[Layer] = []
     reasons: Counter[str] = Counter({UNKNOWN_WORDS: len(strange)} if strange else {})
     examples = {UNKNOWN_WORDS: strange[0]} if strange else {}
@@ -73,7 +73,7 @@ def fit(shapes: Shapes, modules: Modules, prefixes: Prefixes) -> Fit:
     return Fit(tuple(layers), dict(reasons), examples)
 
 
-def _by_module(shapes: Shapes) -> tuple[dict[str, dict[str, str]], list[str]]:
+def by_module(shapes: Shapes) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Module as the file names it -> part -> tensor's name; and names that no word is known of."""
     grouped: dict[str, dict[str, str]] = {}
     strange: list[str] = []
@@ -90,19 +90,21 @@ def _by_module(shapes: Shapes) -> tuple[dict[str, dict[str, str]], list[str]]:
 def _fitted(
     module: str, tensors: Mapping[str, str], shapes: Shapes, modules: Modules, prefixes: Prefixes, resnets: int
 ) -> Layer | str:
-    """The layer, or why it cannot be used."""
+    """The layer, or why it cannot be used. A bare name can mean either of two text encoders: the size decides."""
     parts = {part: shapes[name] for part, name in tensors.items()}
     kind = kind_of(parts)
     if kind is None:
         return UNKNOWN_WORDS
+    why = NO_MODULE
     for component, flat_prefixes in prefixes.items():
         for name in candidates(flat(module), flat_prefixes):
             plain = plain_name(component, name, resnets)
             weight = modules.get(component, {}).get(plain)
             if weight is not None:
-                columns = _columns(kind, parts, weight, plain)
-                return Layer(component, plain, kind.name, tensors, columns) if columns else OTHER_SIZE
-    return NO_MODULE
+                if columns := _columns(kind, parts, weight, plain):
+                    return Layer(component, plain, kind.name, tensors, columns)
+                why = OTHER_SIZE
+    return why
 
 
 def _columns(kind: LayerKind, parts: Mapping[str, Shape], weight: Shape, module: str) -> int:

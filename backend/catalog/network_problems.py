@@ -125,28 +125,36 @@ def _told(problems: Iterable[Problem]) -> Iterator[Problem]:
 
 
 def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
-    """Why a network changes nothing on a checkpoint, what follows its name; "" when it changes something.
+    """Why a network does not go with a checkpoint, what follows its name; "" when it does.
 
+    What is made for another family does not, though a few of its layers may have the same name and size by chance.
     Raises CheckpointError.
     """
     if file.kind == HYPERNETWORK:
         return _misfit_of_widths(file, checkpoint)
     family = FAMILIES.get(checkpoint.family)
     found = fit(read_shapes(Path(file.path)), modules_of(checkpoint), family.networks if family else {})
-    if found.layers:
-        return ""
     if not found.total:
         return " holds no network that Easel knows"
-    own, other = _label(file.family), _label(checkpoint.family)
-    if file.family and base(file.family) != base(checkpoint.family):
-        return f" is made for {own} and changes nothing on {checkpoint.key}, which is {other}"
-    return f" changes nothing on {checkpoint.key} ({other}): {found.told()}"
+    if found.left_out and (other := two_families(file, checkpoint)):
+        return f"{other}: {found.told()}"
+    return "" if found.layers else f" changes nothing on {checkpoint.key} ({_label(checkpoint.family)}): {found.told()}"
 
 
 def _misfit_of_widths(file: ModelFile, checkpoint: ModelFile) -> str:
     there = {shape[-1] for name, shape in modules_of(checkpoint).get("unet", {}).items() if name.endswith("_to_k")}
     own = hypernetwork_widths(read_shapes(Path(file.path)))
+    if own - there and (other := two_families(file, checkpoint)):
+        return other
     return "" if own & there else f" changes nothing on {checkpoint.key}, which is {_label(checkpoint.family)}"
+
+
+def two_families(file: ModelFile, checkpoint: ModelFile) -> str:
+    """Behind a file's name: that it is for another family than a checkpoint's; "" where it is not, or nobody knows."""
+    if not file.family or not checkpoint.family or base(file.family) == base(checkpoint.family):
+        return ""
+    own, other = _label(file.family), _label(checkpoint.family)
+    return f" is made for {own} and does not go with {checkpoint.key}, which is {other}"
 
 
 def _label(family: str) -> str:

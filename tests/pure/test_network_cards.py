@@ -102,7 +102,7 @@ def test_what_a_file_tells_and_why_it_changes_nothing(networks: Networks, models
     facts = networks.facts("lora", "ink")
     assert facts == {"Family": "Stable Diffusion 1", "Hash": "0123456789ab", "Rank": "4", "Base model": "sd_v1", "Resolution": "512 × 768"}
     assert networks.facts("lora", "oil")["Also called"] == "oil_v3", "a prompt may call it so, too"
-    assert "changes nothing on base" in networks.misfit("lora", "oil", "base") and networks.misfit("lora", "oil", "no such checkpoint") == ""
+    assert "does not go with base" in networks.misfit("lora", "oil", "base") and networks.misfit("lora", "oil", "no such checkpoint") == ""
     (models / "Lora" / "ink.safetensors").write_bytes(b"cut off")
     assert networks.facts("lora", "ink") == {}
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.catalog.families import FAMILIES
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_fit import fit
+from backend.catalog.network_names import flat, text_name
 from backend.catalog.network_problems import network_names, network_problems
 from backend.catalog.peft_alphas import peft_alphas
 from backend.request.request import Request
@@ -107,6 +109,32 @@ def test_every_prompt_of_a_job_is_looked_at(catalog: ModelCatalog) -> None:
     assert network_names(Request(prompt="<lora:a:1><lyco:b:1><lora:a:2>")) == {("lora", "a"): "prompt", ("lora", "b"): "prompt"}
 
 
+TO_KEYS = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+FOR_SDXL = {
+    "lora": lora(TO_KEYS, 640, 2048), "full": {f"{TO_KEYS}.diff": (640, 2048)},
+    "loha": {f"{TO_KEYS}.hada_w{i}_{side}": shape for i in (1, 2) for side, shape in (("a", (640, 4)), ("b", (4, 2048)))},
+    "lokr": {f"{TO_KEYS}.lokr_w1": (16, 16), f"{TO_KEYS}.lokr_w2_a": (40, 4), f"{TO_KEYS}.lokr_w2_b": (4, 128)},
+    "glora": {f"{TO_KEYS}.{name}.weight": shape for name, shape in (("a1", (2048, 4)), ("a2", (4, 2048)), ("b1", (640, 4)), ("b2", (4, 2048)))},
+    "older glora": {f"{TO_KEYS}.{name}.weight": shape for name, shape in (("a2", (2048, 4)), ("a1", (4, 2048)), ("b2", (640, 4)), ("b1", (4, 2048)))},
+    "oft": {f"{TO_KEYS.replace('blocks_0_', 'blocks_1_')}.oft_blocks": (40, 16, 16)},
+    "text": lora("lora_te2_text_model_encoder_layers_0_self_attn_q_proj", 1280, 1280),
+}
+
+
+@pytest.mark.parametrize("kind", FOR_SDXL)
+def test_what_a_network_is_for_is_told_by_its_layers_of_any_kind(tmp_path: Path, kind: str) -> None:
+    """Also where some of its layers have the name and the size of layers of the other family."""
+    alike = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+    sd1 = SD1 | {UNET + "input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight": (640, 640)}
+    write(tmp_path / "checkpoints" / "old.safetensors", sd1)
+    write(tmp_path / "loras" / "xl.safetensors", FOR_SDXL[kind] | lora(alike, 640, 640))
+    write(tmp_path / "loras" / "unknown.safetensors", lora(alike, 640, 640) | lora("lora_unet_absent", 4, 4))
+    catalog = ModelCatalog((tmp_path,))
+    sentence, = told(catalog, "<lora:xl:1>")
+    assert "made for Stable Diffusion XL" in sentence and "old, which is Stable Diffusion 1: 1 of 2 layers" in sentence
+    assert told(catalog, "<lora:unknown:1>") == []
+
+
 SHAPES = {"unet": {
     "conv_in": (320, 4, 3, 3), "down_blocks_0_attentions_0_proj_in": (320, 320, 1, 1), "down_blocks_0_resnets_1_conv1": (320, 320, 3, 3),
     "down_blocks_0_downsamplers_0_conv": (320, 320, 3, 3), "mid_block_attentions_0_norm": (1280,), "up_blocks_1_upsamplers_0_conv": (640, 640, 3, 3),
@@ -146,6 +174,16 @@ def test_every_programs_names_lead_to_the_module(up: str, down: str, module: str
     side = 768 if "layers" in module else 320
     found = fit({up: (side, 4), down: (4, side)}, SHAPES, PREFIXES)
     assert [layer.module for layer in found.layers] == [module.replace(".", "_")], found.told()
+
+
+def test_names_that_only_sizes_and_families_tell() -> None:
+    q = "text_model.encoder.layers.0.self_attn.q_proj"
+    shapes = {"unet": SHAPES["unet"], "text_encoder": {text_name(flat(q)): (768, 768)}, "text_encoder_2": {text_name(flat(q)): (1280, 1280)}}
+    for side, component in ((768, "text_encoder"), (1280, "text_encoder_2")):
+        bare = {f"base_model.model.{q}.lora_A.weight": (4, side), f"base_model.model.{q}.lora_B.weight": (side, 4)}
+        assert [layer.component for layer in fit(bare, shapes, FAMILIES["sdxl"].networks).layers] == [component]
+    found = fit({f"oft_unet_{flat(Q)}_to_q.oft_blocks": (8, 40, 40)}, SHAPES, FAMILIES["sd1"].networks)
+    assert [layer.kind for layer in found.layers] == ["oft"], "kohya's own prefix"
 
 
 @pytest.mark.parametrize(("module", "plain", "shape"), [

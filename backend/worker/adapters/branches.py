@@ -325,6 +325,8 @@ class _Product:
 
     def part(self, module: nn.Module, given: Tensor, place: int) -> Tensor:
         """(B, positions, rank) for a module's input."""
+        if self.site.down.dim() == 5 or self.site.down.shape[-1] == self.site.rank:
+            return _inner(module, given, self.site.down)
         if self._given is not given:
             self._given, self._inner, self._had = given, _inner(module, given, self.site.down), 0
         inner = self._inner[..., place * self.site.rank : (place + 1) * self.site.rank]
@@ -338,31 +340,34 @@ def _hook(product: _Product, member: Member, up: Tensor) -> Hook:
     """Adds to what a module gives for a batch what the branches of its rows give."""
 
     def added(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        inner = product.part(module, given[0], member.place)
-        if output.dim() < 4:
-            return _sum(output, inner, up, member.rows)
-        return _sum(output.movedim(1, -1), inner, up, member.rows).movedim(-1, 1)
+        return _sum(output, product.part(module, given[0], member.place), up, member.rows)
 
     return added
 
 
 def _sum(output: Tensor, inner: Tensor, up: Tensor, rows: Tensor | None) -> Tensor:
-    """output (B, ..., out), which nobody but the layer has and may be changed; inner (B, positions, rank)."""
-    flat = output.reshape(len(output), -1, output.shape[-1])
+    """output (B, ...), which nobody but the layer has and may be changed; inner (B, positions, rank)."""
+    flat = _by_position(output)
     up = up if len(up) == len(output) else up.expand(len(output), -1, -1).contiguous()
-    if rows is None:
-        return flat.baddbmm_(inner, up).view(output.shape)
-    return torch.where(rows, torch.baddbmm(flat, inner, up), flat).view(output.shape)
+    made = flat.baddbmm_(inner, up) if rows is None else torch.where(rows, torch.baddbmm(flat, inner, up), flat)
+    if made.dim() == output.dim():
+        return made
+    return (made.mT if output.dim() == 4 else made).view(output.shape)
+
+
+def _by_position(x: Tensor) -> Tensor:
+    """(B, positions, channels) of what a layer takes or gives: that, (B, channels), or a convolution's (B, C, h, w)."""
+    if x.dim() == 3:
+        return x
+    return x.flatten(2).mT if x.dim() == 4 else x.unsqueeze(1)
 
 
 def _inner(module: nn.Module, x: Tensor, down: Tensor) -> Tensor:
     """(B, positions, places * rank)."""
     if down.dim() == 5:
         return _convolved(module, x, down).movedim(1, -1).flatten(1, 2)
-    if x.dim() == 4:
-        x = x.movedim(1, -1)
     down = down if len(down) == len(x) else down.mT.expand(len(x), -1, -1).contiguous().mT
-    return torch.bmm(x.reshape(len(x), -1, x.shape[-1]), down)
+    return torch.bmm(_by_position(x), down)
 
 
 def _convolved(module: nn.Conv2d, x: Tensor, down: Tensor) -> Tensor:

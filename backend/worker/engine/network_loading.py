@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, ModelFile
-from backend.catalog.network_problems import FILE_KINDS
+from backend.catalog.network_problems import FILE_KINDS, two_families
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.messages import Event, Hashed
 from backend.prompt.embedding_names import mentioned
@@ -32,9 +32,15 @@ def load_networks(memory: Memory, program: Program, work: LoadNetworks, hear: He
         files[kind, name] = network = _network(memory, program, (kind, name), hear)
         memory.pin(network, program)
         if isinstance(network, NetworkFile):
-            program.note(f"{network.key} on {work.model.checkpoint.key}: {network.on(work.model).fit.told()}")
+            program.note(f"{network.key}{_place(program, (kind, name), work)}: {network.on(work.model).fit.told()}")
             program.hashes.setdefault(LORA_HASHES, {})[name] = network
     return PromptNetworks(work.model, files, memory)
+
+
+def _place(program: Program, named: tuple[str, str], work: LoadNetworks) -> str:
+    """Behind a network's name: what it is used on, and both families where it is made for another one."""
+    file, checkpoint = program.task.run.files[FILE_KINDS[named[0]], named[1]], work.model.checkpoint
+    return two_families(file, checkpoint) or f" on {checkpoint.key}"
 
 
 def encode_texts(codec: Codec, memory: Memory, program: Program, work: EncodeText, hear: Hear) -> list[Encoded]:
