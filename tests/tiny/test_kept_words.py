@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.attachment import NOTHING
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.key_value_cache import words_kept
-from backend.worker.guidance import preconditioning
+from backend.worker.guidance import network_call
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
@@ -47,7 +48,7 @@ def test_pictures_are_the_same_to_the_bit(studio: Studio, monkeypatch: pytest.Mo
         return [own.draw(prompt=prompt, steps=4).pixels for prompt in PROMPTS]
 
     kept = drawn()
-    monkeypatch.setattr(preconditioning, "words_kept", lambda network, key, kept: nullcontext())
+    monkeypatch.setattr(network_call, "words_kept", lambda network, key, kept: NOTHING)
     assert drawn() == kept
 
 
@@ -90,7 +91,7 @@ def test_what_nobody_can_tell_is_not_kept(model: Model, cache: ResultCache) -> N
 @torch.inference_mode()
 def test_a_call_that_ends_halfway_keeps_nothing_and_leaves_nothing(model: Model, cache: ResultCache) -> None:
     before = list(model.denoiser.named_modules())
-    with pytest.raises(RuntimeError), words_kept(model.denoiser, 1, cache):
+    with pytest.raises(RuntimeError), words_kept(model.denoiser, 1, cache).attach(()):
         raise RuntimeError("out of memory")
     assert not cache.bytes
     again = row(model)

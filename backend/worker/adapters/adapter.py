@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
+from backend.worker.adapters.attachment import Attachment
 from backend.worker.models.base import Model
+from backend.worker.models.device_transfer import on_device
 
 if TYPE_CHECKING:
     from backend.worker.guidance.row import Row
@@ -31,6 +33,21 @@ class Adapter(Protocol):
         On leaving, every weight and module is what it was. May give one `Watched` per row, filled during the call for
         rows whose `watch` is set.
         """
+
+
+class Recordable:
+    """Base of adapters whose calls may be recorded: they tell what they read in place of `attach`."""
+
+    def attachment(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Attachment:
+        """The same as `Adapter.attach`; nothing is watched."""
+        raise NotImplementedError
+
+    def attach(
+        self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]
+    ) -> AbstractContextManager[None]:
+        """See `Adapter.attach`."""
+        attachment = self.attachment(model, rows, uses)
+        return attachment.attach(attachment.tensors)
 
 
 class ForSomeRows:
@@ -84,9 +101,13 @@ class Members:
     def of(cls, uses: Sequence[Use | None], device: torch.device, rows: Sequence[Row] = ()) -> Members:
         """From what `Adapter.attach` is given."""
         numbers = [number for number, use in enumerate(uses) if use is not None]
-        among = torch.tensor(numbers, device=device) if len(numbers) < len(uses) else None
+        among = on_device(numbers, device, torch.int64) if len(numbers) < len(uses) else None
         words = tuple(row.encoded.identity for row, use in zip(rows, uses, strict=False) if use is not None)
         return cls(len(uses), among, [use for use in uses if use is not None], words)
+
+    def at(self, numbers: Tensor) -> Members:
+        """As many others of the call's rows, whose numbers lie there."""
+        return replace(self, numbers=numbers)
 
     def part(self, tensor: Tensor) -> Tensor:
         """(B, ...) of all rows -> (n, ...) of these."""

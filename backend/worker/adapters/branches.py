@@ -10,14 +10,16 @@ Layers that see one input, such as those of an attention's queries, keys and val
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from backend.prompt.block_weights import Blocks, weight_of
+from backend.worker.adapters.attachment import NOTHING, Attachment, layout
 from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.models.result_cache import ResultCache
 
@@ -90,6 +92,7 @@ class Stacks:
     up: Tensor
     shapes: Sequence[torch.Size]
     _scaled: _Scaled | None = None
+    _structure: Hashable = None
 
     @property
     def nbytes(self) -> int:
@@ -100,12 +103,32 @@ class Stacks:
     def members(self) -> list[tuple[Site, Member]]:
         return [(site, member) for site in self.sites for member in site.members]
 
-    def scaled(self, rows: Sequence[Sequence[Branches]]) -> Sequence[Tensor]:
-        """The second factors by member, times the strengths with which these rows use them."""
+    @property
+    def structure(self) -> Hashable:
+        """Which layers there are and how the factors lie: see `Attachment`."""
+        if self._structure is None:
+            members = tuple((site.rank, *((each.path, each.place, each.rows is None) for each in site.members))
+                            for site in self.sites)
+            self._structure = members, tuple(self.shapes), layout(self.read(self.up))
+        return self._structure
+
+    def read(self, up: Tensor) -> list[Tensor]:
+        """All that a call reads, with the second factors of all members as one."""
+        rows = (member.rows for _, member in self.members if member.rows is not None)
+        return [up, *(site.down for site in self.sites), *rows]
+
+    def scaled(self, rows: Sequence[Sequence[Branches]]) -> Tensor:
+        """The second factors of all members times the strengths with which these rows use them."""
         if self._scaled is None:
             self._scaled = _Scaled.room_for(self)
         self._scaled.put(self, rows)
-        return self._scaled.members
+        return self._scaled.whole
+
+    def by_member(self, up: Tensor) -> Sequence[Tensor]:
+        """The factors that lie in `up`."""
+        if self._scaled is not None and up is self._scaled.whole:
+            return self._scaled.members
+        return _in_shapes(up, self.shapes)
 
     def pieces(self) -> list[tuple[int, int]]:
         """Where in `up` the factors of each part begin and end, by member, row and part; behind them are zeros."""
@@ -136,9 +159,7 @@ class _Scaled:
     @classmethod
     def room_for(cls, stacks: Stacks) -> _Scaled:
         whole = torch.empty_like(stacks.up)
-        each = whole.split([shape.numel() for shape in stacks.shapes]) if stacks.shapes else ()
-        members = [tensor.view(shape) for tensor, shape in zip(each, stacks.shapes, strict=True)]
-        return cls(whole, members, [whole[start:end] for start, end in stacks.pieces()])
+        return cls(whole, _in_shapes(whole, stacks.shapes), [whole[start:end] for start, end in stacks.pieces()])
 
     def put(self, stacks: Stacks, rows: Sequence[Sequence[Branches]]) -> None:
         """Nothing to do where the strengths are those of the call before."""
@@ -148,6 +169,7 @@ class _Scaled:
         factors = [row[use].strength * factor for _, member in stacks.members
                    for row, parts in zip(rows, member.parts, strict=True) for use, factor, _ in parts]
         self.strengths = None       # until all are there
+        self.whole = self.whole.view_as(self.whole)     # another object, because it gets another content
         if len(set(factors)) == 1:
             torch.mul(stacks.up, factors[0], out=self.whole)
         else:
@@ -156,19 +178,36 @@ class _Scaled:
         self.strengths = strengths
 
 
-@contextmanager
-def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
+def _in_shapes(whole: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    each = whole.split([shape.numel() for shape in shapes]) if shapes else ()
+    return [tensor.view(shape) for tensor, shape in zip(each, shapes, strict=True)]
+
+
+def attached(rows: Sequence[Sequence[object]]) -> AbstractContextManager[None]:
     """For one call: row i of the batch uses the branches in `rows[i]`; a single row stands for all of a batch.
 
     Nothing stays.
     """
+    found = attachment(rows)
+    return found.attach(found.tensors)
+
+
+def attachment(rows: Sequence[Sequence[object]]) -> Attachment:
+    """The same for later."""
     uses = [tuple(each for each in row if isinstance(each, Branches)) for row in rows]
     if len({(_keys(row), tuple(use.strength for use in row)) for row in uses}) == 1:
         uses = uses[:1]
     modules = {path: layer.module for row in {id(row): row for row in uses}.values() for use in row
                for path, layer in use.layers.items()}
-    hooks = _hooks(uses) if modules else ()
-    handles = [modules[path].register_forward_hook(hook) for path, hook in hooks]
+    if not modules:
+        return NOTHING
+    stacks = _stacks(uses)
+    return Attachment(stacks.read(stacks.scaled(uses)), partial(_attached, stacks, modules), stacks.structure)
+
+
+@contextmanager
+def _attached(stacks: Stacks, modules: Mapping[str, nn.Module], tensors: Sequence[Tensor]) -> Iterator[None]:
+    handles = [modules[path].register_forward_hook(hook) for path, hook in _hooks(stacks, tensors)]
     try:
         yield
     finally:
@@ -176,15 +215,21 @@ def attached(rows: Sequence[Sequence[object]]) -> Iterator[None]:
             handle.remove()
 
 
-def _hooks(rows: Sequence[tuple[Branches, ...]]) -> Iterator[tuple[str, Hook]]:
-    """By path; what was made for an earlier call is used where it is kept."""
+def _stacks(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
+    """What was made for an earlier call is used where it is kept."""
     kept = next(use.kept for row in rows for use in row)
-    stacks = kept.get(tuple(map(_keys, rows)), lambda: _stacked(rows)) if kept else _stacked(rows)
-    ups = iter(stacks.scaled(rows))
-    for site in stacks.sites:
-        product = _Product(site)
+    return kept.get(tuple(map(_keys, rows)), lambda: _stacked(rows)) if kept else _stacked(rows)
+
+
+def _hooks(stacks: Stacks, tensors: Sequence[Tensor]) -> Iterator[tuple[str, Hook]]:
+    """By path, over tensors as `Stacks.read` lists them."""
+    up, *others = tensors
+    ups, downs, rows = iter(stacks.by_member(up)), others[: len(stacks.sites)], iter(others[len(stacks.sites) :])
+    for site, down in zip(stacks.sites, downs, strict=True):
+        product = _Product(replace(site, down=down))
         for member in site.members:
-            yield member.path, _hook(product, member, next(ups))
+            has = None if member.rows is None else next(rows)
+            yield member.path, _hook(product, replace(member, rows=has), next(ups))
 
 
 def _keys(row: Sequence[Branches]) -> tuple[Hashable, ...]:

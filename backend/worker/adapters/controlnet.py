@@ -7,8 +7,9 @@ a hint, a strength, and a weight for each of the places where something is added
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,8 @@ from torch.nn.functional import interpolate
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Recordable, Use
+from backend.worker.adapters.attachment import Attachment, layout
 from backend.worker.adapters.key_value_cache import KeptWords, words_kept
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
@@ -43,11 +45,12 @@ if TYPE_CHECKING:
 Shown = tuple[Tensor, Tensor, Tensor]
 Given = tuple[tuple[Any, ...], dict[str, Any]]
 Hook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Given]
+READ = 4                    # tensors of a use that brings what is read in place of the words
 SHUFFLE = "shuffle"         # in the name of a file: its residuals are averaged over the picture
 
 
 @dataclass(eq=False)
-class ControlNet(OwnedNetwork, ForSomeRows, LeavesWords):
+class ControlNet(OwnedNetwork, Recordable, ForSomeRows, LeavesWords):
     """A ControlNet in memory, in eval mode. Owned by `Memory`.
 
     A use has (hint, weights) as its data: the hint (3, H, W) in 0..1, H and W eight times the latent's, and a weight
@@ -63,29 +66,44 @@ class ControlNet(OwnedNetwork, ForSomeRows, LeavesWords):
         """How many residuals it gives: those of the way down, then that of the middle."""
         return len(self.network.controlnet_down_blocks) + 1
 
-    @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
-        """See `Adapter.attach`."""
+    def attachment(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Attachment:
+        """See `Recordable.attachment`."""
         members = Members.of(uses, model.device, rows)
-        handle = model.denoiser.register_forward_pre_hook(self._hook(members), with_kwargs=True)
+        given = [torch.stack(each).to(model.device, self.network.dtype, non_blocking=True)
+                 for each in zip(*(_scaled(use) for use in members.uses), strict=True)]
+        words = words_kept(self.network, members.words if len(given) < READ else None, self.kept_words)
+        numbers = [] if members.numbers is None else [members.numbers]
+        read = [*numbers, *given, *words.tensors]
+        structure = id(self), len(uses), len(given), words.structure, layout(read)
+        attach = partial(self._attached, model, rows[0].tiling, members, len(given), words)
+        return Attachment(read, attach, None if words.structure is None else structure, [self.network])
+
+    @contextmanager
+    def _attached(
+        self, model: Model, tiling: bool, members: Members, count: int, words: Attachment, tensors: Sequence[Tensor]
+    ) -> Iterator[None]:
+        given = list(tensors)
+        if members.numbers is not None:
+            members = members.at(given.pop(0))
+        hook = self._hook(members, given[:count], partial(words.attach, given[count:]))
+        handle = model.denoiser.register_forward_pre_hook(hook, with_kwargs=True)
         try:
-            with seamless(self.network, rows[0].tiling):
+            with seamless(self.network, tiling):
                 yield
         finally:
             handle.remove()
 
-    def _hook(self, members: Members) -> Hook:
-        uses = members.uses
-        hints = torch.stack([use.data[0] for use in uses]).to(self.network.dtype)                   # (n, 3, H, W)
-        weights = torch.stack([use.data[1] * use.strength for use in uses]).to(hints)               # (n, places)
-        region = torch.stack([use.data[2] for use in uses]).to(hints) if len(uses[0].data) > 2 else None
-        read = torch.stack([use.data[3] for use in uses]).to(hints) if len(uses[0].data) > 3 else None
+    def _hook(
+        self, members: Members, given: Sequence[Tensor], words_kept: Callable[[], AbstractContextManager[None]]
+    ) -> Hook:
+        hints, weights, *more = given                           # (n, 3, H, W), (n, places)
+        region, read = (*more, None, None)[:2]
 
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
             x, timesteps, words = map(members.part, given)
             told = {name: members.part(each) for name, each in (named.get("added_cond_kwargs") or {}).items()}
             shown = x[:, : self.network.config.in_channels], timesteps, words if read is None else read
-            with words_kept(self.network, members.words if read is None else None, self.kept_words):
+            with words_kept():
                 residuals = self._residuals(shown, told or None, hints)
             found = self._weighed(residuals, weights, region)
             return given, named | _together(named, [members.spread(each) for each in found])
@@ -125,6 +143,12 @@ class UnionControlNet(ControlNet):
             *shown, controlnet_cond=[hints], control_type=kinds, control_type_idx=[self.kind],
             conditioning_scale=[1.0], added_cond_kwargs=told, return_dict=False)
         return [*down, middle]
+
+
+def _scaled(use: Use) -> tuple[Tensor, ...]:
+    """The tensors of a use, its weights times its strength."""
+    hint, weights, *others = use.data
+    return hint, weights * use.strength, *others
 
 
 def load(file: ModelFile, model: Model) -> ControlNet:

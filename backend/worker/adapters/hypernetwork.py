@@ -21,6 +21,7 @@ from torch.nn.modules import activation
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
+from backend.worker.adapters.attachment import NOTHING, Attachment
 from backend.worker.device import Placement
 from backend.worker.models.tensor_files import read_table
 
@@ -111,9 +112,16 @@ def read_hypernetwork(file: ModelFile, placement: Placement) -> Hypernetwork:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
 
 
+def attachment(denoiser: nn.Module, rows: Sequence[Sequence[object]]) -> Attachment:
+    """For one call: row i of the batch uses the hypernetworks in `rows[i]`, one after the other. It is not recorded."""
+    if not any(isinstance(each, HypernetworkUse) for row in rows for each in row):
+        return NOTHING
+    return Attachment((), lambda tensors: attached(denoiser, rows))
+
+
 @contextmanager
 def attached(denoiser: nn.Module, rows: Sequence[Sequence[object]]) -> Iterator[None]:
-    """For one call: row i of the batch uses the hypernetworks in `rows[i]`, one after the other. Nothing stays."""
+    """For one call, as `attachment`. Nothing stays."""
     uses = [[each for each in row if isinstance(each, HypernetworkUse)] for row in rows]
     sites = [(module, path.endswith(_SITES[1])) for path, module in denoiser.named_modules()
              if path.endswith(_SITES)] if any(uses) else []

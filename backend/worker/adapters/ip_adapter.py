@@ -22,7 +22,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Recordable, Use
+from backend.worker.adapters.attachment import Attachment, layout
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.image_projection import Projection
 from backend.worker.adapters.network_file import FittedLayer, LowRank
@@ -71,7 +72,7 @@ class Seen:
 
 
 @dataclass(eq=False)
-class IPAdapter(ForSomeRows, LeavesWords):
+class IPAdapter(Recordable, ForSomeRows, LeavesWords):
     """A file in memory, in eval mode, for the networks of one size. Owned by `Memory`.
 
     A use has as its data the picture's vectors (T, C), how much each attention counts (A,) on the CPU, and, where only
@@ -111,25 +112,18 @@ class IPAdapter(ForSomeRows, LeavesWords):
         module, (down, up) = model.denoiser.get_submodule(path), (self.loras[_key(path, part)] for part in _SIDES)
         return FittedLayer(module, "lora", down.shape[1], {}, "", LowRank(down.data, up.data, 1.0))
 
-    @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
-        """See `Adapter.attach`. An attention that counts nothing in any row is left as it is."""
+    def attachment(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Attachment:
+        """See `Recordable.attachment`. An attention that counts nothing in any row is left as it is."""
         members, uses = Members.of(uses, self.device), [use for use in uses if use is not None]
         seen = self._seen([use.data[0] for use in uses])
         weights = torch.stack([use.data[1] * use.strength for use in uses])                                 # (n, A)
-        counting, placed = weights.any(0).tolist(), weights.to(self.device)
-        places = torch.stack([use.data[2] for use in uses]).to(seen.pairs[0][0]) if len(uses[0].data) > 2 else None
-        modules = cross_attentions(model.denoiser)
-        before = [module.processor for module in modules]
-        try:
-            for number, (module, pair) in enumerate(zip(modules, seen.pairs, strict=True)):
-                if counting[number]:
-                    strengths = placed[:, number].view(-1, 1, 1)
-                    module.processor = _Beside(module.processor, pair, members, strengths, places)
-            yield
-        finally:
-            for module, processor in zip(modules, before, strict=True):
-                module.processor = processor
+        counting = [number for number, counts in enumerate(weights.any(0).tolist()) if counts]
+        pairs = [tensor for number in counting for tensor in seen.pairs[number]]
+        places = [torch.stack([use.data[2] for use in uses]).to(seen.pairs[0][0])] if len(uses[0].data) > 2 else []
+        numbers = [] if members.numbers is None else [members.numbers]
+        read = [weights.to(self.device, non_blocking=True), *pairs, *places, *numbers]
+        attach = partial(_attached, model, counting, members, bool(places))
+        return Attachment(read, attach, ("picture", len(uses), tuple(counting), bool(places), layout(read)))
 
     def _seen(self, pictures: Sequence[Tensor]) -> Seen:
         """Of the vectors (T, C) of the rows' pictures, made once for as long as they are kept."""
@@ -142,6 +136,27 @@ class IPAdapter(ForSomeRows, LeavesWords):
 
     def _networks(self) -> list[nn.Module]:
         return [self.projection.network, self.pairs, self.loras]
+
+
+@contextmanager
+def _attached(
+    model: Model, counting: Sequence[int], members: Members, placed: bool, tensors: Sequence[Tensor]
+) -> Iterator[None]:
+    """`tensors`: weights (n, A), keys and values of the attentions that are `counting`, places, numbers of rows."""
+    weights, *rest = tensors
+    made, rest = rest[: 2 * len(counting)], rest[2 * len(counting) :]
+    places = rest[0] if placed else None
+    members = members if members.numbers is None else members.at(rest[-1])
+    modules = cross_attentions(model.denoiser)
+    before = [module.processor for module in modules]
+    try:
+        for number, key, value in zip(counting, made[::2], made[1::2], strict=True):
+            strengths = weights[:, number].view(-1, 1, 1)
+            modules[number].processor = _Beside(before[number], (key, value), members, strengths, places)
+        yield
+    finally:
+        for module, processor in zip(modules, before, strict=True):
+            module.processor = processor
 
 
 @dataclass(slots=True, eq=False)

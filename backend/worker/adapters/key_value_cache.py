@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from backend.worker.adapters.attachment import NOTHING, Attachment, layout
 from backend.worker.models.result_cache import ResultCache
 
 ATTENTION, SIDES = "attn2", ("to_k", "to_v")        # diffusers' names
@@ -35,12 +36,18 @@ class _Made(nn.Module):
 class KeysValues:
     """What each projection of a network gave for the words of a call's rows, (B, T, inner). A result of `Memory`'s."""
 
-    made: Sequence[_Made]
+    tensors: Sequence[Tensor]
+    made: Sequence[_Made] = field(init=False)
+    structure: Hashable = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "made", list(map(_Made, self.tensors)))
+        object.__setattr__(self, "structure", layout(self.tensors))
 
     @property
     def nbytes(self) -> int:
         """Memory that they take."""
-        return sum(each.made.nbytes for each in self.made)
+        return sum(tensor.nbytes for tensor in self.tensors)
 
 
 KeptWords = ResultCache[KeysValues]
@@ -61,27 +68,30 @@ class _Projections:
 _KNOWN: WeakKeyDictionary[nn.Module, _Projections] = WeakKeyDictionary()
 
 
-@contextmanager
-def words_kept(network: nn.Module, key: Hashable, kept: KeptWords | None) -> Iterator[None]:
+def words_kept(network: nn.Module, key: Hashable, kept: KeptWords | None) -> Attachment:
     """For one call of a network, whose words and all that changes what is made of them are told by `key`.
 
-    To be entered last, when everything else is attached. Where `key` or `kept` is None nothing is kept.
+    To be attached last. Where `key` or `kept` is None nothing is kept. The call in which they are made is not recorded.
     """
     if kept is None or key is None:
-        yield
-        return
+        return NOTHING
     projections = _projections(network)
     whole = projections.number, key
     known = kept.find(whole)
-    if known is not None:
-        with _instead(projections, known.made):
-            yield
-        return
+    if known is None:
+        return Attachment((), partial(_made_and_kept, projections, whole, kept))
+    return Attachment(known.tensors, partial(_instead, projections, known), known.structure)
+
+
+@contextmanager
+def _made_and_kept(
+    projections: _Projections, whole: Hashable, kept: KeptWords, tensors: Sequence[Tensor]
+) -> Iterator[None]:
     made: dict[int, Tensor] = {}
     with _heard(projections.modules, made):
         yield
     if len(made) == len(projections.places):
-        kept.get(whole, lambda: KeysValues([_Made(made[number]) for number in range(len(made))]))
+        kept.get(whole, lambda: KeysValues([made[number] for number in range(len(made))]))
 
 
 def _projections(network: nn.Module) -> _Projections:
@@ -92,11 +102,12 @@ def _projections(network: nn.Module) -> _Projections:
 
 
 @contextmanager
-def _instead(projections: _Projections, made: Sequence[nn.Module]) -> Iterator[None]:
+def _instead(projections: _Projections, known: KeysValues, tensors: Sequence[Tensor]) -> Iterator[None]:
     """Hooks of the projections rest meanwhile, too."""
     before = projections.modules
     try:
-        _put(projections, made)
+        same = all(one is other for one, other in zip(tensors, known.tensors, strict=True))
+        _put(projections, known.made if same else list(map(_Made, tensors)))
         yield
     finally:
         _put(projections, before)

@@ -7,13 +7,14 @@ modules' places for one call, and then the modules have again what they had.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from backend.worker.adapters.adapter import Use
+from backend.worker.adapters.adapter import Recordable, Use
+from backend.worker.adapters.attachment import Attachment, layout
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, padded
 from backend.worker.adapters.weight_rules import Parts, change
@@ -47,12 +48,27 @@ class MergedWeights:
                             for module, (weight, bias) in self.modules.items()}
         return self
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
+    def attached(self) -> AbstractContextManager[None]:
         """For one call they are the modules' own."""
+        return self._attached(self._tensors())
+
+    def attachment(self) -> Attachment:
+        """The same for later."""
+        tensors = self._tensors()
+        modules = tuple((id(module), bias is None) for module, (_, bias) in self.modules.items())
+        return Attachment(tensors, self._attached, (modules, layout(tensors)))
+
+    def _tensors(self) -> list[Tensor]:
+        return [tensor for weights in self.modules.values() for tensor in weights if tensor is not None]
+
+    @contextmanager
+    def _attached(self, tensors: Sequence[Tensor]) -> Iterator[None]:
         before = {module: (module.weight, _bias(module)) for module in self.modules}
+        given = iter(tensors)
+        mine = {module: (next(given), None if bias is None else next(given))
+                for module, (_, bias) in self.modules.items()}
         try:
-            for module, (weight, bias) in self.modules.items():
+            for module, (weight, bias) in mine.items():
                 module.weight = nn.Parameter(weight, requires_grad=False)
                 if bias is not None:
                     module.bias = nn.Parameter(bias, requires_grad=False)
@@ -65,7 +81,7 @@ class MergedWeights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MergedSet:
+class MergedSet(Recordable):
     """An adapter: what these uses make, in their order, of the modules where any of them is no low-rank sum."""
 
     model: Model
@@ -73,11 +89,9 @@ class MergedSet:
     key: Hashable                           # equal sets make the same weights
     memory: Memory | None = field(repr=False)
 
-    @contextmanager
-    def attach(self, model: Model, rows: Sequence[object], uses: Sequence[object]) -> Iterator[None]:
-        """See `Adapter.attach`: all rows use it alike."""
-        with self.weights().attached():
-            yield
+    def attachment(self, model: Model, rows: Sequence[object], uses: Sequence[object]) -> Attachment:
+        """See `Recordable.attachment`: all rows use it alike."""
+        return self.weights().attachment()
 
     def weights(self) -> MergedWeights:
         """In memory already, or computed now. Raises OutOfMemory."""

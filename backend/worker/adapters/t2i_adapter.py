@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from backend.catalog.adapters import LARGE_CELLS, STYLE_TOKENS
 from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
-from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Use
+from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Recordable, Use
+from backend.worker.adapters.attachment import Attachment, layout
 from backend.worker.adapters.style_adapter import StyleAdapter, style_adapter
 from backend.worker.models.assemble import assemble
 from backend.worker.models.base import Component, Model
@@ -54,7 +56,7 @@ class Features:
 
 
 @dataclass(eq=False)
-class T2IAdapter(OwnedNetwork, ForSomeRows, LeavesWords):
+class T2IAdapter(OwnedNetwork, Recordable, ForSomeRows, LeavesWords):
     """A T2I-Adapter in memory, in eval mode. Owned by `Memory`.
 
     A use has (weights, region, *features) as its data: a weight for each feature, the region (1, h, w) in 0..1 in which
@@ -71,9 +73,8 @@ class T2IAdapter(OwnedNetwork, ForSomeRows, LeavesWords):
         fitting = interpolate(shown[None], whole, mode="bilinear") if whole != list(hint.shape[1:]) else shown[None]
         return tuple(each[0].float() for each in self.network(fitting.to(next(self.network.parameters()))))
 
-    @contextmanager
-    def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
-        """See `Adapter.attach`."""
+    def attachment(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Attachment:
+        """See `Recordable.attachment`."""
         members, uses = Members.of(uses, model.device), [use for use in uses if use is not None]
         weights = torch.stack([use.data[0] * use.strength for use in uses])                     # (n, levels)
         region = torch.stack([use.data[1] for use in uses])                                     # (n, 1, h, w)
@@ -82,17 +83,21 @@ class T2IAdapter(OwnedNetwork, ForSomeRows, LeavesWords):
             together = torch.stack(features) * weights[:, level].view(-1, 1, 1, 1)
             levels = together * interpolate(region, together.shape[2:], mode="area")
             found.append(members.spread(levels.to(model.dtype)))
+        return Attachment(found, partial(_attached, model), (RESIDUALS, layout(found)))
 
-        def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-            before = named.get(RESIDUALS)
-            sums = [own + other for own, other in zip(found, before, strict=True)] if before else list(found)
-            return given, named | {RESIDUALS: sums}
 
-        handle = model.denoiser.register_forward_pre_hook(added, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
+@contextmanager
+def _attached(model: Model, found: Sequence[Tensor]) -> Iterator[None]:
+    def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+        before = named.get(RESIDUALS)
+        sums = [own + other for own, other in zip(found, before, strict=True)] if before else list(found)
+        return given, named | {RESIDUALS: sums}
+
+    handle = model.denoiser.register_forward_pre_hook(added, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def load(file: ModelFile, model: Model) -> T2IAdapter | StyleAdapter:

@@ -25,6 +25,7 @@ from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import linear_rgb
+from backend.worker.models.recordings import Recordings
 from backend.worker.models.result_cache import ResultCache
 from backend.worker.models.tensor_files import Format
 from backend.worker.pixels import Pixels
@@ -64,6 +65,7 @@ class Model(Autoencoder, ABC):
     preview_factors: Tensor     # (C + 1, 3): latent channels to RGB in 0..1, the last row an offset
     background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
     kept_words: ResultCache[Any] | None = None          # what attentions have made of the words of running jobs
+    recordings: Recordings | None = None                # of calls of the denoiser
     identity: int = field(init=False, default_factory=next_identity)
     """Which load of this process it is: a file that is read again is another model."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,11 @@ def move(networks: Sequence[nn.Module], device: torch.device) -> None:
         for network, origin in before:
             network.to(origin)
         raise
+
+
+def on_device(numbers: Sequence[Any], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Numbers as a tensor there. Nobody waits for the device."""
+    return torch.tensor(numbers, dtype=dtype).to(device, non_blocking=True)
 
 
 def tensors(network: nn.Module) -> Iterator[Tensor]:

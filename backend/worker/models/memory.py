@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import psutil
 import torch
+from torch import nn
 
 from backend.catalog.fingerprints import Fingerprint, fingerprint
 from backend.catalog.model_file import CHECKPOINT, VAE, ModelFile
@@ -19,6 +20,8 @@ from backend.errors import OutOfMemory, Problem
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
 from backend.worker.models.loader import load
+from backend.worker.models.network_graph import graph_kind
+from backend.worker.models.recordings import Recordings
 from backend.worker.models.result_cache import ResultCache
 
 log = logging.getLogger(__name__)
@@ -27,7 +30,8 @@ RAM_SHARE = 0.5         # of the machine's memory, for networks
 CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; the rest is for activations
 HINT_BYTES = 64 << 20
 STACKED_BYTES = 512 << 20
-WORDS_BYTES = 256 << 20
+WORDS_BYTES, CARD_WORDS_BYTES = 256 << 20, 1 << 30
+RECORDING_BYTES = 8 << 30       # of a card, where the budget leaves so much
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
 CPU = torch.device("cpu")
@@ -86,7 +90,10 @@ class Memory:
         self._caches: WeakSet[ResultCache[Any]] = WeakSet()
         self.hints: ResultCache[Any] = ResultCache(lambda _: HINT_BYTES)     # pixels in main memory
         self.stacked = self.cache(STACKED_BYTES)    # factors of low-rank branches, side by side for the rows of a call
-        self.words = self.cache(WORDS_BYTES)        # keys and values that attentions make of the words of running jobs
+        # keys and values that attentions make of the words of running jobs
+        self.words = self.cache(CARD_WORDS_BYTES if placement.device.type == "cuda" else WORDS_BYTES)
+        graph, use = graph_kind(placement.device)
+        self.recordings = Recordings(self.cache(RECORDING_BYTES), graph, always_compared=use == "check")
 
     # ---- networks ----
 
@@ -94,7 +101,7 @@ class Memory:
         """The checkpoint in memory, on the device. Raises what `fetch` raises."""
         key = CHECKPOINT, checkpoint.key
         model = self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))
-        model.kept_words = self.words
+        model.kept_words, model.recordings = self.words, self.recordings
         return model
 
     def fetch(self, kind: str, name: str, path: str, load: Callable[[], Loaded]) -> Loaded:
@@ -108,6 +115,7 @@ class Memory:
         held = self._held.pop((kind, name), None)
         if held is None or held.path != path or not held.is_current:
             if held:
+                self._void(held.network)
                 del held
                 self.free_cache()
             mark = fingerprint(path) if path else None
@@ -157,7 +165,9 @@ class Memory:
 
     def drop(self, name: str, kind: str = CHECKPOINT) -> None:
         """Let go of one network; unknown names are fine."""
-        if self._held.pop((kind, name), None):
+        if held := self._held.pop((kind, name), None):
+            self._void(held.network)
+            del held
             self.free_cache()
 
     def clear(self) -> None:
@@ -237,12 +247,18 @@ class Memory:
         if held.network.device.type == CPU.type:
             self.drop(key[1], key[0])
             return
+        self._void(held.network)
         for older in self._idle_on(CPU.type):
             if self._taken(CPU.type) + held.network.bytes > self.ram_bytes:
                 self.drop(older[1], older[0])
         if self._taken(CPU.type) + held.network.bytes > self.ram_bytes or not _moved(held.network, CPU):
             self.drop(key[1], key[0])
         self.free_cache()
+
+    def _void(self, network: Network) -> None:
+        """What was recorded on its weights cannot be replayed any more."""
+        parts = getattr(network, "__dict__", {}).values()
+        self.recordings.leave([each for each in parts if isinstance(each, nn.Module)])
 
     def _clear_caches(self) -> None:
         for cache in self._caches:

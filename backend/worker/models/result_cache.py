@@ -48,3 +48,8 @@ class ResultCache(Generic[Result]):
         """Let go of the oldest until `room` bytes hold the rest."""
         while self._held and self.bytes > room:
             self.bytes -= self._held.popitem(last=False)[1].nbytes
+
+    def drop(self, is_void: Callable[[Result], bool]) -> None:
+        """Let go of all results of which that is true."""
+        for key in [key for key, result in self._held.items() if is_void(result)]:
+            self.bytes -= self._held.pop(key).nbytes
