@@ -1,4 +1,8 @@
-"""Files in folders that anybody may have filled: found without leaving the folder, named without tricks."""
+"""Files in folders that anybody may have filled: found within bounds, named without tricks.
+
+Links in a models folder are the operator's, as is the folder: they are followed, wherever they lead, since models often
+lie on another disk. No client writes there or names a path. Each folder is looked through once, so links cannot loop.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -65,32 +70,40 @@ class Found:
 @dataclass(eq=False)
 class Walk:
     """A look through one folder and those in it. `folders` tells what was looked at, with the time of its last change,
-    None for a folder that is not there."""
+    None for a folder that is not there. `seen` holds device and inode of each; what is in it is not entered again."""
 
     root: Path
     endings: tuple[str, ...]            # in lower case
     marker: str = ""                    # a folder that holds a file of this name is one model
     folders: dict[str, int | None] = field(default_factory=dict)
-    _seen: int = field(default=0, init=False)
-    _real: str = field(default="", init=False)
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    _names: int = field(default=0, init=False)
+    _ahead: deque[tuple[Path, str]] = field(default_factory=deque, init=False)     # folders behind links
 
     def found(self) -> list[Found]:
-        """Models that really lie below the root, in the order of `Found.order`; hidden ones are left out."""
-        self._seen, self._real = 0, os.path.realpath(self.root)
-        return sorted(self._below(self.root, ""), key=lambda found: found.order)
+        """Models below the root, in the order of `Found.order`; hidden ones are left out.
+
+        A folder that is also reached by a link has the names of its own place: links are followed last.
+        """
+        self._names, models = 0, []
+        self._ahead.append((self.root, ""))
+        while self._ahead:
+            models.extend(self._below(*self._ahead.popleft()))
+        return sorted(models, key=lambda found: found.order)
 
     def _below(self, folder: Path, inside: str) -> Iterator[Found]:
-        self.folders[str(folder)] = changed(folder)
+        if not self._enters(folder):
+            return
         try:
             with os.scandir(folder) as listing:
                 entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda e: e.name)
         except (OSError, ValueError):       # gone, forbidden, too long a path, or no folder
             return
-        self._seen += len(entries)
-        if self._seen > MAX_SEEN or inside.count("/") > MAX_DEPTH:
+        self._names += len(entries)
+        if self._names > MAX_SEEN or inside.count("/") > MAX_DEPTH:
             log.warning("%s holds too much; the rest is left out", folder)
             return
-        if inside and self.marker and any(_is_regular(entry) for entry in entries if entry.name == self.marker):
+        if inside and self.marker and any(leads_to(entry.is_file) for entry in entries if entry.name == self.marker):
             yield Found(folder, inside.rstrip("/"), self.root.name, is_folder=True)
             return
         for entry in entries:
@@ -99,25 +112,38 @@ class Walk:
     def _entry(self, entry: os.DirEntry[str], inside: str) -> Iterator[Found]:
         if entry.is_dir(follow_symlinks=False):
             yield from self._below(Path(entry.path), f"{inside}{entry.name}/")
-        elif entry.name.lower().endswith(self.endings) and _is_regular(entry) and self._is_inside(entry):
+        elif leads_to(entry.is_dir):
+            self._ahead.append((Path(entry.path), f"{inside}{entry.name}/"))
+        elif entry.name.lower().endswith(self.endings) and leads_to(entry.is_file):
             yield Found(Path(entry.path), f"{inside}{entry.name}", self.root.name)
 
-    def _is_inside(self, entry: os.DirEntry[str]) -> bool:
-        return not entry.is_symlink() or os.path.realpath(entry.path).startswith(self._real + os.sep)
+    def _enters(self, folder: Path) -> bool:
+        """Whether it is a folder that was not looked through yet; notes it down."""
+        state = _folder(folder)
+        self.folders[str(folder)] = state and state.st_mtime_ns
+        if state is None or (state.st_dev, state.st_ino) in self.seen:
+            return False
+        self.seen.add((state.st_dev, state.st_ino))
+        return True
 
 
 def changed(folder: Path | str) -> int | None:
     """When names last came to the folder or left it, in ns; None when it is not there."""
+    state = _folder(folder)
+    return state and state.st_mtime_ns
+
+
+def _folder(path: Path | str) -> os.stat_result | None:
     try:
-        found = os.stat(folder)
+        state = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_mtime_ns if stat.S_ISDIR(found.st_mode) else None
+    return state if stat.S_ISDIR(state.st_mode) else None
 
 
-def _is_regular(entry: os.DirEntry[str]) -> bool:
-    """Whether it can be read without waiting, which a pipe or a device cannot."""
+def leads_to(kind: Callable[[], bool]) -> bool:
+    """What `is_file` or `is_dir` of an entry says of what its link leads to; False for a link that leads to itself."""
     try:
-        return entry.is_file()
+        return kind()
     except OSError:
         return False

@@ -136,10 +136,7 @@ class ModelCatalog:
             yield from ((found, True) for found in _single(kind, models, folders))
             for name in (*kind.folders, *kind.guest_folders):
                 root = Path(os.path.normpath(models / name))
-                if not _is_new(root, seen):     # where upper and lower case are one, two names are one folder
-                    folders.setdefault(str(root), changed(root))
-                    continue
-                walk = Walk(root, kind.endings, kind.marker, folders)
+                walk = Walk(root, kind.endings, kind.marker, folders, seen)
                 yield from ((found, name in kind.folders) for found in walk.found())
 
     def _description(self, kind: Kind, found: Found, present: State, until: float) -> Description | None:
@@ -190,15 +187,3 @@ def _single(kind: Kind, models: Path, folders: dict[str, int | None]) -> Iterato
         folders[str(path)] = changed(path)
         if os.path.isfile(path / kind.marker):  # unlike Path.is_file, False where looking is forbidden
             yield Found(path, name, models.name, is_folder=True)
-
-
-def _is_new(root: Path, seen: set[tuple[int, int]]) -> bool:
-    """Whether the folder was not looked through under another name; notes it down."""
-    try:
-        found = os.stat(root)
-    except (OSError, ValueError):
-        return False
-    identity = found.st_dev, found.st_ino
-    new = identity not in seen
-    seen.add(identity)
-    return new

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalog.fingerprints import Fingerprint
+from backend.catalog.folder_scan import leads_to
 from backend.catalog.model_file import ModelFile
 from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
@@ -116,13 +117,13 @@ class SideCars:
 
 
 def _entries(folder: str) -> dict[str, Fingerprint]:
-    """The plain files of a folder that can be side-cars."""
+    """The regular files of a folder that can be side-cars."""
     found: dict[str, Fingerprint] = {}
     try:
         with os.scandir(folder) as listing:
             for entry in listing:
-                if entry.name.lower().endswith((NOTES, CIVITAI, *PICTURES)) and entry.is_file(follow_symlinks=False):
-                    found[entry.name] = Fingerprint.of(entry.stat(follow_symlinks=False))
+                if entry.name.lower().endswith((NOTES, CIVITAI, *PICTURES)) and leads_to(entry.is_file):
+                    found[entry.name] = Fingerprint.of(entry.stat())
     except (OSError, ValueError):
         return found
     return found

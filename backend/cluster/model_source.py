@@ -14,10 +14,10 @@ SourceFile = tuple[str, int, int]
 
 
 class ModelSource:
-    """Gives out what lies below `folders`, and nothing else: links are followed before that is looked at."""
+    """Gives out what lies below `folders`, and nothing else. Links in them are the operator's, and are followed."""
 
     def __init__(self, folders: Iterable[str]) -> None:
-        self._folders = [Path(folder).resolve() for folder in folders]
+        self._folders = [os.path.abspath(folder) for folder in folders]
 
     def files(self, path: str) -> list[SourceFile]:
         """A file with what describes it (of the same name but for the ending), or all files below a folder.
@@ -41,7 +41,7 @@ class ModelSource:
             raise NotFound(f"{os.path.basename(path)} cannot be read: {error.strerror or error}") from None
 
     def _allowed(self, path: str) -> Path:
-        whole = Path(path).resolve()
+        whole = Path(os.path.abspath(path))     # without "..", which a link would make lead elsewhere
         if not any(whole.is_relative_to(folder) for folder in self._folders) or not whole.exists():
             raise NotFound(f"there is no model file {os.path.basename(path)}")
         return whole

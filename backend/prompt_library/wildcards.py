@@ -62,8 +62,10 @@ class Wildcards:
         """Names and the files that hold them, as they lie on the disk now."""
         found: dict[str, Path] = {}
         for folder in self._folders:
-            for here, subfolders, files in os.walk(folder):
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            followed = {os.path.realpath(folder)}
+            for here, subfolders, files in os.walk(folder, followlinks=True):
+                subfolders[:] = sorted(name for name in subfolders
+                                       if not name.startswith(".") and _is_entered(here, name, followed))
                 for file in sorted(name for name in files if not name.startswith(".")):
                     path = Path(here, file)
                     for name in self._names_in(path, folder):
@@ -86,6 +88,17 @@ class Wildcards:
             return {name: _read(lines, name) for name, lines in structured(text).items()}
         except StructureError as error:
             return {_name(path, folder): VariantError(str(error))}
+
+
+def _is_entered(folder: str, name: str, followed: set[str]) -> bool:
+    """Whether a folder is looked into: one behind a link, which may lead back, only once; notes it down."""
+    path = os.path.join(folder, name)
+    if not os.path.islink(path):
+        return True
+    target = os.path.realpath(path)
+    new = target not in followed
+    followed.add(target)
+    return new
 
 
 def _name(path: Path, folder: Path) -> str:

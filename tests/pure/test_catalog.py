@@ -229,12 +229,32 @@ def test_what_cannot_be_looked_into_is_passed_over(models: Path, tmp_path: Path)
     assert keys(ModelCatalog((unreachable, models))) == ["x"]
 
 
-def test_symlinks_out_of_the_folder_are_not_followed(catalog: Checkpoints, models: Path, tmp_path: Path) -> None:
-    outside = write(tmp_path / "outside" / "secret.safetensors")
-    (models / "checkpoints").mkdir(parents=True)
-    (models / "checkpoints" / "x.safetensors").symlink_to(outside)
-    (models / "checkpoints" / "folder").symlink_to(outside.parent)
-    assert keys(catalog) == []
+def test_links_of_the_operator_are_followed_and_never_round(catalog: Checkpoints, models: Path, tmp_path: Path) -> None:
+    """Models often lie on another disk, linked by files or by folders; what is there itself keeps its own name."""
+    disk, folder = tmp_path / "disk", models / "checkpoints"
+    write(disk / "anime" / "x.safetensors")
+    write(folder / "own" / "y.safetensors")
+    for link, target in (("one.safetensors", disk / "anime" / "x.safetensors"), ("all", disk), ("again", disk), ("a", folder / "own"),
+                         ("round", "round"), ("round.safetensors", "round.safetensors"), ("up", models), ("null.safetensors", "/dev/null")):
+        (folder / link).symlink_to(target)
+    (disk / "back").symlink_to(folder)
+    os.mkfifo(disk / "pipe.safetensors")
+    (disk / "anime" / "device.safetensors").symlink_to("/dev/zero")
+    assert {file.key: file.title.split(" [")[0] for file in catalog.scan()} == {
+        "one": "one.safetensors", "x": "again/anime/x.safetensors", "y": "own/y.safetensors"}
+    write(disk / "anime" / "later.safetensors")
+    assert catalog.find("later").path == str(folder / "again" / "anime" / "later.safetensors")
+
+
+def test_links_that_multiply_are_one_look_through_each_folder(catalog: Checkpoints, models: Path) -> None:
+    rooms = [models / "checkpoints" / str(number) for number in range(12)]
+    for room in rooms:
+        room.mkdir(parents=True)
+        write(room / "x.safetensors")
+    for room in rooms:
+        for other in rooms:
+            (room / f"to{other.name}").symlink_to(other)
+    assert len(keys(catalog)) == len(rooms)
 
 
 # ---- names ----

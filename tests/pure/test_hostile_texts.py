@@ -91,3 +91,13 @@ def test_styles_that_are_too_many_are_not_lost_by_saving_one(library: UserPrompt
     with pytest.raises(NotAllowed, match=f"{styles_csv.MAX_LINES:,} lines"):
         library.save_style(Style("Oil", "oil"))
     assert file.stat().st_size == len(MANY_ROWS)
+
+
+@pytest.mark.timeout(20)
+def test_linked_folders_of_wildcards_are_followed_once(library: UserPromptLibrary, tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / "disk" / str(number)).mkdir(parents=True)
+    (tmp_path / "disk" / "3" / "colour.txt").write_text("green")
+    for link, target in [("wildcards/shared", "disk"), *((f"disk/{a}/to{b}", f"disk/{b}") for a in range(10) for b in range(10)), ("disk/up", "wildcards")]:
+        (tmp_path / link).symlink_to(tmp_path / target)
+    assert draw(library, "a __shared/3/colour__ cat") == draw(library) == "a green cat"

@@ -125,10 +125,19 @@ def test_what_cannot_be_had_is_said_and_leaves_nothing(away: Away, copies: Model
     assert not list((tmp_path / "copies").iterdir())
 
 
-@pytest.mark.parametrize("path", ["../secret.txt", "link.safetensors", "/etc/passwd"])
+@pytest.mark.parametrize("path", ["../secret.txt", "link/../secret.txt", "unet/../../secret.txt", "/etc/passwd", "secret\0.txt"])
 def test_nothing_outside_the_folders_is_given_out(away: Away, path: str) -> None:
-    (away.folder.parent / "secret.txt").write_text("secret")
-    (away.folder / "link.safetensors").symlink_to(away.folder.parent / "secret.txt")
+    (away.folder.parent / "disk" / "inner").mkdir(parents=True)
+    for folder in (away.folder.parent, away.folder.parent / "disk"):
+        (folder / "secret.txt").write_text("secret")
+    (away.folder / "link").symlink_to(away.folder.parent / "disk" / "inner")
     for asked in (away.source.files, lambda whole: away.source.read(whole, 0, 10)):
         with pytest.raises(NotFound):
             asked(str(away.folder / path))
+
+
+def test_a_model_that_the_operator_has_linked_is_given_out(away: Away, copies: ModelCopies) -> None:
+    (away.folder.parent / "disk.safetensors").write_bytes(b"weights")
+    (away.folder / "linked.safetensors").symlink_to(away.folder.parent / "disk.safetensors")
+    here = copies.here(ModelFile(LORA, "linked", "/elsewhere/linked.safetensors"))
+    assert Path(here.path).read_bytes() == b"weights"

