@@ -63,13 +63,13 @@ def describe_embedding(found: Found) -> Description | None:
     shapes = {name: shape for name, shape in found.header.shapes.items()
               if len(shape) in (1, 2) and not name.startswith("string_to_token")}
     if "clip_g" in shapes:
-        return Description("sdxl", facts={"vectors": _rows(shapes["clip_g"])})
+        return Description("sdxl", facts={"vectors": _rows(shapes["clip_g"]), "width": shapes["clip_g"][-1]})
     vectors = next((shape for name, shape in shapes.items()
                     if name == "emb_params" or name.startswith("string_to_param")), None)
     vectors = vectors or next(iter(shapes.values()), None)      # diffusers names the tensor by the word itself
     if vectors is None:
         return Description(problem="the file holds no vectors")
-    return Description(FAMILY_OF_WIDTH.get(vectors[-1], ""), facts={"vectors": _rows(vectors)})
+    return Description(FAMILY_OF_WIDTH.get(vectors[-1], ""), facts={"vectors": _rows(vectors), "width": vectors[-1]})
 
 
 def _trigger(told: Mapping[str, str]) -> str:
@@ -86,7 +86,8 @@ def _describe_card(path: Path) -> Description | None:
     if card is None:
         return None
     vectors, width = card.vectors.shape
-    return Description(FAMILY_OF_WIDTH.get(width, ""), facts={"vectors": vectors, "alias": clean_name(card.name)})
+    facts = {"vectors": vectors, "width": width, "alias": clean_name(card.name)}
+    return Description(FAMILY_OF_WIDTH.get(width, ""), facts=facts)
 
 
 def describe_hypernetwork(found: Found) -> Description:

@@ -107,8 +107,10 @@ _PARTS = (
 )
 
 _UNET_MODULES = ("lora_unet_", "oft_unet_", "unet_", "model_diffusion_model_", "diffusion_model_")
-_TEXT_MODULES = ("lora_te1_", "lora_te_", "oft_te_", "oft_te1_", "text_encoder_", "te1_", "te_")
-_TEXT_2_MODULES = ("lora_te2_", "oft_te2_", "text_encoder_2_", "te2_")
+_CLIP_L = ("clip_l_", "clip_l_transformer_", "text_encoders_clip_l_transformer_")
+_CLIP_G = ("clip_g_", "clip_g_transformer_", "text_encoders_clip_g_transformer_")
+_TEXT_MODULES = (*_CLIP_L, "lora_te1_", "lora_te_", "oft_te_", "oft_te1_", "text_encoder_", "te1_", "te_")
+_TEXT_2_MODULES = (*_CLIP_G, "lora_te2_", "oft_te2_", "text_encoder_2_", "te2_")
 _SD1 = {
     "loader": "backend.worker.models.sd1:SD1", "defaults": square(512),
     "networks": {"unet": _UNET_MODULES, "text_encoder": (*_TEXT_MODULES, "cond_stage_model_transformer_")},

@@ -15,7 +15,7 @@ from backend.catalog.network_kinds import Misshapen, Parts, Shape, kind_of, matr
 from backend.catalog.network_names import flat
 
 _HEARS = re.compile(r"attn2_to_[kv]$")
-_ONLY_SDXL = re.compile(r"(^|_)(te2|text_encoder_2)_|transformer_blocks_[1-9]")
+_ONLY_SDXL = re.compile(r"(^|_)(te2|text_encoder_2|clip_g)_|transformer_blocks_[1-9]")
 
 
 def family_of_layers(shapes: Shapes, families: Mapping[int, str]) -> str:

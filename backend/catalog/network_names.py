@@ -65,12 +65,17 @@ def flat(name: str) -> str:
 
 def candidates(module: str, prefixes: Iterable[str]) -> Iterator[str]:
     """What a flat name in a file may be inside a component whose names begin so: without prefix, and bare."""
-    for wrapper in WRAPPERS:
-        module = module.removeprefix(wrapper)
+    module = _unwrapped(module)
     for prefix in prefixes:
         if module.startswith(prefix):
-            yield module.removeprefix(prefix)
+            yield _unwrapped(module.removeprefix(prefix))
     yield module
+
+
+def _unwrapped(module: str) -> str:
+    for wrapper in WRAPPERS:
+        module = module.removeprefix(wrapper)
+    return module
 
 
 def resnets_of(modules: Iterable[str]) -> int:

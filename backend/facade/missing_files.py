@@ -10,7 +10,7 @@ from backend.catalog.guide_files import KINDS
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, VAE, ModelFile
 from backend.catalog.network_hashes import listed_name
-from backend.catalog.network_problems import FILE_KINDS
+from backend.catalog.network_problems import FILE_KINDS, embedding_name
 from backend.errors import CheckpointError, NotFound
 from backend.image.foreign_metadata.programs import COMFYUI
 from backend.image.infotext import Reading
@@ -123,6 +123,15 @@ def with_names_here(text: str, digests: Mapping[str, str], catalog: ModelCatalog
         return f"<{match['kind']}:{found.key}{match['rest']}" if found else match[0]
 
     return _LORA.sub(renamed, text)
+
+
+def with_words_here(text: str, digests: Mapping[str, str], catalog: ModelCatalog) -> str:
+    """A text whose embeddings are called as they are here: those that are not here by name, but by their hash."""
+    for name, digest in digests.items():
+        if not _here(EMBEDDING, name, catalog) and (found := _here(EMBEDDING, digest, catalog)):
+            word = embedding_name(found)
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _, word=word: word, text, flags=re.IGNORECASE)
+    return text
 
 
 def _here(kind: str, name: str, catalog: ModelCatalog) -> ModelFile | None:

@@ -10,12 +10,12 @@ from backend.catalog.model_file import CHECKPOINT, VAE
 from backend.catalog.needed_files import missing_upscalers
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
-from backend.facade.missing_files import hashes, missing, with_names_here
+from backend.facade.missing_files import hashes, missing, with_names_here, with_words_here
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata, read_metadata
 from backend.plots.infotext import read_plot
-from backend.request.request import FIELDS
+from backend.request.request import FIELDS, RESOLVED
 from backend.request.rules import VAES
 from backend.store.view_types import FileSettings
 
@@ -73,7 +73,7 @@ class PictureSettings:
         return {} if not named or named in VAES or self._key(VAE, named) else {"vae": named}
 
     def _as_here(self, found: infotext.Reading, text: str) -> dict[str, Any]:
-        """With the checkpoints, the VAE and the LoRAs that are meant, by the names that they have here.
+        """With the checkpoints, the VAE, the LoRAs and the embeddings that are meant, by the names that they have here.
 
         A VAE that is not here keeps its name: whoever draws with it is told.
         """
@@ -83,7 +83,10 @@ class PictureSettings:
             named = (values["vae"], said.get("VAE hash", ""))
             values["vae"] = next(filter(None, (self._key(VAE, name) for name in named)), values["vae"])
         prompts = {name: values[name] for name in ("prompt", "hr_prompt") if digests and name in values}
-        return values | {name: with_names_here(each, digests, self._catalog) for name, each in prompts.items()}
+        values |= {name: with_names_here(each, digests, self._catalog) for name, each in prompts.items()}
+        words = hashes(said.get("TI hashes", ""))
+        texts = {name: values[name] for name in RESOLVED if words and name in values}
+        return values | {name: with_words_here(each, words, self._catalog) for name, each in texts.items()}
 
     def _with_own_checkpoints(self, found: infotext.Reading) -> dict[str, Any]:
         said = {name: value for name, value in found.values.items() if FIELDS[name].kind in CHECKPOINTS}

@@ -16,7 +16,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_hashes import addnet_hash
 from backend.errors import NotFound
-from backend.facade.missing_files import WORKFLOW, hashes, missing, with_names_here
+from backend.facade.missing_files import WORKFLOW, hashes, missing, with_names_here, with_words_here
 from backend.image import infotext
 from backend.image.read import Metadata, read_metadata
 
@@ -89,6 +89,14 @@ def test_another_file_of_the_same_name_is_told_and_another_name_of_the_same_file
     theirs = {"theirs": "7c6bad76eb54", "gone": "000000000000"}
     assert with_names_here("a <lora:theirs:0.8:te=1> <lyco:theirs> <lora:gone:1> <lora:leaves>", theirs, catalog) == (
         "a <lora:mine:0.8:te=1> <lyco:mine> <lora:gone:1> <lora:leaves>")
+
+
+def test_an_embedding_that_has_another_name_here_is_found_by_its_hash_in_all_texts(tmp_path: Path) -> None:
+    (tmp_path / "embeddings").mkdir()
+    save_file({"emb_params": np.ones((1, 768), np.float32)}, tmp_path / "embeddings" / "mine.safetensors")
+    catalog = ModelCatalog((tmp_path,))
+    theirs = {"their-word": catalog.hash_of(catalog.find("embedding", "mine"))[:12], "gone": "000000000000"}
+    assert with_words_here("a (Their-Word:1.2), gone, their-words", theirs, catalog) == "a (mine:1.2), gone, their-words"
 
 
 def test_files_whose_headers_tell_no_hash_are_known_by_their_content(tmp_path: Path) -> None:

@@ -182,6 +182,9 @@ def test_names_that_only_sizes_and_families_tell() -> None:
     for side, component in ((768, "text_encoder"), (1280, "text_encoder_2")):
         bare = {f"base_model.model.{q}.lora_A.weight": (4, side), f"base_model.model.{q}.lora_B.weight": (side, 4)}
         assert [layer.component for layer in fit(bare, shapes, FAMILIES["sdxl"].networks).layers] == [component]
+    for name in (f"clip_g.{q}", f"text_encoders.clip_g.transformer.{q}", f"text_encoder_2.base_model.model.{q}"):
+        big = {f"{name}.lora_A.weight": (4, 1280), f"{name}.lora_B.weight": (1280, 4)}
+        assert [layer.component for layer in fit(big, shapes, FAMILIES["sdxl"].networks).layers] == ["text_encoder_2"], name
     found = fit({f"oft_unet_{flat(Q)}_to_q.oft_blocks": (8, 40, 40)}, SHAPES, FAMILIES["sd1"].networks)
     assert [layer.kind for layer in found.layers] == ["oft"], "kohya's own prefix"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from backend.catalog.families import base
 from backend.catalog.model_file import CHECKPOINT, EMBEDDING, LORA, UPSCALER, VAE, ModelFile
 from backend.catalog.network_problems import embedding_name
 from backend.catalog.upscalers import ALIASES
@@ -65,7 +66,7 @@ def embeddings(backend: EntireBackend) -> dict[str, Any]:
     usable, family = backend.can_use(EMBEDDING), _default_family(backend)
     rows: dict[str, dict[str, Any]] = {"loaded": {}, "skipped": {}}
     for file in backend.model_files(EMBEDDING):
-        fits = usable and not file.problem and file.family in ("", family)
+        fits = usable and not file.problem and base(file.family) in ("", base(family))
         rows["loaded" if fits else "skipped"][embedding_name(file)] = _embedding(file)
     return rows
 
@@ -158,7 +159,8 @@ def _lora(file: ModelFile) -> dict[str, Any]:
 
 
 def _embedding(file: ModelFile) -> dict[str, Any]:
-    return {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": WIDTHS.get(file.family, 0),
+    shape = WIDTHS.get(file.family) or file.facts.get("width", 0)
+    return {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": shape,
             "vectors": file.facts.get("vectors", 0)}
 
 
