@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import multiprocessing
 import os
@@ -109,7 +110,11 @@ def run_worker(
     _be_ended_first()
     for name, value in environment.items():
         os.environ.setdefault(name, value)
-    importlib.import_module(module).main(connection, device, policy, extensions)
+    gc.disable()        # a sixth of the start would go into looking for garbage among modules
+    worker = importlib.import_module(module)
+    gc.freeze()         # nor is it looked for there when the memory of a device is short
+    gc.enable()
+    worker.main(connection, device, policy, extensions)
 
 
 def _be_ended_first() -> None:

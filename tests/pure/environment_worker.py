@@ -1,5 +1,6 @@
 """A worker that says how it was started and ends."""
 
+import gc
 import os
 import sys
 from multiprocessing.connection import Connection
@@ -10,4 +11,5 @@ from backend.messages import Refused
 
 def main(connection: Connection, device: str, policy: str, extensions: tuple[str, ...]) -> None:
     told = {name: os.environ.get(name) for name in WAITING}
-    connection.send(Refused(f"{told} {'torch' in sys.modules}"))
+    garbage = "looked for" if gc.isenabled() and gc.get_freeze_count() > 5000 else "not looked for, or among modules"
+    connection.send(Refused(f"{told} {'torch' in sys.modules} {garbage}"))
