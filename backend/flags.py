@@ -15,6 +15,7 @@ from backend.request.limits import read_flags
 from backend.settings import HOME, MOST_WORKERS, OpenID, Settings
 
 LOGINS = "EASEL_AUTH"
+DEVICE = re.compile(r"auto|none|(cpu|cuda)(:\d{1,3})?")
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 FIRST_ADMIN, DATABASE = "EASEL_ADMIN", "EASEL_DATABASE"
 OIDC_CLIENT, OIDC_SECRET = "EASEL_OIDC_CLIENT_ID", "EASEL_OIDC_CLIENT_SECRET"
@@ -56,7 +57,9 @@ HELP = {
     "database": "A PostgreSQL's database in place of a file in the data folder: postgresql://user:password@host/name. "
                 f"Several Easels may share it and the data folder. Default: the environment variable {DATABASE}.",
     "models": "Folder with models; may be given several times, the first is searched first. Easel's own comes last.",
-    "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ... Default: %(default)s.",
+    "device": "Where pictures are drawn: auto, cpu, cuda, cuda:1, ...; several with commas between; "
+              "each has a worker. none draws nothing, beside others on the same --database. Default: %(default)s.",
+    "device-id": "Numbers of the CUDA devices to draw on, such as 0 or 0,1: the same as --device cuda:0,cuda:1.",
     "import": "Take the pictures below this folder into the history first, as copies; AUTOMATIC1111's outputs, say. "
               "Those that are there already are passed over.",
     "policy": "solo draws each request alone; packed lets several share a network call, so that everyone waits less. "
@@ -101,11 +104,17 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--models", type=Path, action="append", default=[], metavar="DIR", help=HELP["models"])
     flags.add_argument("--import", type=Path, dest="import_from", metavar="DIR", help=HELP["import"])
     flags.add_argument("--device", default="auto", help=HELP["device"])
+    flags.add_argument("--device-id", dest="device", type=_cuda_devices, default=argparse.SUPPRESS, metavar="N",
+                       help=HELP["device-id"])
     flags.add_argument("--policy", choices=("solo", "packed"), default="solo", help=HELP["policy"])
     flags.add_argument("--cluster", default="", metavar="ADDRESS", help=HELP["cluster"])
     flags.add_argument("--cluster-workers", type=int, default=MOST_WORKERS, metavar="N",
                        help=HELP["cluster-workers"])
     return flags
+
+
+def _cuda_devices(numbers: str) -> str:
+    return ",".join(f"cuda:{number.strip()}" for number in numbers.split(","))
 
 
 def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
@@ -114,7 +123,7 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
                         database_url=flags.database or environment.get(DATABASE, ""),
-                        device=flags.device, policy=flags.policy, users=users, admins=tuple(flags.admin),
+                        device=_devices(flags.device), policy=flags.policy, users=users, admins=tuple(flags.admin),
                         first_admin=_first_admin(environment.get(FIRST_ADMIN, "")), setup_link=flags.setup_link,
                         oidc=_provider(flags, environment),
                         limits=_limits(flags.limit), share_links=flags.share_links,
@@ -201,6 +210,15 @@ def _provider(flags: argparse.Namespace, environment: Mapping[str, str]) -> Open
     role = "" if flags.oidc_new == "none" else flags.oidc_new
     return OpenID(issuer=flags.oidc_issuer.rstrip("/"), client=client, secret=secret, name_claim=flags.oidc_claim,
                   role=role)
+
+
+def _devices(text: str) -> str:
+    names = [name.strip() for name in text.split(",")]
+    alone = len(names) > 1 and {"auto", "none"} & set(names)
+    if alone or len(set(names)) < len(names) or not all(map(DEVICE.fullmatch, names)):
+        raise Refusal(f"--device takes auto, none, or cpu, cuda, cuda:1, ... each once and separated by commas, "
+                      f"not {text}.")
+    return ",".join(names)
 
 
 def _host(name: str) -> str:

@@ -36,7 +36,7 @@ class Settings:
     data: Path = HOME / "data"
     database_url: str = ""                    # "postgresql://...", which several front processes may share; "" = a file
     models: tuple[Path, ...] = (HOME / "models",)
-    device: str = "auto"                      # "auto", "cpu", "cuda", "cuda:1", ...
+    device: str = "auto"                      # "auto", "cpu", "cuda:0,cuda:1", ..., or "none"
     policy: Policy = "solo"
     cluster: str = ""                         # a Ray cluster's address, "auto" for this machine's; "" = none
     cluster_workers: int = MOST_WORKERS       # of the cluster, at most

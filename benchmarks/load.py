@@ -54,7 +54,8 @@ class Seen:
     errors: Counter[str] = field(default_factory=Counter)
 
 
-def measure(device: str, seconds: float = SECONDS) -> dict[str, Any]:
+def measure(device: str, seconds: float = SECONDS, blocks: Path | None = None) -> dict[str, Any]:
+    """`blocks`: where to write what blocked the event loop."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "server.json"
         command = [sys.executable, "-m", "benchmarks.load_server", folder, str(PEOPLE)]
@@ -66,6 +67,8 @@ def measure(device: str, seconds: float = SECONDS) -> dict[str, Any]:
             server.terminate()
             server.wait(timeout=60)
         inside = json.loads(report.read_text())
+    if blocks:
+        blocks.write_text(json.dumps(inside["blocks"], indent=1))
     return {
         "people": PEOPLE, "seconds": seconds, **load, "requests that failed": sum(seen.errors.values()),
         "2,000 jobs wait / page p95 seconds": _percentile(seen.long_queue["page"], 95),
@@ -75,6 +78,8 @@ def measure(device: str, seconds: float = SECONDS) -> dict[str, Any]:
         "event loop late p50 seconds": inside["p50"], "event loop late p95 seconds": inside["p95"],
         "event loop late at most seconds": inside["most"],
         "event loop busy at a stretch at most seconds": inside["busy"],
+        "slowest search for garbage seconds": inside["garbage"],
+        "event loop away for over 0.05 seconds, times": inside["away"],
         "MB of the busiest open page": round(max(seen.stream_bytes) / 1e6, 3),
         "front MB at first": round(seen.memory[0] / 1e6), "front MB at the end": round(seen.memory[-1] / 1e6),
         "slowest cancel all seconds": round(max(seen.cancel_all), 3),
@@ -203,4 +208,6 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="benchmarks.load", description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=SECONDS)
-    print(json.dumps(measure("cpu", parser.parse_args().seconds), indent=2))
+    parser.add_argument("--blocks", type=Path, metavar="FILE", help="Write down what blocked the event loop.")
+    flags = parser.parse_args()
+    print(json.dumps(measure("cpu", flags.seconds, flags.blocks), indent=2))

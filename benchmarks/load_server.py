@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import json
 import os
 import signal
-import statistics
 import sys
-import time
 from pathlib import Path
 
-BEAT = 0.01         # seconds between two looks at the clock
+from benchmarks.loop_watch import LoopWatch
 
 
 def main(folder: Path, people: int) -> None:
@@ -31,13 +28,12 @@ def main(folder: Path, people: int) -> None:
     users = {f"user{number}": "benchmark" for number in range(people)}
     settings = Settings(data=folder / "data", port=0, users=users, device="cpu")
     backend = Backend(settings, worker="tests.tiny.fake_worker", start_workers=False)
-    late: list[float] = []
-    busy: list[float] = []
+    watch = LoopWatch()
 
     class Measured(Server):
         async def startup(self, sockets=None) -> None:
             await super().startup(sockets)
-            self.beat = asyncio.create_task(_watch_the_clock(late, busy))
+            watch.start()
 
     try:
         app = create_app(backend)
@@ -48,18 +44,7 @@ def main(folder: Path, people: int) -> None:
             Measured(app, backend).run(sockets=[listener])
     finally:
         backend.close()
-        cuts = statistics.quantiles(late, n=100)
-        (folder / "server.json").write_text(json.dumps({"p50": round(cuts[49], 4), "p95": round(cuts[94], 4),
-                                                       "most": round(max(late), 4), "busy": round(max(busy), 4)}))
-
-
-async def _watch_the_clock(late: list[float], busy: list[float]) -> None:
-    """How late the loop comes back, and how much of that it worked itself: the rest it waited for a processor."""
-    while True:
-        before, worked = time.perf_counter(), time.thread_time()
-        await asyncio.sleep(BEAT)
-        late.append(time.perf_counter() - before - BEAT)
-        busy.append(time.thread_time() - worked)
+        (folder / "server.json").write_text(json.dumps(watch.report()))
 
 
 if __name__ == "__main__":

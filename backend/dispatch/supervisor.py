@@ -415,12 +415,17 @@ class Supervisor:
             self._send(handle, lease)
 
     def _lease(self, held: list[str], free: int) -> list[Lease]:
-        leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy],
-                                           self._worker.checkpoint)
+        leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy], self._will_hold())
         with self._changed:
             for number, lease in enumerate(leases):
                 self._flights[lease.job] = Flight(lease, started=not held and not number)
         return leases
+
+    def _will_hold(self) -> str:
+        """The checkpoint that the worker holds when it has drawn what is in its hands."""
+        with self._changed:
+            needed = [flight.lease.request.checkpoint for flight in self._flights.values()]
+        return next(filter(None, reversed(needed)), self._worker.checkpoint)
 
     def _send(self, handle: Handle, lease: Lease) -> None:
         """Send a leased job, or let it fail; whatever happens to one, the others are sent."""

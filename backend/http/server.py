@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from functools import partial
 
+import anyio
 import uvicorn
 from fastapi import FastAPI
 
@@ -14,6 +16,7 @@ from backend.http.connections import IDLE_SECONDS, Connection, Connections, most
 
 GRACE = 2   # seconds for requests in flight when the server stops
 TICKS = 10  # of uvicorn's loop in a second
+SWITCH = 0.001  # seconds that the loop waits for each working thread when it comes back from the network; usually 5 ms
 
 
 class Server(uvicorn.Server):
@@ -35,6 +38,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(quiet_about_files)
+        sys.setswitchinterval(SWITCH)
+        await anyio.to_thread.run_sync(int)  # its first call imports, for which no request shall wait
         await super().startup(sockets)
         for host, port, *_ in (listener.getsockname() for listener in sockets or ()):
             if port != self._link.port:

@@ -13,7 +13,9 @@ MOST_OVERTAKEN = 4      # times for each worker that a job lets a later one go f
 class CheckpointAffinity:
     """Which of the jobs whose turn it is goes first on a worker. A worker alone keeps to the order. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: bool = False) -> None:
+        """`shared`: workers of other processes take jobs from the same queue."""
+        self._shared = shared
         self._workers: set[str] = set()
         self._overtaken: Counter[str] = Counter()
 
@@ -22,7 +24,8 @@ class CheckpointAffinity:
         self._workers.add(worker)
         at = next((number for number, job in enumerate(upcoming) if job.checkpoint == loaded), 0)
         before, most = upcoming[:at], MOST_OVERTAKEN * len(self._workers)
-        if len(self._workers) < 2 or any(self._overtaken[job.id] >= most for job in before):
+        alone = len(self._workers) < 2 and not self._shared
+        if alone or any(self._overtaken[job.id] >= most for job in before):
             return upcoming
         self._overtaken.update(job.id for job in before)
         return [*upcoming[at:at + 1], *before, *upcoming[at + 1:]]

@@ -68,7 +68,7 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._queue = FairQueue()
-        self._affinity = CheckpointAffinity()
+        self._affinity = CheckpointAffinity(shared=bool(database.url))
         self._lines = QueueLines(database)
         self._begun: set[str] = set()           # pending jobs that may have pictures
         self._changing = threading.RLock()      # held for a transaction and what follows from it in memory

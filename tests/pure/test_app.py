@@ -168,3 +168,15 @@ def test_a_worker_that_imports_app_imports_no_page_and_no_server() -> None:
     script = "import sys, app; print([name for name in ('gradio', 'uvicorn', 'fastapi', 'torch', 'ui') if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("given", "device"), [(("--device", "cpu, cuda:1"), "cpu,cuda:1"), (("--device-id", "0,1"), "cuda:0,cuda:1"),
+                                               (("--device", "none"), "none")])
+def test_several_devices(tmp_path, given, device):
+    assert settings(*given, data=tmp_path).device == device
+
+
+@pytest.mark.parametrize("device", ["cuda:0,cuda:0", "auto,cpu", "gpu", "", "cuda:x", "none,cpu"])
+def test_devices_that_are_none_are_refused(tmp_path, device):
+    with pytest.raises(Refusal, match="--device takes"):
+        settings("--device", device, data=tmp_path)

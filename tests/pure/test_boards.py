@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
 from backend.store.recycle_bin import change
 from backend.store.search import Query, Search
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "easel.db")
-    yield database
-    database.close()
 
 
 def picture(database: Database, name: str, owner: str = "ann", **request: object) -> str:
@@ -84,6 +76,7 @@ def test_nobody_reaches_the_boards_or_pictures_of_others(database: Database) -> 
     assert found(database, "bob", board=anns) == set() and boards.with_picture(cat, "bob") == []
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_boards_outlive_a_broken_database(database: Database, tmp_path: Path) -> None:
     boards, cat = Boards(database), picture(database, "cat", process="Extras", init_image="a" * 40)
     board = boards.create("x", "local").id

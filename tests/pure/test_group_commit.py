@@ -58,8 +58,7 @@ def test_a_failure_leaves_what_the_others_want_written() -> None:
     assert sorted(written) == sorted(errors.keys() - set(told)), "what is not told of a failure is written, once"
 
 
-def test_jobs_of_many_people_at_once_have_places_of_their_own(tmp_path: Path) -> None:
-    database = Database(tmp_path / "easel.db")
+def test_jobs_of_many_people_at_once_have_places_of_their_own(database: Database) -> None:
     jobs = Jobs(database)
     with ThreadPoolExecutor(8) as threads:
         requests = [[Request(prompt=f"{owner} {number}", seed=1, variation_seed=1) for number in range(3)] for owner in range(8)]
@@ -71,7 +70,6 @@ def test_jobs_of_many_people_at_once_have_places_of_their_own(tmp_path: Path) ->
     for owner in range(4):
         lines = [line.prompt for line in jobs.lines(f"user{owner}")]
         assert len(lines) == 6 and all(lines[at].split()[1] == str(2 - at % 3) for at in range(6)), "each call's in one piece, newest first"
-    database.close()
 
 
 def test_an_error_of_the_database_reaches_each_who_queues(tmp_path: Path) -> None:

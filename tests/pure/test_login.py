@@ -151,8 +151,8 @@ def test_a_forged_cookie_opens_nothing(browse, cookie: str) -> None:
     assert client.get("/easel/jobs", headers={"Cookie": f"{COOKIE}={cookie}".encode()}).status_code == 401
 
 
-def test_a_session_ends_when_it_is_old_or_not_used(tmp_path: Path) -> None:
-    database, moment = Database(tmp_path / "easel.db"), [now()]
+def test_a_session_ends_when_it_is_old_or_not_used(database: Database) -> None:
+    moment = [now()]
     accounts = Accounts(database, Users(database), {}, ())
     account = accounts.add("ann", "artist", PASSWORD)
 
@@ -171,11 +171,10 @@ def test_a_session_ends_when_it_is_old_or_not_used(tmp_path: Path) -> None:
     Sessions(database, lambda: moment[0]).open(account)
     with database.read() as session:
         assert len(session.scalars(select(SessionRow)).all()) == 1, "what has expired is removed"
-    database.close()
 
 
-def test_a_token_is_exchanged_and_the_old_one_holds_for_what_is_on_its_way(tmp_path: Path) -> None:
-    database, moment = Database(tmp_path / "easel.db"), [now()]
+def test_a_token_is_exchanged_and_the_old_one_holds_for_what_is_on_its_way(database: Database) -> None:
+    moment = [now()]
     account = Accounts(database, Users(database), {}, ()).add("ann", "artist", PASSWORD)
     sessions = Sessions(database, lambda: moment[0])
     first = sessions.open(account)
@@ -193,7 +192,6 @@ def test_a_token_is_exchanged_and_the_old_one_holds_for_what_is_on_its_way(tmp_p
     assert of(first) and of(second) and of(first)
     moment[0] += session_times.GRACE + timedelta(seconds=1)
     assert of(second) and not of(first)
-    database.close()
 
 
 def test_a_page_brings_the_next_token(house: Backend, browse, monkeypatch: pytest.MonkeyPatch) -> None:

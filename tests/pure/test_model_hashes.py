@@ -19,8 +19,7 @@ from tests.pure.test_catalog import write
 STATE, SHA = Fingerprint(5, 6, 7), "ab" * 32
 
 
-def test_a_hash_is_kept_for_one_state_of_one_path(tmp_path: Path) -> None:
-    database = Database(tmp_path / "easel.db")
+def test_a_hash_is_kept_for_one_state_of_one_path(database: Database) -> None:
     hashes = ModelHashes(database)
     for path in ("/models/a", "/models/\udcff \u00e4"):
         hashes.remember(path, STATE, SHA)

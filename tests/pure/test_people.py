@@ -180,8 +180,7 @@ def test_one_interrupts_only_ones_own(house: Guest, ask: People) -> None:
     assert ann.overview().total == 2
 
 
-def test_the_log_is_searched_paged_exported_and_forgotten(tmp_path: Path) -> None:
-    database = Database(tmp_path / "easel.db")
+def test_the_log_is_searched_paged_exported_and_forgotten(database: Database) -> None:
     audit = AuditLog(database, days=30)
     for number in range(7):
         audit.add("role", "root", f"user {number}", "10.0.0.9", "artist")
@@ -196,7 +195,6 @@ def test_the_log_is_searched_paged_exported_and_forgotten(tmp_path: Path) -> Non
         session.execute(update(AuditRow).where(AuditRow.number < 5).values(moment=now() - timedelta(days=31)))
     audit.sweep()
     assert [entry.number for entry in audit.page()] == [8, 7, 6, 5]
-    database.close()
 
 
 def test_logins_by_the_page_and_by_password_are_written_down_once(house: Guest, ask: People) -> None:

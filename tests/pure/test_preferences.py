@@ -22,8 +22,8 @@ LOCAL = "http://127.0.0.1:7860"
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Preferences:
-    return Preferences(Database(tmp_path / "easel.db"))
+def kept(database: Database) -> Preferences:
+    return Preferences(database)
 
 
 def refused(values: dict) -> dict[str, str]:

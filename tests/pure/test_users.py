@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -18,13 +17,6 @@ from tests.guest import Guest
 from tests.pure.test_history import file
 
 NAMES = ["ann", "local", "Local", "..", "../ann", "a/b", "Jürgen", "users", "%6Cocal", "con", "u0123456789abcdef"]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "easel.db")
-    yield database
-    database.close()
 
 
 def test_an_account_keeps_its_id_and_another_name_is_another_user(database: Database) -> None:
