@@ -113,7 +113,8 @@ def serve(settings: Settings, listener: socket.socket, pictures: Path | None = N
     try:
         backend = Backend(settings, start_workers=False)
     except StorageError as error:
-        raise Refusal(f"{str(error).rstrip('.')}; give --data another.") from None
+        other = "" if settings.database_url else "; give --data another"
+        raise Refusal(f"{str(error).rstrip('.')}{other}.") from None
     except UserError as error:
         raise Refusal(f"{error}.") from None
     try:

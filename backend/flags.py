@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from backend.logs import FORMATS
 from backend.request.limits import read_flags
@@ -122,7 +123,7 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     users = users_from(flags.auth, environment.get(LOGINS, ""))
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
-                        database_url=flags.database or environment.get(DATABASE, ""),
+                        database_url=_database(flags.database or environment.get(DATABASE, "")),
                         device=_devices(flags.device), policy=flags.policy, users=users, admins=tuple(flags.admin),
                         first_admin=_first_admin(environment.get(FIRST_ADMIN, "")), setup_link=flags.setup_link,
                         oidc=_provider(flags, environment),
@@ -210,6 +211,18 @@ def _provider(flags: argparse.Namespace, environment: Mapping[str, str]) -> Open
     role = "" if flags.oidc_new == "none" else flags.oidc_new
     return OpenID(issuer=flags.oidc_issuer.rstrip("/"), client=client, secret=secret, name_claim=flags.oidc_claim,
                   role=role)
+
+
+def _database(url: str) -> str:
+    refusal = Refusal("--database takes postgresql://user:password@host:5432/name.")
+    try:
+        parts = urlsplit(url)
+        whole = parts.hostname and parts.path.strip("/") and (parts.port is None or parts.port)
+    except ValueError:
+        raise refusal from None
+    if url and (parts.scheme not in ("postgresql", "postgres") or not whole):
+        raise refusal
+    return url
 
 
 def _devices(text: str) -> str:

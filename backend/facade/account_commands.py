@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from backend.errors import EaselError
-from backend.flags import Refusal
+from backend.flags import DATABASE, Refusal
 from backend.settings import HOME
 from backend.store.accounts import Account, Accounts
 from backend.store.bearer_secrets import new_secret
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         folder = flags.data.expanduser().resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        database = Database(folder / "easel.db")
+        database = Database(flags.database or os.environ.get(DATABASE) or folder / "easel.db")
         try:
             accounts = Accounts(database, Users(database), {}, ())
             print(flags.act(accounts, PasswordLinks(database, accounts), flags))
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parsers = {name: acts.add_parser(name, help=HELP[name], description=HELP[name]) for name in HELP}
     for name, made in parsers.items():
         made.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help="Easel's data folder.")
+        made.add_argument("--database", default="", metavar="URL", help="Easel's PostgreSQL, where it has one.")
         made.set_defaults(act=_ACTS[name])
         if name != "list":
             made.add_argument("name", metavar="NAME")

@@ -22,6 +22,7 @@ from backend.store.tables import now
 SWEEP_SECONDS = 3600.0
 UNFINISHED_KEPT = timedelta(days=1)     # in the bin, of half-drawn pictures that nobody chose to keep
 WEBHOOKS_KEPT = timedelta(days=7)       # once they are over; until then a job's owner can look how they went
+OTHERS_SECONDS = 3600.0     # what is younger on a shared folder may be another front's work
 NETWORKS_SECONDS = 2.0      # after the start, and between two kinds: the page comes first
 GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
@@ -32,7 +33,8 @@ class Housekeeping:
     """Works in threads of its own, and tells what people should know as notices."""
 
     def __init__(self, components: Components) -> None:
-        self._parts, self._started = components, time.time()
+        beside = OTHERS_SECONDS if components.database.url else 0.0
+        self._parts, self._started = components, time.time() - beside
         self._closed = threading.Event()
 
     def close(self) -> None:

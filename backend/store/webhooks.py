@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
@@ -14,6 +14,7 @@ from backend.store.database import Database
 from backend.store.job_rows import owned_row
 from backend.store.tables import JobRow, WebhookRow
 
+CLAIMED = timedelta(minutes=2)      # several times what an attempt may take
 TOLD_STATES = ("done", "failed")
 WebhookState = Literal["waiting", "delivered", "failed"]
 
@@ -60,11 +61,17 @@ class Webhooks:
             return _view(row, ended) if row else None
 
     def due(self, moment: datetime, but: Sequence[str], limit: int) -> list[Notice]:
-        """Those to send at this moment, the longest due first, without the jobs in `but`."""
+        """Those to send at this moment, the longest due first, without the jobs in `but`.
+
+        Beside other fronts they are this one's for `CLAIMED`; which then ends without having told how it went is gone.
+        """
         query = select(WebhookRow, JobRow.owner, JobRow.ended).join(JobRow, JobRow.id == WebhookRow.job)
         query = query.where(*_untold(), WebhookRow.due <= moment, JobRow.id.not_in(but))
-        with self._database.read() as session:
+        shared = bool(self._database.url)
+        with self._database.write() if shared else self._database.read() as session:
             rows = session.execute(query.order_by(WebhookRow.due).limit(limit)).all()
+            for row, *_ in rows if shared else ():
+                row.due = moment + CLAIMED
             return [Notice(row.job, owner, ended, Webhook(row.url, row.secret), row.attempts)
                     for row, owner, ended in rows]
 

@@ -1,0 +1,173 @@
+"""What several front processes on one PostgreSQL rely on, and what is said where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import inspect, text
+
+from backend.errors import DatabaseAway, StorageError
+from backend.flags import Refusal, parser, settings_from
+from backend.request.request import Request
+from backend.store import fronts
+from backend.store.database import Database
+from backend.store.fronts import Fronts
+from backend.store.jobs import Jobs
+from backend.store.revisions import upgrade
+from backend.store.tables import REVISION, Base, now
+from backend.store.webhooks import Webhook, Webhooks, webhook_row
+from tests.postgres import PostgresServer, free_port
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.empty_tables()
+
+
+@pytest.fixture
+def pair(url: str) -> Iterator[tuple[Database, Database]]:
+    """The same one, as two fronts have it."""
+    both = Database(url), Database(url)
+    yield both
+    for each in both:
+        each.close()
+
+
+def add(jobs: Jobs, count: int) -> list[str]:
+    return [job.id for job in jobs.add_all([Request(checkpoint="demo", seed=number, variation_seed=1) for number in range(count)], "ann")]
+
+
+# ---- its tables ----
+
+
+def test_a_new_one_gets_exactly_the_tables_and_an_older_one_what_it_lacks(postgres: PostgresServer) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    database = Database(postgres.new_database())
+    with database.write() as session:
+        session.execute(text("DROP TABLE fronts"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0017'"))
+    again = Database(database.url)
+    with again.write() as session:
+        upgrade(session.connection())
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        changes = compare_metadata(context, Base.metadata)
+        assert [change[3].name for change in changes] == ["words"], "what `postgres_objects` adds"
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == REVISION
+        assert set(inspect(session.connection()).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="written by a newer Easel"):
+        Database(database.url)
+    database.close()
+    again.close()
+
+
+def test_a_view_writes_nothing_and_no_text_is_too_strange(url: str) -> None:
+    database = Database(url)
+    with pytest.raises(StorageError, match="read-only"), database.read() as session:
+        session.execute(text("DELETE FROM jobs"))
+    with database.write() as session:
+        session.execute(text("INSERT INTO meta VALUES (:key, :value)"), [{"key": "a\0b", "value": "\U0001f431 \ufffe"}])
+        assert session.scalar(text("SELECT value FROM meta WHERE key = :key"), {"key": "a\0b"}) == "\U0001f431 \ufffe"
+    database.close()
+
+
+# ---- several at once ----
+
+
+def test_two_fronts_lease_every_job_once(pair: tuple[Database, Database]) -> None:
+    first = Jobs(pair[0])
+    ids = add(first, 30)
+    both = first, Jobs(pair[1])
+
+    def all_of(jobs: Jobs) -> list[str]:
+        leases = []
+        while found := jobs.lease("cpu", 2, held=["none"]):
+            leases += found
+        return [lease.job for lease in leases]
+
+    with ThreadPoolExecutor(2) as threads:
+        leased = [*threads.map(all_of, both)]
+    assert sorted([*leased[0], *leased[1]]) == sorted(ids)
+
+
+def test_what_another_front_does_is_read_again(pair: tuple[Database, Database]) -> None:
+    one, two = Jobs(pair[0]), Jobs(pair[1])
+    ids = add(one, 3)
+    two.read_again(set(ids))
+    assert [line.id for line in two.overview("ann").jobs] == ids
+    (lease,) = two.lease("cpu", 1)
+    one.read_again({lease.job})
+    assert [line.state for line in one.overview("ann").jobs] == ["running", "queued", "queued"]
+    one.cancel_all("ann", "queued")
+    two.read_again(set(ids))
+    assert two.overview("ann").total == 1
+    two.pause("ann", on=True)
+    one.read_pauses()
+    assert one.overview("ann").paused
+    two.finish(lease.job, lease.token, "done")
+    one.read_again()
+    assert one.overview("ann").total == 0
+
+
+def test_jobs_of_a_front_whose_beat_stands_still_wait_again(pair: tuple[Database, Database]) -> None:
+    time = [0.0]
+    one, two = (Fronts(database, "here", lambda: time[0]) for database in pair)
+    jobs = Jobs(pair[1])
+    (job,) = add(jobs, 1)
+    assert two.beat() == (0, []) and one.beat() == (1, [])
+    (lease,) = jobs.lease("cpu", 1)
+    for _ in range(3):      # it beats
+        time[0] += fronts.GONE_SECONDS
+        two.beat()
+        assert one.beat() == (1, [])
+    time[0] += fronts.GONE_SECONDS
+    assert one.beat() == (0, [pair[1].front])
+    survivor = Jobs(pair[0])
+    assert [change.state for change in survivor.take_over(pair[1].front)] == ["queued"]
+    one.leave(pair[1].front)
+    assert jobs.finish(job, lease.token, "done") is None, "what the dead front's worker says later counts no more"
+    assert survivor.lease("cpu", 1)[0].job == job
+
+
+def test_time_in_which_nobody_could_beat_does_not_count(pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch) -> None:
+    time = [0.0]
+    one, two = (Fronts(database, "here", lambda: time[0]) for database in pair)
+    two.beat()
+    one.beat()
+    with monkeypatch.context() as patch:
+        patch.setattr(one, "_beats", lambda: (_ for _ in ()).throw(DatabaseAway("away")))
+        time[0] += 5 * fronts.GONE_SECONDS
+        with pytest.raises(DatabaseAway):
+            one.beat()
+    assert one.beat() == (1, [])
+
+
+def test_a_webhook_is_sent_by_one_front(pair: tuple[Database, Database]) -> None:
+    jobs, moment = Jobs(pair[0]), now()
+    jobs.add_all([Request(seed=1, variation_seed=1)], "ann", (), lambda ids: [webhook_row(ids[0], Webhook("https://example.org"))])
+    (lease,) = jobs.lease("cpu", 1)
+    jobs.finish(lease.job, lease.token, "done")
+    later = moment + timedelta(seconds=5)
+    assert [len(Webhooks(database).due(later, (), 4)) for database in pair] == [1, 0]
+    assert len(Webhooks(pair[1]).due(later + timedelta(minutes=3), (), 4)) == 1, "one that told nothing is tried again"
+
+
+# ---- what is said ----
+
+
+@pytest.mark.parametrize("url", ["mysql://a@b/c", "postgresql://", "postgresql://host", "easel.db", "postgresql://a:b@h:port/x"])
+def test_an_address_that_is_none_is_refused(tmp_path: object, url: str) -> None:
+    flags = parser().parse_args(["--data", str(tmp_path), "--database", url])
+    with pytest.raises(Refusal, match=r"--database takes postgresql://"):
+        settings_from(flags, {})
+
+
+def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> None:
+    with pytest.raises(DatabaseAway) as told:
+        Database(f"postgresql://easel:secret@127.0.0.1:{free_port()}/easel")
+    assert "does not answer" in str(told.value) and "\n" not in str(told.value) and "secret" not in str(told.value)
