@@ -16,10 +16,12 @@ from backend.http.async_watch import Changes
 CLIENT_GONE = 499   # nobody reads it; the log shows why there was no answer
 
 
-async def ended(request: Request, door: Door, changes: Changes, jobs: Sequence[Job]) -> list[Job] | None:
-    """The jobs once all are over; None, and the jobs cancelled, if the client hangs up first."""
+async def ended(
+    request: Request, door: Door, changes: Changes, jobs: Sequence[Job], *, goes_on: bool = False,
+) -> list[Job] | None:
+    """The jobs once all are over; None if the client hangs up first, and unless it `goes_on` the jobs are cancelled."""
     over = await _unless_gone(request, asyncio.gather(*(changes.ended(door, job.id) for job in jobs)))
-    if over is None:
+    if over is None and not goes_on:
         await to_thread.run_sync(_give_up, door, jobs)
     return over
 
@@ -32,6 +34,7 @@ async def _unless_gone(request: Request, waiting: Awaitable[list[Job]]) -> list[
     finally:
         answer.cancel()
         gone.cancel()
+        await asyncio.gather(answer, gone, return_exceptions=True)
 
 
 async def _hung_up(request: Request) -> None:

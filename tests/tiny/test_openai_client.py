@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ import httpx
 import openai
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
-from tests.tiny.house import until
+from backend.http import create_app
+from backend.http.openai.edits import Form, start_from
+from tests.pure.test_guides import FACE, PLAIN, picture_prompt
+from tests.pure.test_prompt_networks import SD1, write
+from tests.tiny.house import open_house, until
 from tests.tiny.served import served
 
+TOWER = {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)}
 SMALL: dict[str, Any] = {"prompt": "a lighthouse", "size": "64x64"}
 
 
@@ -106,13 +113,62 @@ def test_an_edit_where_the_mask_is_transparent(client: openai.OpenAI, address: s
 
 
 @pytest.mark.parametrize(("values", "param"), [
-    ({"mask": png()}, "mask"), ({"mask": ("m.png", half_transparent()[1][:80])}, "mask"), ({"image": [png(), png()]}, "image"),
+    ({"mask": png()}, "mask"), ({"mask": ("m.png", half_transparent()[1][:80])}, "mask"), ({"image": [png(), png()]}, "image[]"),
     ({"mask": png("RGBA", (0, 0, 0, 0), (32, 32))}, "mask"), ({"image": ("a.png", b"nothing")}, "image"), ({"markup": png()}, "markup"),
 ])
 def test_a_wrong_edit_is_refused_by_name(client: openai.OpenAI, values: dict[str, Any], param: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.images.edit(**{"image": png(), "prompt": "x", **values})
     assert refused.value.param == param
+
+
+def test_further_pictures_of_an_edit_guide_by_an_ip_adapter(tmp_path: Path) -> None:
+    """As clients of gpt-image send them; a file that looks at faces is passed over, and one without its eyes is told."""
+    write(tmp_path / "demo.safetensors", SD1)
+    (tmp_path / "ip_adapter").mkdir()
+    (tmp_path / "clip_vision").mkdir()
+    for name, kind in (("a face", FACE), ("plain", PLAIN)):
+        write(tmp_path / "ip_adapter" / f"{name}.safetensors", picture_prompt(kind))
+    house = open_house(tmp_path, start_workers=False)
+    known = house.backend._components.catalog.known
+    known[0] = replace(known[0], path=str(tmp_path / "demo.safetensors"))
+    with TestClient(create_app(house.backend), base_url="http://127.0.0.1:7860") as client:
+        def refused(count: int) -> dict[str, str]:
+            sent = [("image[]", (f"{number}.png", png(colour=(number, 0, 0))[1])) for number in range(count)]
+            return client.post("/v1/images/edits", data={"prompt": "like these"}, files=sent).json()["error"]
+
+        blind = refused(3)
+        assert blind["param"] == "image[]" and "clip_vision" in blind["message"] and refused(17)["param"] == "image"
+    write(tmp_path / "clip_vision" / "tower.safetensors", TOWER)
+    house.backend._components.catalog.scan("clip_vision")
+    first, *others = (png(colour=colour)[1] for colour in ("red", "green", "blue"))
+    job = house.door.submit(start_from(house.door, Form({}, first, tuple(others)), {}))
+    (unit,) = job.request.to_json()["guides"]
+    assert unit["model"] == "plain" and len({job.request.init_image, unit["image"], *unit["more_images"]}) == 3
+    house.close()
+
+
+def test_a_call_that_is_sent_again_under_its_key_draws_once(client: openai.OpenAI, address: str) -> None:
+    def jobs() -> int:
+        return len(httpx.get(f"{address}/api/jobs", params={"limit": 500}).json()["jobs"])
+
+    def drawn(key: str, **values: Any) -> Any:
+        return pictures(client.images.generate(**SMALL | values, extra_headers={"Idempotency-Key": key}))[0].tobytes()
+
+    def edited(key: str, **values: Any) -> Any:
+        return pictures(client.images.edit(**{"image": png(), "prompt": "x", **values}, extra_headers={"Idempotency-Key": key}))[0].tobytes()
+
+    before = jobs()
+    assert drawn("a") == drawn("a") and edited("b") == edited("b") and jobs() == before + 2
+    for again in (lambda: drawn("a", prompt="another"), lambda: drawn("b"), lambda: edited("b", image=png(colour="red"))):
+        with pytest.raises(openai.BadRequestError) as refused:
+            again()
+        assert refused.value.param == "Idempotency-Key"
+    assert jobs() == before + 2
+    with pytest.raises(openai.APITimeoutError):
+        drawn("c", prompt="slow=0.05", n=10, timeout=0.05)
+    made = drawn("c", prompt="slow=0.05", n=10)
+    assert made and jobs() == before + 3, "who lost the answer asks for it again"
 
 
 def test_a_large_picture_is_edited_at_the_size_of_the_checkpoint(client: openai.OpenAI, address: str) -> None:

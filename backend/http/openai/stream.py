@@ -23,8 +23,12 @@ class DrawingStream:
     A rough picture is told each time that another part of the whole is done: with two, after a third and two thirds.
     """
 
-    def __init__(self, door: Door, changes: Changes, job: Job, asked: Asked, kind: str) -> None:
+    def __init__(
+        self, door: Door, changes: Changes, job: Job, asked: Asked, kind: str, *, goes_on: bool = False,
+    ) -> None:
+        """`goes_on`: also when the client hangs up."""
         self._door, self._changes, self._job, self._asked, self._kind = door, changes, job, asked, kind
+        self._goes_on = goes_on
         self._told = self._preview = 0
 
     async def events(self) -> AsyncIterator[str]:
@@ -39,7 +43,7 @@ class DrawingStream:
                 if frame := await to_thread.run_sync(self._partial):
                     yield frame
         finally:
-            if not over:
+            if not over and not self._goes_on:
                 with CancelScope(shield=True):
                     await to_thread.run_sync(self._give_up)
 
