@@ -14,7 +14,7 @@ from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.messages import Preprocess, Preprocessed
-from backend.request.guide_modules import KEY_POINTS, POSES, Module
+from backend.request.guide_modules import KEY_POINTS, MODULES, POSES, Module
 from backend.request.output_size import Margins
 from backend.request.pose_points import read_people
 from backend.request.record import Record
@@ -95,6 +95,9 @@ class UserGuides:
         record = Request.parse({GUIDES: [dict(unit) | {"enabled": True}]}).guides[0]
         if not record.image:
             raise InvalidRequest("is missing: choose a picture for the unit", field="guides[0].image")
+        if MODULES[record.module].kind != "hint":
+            raise InvalidRequest("makes no picture that could be shown: the model looks at the unit's own",
+                                 field="guides[0].module")
         file = self._parts.uploads.file(record.image, self._owner)
         own = self._parts.uploads.size(record.image, self._owner)
         shrunk = min(1.0, LARGEST / max(own))

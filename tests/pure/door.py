@@ -106,7 +106,7 @@ class Bound:
         self.prompt_library = backend.prompt_library.as_(user)
         self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None,
                                        boards_with=lambda image: [])
-        self.guides = SimpleNamespace(preview=self._preview)
+        self.guides = SimpleNamespace(preview=self._preview, points=self._points)
         self.descriptions = SimpleNamespace(missing=lambda: MISSING[CAPTIONER], caption=partial(self._nothing, CAPTIONER), tags=partial(self._nothing, TAGGER))
 
     def _nothing(self, kind: str, *_: Any, **__: Any) -> None:
@@ -115,6 +115,10 @@ class Bound:
     def _preview(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, **more: object) -> SimpleNamespace:
         """A guide's picture as it is, whatever its preprocessor."""
         return SimpleNamespace(id=Request.parse({"guides": [dict(unit) | {"enabled": True}]}).guides[0].image)
+
+    def _points(self, unit: Mapping[str, Any]) -> str:
+        """Nobody is in it."""
+        return "[]"
 
     def __getattr__(self, name: str) -> Any:
         return partial(getattr(self.backend, name), owner=self.user.id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from backend.errors import InvalidRequest
+from backend.facade.guides import UserGuides
 from backend.http.a1111.detailer import detailers
 from backend.http.a1111.face_swap import face_swap
 from backend.http.a1111.guides import guides
@@ -18,6 +21,7 @@ from backend.request.detailer import own_sampling
 from backend.request.guide_modules import MODULES
 from backend.request.request import Request
 from tests.pure.a1111_payloads import PICTURE
+from tests.pure.door import Bound
 from tests.pure.test_http import app, client, door
 
 __all__ = ["app", "client", "door"]
@@ -120,9 +124,30 @@ def test_types_settings_and_detect(client: TestClient, door: Any, monkeypatch: p
     refused = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": []})
     assert refused.status_code == 422 and "controlnet_input_images" in refused.text
     unknown = client.post("/controlnet/detect", json={"controlnet_module": "nothing", "controlnet_input_images": [PICTURE]})
-    assert unknown.status_code == 422
+    assert [problem["field"] for problem in unknown.json()["problems"]] == ["controlnet_module"]
+    coarse = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], "controlnet_processor_res": 9})
+    assert [problem["field"] for problem in coarse.json()["problems"]] == ["controlnet_processor_res"]
     made = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], "controlnet_processor_res": 64})
     assert made.json()["info"] == "Success" and len(made.json()["images"]) == 1
+
+
+@pytest.mark.parametrize("module", ["reference_only", "ip-adapter-auto", "t2ia_style_clipvision"])
+def test_what_shows_the_model_the_picture_itself_has_no_preview(module: str) -> None:
+    guides_of = UserGuides(SimpleNamespace(), SimpleNamespace(id="me"))
+    with pytest.raises(InvalidRequest, match="makes no picture that could be shown") as caught:
+        guides_of.preview({"module": module, "image": STORED})
+    assert caught.value.problems[0].field == "guides[0].module"
+
+
+def test_detected_poses_are_told_as_openpose_tells_them(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = {"body": [[0.5, 0.25], None], "left_hand": [[0, 1]]}
+    monkeypatch.setattr(Bound, "_preview", lambda self, unit: SimpleNamespace(id=unit["image"], width=200, height=100))
+    monkeypatch.setattr(Bound, "_points", lambda self, unit: json.dumps([person]))
+    answer = client.post("/controlnet/detect", json={"controlnet_module": "openpose", "controlnet_input_images": [PICTURE]}).json()
+    (found,) = answer["poses"]
+    assert (found["canvas_width"], found["canvas_height"], len(answer["images"])) == (200, 100, 1)
+    assert found["people"] == [{"pose_keypoints_2d": [100, 25, 1, 0, 0, 0], "hand_left_keypoints_2d": [0, 100, 1], "hand_right_keypoints_2d": None,
+                                "face_keypoints_2d": None}]
 
 
 def test_answers_carry_what_the_units_models_saw(client: TestClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,18 +11,22 @@ from fastapi import APIRouter
 
 from backend import Door, ModelFile
 from backend.catalog.guide_files import KINDS
-from backend.errors import InvalidRequest, UserError
+from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.dependencies import EntireBackend, FrontDoor
 from backend.image import upload_validation
 from backend.request.guide_choices import GUIDE_CHOICES
-from backend.request.guide_modules import MODULES, NO_MODULE, Module, Slider
+from backend.request.guide_modules import MODULES, NO_MODULE, POSES, Module, Slider, module_of
 from backend.request.guide_unit import MOST, NO_MODEL
+from backend.store.uploads import Upload
 
 VERSION = 3                 # of its API
 SHORT = 8                   # digits of the hash in a model's name
 RESOLUTION = {"name": "Resolution", "value": 512, "min": 64, "max": 2048, "step": 8}
 DETECTS = {"controlnet_processor_res": "processor_res", "controlnet_threshold_a": "threshold_a",
            "controlnet_threshold_b": "threshold_b"}
+ASKED = {f"guides[0].{name}": key for key, name in DETECTS.items()} | {"guides[0].module": "controlnet_module"}
+PARTS = {"pose_keypoints_2d": "body", "hand_left_keypoints_2d": "left_hand", "hand_right_keypoints_2d": "right_hand",
+         "face_keypoints_2d": "face"}
 ALL = "All"
 # The names that sd-webui-controlnet has for what to guide by -> those of GUIDE_CHOICES
 TYPES: Mapping[str, tuple[str, ...]] = {
@@ -72,16 +77,41 @@ def detect(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     for name, key in DETECTS.items():
         if isinstance(payload.get(name), int | float) and payload[name] >= 0:
             unit[key] = payload[name]
-    return {"images": [_detected(door, unit, picture) for picture in pictures], "info": "Success"}
-
-
-def _detected(door: Door, unit: Mapping[str, Any], picture: Any) -> str:
+    units = [{**unit, "image": _sent(door, picture)} for picture in pictures]
     try:
-        image = door.upload(upload_validation.from_base64(picture))
+        made = [door.guides.preview(each) for each in units]
+        poses = [_pose(door, each, shown) for each, shown in zip(units, made, strict=True) if _finds_poses(each)]
+    except InvalidRequest as error:
+        raise InvalidRequest(problems=[Problem(problem.message, ASKED.get(problem.field, problem.field))
+                                       for problem in error.problems]) from error
+    images = [base64.b64encode(door.uploaded(each.id).read_bytes()).decode("ascii") for each in made]
+    return {"images": images, "info": "Success"} | ({"poses": poses} if poses else {})
+
+
+def _sent(door: Door, picture: Any) -> str:
+    """The id of its upload."""
+    try:
+        return door.upload(upload_validation.from_base64(picture)).id
     except UserError as error:
         raise InvalidRequest(str(error), field="controlnet_input_images") from error
-    made = door.guides.preview({**unit, "image": image.id})
-    return base64.b64encode(door.uploaded(made.id).read_bytes()).decode("ascii")
+
+
+def _finds_poses(unit: Mapping[str, Any]) -> bool:
+    return module_of(unit["module"]).name in POSES
+
+
+def _pose(door: Door, unit: Mapping[str, Any], shown: Upload) -> dict[str, Any]:
+    """Whoever is in a picture, as OpenPose's JSON has it: x, y in pixels of what is shown, and 1, or 0 for none."""
+    people = json.loads(door.guides.points(unit))
+    return {"people": [{key: _flat(person.get(part), shown) for key, part in PARTS.items()} for person in people],
+            "canvas_width": shown.width, "canvas_height": shown.height}
+
+
+def _flat(points: Sequence[Sequence[float] | None] | None, shown: Upload) -> list[float] | None:
+    if not points:
+        return None
+    return [number for point in points
+            for number in ((point[0] * shown.width, point[1] * shown.height, 1.0) if point else (0.0, 0.0, 0.0))]
 
 
 def _type_of(names: tuple[str, ...], files: Sequence[ModelFile]) -> dict[str, Any]:
