@@ -5,6 +5,7 @@ The kind is asked of the opened descriptor, so that a file cannot be exchanged b
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -28,7 +29,7 @@ def open_regular(path: Path | str) -> BinaryIO:
     """The file, open for reading bytes. Raises OSError, NotRegular for what is no regular file; never waits."""
     if not stat.S_ISREG(os.stat(path).st_mode):     # a device may act when it is opened
         raise NotRegular
-    return open(path, "rb", opener=_without_waiting)
+    return io.BufferedReader(_Ready(path, opener=_without_waiting))
 
 
 def read_regular(path: Path | str, limit: int) -> bytes:
@@ -51,6 +52,19 @@ def read_config(path: Path, limit: int = MAX_CONFIG) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path.name} holds no JSON object")
     return value
+
+
+class _Ready(io.FileIO):
+    """Raises NotRegular where there is nothing to read yet: some of /proc only looks regular."""
+
+    def readinto(self, buffer: Any) -> int:
+        read = super().readinto(buffer)
+        if read is None:
+            raise NotRegular
+        return read
+
+    def readall(self) -> bytes:
+        return super().readall() or b""
 
 
 def _without_waiting(path: str, flags: int) -> int:

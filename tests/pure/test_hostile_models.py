@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.catalog import pickled_shapes
+from backend.catalog import pickled_shapes, regular_files
 from backend.catalog.families import detect_folder
 from backend.catalog.headers import read_header, read_shapes
 from backend.catalog.pickled_shapes import BrokenPickle, MoreThanTensors, read_pickle
-from backend.catalog.regular_files import open_regular, read_config, read_regular
+from backend.catalog.regular_files import NotRegular, open_regular, read_config, read_regular
 from backend.errors import CheckpointError
 from tests.examples import examples
 
@@ -253,3 +253,13 @@ def test_whatever_names_more_than_tensors_is_refused_in_words(tmp_path: Path, na
         (tmp_path / "x.pt").write_bytes(file)
         with pytest.raises(CheckpointError, match=r"more than tensors \(.*\) and could run code"):
             read_header(tmp_path / "x.pt")
+
+
+def test_what_only_looks_regular_is_not_waited_for(tmp_path: Path) -> None:
+    """/proc/kmsg and its like say that they are regular, and have nothing to read until something happens."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    for read in (lambda file: file.read(8), lambda file: file.readinto(bytearray(8))):
+        with pytest.raises(NotRegular), io.BufferedReader(regular_files._Ready(tmp_path / "pipe", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))) as file:
+            read(file)
+    os.close(writer)
