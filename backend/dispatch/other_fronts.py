@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.dispatch.dispatcher import Dispatcher
 from backend.errors import EaselError
-from backend.store.database import Database
+from backend.store.database import Database, first_line
 from backend.store.front_messages import FrontMessages
 from backend.store.fronts import Fronts
 from backend.store.jobs import Jobs
@@ -60,7 +60,7 @@ class OtherFronts:
                     self._gone(front)
                 self._dispatcher.notice("database", "")
             except EaselError as error:
-                log.warning("%s", error)
+                log.warning("%s %s", error, first_line(error.__cause__))
                 self._dispatcher.notice("database", f"{error} Jobs go on when it is there again.")
             self._closed.wait(BEAT_SECONDS)
 

@@ -37,6 +37,10 @@ class Database:
         self._views = sessionmaker(reader)
         try:
             self._migrate(writer)
+        except DatabaseAway as error:
+            self.close()
+            why = first_line(error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else error.__cause__)
+            raise DatabaseAway(f"The database {self._name} does not answer: {why}.") from error
         except StorageError:
             self.close()
             raise
@@ -72,10 +76,10 @@ class Database:
         try:
             yield
         except (DBAPIError, NoConnection) as error:
-            why = first_line(error.orig if isinstance(error, DBAPIError) else "all connections are in use")
             if self.url and postgres_server.is_away(error):
-                raise DatabaseAway(f"The database {self._name} does not answer ({why}).") from error
-            raise StorageError(f"The database {self._name} could not be {verb}: {why}.") from error
+                raise DatabaseAway("The database does not answer.") from error     # strangers, too, are told no more
+            why = first_line(error.orig if isinstance(error, DBAPIError) else "all connections are in use")
+            raise StorageError(f"The database could not be {verb}: {why}.") from error
 
 
 def first_line(why: object) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import psycopg
 
 from backend.errors import StorageError
-from backend.store.database import Database
+from backend.store.database import Database, first_line
 from backend.store.postgres_objects import CHANNEL
 from backend.store.postgres_server import connection_of
 
@@ -82,7 +82,7 @@ class FrontMessages:
                 with connection_of(self._database.url) as connection:
                     work(connection)
             except (psycopg.Error, StorageError) as error:
-                log.warning("the other fronts are not heard: %s", error)
+                log.warning("the other fronts are not heard: %s", first_line(error))
                 self._closed.wait(AGAIN_SECONDS)
 
     def _say(self, connection: psycopg.Connection) -> None:
