@@ -11,8 +11,8 @@ RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends libgl1 
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /easel
-COPY requirements.txt .
-RUN pip install --quiet -r requirements.txt
+COPY requirements.txt requirements-postgres.txt ./
+RUN pip install --quiet -r requirements.txt -r requirements-postgres.txt
 
 # .dockerignore lets in only what runs.
 COPY . .
