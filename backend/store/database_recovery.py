@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,23 +24,29 @@ from backend.store.history import stored_request
 from backend.store.picture_files import account_of
 from backend.store.sqlite_file import trouble
 from backend.store.tables import (
+    AccessTokenRow,
     AccountRow,
     AuditRow,
     Base,
     BoardPictureRow,
     BoardRow,
     BoardShareRow,
+    IdempotencyKeyRow,
     ImageRow,
+    InvitationRow,
     JobRow,
     JsonList,
     JsonObject,
     Moment,
+    PasswordLinkRow,
     PlotRow,
     PreferenceRow,
+    SessionRow,
     ShareLinkRow,
     Unsigned,
     UserLimitRow,
     UserRow,
+    WebhookRow,
     kind_of,
     now,
 )
@@ -48,7 +54,8 @@ from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
 
 TABLES = ("users", "jobs", "plots", "images", "preferences", "boards", "board_pictures", "board_shares", "share_links",
-          "user_limits", "audit_log", "accounts")
+          "user_limits", "audit_log", "accounts", "sessions", "access_tokens", "invitations", "password_links")
+KEYED = {"webhooks": ("job",), "idempotency_keys": ("owner", "key")}       # tables without row numbers, and their keys
 _BEHIND = {table: f"SELECT rowid AS easel_rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid" for table in TABLES}  # noqa: S608
 _BEFORE = {table: f"SELECT rowid AS easel_rowid, * FROM {table} ORDER BY rowid DESC" for table in TABLES}              # noqa: S608
 MOST_LOST = 1000            # rows after one another that cannot be read, before the rest is given up
@@ -74,7 +81,8 @@ class Rescue:
         lost = f" {self.unreadable} entries could not be read." if self.unreadable else ""
         return (f"The database could not be used ({self.reason}) and was put aside as {self.broken.name}. "
                 f"Carried over: {self.waiting} waiting jobs, {self.ended} finished jobs, {self.images} pictures.{lost} "
-                "Other pictures in the outputs folder are taken into the history again from the settings inside them.")
+                "Other pictures in the outputs folder are taken into the history again from the settings inside them. "
+                "Plots are measured again when scores are asked for; queues that were paused go on.")
 
 
 def open_database(path: Path | str) -> tuple[Database, Rescue | None]:
@@ -112,7 +120,7 @@ def _set_aside(path: Path) -> Path:
 def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
     states: list[str] = []
     images = unreadable = 0
-    found = {table: list(dict(_rows(broken, table)).values()) for table in TABLES}
+    found = {table: list(dict(_rows(broken, table)).values()) for table in (*TABLES, *KEYED)}
     users = _users(found)
     with database.write() as session:
         session.add_all(UserRow(id=user.id, name=user.name) for user in set(users.values()) - {LOCAL})
@@ -125,7 +133,9 @@ def _salvage(broken: Path, database: Database, reason: str) -> Rescue:
             images, unreadable = images + bool(done), unreadable + (not done)
         others = {"plots": PlotRow, "preferences": PreferenceRow, "boards": BoardRow, "board_pictures": BoardPictureRow,
                   "board_shares": BoardShareRow, "share_links": ShareLinkRow, "user_limits": UserLimitRow,
-                  "audit_log": AuditRow, "accounts": AccountRow}
+                  "audit_log": AuditRow, "accounts": AccountRow, "sessions": SessionRow,
+                  "access_tokens": AccessTokenRow, "invitations": InvitationRow, "password_links": PasswordLinkRow,
+                  "webhooks": WebhookRow, "idempotency_keys": IdempotencyKeyRow}
         for table, model in others.items():
             unreadable += sum(not _insert(session, model, values, 0) for values in _owned(found[table], users))
     waiting = states.count("queued")
@@ -141,7 +151,7 @@ def _users(found: Mapping[str, Rows]) -> dict[str, User]:
     known = [(row.get("id"), row.get("name")) for row in found["users"]]
     users = {number: User(number, name) for number, name in known if isinstance(number, str) and isinstance(name, str)}
     by_name = {user.name: user for user in users.values()}
-    rows = [row for table in TABLES[1:] for row in found[table]]
+    rows = [row for table in found if table != "users" for row in found[table]]
     for owner in {str(row["owner"]) for row in rows if row.get("owner")} - users.keys() - {LOCAL.id}:
         is_id = USER_ID.fullmatch(owner)
         accounts = (account_of(str(row.get("path"))) for row in found["images"] if row.get("owner") == owner)
@@ -155,16 +165,31 @@ def _owned(rows: Rows, users: Mapping[str, User]) -> Rows:
     return [{**row, "owner": users[str(row["owner"])].id} if row.get("owner") else row for row in rows]
 
 
-def _rows(broken: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every row that can still be reached: from the first on and past what is damaged, then from the last backwards."""
+def _rows(broken: Path, table: str) -> Iterator[tuple[Hashable, dict[str, Any]]]:
+    """Every row that can still be reached, by its number or its key: from the first on, then from the last backwards.
+
+    Where rows have numbers, it goes on past what is damaged.
+    """
     if not broken.is_file():
         return
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{broken.as_uri()}?mode=ro", uri=True)) as connection:
         connection.execute("PRAGMA writable_schema = ON")   # else a file shorter than it says is not read at all
         connection.row_factory = sqlite3.Row
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        if table in KEYED:
+            for order in ("ASC", "DESC"):
+                yield from _by_key(connection, table, order)
+            return
         yield from _past_damage(connection, table)
         yield from map(_numbered, connection.execute(_BEFORE[table]))
+
+
+def _by_key(connection: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[Hashable, dict[str, Any]]]:
+    """Rows up to the first that cannot be read."""
+    keys = ", ".join(f'"{key}" {order}' for key in KEYED[table])
+    with suppress(sqlite3.Error):
+        for row in connection.execute(f"SELECT * FROM {table} ORDER BY {keys}"):  # noqa: S608
+            yield tuple(row[key] for key in KEYED[table]), dict(row)
 
 
 def _past_damage(connection: sqlite3.Connection, table: str) -> Iterator[tuple[int, dict[str, Any]]]:

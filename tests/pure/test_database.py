@@ -19,16 +19,23 @@ from backend.image import infotext, save
 from backend.image.atomic_write import TEMPORARY
 from backend.messages import Picture
 from backend.request.request import Request
+from backend.store.access_tokens import AccessTokens
+from backend.store.accounts import Accounts
 from backend.store.database import Database
 from backend.store.database_recovery import open_database
 from backend.store.history import History, PictureFile
+from backend.store.idempotency_keys import IdempotencyKey, IdempotencyKeys, idempotency_row
+from backend.store.invitations import Invitations
 from backend.store.jobs import Jobs, Lease
+from backend.store.password_links import PasswordLinks
 from backend.store.picture_files import Pictures
 from backend.store.picture_rebuild import rebuild_history
 from backend.store.revisions import MIGRATIONS, upgrade
+from backend.store.sessions import Sessions
 from backend.store.sqlite_file import Lock
 from backend.store.tables import REVISION, WORDS, Base, now
 from backend.store.users import Users
+from backend.store.webhooks import Webhook, Webhooks, webhook_row
 from tests.guest import user_of
 
 WAITING, FINISHED = 60, 10
@@ -140,6 +147,32 @@ BREAKS: dict[Callable[[Path], None], str] = {
     newer: "newer Easel", hole: "", foreign: "not a database of Easel", without_images: "images is missing",
     without_words: "images_words is missing",
 }
+
+
+def test_keys_tokens_webhooks_and_logins_outlive_a_broken_file(path: Path) -> None:
+    fill(path)
+    database = Database(path)
+    accounts = Accounts(database, Users(database), {}, ())
+    ann = accounts.add("ann", "admin", "ann's own secret")
+    accounts.add("bob", "artist", "bob's own secret")
+    token, cookie = AccessTokens(database).make(ann.user.id, "a program", ["read"]), Sessions(database).open(ann)
+    invitation, link = Invitations(database, accounts).make("viewer"), PasswordLinks(database, accounts).make("bob")
+    jobs = [job.id for job in Jobs(database).queue(ann.user.id)[:3]]
+    with database.write() as session:
+        for job in jobs:
+            session.add_all([webhook_row(job, Webhook("https://example.org/told", "a secret")), idempotency_row(job, ann.user.id, IdempotencyKey(f"key of {job}", "d"))])
+    database.close()
+    run(path, "DROP TABLE meta")
+    again, rescue = open_database(path)
+    assert rescue and not rescue.unreadable and "paused go on" in rescue.notice
+    accounts = Accounts(again, Users(again), {}, ())
+    assert list(AccessTokens(again).of(token).scopes) == ["read"] and Sessions(again).of(cookie).owner == ann.user.id
+    assert Invitations(again, accounts).of(invitation).role == "viewer" and PasswordLinks(again, accounts).of(link).user.name == "bob"
+    for job in jobs:
+        assert Webhooks(again).of(job, ann.user.id).url == "https://example.org/told"
+        with IdempotencyKeys(again).using(f"key of {job}", ann.user.id) as known:
+            assert known.job == job
+    again.close()
 
 
 @pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)

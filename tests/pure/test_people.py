@@ -111,6 +111,12 @@ def test_role_limits_password_and_a_closed_account(house: Guest, ask: People) ->
     assert not any(secret in everything for secret in (*PASSWORDS.values(), new)), "no secret is ever written down"
 
 
+def test_who_may_switch_extensions_is_told_before_anybody_tries(ask: People) -> None:
+    for name, may in (("root", True), ("ann", False), ("eve", False)):
+        assert ask(name).get("/easel/extensions").json()["may_switch"] is may
+        assert may or ask(name).put("/easel/extensions/freeu", json={"on": False}).status_code in (403, 409)
+
+
 def test_the_log_speaks_german(house: Guest, ask: People) -> None:
     """Every act and all that is told of it; ids, numbers and names stay."""
     root, texts = ask("root"), json.loads((HOME / "ui" / "languages" / "de.json").read_text("utf-8"))["texts"]

@@ -7,16 +7,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from backend.http.dependencies import EntireBackend, FrontDoor
+from backend.http.dependencies import FrontDoor
 from backend.http.json_answers import JSONAnswer
 
 router = APIRouter(prefix="/easel/extensions")
 
 
 @router.get("")
-def listed(backend: EntireBackend) -> Any:
-    """Each with its state: "on", "off", "failed" or "unusable", and whether the next start should have it."""
-    return JSONAnswer({"extensions": [dataclasses.asdict(each) for each in backend.extensions.listed()]})
+def listed(door: FrontDoor) -> Any:
+    """Each with its state: "on", "off", "failed" or "unusable", and whether the next start should have it.
+
+    `may_switch`: whether the caller may change that.
+    """
+    return JSONAnswer({"extensions": [dataclasses.asdict(each) for each in door.backend.extensions.listed()],
+                       "may_switch": door.user.is_admin})
 
 
 @router.put("/{name}")

@@ -9,13 +9,14 @@ async function show() {
   const list = find("#settings_extensions");
   const told = await ask("/easel/extensions").catch(() => null);
   if (!list || !told) return;
-  list.replaceChildren(...told.extensions.map(row));
+  find(".extensions-admins").hidden = told.may_switch;
+  list.replaceChildren(...told.extensions.map(extension => row(extension, told.may_switch)));
   find(".extensions-none").hidden = told.extensions.length > 0;
 }
 
-function row(extension) {
+function row(extension, mine) {
   const { title, version, about, state, wanted, why } = extension, id = `extension_${extension.name}`;
-  const box = make("input", { type: "checkbox", id, checked: wanted, disabled: state === "unusable", onchange: () => change(extension, box) });
+  const box = make("input", { type: "checkbox", id, checked: wanted, disabled: !mine || state === "unusable", onchange: () => change(extension, box) });
   const later = state !== "unusable" && wanted !== (state === "on");
   return make("li", { class: `extension is-${state}` },
     make("label", { for: id }, box, make("strong", {}, title), make("span", { class: "extension-version", translate: "no" }, version)),
