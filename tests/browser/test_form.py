@@ -275,11 +275,15 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     unit(stage, 1, "enabled").uncheck()
     panel.get_by_role("button", name="Move this guide up").click()
     assert [(one["enabled"], one["weight"]) for one in units(stage)] == [(False, 0.4), (True, 0.4)]
+    panel.get_by_role("button", name="Preview").first.click()
+    expect(panel.locator(".unit-result").first).to_be_visible()
     page.wait_for_function("!easel.form('txt2img').fillings && JSON.parse(easel.form('txt2img').values.guides)[0].enabled === false")
     page.reload()
     stage.settled()
     assert [(one["enabled"], one["weight"], len(one["image"])) for one in units(stage)] == [(False, 0.4, 64), (True, 0.4, 64)]
     page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    panel.locator(".unit-open").first.click()
+    expect(panel.locator(".unit-result").first).to_be_visible()
     for _ in range(2):
         panel.get_by_role("button", name="Remove this guide").first.click()
     expect(panel.locator(".unit")).to_have_count(0)

@@ -11,6 +11,7 @@ import { choiceOf, filledBy } from "./facts.js";
 import { MorePictures } from "./more_pictures.js";
 import { PicturePlace } from "./picture_place.js";
 import { movePoints } from "./points.js";
+import { keepPreview, previewOf } from "./previews.js";
 import { withRoot } from "../../scripts/root.js";
 
 const ROWS = fields.guides.record;
@@ -23,7 +24,7 @@ const tool = (icon, words, act) => make("button", { type: "button", class: `tool
 
 export class Unit {
   constructor(panel, number, value) {
-    Object.assign(this, { panel, number, value, preview: panel.previews.get(value) ?? null });
+    Object.assign(this, { panel, number, value, preview: panel.previews.get(value) ?? previewOf(value) });
     this.on = make("input", { type: "checkbox", id: this.id("enabled_input"), checked: Boolean(value.enabled), "aria-label": `Guide ${number + 1} is on`, onchange: () => this.set({ enabled: this.on.checked }) });
     this.toggle = make("button", { type: "button", class: "unit-open", "aria-controls": this.id("body"), onclick: () => this.unfold(this.body.hidden) });
     this.body = make("div", { class: "unit-body", id: this.id("body") });
@@ -93,7 +94,7 @@ export class Unit {
     this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
     this.face = new FaceChoice(this.image, face_index => { this.set({ face_index }); this.again("face_index"); });
     this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()));
-    this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes" });
+    this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes", onerror: () => this.keep(null) });
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
     this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, make("div", { class: "unit-acts" },
       this.joints = button("Move the points", () => this.movePoints()), button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
@@ -177,6 +178,7 @@ export class Unit {
   keep(id, people = null) {
     Object.assign(this, { preview: id, people });
     this.panel.previews.set(this.value, id);
+    keepPreview(this.value, id);
     this.show();
   }
 
