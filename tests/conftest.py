@@ -36,7 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Looking for garbage among everything that was imported would take a fifth of the tests' time."""
     gc.freeze()
+    gc.set_threshold(10_000, 10, 1_000)     # the oldest wait for the end of their file
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage() -> Iterator[None]:
+    """What the tests of a file have left is taken away; what is still in use then stays, and is not looked through again."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
