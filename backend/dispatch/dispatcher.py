@@ -225,8 +225,8 @@ class Dispatcher:
 
     # ---- beside other fronts on the same database ----
 
-    def rows_changed(self, rows: Collection[Seen]) -> None:
-        """Other fronts have changed these rows of jobs, or may have."""
+    def rows_changed(self, rows: Collection[Seen], *, maybe_others: bool = False) -> None:
+        """Other fronts have changed these rows of jobs; `maybe_others`: and any that are not among them."""
         for row in rows:
             if row.cancelling or row.state in ENDED:
                 self.cancel(row.id)
@@ -235,7 +235,7 @@ class Dispatcher:
             if row.plot:
                 self.plot_changes.cell(row.owner, row.plot, row.cell or "", done=row.state == "done")
         for supervisor in self._supervisors:
-            supervisor.give_up_lost()
+            supervisor.give_up_lost(None if maybe_others else {row.id for row in rows})
             supervisor.wake()
         for owner in {row.owner for row in rows}:
             self.feed.touch(owner)
@@ -247,9 +247,7 @@ class Dispatcher:
                 self.feed.publish(owner, event)
                 self.feed.touch(owner)
             case ["live", owner, live, preview]:
-                known = Live(**live)
-                self.live.hear(owner, known, base64.b64decode(preview))
-                self._show_progress(owner, known)
+                self._hear_progress(owner, Live(**live), base64.b64decode(preview))
             case ["skip", job]:
                 self._skip(job)
             case ["recall", jobs]:
@@ -258,6 +256,12 @@ class Dispatcher:
                 self._plot_changed(owner, plot)
             case ["plot_gone", owner, plot]:
                 self._plot_gone(owner, plot)
+
+    def _hear_progress(self, owner: str, live: Live, preview: bytes) -> None:
+        """What comes late, when the job has ended, is passed over."""
+        if self._jobs.is_pending(live.job):
+            self.live.hear(owner, live, preview)
+            self._show_progress(owner, live)
 
     # ---- what the feed asks ----
 

@@ -74,7 +74,7 @@ class OtherFronts:
     def connected(self) -> None:
         """Anything may have been missed."""
         self._jobs.read_pauses()
-        self._dispatcher.rows_changed(self._jobs.read_again())
+        self._dispatcher.rows_changed(self._jobs.read_again(), maybe_others=True)
 
     def changed(self, jobs: set[str], pauses: bool) -> None:
         """Another front has changed these rows."""

@@ -157,10 +157,10 @@ class Supervisor:
                     self._outbox.append(Cancel(job))
             self._changed.notify_all()
 
-    def give_up_lost(self) -> None:
-        """Cancel what the worker still draws under leases that are over. StorageError."""
+    def give_up_lost(self, jobs: Collection[str] | None) -> None:
+        """Cancel what the worker still draws, of these jobs or of all, under leases that are over. StorageError."""
         with self._changed:
-            leases = [flight.lease for flight in self._flights.values()]
+            leases = [flight.lease for job, flight in self._flights.items() if jobs is None or job in jobs]
         for lease in leases:
             if not self._services.jobs.is_held(lease.job, lease.token):
                 self.cancel(lease.job)
