@@ -183,7 +183,13 @@ def test_axe_finds_nothing_around_an_account_and_each_keeps_drafts_of_their_own(
         clean(path)
     bobs = log_in("bob")
     page.evaluate("sessionStorage.setItem('easel.of.this.tab@' + document.documentElement.dataset.user, '1')")
-    expect(page.locator(".stage-look").first).to_be_visible()
+    expect(page.locator(".history-empty")).to_contain_text("This account draws no pictures")
+    for tab in ("txt2img", "img2img", "extras"):
+        expect(page.locator(f"#tab_{tab}-button")).to_be_hidden()
+    page.goto(f"{team.url}#/img2img")
+    page.reload()
+    expect(page.locator(".history-empty")).to_contain_text("This account draws no pictures")
+    expect(page.locator("[data-history=import]")).to_be_hidden()
     for path in ("account", f"share/{link}", "share/gone"):
         clean(path)
     page.goto(f"{team.url}account")

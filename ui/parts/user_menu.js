@@ -21,7 +21,6 @@ function open(user, button) {
 
 const user = await ask("/easel/me").catch(() => ({}));
 if (user.logged_in) {
-  document.documentElement.classList.toggle("looks", user.role === "viewer");
   const initial = [...user.name][0].toUpperCase();
   const button = make("button", { type: "button", id: "user_menu", "aria-haspopup": "menu", "aria-label": "Your account", title: user.name, translate: "no",
     onclick: () => open({ ...user, role: ROLES[user.role] }, button) }, initial);

@@ -1,5 +1,5 @@
 // The address names the tab that is open, and a picture that is open in it: "#/history/<id>". A reload stays there; back and forward lead there.
-import { appeared, find } from "./dom.js";
+import { appeared, findAll } from "./dom.js";
 import { tell } from "./events.js";
 import { currentTab, openTab } from "./tabs.js";
 
@@ -8,14 +8,16 @@ const pictures = {};        // by tab: the picture that is open in it
 
 export function addressed() {
   const [, tab, picture] = location.hash.split("/").map(decoded);
-  return { tab: find(`#tab_${CSS.escape(tab ?? "")}-button`) ? tab : firstTab(), picture };
+  return { tab: tabs().some(button => button.dataset.tabId === tab) ? tab : firstTab(), picture };
 }
 
 function decoded(text) {
   try { return decodeURIComponent(text); } catch { return ""; }      // whatever somebody has typed
 }
 
-const firstTab = () => find(`${LIST} [role="tab"]`)?.dataset.tabId;
+// Those that are there for who looks at the page.
+const tabs = () => findAll(`${LIST} [role="tab"]`).filter(button => getComputedStyle(button).display !== "none");
+const firstTab = () => (document.documentElement.classList.contains("looks") ? "history" : tabs()[0]?.dataset.tabId);
 
 // Told by a tab that shows one picture of its own, or none any more.
 export function showsPicture(tab, id) {

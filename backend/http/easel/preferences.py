@@ -34,10 +34,11 @@ def set_preferences(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
 def script(door: FrontDoor) -> Response:
     """The same as a script that the page runs before it shows anything: no wrong light, no form filled twice.
 
-    Where people log in it also tells whose the drafts are that the browser keeps.
+    Where people log in it also tells whose the drafts are that the browser keeps, and who may only look.
     """
+    looks = "" if door.user.may_draw else ' document.documentElement.classList.add("looks");'
     user = f" document.documentElement.dataset.user = {json.dumps(door.user.id)};" if door.user != LOCAL else ""
-    script = f"window.easelPreferences = {json.dumps(door.preferences())};{user}"
+    script = f"window.easelPreferences = {json.dumps(door.preferences())};{user}{looks}"
     return Response(script, media_type="text/javascript", headers=FRESH)
 
 
