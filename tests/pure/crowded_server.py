@@ -8,15 +8,18 @@ from pathlib import Path
 
 from app import bound
 from backend import logs
-from backend.http import create_app
+from backend.http import connections, create_app
 from backend.http.server import Server
 from backend.settings import Settings
 from tests.pure.door import Door
+
+HEAD_SECONDS = 8.0      # not 15: a test waits for it
 
 
 def main(folder: Path, files: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     logs.set_up("text")
+    connections.HEAD_SECONDS = HEAD_SECONDS
     settings = Settings(data=folder, port=0)
     door = Door(settings)
     door.start_workers = lambda: None

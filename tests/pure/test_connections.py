@@ -19,9 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from backend.http import connections
 from backend.http.connections import Connections, RequestsAtOnce
 from backend.settings import HOME
+from tests.pure.crowded_server import HEAD_SECONDS
 
 FILES, CROWD = 300, 320
 PATIENCE = 2.0          # seconds in which somebody with a whole request is answered
@@ -131,10 +131,11 @@ def test_unfinished_requests_keep_nobody_out(server: Crowded, said: bytes, sourc
     assert server.log.stat().st_size - before < 10_000
 
 
+@pytest.mark.slow
 def test_the_slow_are_put_out(server: Crowded) -> None:
     with ExitStack() as stack:
         slow = server.joined(stack, UNFINISHED, "127.0.0.3")
-        slow.settimeout(connections.HEAD_SECONDS + 5)
+        slow.settimeout(HEAD_SECONDS + 5)
         try:
             assert slow.recv(100) == b""
         except ConnectionResetError:

@@ -97,6 +97,12 @@ def test_a_broken_database_gives_them_back(tmp_path):
 # ---- over HTTP ----
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory):
+    with TestClient(create_app(Door(Settings(data=tmp_path_factory.mktemp("asked")))), base_url=LOCAL) as client:
+        yield client
+
+
 @pytest.fixture
 def client(tmp_path: Path):
     with TestClient(create_app(Door(Settings(data=tmp_path))), base_url=LOCAL) as client:
@@ -141,12 +147,14 @@ def test_the_page_knows_whose_drafts_the_browser_keeps(client, tmp_path):
     ("show_progress_type", "TAESD", "preview_method", "Approx cheap"), ("show_progress_type", "Approx NN", "preview_method", "Approx cheap"),
     ("show_progress_type", "Full", "preview_method", "Full"),
 ])
-def test_options_of_automatic1111_are_the_same_settings(client, option, value, name, kept):
-    assert client.post("/sdapi/v1/options", json={option: value}).status_code == 200
-    assert client.get("/easel/preferences").json() == {name: kept}
-    told = client.get("/sdapi/v1/options").json()[option]
+def test_options_of_automatic1111_are_the_same_settings(asked, option, value, name, kept):
+    asked.post("/easel/preferences", json={name: None})
+    before = asked.get("/easel/preferences").json()
+    assert name not in before and asked.post("/sdapi/v1/options", json={option: value}).status_code == 200
+    assert asked.get("/easel/preferences").json() == {**before, name: kept}
+    told = asked.get("/sdapi/v1/options").json()[option]
     assert told == (kept if option == "show_progress_type" else value)
-    overridden = client.post("/sdapi/v1/txt2img", json={"override_settings": {option: value}}).json()
+    overridden = asked.post("/sdapi/v1/txt2img", json={"override_settings": {option: value}}).json()
     assert overridden["parameters"]["override_settings"][option] == kept
 
 
