@@ -124,9 +124,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     calls: list[tuple[int, float]] = []
     original = controlnet.ControlNet._hook
 
-    def counted(self, members):
+    def counted(self, members, *given):
         calls.append((len(members.uses), round(float(members.uses[0].data[0][..., :20].mean()), 3)))
-        return original(self, members)
+        return original(self, members, *given)
 
     monkeypatch.setattr(controlnet.ControlNet, "_hook", counted)
     return calls
@@ -247,6 +247,23 @@ def test_jobs_with_different_guides_share_calls_and_are_what_they_are_alone(hous
     assert len({each.tobytes() for each in alone.values()}) == len(stacks)
 
 
+def test_cells_of_a_plot_are_to_the_bit_what_they_are_alone(house: tuple) -> None:
+    memory, checkpoints, files = house
+    cells = {"none": (), "weak": ({"weight": 0.5},), "whole": ({},), "words": ({"control_mode": "ControlNet is more important"},), "late": ({"start": 0.5},)}
+
+    def drawn(*names: str) -> dict[str, bytes]:
+        studio = Studio((memory, checkpoints), "solo")
+        for name in names:
+            studio.engine.add(Run(name, "local", request_of(*cells[name], cfg_scale=3), (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES, plot="p"))
+        studio.run()
+        assert not studio.of(Failed), studio.of(Failed)
+        return {name: studio.pixels(name) for name in names}
+
+    together = drawn(*cells)
+    assert {name: drawn(name)[name] == together[name] for name in ("none", "whole", "words")} == {"none": True, "whole": True, "words": True}
+    assert len(set(together.values())) == len(cells)
+
+
 def test_guides_go_on_where_a_refiner_draws_and_are_told_of_where_they_cannot(house: tuple, asked: list) -> None:
     memory, checkpoints, files = house
 
@@ -276,7 +293,7 @@ def test_guides_go_on_where_a_refiner_draws_and_are_told_of_where_they_cannot(ho
 def test_inpainting_hides_what_is_marked_and_a_reference_is_encoded_once(house: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     hints: list[torch.Tensor] = []
     original = controlnet.ControlNet._hook
-    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members: hints.append(members.uses[0].data[0]) or original(self, members))
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members, *given: hints.append(members.uses[0].data[0]) or original(self, members, *given))
     picture(house, {"module": "inpaint_only", "mask": OTHER})
     hidden = hints[0].min(dim=0).values < 0
     assert 0 < hidden.float().mean() < 1 and set(hints[0][:, hidden].unique().tolist()) == {-1.0}
@@ -290,7 +307,7 @@ def test_inpainting_hides_what_is_marked_and_a_reference_is_encoded_once(house: 
 def test_where_a_picture_grows_its_hint_lies_on_the_canvas_as_it_does(house: tuple, monkeypatch: pytest.MonkeyPatch, image: str, sides: dict[str, int]) -> None:
     hints: list[torch.Tensor] = []
     original = controlnet.ControlNet._hook
-    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members: hints.append(members.uses[0].data[0]) or original(self, members))
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members, *given: hints.append(members.uses[0].data[0]) or original(self, members, *given))
     guided = {"image": image, "module": "canny", "pixel_perfect": True}
     request = settled(request_of(guided, init_image=PICTURE, denoising_strength=1.0, mask_blur=0, steps=2, **sides), (96, 64))
     memory, checkpoints, files = house

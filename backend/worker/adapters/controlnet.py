@@ -68,7 +68,7 @@ class ControlNet(OwnedNetwork, Recordable, ForSomeRows, LeavesWords):
 
     def attachment(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Attachment:
         """See `Recordable.attachment`."""
-        members = Members.of(uses, model.device, rows)
+        members = Members.of(_by_all(uses) if rows[0].steady else uses, model.device, rows)
         given = [torch.stack(each).to(model.device, self.network.dtype, non_blocking=True)
                  for each in zip(*(_scaled(use) for use in members.uses), strict=True)]
         words = words_kept(self.network, members.words if len(given) < READ else None, self.kept_words)
@@ -149,6 +149,12 @@ def _scaled(use: Use) -> tuple[Tensor, ...]:
     """The tensors of a use, its weights times its strength."""
     hint, weights, *others = use.data
     return hint, weights * use.strength, *others
+
+
+def _by_all(uses: Sequence[Use | None]) -> list[Use]:
+    """Rows that do not use it do so without strength, which adds zeros."""
+    nothing = replace(next(use for use in uses if use is not None), strength=0.0)
+    return [use or nothing for use in uses]
 
 
 def load(file: ModelFile, model: Model) -> ControlNet:

@@ -233,7 +233,7 @@ class Engine:
         curve = self.row_counts.curve(_row(slots[0]), len(different))
         size = self.row_counts.choose(curve, len(different), slots[0][0].task.run.plot)
         taken = different[:whole([_row(slot) for slot in different], size)]
-        rows = [_row(slot) for slot in taken]
+        rows = [self._steady(slot) for slot in taken]
         padding = [replace(rows[-1], group=None)] * (size - len(rows))
         self.admission.called()
         with self._shared_border(list(dict.fromkeys(p for p, _ in taken)), self._call_alone):
@@ -246,6 +246,11 @@ class Engine:
             given = dict(zip(taken, answers, strict=False))
             of = [(slot, slots[number]) for slot, number in zip(slots, first, strict=True)]
             self._hand_back([(slot, given[same]) for slot, same in of if same in given])
+
+    def _steady(self, slot: Slot) -> Row:
+        """A plot's cell repeats bit for bit where requests do not share calls."""
+        row = _row(slot)
+        return replace(row, steady=True) if self.policy == "solo" and slot[0].task.run.plot else row
 
     def _hand_back(self, given: Sequence[tuple[Slot, Answer]]) -> None:
         for (program, position), answer in given:

@@ -28,7 +28,8 @@ class Row:
 
     `channels` (K, h, w) is what inpainting and edit networks are shown beside the latent. `tiling`: opposite edges are
     neighbours. `watch`: what adapters see inside the network is wanted, too. `branches` are low-rank changes beside the
-    network's layers: each row of a call may have its own.
+    network's layers: each row of a call may have its own. `steady`: networks of adapters run for all rows of its call,
+    so that no rounding hangs on how many use them.
     """
 
     x: Tensor                           # (C, h, w) float32: the latent plus `sigma` times unit noise
@@ -42,6 +43,7 @@ class Row:
     channels: Tensor | None = None
     tiling: bool = False
     watch: bool = False
+    steady: bool = False
     group: Group | None = None
 
     @property
