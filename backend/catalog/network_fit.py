@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from backend.catalog.headers import Shapes
-from backend.catalog.network_kinds import LayerKind, Misshapen, Shape, kind_of, matrix
+from backend.catalog.network_kinds import LayerKind, Misshapen, Shape, check_numbers, kind_of, matrix
 from backend.catalog.network_names import BUNDLED, candidates, flat, plain_name, resnets_of, split_name
 
 Modules = Mapping[str, Mapping[str, Shape]]
@@ -111,6 +112,7 @@ def _columns(kind: LayerKind, parts: Mapping[str, Shape], weight: Shape, module:
     """See `Layer`; 0 where it does not fit."""
     try:
         size = kind.size(parts, weight)
+        check_numbers(parts, (*weight[:1], *(size[1] // prod(weight[2:]) for _ in weight[1:2]), *weight[2:]))
     except (Misshapen, LookupError):
         return 0
     fits = size == matrix(weight) or module == PADDED and size[0] == weight[0] and _padded(size, weight)

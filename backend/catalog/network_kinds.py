@@ -15,6 +15,10 @@ Size = tuple[int, int]
 """Of a change as a matrix: rows out, and columns for all that goes in (for a convolution channels times kernel)."""
 
 
+SINGLE = ("alpha", "scale", "on_input")             # parts that are one number
+MAGNITUDES = frozenset({"dora_scale", "magnitude"})  # DoRA's: LyCORIS' of rows or of columns, PEFT's of rows
+
+
 class Misshapen(ValueError):
     """Tensors that do not fit to each other."""
 
@@ -36,6 +40,17 @@ def matrix(shape: Shape) -> Size:
     return shape[0], prod(shape[1:])
 
 
+def check_numbers(parts: Parts, weight: Shape) -> None:
+    """Of what can stand beside any kind: single numbers are single, and magnitudes are those of rows or columns.
+
+    Raises Misshapen.
+    """
+    _check(all(prod(parts[name]) == 1 for name in SINGLE if name in parts))
+    _check(prod(parts.get("rescale", weight[:1])) == weight[0])
+    if sizes := [prod(parts[name]) for name in MAGNITUDES if name in parts]:
+        _check(len(weight) > 1 and (sizes[0] == weight[0] or "magnitude" not in parts and sizes[0] == weight[1]))
+
+
 def kind_of(parts: Parts) -> LayerKind | None:
     """The first kind that knows these tensors."""
     return next((kind for kind in LAYER_KINDS if kind.holds(parts)), None)
@@ -43,10 +58,11 @@ def kind_of(parts: Parts) -> LayerKind | None:
 
 def _low_rank(parts: Parts, weight: Shape) -> Size:
     up, down, mid = parts["lora_up"], parts["lora_down"], parts.get("lora_mid")
+    _check(len(up) > 1 < len(down))
     rank, kernel = down[0], prod(down[1:])
-    if mid:
+    if mid is not None:
         kernel = down[1] * prod(mid[2:])
-        _check(mid[1] == down[0] and prod(down[2:]) == 1)
+        _check(len(mid) == len(weight) == 4 and mid[1] == down[0] and prod(down[2:]) == 1)
         rank = mid[0]
     _check(rank > 0 and prod(up[1:]) == rank)
     return up[0], kernel
@@ -55,27 +71,32 @@ def _low_rank(parts: Parts, weight: Shape) -> Size:
 def _loha(parts: Parts, weight: Shape) -> Size:
     pairs = [(parts[f"hada_w{i}_a"], parts[f"hada_w{i}_b"], parts.get(f"hada_t{i}")) for i in (1, 2)]
     sizes = [_product(a, b, core) for a, b, core in pairs]
-    _check(sizes[0] == sizes[1])
+    _check(sizes[0] == sizes[1] and len({core is None for *_, core in pairs}) == 1)
     return sizes[0]
 
 
 def _product(a: Shape, b: Shape, core: Shape | None) -> Size:
     """Of two factors, or of two with a core between them, which come the other way round."""
-    if core:
-        _check(core[:2] == (a[0], b[0]) and a[0] > 0)
+    _check(len(a) == 2)
+    if core is not None:
+        _check(len(core) == 4 and core[:2] == (a[0], b[0]) and a[0] > 0 and len(b) == 2)
         return a[1], b[1] * prod(core[2:])
     _check(a[1] == b[0] and b[0] > 0)
     return a[0], prod(b[1:])
 
 
 def _lokr(parts: Parts, weight: Shape) -> Size:
-    first = parts.get("lokr_w1") or _product(parts["lokr_w1_a"], parts["lokr_w1_b"], None)
-    second = parts.get("lokr_w2") or _product(parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2"))
-    return first[0] * second[0], first[1] * prod(second[1:])
+    first = matrix(parts["lokr_w1"]) if "lokr_w1" in parts else _product(parts["lokr_w1_a"], parts["lokr_w1_b"], None)
+    if "lokr_w2" in parts:
+        second = matrix(parts["lokr_w2"])
+    else:
+        second = _product(parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2"))
+    _check(prod(parts.get("lokr_w1", ())[2:]) == 1 and second[1] % prod(weight[2:]) == 0)
+    return first[0] * second[0], first[1] * second[1]
 
 
 def _ia3(parts: Parts, weight: Shape) -> Size:
-    _check(prod(parts["weight"]) in (weight[0], weight[1] if len(weight) > 1 else weight[0]))
+    _check(len(weight) > 1 and prod(parts["weight"]) in weight[:2])
     return matrix(weight)
 
 
@@ -90,23 +111,30 @@ def _norm(parts: Parts, weight: Shape) -> Size:
 
 
 def _rotation(parts: Parts, weight: Shape) -> Size:
-    blocks = parts.get("oft_blocks") or parts["oft_diag"]
-    _check(len(blocks) in (3, 4) and blocks[-1] == blocks[-2])
-    return blocks[-3] * blocks[-1], matrix(weight)[1]
+    blocks = parts["oft_diag" if "oft_diag" in parts else "oft_blocks"]
+    _check(len(blocks) == 3 and blocks[1] == blocks[2])
+    return blocks[0] * blocks[2], matrix(weight)[1]
+
+
+def _butterfly(parts: Parts, weight: Shape) -> Size:
+    """Each stage turns blocks of rows that stand twice as far apart as those before."""
+    stages, count, side, other = parts["oft_blocks"]
+    _check(len(weight) > 1 and side == other > 0 < stages and side % 2 == 0)
+    _check(weight[0] % (2 ** (stages - 1) * side) == 0)
+    return count * side, matrix(weight)[1]
 
 
 def _glora(parts: Parts, weight: Shape) -> Size:
     """b makes a change of its own, a one of the weight's input channels; older files name each pair the other way."""
+    _check(all(len(parts[name]) > 1 for name in ("a1", "a2", "b1", "b2")) and len(weight) > 1)
     a1, a2, b1, b2 = (matrix(parts[name]) for name in ("a1", "a2", "b1", "b2"))
     core = parts.get("bm")
     if not is_new_glora(parts, weight):
         a1, a2, b1, b2 = a2, a1, b2, b1
     _check(a1[1] == a2[0] and a1[0] == a2[1] == weight[1] and b1[0] > 0 and a2[0] > 0)
-    if core:
-        _check(core[:2] == (b1[1], b2[0]))
-        return b1[0], b2[1] * prod(core[2:])
-    _check(b1[1] == b2[0])
-    return b1[0], b2[1]
+    columns = b2[1] * prod(core[2:]) if core is not None else b2[1]
+    _check((b1[1], b2[0]) == (core[:2] if core is not None else (b2[0], b1[1])) and columns == matrix(weight)[1])
+    return b1[0], columns
 
 
 def is_new_glora(parts: Parts, weight: Shape) -> bool:
@@ -127,7 +155,7 @@ LAYER_KINDS: tuple[LayerKind, ...] = (
     LayerKind("ia3", lambda parts: "on_input" in parts and "weight" in parts, _ia3),
     LayerKind("full", lambda parts: "diff" in parts or "diff_b" in parts, _full),
     LayerKind("norm", lambda parts: "w_norm" in parts, _norm),
-    LayerKind("boft", lambda parts: len(parts.get("oft_blocks", ())) == 4, _rotation),
+    LayerKind("boft", lambda parts: len(parts.get("oft_blocks", ())) == 4, _butterfly),
     LayerKind("oft", lambda parts: "oft_blocks" in parts or "oft_diag" in parts, _rotation),
     LayerKind("glora", lambda parts: {"a1", "a2", "b1", "b2"} <= parts.keys(), _glora),
 )

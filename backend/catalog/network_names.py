@@ -13,7 +13,7 @@ from functools import lru_cache
 BUNDLED = "bundle_emb."         # OneTrainer's and kohya's prefix of embeddings that lie in the file of a network
 WRAPPERS = ("base_model_model_", "lycoris_")        # flat prefixes that tell nothing of the module
 PLAIN_PARTS = (
-    "lora_down", "lora_up", "lora_mid", "alpha", "scale", "dora_scale",
+    "lora_down", "lora_up", "lora_mid", "alpha", "scale", "dora_scale", "magnitude",
     "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
     "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
     "on_input", "diff", "diff_b", "w_norm", "b_norm", "oft_blocks", "oft_diag", "rescale", "a1", "a2", "b1", "b2",
@@ -23,7 +23,7 @@ PLAIN_PARTS = (
 
 _OTHER_WORDS = {
     "lora_A": "lora_down", "lora_B": "lora_up", "lora.down": "lora_down", "lora.up": "lora_up",
-    "lora_linear_layer.down": "lora_down", "lora_linear_layer.up": "lora_up", "lora_magnitude_vector": "dora_scale",
+    "lora_linear_layer.down": "lora_down", "lora_linear_layer.up": "lora_up", "lora_magnitude_vector": "magnitude",
 }
 _PART = "|".join(map(re.escape, sorted((*PLAIN_PARTS, *_OTHER_WORDS), key=len, reverse=True)))
 _NAME = re.compile(rf"(?P<module>.+?)\.(?P<part>{_PART})(?:\.default(?:_\d+)?)?(?:\.weight)?")

@@ -20,7 +20,7 @@ from lycoris.modules.locon import LoConModule
 from lycoris.modules.loha import LohaModule
 from lycoris.modules.lokr import LokrModule
 from lycoris.modules.norms import NormModule
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -232,6 +232,23 @@ def test_alphas_that_peft_keeps_in_the_metadata(model: Model, tmp_path: Path, mo
     for file in (alone, whole):
         assert distance(drawn(model, read_network(file, model.placement), 1.0), drawn(truth, None)) < 1e-5
     assert distance(before, drawn(truth, None)) > 1e-3
+
+
+def test_magnitudes_that_peft_keeps_of_rows(model: Model, tmp_path: Path) -> None:
+    """Of a convolution they lie as LyCORIS' magnitudes of columns do, and its sides can be equal."""
+    square, other = "down_blocks.0.resnets.1.conv1", CONVOLUTION[1]
+    truth, before = truth_of(model), drawn(model, None)
+    with torch.inference_mode(False):
+        torch.manual_seed(0)
+        truth.denoiser.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=[LINEAR[0], square, other], use_dora=True, init_lora_weights=False))
+    content = {f"unet.{name}": each.detach() for name, each in get_peft_model_state_dict(truth.denoiser).items()}
+    for name, each in content.items():
+        if "magnitude" in name:
+            each.mul_(1 + torch.rand(each.shape))
+    assert content[f"unet.{square}.lora_magnitude_vector"].shape == (1, 32, 1, 1)
+    file = loaded(tmp_path, content)
+    assert file.on(model).fit.told() == "3 of 3 layers"
+    assert distance(drawn(model, file, 1.0), drawn(truth, None)) < 1e-5 < distance(before, drawn(truth, None))
 
 
 def test_lokr_counts_alpha_where_something_is_a_product(model: Model, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from backend.catalog.headers import read_header
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_fit import Fit, Layer, Modules, fit
 from backend.catalog.network_hashes import SHORT, addnet_hash, hash_told
+from backend.catalog.network_kinds import MAGNITUDES
 from backend.catalog.network_names import BUNDLED, flat, resnets_of, split_name, text_name
 from backend.catalog.peft_alphas import peft_alphas
 from backend.errors import CheckpointError
@@ -188,7 +189,7 @@ def _paths(component: str, modules: Mapping[str, nn.Module]) -> dict[str, str]:
 
 def _layer(layer: Layer, tensors: Mapping[str, Tensor], module: nn.Module, block: str) -> FittedLayer:
     parts = {part: tensors[name] for part, name in layer.tensors.items()}
-    low_rank = layer.kind == "lora" and "dora_scale" not in parts and isinstance(module, nn.Linear | nn.Conv2d)
+    low_rank = layer.kind == "lora" and MAGNITUDES.isdisjoint(parts) and isinstance(module, nn.Linear | nn.Conv2d)
     return FittedLayer(module, layer.kind, layer.columns, parts, block, _branch(parts, module) if low_rank else None)
 
 

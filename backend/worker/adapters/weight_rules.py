@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from backend.catalog.network_kinds import is_new_glora
+from backend.catalog.network_kinds import MAGNITUDES, is_new_glora
 
 Parts = Mapping[str, Tensor]
 """The tensors of one layer by part, float32, on the module's device."""
@@ -29,9 +29,9 @@ class Change:
 def change(kind: str, parts: Parts, weight: Tensor, ranks: int = 0) -> Change:
     """The change that a layer of this kind makes; of the first `ranks` ranks only where that is not 0."""
     made = _RULES[kind](parts, weight, ranks)
-    if "dora_scale" in parts and made.weight is not None:
-        return Change(_decomposed(weight, made.weight.reshape(weight.shape), parts["dora_scale"]), made.bias)
-    return made
+    if made.weight is None or MAGNITUDES.isdisjoint(parts):
+        return made
+    return Change(_decomposed(weight, made.weight.reshape(weight.shape), parts), made.bias)
 
 
 def scale_of(parts: Parts, rank: int) -> float:
@@ -66,10 +66,12 @@ def _factor(a: Tensor, b: Tensor, core: Tensor | None) -> Tensor:
 
 def _lokr(parts: Parts, weight: Tensor, ranks: int) -> Change:
     first, second = parts.get("lokr_w1"), parts.get("lokr_w2")
-    rank = next((parts[name].shape[0] for name in ("lokr_w2_b", "lokr_w1_b") if name in parts), 0)
+    rank = 0
     if first is None:
+        rank = parts["lokr_w1_b"].shape[0]
         first = parts["lokr_w1_a"] @ parts["lokr_w1_b"]
     if second is None:
+        rank = parts["lokr_w2_b"].shape[0]
         second = _factor(parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2"))
     scale = scale_of(parts, rank) if rank else 1.0
     kernel = weight.shape[2:]
@@ -79,9 +81,11 @@ def _lokr(parts: Parts, weight: Tensor, ranks: int) -> Change:
 
 
 def _ia3(parts: Parts, weight: Tensor, ranks: int) -> Change:
-    shape = [1] * weight.dim()
-    shape[1 if bool(parts["on_input"]) else 0] = -1
-    return Change(weight * parts["weight"].reshape(shape))
+    """Of the side that `on_input` says, or of the other one if only that has as many numbers."""
+    shape, factors = [1] * weight.dim(), parts["weight"].flatten()
+    side = 1 if bool(parts["on_input"]) else 0
+    shape[side if len(factors) == weight.shape[side] else 1 - side] = -1
+    return Change(weight * factors.reshape(shape))
 
 
 def _full(parts: Parts, weight: Tensor, ranks: int) -> Change:
@@ -144,10 +148,12 @@ def _glora(parts: Parts, weight: Tensor, ranks: int) -> Change:
     return Change(scale_of(parts, a2.shape[0]) * (own + of_weight))
 
 
-def _decomposed(weight: Tensor, change: Tensor, magnitude: Tensor) -> Tensor:
+def _decomposed(weight: Tensor, change: Tensor, parts: Parts) -> Tensor:
     """DoRA: the changed weight with the magnitudes that were learnt, of its rows or of its columns."""
     made = weight + change
-    by_row = magnitude.numel() == weight.shape[0] and (magnitude.dim() < 2 or magnitude.shape[0] == weight.shape[0])
+    magnitude = parts["magnitude"] if "magnitude" in parts else parts["dora_scale"]
+    stands = magnitude.dim() < 2 or magnitude.shape[0] == weight.shape[0] or magnitude.numel() != weight.shape[1]
+    by_row = "magnitude" in parts or magnitude.numel() == weight.shape[0] and stands
     axes = range(1, weight.dim()) if by_row else (0, *range(2, weight.dim()))
     norm = made.pow(2).sum(dim=tuple(axes), keepdim=True).sqrt()
     return made * (magnitude.reshape(norm.shape) / norm) - weight
