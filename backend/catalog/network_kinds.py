@@ -47,8 +47,9 @@ def check_numbers(parts: Parts, weight: Shape) -> None:
     """
     _check(all(prod(parts[name]) == 1 for name in SINGLE if name in parts))
     _check(prod(parts.get("rescale", weight[:1])) == weight[0])
-    if sizes := [prod(parts[name]) for name in MAGNITUDES if name in parts]:
-        _check(len(weight) > 1 and (sizes[0] == weight[0] or "magnitude" not in parts and sizes[0] == weight[1]))
+    _check(len(weight) > 1 or MAGNITUDES.isdisjoint(parts))
+    _check(prod(parts.get("magnitude", weight[:1])) == weight[0])
+    _check(prod(parts.get("dora_scale", weight[:1])) in weight[:2])
 
 
 def kind_of(parts: Parts) -> LayerKind | None:
