@@ -7,17 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from backend.errors import DatabaseAway, StorageError
 from backend.flags import Refusal, parser, settings_from
 from backend.request.request import Request
 from backend.store import fronts
+from backend.store.damaged_rows import damage
 from backend.store.database import Database
 from backend.store.fronts import Fronts
 from backend.store.jobs import Jobs
 from backend.store.revisions import upgrade
-from backend.store.tables import REVISION, Base, now
+from backend.store.tables import REVISION, Base, in_request, now
 from backend.store.webhooks import Webhook, Webhooks, webhook_row
 from tests.postgres import PostgresServer, free_port
 
@@ -73,6 +74,24 @@ def test_a_view_writes_nothing_and_no_text_is_too_strange(url: str) -> None:
     with database.write() as session:
         session.execute(text("INSERT INTO meta VALUES (:key, :value)"), [{"key": "a\0b", "value": "\U0001f431 \ufffe"}])
         assert session.scalar(text("SELECT value FROM meta WHERE key = :key"), {"key": "a\0b"}) == "\U0001f431 \ufffe"
+    database.close()
+
+
+def test_values_of_stored_requests_read_alike_in_both(database: Database) -> None:
+    Jobs(database).add_all([Request(seed=7, variation_seed=1, prompt="true", save_incomplete_images=True)], "ann")
+    names = ("prompt", "seed", "save_incomplete_images", "save_grid", "no such field")
+    with database.read() as session:
+        assert session.execute(select(*map(in_request, names))).one() == ("true", "7", "1", "0", None)
+
+
+def test_damaged_rows_are_counted(url: str) -> None:
+    database = Database(url)
+    add(Jobs(database), 2)
+    assert damage(database) == ""
+    with database.write() as session:
+        session.execute(text("UPDATE jobs SET request = '[1]' WHERE place = 1"))
+    assert "1 job in the database" in damage(database)
+    assert Jobs(database).lease("cpu", 2)[0].request.seed == 1
     database.close()
 
 

@@ -23,6 +23,7 @@ from backend.store.revisions import MIGRATIONS
 from backend.store.search import Query, Search, expressions
 from backend.store.tables import KINDS, ImageRow, JobRow, next_sort_moment
 from backend.store.users import Users
+from tests.postgres import PostgresServer
 
 WORDS = ["cat", "Cats", "category", "dog", "café", "CAFE", "naïve", "long_hair", "1girl", "猫", "red-haired", "(blue:1.2)", "<lora:x:0.8>",
          "🐱", "masterpiece", "dogs", "Ä", "a", "hair", "hindi हिन्दी", "don't", "白い猫", "แมว"]
@@ -130,6 +131,19 @@ def test_a_search_finds_what_a_plain_look_at_every_row_finds(database: Database)
         assert [one.image.id for one in found] == expected and total == len(expected), query
         hits += bool(expected)
     assert hits > 60, "most searches found nothing: the test says little"
+
+
+def test_a_search_on_postgres_finds_the_same(postgres: PostgresServer) -> None:
+    there = Database(postgres.empty_tables())
+    fill(there, 80)
+    rows, search, dice = everything(there), Search(there), random.Random(2)
+    for query in [random_query(dice) for _ in range(25)] + [Query(words=text) for text in (*WORDS, *ODD[:12], *ODD[-12:]) if text != "\ud800"]:
+        found, total = search.page("ann", query, limit=1000)
+        if query.words not in ODD:
+            assert [one.image.id for one in found] == [row.id for row in rows if matches(row, "ann", query)], query
+        assert total == len(found)
+    assert search.choices("ann") == (sorted(MODELS), sorted(SAMPLERS, key=str.casefold))
+    there.close()
 
 
 @pytest.mark.parametrize("word", WORDS)
