@@ -145,6 +145,7 @@ def test_every_job_is_drawn_once_while_fronts_and_workers_are_killed(tmp_path: P
     database.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_for_a_while_loses_nothing(tmp_path: Path) -> None:
     from tests.postgres import running
 
@@ -153,7 +154,7 @@ def test_a_server_that_goes_away_for_a_while_loses_nothing(tmp_path: Path) -> No
         jobs = [submit(house, "slow=0.2", batch_count=2) for _ in range(4)]
         until(lambda: house.job(jobs[0].id).state == "running")
         server.stop()
-        back = threading.Timer(6.0, server.start)
+        back = threading.Timer(4.0, server.start)
         back.start()
         until(lambda: any("does not answer" in notice for notice in house.status().notices))
         assert all("\n" not in notice for notice in house.status().notices)
