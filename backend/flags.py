@@ -65,6 +65,8 @@ HELP = {
               "Those that are there already are passed over.",
     "policy": "solo draws each request alone; packed lets several share a network call, so that everyone waits less. "
               "Default: %(default)s.",
+    "compile": "Compile the blocks of networks with torch.compile: the first pictures of each size take minutes, later "
+               "ones are sooner, with rounding of their own.",
     "cluster": "Draw on the graphics cards of a Ray cluster: its address, or auto for the one that this machine is in.",
     "cluster-workers": "How many of the cluster's cards to use at most, or of its machines where it has none.",
 }
@@ -108,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--device-id", dest="device", type=_cuda_devices, default=argparse.SUPPRESS, metavar="N",
                        help=HELP["device-id"])
     flags.add_argument("--policy", choices=("solo", "packed"), default="solo", help=HELP["policy"])
+    flags.add_argument("--compile", action="store_true", help=HELP["compile"])
     flags.add_argument("--cluster", default="", metavar="ADDRESS", help=HELP["cluster"])
     flags.add_argument("--cluster-workers", type=int, default=MOST_WORKERS, metavar="N",
                        help=HELP["cluster-workers"])
@@ -124,7 +127,8 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
     models = tuple(dict.fromkeys((*map(_folder, flags.models), HOME / "models")))     # each once, in this order
     settings = Settings(host=flags.host, port=flags.port, data=flags.data.expanduser().resolve(), models=models,
                         database_url=_database(flags.database or environment.get(DATABASE, "")),
-                        device=_devices(flags.device), policy=flags.policy, users=users, admins=tuple(flags.admin),
+                        device=_devices(flags.device), policy=flags.policy, compile=flags.compile,
+                        users=users, admins=tuple(flags.admin),
                         first_admin=_first_admin(environment.get(FIRST_ADMIN, "")), setup_link=flags.setup_link,
                         oidc=_provider(flags, environment),
                         limits=_limits(flags.limit), share_links=flags.share_links,

@@ -13,6 +13,8 @@ Policy = Literal["solo", "packed"]
 ShareLinks = Literal["login", "open"]
 HOME = Path(__file__).resolve().parent.parent
 MOST_WORKERS = 1024
+COMPILE = "EASEL_COMPILE"
+"""Environment variable of a worker: any value but "" and "0" compiles the blocks of networks."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -38,6 +40,7 @@ class Settings:
     models: tuple[Path, ...] = (HOME / "models",)
     device: str = "auto"                      # "auto", "cpu", "cuda:0,cuda:1", ..., or "none"
     policy: Policy = "solo"
+    compile: bool = False                     # the blocks of networks, by torch.compile
     cluster: str = ""                         # a Ray cluster's address, "auto" for this machine's; "" = none
     cluster_workers: int = MOST_WORKERS       # of the cluster, at most
     users: dict[str, str] = field(default_factory=dict, repr=False)

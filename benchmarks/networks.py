@@ -47,16 +47,17 @@ def measure(device: str, tiny: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         if tiny:
             memory, checkpoint, side = random_memory("sd1", None, tiny=True)
-            return {"tiny": _measured(memory, checkpoint, Path(folder) / "tiny", side, rounds=1),
+            return {"tiny": measured(memory, checkpoint, Path(folder) / "tiny", side, rounds=1),
                     "first use": first_use(memory, checkpoint, Path(folder), rounds=1, size=FIRST_USE_BYTES // 1000)}
         return {
-            "demo": _measured(*models.demo(device), Path(folder) / "demo", side=128, rounds=15),
-            "sd1": _measured(*(full := models.full_size(device)), Path(folder) / "sd1", 256 if cpu else 512, rounds=5),
+            "demo": measured(*models.demo(device), Path(folder) / "demo", side=128, rounds=15),
+            "sd1": measured(*(full := models.full_size(device)), Path(folder) / "sd1", 256 if cpu else 512, rounds=5),
             "first use": first_use(*full, Path(folder)),
         }
 
 
-def _measured(memory: Memory, checkpoint: ModelFile, folder: Path, side: int, rounds: int) -> dict[str, Any]:
+def measured(memory: Memory, checkpoint: ModelFile, folder: Path, side: int, rounds: int) -> dict[str, Any]:
+    """Eight LoRAs in calls of eight rows, and a change of weight."""
     model = memory.get(checkpoint)
     files = [written(model, folder / f"style{number}.safetensors", RANK, number) for number in range(ROWS)]
     networks = PromptNetworks(model, {(LORA, file.key): read_network(file, memory.placement) for file in files}, memory)

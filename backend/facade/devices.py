@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.dispatch.dispatcher import Dispatcher
-from backend.dispatch.worker_handle import Handle, ProcessHandle
+from backend.dispatch.worker_handle import WAITING, Handle, ProcessHandle
 from backend.errors import UserError
-from backend.settings import Settings
+from backend.settings import COMPILE, Settings
 
 if TYPE_CHECKING:
     from backend.cluster.growth import Growth
@@ -58,7 +58,8 @@ class Devices:
             self._cluster.leave()
 
     def _new_process(self, device: str, extensions: Extensions) -> Handle:
-        return ProcessHandle(self._module, device, self._settings.policy, extensions())
+        environment = {**WAITING, COMPILE: "1"} if self._settings.compile else WAITING
+        return ProcessHandle(self._module, device, self._settings.policy, extensions(), environment)
 
 
 def _joined(settings: Settings, module: str) -> RayCluster:

@@ -135,7 +135,7 @@ class ImageNoise:
         return stream(self.spec.source, seed, self.device)
 
     def _moved(self, noise: Tensor) -> Tensor:
-        return noise.to(self.device, self.dtype)
+        return noise.to(self.device, self.dtype, non_blocking=True)
 
     def _initial(self) -> Tensor:
         """Own noise, or noise of the size to resize from, mixed with the variation's, pasted onto the own noise."""
@@ -194,4 +194,4 @@ class BrownianNoise:
             increment = self.tree(max(low, self.limits[0]), min(high, self.limits[1]))
         deviation = float(np.sqrt(np.float32(high) - np.float32(low)))
         unit = increment / (deviation if sigma < sigma_next else -deviation)
-        return unit.to(self.image.device, self.image.dtype)
+        return unit.to(self.image.device, self.image.dtype, non_blocking=True)

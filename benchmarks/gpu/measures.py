@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +25,11 @@ from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, stacked
+from backend.worker.models.network_graph import GRAPHS
 from benchmarks.engine import NEGATIVE, PROMPT, asked, bare, decoded, scheduler
 from benchmarks.engine import draw as drawn
 from benchmarks.gpu.networks import random_memory
+from benchmarks.networks import measured
 from benchmarks.timing import in_turns, medians, ratio
 from benchmarks.upscale import enlarge
 
@@ -132,6 +138,64 @@ def _recorded(call: Callable[[], object]) -> torch.cuda.CUDAGraph:
     with torch.cuda.graph(graph):
         call()
     return graph
+
+
+@torch.inference_mode()
+def graphs(family: str, *, tiny: bool) -> dict[str, Any]:
+    """One picture with calls that are replayed, and made plainly; the bare replays, and diffusers as it comes."""
+    contenders: dict[str, Callable[[], object]] = {}
+    for name, use in {"plain": "off", "recorded": "check" if tiny else "on"}.items():
+        os.environ[GRAPHS] = use
+        memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+        request = _request(side, 6 if tiny else STEPS)
+        contenders[name] = partial(drawn, memory, checkpoint, request)
+    model = memory.get(checkpoint)
+    contenders["diffusers"] = _pipeline(family, model, request)
+    if torch.cuda.is_available() and not tiny:
+        contenders["bare graph"] = _replayed(model, request)
+    seconds = in_turns(contenders, rounds=2 if tiny else 5, warmups=1)
+    found = {f"easel / {other}": ratio(seconds, "recorded", other) for other in contenders if other != "recorded"}
+    return _about(model, request) | {"seconds": medians(seconds), **found, "GiB": _peak()}
+
+
+def _replayed(model: Model, request: Request) -> Callable[[], object]:
+    """As many replays of one recorded call as there are steps, and the decoding: the floor."""
+    latent = torch.randn(1, *model.latent_shape(request.width, request.height), device=model.device)
+    rows, times = latent.repeat(2, 1, 1, 1), torch.full((2,), 500.0, device=model.device)
+    texts = _texts(model, request)
+    graph = _recorded(lambda: model.predict(rows, times, texts))
+
+    def run() -> object:
+        for _ in range(request.steps):
+            graph.replay()
+        return model.decode(latent)
+
+    return run
+
+
+@torch.inference_mode()
+def users(family: str, *, tiny: bool) -> dict[str, Any]:
+    """Eight people's pictures in shared calls, against one after the other with diffusers."""
+    memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+    base, count = _request(side, 4 if tiny else STEPS), 2 if tiny else 8
+    jobs = [base.replace(seed=seed, prompt=f"{PROMPT}, {seed}") for seed in range(count)]
+    one = _pipeline(family, memory.get(checkpoint), base)
+    seconds = in_turns({
+        "easel": lambda: drawn(memory, checkpoint, *jobs, policy="packed"),
+        "diffusers one by one": lambda: [one() for _ in jobs],
+    }, rounds=1 if tiny else 3, warmups=1)
+    return _about(memory.get(checkpoint), base) | {
+        "users": count, "seconds": medians(seconds),
+        "easel / diffusers one by one": ratio(seconds, "easel", "diffusers one by one"), "GiB": _peak(),
+    }
+
+
+@torch.inference_mode()
+def loras(family: str, *, tiny: bool) -> dict[str, Any]:
+    """A call of eight rows with eight LoRAs of rank 16, and with none; both replayed, on a card."""
+    memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+    with tempfile.TemporaryDirectory() as folder:
+        return measured(memory, checkpoint, Path(folder), side, rounds=1 if tiny else 20)
 
 
 @torch.inference_mode()

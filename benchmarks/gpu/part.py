@@ -15,7 +15,8 @@ from benchmarks.gpu import measures
 
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "tests": measures.tests, "draw": measures.draw, "packed": measures.packed, "compiled": measures.compiled,
-    "launch": measures.launch, "decode": measures.decode, "upscale": measures.upscale,
+    "graphs": measures.graphs, "users": measures.users, "loras": measures.loras, "launch": measures.launch,
+    "decode": measures.decode, "upscale": measures.upscale,
 }
 
 

@@ -18,6 +18,7 @@ from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.house import WorkerHouse
 from backend.worker.models.base import Model
+from backend.worker.models.device_transfer import on_device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +30,7 @@ class IdentityAttention(ForSomeRows, LeavesWords):
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        perturbed = torch.tensor([use is not None for use in uses], device=model.device).view(-1, 1, 1)
+        perturbed = on_device([use is not None for use in uses], model.device, torch.bool).view(-1, 1, 1)
 
         def alone(attention: nn.Module, given: tuple[Any, ...], named: dict[str, Any], found: Tensor) -> Tensor:
             x = given[0] if given else named["hidden_states"]

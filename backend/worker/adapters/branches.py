@@ -21,6 +21,7 @@ from torch.nn import functional
 from backend.prompt.block_weights import Blocks, weight_of
 from backend.worker.adapters.attachment import NOTHING, Attachment, layout
 from backend.worker.adapters.network_file import FittedLayer, LowRank
+from backend.worker.models.device_transfer import on_device
 from backend.worker.models.result_cache import ResultCache
 
 SMALLEST_RANK = 4
@@ -297,7 +298,7 @@ def _member(path: str, place: int, rows: Sequence[_RowSite | None]) -> tuple[Mem
     each = [row.factors.get((path, place)) if row else None for row in rows]
     none = torch.zeros_like(next(row.up for row in each if row))
     up = torch.stack([row.up if row else none for row in each])
-    has = None if all(each) else torch.tensor([bool(row) for row in each], device=up.device).view(-1, 1, 1)
+    has = None if all(each) else on_device([bool(row) for row in each], up.device, torch.bool).view(-1, 1, 1)
     return Member(path, place, tuple(row.parts if row else () for row in each), has), up
 
 

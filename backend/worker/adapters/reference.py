@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from backend.worker.adapters.adapter import LeavesWords, Use
 from backend.worker.models.base import Model
+from backend.worker.models.device_transfer import on_device
 
 if TYPE_CHECKING:
     from backend.worker.guidance.row import Row
@@ -37,7 +38,8 @@ class Reference(LeavesWords):
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
         """See `Adapter.attach`."""
-        strengths = torch.tensor([use.strength for use in uses], device=model.device)
+        numbers = [use.strength for use in uses]
+        strengths = on_device(numbers, model.device)
         left_alone = torch.stack([use.data[2][0] if row.role == "uncond" else torch.zeros_like(use.data[2][0])
                                   for row, use in zip(rows, uses, strict=True)]).to(model.device)
         shown, layers = _noised(rows, uses).to(model.dtype), self._layers(model.denoiser)
@@ -48,9 +50,9 @@ class Reference(LeavesWords):
                 plain = {name: value for name, value in named.items() if name not in RESIDUALS}
                 unet.forward(torch.cat([shown, x[:, shown.shape[1]:]], dim=1), *others, **plain)
 
-        def share(weight: float) -> Tensor:
-            """(B,): how much of what was seen each row takes."""
-            return (strengths > weight) * (1 - left_alone)
+        def share(weight: float) -> Tensor | None:
+            """(B,): how much of what was seen each row takes; None where that is nothing in all of them."""
+            return (strengths > weight) * (1 - left_alone) if max(numbers) > weight else None
 
         with ExitStack() as hooked:
             hooked.callback(model.denoiser.register_forward_pre_hook(before, with_kwargs=True).remove)
@@ -85,9 +87,9 @@ class _Attention(_Layer):
     def saw(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], found: Any) -> None:
         self.seen = given[0] if given else named["hidden_states"]
 
-    def taking(self, share: Tensor) -> Callable[..., Tensor | None]:
+    def taking(self, share: Tensor | None) -> Callable[..., Tensor | None]:
         def take(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], found: Tensor) -> Tensor | None:
-            if self.seen is None or not share.any():
+            if self.seen is None or share is None:
                 return None
             own, (seen, self.seen) = given[0] if given else named["hidden_states"], (self.seen, None)
             more = {name: value for name, value in named.items() if name not in GIVEN}
@@ -104,9 +106,9 @@ class _Block(_Layer):
         x = found[0] if isinstance(found, tuple) else found
         self.seen = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
 
-    def taking(self, share: Tensor) -> Callable[..., Any]:
+    def taking(self, share: Tensor | None) -> Callable[..., Any]:
         def take(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], found: Any) -> Any:
-            if self.seen is None or not share.any():
+            if self.seen is None or share is None:
                 return None
             x, ((theirs, mean), self.seen) = found[0] if isinstance(found, tuple) else found, (self.seen, None)
             variance, own = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)

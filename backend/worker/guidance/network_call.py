@@ -54,6 +54,8 @@ class NetworkCall:
         used = [self._attachment(uses) for uses in together([row.uses for row in self.rows])]
         beside = [row.branches for row in self.rows]
         model = self.model
+        if model.compiled and not used and not any(beside):
+            return [Attachment((), model.compiled.attached, "compiled")]
         return [*used, branches.attachment(beside), hypernetwork.attachment(model.denoiser, beside),
                 words_kept(model.denoiser, self._words_key(), model.kept_words)]
 

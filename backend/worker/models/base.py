@@ -22,6 +22,7 @@ from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models.autoencoder import Autoencoder, next_identity
 from backend.worker.models.background_hash import BackgroundHash
+from backend.worker.models.compiled_regions import CompiledRegions
 from backend.worker.models.device_transfer import move, tensors
 from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, Role, TextSettings
 from backend.worker.models.preview_colours import linear_rgb
@@ -66,6 +67,8 @@ class Model(Autoencoder, ABC):
     background_hash: BackgroundHash | None = None       # of a checkpoint whose hash was not known
     kept_words: ResultCache[Any] | None = None          # what attentions have made of the words of running jobs
     recordings: Recordings | None = None                # of calls of the denoiser
+    derived: ResultCache[Any] | None = None             # what adapters have made of its weights
+    compiled: CompiledRegions | None = None             # of the denoiser
     identity: int = field(init=False, default_factory=next_identity)
     """Which load of this process it is: a file that is read again is another model."""
 

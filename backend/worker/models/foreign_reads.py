@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -31,6 +34,11 @@ class ForeignReads(TorchDispatchMode):
         made = operation(*args, **(kwargs or {}))
         self._known.update(map(_storage, _tensors(made)))
         return made
+
+
+def plainly() -> AbstractContextManager[Any]:
+    """While it is entered, what was compiled runs operation by operation, so that each is heard of."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _tensors(tree: Any) -> Iterable[Tensor]:

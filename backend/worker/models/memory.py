@@ -19,6 +19,7 @@ from backend.catalog.model_file import CHECKPOINT, VAE, ModelFile
 from backend.errors import OutOfMemory, Problem
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
+from backend.worker.models.compiled_regions import compiled_regions
 from backend.worker.models.loader import load
 from backend.worker.models.network_graph import graph_kind
 from backend.worker.models.recordings import Recordings
@@ -31,6 +32,7 @@ CARD_SHARE = 0.6        # of the card's free memory at the start, for networks; 
 HINT_BYTES = 64 << 20
 STACKED_BYTES = 512 << 20
 WORDS_BYTES, CARD_WORDS_BYTES = 256 << 20, 1 << 30
+DERIVED_BYTES = 8 << 30
 RECORDING_BYTES = 8 << 30       # of a card, where the budget leaves so much
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
@@ -92,6 +94,7 @@ class Memory:
         self.stacked = self.cache(STACKED_BYTES)    # factors of low-rank branches, side by side for the rows of a call
         # keys and values that attentions make of the words of running jobs
         self.words = self.cache(CARD_WORDS_BYTES if placement.device.type == "cuda" else WORDS_BYTES)
+        self.derived = self.cache(DERIVED_BYTES)    # what adapters have made of a model's weights
         graph, use = graph_kind(placement.device)
         self.recordings = Recordings(self.cache(RECORDING_BYTES), graph, always_compared=use == "check")
 
@@ -101,7 +104,8 @@ class Memory:
         """The checkpoint in memory, on the device. Raises what `fetch` raises."""
         key = CHECKPOINT, checkpoint.key
         model = self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))
-        model.kept_words, model.recordings = self.words, self.recordings
+        model.compiled = model.compiled or compiled_regions(model.denoiser)
+        model.kept_words, model.recordings, model.derived = self.words, self.recordings, self.derived
         return model
 
     def fetch(self, kind: str, name: str, path: str, load: Callable[[], Loaded]) -> Loaded:

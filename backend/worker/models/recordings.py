@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.worker.models.device_transfer import tensors
-from backend.worker.models.foreign_reads import ForeignReads
+from backend.worker.models.foreign_reads import ForeignReads, plainly
 from backend.worker.models.network_graph import NetworkGraph
 from backend.worker.models.result_cache import ResultCache
 
@@ -80,7 +80,7 @@ class Recording:
         buffers = [[tensor.clone() for tensor in part] for part in call.inputs]
         known = [tensor for part in buffers for tensor in part]
         known += [tensor for owner in call.owners for tensor in tensors(owner)]
-        with ForeignReads(known) as reads:
+        with plainly(), ForeignReads(known) as reads:
             call.run(buffers)
         if reads.found:
             raise RuntimeError(f"it reads what is no input of it: {reads.found[0]}")
