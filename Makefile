@@ -16,7 +16,7 @@ run: .venv/installed
 
 # The tests that need neither a network of any size nor a browser, less the slow ones, with a fifth of the examples.
 quick: .venv/installed-dev
-	.venv/bin/python -m pytest $(PARALLEL) -m "not slow" --hypothesis-profile quick tests/test_house.py tests/pure $(ARGS)
+	.venv/bin/python -m pytest $(PARALLEL) -m "not slow" --hypothesis-profile quick -p no:schemathesis tests/test_house.py tests/pure $(ARGS)
 
 # All of them; ARGS names some alone. Two at a time, each with one thread; the tests of a file in a browser share a house.
 test: .venv/installed-dev

@@ -40,8 +40,9 @@ def house(tmp_path: Path) -> Iterator[Guest]:
 
 
 @pytest.fixture
-def client(house: Guest) -> TestClient:
-    return TestClient(create_app(house.backend), base_url=LOCAL)
+def client(house: Guest) -> Iterator[TestClient]:
+    with TestClient(create_app(house.backend), base_url=LOCAL) as client:
+        yield client
 
 
 def damage(house: Guest, statement: str, **values: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,8 @@ def test_no_route_opens_a_path_that_a_client_writes(house: Guest) -> None:
     import ui
 
     app = ui.mount(create_app(house.backend), house.backend)
-    client = TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
-    for route in ROUTES:
-        for trick in TRICKS:
+    with TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False) as client:
+        for route, trick in product(ROUTES, TRICKS):
             answer = client.get(route.replace("{}", trick))
             assert answer.status_code < 500 and b"a secret" not in answer.content and b"root:" not in answer.content, (route, trick)
 
