@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.catalog.network_problems import network_problems
+from backend.errors import CheckpointError
 from backend.messages import Failed, Picture
 from backend.worker.adapters.hypernetwork import HypernetworkUse, attached, read_hypernetwork
 from backend.worker.device import place
@@ -106,6 +107,19 @@ def test_pictures(studio: Studio, tmp_path: Path) -> None:
     studio.run()
     mine = next(each for each in studio.events if isinstance(each, Picture) and each.job == "mine")
     assert (pixels(mine) - pixels(first)).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("name", "shape"), [("linear.0.bias", (3,)), ("linear.1.weight", (65,)), ("linear.3.weight", (32, 64, 1)), ("linear.3.bias", (1, 32))])
+def test_layers_that_do_not_fit_to_each_other_are_told_before_anything_is_drawn(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    """Linear, norm, activation..., linear."""
+    held = {32: tuple({"linear.0.weight": torch.ones(64, 32), "linear.0.bias": torch.ones(64), "linear.1.weight": torch.ones(64), "linear.1.bias": torch.ones(64),
+                       "linear.3.weight": torch.ones(32, 64), "linear.3.bias": torch.ones(32)} for _ in (0, 1))}
+    whole, = Studio(saved(tmp_path, held)).catalog.listed("hypernetwork")
+    assert read_hypernetwork(whole, place("cpu", exact=True)).layers
+    held[32][1][name] = torch.ones(shape)
+    file, = Studio(saved(tmp_path, held)).catalog.listed("hypernetwork")
+    with pytest.raises(CheckpointError, match="do not fit"):
+        read_hypernetwork(file, place("cpu", exact=True))
 
 
 def test_what_does_not_fit_or_is_broken_is_told_of_the_prompt(studio: Studio, tmp_path: Path) -> None:

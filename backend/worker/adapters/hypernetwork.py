@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,13 @@ def _in_order(state: Mapping[str, Tensor]) -> list[Layer]:
 
 
 def _returns(perceptron: Perceptron, width: int) -> bool:
-    """Whether it takes and gives vectors of this width."""
-    sides = [tuple(weight.shape) for weight, _ in perceptron.layers if weight.dim() == 2]
-    chained = all(after[1] == before[0] for before, after in pairwise(sides))
-    return bool(sides) and sides[0][1] == width == sides[-1][0] and chained
+    """Whether it takes and gives vectors of this width, all its layers fitting to each other."""
+    passed, linear = width, 0
+    for weight, bias in perceptron.layers:
+        if weight.dim() == 2 and weight.shape[1] == passed:
+            passed, linear = weight.shape[0], linear + 1
+        elif tuple(weight.shape) != (passed,):
+            return False
+        if tuple(bias.shape) != (passed,):
+            return False
+    return linear > 0 and passed == width
