@@ -16,6 +16,7 @@ from backend.catalog.fingerprints import weight_files
 from backend.catalog.folder_scan import Found, clean_name
 from backend.catalog.headers import Shapes, read_shapes
 from backend.catalog.network_family import family_of_layers
+from backend.catalog.network_names import BUNDLED
 
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
@@ -52,8 +53,16 @@ def describe_lora(found: Found) -> Description:
     if not found.header.shapes:
         return Description(problem="the file holds no tensors", facts=facts)
     shapes = found.header.shapes
+    facts["bundled"] = _bundled(shapes)
     family = _trained_on(told) or family_of_words(shapes) or family_of_layers(shapes, FAMILY_OF_WIDTH)
     return Description(family, facts=facts)
+
+
+def _bundled(shapes: Shapes) -> dict[str, int]:
+    """The words that lie in the file of a network, and how many vectors each has."""
+    own = ((name.removeprefix(BUNDLED).partition(".")[0], shape) for name, shape in shapes.items()
+           if name.startswith(BUNDLED) and len(shape) in (1, 2))
+    return {word: _rows(shape) for word, shape in own}
 
 
 def describe_embedding(found: Found) -> Description | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from backend.catalog.adapters import hypernetwork_widths
@@ -54,10 +54,22 @@ def embeddings_named(request: Request, catalog: ModelCatalog) -> dict[FileKey, M
 
 
 def vector_counts(text: str, catalog: ModelCatalog, family: str) -> dict[str, int]:
-    """How many tokens the embeddings take whose names stand in a text, by name; those of other families are words."""
-    files = {embedding_name(file): file for file in catalog.usable(EMBEDDING)
+    """How many tokens the embeddings take whose names stand in a text, by name; those of other families are words.
+
+    Also those that lie in the files of LoRAs which the text names.
+    """
+    words = {embedding_name(file): file.facts["vectors"] for file in catalog.usable(EMBEDDING)
              if not file.family or base(file.family) == base(family)}
-    return {name: files[name].facts["vectors"] for name in mentioned(files, text)}
+    for file in _named(text, [file for file in catalog.usable(LORA) if file.facts.get("bundled")]):
+        words |= file.facts["bundled"]
+    return {name: words[name] for name in mentioned(words, text)}
+
+
+def _named(text: str, files: Sequence[ModelFile]) -> list[ModelFile]:
+    """Those of these LoRAs that a text names."""
+    said = {network.positional[0].strip().casefold() for network in networks(text)[1]
+            if network.kind in LORAS and network.positional} if files else set()
+    return [file for file in files if not said.isdisjoint((file.key.casefold(), file.facts["alias"].casefold()))]
 
 
 def embedding_name(file: ModelFile) -> str:

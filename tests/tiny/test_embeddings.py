@@ -199,6 +199,7 @@ def test_words_that_come_with_a_lora(studio: Studio, tmp_path: Path) -> None:
         f"{to_q}.lora_up.weight": torch.randn(32, 2), f"{to_q}.lora_down.weight": torch.randn(2, 32),
         "bundle_emb.newword.string_to_param.*": VECTORS})
     studio.catalog.refresh()
+    assert vector_counts("a newword <lora:pack:0.5>", studio.catalog, "sd1") == {"newword": 3} != vector_counts("newword", studio.catalog, "sd1")
     with_word, without = (studio.draw(prompt=f"a cat {word} <lora:pack:0.5>") for word in ("newword", "newwort"))
     assert with_word.pixels != without.pixels and "1 of 1 layers" in " ".join(with_word.notes)
     assert studio.draw(prompt="a cat newword").pixels != with_word.pixels
