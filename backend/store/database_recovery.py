@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 from collections.abc import Hashable, Iterator, Mapping
@@ -49,6 +48,7 @@ from backend.store.tables import (
     WebhookRow,
     kind_of,
     now,
+    tolerant_json,
 )
 from backend.store.users import USER_ID, new_user_id
 from backend.store.view_types import LOCAL, STATES, User
@@ -223,7 +223,7 @@ def _insert(session: Session, model: type[Base], values: Mapping[str, Any], numb
                 clean["kind"] = kind_of(stored_request(job.request), clean["index"])
             session.add(model(**clean))
         return clean.get("state", "image")
-    except (SQLAlchemyError, EaselError, ValueError, TypeError, KeyError) as error:
+    except (SQLAlchemyError, EaselError, ValueError, TypeError, KeyError, OverflowError) as error:
         log.warning("a row of %s could not be carried over: %s", model.__tablename__, getattr(error, "orig", error))
         return ""
 
@@ -236,7 +236,10 @@ def _clean(table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(kind: TypeEngine[Any], value: Any) -> Any:
     if isinstance(kind, JsonObject | JsonList):
-        return json.loads(value)
+        read = tolerant_json(value)
+        if not isinstance(read, dict if isinstance(kind, JsonObject) else list):
+            raise ValueError("it holds no JSON of its kind")
+        return read
     if isinstance(kind, Moment):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     return kind.signless(value) if isinstance(kind, Unsigned) else kind.python_type(value)

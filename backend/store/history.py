@@ -102,7 +102,7 @@ def _fits(name: str, value: Any) -> bool:
 
 def last_place(session: Session) -> int:
     """The highest place in the queue that was ever given; inside a write transaction nobody else can take the next."""
-    return session.scalar(select(func.max(JobRow.place))) or 0
+    return session.scalar(_LAST_PLACE) or 0
 
 
 def end_of_queue(session: Session, owner: str, created: datetime) -> tuple[int, datetime]:
@@ -111,8 +111,10 @@ def end_of_queue(session: Session, owner: str, created: datetime) -> tuple[int, 
     return place or 0, max(created, newest + timedelta(microseconds=1)) if newest else created
 
 
+# SQLite sorts the text that a damaged row may hold behind all numbers.
+_LAST_PLACE = select(func.max(JobRow.place)).where(JobRow.place < 2**62)
 _END_OF_QUEUE = select(
-    select(func.max(JobRow.place)).scalar_subquery(),
+    _LAST_PLACE.scalar_subquery(),
     select(func.max(JobRow.sort_moment)).where(JobRow.owner == bindparam("owner")).scalar_subquery(),
 )
 
@@ -131,6 +133,8 @@ def image_of(row: ImageRow, request: Request) -> Image:
     for column, kind in COLUMN_KINDS.items():
         if not isinstance(getattr(row, column), kind):
             raise TypeError(f"{column} is not of type {kind.__name__}")
+    if row.format not in FIELDS["image_format"].choices:
+        raise ValueError(f"there is no format {row.format}")
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
                  request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
@@ -181,7 +185,8 @@ class History:
         """NotFound when there is none, or when it is someone else's."""
         with self._database.read() as session:
             row = _find(session, image_id, owner)
-            found = readable([(row, stored_request(session.get_one(JobRow, row.job).request))])
+            job = session.get(JobRow, row.job)
+            found = readable([(row, stored_request(job.request if job else {}))])
             if (image := next((image for _, image in found), None)) is None:
                 raise NotFound("What is known of this picture is damaged and cannot be read.")
             return image
@@ -205,8 +210,9 @@ class History:
         job = self.image(image_id, owner).job
         made = select(func.count(), func.max(ImageRow.created)).where(ImageRow.job == job, ImageRow.index >= 0)
         with self._database.read() as session:
-            started, ended = session.execute(select(JobRow.started, JobRow.ended).where(JobRow.id == job)).one()
+            times = session.execute(select(JobRow.started, JobRow.ended).where(JobRow.id == job)).one_or_none()
             pictures, newest = session.execute(made).one()
+        started, ended = times or (None, None)
         until = ended or newest
         if not started or not until or until <= started:
             return None

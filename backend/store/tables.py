@@ -110,6 +110,35 @@ class Unsigned(TypeDecorator[int]):
         return int(value) % 2**64
 
 
+class Whole(TypeDecorator[int]):
+    """A whole number; what is none in a damaged row, which SQLite keeps all the same, reads as 0."""
+
+    impl = Integer
+    cache_ok = True
+    python_type = int
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        return value if value is None or isinstance(value, int) else 0
+
+
+class WholeLong(Whole):
+    """One of 64 bits."""
+
+    impl = Long
+    cache_ok = True
+
+
+class Words(TypeDecorator[str]):
+    """A text; the bytes that a damaged row may hold in its place are read as well as they can be."""
+
+    impl = String
+    cache_ok = True
+    python_type = str
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
 class Damaged(dict[str, Any]):
     """In the place of a row's JSON object that cannot be read: empty."""
 
@@ -156,7 +185,8 @@ class Base(DeclarativeBase):
         "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
         "pk": "pk_%(table_name)s",
     })
-    type_annotation_map: ClassVar = {dict[str, Any]: JsonObject, list[Any]: JsonList, datetime: Moment}
+    type_annotation_map: ClassVar = {dict[str, Any]: JsonObject, list[Any]: JsonList, datetime: Moment,
+                                     int: Whole, str: Words}
 
 
 class UserRow(Base):
@@ -165,7 +195,7 @@ class UserRow(Base):
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("name"),)
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     name: Mapped[str]
 
 
@@ -176,7 +206,7 @@ class AccountRow(Base):
     __table_args__ = (CheckConstraint(f"role IN {ROLES}", name="role"), UniqueConstraint("subject"))
 
     owner: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    role: Mapped[str] = mapped_column(String(10))
+    role: Mapped[str] = mapped_column(Words(10))
     password: Mapped[str] = mapped_column(default="")               # an argon2 hash; "": none opens it
     subject: Mapped[str | None]                                     # who it is for an OpenID provider: issuer and "sub"
     disabled: Mapped[bool] = mapped_column(default=False)
@@ -190,7 +220,7 @@ class PasswordLinkRow(Base):
     __table_args__ = (Index(None, "digest", unique=True),)
 
     owner: Mapped[str] = mapped_column(ForeignKey("accounts.owner", ondelete="CASCADE"), primary_key=True)
-    digest: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(Words(64))
     expires: Mapped[datetime]
 
 
@@ -200,12 +230,12 @@ class SessionRow(Base):
     __tablename__ = "sessions"
     __table_args__ = (Index(None, "token", unique=True), Index(None, "next", unique=True), Index(None, "owner"))
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     owner: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    token: Mapped[str] = mapped_column(String(64))
-    next: Mapped[str | None] = mapped_column(String(64))            # offered to the browser, not yet seen again
-    previous: Mapped[str] = mapped_column(String(64), default="")   # holds for a minute after the change
-    stamp: Mapped[str] = mapped_column(String(64))                  # of the password that opened it
+    token: Mapped[str] = mapped_column(Words(64))
+    next: Mapped[str | None] = mapped_column(Words(64))            # offered to the browser, not yet seen again
+    previous: Mapped[str] = mapped_column(Words(64), default="")   # holds for a minute after the change
+    stamp: Mapped[str] = mapped_column(Words(64))                  # of the password that opened it
     created: Mapped[datetime] = mapped_column(default=now)
     seen: Mapped[datetime] = mapped_column(default=now)
     rotated: Mapped[datetime] = mapped_column(default=now)
@@ -217,10 +247,10 @@ class AccessTokenRow(Base):
     __tablename__ = "access_tokens"
     __table_args__ = (Index(None, "digest", unique=True), Index(None, "owner"))
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     owner: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str]
-    digest: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(Words(64))
     scopes: Mapped[list[Any]]
     created: Mapped[datetime] = mapped_column(default=now)
     expires: Mapped[datetime | None]
@@ -233,9 +263,9 @@ class InvitationRow(Base):
     __tablename__ = "invitations"
     __table_args__ = (Index(None, "digest", unique=True),)
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    digest: Mapped[str] = mapped_column(String(64))
-    role: Mapped[str] = mapped_column(String(10))
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
+    digest: Mapped[str] = mapped_column(Words(64))
+    role: Mapped[str] = mapped_column(Words(10))
     created: Mapped[datetime] = mapped_column(default=now)
     expires: Mapped[datetime]
     used: Mapped[datetime | None]
@@ -252,12 +282,12 @@ class JobRow(Base):
         Index(None, "plot", "cell", unique=True),
     )
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     owner: Mapped[str]
-    plot: Mapped[str | None] = mapped_column(String(40))            # whose cell it is; the cell is unique in its plot
-    cell: Mapped[str | None] = mapped_column(String(100))           # index of its value on each axis: "2,0,1"
-    state: Mapped[str] = mapped_column(String(10), default="queued")
-    place: Mapped[int] = mapped_column(Long)                        # order of arrival; kept when a job is queued again
+    plot: Mapped[str | None] = mapped_column(Words(40))            # whose cell it is; the cell is unique in its plot
+    cell: Mapped[str | None] = mapped_column(Words(100))           # index of its value on each axis: "2,0,1"
+    state: Mapped[str] = mapped_column(Words(10), default="queued")
+    place: Mapped[int] = mapped_column(WholeLong)                   # order of arrival; kept when a job is queued again
     request: Mapped[dict[str, Any]]
     checkpoint: Mapped[str]
     created: Mapped[datetime] = mapped_column(default=now)
@@ -282,10 +312,10 @@ class PlotRow(Base):
     __tablename__ = "plots"
     __table_args__ = (Index(None, "owner", "sort_moment"),)
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     owner: Mapped[str]
     title: Mapped[str]
-    kind: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(Words(20))
     created: Mapped[datetime] = mapped_column(default=now)
     sort_moment: Mapped[datetime] = mapped_column(default=_created)
     request: Mapped[dict[str, Any]]                                 # checked, its seeds drawn, its wildcards in place
@@ -308,16 +338,16 @@ class ImageRow(Base):
     )
 
     number: Mapped[int] = mapped_column(primary_key=True)           # order of saving
-    id: Mapped[str] = mapped_column(String(40))
+    id: Mapped[str] = mapped_column(Words(40))
     job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    index: Mapped[int]
+    index: Mapped[int] = mapped_column(Integer)                     # a picture of damaged numbers is set aside, not
     owner: Mapped[str]
     path: Mapped[str]                                               # below the outputs folder, with /
-    width: Mapped[int]
-    height: Mapped[int]
+    width: Mapped[int] = mapped_column(Integer)                     # shown with others: see `history.image_of`
+    height: Mapped[int] = mapped_column(Integer)
     seed: Mapped[int] = mapped_column(Unsigned)
     infotext: Mapped[str]
-    format: Mapped[str] = mapped_column(String(8))
+    format: Mapped[str] = mapped_column(Words(8))
     created: Mapped[datetime] = mapped_column(default=now)
     sort_moment: Mapped[datetime] = mapped_column(default=_created, server_default=_NO_MOMENT)  # see next_sort_moment
     deleted: Mapped[bool] = mapped_column(default=False)            # for good: the row only says "never make it again"
@@ -326,8 +356,8 @@ class ImageRow(Base):
     unfinished: Mapped[bool] = mapped_column(default=False, server_default="0")     # it was interrupted
     model: Mapped[str] = mapped_column(default="", server_default=text("''"))       # as the infotext tells; for filters
     sampler: Mapped[str] = mapped_column(default="", server_default=text("''"))
-    kind: Mapped[str] = mapped_column(String(10), default="", server_default=text("''"))        # of KINDS; for filters
-    digest: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))      # SHA-256 of the file
+    kind: Mapped[str] = mapped_column(Words(10), default="", server_default=text("''"))        # of KINDS; for filters
+    digest: Mapped[str] = mapped_column(Words(64), default="", server_default=text("''"))      # SHA-256 of the file
 
     @validates("infotext")
     def _labelled(self, _: str, told: str) -> str:
@@ -417,7 +447,7 @@ class BoardRow(Base):
     __tablename__ = "boards"
     __table_args__ = (Index(None, "owner"),)
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     owner: Mapped[str]
     name: Mapped[str]
     created: Mapped[datetime] = mapped_column(default=now)
@@ -440,10 +470,10 @@ class ScoreRow(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     picture: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
-    reference: Mapped[str] = mapped_column(String(64), primary_key=True)    # the content of what it is compared with
+    kind: Mapped[str] = mapped_column(Words(20), primary_key=True)
+    reference: Mapped[str] = mapped_column(Words(64), primary_key=True)    # the content of what it is compared with
     encoder: Mapped[str] = mapped_column(primary_key=True)                  # a CLIP and the state of its file
-    content: Mapped[str] = mapped_column(String(64))
+    content: Mapped[str] = mapped_column(Words(64))
     value: Mapped[float | None] = mapped_column(Float)
     problem: Mapped[str] = mapped_column(default="")
 
@@ -454,10 +484,10 @@ class ShareLinkRow(Base):
     __tablename__ = "share_links"
     __table_args__ = (Index(None, "owner"), Index(None, "target"))
 
-    token: Mapped[str] = mapped_column(String(40), primary_key=True)
+    token: Mapped[str] = mapped_column(Words(40), primary_key=True)
     owner: Mapped[str]
-    kind: Mapped[str] = mapped_column(String(10))                   # "picture" or "plot"
-    target: Mapped[str] = mapped_column(String(40))                 # its id
+    kind: Mapped[str] = mapped_column(Words(10))                   # "picture" or "plot"
+    target: Mapped[str] = mapped_column(Words(40))                 # its id
     settings: Mapped[bool]                                          # whether it is seen how it was made
     created: Mapped[datetime] = mapped_column(default=now)
     expires: Mapped[datetime | None]
@@ -470,7 +500,7 @@ class BoardShareRow(Base):
     __table_args__ = (Index(None, "user"),)
 
     board: Mapped[str] = mapped_column(ForeignKey("boards.id", ondelete="CASCADE"), primary_key=True)
-    user: Mapped[str] = mapped_column(String(40), primary_key=True)
+    user: Mapped[str] = mapped_column(Words(40), primary_key=True)
 
 
 class UserLimitRow(Base):
@@ -491,7 +521,7 @@ class AuditRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     moment: Mapped[datetime] = mapped_column(default=now)
     actor: Mapped[str]                                              # a name, "" for nobody
-    action: Mapped[str] = mapped_column(String(40))
+    action: Mapped[str] = mapped_column(Words(40))
     subject: Mapped[str]                                            # on whom or what
     address: Mapped[str]
     detail: Mapped[str]
@@ -519,8 +549,8 @@ class IdempotencyKeyRow(Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     owner: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    digest: Mapped[str] = mapped_column(String(64))                 # of the request
+    key: Mapped[str] = mapped_column(Words(255), primary_key=True)
+    digest: Mapped[str] = mapped_column(Words(64))                 # of the request
     job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     created: Mapped[datetime] = mapped_column(default=now)
 
@@ -541,7 +571,7 @@ class ModelHashRow(Base):
     path: Mapped[str] = mapped_column(primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger)
     changed: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(Words(64))
 
 
 class FrontRow(Base):
@@ -549,7 +579,7 @@ class FrontRow(Base):
 
     __tablename__ = "fronts"
 
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(Words(40), primary_key=True)
     beat: Mapped[int] = mapped_column(default=0)                    # counts up while it lives
     address: Mapped[str] = mapped_column(default="")                # where it listens, for people
     started: Mapped[datetime] = mapped_column(default=now)

@@ -16,7 +16,7 @@ from backend.http import create_app
 from backend.store.damaged_rows import damage as damage_of
 from tests.guest import Guest
 from tests.pure.test_history import LOCAL, file
-from tests.tiny.house import until
+from tests.tiny.house import FakeCatalog, until
 
 LISTS = ("/easel/history", "/easel/images", "/easel/jobs", "/easel/history?q=circle", "/easel/prompts", "/easel/queue", "/easel/history/choices")
 DAMAGE = {
@@ -26,6 +26,8 @@ DAMAGE = {
     "notes": "UPDATE jobs SET notes = '5', problems = '[1, {}, null]', skipped = '\"x\"' WHERE id = :job",
     "no date": "UPDATE images SET created = 'yesterday' WHERE id = :image", "a number as date": "UPDATE images SET created = 17 WHERE id = :image",
     "no date of a job": "UPDATE jobs SET created = 'x', ended = 'y' WHERE id = :job",
+    "no place": "UPDATE jobs SET place = 'first', attempts = 'many', died_at = x'ff' WHERE id = :job", "last place": "UPDATE jobs SET place = 9223372036854775807 WHERE id = :job",
+    "no format": "UPDATE images SET format = 'exe' WHERE id = :image", "no job": "UPDATE images SET job = 'gone' WHERE id = :image",
     "no size": "UPDATE images SET width = 'wide', \"index\" = 'first' WHERE id = :image", "bytes": "UPDATE images SET model = x'ff00', seed = x'00' WHERE id = :image",
 }
 OUTSIDE = ("/etc/hostname", "../easel.db", "../../secret.png", "users/../../easel.db", "..\\easel.db")
@@ -60,8 +62,23 @@ def test_one_damaged_row_leaves_all_others_readable(house: Guest, client: TestCl
     for path in (f"/easel/image/{bad}/info", f"/easel/image/{bad}", f"/easel/image/{bad}/thumb", f"/easel/history?before={bad}"):
         assert client.get(path).status_code in (200, 404), path
     assert client.get(f"/easel/image/{good}/info").status_code == 200
+    assert client.get(f"/api/images/{bad}").status_code in (200, 404)
     assert client.post("/easel/history/bin", json={"ids": [bad]}).status_code == 200
     assert client.post("/easel/history/empty").status_code == 200
+
+
+@pytest.mark.parametrize("damage", ["place = 'first'", "place = 9223372036854775807", "owner = x'ff'", "cell = x'ff', plot = 'none'", "attempts = 'many'"])
+def test_a_damaged_job_that_waits_keeps_easel_from_nothing(tmp_path: Path, damage: str) -> None:
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,))
+    house = Guest(Backend(settings, catalog=FakeCatalog(tmp_path), start_workers=False))
+    jobs = [house.submit("a circle").id for _ in range(3)]
+    house.close()
+    with closing(sqlite3.connect(settings.database)) as connection, connection:
+        connection.execute(f"UPDATE jobs SET {damage} WHERE id = ?", (jobs[1],))
+    house = Guest(Backend(settings, catalog=FakeCatalog(tmp_path), start_workers=False))
+    waiting = [job.id for job in house.jobs(9)]
+    assert {jobs[0], jobs[2]} <= set(waiting) and house.submit("a square").id
+    house.close()
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
