@@ -123,3 +123,10 @@ def test_files_for_other_networks_are_refused(model: Model, tmp_path: Path) -> N
     wide = {name: torch.cat([tensor, tensor]) for name, tensor in content["ip_adapter"].items()}
     with pytest.raises(CheckpointError, match="another size"):
         opened(tmp_path, "wide.bin", model, content | {"ip_adapter": wide})
+
+
+@pytest.mark.parametrize("size", [(1, 60), (3, 60), (60, 3)])
+def test_three_rows_of_pixels_are_not_three_channels(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.setattr(ClipVision, "_told", lambda self, picture: picture)
+    shown = tower(tmp_path, model).seen(np.full((*size, 3), (255, 0, 0), np.uint8))
+    assert shown.flatten(2).std(-1).max() < 1e-5 and shown[0, 0].mean() > shown[0, 1].mean(), "a red picture is red everywhere"

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from PIL import Image
 from safetensors import SafetensorError
 
 from backend.catalog.model_file import ModelFile
@@ -29,7 +30,7 @@ class Captioner(OwnedNetwork):
 
     def caption(self, pixels: Pixels, beams: int, shortest: int, longest: int) -> str:
         """What is in a picture (H, W, 3), in about `shortest` to `longest` tokens, the best of so many beams."""
-        given = self.processor(images=[pixels.copy()], return_tensors="pt")["pixel_values"]
+        given = self.processor(images=[Image.fromarray(pixels)], return_tensors="pt")["pixel_values"]
         said = self.network.generate(pixel_values=given.to(self.device, torch.float32), num_beams=beams,
                                      min_length=min(shortest, longest), max_length=longest)
         return self.tokenizer.decode(said[0], skip_special_tokens=True).strip()

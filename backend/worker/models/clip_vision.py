@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -52,7 +53,8 @@ class ClipVision(OwnedNetwork):
 
     def seen(self, pixels: Pixels) -> Seen:
         """The middle square of a picture (H, W, 3), as CLIP is shown one."""
-        return self._told(self.processor(images=[pixels.copy()], return_tensors="pt")["pixel_values"])
+        given = self.processor(images=[Image.fromarray(pixels)], return_tensors="pt")
+        return self._told(given["pixel_values"])
 
     def nothing(self, noise: float = 0.0) -> Seen:
         """A picture of zeros, which stands for none, with so much unit noise, always the same."""
