@@ -34,6 +34,7 @@ from backend.store.audit_log import AuditLog
 from backend.store.database import Database
 from backend.store.invitations import Invitations
 from backend.store.painted_layers import Layer, PaintedLayers
+from backend.store.password_links import PasswordLinks
 from backend.store.sessions import Sessions
 from backend.store.tables import UserRow
 from backend.store.uploads import Upload, Uploads
@@ -168,6 +169,10 @@ class Door:
     @property
     def invitations(self) -> Invitations:
         return Invitations(self.database, self.accounts)
+
+    @property
+    def password_links(self) -> PasswordLinks:
+        return PasswordLinks(self.database, self.accounts)
 
     def load(self) -> tuple[int, int]:
         return 2, 1

@@ -94,7 +94,7 @@ def test_every_route_wants_a_login(house: FastAPI, closed: TestClient) -> None:
     assert len(routes) > 40 and ("POST", "/sdapi/v1/txt2img") in routes, "the walk misses routes"
     assert any(path.startswith("/gradio_api/") for _, path in routes)
     for method, path in sorted(routes | {("GET", "/"), ("GET", "/nowhere"), ("GET", "/assets/index.js")}):
-        if path in (HEALTH, "/health", "/ready", "/login", "/join/x"):       # of these nobody learns anything; the way in
+        if path in (HEALTH, "/health", "/ready", "/login", "/join/x", "/password/x"):     # of these nobody learns anything; the way in
             continue
         if method == "WEBSOCKET":
             with pytest.raises(WebSocketDisconnect), closed.websocket_connect(path):

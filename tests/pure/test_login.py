@@ -122,7 +122,7 @@ def test_who_logs_out_is_out_and_the_old_cookie_opens_nothing(house: Backend, br
     client, other = browse("ann"), browse("ann")
     old = client.cookies[COOKIE]
     left = client.post("/logout")
-    assert left.headers["location"] == "/login" and "Max-Age=0" in left.headers["set-cookie"]
+    assert left.headers["location"] == "/login?left=1" and "Max-Age=0" in left.headers["set-cookie"]
     replayed = browse()
     replayed.cookies.set(COOKIE, old)
     assert replayed.get("/easel/jobs").status_code == 401
