@@ -34,7 +34,7 @@ class MatrixRules:
         """InvalidRequest names the option that is wrong."""
         prompt, delimiter = options.get("prompt_type", "positive"), options.get("variations_delimiter", "comma")
         for name, value, known in (("prompt_type", prompt, FIELDS_OF), ("variations_delimiter", delimiter, JOINTS)):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise InvalidRequest(f"must be one of {', '.join(known)}", field=f"options.{name}")
         at_start, own_seeds = options.get("put_at_start", False), options.get("different_seeds", False)
         return cls(at_start in (True, "True"), own_seeds in (True, "True"), prompt, delimiter)

@@ -69,6 +69,8 @@ def test_the_seeds_of_lines(house: Guest) -> None:
     ("prompt_matrix", {}, "a town", "prompt", "has no |"),
     ("prompt_matrix", {}, "a" + "|b" * 20, "prompt", "1,048,576 cells"),
     ("prompt_matrix", {"prompt_type": "both"}, "a|b", "options.prompt_type", "positive, negative"),
+    ("prompt_matrix", {"prompt_type": ["positive"]}, "a|b", "options.prompt_type", "positive, negative"),
+    ("prompt_matrix", {"variations_delimiter": {}}, "a|b", "options.variations_delimiter", "comma, space"),
     ("prompts", {}, "", "options.text", "at least one line"),
     ("prompts", {"text": "a\n--colour red"}, "", "options.text", "Line 2: --colour is not an option"),
     ("prompts", {"text": "--steps many"}, "", "options.text", "Line 1: --steps 'many' must be a number"),
