@@ -209,7 +209,7 @@ def _boolean(value: Any) -> bool:
 def _number(field: Field, value: Any) -> int | float:
     number = _finite(value) if field.kind == "float" else _whole(value)
     if field.minimum is not None and number < field.minimum or field.maximum is not None and number > field.maximum:
-        told = str(number) if field.kind == "seed" else f"{number:g}"
+        told = str(number) if field.kind == "seed" else f"{number:,}" if isinstance(number, int) else f"{number:g}"
         raise ValueError(f"must be between {field.minimum:g} and {field.maximum:,}; {told} is not")
     return number
 

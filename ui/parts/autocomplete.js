@@ -5,7 +5,7 @@ import { make } from "../scripts/dom.js";
 import { formOf } from "../scripts/form.js";
 import { ask } from "../scripts/http.js";
 import { say } from "./notices.js";
-import { replaceText } from "./prompt.js";
+import { replaceText } from "./prompt_keys.js";
 
 const BOXES = ".prompt-box textarea, [id$='_hr_prompt'] textarea, [id$='_hr_negative_prompt'] textarea";
 const PAUSE = 110, SHORTEST = 2;

@@ -9,7 +9,7 @@ export * as extras from "../tabs/extras/extras.js";
 export * as settings from "../tabs/settings/settings.js";
 export { interrogate, readSettings, sent } from "../parts/actions.js";
 export { note, say, toast } from "../parts/notices.js";
-export { replaceText } from "../parts/prompt.js";
+export { replaceText } from "../parts/prompt_keys.js";
 export { resultsOf as results } from "../parts/results.js";
 export { appeared, find, findAll, make } from "./dom.js";
 export { chooseCheckpoint } from "./dropdowns.js";

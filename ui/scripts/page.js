@@ -12,7 +12,7 @@ import "../parts/page_drop.js";
 import "../parts/picture_count.js";
 import "../parts/quick_settings.js";
 import "../parts/plot_form.js";
-import "../parts/prompt.js";
+import "../parts/prompt_keys.js";
 import "../parts/prompt_marks.js";
 import "../parts/proportions.js";
 import { resultsOf } from "../parts/results.js";
