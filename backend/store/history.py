@@ -134,7 +134,7 @@ def image_of(row: ImageRow, request: Request) -> Image:
         if not isinstance(getattr(row, column), kind):
             raise TypeError(f"{column} is not of type {kind.__name__}")
     if row.format not in FIELDS["image_format"].choices:
-        raise ValueError(f"there is no format {row.format}")
+        raise LookupError(f"no format is called {row.format}")
     return Image(id=row.id, job=row.job, index=row.index, width=row.width, height=row.height, seed=row.seed,
                  infotext=row.infotext, format=row.format, created=row.created,
                  request=request.of_image(max(row.index, 0)).to_json(), name=row.path.rpartition("/")[2],
