@@ -119,7 +119,7 @@ def test_gaps_are_kept(code):
 NOT_ON_THE_PAGE = ("backend/http/a1111/*", "backend/http/api/*", "backend/http/openai/*", "backend/webhooks/*", "backend/http/guard.py", "backend/http/accounts/authentication.py",
                    "backend/http/async_watch.py", "backend/http/wrong_methods.py", "backend/flags.py", "backend/table.py", "backend/sampling/*",
                    "backend/image/foreign_metadata/*", "backend/prompt/timeline.py", "backend/worker/device.py", "backend/request/preferences.py",
-                   "backend/store/database.py", "backend/store/database_recovery.py", "backend/catalog/headers.py", "backend/catalog/pickled_shapes.py")
+                   "backend/store/database.py", "backend/store/sqlite_file.py", "backend/store/postgres_server.py", "backend/store/database_recovery.py", "backend/catalog/headers.py", "backend/catalog/pickled_shapes.py")
 REFUSALS = {"Problem", "ValueError", "InvalidRequest", "NotFound", "NotAllowed", "UserError", "EaselError", "CheckpointError", "StorageError",
             "OutOfMemory", "TermError", "VariantError", "WrongAxis", "WrongValues", "WrongRecord"}
 
