@@ -23,6 +23,7 @@ from benchmarks import (
     guides,
     history,
     load,
+    lossy_presets,
     networks,
     packed,
     pictures,
@@ -30,7 +31,6 @@ from benchmarks import (
     plots,
     sdxl,
     startup,
-    step_cache,
     upscale,
 )
 from benchmarks.report import table, write_plot
@@ -42,7 +42,7 @@ STAGES = {
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
     "pictures": pictures.measure, "networks": networks.measure, "guides": guides.measure, "plots": plots.measure,
-    "sdxl": sdxl.measure, "step cache": step_cache.measure,
+    "sdxl": sdxl.measure, "step cache": lossy_presets.step_cache, "8-bit layers": lossy_presets.fp8_layers,
     "cluster": cluster_simulation.measure,
 }
 

@@ -6,6 +6,8 @@ from backend.house import House
 from backend.request.field import Field
 
 OFF = "Off"
+COSTS = {"Every 2nd step": "35 dB to it on the demo, in the mean of 12", "Every 3rd step": "31 dB to it on the demo",
+         "Every 5th step": "25 dB to it on the demo"}
 EVERY = {"Every 2nd step": 2, "Every 3rd step": 3, "Every 5th step": 5}
 
 

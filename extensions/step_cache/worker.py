@@ -18,7 +18,7 @@ from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.house import WorkerHouse
 from backend.worker.models.base import Model
-from extensions.step_cache.extension import EVERY
+from extensions.step_cache.extension import COSTS, EVERY
 
 DEEP = "deep features"
 
@@ -110,6 +110,11 @@ def _hook(request: Request) -> Hook | None:
     return StepCache(EVERY[request.step_cache]) if request.step_cache in EVERY else None
 
 
+def _note(request: Request) -> str:
+    cost = COSTS.get(request.step_cache)
+    return f"step cache, {request.step_cache.lower()}: not the exact picture; {cost}" if cost else ""
+
+
 def register(house: WorkerHouse) -> None:
     """The worker's door."""
-    house.hooks.add(HookRow("step cache", _hook))
+    house.hooks.add(HookRow("step cache", _hook, _note))

@@ -22,6 +22,7 @@ from backend.worker.draw.plan import Plan, parametrisation, plan
 from backend.worker.draw.sd_upscale import enlarge, redraw
 from backend.worker.draw.work_items import Canvas, Drawing
 from backend.worker.engine.program import Due, Program, Task
+from backend.worker.guidance.hook_table import notes_for
 from backend.worker.models.base import Model
 from backend.worker.pixels.postprocess import postprocess
 
@@ -74,6 +75,8 @@ def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model,
     else:
         drawing = draw_rounds(steps, canvas, heard, task.source)
     program = Program(task, model, _due(steps, indices), drawing)
+    for note in notes_for(request):
+        program.note(note)
     program.note(NOT_SEAMLESS if request.tiling and not canvas.tiling else "")
     return program
 

@@ -1,0 +1,1 @@
+"""Linear layers of the network in 8-bit floating point."""
