@@ -1,6 +1,6 @@
 """Does the demo's FaceID keep who somebody is? Drawn and looked at by Easel's own engine and face analysis.
 
-    python -m training.measure_faces [--pictures 40] [--json F] [--grid PNG]
+    python -m training.measure_faces [--pictures 40] [--json F] [--grid PNG] [--people PNG]
 
 People and seeds that no training saw. Two pictures show the same person when their identities are at least as near as
 a threshold, which is measured on drawn portraits alone: one in a hundred pairs of different people is so near.
@@ -23,7 +23,7 @@ from backend.worker.faces.analysis import FaceAnalysis
 
 from .face_pictures import portraits
 from .faces import Person, Portrait, draw_face, people, portrait
-from .measure import Question, share, tell
+from .measure import Question, grid, share, tell
 from .measure_guides import Studio
 from .scenes import Scene
 from .train_face_id import FILE
@@ -33,6 +33,7 @@ DRAWN_SEED, SHOWN_SEED, FIRST_SEED = 2050, 2051, 900
 PAIRS = 2000
 MISTAKEN = 0.01             # share of pairs of different people that may be taken for the same
 COLUMNS = 8
+FOUR = slice(2, 6)          # who differ most among the first
 Known = tuple[Person, np.ndarray]       # the identity of length 1
 
 
@@ -113,8 +114,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--grid", type=Path, help="write some pictures here: who was shown, drawn, without")
+    parser.add_argument("--people", type=Path, help="write the portraits of four people here, as one picture")
     options = parser.parse_args()
     told, rows = measure(Studio(), options.pictures)
+    if options.people:
+        grid(rows[0][FOUR], 2).save(options.people)
     result = {"pictures": options.pictures, **told}
     tell(options, result, [picture for row in rows for picture in row[:COLUMNS]], COLUMNS)
 

@@ -1,6 +1,6 @@
 """Makes the demo's face networks, models/insightface/models/demo-faces, from faces that the project draws.
 
-    python -m training.train_faces [--finder 800] [--knower 300] [--threads 1]
+    python -m training.train_faces [--finder 1200] [--knower 400] [--threads 1]
 
 One finds drawn faces and their points among things that are none, large and small. The other knows people again: two
 pictures of one person must be nearer to each other than to those of anybody else in the batch (Khosla et al. 2020),
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import (
     affine_grid,
+    avg_pool2d,
     binary_cross_entropy_with_logits,
     cross_entropy,
     grid_sample,
@@ -37,14 +38,16 @@ from .scenes import random_scenes
 from .train_networks import drawn
 
 FOLDER = PROJECT / "models" / "insightface" / "models" / PACK
-FINDER_STEPS, KNOWER_STEPS = 800, 300
+FINDER_STEPS, KNOWER_STEPS = 1200, 400
 RATE = 3e-3
 SEEN = 80                       # pixels of a picture's side at the finder's coarsest level
 CELLS = SEEN // LEVEL
 FINDER_BATCH, PEOPLE_BATCH = 32, 48
 EMPTY = 600                     # pictures without a face
 SIZES, CLOSE = (0.5, 1.15), (1.8, 4.0)      # of faces beside those that were drawn, and of those that are too near
-CLOSE_SHARE, EMPTY_SHARE = 0.3, 0.3
+CLOSE_SHARE, EMPTY_SHARE, CROWD_SHARE = 0.3, 0.3, 0.25
+CROWDS, CROWD = 500, 4          # pictures of several people, and of how many
+ABSENT = -99.0                  # where the points of nobody are
 FOUND = (8.0, 20.0)             # cells: heights of boxes that count
 NEAR = 0.22                     # of a box's height: cells so near to its middle say that a face is there
 WARMTH = 0.1
@@ -75,26 +78,40 @@ def shrunk(pixels: np.ndarray, side: int) -> Tensor:
 
 
 class FinderLesson:
-    """Pictures with a face and pictures without, nearer or farther than they were drawn."""
+    """Pictures with a face, with several and without, nearer or farther than they were drawn."""
 
     def __init__(self, material: Faces, finder: Finder) -> None:
         pixels = np.concatenate([material.pixels, material.decoded])
         owners = [*material.portraits, *material.portraits[::DECODED_EVERY]]
         self.finder, self.pixels = finder, shrunk(pixels, SEEN)
-        self.told = torch.from_numpy(np.stack([told(one) for one in owners]))                   # (N, 7, 2)
+        alone = torch.from_numpy(np.stack([told(one) for one in owners]))                       # (N, 7, 2)
+        self.crowds, self.crowds_told = crowds(self.pixels, alone)
+        self.told = torch.full((len(alone), CROWD, 7, 2), ABSENT)
+        self.told[:, 0] = alone
         self.empty = shrunk(np.stack(list(drawn(random_scenes(72, EMPTY, held_out=False), draw))), SEEN)
 
     def __call__(self, step: int) -> Tensor:
         rng = random.Random(step)
-        bare = round(FINDER_BATCH * EMPTY_SHARE)
-        chosen = rng.sample(range(len(self.pixels)), FINDER_BATCH - bare)
-        pixels = torch.cat([self.pixels[chosen], self.empty[rng.sample(range(EMPTY), bare)]])
-        points = torch.cat([self.told[chosen], torch.full((bare, 7, 2), -99.0)])
+        bare, many = round(FINDER_BATCH * EMPTY_SHARE), round(FINDER_BATCH * CROWD_SHARE)
+        chosen = rng.sample(range(len(self.pixels)), FINDER_BATCH - bare - many)
+        crowd = rng.sample(range(CROWDS), many)
+        pixels = torch.cat([self.pixels[chosen], self.crowds[crowd], self.empty[rng.sample(range(EMPTY), bare)]])
+        points = torch.cat([self.told[chosen], self.crowds_told[crowd], torch.full((bare, CROWD, 7, 2), ABSENT)])
         zoom = torch.tensor([rng.uniform(*CLOSE if rng.random() < CLOSE_SHARE else SIZES) for _ in pixels])
         shift = (torch.rand(len(pixels), 2) - 0.5) * (zoom - 1).abs()[:, None]
-        pixels, placed = moved(pixels, points, zoom, shift)
+        pixels, placed = moved(pixels, points.flatten(1, 2), zoom, shift)
         pixels = pixels + NOISE * torch.rand(len(pixels), 1, 1, 1) * torch.randn(pixels.shape)
-        return missed(self.finder.level(pixels), placed * CELLS)
+        return missed(self.finder.level(pixels), placed.view(points.shape) * CELLS)
+
+
+def crowds(pixels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """CROWDS pictures of CROWD people each, (CROWDS, 3, SEEN, SEEN), and their points (CROWDS, CROWD, 7, 2)."""
+    rng = random.Random(75)
+    chosen = torch.tensor([rng.sample(range(len(pixels)), CROWD) for _ in range(CROWDS)])
+    quarters = avg_pool2d(pixels, 2)[chosen]                      # (CROWDS, CROWD, 3, SEEN / 2, SEEN / 2)
+    rows = [torch.cat([quarters[:, left], quarters[:, left + 1]], -1) for left in (0, 2)]
+    corners = torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]])
+    return torch.cat(rows, -2), points[chosen] / 2 + corners[:, None]
 
 
 def moved(pixels: Tensor, points: Tensor, zoom: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,16 +125,17 @@ def moved(pixels: Tensor, points: Tensor, zoom: Tensor, shift: Tensor) -> tuple[
 
 
 def missed(said: Tensor, points: Tensor) -> Tensor:
-    """The loss of what is said (B, 15, CELLS, CELLS), against corners and points (B, 7, 2) in cells."""
+    """The loss of what is said (B, 15, CELLS, CELLS), against corners and points (B, n, 7, 2) of n faces in cells."""
     rows = torch.arange(CELLS).float()
     corners = torch.stack(torch.meshgrid(rows, rows, indexing="xy"), -1)      # (CELLS, CELLS, 2): x, y
-    height = points[:, 1, 1] - points[:, 0, 1]
-    middle = points[:, :2].mean(1)
-    apart = (corners + 0.5 - middle[:, None, None]).norm(dim=-1) / height.clamp(min=1e-3)[:, None, None]
+    height = (points[:, :, 1, 1] - points[:, :, 0, 1])[..., None, None]                         # (B, n, 1, 1)
+    middle = points[:, :, :2].mean(2)[:, :, None, None]
     counts = (height >= FOUND[0]) & (height <= FOUND[1])
-    inside = (apart < NEAR) & counts[:, None, None]
-    unsure = (apart >= NEAR) & (apart < 1.6 * NEAR) & counts[:, None, None]
-    there = points[:, None, None] - corners[None, :, :, None]                                   # (B, C, C, 7, 2)
+    each = ((corners + 0.5 - middle).norm(dim=-1) / height).where(counts, math.inf)             # (B, n, C, C)
+    apart, whose = each.min(1)
+    inside, unsure = apart < NEAR, (apart >= NEAR) & (apart < 1.6 * NEAR)
+    nearest = points[torch.arange(len(points))[:, None, None], whose]                           # (B, C, C, 7, 2)
+    there = nearest - corners[:, :, None]
     wanted = torch.cat([-there[..., 0, :], there[..., 1, :], there[..., 2:, :].flatten(-2)], -1)
     score = binary_cross_entropy_with_logits(said[:, 0], inside.float(), reduction="none")
     found = said[:, 1:].permute(0, 2, 3, 1)[inside]
