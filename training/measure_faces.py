@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from backend.catalog.model_file import FACE_NETWORK
+from backend.request.guide_choices import GUIDE_CHOICES
 from backend.request.guide_modules import PICTURE_PROMPT
 from backend.worker.faces import analysis
 from backend.worker.faces.analysis import FaceAnalysis
@@ -28,7 +29,8 @@ from .measure_guides import Studio
 from .scenes import Scene
 from .train_face_id import FILE
 
-UNIT = {"module": PICTURE_PROMPT, "model": FILE.stem}
+AS_FILLED_IN = GUIDE_CHOICES["face"].weight
+UNIT = {"module": PICTURE_PROMPT, "model": FILE.stem, "weight": AS_FILLED_IN}
 DRAWN_SEED, SHOWN_SEED, FIRST_SEED = 2050, 2051, 900
 PAIRS = 2000
 MISTAKEN = 0.01             # share of pairs of different people that may be taken for the same

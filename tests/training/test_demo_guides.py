@@ -1,4 +1,4 @@
-"""The shipped ControlNet and IP-Adapter: small, whole, found, and guiding what the demo model draws."""
+"""The shipped ControlNet, IP-Adapter and FaceID: small, whole, found, and guiding what the demo model draws."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from PIL import Image
 
 from backend.catalog.guide_files import GUIDE, encoders, guide_file, misfit
 from backend.catalog.model_catalog import ModelCatalog
+from training import measure_faces
 from training.drawing import draw, thing_masks
+from training.face_networks import KNOWS, PACK
 from training.measure_guides import Studio, agreement, green_hearts, measure_outlines, measure_prompts, red_stars
 from training.outlines import RESOLUTIONS, anywhere, outline, outline_scenes, painted
 from training.scenes import Scene, Thing
 
 MODELS = Path(__file__).parents[2] / "models"
-FILES = [MODELS / "ControlNet" / "demo-outlines", MODELS / "IP-Adapter" / "demo-picture.safetensors"]
+FILES = [MODELS / "ControlNet" / "demo-outlines", MODELS / "IP-Adapter" / "demo-picture.safetensors",
+         MODELS / "IP-Adapter" / "demo-faceid.safetensors"]
+NETWORKS = MODELS / "insightface" / "models" / PACK
+SEEN_THROUGH = {"demo-picture": [MODELS / "clip" / "demo"], "demo-faceid": [NETWORKS / KNOWS]}
 STAR = Scene("white", (Thing("red", "star"),))
 
 
@@ -29,20 +34,20 @@ def studio() -> Studio:
     return Studio()
 
 
-def test_both_are_small_and_say_nothing_of_where_they_were_made() -> None:
-    parts = [part for file in FILES for part in (file.iterdir() if file.is_dir() else [file])]
+def test_all_are_small_and_say_nothing_of_where_they_were_made() -> None:
+    parts = [part for file in (*FILES, NETWORKS) for part in (file.iterdir() if file.is_dir() else [file])]
     assert sum(part.stat().st_size for part in parts) <= 16e6
     config = json.loads((FILES[0] / "config.json").read_text())
     assert "_name_or_path" not in config and not any("/" in str(value) for value in config.values())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_both_are_found_and_fit_the_demo_model(file: Path) -> None:
+def test_all_are_found_and_fit_the_demo_model(file: Path) -> None:
     catalog = ModelCatalog((MODELS,))
     found = guide_file(file.stem, catalog)
     assert not found.problem and not misfit(found, catalog.find("checkpoint", "demo"))
     towers = encoders({(GUIDE, file.stem): found}, catalog).values()
-    assert [tower.path for tower in towers] == ([str(MODELS / "clip" / "demo")] if found.kind == "ip_adapter" else [])
+    assert [Path(tower.path) for tower in towers] == SEEN_THROUGH.get(file.stem, [])
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
@@ -75,3 +80,9 @@ def test_a_red_star_fills_its_outline() -> None:
 def test_a_green_heart_is_drawn_without_words() -> None:
     told, _ = measure_prompts(studio(), green_hearts(6))
     assert told["colour and shape"] >= 0.8
+
+
+@pytest.mark.slow
+def test_who_is_shown_is_known_again_in_what_is_drawn() -> None:
+    told, _ = measure_faces.measure(studio(), 6)
+    assert told["identity kept"] >= 0.8 and told["identity kept, without"] == told["another's identity"] == 0
