@@ -13,6 +13,7 @@ from backend.facade.components import Components
 from backend.facade.missing_files import hashes, missing, with_names_here, with_words_here
 from backend.image import infotext
 from backend.image.infotext.entries import entries
+from backend.image.infotext.reading import key_of
 from backend.image.read import Metadata, read_metadata
 from backend.plots.infotext import read_plot
 from backend.request.request import FIELDS, RESOLVED
@@ -38,8 +39,8 @@ class PictureSettings:
         """The same; but InvalidRequest names every value that cannot be used and whose field is not among `but`."""
         found = infotext.read(text, styles=styles)
         values = self._as_here(found, text)
-        problems = [Problem(f"{FIELDS[wrong.field].infotext} {wrong.message}", "infotext")
-                    for wrong in found.problems if wrong.field not in but]
+        problems = [Problem(f"{key_of(wrong.field)} {wrong.message}", "infotext")
+                    for wrong in found.problems if wrong.field.partition("[")[0] not in but]
         for name, said in found.values.items():
             if FIELDS[name].kind in CHECKPOINTS and name not in values and name not in but:
                 known = found.model or said if name == CHECKPOINT else said

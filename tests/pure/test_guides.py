@@ -163,7 +163,7 @@ def test_a_unit_that_no_request_can_have_leaves_the_others() -> None:
     reading = read('a cat\nSteps: 20, Seed: 1, ControlNet 0: "Module: depth_hand_refiner, Model: m", ControlNet 1: "Module: canny, Model: n"')
     off, unit = reading.values["guides"]
     assert not off.enabled and (unit.enabled, unit.module, unit.model) == (True, "canny", "n")
-    assert [problem.field for problem in reading.problems] == ["guides"] and "depth_hand_refiner" in reading.problems[0].message
+    assert [problem.field for problem in reading.problems] == ["guides[0]"] and "depth_hand_refiner" in reading.problems[0].message
 
 
 def test_ours_is_written_as_theirs_and_comes_back_but_for_its_picture() -> None:

@@ -51,9 +51,16 @@ def test_what_easel_does_without_is_said(keys: str, named: str) -> None:
 
 
 def test_a_model_of_a_unit_is_named() -> None:
-    text = f'a tree\n{LINE}, ControlNet 0: "Module: canny, Model: c [0123abcd]", ControlNet 1: "Module: depth_strange, Model: d"'
-    assert told(text) == ["Not understood: ControlNet."]
-    assert told(text.replace("depth_strange", "none")) == [f"The ControlNet {name} is not in the models folders." for name in ("c [0123abcd]", "d")]
+    text = f'a tree\n{LINE}, ControlNet 0: "Module: canny, Model: c [0123abcd]", ControlNet 1: "Module: none, Model: d"'
+    assert told(text) == [f"The ControlNet {name} is not in the models folders." for name in ("c [0123abcd]", "d")]
+
+
+def test_a_unit_that_is_not_understood_is_told_alone() -> None:
+    """The others count, and their models are looked for."""
+    text = f'a tree\n{LINE}, ControlNet 0: "Module: canny, Model: c", ControlNet 1: "Module: depth_strange, Model: d"'
+    assert told(text) == ["The ControlNet c is not in the models folders.", "Not understood: ControlNet 1 (Module: depth_strange, Model: d)."]
+    text = f"a tree\n{LINE}, ADetailer model: face, ADetailer model 2nd: hand, ADetailer confidence 2nd: much"
+    assert told(text)[-1] == "Not understood: ADetailer 2nd."
 
 
 def test_what_is_not_understood_is_told_as_it_stands() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,8 +41,8 @@ class Reading:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The keys whose values no request can have."""
-        return tuple(dict.fromkeys(FIELDS[problem.field].infotext for problem in self.problems))
+        """The keys whose values no request can have; a record's is that of it alone: `ControlNet 1`."""
+        return tuple(dict.fromkeys(key_of(problem.field) for problem in self.problems))
 
 
 def read(text: str, request_json: str | None = None, styles: Sequence[Mapping[str, str]] = ()) -> Reading:
@@ -131,22 +131,35 @@ def _valid(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
         try:
             request = Request.parse(said)
         except InvalidRequest as error:
-            wrong = {problem.field.partition("[")[0]: problem.message for problem in error.problems}
-            wrong = {name: message for name, message in sorted(wrong.items()) if name in said}
-            problems += [Problem(message, name) for name, message in wrong.items()]
-            said = _without(said, wrong, error.problems) if wrong else {}
+            wrong = {_place(problem.field): problem.message for problem in error.problems}
+            wrong = {place: message for place, message in sorted(wrong.items()) if place.partition("[")[0] in said}
+            problems += [Problem(message, place) for place, message in wrong.items()]
+            said = _without(said, wrong) if wrong else {}
         else:
             return {name: getattr(request, name) for name in said}, problems
 
 
-def _without(said: Mapping[str, Any], wrong: Collection[str], problems: Iterable[Problem]) -> dict[str, Any]:
-    """What is said, less what is wrong: of records that can be switched off, only those that have something wrong."""
-    places = [found.groups() for problem in problems if (found := _IN_RECORD.match(problem.field))]
-    kept = {name: list(said[name]) for name, _ in places if FIELDS[name].switch}
-    for name, number in places:
-        if name in kept:
-            kept[name][int(number)] = {}
-    return {name: value for name, value in said.items() if name not in wrong} | kept
+def _place(field: str) -> str:
+    """What is left out where a value of this field is wrong: of records that can be switched off the one alone."""
+    found = _IN_RECORD.match(field)
+    return found[0] if found and FIELDS[found[1]].switch else field.partition("[")[0]
+
+
+def key_of(place: str) -> str:
+    """The key of what a problem names: a field, or one of its records."""
+    found = _IN_RECORD.fullmatch(place)
+    return records.key_of(FIELDS[found[1]], int(found[2])) if found else FIELDS[place].infotext
+
+
+def _without(said: Mapping[str, Any], places: Iterable[str]) -> dict[str, Any]:
+    """What is said, less what is at these places."""
+    kept = dict(said)
+    for place in places:
+        if found := _IN_RECORD.fullmatch(place):
+            kept[found[1]] = [{} if number == int(found[2]) else one for number, one in enumerate(kept[found[1]])]
+        else:
+            kept.pop(place, None)
+    return kept
 
 
 def _exact(params: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,11 @@ def is_record_key(key: str) -> bool:
                re.fullmatch(rf"{re.escape(field.infotext)} \d+", key) for field in KEPT.values())
 
 
+def key_of(field: Field, index: int) -> str:
+    """How a text calls one record: `ControlNet 1`, and `ADetailer 2nd` where it has no key of its own."""
+    return f"{field.infotext}{ENDINGS[index]}" if field.flat else f"{field.infotext} {index}"
+
+
 def _told(field: Field) -> dict[str, Field]:
     """The fields of a record that its text tells: not the switch, because only those that are on are told at all."""
     return {name: inner for name, inner in (field.record or {}).items()
