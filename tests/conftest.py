@@ -26,17 +26,20 @@ settings.register_profile(QUICK)     # before pytest looks for the one that is a
 ORDER = ("pure", "test_house.py", "tiny", "gpu", "browser")
 
 
+@pytest.hookimpl(tryfirst=True)     # before the slow ones are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, place in enumerate(ORDER) if place in item.path.parts), len(ORDER)))
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.flaky(reruns=1))
+        if "postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:
     """Looking for garbage among everything that was imported would take a fifth of the tests' time."""
     gc.freeze()
-    gc.set_threshold(10_000, 10, 1_000)     # the oldest wait for the end of their file
+    gc.set_threshold(50_000, 20, 1_000)     # the oldest wait for the end of their file
     gc.enable()
 
 
@@ -81,7 +84,7 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip(f"no PostgreSQL: {reason}")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty one of either kind."""
     is_file = request.param == "sqlite"

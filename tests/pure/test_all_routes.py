@@ -30,13 +30,13 @@ PEOPLE = {"ann": "artist", "bob": "artist", "vera": "viewer", "ada": "admin"}
 UNLOCKED = {"/easel/health", *PROBES[:2], "/login", "/join/{secret}", "/password/{secret}"}
 # These go on until the client leaves; another's are 404 at once.
 STREAMS = ("/api/events", "/easel/events", "/gradio_api/heartbeat", "/gradio_api/queue/data", "/gradio_api/startup-events")
-# What an admin may do that a test must survive, or that logs the walker out.
 # These wait for a picture of the caller's own, which nobody draws here.
 WAITING = ("/sdapi/v1/", "/v1/images", "/controlnet/", "/easel/guides/", "/easel/interrogate", "/gradio_api/", "/api/plots", "/easel/plots/check", "/api/jobs", "/easel/faces")
 # These answer that what was asked for is so, whosever an id is: nothing of another's is touched.
 QUIET = ("/easel/history/", "/easel/boards/", "/easel/jobs/dismiss", "/internal/progress", "/sdapi/v1/interrupt")
 FOR_ADMINS = ("/easel/audit", "/easel/people")
 slow = partial(pytest.param, marks=pytest.mark.slow)
+# What an admin may do that a test must survive, or that logs the walker out.
 NOT_FOR_WALKERS = ("/sdapi/v1/server-", "/logout", "/login", "/account/password")
 
 
@@ -146,7 +146,8 @@ BESIDE = {"/easel/boards/{board}/share": {"users": ["bob"]}, "/easel/plots/{plot
           "/easel/plots/{plot}/extend": {"axis": 0, "values": "3"}, "/easel/upload/{over}/sketch": {"paint": ""}}
 
 
-@pytest.mark.parametrize("name", ["bob", slow("ada")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bob", "ada"])
 def test_anothers_id_is_one_that_is_not_there(place: Walk, name: str) -> None:
     client, others = place.browsers[name], []
     for method, path in place.routes:

@@ -149,6 +149,7 @@ BREAKS: dict[Callable[[Path], None], str] = {
 }
 
 
+@pytest.mark.slow
 def test_keys_tokens_webhooks_and_logins_outlive_a_broken_file(path: Path) -> None:
     fill(path)
     database = Database(path)
@@ -241,6 +242,7 @@ def test_around_the_damage_most_is_carried_over(path, damage):
     database.close()
 
 
+@pytest.mark.slow
 def test_changes_that_are_still_in_the_log_are_carried_over(path, tmp_path):
     """A killed process leaves its last transactions in the -wal file; it moves with the database."""
     code = ("import os, sys; from pathlib import Path; from backend.request.request import Request\n"

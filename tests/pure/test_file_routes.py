@@ -34,6 +34,7 @@ def house(tmp_path: Path) -> Iterator[Guest]:
     house.close()
 
 
+@pytest.mark.slow
 def test_no_route_opens_a_path_that_a_client_writes(house: Guest) -> None:
     import ui
 

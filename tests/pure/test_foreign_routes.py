@@ -65,6 +65,7 @@ def test_addresses_that_make_no_sense(client: TestClient, caplog: pytest.LogCapt
     assert quiet(caplog)
 
 
+@pytest.mark.slow
 def test_random_bodies(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     dice = random.Random(5)
     keys = ("data", "fn_index", "session_hash", "event_id", "trigger_id", "event_data", "component_id", "fn_name", "simple_format", "batched")

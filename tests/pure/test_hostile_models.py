@@ -81,6 +81,7 @@ def test_a_key_of_nested_tuples_is_refused_before_a_real_unpickler_hashes_it(tmp
             read_shapes(tmp_path / "x.ckpt")
 
 
+@pytest.mark.slow
 def test_zips_that_grow_stay_small_and_quick(tmp_path: Path) -> None:
     read(tmp_path, "bomb.ckpt", zipped(b"\0" * (300 << 20), zipfile.ZIP_DEFLATED))
     read(tmp_path, "lzma.ckpt", zipped(pickle.dumps({}), zipfile.ZIP_LZMA))

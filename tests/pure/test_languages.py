@@ -101,6 +101,7 @@ def test_all_that_the_page_shows_is_translated(code):
     assert [text for text in shown() if text not in file(code)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CODES)
 def test_no_file_translates_what_is_never_said(code):
     """Sentences that scripts put together are known by their words."""

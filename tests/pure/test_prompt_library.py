@@ -165,6 +165,7 @@ def test_wildcard_files_as_people_have_them(book: UserPromptLibrary, tmp_path: P
     assert "no lines" in complain(book, request("__empty__"))
 
 
+@pytest.mark.slow
 def test_long_wildcard_files_are_quick(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "wildcards" / "many.txt", "\n".join(f"{i % 7}::word {i}" for i in range(100_000)))
     book.resolved(request("__many__"))
@@ -270,6 +271,7 @@ def test_pictures_are_counted_before_there_is_a_job(book: UserPromptLibrary, val
     assert book.picture_count(Request.parse({"prompt_expansion": "Combinatorial"} | values)) == count
 
 
+@pytest.mark.slow
 def test_many_tags_are_searched_in_no_time(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "tags.csv", "\n".join(f'tag{i:06x}_of_{i * 7919 % 99991:05x},0,{2_000_000 // (i + 1)},"alias{i}_a,other{i}"' for i in range(150_000)))
     book.complete("tag", "word")

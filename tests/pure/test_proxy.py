@@ -114,6 +114,7 @@ def test_the_pages_name_nothing_outside_the_root_path(proxied: TestClient, prefi
     assert root == f"http://127.0.0.1:7860{prefix}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_address_of_the_page_answers_below_the_root_path(proxied: TestClient, prefix: str) -> None:
     headers = {"X-Forwarded-Prefix": prefix}

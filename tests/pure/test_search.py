@@ -133,6 +133,7 @@ def test_a_search_finds_what_a_plain_look_at_every_row_finds(database: Database)
     assert hits > 60, "most searches found nothing: the test says little"
 
 
+@pytest.mark.slow
 def test_a_search_on_postgres_finds_the_same(postgres: PostgresServer) -> None:
     there = Database(postgres.empty_tables())
     fill(there, 80)
