@@ -14,7 +14,7 @@ from training.face_networks import KNOWS, Finder, Knower, publish
 from training.face_pictures import told, upright
 from training.faces import Portrait, draw_face, key_points, people, portrait
 from training.scenes import COLOURS
-from training.train_faces import moved, neighbours
+from training.train_faces import CELLS, SEEN, crowds, missed, moved, neighbours
 
 
 def some(count: int) -> list[Portrait]:
@@ -49,6 +49,27 @@ def test_a_picture_and_its_points_are_moved_alike() -> None:
         there, points = moved(pixels, torch.from_numpy(told(one))[None], zoom, shift)
         for x, y in points[0, 2:4] * 128:
             assert near(there[0, :, int(y), int(x)].numpy(), one.person.eyes)
+
+
+def test_each_of_a_crowd_has_the_points_that_are_its_own() -> None:
+    who = torch.arange(5) / 10
+    pictures, points = crowds(who.view(5, 1, 1, 1).expand(5, 3, SEEN, SEEN), who.view(5, 1, 1).expand(5, 7, 2))
+    for picture, people_there in zip(pictures[:5], points[:5, :, 0], strict=True):
+        assert len({(x >= 0.5, y >= 0.5) for x, y in people_there.tolist()}) == 4
+        for x, y in people_there.tolist():
+            assert np.allclose([2 * x % 1, 2 * y % 1], float(picture[0, int(y * SEEN), int(x * SEEN)]), atol=1e-5)
+
+
+def test_nothing_is_missed_where_every_face_of_a_crowd_is_found() -> None:
+    _, points = crowds(torch.zeros(4, 3, SEEN, SEEN), torch.from_numpy(np.stack([told(one) for one in some(4)])))
+    cells, right = points[:1] * CELLS, torch.full((1, 15, CELLS, CELLS), -20.0)
+    for who in cells[0]:
+        for y in range(CELLS):
+            for x in range(CELLS):
+                if float((torch.tensor([x + 0.5, y + 0.5]) - who[:2].mean(0)).norm() / (who[1, 1] - who[0, 1])) < 0.3:
+                    there = who - torch.tensor([x, y])
+                    right[0, :, y, x] = torch.cat([torch.tensor([20.0]), -there[0], there[1], there[2:].flatten()])
+    assert missed(right, cells) < 1e-3 < 1 < missed(right, cells.flip(-1))
 
 
 def test_the_networks_are_read_as_insightface_has_them(tmp_path: Path) -> None:
