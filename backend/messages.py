@@ -191,6 +191,19 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Bytes of a device's memory that are in use, each 0 where it is not known.
+
+    `tensors`: what the worker's tensors hold on a card. `worker`: all that the worker keeps from others, what torch has
+    reserved on a card or the process' resident memory. `device`: what everybody on the device uses.
+    """
+
+    tensors: int = 0
+    worker: int = 0
+    device: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """Sent every `ALIVE_SECONDS` once the worker is ready, by a thread that no call on the device holds up.
 
@@ -204,6 +217,7 @@ class Alive:
     seconds: float = 0.0
     extension: str = ""
     calls: Calls = Calls()
+    memory: MemoryUse = MemoryUse()
 
 
 @dataclass(frozen=True, slots=True)

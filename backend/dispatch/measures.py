@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from backend.messages import Calls
+from backend.messages import Calls, MemoryUse
 
 SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 HTTP_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
@@ -17,6 +17,7 @@ class Measures:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.memory: dict[str, MemoryUse] = {}      # by worker, as each that lives has last told
         self._jobs = Counter("easel_jobs_ended", "Jobs that came to an end.", ["state"], registry=self.registry)
         self._wait = Histogram("easel_job_wait_seconds", "From the queue to a worker's hands.", buckets=SECONDS,
                                registry=self.registry)

@@ -282,6 +282,7 @@ class Supervisor:
                 self._services.answered(event)
             case Alive():
                 self._services.measures.called(self._worker.name, self._calls, event.calls)
+                self._services.measures.memory[self._worker.name] = event.memory
                 self._calls = event.calls
             case Opening():
                 return          # the watchdog's
@@ -341,6 +342,7 @@ class Supervisor:
         flights = self._blamed(end, flights)
         self._failures += end.blames
         self._false_starts += not ready
+        self._services.measures.memory.pop(self._worker.name, None)
         self._services.lost(self._worker.name)
         for flight in flights:
             self._services.live.end(flight.lease.job)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import psutil
 from fastapi import APIRouter, Request
@@ -79,7 +80,17 @@ class _Now:
                 devices.add_metric([worker.name, worker.device], worker.memory)
         yield workers
         yield devices
+        yield self._used()
         yield self._memory()
+
+    def _used(self) -> Metric:
+        used = GaugeMetricFamily("easel_device_memory_used_bytes", "Of a device's memory, in use by the worker's "
+                                 "tensors (cards only), the whole worker, everybody.", labels=["worker", "by"])
+        for worker, memory in self._backend.measures.memory.copy().items():
+            for by, size in asdict(memory).items():
+                if size:
+                    used.add_metric([worker, by], size)
+        return used
 
     @staticmethod
     def _memory() -> Metric:

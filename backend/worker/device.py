@@ -11,6 +11,7 @@ import torch
 
 from backend.catalog.call_estimate import DeviceLimits
 from backend.errors import EaselError
+from backend.messages import MemoryUse
 
 EXACT = "EASEL_FLOAT32"
 """Environment variable: any value but "" and "0" keeps every network in float32, for results without rounding."""
@@ -72,6 +73,15 @@ def free_bytes(device: torch.device) -> int:
         return psutil.virtual_memory().available
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def memory_in_use(device: torch.device) -> MemoryUse:
+    """What of the card's memory, or of the machine's, is in use now."""
+    if device.type != "cuda":
+        machine = psutil.virtual_memory()
+        return MemoryUse(0, psutil.Process().memory_info().rss, machine.total - machine.available)
+    free, total = torch.cuda.mem_get_info(device)
+    return MemoryUse(torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device), total - free)
 
 
 def _seconds_to_square(matrix: torch.Tensor) -> float:

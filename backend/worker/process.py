@@ -50,6 +50,7 @@ from backend.worker.engine.face_location import faces_located
 from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.engine.interrogation import picture_described
 from backend.worker.house import WorkerHouse
+from backend.worker.memory_watch import MemoryWatch
 from backend.worker.models.memory import Memory
 from backend.worker.scores.scorer import Scorer
 
@@ -77,15 +78,16 @@ def main(connection: Connection, device: str, policy: Policy, extensions: tuple[
     switch_off = partial(house.switch_off_at_fault, extensions)
     engine = Engine(Memory(placement), policy, events.put, device_limits, switch_off)
     events.put(Ready(placement.name, placement.dtype, sentences(troubles), device_limits.memory, device_limits.speed))
-    signs = (engine.current_work, events, partial(_standing_in, threading.get_ident(), extensions))
+    watch = MemoryWatch(placement.device)
+    signs = (engine.current_work, watch, events, partial(_standing_in, threading.get_ident(), extensions))
     threading.Thread(target=_give_signs, args=signs, daemon=True, name="alive").start()
     with torch.inference_mode():
-        _serve(engine, Scorer(engine.memory, engine.current_work, events.put), commands)
+        _serve(engine, Scorer(engine.memory, engine.current_work, events.put), watch, commands)
     events.put(None)
     writer.join(timeout=5)
 
 
-def _serve(engine: Engine, scorer: Scorer, commands: queue.SimpleQueue[Command]) -> None:
+def _serve(engine: Engine, scorer: Scorer, watch: MemoryWatch, commands: queue.SimpleQueue[Command]) -> None:
     busy = False
     while True:
         try:
@@ -98,6 +100,7 @@ def _serve(engine: Engine, scorer: Scorer, commands: queue.SimpleQueue[Command])
             pass
         drawing = engine.step()
         busy = scorer.step(idle=not drawing) or drawing
+        watch.look(resting=not busy)
 
 
 def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
@@ -133,11 +136,12 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
 
 
-def _give_signs(current: CurrentWork, events: queue.Queue[Event | None], extension: Callable[[], str]) -> None:
+def _give_signs(current: CurrentWork, watch: MemoryWatch, events: queue.Queue[Event | None],
+                extension: Callable[[], str]) -> None:
     while True:
         time.sleep(ALIVE_SECONDS)
         if events.empty():          # an event that waits is as good a sign
-            events.put(current.alive(extension()))
+            events.put(current.alive(extension(), watch.latest))
 
 
 def _standing_in(thread: int, extensions: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Picture
 from backend.request.request import Request
 from backend.settings import HOME
-from backend.worker.device import place
+from backend.worker.device import memory_in_use, place
 from backend.worker.models.memory import Memory
 from tests.tiny.test_engine import Studio, neighbours
 
@@ -57,5 +57,7 @@ def test_the_card_is_given_back(demo):
     studio = studio_on("cuda", demo)
     studio.add("mine", REQUEST)
     pixels(studio)
+    used = memory_in_use(studio.memory.placement.device)
+    assert before < used.tensors <= used.worker <= used.device
     studio.memory.clear()
     assert torch.cuda.memory_allocated() - before < 2**20

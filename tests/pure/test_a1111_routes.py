@@ -16,13 +16,15 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend import Live
+from backend import Live, Worker
 from backend.http import create_app
 from backend.http.a1111.calls import MAX_TASK
 from backend.http.a1111.progress import Standing
 from backend.http.openapi_answers import ANSWERS
+from backend.messages import MemoryUse
 from backend.request.request import Request
 from backend.settings import Settings
+from backend.store.view_types import Status
 from tests.pure.a1111_payloads import BLENDER, PICTURE
 from tests.pure.door import Door
 from tests.pure.test_http import LOCAL, app, client, door
@@ -70,6 +72,14 @@ def test_embeddings_are_told_by_the_model_that_they_fit(client: TestClient) -> N
     told = client.get(f"{SD}/embeddings").json()
     assert {name: set(rows) for name, rows in told.items()} == {"loaded": {"easy"}, "skipped": {"large"}}
     assert told["loaded"]["easy"] == {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": 768, "vectors": 2}
+
+
+def test_the_memory_of_the_card_is_told_once_its_worker_has_told_it(client: TestClient, door: Door) -> None:
+    door.status = lambda: Status(workers=(Worker(name="cuda:0", state="ready", device="A card", memory=2**33),))
+    assert client.get(f"{SD}/memory").json()["cuda"]["system"] == {"total": 2**33}
+    door.measures.memory["cuda:0"] = MemoryUse(tensors=2**30, worker=2**31, device=2**32)
+    assert client.get(f"{SD}/memory").json()["cuda"] == {
+        "system": {"free": 2**32, "used": 2**32, "total": 2**33}, "allocated": {"current": 2**30}, "reserved": {"current": 2**31}}
 
 
 def test_flags_memory_and_probes_answer(client: TestClient) -> None:

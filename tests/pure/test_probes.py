@@ -13,7 +13,7 @@ from backend import Worker
 from backend.dispatch.measures import Measures
 from backend.flags import Refusal, parser, settings_from
 from backend.http import create_app
-from backend.messages import Calls
+from backend.messages import Calls, MemoryUse
 from backend.settings import Settings
 from backend.store.view_types import Status
 from tests.pure.door import Door
@@ -64,6 +64,17 @@ def test_the_memory_of_devices_is_told_where_it_is_known(door: Door) -> None:
     door.status = lambda: Status(workers=(Worker(name="cuda:0", state="ready", device="A card", memory=8 * 2**30), Worker(name="cuda:1", state="starting")))
     told = [line for line in client(door).get("/metrics", headers=basic("ann", "secret")).text.splitlines() if line.startswith("easel_device_memory_bytes{")]
     assert told == ['easel_device_memory_bytes{device="A card",worker="cuda:0"} 8.589934592e+09']
+
+
+def test_the_memory_in_use_is_told_by_whom(door: Door) -> None:
+    door.measures.memory.update({"cuda:0": MemoryUse(tensors=2**30, worker=2**31, device=2**32), "auto": MemoryUse(worker=2**20)})
+    told = [line for line in client(door).get("/metrics", headers=basic("ann", "secret")).text.splitlines() if "memory_used_bytes" in line]
+    assert told[0].startswith("# HELP easel_device_memory_used_bytes Of a device's memory, in use") and told[1:] == [
+        "# TYPE easel_device_memory_used_bytes gauge",
+        'easel_device_memory_used_bytes{by="tensors",worker="cuda:0"} 1.073741824e+09',
+        'easel_device_memory_used_bytes{by="worker",worker="cuda:0"} 2.147483648e+09',
+        'easel_device_memory_used_bytes{by="device",worker="cuda:0"} 4.294967296e+09',
+        'easel_device_memory_used_bytes{by="worker",worker="auto"} 1.048576e+06']
 
 
 def test_what_is_measured(door: Door) -> None:

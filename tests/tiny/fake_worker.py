@@ -44,6 +44,7 @@ from backend.messages import (
     Loading,
     LocateFaces,
     MeasureDistance,
+    MemoryUse,
     Picture,
     Preprocess,
     Preprocessed,
@@ -61,6 +62,7 @@ from backend.messages import (
 from backend.request.guide_unit import FACE_ORDERS
 
 STEPS = 3
+MEMORY = MemoryUse(tensors=3 * 2**20, worker=5 * 2**20, device=9 * 2**20)
 BOXES = ((0.1, 0.1, 0.4, 0.4), (0.6, 0.5, 0.8, 0.7))       # of the faces in every picture, in shares of its sides
 
 
@@ -103,7 +105,8 @@ class Fake:
 
     def give_signs(self) -> None:
         while True:
-            self.say(Alive("preparing" if self.at or self.extension else "idle", self.at, time.monotonic() - self.since, self.extension))
+            activity = "preparing" if self.at or self.extension else "idle"
+            self.say(Alive(activity, self.at, time.monotonic() - self.since, self.extension, memory=MEMORY))
             time.sleep(0.1)
 
     def run(self) -> None:

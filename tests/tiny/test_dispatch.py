@@ -82,6 +82,14 @@ def test_a_job_from_submit_to_picture(house):
     assert house.backend.status().workers[0].device == "fake"
 
 
+def test_the_memory_that_a_worker_uses_is_measured_while_it_lives(house):
+    told = house.backend.measures.memory
+    assert until(lambda: told.get("auto")) == fake_worker.MEMORY
+    os.kill(worker_pid(house), signal.SIGKILL)
+    until(lambda: not told)
+    assert until(lambda: told.get("auto")) == fake_worker.MEMORY
+
+
 def test_submit_names_every_wrong_field(house):
     with pytest.raises(InvalidRequest) as error:
         house.submit(checkpoint="nowhere", steps=-1, mood="good")

@@ -80,7 +80,8 @@ def test_it_goes_when_the_front_is_gone_even_in_the_middle_of_a_job(worker, chec
 
 def test_it_says_what_it_does_and_nothing_once_it_is_stopped(worker, checkpoint):
     assert isinstance(worker.hear(), Ready)
-    assert worker.until(Alive).activity == "idle"
+    idle = worker.until(Alive)
+    assert idle.activity == "idle" and 2**20 < idle.memory.worker <= idle.memory.device
     os.kill(worker.process.pid, signal.SIGSTOP)
     while worker.connection.poll(ALIVE_SECONDS):
         worker.connection.recv()

@@ -19,6 +19,7 @@ from backend.http.a1111.plot_scripts import PLOT_SCRIPTS
 from backend.http.a1111.scripts import SELECTABLE, SOFT_INPAINTING, Script
 from backend.http.dependencies import ClientOptions, EntireBackend, FrontDoor
 from backend.http.json_answers import JSONAnswer
+from backend.messages import MemoryUse
 from backend.version import VERSION
 
 FLAGS: Mapping[str, Any] = MappingProxyType({
@@ -187,7 +188,11 @@ def _card(backend: Backend) -> dict[str, Any]:
     cards = [worker for worker in backend.status().workers if worker.memory and not worker.device.startswith("CPU")]
     if not cards:
         return {"error": "unavailable: pictures are drawn without a graphics card"}
-    return {"system": {"total": cards[0].memory}, "error": "the worker process holds the card; its size alone is known"}
+    total, used = cards[0].memory, backend.measures.memory.get(cards[0].name, MemoryUse())
+    if not used.device:
+        return {"system": {"total": total}, "error": "the worker has not told yet how much of the card is in use"}
+    return {"system": {"free": max(total - used.device, 0), "used": used.device, "total": total},
+            "allocated": {"current": used.tensors}, "reserved": {"current": used.worker}}
 
 
 def _script(script: Script, *, always_on: bool, img2img: bool = True) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from backend.messages import Activity, Alive, Calls
+from backend.messages import Activity, Alive, Calls, MemoryUse
 
 
 class CurrentWork:
@@ -30,7 +30,7 @@ class CurrentWork:
         finally:
             self._now = before[0], before[1], time.monotonic()
 
-    def alive(self, extension: str = "") -> Alive:
-        """The sign of life that says it, and in whose code that is."""
+    def alive(self, extension: str, memory: MemoryUse) -> Alive:
+        """The sign of life that says it, in whose code that is, and how much memory is in use."""
         activity, jobs, since = self._now
-        return Alive(activity, jobs, time.monotonic() - since, extension, self._calls)
+        return Alive(activity, jobs, time.monotonic() - since, extension, self._calls, memory)
