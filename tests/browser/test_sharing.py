@@ -190,6 +190,12 @@ def test_axe_finds_nothing_around_an_account_and_each_keeps_drafts_of_their_own(
     page.reload()
     expect(page.locator(".history-empty")).to_contain_text("This account draws no pictures")
     expect(page.locator("[data-history=import]")).to_be_hidden()
+    page.locator("#tab_settings-button").click()
+    expect(page.locator(".setting-sheet:visible h2")).to_have_text(["Look", "About this Easel"])
+    page.locator(".settings-search").fill("previews")
+    expect(page.locator(".settings-none")).to_be_visible()
+    page.locator(".settings-search").fill("")
+    assert found(page) == []
     for path in ("account", f"share/{link}", "share/gone"):
         clean(path)
     page.goto(f"{team.url}account")

@@ -100,6 +100,8 @@ def test_the_provider_says_who_comes_and_a_new_one_gets_an_account(client: TestC
     provider.who["preferred_username"] = "olga after a wedding"
     client.cookies.clear()
     there_and_back(client, provider)
+    joined, = house.audit_log.page("join")
+    assert (joined.actor, joined.action, joined.detail) == ("olga", "join", "as artist") and house.audit_log.page("login")[-1].number > joined.number
     assert client.get("/easel/me").json()["name"] == "olga", "the provider's number tells who it is"
     house.accounts.set_disabled("olga", True)
     client.cookies.clear()

@@ -11,7 +11,20 @@ import torch
 
 import backend.worker.engine.engine as engines
 from backend.catalog.model_catalog import ModelCatalog
-from backend.messages import ALIVE_SECONDS, Alive, Cancel, Cancelled, Done, Picture, Progress, Ready, Refused, Run, Stop
+from backend.messages import (
+    ALIVE_SECONDS,
+    Alive,
+    Cancel,
+    Cancelled,
+    Done,
+    MemoryUse,
+    Picture,
+    Progress,
+    Ready,
+    Refused,
+    Run,
+    Stop,
+)
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
@@ -113,11 +126,11 @@ def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
     thread.start()
     assert begun.wait(PATIENCE)
     time.sleep(0.05)
-    told = engine.current_work.alive()
+    told = engine.current_work.alive("", MemoryUse())
     over.set()
     thread.join(PATIENCE)
     assert (told.activity, set(told.jobs)) == ("denoising", {"one", "two"}) and told.seconds >= 0.05
-    assert (engine.current_work.alive().activity, engine.current_work.alive().jobs) == ("idle", ())
+    assert (engine.current_work.alive("", MemoryUse()).activity, engine.current_work.alive("", MemoryUse()).jobs) == ("idle", ())
 
 
 def test_a_device_that_does_not_exist_is_refused_with_a_sentence():

@@ -89,7 +89,7 @@ async def finish(request: Request) -> Response:
     try:
         claims = (await provider.client.authorize_access_token(request))["userinfo"]
         accounts = request.app.state.backend.accounts
-        account = await run_in_threadpool(account_of, claims, provider.settings, accounts)
+        account, is_new = await run_in_threadpool(account_of, claims, provider.settings, accounts)
     except (AuthlibBaseError, JoseError, httpx2.HTTPError, KeyError, ValueError):
         return await _failed(request, "The provider did not say who you are. Try again.")
     except EaselError as error:
@@ -97,24 +97,26 @@ async def finish(request: Request) -> Response:
     if account is None:
         why = "You are known there, and have no account of this Easel. Ask its admin for one."
         return await _failed(request, why, 403)
+    if is_new:
+        await note_login(request, "join", account.user.name, f"as {account.user.role}")
     return await logged_in(request, account, told["next"])
 
 
-def account_of(claims: dict[str, Any], settings: OpenID, accounts: Accounts) -> Account | None:
-    """The account of whom the provider names, a new one where that is allowed; None where there is none or is closed.
+def account_of(claims: dict[str, Any], settings: OpenID, accounts: Accounts) -> tuple[Account | None, bool]:
+    """The account of whom the provider names, and whether it is a new one; None where there is none or is closed.
 
     The provider's own number for a person counts, not the name: names there may change hands. InvalidRequest,
     NotAllowed where another account has the name.
     """
     subject = f"{settings.issuer} {claims['sub']}"
     if account := accounts.of_subject(subject):
-        return None if account.disabled else account
+        return None if account.disabled else account, False
     if not settings.role:
-        return None
+        return None, False
     user = accounts.new_user(str(claims.get(settings.name_claim) or claims["sub"]))
     with accounts.changing() as session:
         accounts.insert(session, user, settings.role, "", subject)
-    return accounts.existing(user.id)
+    return accounts.existing(user.id), True
 
 
 async def _failed(request: Request, why: str, status: int = 400) -> Response:

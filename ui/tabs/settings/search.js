@@ -6,7 +6,7 @@ const heard = element => [element.textContent, ...findAll("[title], [placeholder
 
 function search(wanted) {
   let found = 0;
-  for (const sheet of findAll("#settings .setting-sheet")) {
+  for (const sheet of findAll("#settings .setting-sheet").filter(one => !one.closest(".looks .for-drawing"))) {
     const fits = text => wanted.every(word => text.includes(word)), own = fits(find("h2", sheet).textContent.toLocaleLowerCase());
     const fields = findAll(".field", sheet), left = fields.filter(field => own || fits(heard(field)));
     for (const field of fields) field.classList.toggle("unfit", !left.includes(field));

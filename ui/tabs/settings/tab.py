@@ -19,7 +19,7 @@ from ui.script_calls import script
 NAME = "settings"
 TITLE = "Settings"
 HEAD = """<div class="settings-head">
-<p>Everything here is saved at once, and holds for pictures that are started from now on.</p>
+<p class="for-drawing">Everything here is saved at once, and holds for pictures that are started from now on.</p>
 <span id="settings_state" role="status"></span>
 <input type="search" class="settings-search" placeholder="Search in the settings" aria-label="Search in the settings"
 autocomplete="off">
@@ -28,6 +28,7 @@ EXAMPLE = """<p class="example-name"><span>Your next picture would be called</sp
 <code id="settings_example" translate="no"></code></p>"""
 LIGHTS = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
 SWITCH = [("Off", "off"), ("On", "on")]
+DRAWING = "for-drawing"         # of no use to who may only look
 AS_THE_BROWSER = ("As the browser", "browser")
 
 
@@ -35,19 +36,19 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
     form = Form(NAME, {})
     _html(HEAD)
     with gr.Row(elem_id=NAME, elem_classes=["panels"]):
-        with gr.Column():
+        with gr.Column(elem_classes=[DRAWING]):
             _saving(form)
             _previews(form)
         with gr.Column():
             _look(form)
             _quick(form)
             _job_end(form)
-            with _panel("Defaults"):
+            with _panel("Defaults", DRAWING):
                 _html(fragment(__file__, "defaults.html"))
-            with _panel("Extensions"):
+            with _panel("Extensions", DRAWING):
                 _html(fragment(__file__, "extensions.html"))
                 form.rest("extension_settings")
-            with _panel("Your limits"):
+            with _panel("Your limits", DRAWING):
                 _html(fragment(__file__, "limits.html"))
             with _panel("About this Easel"):
                 _html(fragment(__file__, "about.html"))
@@ -78,7 +79,7 @@ def _look(form: Form) -> None:
 
 def _quick(form: Form) -> None:
     """Any field of a drawing tab, and any setting, can stand below the bar."""
-    with _panel("Quick settings"):
+    with _panel("Quick settings", DRAWING):
         fields = [(field.label, field.name) for field in PINNABLE.values()]
         pins = gr.Dropdown(fields, value=[], multiselect=True, max_choices=12, label="Fields pinned to the bar",
                            elem_id=f"{NAME}_pins", elem_classes=["field", "field-texts"])
@@ -86,7 +87,7 @@ def _quick(form: Form) -> None:
 
 
 def _job_end(form: Form) -> None:
-    with _panel("When a job ends"):
+    with _panel("When a job ends", DRAWING):
         _choice(form, "end_sound", "A sound", SWITCH)
         _choice(form, "end_notice", "A desktop notice, while the page is out of sight", SWITCH)
 
@@ -97,8 +98,8 @@ def _choice(form: Form, name: str, label: str, choices: list[tuple[str, str]]) -
 
 
 @contextmanager
-def _panel(title: str) -> Iterator[None]:
-    with gr.Column(elem_classes=["setting-sheet"]):
+def _panel(title: str, *classes: str) -> Iterator[None]:
+    with gr.Column(elem_classes=["setting-sheet", *classes]):
         _html(f"<h2>{title}</h2>")
         yield
 
