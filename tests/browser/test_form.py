@@ -31,9 +31,9 @@ APPLIED = """async tab => { const form = easel.form(tab), told = [form.values.wi
 
 
 
-def square() -> bytes:
+def square(size: int = 40) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (40, 40), "red").save(out, "PNG")
+    Image.new("RGB", (size, size), "red").save(out, "PNG")
     return out.getvalue()
 
 
@@ -252,6 +252,22 @@ def points_are_moved(studio: Studio) -> None:
     unit(studio, 0, "module").select_option("canny")
 
 
+def a_preview_is_of_its_picture_alone(studio: Studio) -> None:
+    """It goes with the picture and comes back with it; of other settings it is told."""
+    page, panel = studio.page, studio.page.locator("#txt2img_guides .guides")
+    first = units(studio)[0]["image"]
+    result, thumb = panel.locator(".unit-result"), page.locator("#txt2img_guides_0_image .unit-thumb")
+    for size, shown in ((48, False), (40, True)):
+        page.get_by_label("Picture of the guide").last.set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square(size)})
+        expect(thumb).to_have_js_property("naturalWidth", size)
+        expect(result).to_be_visible(visible=shown)
+    assert units(studio)[0]["image"] == first
+    note = result.get_by_text("Made with other settings or for another size.")
+    for threshold, stale in ((150, True), (200, False)):
+        unit(studio, 0, "threshold_b").fill(str(threshold))
+        expect(note).to_be_visible(visible=stale)
+
+
 def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stage: Studio) -> None:
     page, panel = stage.page, stage.page.locator("#txt2img_guides .guides")
     assert not page.locator(".guides").count(), "nothing is made before the fold is opened"
@@ -265,6 +281,7 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 40)
     panel.get_by_role("button", name="Preview").click()
     expect(panel.locator(".unit-result")).to_be_visible()
+    a_preview_is_of_its_picture_alone(stage)
     points_are_moved(stage)
     panel.get_by_role("button", name="Use as the picture").click()
     expect(unit(stage, 0, "module")).to_have_value("none")

@@ -23,7 +23,6 @@ export class Panel {
   constructor(tab, checkpoint, facts) {
     Object.assign(this, { tab, checkpoint, facts, form: formOf(tab), values: [], views: [], text: null, marked: [] });
     this.open = new WeakSet();
-    this.previews = new WeakMap();      // of a unit: the id of what its preprocessor has made
     this.list = make("div", { class: "guide-units" });
     this.adder = make("button", { type: "button", class: "act", onclick: () => this.add() }, "Add a guide");
     this.again = make("button", { type: "button", class: "act", title: "Look through the models folders again", onclick: () => this.refresh() }, "Refresh models");
@@ -50,6 +49,7 @@ export class Panel {
       this.render();
       this.checkSoon();
     }
+    for (const view of this.views) view.follow();
     if (checkpoint !== this.checkpoint) this.follow(checkpoint);
   }
 

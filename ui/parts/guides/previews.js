@@ -1,18 +1,21 @@
-// What preprocessors have made for units: kept by picture and preprocessor, so that a refresh of the page loses none.
+// What preprocessors have made of pictures: kept by picture and preprocessor, so that a refresh of the page loses none.
 import { store, stored } from "../../scripts/storage.js";
 
 const KEY = "easel.guides.previews", MOST = 20;
-const read = () => stored(localStorage, KEY) ?? [];
-const same = unit => one => one.image === unit.image && one.module === unit.module;
+let kept = null;
+const read = () => kept ??= stored(localStorage, KEY) ?? [];
+const same = looked => one => one.image === looked.image && one.module === looked.module;
 
-// The id of what was last made of a unit's picture; null where there is none.
-export function previewOf(unit) {
-  return unit.image ? read().find(same(unit))?.preview ?? null : null;
+// What was made of a picture that is looked at so: its id, and whether with other settings. null where there is none.
+export function previewOf(looked) {
+  const made = looked.image ? read().filter(same(looked)) : [], exact = made.find(one => one.settings === looked.settings);
+  return made.length ? { id: (exact ?? made[0]).preview, stale: !exact } : null;
 }
 
-// `preview` is an id, or null where the person has closed it.
-export function keepPreview(unit, preview) {
-  if (!unit.image) return;
-  const others = read().filter(one => !same(unit)(one)), { image, module } = unit;
-  store(localStorage, KEY, preview ? [{ image, module, preview }, ...others].slice(0, MOST) : others);
+// `preview` is an id, or null where the person has closed what was made of this picture.
+export function keepPreview(looked, preview) {
+  if (!looked.image) return;
+  const others = read().filter(one => !same(looked)(one) || preview && one.settings !== looked.settings);
+  kept = preview ? [{ ...looked, preview }, ...others].slice(0, MOST) : others;
+  store(localStorage, KEY, kept);
 }

@@ -17,6 +17,7 @@ import { withRoot } from "../../scripts/root.js";
 const ROWS = fields.guides.record;
 const PLACED = ["enabled", "image", "mask", "module", "model"];
 const FIRST = ["weight", "start", "end"];
+const LOOKING = ["pixel_perfect", "processor_res", "threshold_a", "threshold_b", "resize_mode", "face_order", "face_index"];     // what else changes a preview
 const NO_MODEL = "None", KEY_POINTS = "instant_id_face_keypoints";
 
 const button = (words, act, more = {}) => make("button", { type: "button", class: "act", onclick: act, ...more }, words);
@@ -24,7 +25,7 @@ const tool = (icon, words, act) => make("button", { type: "button", class: `tool
 
 export class Unit {
   constructor(panel, number, value) {
-    Object.assign(this, { panel, number, value, preview: panel.previews.get(value) ?? previewOf(value) });
+    Object.assign(this, { panel, number, value });
     this.on = make("input", { type: "checkbox", id: this.id("enabled_input"), checked: Boolean(value.enabled), "aria-label": `Guide ${number + 1} is on`, onchange: () => this.set({ enabled: this.on.checked }) });
     this.toggle = make("button", { type: "button", class: "unit-open", "aria-controls": this.id("body"), onclick: () => this.unfold(this.body.hidden) });
     this.body = make("div", { class: "unit-body", id: this.id("body") });
@@ -45,6 +46,15 @@ export class Unit {
   // Whether a face of its picture counts, and which networks look for it.
   get looksAtFace() { return this.module?.kind === "picture_prompt" && /faceid|instant/i.test(this.value.model) || this.value.module === KEY_POINTS; }
   get pack() { return this.value.module === KEY_POINTS || /instant/i.test(this.value.model) ? "antelopev2" : "buffalo_l"; }
+
+  // What its preprocessor looks at, and how: a preview is of this, and of nothing else.
+  get looked() {
+    const { value, panel } = this, image = value.image || (panel.tab === "img2img" ? { ...panel.form.values, ...panel.form.pending }.init_image || "" : "");
+    return { image, module: value.module, settings: JSON.stringify([...LOOKING.map(name => this.usual(name) ?? value[name]), ...panel.size]) };
+  }
+  // What a threshold that is not set comes to.
+  usual(name) { return this.value[name] < 0 ? this.module?.[name.at(-1)]?.usual : null; }
+  get preview() { return previewOf(this.looked); }
 
   leave() { this.left = true; }
 
@@ -93,11 +103,12 @@ export class Unit {
     const start = this.panel.tab === "img2img" ? "Without one it is the picture to start from." : "or drop one here, or paste";
     this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
     this.face = new FaceChoice(this.image, face_index => { this.set({ face_index }); this.again("face_index"); });
-    this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()));
+    this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()), this.joints = button("Move the points", () => this.movePoints()));
     this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes", onerror: () => this.keep(null) });
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
-    this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, make("div", { class: "unit-acts" },
-      this.joints = button("Move the points", () => this.movePoints()), button("Use as the picture", () => this.use(this.preview)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
+    this.stale = make("p", { class: "unit-note", hidden: true }, "Made with other settings or for another size.");
+    this.result = make("div", { class: "unit-result", hidden: true }, make("span", { class: "unit-label" }, "What the model sees"), this.shown, this.stale, make("div", { class: "unit-acts" },
+      button("Use as the picture", () => this.use(this.preview.id)), button("Paint on it", () => this.retouch()), this.save, button("Close", () => this.keep(null))));
     this.others = new MorePictures(this.id("more_images"), { changed: more_images => this.set({ more_images }), failed: message => this.refuse("more_images", message) });
     return make("div", { class: "unit-pictures" }, this.image.root, this.result, this.others.root);
   }
@@ -152,10 +163,10 @@ export class Unit {
   // While a preview is being made the button gives it up.
   async made() {
     if (this.making) return this.giveUp();
-    const [width, height] = this.panel.size, image = this.value.image || (this.panel.tab === "img2img" ? formOf("img2img").values.init_image : "");
+    const [width, height] = this.panel.size, { looked } = this, { image } = looked;
     const task = this.making = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
     this.look.textContent = "Stop making it";
-    try { this.keep((await post("/easel/guides/preview", { unit: { ...this.value, image }, width, height, task })).id); }
+    try { this.keep((await post("/easel/guides/preview", { unit: { ...this.value, image }, width, height, task })).id, looked); }
     catch (error) { if (this.making === task) this.say_wrong(error); }
     finally { if (this.making === task) this.idle(); }
   }
@@ -174,11 +185,10 @@ export class Unit {
     else this.refuse("module", error.message);
   }
 
-  // The preview stays until another is made; where its points were moved, they are kept with it.
-  keep(id, people = null) {
-    Object.assign(this, { preview: id, people });
-    this.panel.previews.set(this.value, id);
-    keepPreview(this.value, id);
+  // The preview stays with what was looked at, also when that is another picture by now; `moved` are its people where their points were moved.
+  keep(id, looked = this.looked, moved = null) {
+    this.moved = moved;
+    keepPreview(looked, id);
     this.show();
   }
 
@@ -189,15 +199,16 @@ export class Unit {
   }
 
   async retouch() {
-    const id = await paint("Paint on what the preprocessor made", { under: this.preview });
-    if (id) this.keep(id);
+    const { looked } = this, id = await paint("Paint on what the preprocessor made", { under: this.preview.id });
+    if (id) this.keep(id, looked);
   }
 
   async movePoints() {
-    const [width, height] = this.panel.size, image = this.value.image;
+    const [width, height] = this.panel.size, { looked } = this, { image } = this.value, people = this.moved?.image === image ? this.moved.people : null;
+    let moved = null;
     try {
-      const id = await movePoints({ unit: { ...this.value, image }, people: this.people, width, height, keep: people => { this.people = people; } });
-      if (id) this.keep(id, this.people);
+      const id = await movePoints({ unit: { ...this.value, image }, people, width, height, keep: people => { moved = { image, people }; } });
+      if (id) this.keep(id, looked, moved);
     } catch (error) { this.say_wrong(error); }
   }
 
@@ -208,8 +219,12 @@ export class Unit {
 
   // ---- what is shown ----
 
+  // What the preprocessor looks at can change elsewhere: the picture of img2img, and the size.
+  follow() { if (JSON.stringify(this.looked) !== this.shownOf) this.show(); }
+
   show() {
     if (this.left || !this.body.childElementCount) return;
+    this.shownOf = JSON.stringify(this.looked);
     const { value, module, preview, choice } = this;
     offer(this.guide, [["", "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
     this.image.show(value.image);
@@ -218,7 +233,9 @@ export class Unit {
     this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, adapter: value.model, order: value.face_order, number: value.face_index } : null);
     this.result.hidden = !preview || module?.kind !== "hint";
     this.joints.hidden = !module?.points || !value.image;
-    if (preview) this.shown.src = this.save.href = withRoot(`/easel/upload/${preview}.png`);
+    this.result.classList.toggle("stale", Boolean(preview?.stale));
+    this.stale.hidden = !preview?.stale;
+    if (preview) this.shown.src = this.save.href = withRoot(`/easel/upload/${preview.id}.png`);
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
     this.look.hidden = module?.kind !== "hint";
     this.thresholds(module);
@@ -232,7 +249,7 @@ export class Unit {
       if (!box || !slider) continue;
       find("label", box).textContent = slider.label;
       for (const one of inputs) if (one) Object.assign(one, { min: slider.minimum, max: slider.maximum, step: slider.step });
-      if (document.activeElement !== inputs[0]) for (const one of inputs) if (one) one.value = this.value[name] < 0 ? slider.usual : this.value[name];
+      if (document.activeElement !== inputs[0]) for (const one of inputs) if (one) one.value = this.usual(name) ?? this.value[name];
       fill(inputs[1]);
     }
   }
