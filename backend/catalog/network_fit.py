@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from backend.catalog.headers import Shapes
-from backend.catalog.network_kinds import LayerKind, Misshapen, Shape, check_numbers, kind_of, matrix
+from backend.catalog.network_kinds import Ambiguous, LayerKind, Misshapen, Shape, check_numbers, kind_of, matrix
 from backend.catalog.network_names import BUNDLED, candidates, flat, plain_name, resnets_of, split_name
 
 Modules = Mapping[str, Mapping[str, Shape]]
@@ -102,18 +102,23 @@ def _fitted(
             plain = plain_name(component, name, resnets)
             weight = modules.get(component, {}).get(plain)
             if weight is not None:
-                if columns := _columns(kind, parts, weight, plain):
-                    return Layer(component, plain, kind.name, tensors, columns)
+                try:
+                    if columns := _columns(kind, parts, weight, plain):
+                        return Layer(component, plain, kind.name, tensors, columns)
+                except Ambiguous as error:
+                    return str(error)
                 why = OTHER_SIZE
     return why
 
 
 def _columns(kind: LayerKind, parts: Mapping[str, Shape], weight: Shape, module: str) -> int:
-    """See `Layer`; 0 where it does not fit."""
+    """See `Layer`; 0 where it does not fit. Raises Ambiguous."""
     try:
         size = kind.size(parts, weight)
         check_numbers(parts, (*weight[:1], *(size[1] // prod(weight[2:]) for _ in weight[1:2]), *weight[2:]))
-    except (Misshapen, LookupError):
+    except Ambiguous:
+        raise
+    except (Misshapen, LookupError, ValueError):
         return 0
     fits = size == matrix(weight) or module == PADDED and size[0] == weight[0] and _padded(size, weight)
     return size[1] if fits else 0

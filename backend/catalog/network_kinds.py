@@ -1,13 +1,14 @@
 """The kinds of changes that a network file can hold for one module: told by their tensors, checked by their shapes.
 
-The names of tensors are LyCORIS', whose formulas are in `worker/adapters/weight_rules.py` under the same kinds.
+The names of tensors are LyCORIS', those of the kinds `peft_...` PEFT's; the formulas are in
+`worker/adapters/weight_rules.py` under the same kinds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import isqrt, prod
 
 Shape = tuple[int, ...]
 Parts = Mapping[str, Shape]
@@ -15,12 +16,16 @@ Size = tuple[int, int]
 """Of a change as a matrix: rows out, and columns for all that goes in (for a convolution channels times kernel)."""
 
 
-SINGLE = ("alpha", "scale", "on_input")             # parts that are one number
+SINGLE = ("alpha", "scale", "on_input", "cayley_terms", "cayley_bound")     # parts that are one number
 MAGNITUDES = frozenset({"dora_scale", "magnitude"})  # DoRA's: LyCORIS' of rows or of columns, PEFT's of rows
 
 
 class Misshapen(ValueError):
     """Tensors that do not fit to each other."""
+
+
+class Ambiguous(Misshapen):
+    """A layer that may be meant in several ways, and the file does not tell which. The message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,53 @@ def _butterfly(parts: Parts, weight: Shape) -> Size:
     return count * side, matrix(weight)[1]
 
 
+def _peft_oft(parts: Parts, weight: Shape) -> Size:
+    """Blocks of columns are turned; one block for all where they share it."""
+    (blocks, numbers), size = parts["oft_R"], matrix(weight)
+    side = side_of(numbers)
+    _check(len(weight) > 1 and side * (side - 1) // 2 == numbers > 0)
+    if prod(weight[2:]) > 1:
+        raise Ambiguous("PEFT's OFT of a convolution, which PEFT itself merges in another way than it runs it")
+    if "cayley_terms" not in parts:
+        raise Ambiguous("PEFT's OFT without its settings in the file: use_cayley_neumann decides which way it turns")
+    _check(size[1] % side == 0 and blocks in (1, size[1] // side))
+    return size
+
+
+def side_of(numbers: int) -> int:
+    """How many rows a skew matrix has that is made of so many numbers."""
+    return (1 + isqrt(1 + 8 * numbers)) // 2
+
+
+def _older_peft_oft(parts: Parts, weight: Shape) -> Size:
+    raise Ambiguous("PEFT's OFT of a version before oft_R, which turned rows or columns")
+
+
+def _peft_boft(parts: Parts, weight: Shape) -> Size:
+    """Each stage turns blocks of columns, half a block of which stands twice as far apart as before."""
+    stages, count, side, other = parts["boft_R"]
+    _check(len(weight) > 1 and side == other > 0 < stages and prod(parts["boft_s"]) == weight[0])
+    _check(stages == 1 or side % 2 == 0 and count % 2 ** (stages - 1) == 0)
+    return weight[0], count * side
+
+
+def _peft_ia3(parts: Parts, weight: Shape) -> Size:
+    ia3_side(parts["ia3_l"], weight)
+    return matrix(weight)
+
+
+def ia3_side(factors: Shape, weight: Shape) -> int:
+    """0 where PEFT's factors are those of the outputs, 1 for inputs. Raises Misshapen, Ambiguous."""
+    _check(len(factors) == len(weight) > 1)
+    if len(weight) == 2:
+        _check(factors in ((weight[0], 1), (1, weight[1])))
+        return 0 if factors == (weight[0], 1) else 1
+    _check(factors[1] == prod(factors) and factors[1] in weight[:2])
+    if weight[0] == weight[1]:
+        raise Ambiguous("PEFT's (IA)3 of a convolution with as many inputs as outputs: nothing tells which it means")
+    return weight.index(factors[1])
+
+
 def _glora(parts: Parts, weight: Shape) -> Size:
     """b makes a change of its own, a one of the weight's input channels; older files name each pair the other way."""
     _check(all(len(parts[name]) > 1 for name in ("a1", "a2", "b1", "b2")) and len(weight) > 1)
@@ -156,6 +208,10 @@ LAYER_KINDS: tuple[LayerKind, ...] = (
     LayerKind("ia3", lambda parts: "on_input" in parts and "weight" in parts, _ia3),
     LayerKind("full", lambda parts: "diff" in parts or "diff_b" in parts, _full),
     LayerKind("norm", lambda parts: "w_norm" in parts, _norm),
+    LayerKind("peft_oft", lambda parts: "oft_R" in parts, _peft_oft),
+    LayerKind("older_peft_oft", lambda parts: "oft_r" in parts, _older_peft_oft),
+    LayerKind("peft_boft", lambda parts: "boft_R" in parts, _peft_boft),
+    LayerKind("peft_ia3", lambda parts: "ia3_l" in parts, _peft_ia3),
     LayerKind("boft", lambda parts: len(parts.get("oft_blocks", ())) == 4, _butterfly),
     LayerKind("oft", lambda parts: "oft_blocks" in parts or "oft_diag" in parts, _rotation),
     LayerKind("glora", lambda parts: {"a1", "a2", "b1", "b2"} <= parts.keys(), _glora),

@@ -18,8 +18,9 @@ PLAIN_PARTS = (
     "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
     "on_input", "diff", "diff_b", "w_norm", "b_norm", "oft_blocks", "oft_diag", "rescale", "a1", "a2", "b1", "b2",
     "bm",
+    "oft_R", "oft_r", "boft_R", "boft_s", "ia3_l", "cayley_terms", "cayley_bound",
 )
-"""What a tensor can be to its module, in LyCORIS' words; (IA)3's is only called `weight`."""
+"""What a tensor can be to its module, in LyCORIS' words; (IA)3's is only called `weight`. The last line is PEFT's."""
 
 _OTHER_WORDS = {
     "lora_A": "lora_down", "lora_B": "lora_up", "lora.down": "lora_down", "lora.up": "lora_up",

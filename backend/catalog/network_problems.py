@@ -7,11 +7,12 @@ from pathlib import Path
 
 from backend.catalog.adapters import hypernetwork_widths
 from backend.catalog.families import FAMILIES, base
-from backend.catalog.headers import read_shapes
+from backend.catalog.headers import read_header, read_shapes
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, FileKey, ModelFile
 from backend.catalog.module_shapes import modules_of
 from backend.catalog.network_fit import fit
+from backend.catalog.peft_rotations import shapes_told
 from backend.errors import CheckpointError, NotFound, Problem
 from backend.prompt.embedding_names import mentioned
 from backend.prompt.grammar import Network, networks
@@ -145,7 +146,7 @@ def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     if file.kind == HYPERNETWORK:
         return _misfit_of_widths(file, checkpoint)
     family = FAMILIES.get(checkpoint.family)
-    found = fit(read_shapes(Path(file.path)), modules_of(checkpoint), family.networks if family else {})
+    found = fit(shapes_told(read_header(Path(file.path))), modules_of(checkpoint), family.networks if family else {})
     if not found.total:
         return " holds no network that Easel knows"
     if found.left_out and (other := two_families(file, checkpoint)):

@@ -20,14 +20,26 @@ WRAPPER = "base_model.model."
 
 def peft_alphas(metadata: Mapping[str, str], shapes: Shapes) -> dict[str, float]:
     """By the names that tensors of alpha would have, what the metadata says for modules whose file holds none."""
+    told = told_by_peft(metadata)
+    return {f"{module}.alpha": alpha for module, rank in _modules(shapes)
+            if (alpha := _alpha(told, module, rank)) is not None}
+
+
+def told_by_peft(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What a file's metadata says of its adapter; nothing where it is no such text."""
     try:
         told = json.loads(metadata.get(KEY, "{}"))
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(told, dict):
-        return {}
-    return {f"{module}.alpha": alpha for module, rank in _modules(shapes)
-            if (alpha := _alpha(told, module, rank)) is not None}
+    return told if isinstance(told, dict) else {}
+
+
+def of_component(told: Mapping[str, Any], module: str, known: str) -> dict[str, Any]:
+    """What is told of the component that a module is in, by plain names. `known`: a name that is always told."""
+    prefix = f"{module.removeprefix(WRAPPER).partition('.')[0]}."
+    if f"{prefix}{known}" not in told:
+        prefix = ""             # written for one component alone
+    return {name.removeprefix(prefix): value for name, value in told.items() if name.startswith(prefix)}
 
 
 def _modules(shapes: Shapes) -> Iterator[tuple[str, int]]:
@@ -39,14 +51,11 @@ def _modules(shapes: Shapes) -> Iterator[tuple[str, int]]:
 
 
 def _alpha(told: Mapping[str, Any], module: str, rank: int) -> float | None:
-    path = module.removeprefix(WRAPPER)
-    prefix = f"{path.partition('.')[0]}."
-    if f"{prefix}lora_alpha" not in told:
-        prefix = ""             # written for one component alone
-    patterns = told.get(f"{prefix}alpha_pattern")
+    path, own = module.removeprefix(WRAPPER), of_component(told, module, "lora_alpha")
+    patterns = own.get("alpha_pattern")
     ends = patterns.items() if isinstance(patterns, dict) else ()
-    own = (alpha for end, alpha in ends if f".{path}".endswith(f".{end.removeprefix('^')}"))
-    alpha = next(own, told.get(f"{prefix}lora_alpha"))
+    by_end = (alpha for end, alpha in ends if f".{path}".endswith(f".{end.removeprefix('^')}"))
+    alpha = next(by_end, own.get("lora_alpha"))
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
         return None
-    return float(alpha) * (math.sqrt(rank) if told.get(f"{prefix}use_rslora") is True else 1.0)
+    return float(alpha) * (math.sqrt(rank) if own.get("use_rslora") is True else 1.0)

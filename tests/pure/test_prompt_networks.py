@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from backend.catalog.families import FAMILIES
+from backend.catalog.headers import Header
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_fit import fit
 from backend.catalog.network_names import flat, text_name
 from backend.catalog.network_problems import network_names, network_problems
 from backend.catalog.peft_alphas import peft_alphas
+from backend.catalog.peft_rotations import peft_rotations, shapes_told
 from backend.request.request import Request
 
 UNET = "model.diffusion_model."
@@ -212,3 +215,16 @@ def test_what_does_not_fit_is_counted_by_its_reason() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 5000, '{"lora_alpha": "8"}', '{"lora_alpha": NaN}', '{"lora_alpha": true}', '{"alpha_pattern": 3}'])
 def test_metadata_of_no_sense_tells_no_alpha(text: str) -> None:
     assert peft_alphas({"lora_adapter_metadata": text}, {"a.to_q.lora_A.weight": (4, 8), "a.to_q.lora_B.weight": (8, 4)}) == {}
+
+
+@pytest.mark.parametrize(("told", "numbers"), [
+    ({"use_cayley_neumann": True, "num_cayley_neumann_terms": 5}, {"terms": 5}), ({"use_cayley_neumann": False}, {"terms": 0}),
+    ({"use_cayley_neumann": False, "coft": True, "eps": 0.1}, {"terms": 0, "bound": 0.1}), ({"use_cayley_neumann": False, "coft": True, "eps": "x"}, {}),
+    ({"use_cayley_neumann": True, "num_cayley_neumann_terms": math.nan}, {}), ({"num_cayley_neumann_terms": 5}, {}), ({"use_cayley_neumann": 1}, {}),
+])
+def test_how_pefts_rotations_are_made_is_told_by_metadata_alone(told: dict[str, object], numbers: dict[str, float]) -> None:
+    name = f"unet.{Q}.to_q.oft_R.weight"
+    header = Header({name: (40, 28)}, {"lora_adapter_metadata": json.dumps({f"unet.{key}": value for key, value in told.items()})})
+    assert peft_rotations(header.metadata, header.shapes) == {name.replace("oft_R.weight", f"cayley_{part}"): number for part, number in numbers.items()}
+    found = fit(shapes_told(header), SHAPES, PREFIXES)
+    assert len(found.layers) == bool(numbers) and (numbers or "use_cayley_neumann" in found.told())

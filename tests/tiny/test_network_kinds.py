@@ -20,7 +20,8 @@ from lycoris.modules.locon import LoConModule
 from lycoris.modules.loha import LohaModule
 from lycoris.modules.lokr import LokrModule
 from lycoris.modules.norms import NormModule
-from peft import LoraConfig, get_peft_model_state_dict
+from peft import BOFTConfig, IA3Config, LoraConfig, OFTConfig, PeftConfig, get_peft_model_state_dict
+from peft.tuners.boft import layer as boft_layer
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -249,6 +250,56 @@ def test_magnitudes_that_peft_keeps_of_rows(model: Model, tmp_path: Path) -> Non
     file = loaded(tmp_path, content)
     assert file.on(model).fit.told() == "3 of 3 layers"
     assert distance(drawn(model, file, 1.0), drawn(truth, None)) < 1e-5 < distance(before, drawn(truth, None))
+
+
+PEFT_KINDS = {
+    "oft": OFTConfig(r=0, oft_block_size=8, init_weights=False),
+    "oft exactly": OFTConfig(r=0, oft_block_size=8, use_cayley_neumann=False, init_weights=False),
+    "oft of few terms, bounded": OFTConfig(r=4, oft_block_size=0, num_cayley_neumann_terms=3, coft=True, eps=0.5, init_weights=False),
+    "oft of one block": OFTConfig(r=0, oft_block_size=8, block_share=True, init_weights=False),
+    "boft": BOFTConfig(boft_block_size=8, init_weights=False),
+    "boft of three stages": BOFTConfig(boft_block_size=4, boft_n_butterfly_factor=3, init_weights=False),
+    "ia3": IA3Config(feedforward_modules=["to_k"], init_ia3_weights=False),
+}
+
+
+class BlockDiagonals:
+    """PEFT's CUDA kernel (stages, blocks, n, n) -> (stages, blocks n, blocks n), in torch."""
+
+    @staticmethod
+    def apply(blocks: Tensor) -> Tensor:
+        return torch.stack([torch.block_diag(*each) for each in blocks])
+
+
+@pytest.mark.parametrize("kind", PEFT_KINDS)
+def test_a_kind_is_what_peft_makes_of_it(model: Model, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linear layers, one with a bias, and where PEFT merges what it runs a convolution."""
+    config: PeftConfig = deepcopy(PEFT_KINDS[kind])
+    convolution = {"boft": {CONVOLUTION[0]}, "ia3": {"down_blocks.1.resnets.0.conv1"}}.get(kind.partition(" ")[0], set())
+    config.target_modules = {LINEAR[0], LINEAR[1], "time_embedding.linear_1"} | convolution
+    monkeypatch.setattr(boft_layer, "get_fbd_cuda", lambda: True)
+    monkeypatch.setattr(boft_layer, "FastBlockDiag", BlockDiagonals)
+    truth, before = truth_of(model), drawn(model, None)
+    truth.denoiser.get_submodule(CONVOLUTION[0]).to(memory_format=torch.contiguous_format)        # PEFT takes views of it
+    with torch.inference_mode(False):
+        torch.manual_seed(0)
+        truth.denoiser.add_adapter(config)
+    truth.denoiser.save_lora_adapter(tmp_path, weight_name="x.safetensors")
+    file = read_network(ModelFile("lora", "x", str(tmp_path / "x.safetensors")), model.placement)
+    count = len(config.target_modules)
+    assert file.on(model).fit.told() == f"{count} of {count} layers"
+    assert distance(drawn(model, file, 1.0), drawn(truth, None)) < 1e-5 < distance(before, drawn(truth, None))
+
+
+@pytest.mark.parametrize(("parts", "path", "why"), [
+    ({"oft_R": (4, 28)}, LINEAR[0], "use_cayley_neumann"), ({"oft_r": (4, 8, 8)}, LINEAR[0], "before oft_R"),
+    ({"oft_R": (36, 28), "cayley_terms": ()}, CONVOLUTION[0], "convolution"), ({"ia3_l": (1, 32, 1, 1)}, CONVOLUTION[0], "as many inputs as outputs"),
+    ({"oft_R": (5, 28), "cayley_terms": ()}, LINEAR[0], "another size"), ({"oft_R": (28,)}, LINEAR[0], "another size"),
+    ({"boft_R": (1, 4, 8, 8)}, LINEAR[0], "another size"), ({"ia3_l": (32, 32)}, LINEAR[0], "another size"),
+])
+def test_what_peft_does_not_tell_is_said(model: Model, tmp_path: Path, parts: dict[str, tuple[int, ...]], path: str, why: str) -> None:
+    file = loaded(tmp_path, one(model, {part: torch.ones(shape) for part, shape in parts.items()}, path))
+    assert file.on(model).fit.told().startswith("0 of 1 layers (1: ") and why in file.on(model).fit.told()
 
 
 def test_lokr_counts_alpha_where_something_is_a_product(model: Model, tmp_path: Path) -> None:

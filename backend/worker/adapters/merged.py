@@ -147,6 +147,8 @@ def _changed(
     if made.weight is not None:
         added = made.weight.reshape(seen.shape)
         weight = weight + strength * (added if seen.shape == weight.shape else padded(added, weight.shape[1]))
+    if bias is not None and made.bias_factors is not None:
+        bias = bias + strength * bias * made.bias_factors
     if made.bias is not None:
         added = strength * made.bias.flatten()
         bias = added if bias is None else bias + added

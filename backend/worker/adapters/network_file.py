@@ -19,9 +19,10 @@ from backend.catalog.headers import read_header
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_fit import Fit, Layer, Modules, fit
 from backend.catalog.network_hashes import SHORT, addnet_hash, hash_told
-from backend.catalog.network_kinds import MAGNITUDES
+from backend.catalog.network_kinds import MAGNITUDES, SINGLE
 from backend.catalog.network_names import BUNDLED, flat, resnets_of, split_name, text_name
 from backend.catalog.peft_alphas import peft_alphas
+from backend.catalog.peft_rotations import peft_rotations
 from backend.errors import CheckpointError
 from backend.prompt.block_weights import BASE, block_of
 from backend.worker.adapters.embedding_file import EmbeddingFile, bundled
@@ -31,7 +32,6 @@ from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Model
 from backend.worker.models.tensor_files import Format, read_tensors
 
-_NUMBERS = ("alpha", "scale", "on_input")           # single numbers, which stay in main memory
 _FACTORS = ("lora_down", "lora_up", "lora_mid")
 _OF_TEXT = re.compile(r"(^|[._])(te\d?|text_encoder(_\d)?|text_model)[._]")
 CPU = torch.device("cpu")
@@ -121,12 +121,13 @@ def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     found, extremes = fingerprint(path), _Extremes()
     try:
         header = read_header(path)
-        told = {name: torch.tensor(alpha) for name, alpha in peft_alphas(header.metadata, header.shapes).items()}
+        numbers = [told(header.metadata, header.shapes) for told in (peft_alphas, peft_rotations)]
+        told = {name: torch.tensor(number) for each in numbers for name, number in each.items()}
         tensors = read_tensors(path, partial(_format, placement), extremes.take) | told
     except CheckpointError as error:
         raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
-    for alpha in told.values():
-        extremes.take(alpha)
+    for number in told.values():
+        extremes.take(number)
     if not extremes.are_finite():
         raise CheckpointError(f"{file.key} cannot be loaded: some of its values are no numbers; copy it again or "
                               "ask its author")
@@ -141,7 +142,7 @@ def _format(placement: Placement, name: str) -> Format | None:
     if name.startswith(BUNDLED):
         return Format(CPU, None)
     module, part = split_name(name) or ("", "")
-    if part in _NUMBERS:
+    if part in SINGLE:              # they stay in main memory
         return Format(CPU, None)
     narrow = part in _FACTORS and not _OF_TEXT.search(module)
     return Format(placement.device, placement.unet if narrow else None)

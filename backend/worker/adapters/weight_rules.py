@@ -1,4 +1,5 @@
-"""What each kind of layer makes of a module's weights. Formulas are LyCORIS', names as in `catalog/network_kinds`.
+"""What each kind of layer makes of a module's weights. Formulas are LyCORIS' and PEFT's, under the names of
+`catalog/network_kinds`.
 
 Everything is computed in float32. `weight` (out, in, kernel...) is what the module has at that moment: where several
 networks change one module each starts from what the one before it has made, as in AUTOMATIC1111.
@@ -7,12 +8,12 @@ networks change one module each starts from what the one before it has made, as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from backend.catalog.network_kinds import MAGNITUDES, is_new_glora
+from backend.catalog.network_kinds import MAGNITUDES, ia3_side, is_new_glora, side_of
 
 Parts = Mapping[str, Tensor]
 """The tensors of one layer by part, float32, on the module's device."""
@@ -20,10 +21,14 @@ Parts = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is added at strength 1: to the weight, in its shape or another of as many numbers, and to the bias."""
+    """What is added at strength 1: to the weight, in its shape or another of as many numbers, and to the bias.
+
+    `bias_factors`: to the bias is added itself times these.
+    """
 
     weight: Tensor | None
     bias: Tensor | None = None
+    bias_factors: Tensor | None = None
 
 
 def change(kind: str, parts: Parts, weight: Tensor, ranks: int = 0) -> Change:
@@ -31,7 +36,7 @@ def change(kind: str, parts: Parts, weight: Tensor, ranks: int = 0) -> Change:
     made = _RULES[kind](parts, weight, ranks)
     if made.weight is None or MAGNITUDES.isdisjoint(parts):
         return made
-    return Change(_decomposed(weight, made.weight.reshape(weight.shape), parts), made.bias)
+    return replace(made, weight=_decomposed(weight, made.weight.reshape(weight.shape), parts))
 
 
 def scale_of(parts: Parts, rank: int) -> float:
@@ -125,8 +130,64 @@ def _rotations(blocks: Tensor, parts: Parts, weight: Tensor) -> Tensor:
     if most > 0:
         norm = skew.norm().clamp_min(1e-30) + 1e-8
         skew = skew * torch.clamp(most / norm, max=1.0)
-    one = torch.eye(blocks.shape[-1], device=blocks.device)
-    return (one + skew) @ torch.linalg.inv(one - skew)
+    return _cayley(-skew)
+
+
+def _cayley(skew: Tensor) -> Tensor:
+    """Orthogonal matrices (..., n, n) from skew ones."""
+    one = torch.eye(skew.shape[-1], device=skew.device)
+    return (one - skew) @ torch.linalg.inv(one + skew)
+
+
+def _cayley_neumann(skew: Tensor, terms: int) -> Tensor:
+    """PEFT's series for the inverse of the transform, which is cut off: 1 + 2 Q + 2 Q^2 + ... + Q^n."""
+    one = torch.eye(skew.shape[-1], device=skew.device).expand_as(skew)
+    last, power, made = max(terms - 1, 3), one, one
+    for degree in range(1, last + 1 if terms > 2 else terms):
+        power = power @ skew
+        made = made + power * (1 if degree == last else 2)
+    return made
+
+
+def _peft_oft(parts: Parts, weight: Tensor, ranks: int) -> Change:
+    numbers = parts["oft_R"]
+    side = side_of(numbers.shape[1])
+    above = torch.zeros(len(numbers), side, side, device=numbers.device)
+    above[:, *torch.triu_indices(side, side, 1, device=numbers.device)] = numbers
+    skew = above - above.mT
+    if "cayley_bound" in parts:
+        most = float(parts["cayley_bound"]) / len(numbers) ** 0.5
+        skew = skew * torch.clamp(most / skew.norm(dim=(1, 2), keepdim=True).clamp_min(1e-30), max=1.0)
+    terms = int(parts["cayley_terms"])
+    turned = _columns_turned(weight.flatten(1), _cayley_neumann(skew, terms) if terms else _cayley(skew))
+    return Change(turned.reshape(weight.shape) - weight)
+
+
+def _columns_turned(weight: Tensor, turns: Tensor) -> Tensor:
+    """Each block of the columns of a matrix, by its own of `turns` (blocks, side, side) or by the one that there is."""
+    blocks = weight.unflatten(1, (-1, turns.shape[-1]))
+    return torch.einsum("onj,nij->oni", blocks, turns.expand(blocks.shape[1], -1, -1)).flatten(1)
+
+
+def _peft_boft(parts: Parts, weight: Tensor, ranks: int) -> Change:
+    """A butterfly of columns: each stage brings other halves of blocks together."""
+    blocks = parts["boft_R"]
+    made, half = weight.flatten(1), blocks.shape[-1] // 2
+    for stage, turns in enumerate(_cayley((blocks - blocks.mT) / 2)):
+        apart = 2**stage
+        made = made.unflatten(1, (-1, 2, apart, half)).transpose(2, 3).flatten(1) if stage else made
+        made = _columns_turned(made, turns)
+        made = made.unflatten(1, (-1, apart, 2, half)).transpose(2, 3).flatten(1) if stage else made
+    made = made * parts["boft_s"].reshape(-1, 1)
+    return Change(made.reshape(weight.shape) - weight)
+
+
+def _peft_ia3(parts: Parts, weight: Tensor, ranks: int) -> Change:
+    """Factors of outputs, with the bias, or of inputs."""
+    shape, factors = [1] * weight.dim(), parts["ia3_l"].flatten() - 1
+    side = ia3_side(tuple(parts["ia3_l"].shape), tuple(weight.shape))
+    shape[side] = -1
+    return Change(weight * factors.reshape(shape), bias_factors=None if side else factors)
 
 
 def _turned(turned: Tensor, parts: Parts, weight: Tensor) -> Change:
@@ -161,5 +222,5 @@ def _decomposed(weight: Tensor, change: Tensor, parts: Parts) -> Tensor:
 
 _RULES: Mapping[str, Callable[[Parts, Tensor, int], Change]] = {
     "lora": _lora, "loha": _loha, "lokr": _lokr, "ia3": _ia3, "full": _full, "norm": _norm, "oft": _oft, "boft": _boft,
-    "glora": _glora,
+    "glora": _glora, "peft_oft": _peft_oft, "peft_boft": _peft_boft, "peft_ia3": _peft_ia3,
 }
