@@ -346,6 +346,9 @@ def test_a_face_of_a_result_is_used_and_chosen_swapped_in_and_drawn_again(desk: 
     expect(faces.nth(1)).to_have_attribute("aria-pressed", "true")
     assert [(one["enabled"], one["face_index"], len(one["image"])) for one in units(desk)] == [(True, 1, 64)]
     assert faces.first.evaluate("box => Math.min(box.offsetWidth, box.offsetHeight)") >= 24
+    page.get_by_label("Guide by").select_option("picture")
+    expect(panel.locator(".unit-about")).to_have_text("ip-adapter-auto")
+    assert units(desk)[0]["model"] == "None", "a FaceID is no picture as prompt"
     panel.get_by_role("button", name="Remove this guide").click()
     for fold in ("face_swap", "detailers", "detailers_0"):
         page.locator(f"#txt2img_{fold}_fold").get_by_role("button").first.click()
