@@ -13,17 +13,18 @@ from pathlib import Path
 
 MAX_AGE = 3600.0        # seconds since a file was written
 MAX_BYTES = 2**28       # of all files; above it the oldest go first
+GIVEN_UP_AGE = 300.0    # of one beside the folders of whole files: its upload has failed or was left
 MIN_AGE = 60.0          # one that is younger may still be in the making
 Entry = tuple[float, int, Path]
 
 
 def sweep(folder: Path) -> int:
-    """Delete files that are older than MAX_AGE or beyond MAX_BYTES, and empty folders; how many files that were."""
+    """Delete files that are too old, unfinished or beyond MAX_BYTES, and empty folders; how many files that were."""
     moment, found = time.time(), sorted(_files(folder))
     total, deleted = sum(size for _, size, _ in found), 0
     for written, size, path in found:
         age = moment - written
-        if age > MAX_AGE or total > MAX_BYTES and age > MIN_AGE:
+        if age > (GIVEN_UP_AGE if path.parent == folder else MAX_AGE) or total > MAX_BYTES and age > MIN_AGE:
             path.unlink(missing_ok=True)
             total, deleted = total - size, deleted + 1
     for path in sorted(folder.rglob("*/"), reverse=True):

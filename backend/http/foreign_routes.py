@@ -5,6 +5,7 @@ Plain ASGI, inside the guard. Easel's own routes have an error handler of their 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OWN = ("/easel/", "/sdapi/", "/internal/", "/api/", "/v1/", "/login", "/logout", "/join/", "/account")
+NO_SPACE = 507
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,7 @@ class _Exchange:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the border of one request
-            status = error.status_code if isinstance(error, HTTPException) else status
-            self._refused = True
+            status, self._refused = _status(error, status), True
             log.warning("%s %s was refused: %r", self._scope["method"], self._scope["path"][:200], error)
         if self._refused and not self._started:
             await self._answer(status)
@@ -57,7 +58,14 @@ class _Exchange:
             await self._send(message)
 
     async def _answer(self, status: int) -> None:
-        body = json.dumps({"detail": "The request cannot be read"}).encode()
+        detail = "The disk is full" if status == NO_SPACE else "The request cannot be read"
+        body = json.dumps({"detail": detail}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _status(error: Exception, otherwise: int) -> int:
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return NO_SPACE if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) else otherwise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import random
@@ -85,6 +86,14 @@ def test_what_works_is_handed_on_and_easels_own_errors_stay_its_own() -> None:
     client = TestClient(app, raise_server_exceptions=False)
     assert client.get("/fine").text == "yes" and client.get("/x").status_code == 404
     assert client.get("/easel/x").status_code == 500
+
+
+def test_a_full_disk_is_told() -> None:
+    def full(_: object) -> PlainTextResponse:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    answer = TestClient(ForeignRoutes(Starlette(routes=[Route("/gradio_api/upload", full, methods=["POST"])]))).post("/gradio_api/upload")
+    assert (answer.status_code, answer.json()) == (507, {"detail": "The disk is full"})
 
 
 def test_the_page_is_still_there(client: TestClient, tmp_path: Path) -> None:

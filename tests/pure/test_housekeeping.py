@@ -91,6 +91,10 @@ def test_gradios_folder_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     os.utime(tmp_path / "0", (1e9, 1e9))
     assert gradio_upload_folder.sweep(tmp_path) == 0 and not (tmp_path / "0").exists()
     assert gradio_upload_folder.sweep(tmp_path / "nowhere") == 0
+    for name, age in (("given up", 400), ("in the making", 200)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    assert gradio_upload_folder.sweep(tmp_path) == 1 and (tmp_path / "in the making").is_file()
 
 
 def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:
