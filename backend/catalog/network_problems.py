@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backend.catalog.adapters import hypernetwork_widths
 from backend.catalog.families import FAMILIES, base
-from backend.catalog.headers import read_header, read_shapes
+from backend.catalog.headers import read_shapes
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA, FileKey, ModelFile
 from backend.catalog.module_shapes import modules_of
@@ -146,7 +146,7 @@ def misfit(file: ModelFile, checkpoint: ModelFile) -> str:
     if file.kind == HYPERNETWORK:
         return _misfit_of_widths(file, checkpoint)
     family = FAMILIES.get(checkpoint.family)
-    found = fit(shapes_told(read_header(Path(file.path))), modules_of(checkpoint), family.networks if family else {})
+    found = fit(shapes_told(Path(file.path)), modules_of(checkpoint), family.networks if family else {})
     if not found.total:
         return " holds no network that Easel knows"
     if found.left_out and (other := two_families(file, checkpoint)):

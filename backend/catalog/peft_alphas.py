@@ -1,7 +1,8 @@
 """The alphas that PEFT keeps in a file's metadata in place of tensors beside the factors, as diffusers writes them.
 
 The text is JSON: `unet.lora_alpha`, `unet.alpha_pattern` (alpha by the end of a module's path), `unet.use_rslora`, and
-the same of each text encoder; without the component's name where the file is of one alone.
+the same of each text encoder; without the component's name where the file is of one alone. PEFT itself writes such a
+text into a file beside.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from backend.catalog.headers import Shapes
 from backend.catalog.network_names import split_name
+from backend.catalog.regular_files import MAX_CONFIG, read_regular
 
 KEY = "lora_adapter_metadata"
+OWN_FILE, BESIDE = "adapter_model.safetensors", "adapter_config.json"       # as PEFT itself saves them
 WRAPPER = "base_model.model."
 
 
@@ -23,6 +27,16 @@ def peft_alphas(metadata: Mapping[str, str], shapes: Shapes) -> dict[str, float]
     told = told_by_peft(metadata)
     return {f"{module}.alpha": alpha for module, rank in _modules(shapes)
             if (alpha := _alpha(told, module, rank)) is not None}
+
+
+def with_settings_beside(path: Path, metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """The metadata of a network file, and what lies beside it where PEFT has saved both."""
+    if path.name != OWN_FILE or KEY in metadata:
+        return metadata
+    try:
+        return {**metadata, KEY: read_regular(path.with_name(BESIDE), MAX_CONFIG).decode()}
+    except (OSError, UnicodeDecodeError):
+        return metadata
 
 
 def told_by_peft(metadata: Mapping[str, str]) -> dict[str, Any]:

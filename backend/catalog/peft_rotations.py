@@ -1,4 +1,5 @@
-"""How PEFT makes rotations of the numbers of its OFT: kept in a file's metadata, as diffusers writes it.
+"""How PEFT makes rotations of the numbers of its OFT: kept in a file's metadata, as diffusers writes it,
+or beside the file, as PEFT does.
 
 By `use_cayley_neumann` it is a series of `num_cayley_neumann_terms`, which turns the other way than the exact
 transform that stands there otherwise; by `coft` no block turns further than `eps` allows.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from backend.catalog.headers import Header, Shapes
+from backend.catalog.headers import Shapes, read_header
 from backend.catalog.network_names import split_name
-from backend.catalog.peft_alphas import of_component, told_by_peft
+from backend.catalog.peft_alphas import of_component, told_by_peft, with_settings_beside
 
 MOST_TERMS = 100
 
@@ -27,9 +29,11 @@ def peft_rotations(metadata: Mapping[str, str], shapes: Shapes) -> dict[str, flo
     return {f"{module}.{part}": number for module in modules for part, number in _numbers(told, module)}
 
 
-def shapes_told(header: Header) -> Shapes:
-    """The tensors of a network file, with those that only its metadata tells."""
-    return header.shapes | dict.fromkeys(peft_rotations(header.metadata, header.shapes), ())
+def shapes_told(path: Path) -> Shapes:
+    """The tensors of a network file, with those that only its metadata tells. Raises CheckpointError."""
+    header = read_header(path)
+    metadata = with_settings_beside(path, header.metadata)
+    return header.shapes | dict.fromkeys(peft_rotations(metadata, header.shapes), ())
 
 
 def _numbers(told: Mapping[str, Any], module: str) -> Iterator[tuple[str, float]]:

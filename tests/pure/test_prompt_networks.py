@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from backend.catalog.families import FAMILIES
-from backend.catalog.headers import Header
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_fit import fit
 from backend.catalog.network_names import flat, text_name
@@ -222,9 +221,11 @@ def test_metadata_of_no_sense_tells_no_alpha(text: str) -> None:
     ({"use_cayley_neumann": False, "coft": True, "eps": 0.1}, {"terms": 0, "bound": 0.1}), ({"use_cayley_neumann": False, "coft": True, "eps": "x"}, {}),
     ({"use_cayley_neumann": True, "num_cayley_neumann_terms": math.nan}, {}), ({"num_cayley_neumann_terms": 5}, {}), ({"use_cayley_neumann": 1}, {}),
 ])
-def test_how_pefts_rotations_are_made_is_told_by_metadata_alone(told: dict[str, object], numbers: dict[str, float]) -> None:
+def test_how_pefts_rotations_are_made_is_told_by_metadata_alone(tmp_path: Path, told: dict[str, object], numbers: dict[str, float]) -> None:
     name = f"unet.{Q}.to_q.oft_R.weight"
-    header = Header({name: (40, 28)}, {"lora_adapter_metadata": json.dumps({f"unet.{key}": value for key, value in told.items()})})
-    assert peft_rotations(header.metadata, header.shapes) == {name.replace("oft_R.weight", f"cayley_{part}"): number for part, number in numbers.items()}
-    found = fit(shapes_told(header), SHAPES, PREFIXES)
+    of_unet = json.dumps({f"unet.{key}": value for key, value in told.items()})
+    assert peft_rotations({"lora_adapter_metadata": of_unet}, {name: (40, 28)}) == {
+        name.replace("oft_R.weight", f"cayley_{part}"): number for part, number in numbers.items()}
+    write(tmp_path / "x.safetensors", {name: (40, 28)}, lora_adapter_metadata=of_unet)
+    found = fit(shapes_told(tmp_path / "x.safetensors"), SHAPES, PREFIXES)
     assert len(found.layers) == bool(numbers) and (numbers or "use_cayley_neumann" in found.told())

@@ -230,7 +230,9 @@ def test_alphas_that_peft_keeps_in_the_metadata(model: Model, tmp_path: Path, mo
         content = {f"unet.{name}": opened.get_tensor(name) for name in opened.offset_keys()}
     packed = json.dumps({f"unet.{key}": value for key, value in told.items()})
     whole = ModelFile("lora", "x", str(save(tmp_path / "whole.safetensors", content, lora_adapter_metadata=packed)))
-    for file in (alone, whole):
+    own = ModelFile("lora", "x", str(save(tmp_path / "adapter_model.safetensors", content)))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(told))
+    for file in (alone, whole, own):
         assert distance(drawn(model, read_network(file, model.placement), 1.0), drawn(truth, None)) < 1e-5
     assert distance(before, drawn(truth, None)) > 1e-3
 

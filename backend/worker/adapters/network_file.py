@@ -21,7 +21,7 @@ from backend.catalog.network_fit import Fit, Layer, Modules, fit
 from backend.catalog.network_hashes import SHORT, addnet_hash, hash_told
 from backend.catalog.network_kinds import MAGNITUDES, SINGLE
 from backend.catalog.network_names import BUNDLED, flat, resnets_of, split_name, text_name
-from backend.catalog.peft_alphas import peft_alphas
+from backend.catalog.peft_alphas import peft_alphas, with_settings_beside
 from backend.catalog.peft_rotations import peft_rotations
 from backend.errors import CheckpointError
 from backend.prompt.block_weights import BASE, block_of
@@ -121,7 +121,8 @@ def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     found, extremes = fingerprint(path), _Extremes()
     try:
         header = read_header(path)
-        numbers = [told(header.metadata, header.shapes) for told in (peft_alphas, peft_rotations)]
+        metadata = with_settings_beside(path, header.metadata)
+        numbers = [told(metadata, header.shapes) for told in (peft_alphas, peft_rotations)]
         told = {name: torch.tensor(number) for each in numbers for name, number in each.items()}
         tensors = read_tensors(path, partial(_format, placement), extremes.take) | told
     except CheckpointError as error:
