@@ -24,6 +24,7 @@ from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.device import Placement
 from backend.worker.models.background_hash import BackgroundHash
 from backend.worker.models.base import Component, Components, Model
+from backend.worker.models.compiled_regions import compiled_regions
 from backend.worker.models.tensor_files import Format, read_tensors
 
 MARKS = ("v_pred", "ztsnr")
@@ -54,6 +55,7 @@ def load(checkpoint: ModelFile, placement: Placement) -> Model:
         components, parametrisation, is_told = _read(checkpoint, family, placement)
         model = family.build(checkpoint, components, parametrisation, placement)
         model.parametrisation = parametrisation if is_told else model.tried_parametrisation()
+        model.compiled = compiled_regions(model.denoiser)
         _check_cells(model)
     except CheckpointError as error:
         reason = error.problems[0].message

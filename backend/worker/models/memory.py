@@ -19,7 +19,6 @@ from backend.catalog.model_file import CHECKPOINT, VAE, ModelFile
 from backend.errors import OutOfMemory, Problem
 from backend.worker.device import Placement
 from backend.worker.models.base import Model
-from backend.worker.models.compiled_regions import compiled_regions
 from backend.worker.models.loader import load
 from backend.worker.models.network_graph import graph_kind
 from backend.worker.models.recordings import Recordings
@@ -104,7 +103,6 @@ class Memory:
         """The checkpoint in memory, on the device. Raises what `fetch` raises."""
         key = CHECKPOINT, checkpoint.key
         model = self.fetch(*key, checkpoint.path, lambda: self._load(checkpoint, self.placement))
-        model.compiled = model.compiled or compiled_regions(model.denoiser)
         model.kept_words, model.recordings, model.derived = self.words, self.recordings, self.derived
         return model
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
 from backend.prompt.chunks import chunk
@@ -81,9 +81,14 @@ class SD1(Model):
         encoder = clip.text_encoder(components["text_encoder"], placement.text, placement.device)
         return cls(
             checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet,
-            vae=vae, parametrisation=parametrisation, tokenizer=clip.tokenizer(checkpoint, encoder),
+            vae=vae, parametrisation=parametrisation, tokenizer=cls.tokenizer_for(checkpoint, encoder),
             preview_factors=preview_factors(vae, COLOURS),
         )
+
+    @classmethod
+    def tokenizer_for(cls, checkpoint: ModelFile, encoder: nn.Module) -> Tokenizer:
+        """What makes tokens of a text for this encoder. Raises CheckpointError, see `clip.tokenizer`."""
+        return clip.tokenizer(checkpoint, encoder)
 
     @property
     def word_widths(self) -> tuple[int, ...]:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
 from backend.catalog.module_shapes import UNREAD_BLOCKS
 from backend.prompt.chunks import chunk, pad_after_end
+from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
-from backend.worker.device import Placement
 from backend.worker.models import clip, ldm_layout, sd1
 from backend.worker.models.base import Component, Components, apply_emphasis
 from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
-from backend.worker.models.preview_colours import preview_factors
 
 Config = dict[str, Any]
 
@@ -55,18 +54,9 @@ class SD2(sd1.SD1):
             }
 
     @classmethod
-    def build(
-        cls, checkpoint: ModelFile, components: Components, parametrisation: Parametrisation, placement: Placement
-    ) -> Self:
-        """See `Model.build`."""
-        unet, vae = ldm_layout.unet_and_vae(components, placement)
-        encoder = clip.text_encoder(components["text_encoder"], placement.text, placement.device)
-        return cls(
-            checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet, vae=vae,
-            parametrisation=parametrisation,
-            tokenizer=clip.open_clip_tokenizer(clip.tokenizer(checkpoint, encoder)),
-            preview_factors=preview_factors(vae, sd1.COLOURS),
-        )
+    def tokenizer_for(cls, checkpoint: ModelFile, encoder: nn.Module) -> Tokenizer:
+        """See `SD1.tokenizer_for`: OpenCLIP's."""
+        return clip.open_clip_tokenizer(super().tokenizer_for(checkpoint, encoder))
 
     def encode_text(
         self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
