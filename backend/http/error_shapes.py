@@ -5,7 +5,9 @@ Plain ASGI around the guard, so that its refusals have the shape too. All other 
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -95,18 +97,21 @@ class _Answer:
                 await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
-        body, media = shaped(self._path, start["status"], _read(self._body)) or (b"", "")
         headers = MutableHeaders(raw=list(start["headers"]))
+        told = _read(self._body, headers.get("Content-Encoding", ""))
+        body, media = shaped(self._path, start["status"], told) or (b"", "")
+        del headers["Content-Encoding"]
         headers["Content-Type"], headers["Content-Length"] = media, str(len(body))
         status = shaped_status(self._path, start["status"])
         await self._send({**start, "status": status, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _read(body: bytes) -> Told:
+def _read(body: bytes, encoding: str) -> Told:
+    """The error that a route has told, which may have been compressed on its way here."""
     try:
-        told = json.loads(body)
-    except ValueError:
+        told = json.loads(gzip.decompress(body) if encoding == "gzip" else body)
+    except (ValueError, OSError, EOFError, zlib.error):
         told = None
     return told if isinstance(told, dict) else {}
 
