@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from backend.catalog.checkpoints import default_of
@@ -37,9 +37,11 @@ class ModelCatalog:
     def __init__(self, models: Iterable[Path], hashes: Hashes | None = None, kinds: Mapping[str, Kind] = KINDS) -> None:
         self.models = tuple(Path(folder) for folder in models)
         self.kinds = kinds
+        self.before_reading: Callable[[], None] = lambda: None      # called before a file's header is read
         self._hashes = hashes or HashesInMemory()
         self._shelves: dict[str, Shelf] = {}
         self._described: dict[tuple[str, str], tuple[State, Description | None]] = {}    # by kind and path
+        self._read: dict[str, list[ModelFile]] = {}     # by kind, what the present look has found so far
         self._locks = {name: threading.RLock() for name in kinds}
         self._writing = threading.Lock()
 
@@ -58,6 +60,10 @@ class ModelCatalog:
         shelf = self._shelf(kind)
         return (self._after(kind, shelf) if shelf.has_changed() else shelf).files
 
+    def so_far(self, kind: str) -> tuple[ModelFile, ...]:
+        """What the look that goes on has found by now, what has a place of its own first; never waits."""
+        return tuple({file.path: file for file in tuple(self._read.get(kind, ()))}.values())
+
     def usable(self, kind: str) -> tuple[ModelFile, ...]:
         """Those that Easel can use: none of a kind that it does not know how to use."""
         return tuple(file for file in self.listed(kind) if not file.problem) if self.kinds[kind].usable else ()
@@ -68,11 +74,11 @@ class ModelCatalog:
         Raises NotFound saying what there is; it names the field `checkpoint` where one was looked for.
         """
         name, shelf = name.strip(), self._shelf(kind)
-        found = _match(shelf, name)
+        found = default_or_named(shelf, name)
         known = found and name and shelf.is_current(found)
         if not known and (found and name or _may_be_there(shelf)):
             shelf = self._after(kind, shelf)
-            found = _match(shelf, name)
+            found = default_or_named(shelf, name)
         if found is None:
             raise NotFound(self._nothing(kind, name, shelf), field=CHECKPOINT if kind == CHECKPOINT else "")
         return found
@@ -114,6 +120,7 @@ class ModelCatalog:
         until, folders = time.monotonic() + MAX_SECONDS, {}
         files: dict[str, ModelFile] = {}
         states: dict[str, State] = {}
+        self._read[kind.name] = read = list(self._in_own_places(kind, until))
         for found, own in self._search(kind, folders):
             path = str(found.path)
             present = state(found.path)
@@ -123,11 +130,22 @@ class ModelCatalog:
             told = self._description(kind, found, present, until)
             if told and (own or not told.problem):
                 states[path], files[key] = present, self._entry(kind, found, key, told, present)
+                if told.problem != NOT_READ:
+                    read.append(files[key])
         ordered = tuple(sorted(files.values(), key=lambda file: file.key.casefold()))
         shelf = Shelf(ordered, settled(folders), states, kind.aliases)
         with self._writing:
             self._shelves[kind.name] = shelf
         return shelf
+
+    def _in_own_places(self, kind: Kind, until: float) -> Iterator[ModelFile]:
+        """What needs no search, as the shipped model: it can be used before the folders were looked through."""
+        for models in self.models:
+            for found in _single(kind, models, {}):
+                present = state(found.path)
+                told = self._description(kind, found, present, until)
+                if told and not told.problem and present[0]:
+                    yield self._entry(kind, found, next(found.candidate_keys()), told, present)
 
     def _search(self, kind: Kind, folders: dict[str, int | None]) -> Iterator[tuple[Found, bool]]:
         """Models with whether they lie in a folder of the kind's own; `folders` takes what was looked through."""
@@ -147,6 +165,7 @@ class ModelCatalog:
             return known[1]
         if time.monotonic() > until:
             return Description(UNKNOWN, NOT_READ)
+        self.before_reading()
         try:
             told = kind.describe(found)
         except CheckpointError as error:
@@ -177,7 +196,8 @@ def _may_be_there(shelf: Shelf) -> bool:
     return time.monotonic() - shelf.taken > FRESH or shelf.has_changed()
 
 
-def _match(shelf: Shelf, name: str) -> ModelFile | None:
+def default_or_named(shelf: Shelf, name: str) -> ModelFile | None:
+    """The file of that name; for "" the default checkpoint."""
     return shelf.named(name) if name else default_of(shelf.files)
 
 

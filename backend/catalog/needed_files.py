@@ -20,6 +20,7 @@ from backend.catalog.guide_files import (
     guide_problems,
     with_exact_names,
 )
+from backend.catalog.known_files import FileLists
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import (
     CHECKPOINT,
@@ -114,13 +115,13 @@ def misfits(request: Request, checkpoint: ModelFile, catalog: ModelCatalog) -> I
         yield Problem(sentence, "vae")
 
 
-def defaults_here(checkpoint: ModelFile, catalog: ModelCatalog) -> dict[str, Any]:
+def defaults_here(checkpoint: ModelFile, catalog: FileLists) -> dict[str, Any]:
     """The field values that suit a checkpoint, without a VAE that its side-car prefers and that is not here."""
     absent = absent_preference(checkpoint, catalog)
     return {name: value for name, value in checkpoint.defaults.items() if name != "vae" or not absent}
 
 
-def absent_preference(checkpoint: ModelFile, catalog: ModelCatalog) -> str:
+def absent_preference(checkpoint: ModelFile, catalog: FileLists) -> str:
     """The VAE that a checkpoint's side-car prefers, if it is not here; "" otherwise."""
     name = checkpoint.defaults.get("vae", AUTOMATIC_VAE)
     return "" if name in VAES or _is_here(VAE, name, catalog) else name
@@ -160,7 +161,7 @@ def missing_upscalers(values: Mapping[str, Any], catalog: ModelCatalog) -> dict[
     return {field: clean_name(name) for field, name in named.items() if not _is_here(UPSCALER, name, catalog)}
 
 
-def _is_here(kind: str, name: str, catalog: ModelCatalog) -> bool:
+def _is_here(kind: str, name: str, catalog: FileLists) -> bool:
     try:
         catalog.find(kind, name)
     except NotFound:
@@ -168,7 +169,7 @@ def _is_here(kind: str, name: str, catalog: ModelCatalog) -> bool:
     return True
 
 
-def restorers_there(catalog: ModelCatalog) -> list[str]:
+def restorers_there(catalog: FileLists) -> list[str]:
     """Which of RESTORERS have a file."""
     return [name for name in RESTORERS if _restorer(name, catalog)]
 
@@ -249,7 +250,7 @@ def _restorers(request: Request) -> list[tuple[str, str]]:
     return [(name, field) for name, field in VISIBILITY.items() if getattr(request, field)]
 
 
-def _restorer(name: str, catalog: ModelCatalog) -> ModelFile | None:
+def _restorer(name: str, catalog: FileLists) -> ModelFile | None:
     """The newest by name: GFPGANv1.4 before GFPGANv1.3."""
     files = [file for file in catalog.usable(FACE_RESTORER) if file.facts["restores"] == name]
     return max(files, key=lambda file: file.key, default=None)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
+from backend.catalog.known_files import READING
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
@@ -66,6 +67,7 @@ class Dispatcher:
         self._supervisors: list[Supervisor] = []
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
+        self._reads_models = False
         self._lock = threading.Lock()
         self.say_to_others: Callable[[Collection[Any]], bool] = lambda message: False   # whether there are other fronts
 
@@ -163,6 +165,11 @@ class Dispatcher:
         with self._lock:
             self._notices.append(text)
         self.feed.touch()
+
+    def models_are_read(self, is_reading: bool) -> None:
+        """Whether the models folders are still being looked through for the first time."""
+        self._reads_models = is_reading
+        self.notice("models", READING if is_reading else "")
 
     def close(self) -> None:
         """Stop the workers; their running jobs wait again."""
@@ -348,4 +355,5 @@ class Dispatcher:
     def _status_event(self) -> dict[str, Any]:
         """Of other people's jobs a page learns how many are drawn, and nothing else."""
         workers = [{**dataclasses.asdict(each.worker), "drawing": len(each.drawn())} for each in self._supervisors]
-        return {"type": "status", "workers": workers, "notices": list(self.status().notices)}
+        return {"type": "status", "workers": workers, "notices": list(self.status().notices),
+                "reads_models": self._reads_models}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.catalog import needed_files
 from backend.catalog.checkpoints import tokenizer_folder
+from backend.catalog.known_files import KnownFiles
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.catalog.network_problems import vector_counts
@@ -175,12 +176,25 @@ class Backend:
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         """A value for every field that suits this checkpoint."""
         chosen = self.checkpoint(checkpoint)
-        table = {name: field.default for name, field in FIELDS.items()}
-        return table | self.suits(chosen) | {"checkpoint": chosen.key}
+        return _table_defaults() | self.suits(chosen) | {"checkpoint": chosen.key}
+
+    def known_defaults(self) -> dict[str, Any]:
+        """`defaults` as far as the models folders are known by now. NotFound where there is no checkpoint yet."""
+        chosen = self.known_files.find(CHECKPOINT)
+        return _table_defaults() | self.known_suits(chosen) | {"checkpoint": chosen.key}
+
+    def known_suits(self, checkpoint: ModelFile) -> dict[str, Any]:
+        """`suits`, without a VAE that has not been found so far."""
+        return needed_files.defaults_here(checkpoint, self.known_files)
 
     def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
         """The field values that suit a checkpoint."""
         return needed_files.defaults_here(checkpoint, self._components.catalog)
+
+    @property
+    def known_files(self) -> KnownFiles:
+        """What is known of the models folders by now, for the page, which must not wait for them."""
+        return self._components.known_files
 
     def model_files(self, kind: str, refresh: bool = False) -> list[ModelFile]:
         """All files of a kind of `catalog.kinds`, broken ones too; looks again when asked to `refresh`."""
@@ -208,6 +222,10 @@ class Backend:
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""
         return needed_files.restorers_there(self._components.catalog)
+
+    def known_face_restorers(self) -> list[str]:
+        """Those of `face_restorers` that are known by now."""
+        return needed_files.restorers_there(self.known_files)
 
     def count_tokens(
         self, text: str, checkpoint: str = "", steps: int = 20, comments: bool = False
@@ -241,6 +259,10 @@ class Backend:
 
     def status(self) -> Status:
         return self._components.dispatcher.status()
+
+
+def _table_defaults() -> dict[str, Any]:
+    return {name: field.default for name, field in FIELDS.items()}
 
 
 def _others(settings: Settings, components: Components) -> OtherFronts | None:

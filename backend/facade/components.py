@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend.catalog.known_files import KnownFiles
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_cards import NetworkCards
 from backend.dispatch.dispatcher import Dispatcher
@@ -68,6 +69,7 @@ class Components:
     networks: Networks
     prompt_library: PromptLibrary
     catalog: ModelCatalog
+    known_files: KnownFiles
     plots: Plots
     plot_estimates: PlotEstimates
     share_links: ShareLinks
@@ -104,6 +106,7 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         gallery=Gallery(database, history, pictures, users, accounts, limits.check_disk),
         networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
-        catalog=catalog, plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
+        catalog=catalog, known_files=KnownFiles(catalog, dispatcher.models_are_read),
+        plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
         share_links=ShareLinks(database), audit_log=AuditLog(database, settings.audit_days), dispatcher=dispatcher,
         webhooks=webhooks, delivery=delivery, idempotency=IdempotencyKeys(database), extensions=extensions)

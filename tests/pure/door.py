@@ -342,8 +342,27 @@ class Door:
     def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
         return dict(checkpoint.defaults)
 
+    # Here nothing has to be looked for: what is known by now is all.
+    known_files = property(lambda self: self)
+    is_reading = False
+    known_face_restorers, known_suits = face_restorers, suits
+
+    def listed(self, kind: str) -> list[ModelFile]:
+        return self.model_files(kind)
+
+    def usable(self, kind: str) -> list[ModelFile]:
+        return self.usable_files(kind)
+
+    def find(self, kind: str, name: str = "") -> ModelFile:
+        return self.checkpoint(name) if kind == "checkpoint" else self.model_file(kind, name)
+
+    def is_read(self, kind: str) -> bool:
+        return True
+
     def defaults(self, checkpoint: str = "") -> dict[str, Any]:
         return {name: field.default for name, field in FIELDS.items()} | {"width": 64, "height": 64, "steps": 4}
+
+    known_defaults = defaults
 
     def infotext(self, text: str, owner: str) -> dict[str, Any]:
         return {"prompt": text.splitlines()[0], "steps": 7}

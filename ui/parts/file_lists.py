@@ -25,7 +25,8 @@ def wire(page: gr.Blocks, backend: Backend, bar: Bar) -> None:
 
 def _choices(backend: Backend, lists: Sequence[tuple[str, Sequence[tuple[str, str]]]], refresh: bool) -> Any:
     """For each list, by the kind of its files and the choices that need none."""
-    files = {kind: [file.key for file in backend.usable_files(kind, refresh)] for kind in KINDS}
+    lists_of = partial(backend.usable_files, refresh=True) if refresh else backend.known_files.usable
+    files = {kind: [file.key for file in lists_of(kind)] for kind in KINDS}
     return [gr.update(choices=[*choices, *((key, key) for key in files[kind])]) for kind, choices in lists]
 
 

@@ -30,7 +30,7 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks,
 
     `source` places what the pictures are made from. In one column it stands before the results, the settings behind.
     """
-    form = Form(tab, backend.defaults() if bar.checkpoint.value else {})
+    form = Form(tab, backend.known_defaults() if bar.checkpoint.value else {})
     form.adopt("checkpoint", bar.checkpoint)
     bench = Workbench(form)
     with gr.Column(elem_id=f"{tab}_bench", elem_classes=["bench"]):

@@ -7,6 +7,7 @@ import "../parts/extensions.js";
 import "../parts/face_swap.js";
 import "../parts/regions.js";
 import "../parts/job_end.js";
+import "../parts/model_lists.js";
 import "../parts/networks.js";
 import "../parts/page_drop.js";
 import "../parts/picture_count.js";

@@ -49,6 +49,6 @@ def _upscaling(form: Form) -> None:
 
 def _faces(form: Form, backend: Backend) -> None:
     with gr.Accordion("Restore faces", open=False, elem_id=f"{NAME}_faces"):
-        if not backend.face_restorers():
+        if not backend.known_face_restorers():
             gr.HTML(NO_RESTORER, js_on_load=None, apply_default_css=False)
         form.rest("extras")

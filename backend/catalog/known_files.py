@@ -1,0 +1,109 @@
+"""What is known of the models folders by now, for whoever cannot wait until all files in them were looked at."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from backend.catalog.files_of_kind import Shelf
+from backend.catalog.model_catalog import NOT_READ, ModelCatalog, default_or_named
+from backend.catalog.model_file import ModelFile
+from backend.errors import NotFound
+
+PATIENCE = 0.5      # seconds that the first looks may take together before one goes on without what they find
+PAUSE = 4.0         # seconds that slow first looks then wait, because the page needs the processor to come up
+
+READING = "The models folders are still being looked through. The lists of models grow when that is done."
+
+
+class FileLists(Protocol):
+    """The files of each kind, by name and as lists."""
+
+    def find(self, kind: str, name: str = "") -> ModelFile:
+        """As `ModelCatalog.find`."""
+
+    def usable(self, kind: str) -> tuple[ModelFile, ...]:
+        """As `ModelCatalog.usable`."""
+
+
+class KnownFiles:
+    """The catalogue, whose first look through the folders of each kind goes on beside those who ask.
+
+    Until a kind was looked through, its files are those that were found so far. Thread-safe.
+    """
+
+    def __init__(self, catalog: ModelCatalog, told: Callable[[bool], None] = lambda is_reading: None) -> None:
+        """`told` is called with True when looks take longer than PATIENCE, and with False when they are over."""
+        self._catalog, self._told = catalog, told
+        self._looks: dict[str, threading.Event] = {}    # by kind; set when its first look is over
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._until = 0.0
+        catalog.before_reading = self._give_way
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a first look goes on."""
+        return self._reader is not None
+
+    def listed(self, kind: str) -> tuple[ModelFile, ...]:
+        return self._catalog.listed(kind) if self.is_read(kind) else self._catalog.so_far(kind)
+
+    def usable(self, kind: str) -> tuple[ModelFile, ...]:
+        if self.is_read(kind):
+            return self._catalog.usable(kind)
+        return tuple(file for file in self._catalog.so_far(kind) if not file.problem)
+
+    def find(self, kind: str, name: str = "") -> ModelFile:
+        """As `ModelCatalog.find`, among the files that are known by now. Raises NotFound."""
+        if self.is_read(kind):
+            return self._catalog.find(kind, name)
+        found = default_or_named(Shelf(self._catalog.so_far(kind), aliases=self._catalog.kinds[kind].aliases), name)
+        if found is None:
+            raise NotFound(READING)
+        return found
+
+    def is_read(self, kind: str) -> bool:
+        """Whether a kind was looked through; its first look begins now, and is waited for a moment."""
+        with self._lock:
+            look = self._looks.get(kind)
+            if look is None:
+                look = self._looks[kind] = threading.Event()
+                self._begin()
+        return look.wait(max(0.0, self._until - time.monotonic()))
+
+    def _begin(self) -> None:
+        if self._reader is None:
+            self._until = time.monotonic() + PATIENCE
+            self._reader = threading.Thread(target=self._read, name="models", daemon=True)
+            self._reader.start()
+
+    def _read(self) -> None:
+        """One kind after the other, so that the page shares the processor with one thread only."""
+        slow = threading.Timer(PATIENCE, self._told, [True])
+        slow.daemon = True
+        slow.start()
+        while kind := self._unread():
+            files = self._catalog.listed(kind)
+            while any(file.problem == NOT_READ for file in files):
+                files = self._catalog.scan(kind)
+            self._looks[kind].set()
+        slow.cancel()
+        slow.join()
+        self._told(False)
+
+    def _give_way(self) -> None:
+        """Once, when the patience of those who ask is over."""
+        over = time.monotonic() - self._until
+        if threading.current_thread() is self._reader and 0 < over < PAUSE:
+            time.sleep(PAUSE - over)
+
+    def _unread(self) -> str:
+        """The next kind; "" ends the reader."""
+        with self._lock:
+            kind = next((kind for kind, look in self._looks.items() if not look.is_set()), "")
+            if not kind:
+                self._reader = None
+            return kind
