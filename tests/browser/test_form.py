@@ -321,8 +321,9 @@ def face_files(folder: Path) -> None:
 def test_a_face_of_a_result_is_used_and_chosen_swapped_in_and_drawn_again(desk: Studio, house: Stage) -> None:
     page, form = desk.page, "easel.form('txt2img').values"
     face_files(house.backend.settings.data.parent)
+    before = desk.pictures()
     desk.generate(steps=1)
-    desk.wait_pictures(1)
+    desk.wait_pictures(before + 1)
     desk.results.get_by_role("button", name="Send to …").click()
     page.get_by_role("menuitem", name="Use this face").click()
     sheet = page.get_by_role("dialog", name="Which face is meant")
@@ -362,6 +363,6 @@ def test_a_face_of_a_result_is_used_and_chosen_swapped_in_and_drawn_again(desk: 
         expect(page.locator(f"#txt2img_{fold}_fold")).to_have_class(re.compile("acting"))
     count = len(house.requests())
     desk.button("generate").click()
-    desk.wait_pictures(2)
+    desk.wait_pictures(before + 2)
     asked = house.requests()[count]
     assert (asked.face_swap_source, len(asked.face_swap), [one.model for one in asked.detailers]) == (1, 64, ["Faces"])
