@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
 
-PLAIN = ("/sdapi/",)        # pictures as base64: little smaller, and late
+PLAIN = ("/sdapi/",         # pictures as base64: little smaller, and late
+         "/gradio_api/")    # `GradioFiles` reads whose the files are that an answer names
 
 
 class Compression(GZipMiddleware):

@@ -31,10 +31,10 @@ def stream(request: Request) -> Response:
 @pytest.mark.parametrize("path, smaller", [
     ("/?type=text/html", True), ("/?type=text/javascript", True), ("/?type=application/json", True),
     ("/?type=image/png", False), ("/?type=image/jpeg", False), ("/?type=image/webp", False), ("/?type=application/zip", False),
-    ("/sdapi/v1/txt2img?type=application/json", False), ("/events", False),
+    ("/sdapi/v1/txt2img?type=application/json", False), ("/gradio_api/upload?type=application/json", False), ("/events", False),
 ])
 def test_texts_are_compressed_and_pictures_and_streams_are_not(path: str, smaller: bool) -> None:
-    app = Starlette(routes=[Route("/", whole), Route("/sdapi/v1/txt2img", whole), Route("/events", stream)])
+    app = Starlette(routes=[Route("/", whole), *(Route(path, whole) for path in ("/sdapi/v1/txt2img", "/gradio_api/upload")), Route("/events", stream)])
     app.add_middleware(Compression, compresslevel=5)
     answer = TestClient(app).get(path)
     assert answer.headers.get("content-encoding") == ("gzip" if smaller else None)

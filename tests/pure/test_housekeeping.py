@@ -71,6 +71,8 @@ def test_what_is_sent_to_gradio_does_not_stay(tmp_path: Path, monkeypatch: pytes
                 for name in ("old.bin", "new.bin")]
         until(lambda: all(path.is_file() for path in sent), 10)
         assert all(settings.gradio_files in path.parents for path in sent)
+        many = client.post("/gradio_api/upload", files=[("files", (f"{number} of many.bin", b"no picture")) for number in range(9)])
+        assert len(many.content) > 500 and {client.get(f"/gradio_api/file={path}").status_code for path in many.json()} == {200}
         for path in (sent[0], sent[0].parent):
             os.utime(path, (1e9, 1e9))
         until(lambda: not sent[0].parent.exists() or not sent[0].exists(), 10)
