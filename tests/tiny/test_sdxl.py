@@ -22,7 +22,7 @@ from backend.request.request import Request
 from backend.sampling.parametrisation import Epsilon, Velocity
 from backend.settings import HOME
 from backend.worker.device import Placement, place
-from backend.worker.models import clip, ldm_layout, sd1, sdxl
+from backend.worker.models import clip, ldm_layout, loader, sd1, sdxl
 from backend.worker.models.base import Model, apply_emphasis
 from backend.worker.models.loader import load
 from backend.worker.models.sdxl import SDXL, SDXLTextSettings
@@ -158,6 +158,16 @@ def test_how_a_folder_says_what_its_network_predicts(networks: ldm.Networks, tmp
     loaded = load(found(tmp_path, "v"), FLOAT32)
     assert type(loaded.parametrisation) is Velocity
     assert loaded.parametrisation.table.sigma_max == pytest.approx(4518.6, rel=1e-3)
+
+
+@pytest.mark.parametrize(("line", "is_v"), [
+    ("parameterization: \"v\"   # as it was trained", True), ("target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling", True),
+    ("target: sgm.modules.diffusionmodules.denoiser_scaling.EpsScaling", False), ("# target: x.VScaling", False),
+    ("target: x.VScalingWithEDMcNoise", False), ("parameterization: eps", False),
+])
+def test_how_training_configs_say_that_a_network_predicts_v(tmp_path: Path, line: str, is_v: bool) -> None:
+    (tmp_path / "x.yaml").write_text(f"model:\n  params:\n    {line}\n    scale_factor: 0.13025\n")
+    assert loader.yaml_says_v(tmp_path / "x.safetensors") is is_v
 
 
 def test_inpainting_networks_see_masks(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ MARKS = ("v_pred", "ztsnr")
 """Names of tensors that tell how a network was trained, by being there."""
 
 _WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
-_V_IN_YAML = re.compile(r"^\s*parameterization:\s*[\"']?v[\"']?\s*$", re.MULTILINE)
+_V_IN_YAML = re.compile(
+    r"^\s*(?:parameterization:\s*[\"']?v|target:\s*[\"']?(?:\w+\.)*VScaling)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 _AS_STORED = Format(torch.device("cpu"), None)
 
 
@@ -110,7 +111,7 @@ def folder_parametrisation(folder: Path) -> Parametrisation:
 def file_parametrisation(path: Path, tensors: Mapping[str, Tensor]) -> Parametrisation:
     """What marker tensors (`v_pred`, `ztsnr`), a .yaml or a .json beside the file say about it; epsilon by default."""
     stored = side_car(path)
-    marked = "v_pred" in tensors or str(stored.get("prediction", "")).startswith("v") or _yaml_says_v(path)
+    marked = "v_pred" in tensors or str(stored.get("prediction", "")).startswith("v") or yaml_says_v(path)
     zero = "ztsnr" in tensors or bool(stored.get("zero_terminal_snr"))
     return PARAMETRISATIONS["v" if marked else "epsilon"](_noise_table({"rescale_betas_zero_snr": zero}))
 
@@ -161,8 +162,8 @@ def _noise_levels(stored: Mapping[str, Any]) -> NoiseTable:
     return NoiseTable.from_betas(betas)
 
 
-def _yaml_says_v(path: Path) -> bool:
-    """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`."""
+def yaml_says_v(path: Path) -> bool:
+    """AUTOMATIC1111's way: a training config `<name>.yaml` with `parameterization: v`, or of XL with `VScaling`."""
     try:
         text = read_regular(path.with_suffix(".yaml"), MAX_CONFIG).decode("utf-8", "replace")
         return bool(_V_IN_YAML.search(text))
