@@ -13,6 +13,7 @@ from backend.errors import EaselError
 from backend.facade import gradio_upload_folder
 from backend.facade.components import Components
 from backend.facade.networks import SHOWN_KINDS, Wanted
+from backend.image.atomic_write import sweep_unfinished
 from backend.store.damaged_rows import damage
 from backend.store.database_recovery import Rescue
 from backend.store.picture_import import FOLDER
@@ -61,6 +62,7 @@ class Housekeeping:
     def _sweep_often(self) -> None:
         self._parts.pictures.sweep(self._started)
         self._parts.uploads.sweep_unfinished(self._started)
+        sweep_unfinished(self._parts.settings.data, self._started)      # styles and switches
         while True:
             self._sweep()
             self._forget_unfinished()

@@ -102,7 +102,7 @@ def test_gradios_folder_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data", models=(tmp_path,))
     Backend(settings, start_workers=False).close()
-    halves = [settings.data / place / f".abc{TEMPORARY}" for place in ("outputs/2024-01-01", "outputs/imported/x", "inputs/local")]
+    halves = [settings.data / place / f".abc{TEMPORARY}" for place in ("outputs/2024-01-01", "outputs/imported/x", "inputs/local", "")]
     sent, imported = settings.gradio_files / "deadbeef" / "no picture.bin", settings.outputs / "imported" / "old" / "1.png"
     made = settings.outputs / "2024-01-01" / "000000-abc-000-1.png"
     for path in (*halves, sent, imported, made):
