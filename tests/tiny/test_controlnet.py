@@ -21,9 +21,9 @@ from backend.worker.models.base import Model
 from backend.worker.models.encoded import stacked
 from backend.worker.models.memory import Memory
 from tests.tiny import controlnets
-from tests.tiny.ldm import save_folder, tiny, tiny_sd2, tiny_sdxl
+from tests.tiny.ldm import save_folder, tiny, tiny_sdxl
 
-FAMILIES = {"sd1": tiny, "sd2": tiny_sd2, "sdxl": tiny_sdxl}
+FAMILIES = {"sd1": tiny, "sdxl": tiny_sdxl}
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))

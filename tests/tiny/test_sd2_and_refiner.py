@@ -20,10 +20,11 @@ from backend.sampling.parametrisation import Epsilon, Velocity
 from backend.worker.adapters.embedding_file import EmbeddingFile
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
+from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
 from backend.worker.models.loader import load
 from backend.worker.models.memory import Memory
-from tests.tiny import ldm, test_img2img_parity, test_sdxl_parity
+from tests.tiny import controlnets, ldm, test_controlnet, test_img2img_parity, test_sdxl_parity
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.networks import attention, lora, save, tensors
 from tests.tiny.test_engine import BASE, Studio
@@ -142,6 +143,17 @@ def test_sd2_draws_what_diffusers_draws(loaded: dict[str, Model]) -> None:
         num_inference_steps=STEPS, guidance_scale=request.cfg_scale, output_type="latent", width=64, height=96,
         generator=torch.Generator().manual_seed(request.seed))
     assert (latent_of(model, request) - theirs.images[0]).abs().max() < 1e-4
+
+
+@torch.inference_mode()
+def test_a_controlnet_of_sd2_is_diffusers(loaded: dict[str, Model], tmp_path: Path) -> None:
+    model = loaded["sd2"]
+    network = controlnets.controlnet(model.denoiser)
+    save(tmp_path / "controlnet" / "x.safetensors", controlnets.ldm(network))
+    net = test_controlnet.opened(tmp_path, model)
+    rows = [test_controlnet.row(model, seed, uses=(test_controlnet.use(net),)) for seed in (1, 2)]
+    ours = torch.stack([answer.denoised for answer in denoise(rows)])
+    assert (ours - test_controlnet.theirs(model, rows, [(network, 0.8, test_controlnet.hint())])).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("negative", ["", "blurry, green"])
