@@ -96,8 +96,10 @@ class Form {
     store(localStorage, this.key, this.values);
   }
 
-  // What Generate sends: what Gradio tells, and over it what is still on its way into the fields.
+  // What Generate sends: what Gradio tells, and over it what is still on its way into the fields. It is kept at once: told
+  // again a moment later it would pass for a change, and take the mark of what was wrong with it away.
   asked(names, values) {
+    this.save(names, values);
     return this.told(names, values).map((value, i) => names[i] in this.pending ? this.pending[names[i]] : value);
   }
 
