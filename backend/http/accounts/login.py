@@ -62,13 +62,18 @@ async def leave(request: Request) -> Response:
     return answer
 
 
+def _gone(request: Request, error: NotFound) -> Response:
+    """The page in the place of one whose address has been used, or is over."""
+    return page(request, "gone.html", 404, problem=translated(request, str(error)))
+
+
 @router.get("/join/{secret}")
 def invited(request: Request, secret: str) -> Response:
     """The page on which somebody who was invited chooses a name and a password."""
     try:
         invitation = request.app.state.backend.invitations.of(secret)
     except NotFound as error:
-        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+        return _gone(request, error)
     return page(request, "join.html", **_joining(invitation))
 
 
@@ -80,7 +85,7 @@ async def join(request: Request, secret: str) -> Response:
     try:
         invitation = await run_in_threadpool(invitations.of, secret)
     except NotFound as error:
-        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+        return _gone(request, error)
     try:
         problem = "" if form["password"] == form["again"] else "The two passwords differ."
         account = None if problem else await run_in_threadpool(
@@ -100,7 +105,7 @@ def ask_for_password(request: Request, secret: str) -> Response:
     try:
         account = request.app.state.backend.password_links.of(secret)
     except NotFound as error:
-        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+        return _gone(request, error)
     return page(request, "password.html", name=account.user.name, problem="")
 
 
@@ -115,7 +120,7 @@ async def choose_password(request: Request, secret: str) -> Response:
             raise InvalidRequest("The two passwords differ.")
         account = await run_in_threadpool(links.use, secret, form["password"])
     except NotFound as error:
-        return page(request, "gone.html", 404, problem=translated(request, str(error)))
+        return _gone(request, error)
     except InvalidRequest as error:
         return page(request, "password.html", 422, name=account.user.name, problem=sentence(request, error))
     await note_login(request, "change password", account.user.name, "by a link")

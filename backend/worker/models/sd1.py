@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
-from backend.prompt.chunks import chunk
+from backend.prompt.chunks import Chunks, chunk
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
@@ -98,17 +98,22 @@ class SD1(Model):
     def encode_text(
         self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
     ) -> Encoded:
-        """See `Model.encode_text`. Skipped layers end in the final layer norm; no encoder is skipped altogether."""
+        """See `Model.encode_text`."""
         chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
-        encoder = self.text_encoders[0]
-        tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.device)                   # (n, 77)
+        vectors = {name: each.vectors[0] for name, each in embeddings.items()}
         multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
-        with clip.inserted(encoder, chunks.chunks, {name: each.vectors[0] for name, each in embeddings.items()}):
-            output = encoder(input_ids=tokens, output_hidden_states=True)
-        skip = min(settings.clip_skip, len(output.hidden_states) - 1)
-        z = output.last_hidden_state if skip <= 1 else encoder.final_layer_norm(output.hidden_states[-skip])
+        with clip.inserted(self.text_encoders[0], chunks.chunks, vectors):
+            z = self._states(chunks, settings)
         weighed = apply_emphasis(z.float(), multipliers, settings.emphasis)                             # (n, 77, C)
         return Encoded(weighed.flatten(0, 1), words=chunks.words, embeddings=clip.used(chunks))
+
+    def _states(self, chunks: Chunks, settings: TextSettings) -> Tensor:
+        """(n, 77, C). Skipped layers end in the final layer norm; no encoder is skipped altogether."""
+        encoder = self.text_encoders[0]
+        tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.device)                   # (n, 77)
+        output = encoder(input_ids=tokens, output_hidden_states=True)
+        skip = min(settings.clip_skip, len(output.hidden_states) - 1)
+        return output.last_hidden_state if skip <= 1 else encoder.final_layer_norm(output.hidden_states[-skip])
 
     @property
     def sees_masks(self) -> bool:

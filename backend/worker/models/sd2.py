@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
 from backend.catalog.module_shapes import UNREAD_BLOCKS
-from backend.prompt.chunks import chunk, pad_after_end
+from backend.prompt.chunks import Chunks, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
 from backend.worker.models import clip, ldm_layout, sd1
-from backend.worker.models.base import Component, Components, apply_emphasis
-from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
+from backend.worker.models.base import Component, Components
+from backend.worker.models.encoded import Encoded, TextSettings
 
 Config = dict[str, Any]
 
@@ -58,19 +58,10 @@ class SD2(sd1.SD1):
         """See `SD1.tokenizer_for`: OpenCLIP's."""
         return clip.open_clip_tokenizer(super().tokenizer_for(checkpoint, encoder))
 
-    def encode_text(
-        self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
-    ) -> Encoded:
-        """See `Model.encode_text`: tokens (77n, 1024) of n chunks. Clip skip is not listened to."""
-        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
-        encoder = self.text_encoders[0]
+    def _states(self, chunks: Chunks, settings: TextSettings) -> Tensor:
+        """(n, 77, 1024). Clip skip is not listened to."""
         padded = [pad_after_end(chunk.tokens, self.tokenizer) for chunk in chunks]
-        tokens = torch.tensor(padded, device=self.device)                                               # (n, 77)
-        multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
-        with clip.inserted(encoder, chunks.chunks, {name: each.vectors[0] for name, each in embeddings.items()}):
-            z = encoder(input_ids=tokens).last_hidden_state.float()
-        weighed = apply_emphasis(z, multipliers, settings.emphasis)                                     # (n, 77, C)
-        return Encoded(weighed.flatten(0, 1), words=chunks.words, embeddings=clip.used(chunks))
+        return self.text_encoders[0](input_ids=torch.tensor(padded, device=self.device)).last_hidden_state
 
     @torch.inference_mode()
     def tried_parametrisation(self) -> Parametrisation:

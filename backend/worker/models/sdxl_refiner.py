@@ -8,7 +8,7 @@ they are drawn, as in AUTOMATIC1111.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
@@ -80,7 +80,7 @@ class SDXLRefiner(sdxl.SDXL):
         """See `Model.text_settings`."""
         read = super().text_settings(request, role, size, texts)
         scores = {"cond": request.sdxl_refiner_high_aesthetic_score, "uncond": request.sdxl_refiner_low_aesthetic_score}
-        return RefinerTextSettings(**{each.name: getattr(read, each.name) for each in fields(read)}, score=scores[role])
+        return RefinerTextSettings(**asdict(read), score=scores[role])
 
     def _beside(self, settings: RefinerTextSettings) -> list[float]:
         return [*settings.size, *settings.crop, settings.score]
