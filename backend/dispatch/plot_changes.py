@@ -52,7 +52,10 @@ class PlotChanges:
             self._plot(owner, plot)
 
     def since(self, plot: str, cursor: int) -> tuple[int, set[str] | None]:
-        """The cursor of now, and the cells that changed after another one; None for all of them."""
+        """The cursor of now, and the cells that changed after another one; None for all of them.
+
+        Changes are told after they are stored, so a cell read in between is told again; none is left out.
+        """
         with self._lock:
             known = self._plots.get(plot)
             if not self._first <= cursor <= self._cursor or known and known.whole > cursor:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from backend.http.api.images import negotiated
+from tests.tiny.house import until
 from tests.tiny.served import served
 
 SMALL = {"prompt": "a lighthouse", "width": 64, "height": 64, "seed": 5}
@@ -262,13 +263,18 @@ def test_a_plot_from_its_dry_run_to_its_export(client: httpx.Client) -> None:
     answer = client.post("/api/plots", json=PLOT)
     plot = answer.json()
     assert answer.status_code == 201 and answer.headers["location"] == f"/api/plots/{plot['id']}" and plot["total"] == 6
-    for _ in range(300):
-        whole = client.get(f"/api/plots/{plot['id']}").json()
-        if whole["state"] == "done":
-            break
+    until(lambda: client.get(f"/api/plots/{plot['id']}").json()["state"] == "done")
+    whole = client.get(f"/api/plots/{plot['id']}").json()
     cells = whole["cells"]
     assert len(cells) == 6 and all(client.get(f"/api/images/{cell['image']}").status_code == 200 for cell in cells)
-    assert client.get(f"/api/plots/{plot['id']}/cells", params={"since": whole["cursor"]}).json()["cells"] == []
+    news = [whole]
+
+    def quiet() -> bool:
+        news.append(client.get(f"/api/plots/{plot['id']}/cells", params={"since": news[-1]["cursor"]}).json())
+        return not news[-1]["cells"]
+
+    until(quiet)
+    assert all(cell in cells for told in news for cell in told["cells"])
     export = client.get(f"/api/plots/{plot['id']}/export.png")
     assert Image.open(io.BytesIO(export.content)).format == "PNG"
     assert client.get("/api/plots").json()["plots"][0]["id"] == plot["id"]

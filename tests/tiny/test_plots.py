@@ -81,7 +81,7 @@ def test_a_plot_over_http_from_the_axes_to_the_last_cell(client: TestClient, hou
     until(lambda: client.get(f"/easel/plots/{plot}").json()["state"] == "done")
     news = client.get(f"/easel/plots/{plot}/cells", params={"since": cursor}).json()
     assert len(news["rows"]) == 6 and news["cursor"] > cursor
-    assert client.get(f"/easel/plots/{plot}/cells", params={"since": news["cursor"]}).json()["rows"] == []
+    until(lambda: not client.get(f"/easel/plots/{plot}/cells", params={"since": news["cursor"]}).json()["rows"])
     for row in client.get(f"/easel/plots/{plot}").json()["cells"]["rows"]:
         cell = dict(zip(news["columns"], row, strict=True))
         assert cell["state"] == "done" and cell["seed"] == "5" and client.get(cell["thumb"]).status_code == 200

@@ -194,7 +194,7 @@ def plot(door: FrontDoor, plot: str) -> PlotTold:
 
 @router.get("/{plot}/cells")
 def cells(door: FrontDoor, plot: str, since: Annotated[int, Query(ge=0, le=2**62)] = 0) -> Cells:
-    """The cells that changed since the cursor of an earlier answer."""
+    """The cells that changed since the cursor of an earlier answer; one that changed just before it may come twice."""
     view = door.plots.get(plot, since)
     return Cells(cursor=view.cursor, cells=_cells(view))
 
