@@ -38,7 +38,7 @@ PICTURE = "a" * 64
 TOKENS, SEEN = 4, 1024          # of the plain IP-Adapter: vectors that it makes, and numbers that stand for a picture
 WIDTHS = (16, 32, 96, 256)      # of what a hint goes through until it is as small as the latent
 WEIGHT = 0.7
-CPU_STEPS = 6       # with fewer, reading the words counts more than in any real picture: Easel does that in float32
+CPU_STEPS = 20      # as many as a real picture has: with few, reading the words counts, which Easel does in float32
 UNITS = {CONTROLNET: {"module": "none", "model": "control"}, IP_ADAPTER: {"module": "ip-adapter-auto", "model": "ip"}}
 
 
