@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from hypothesis import settings
 
 from backend import gradio_stubs
 from backend.house import House
 from backend.store import accounts
 from backend.store.database import Database
-from tests.examples import QUICK
+from tests import examples
 from tests.postgres import NoServer, PostgresServer, running
 
 gc.disable()                # until all tests are collected: nothing of what they import is garbage
 gradio_stubs.leave_out()    # as app.py does
-settings.register_profile(QUICK)     # before pytest looks for the one that is asked for
+examples.register()
 
 ORDER = ("pure", "test_house.py", "tiny", "gpu", "browser")
 

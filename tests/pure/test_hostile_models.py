@@ -12,7 +12,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -214,12 +213,14 @@ PIECES = st.sampled_from(OPCODES) | st.binary(max_size=6) | st.builds(lambda n: 
 
 
 @given(st.lists(PIECES, max_size=300))
-@examples(400, timedelta(seconds=SECONDS))
+@examples(400)
 def test_any_opcodes_end_in_time_and_in_one_kind_of_error(pieces: list[bytes]) -> None:
+    started = time.process_time()
     try:
         read_pickle(b"\x80\x02" + b"".join(pieces) + b".")
     except BrokenPickle:
         pass
+    assert time.process_time() - started < SECONDS
 
 
 def test_too_many_opcodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ STACKS = st.lists(st.tuples(st.sampled_from(["controlnet", "picture", "t2i", "re
 
 @torch.inference_mode()
 @given(stack=STACKS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_whatever_was_attached_leaves_no_trace(loaded: Loaded, stack: list[tuple[str, float]]) -> None:
     model = loaded[0]
     plain = denoise([row(model)])[0].denoised
@@ -70,7 +70,7 @@ SHARED = st.lists(st.lists(st.tuples(st.sampled_from(["controlnet", "picture", "
 
 @torch.inference_mode()
 @given(stacks=SHARED)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_rows_with_different_stacks_share_a_call_and_are_what_they_are_alone(loaded: Loaded, stacks: list[list[tuple[str, float]]]) -> None:
     model = loaded[0]
     plain = [row(model, seed) for seed in range(len(stacks) + 1)]

@@ -143,7 +143,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict[tu
     return model, files
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sequence=some.lists(some.lists(some.tuples(some.sampled_from(KEYS), some.sampled_from([-1.0, 0.3, 1.0])), max_size=3), min_size=1, max_size=3))
 def test_no_sequence_of_networks_leaves_anything(everything: tuple[Model, Any], sequence: list[list[tuple[str, float]]]) -> None:
     model, files = everything
