@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+import ui
 from backend import Backend, Settings
 from backend.http import create_app
 from backend.http.server import Server
@@ -17,11 +18,12 @@ from tests.tiny.house import FakeCatalog, until
 
 
 @contextmanager
-def served(folder: Path, **settings: Any) -> Iterator[tuple[str, Backend]]:
-    """Its address, and the backend."""
+def served(folder: Path, *, page: bool = False, **settings: Any) -> Iterator[tuple[str, Backend]]:
+    """Its address, and the backend; with its page, or the API alone."""
     backend = Backend(Settings(data=folder / "data", **settings), catalog=FakeCatalog(folder), worker="tests.tiny.fake_worker",
                       start_workers=False)
-    server = Server(create_app(backend), backend)
+    app = create_app(backend)
+    server = Server(ui.mount(app, backend) if page else app, backend)
     listener = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

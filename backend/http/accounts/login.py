@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from backend.errors import EaselError, InvalidRequest, NotFound
 from backend.http.accounts.account_pages import page, translated
@@ -33,16 +33,23 @@ async def ask(request: Request, next: str = "/", left: bool = False) -> Response
 
 @router.post("/login")
 async def enter(request: Request) -> Response:
-    """Logs a browser in by name and password, and goes on to the page that it wanted."""
-    form = await _texts(request, "name", "password", "next")
+    """Logs a browser in by name and password, and goes on to the page that it wanted.
+
+    Gradio's Python client calls the name `username`, and takes the session from an answer that leads nowhere.
+    """
+    form = await _texts(request, "name", "username", "password", "next")
+    is_program, name = bool(form["username"]), form["name"] or form["username"]
     credentials = request.app.state.identification.credentials
     address = address_of(request)
     try:
-        account = await credentials.checked(form["name"], form["password"], address)
+        account = await credentials.checked(name, form["password"], address)
     except Denied as denied:
-        await note_denied(request.app.state.backend.audit_log, form["name"], address, denied)
-        return _login_page(request, form["next"], denied.status, denied.reason, form["name"])
-    return await logged_in(request, account, form["next"])
+        await note_denied(request.app.state.backend.audit_log, name, address, denied)
+        if is_program:
+            return JSONResponse({"detail": denied.reason}, denied.status, denied.headers)
+        return _login_page(request, form["next"], denied.status, denied.reason, name)
+    answer = JSONResponse({"success": True}) if is_program else _onward(request, form["next"])
+    return await _with_session(request, account, answer)
 
 
 @router.post("/logout")
@@ -128,16 +135,8 @@ async def choose_password(request: Request, secret: str) -> Response:
 
 
 async def logged_in(request: Request, account: Account, onward: str) -> Response:
-    """Goes on as this account. The session that the browser had before ends: a token is never taken over."""
-    login: Login | None = request.state.login
-    sessions = request.app.state.backend.sessions
-    if login and login.session:
-        await run_in_threadpool(sessions.close, login.session)
-    token = await run_in_threadpool(sessions.open, account)
-    await note_login(request, "login", account.user.name)
-    answer = _onward(request, onward)
-    _set_session(request, answer, token)
-    return answer
+    """Goes on as this account."""
+    return await _with_session(request, account, _onward(request, onward))
 
 
 def sentence(request: Request, error: EaselError) -> str:
@@ -163,6 +162,18 @@ def _login_page(request: Request, onward: str, status: int = 200, problem: str =
 
 def _joining(invitation: Invitation, problem: str = "", name: str = "") -> dict[str, Any]:
     return {"role": invitation.role, "setup": invitation.is_setup, "problem": problem, "name": name}
+
+
+async def _with_session(request: Request, account: Account, answer: Response) -> Response:
+    """The answer with a new session. The one that the caller had before ends: a token is never taken over."""
+    login: Login | None = request.state.login
+    sessions = request.app.state.backend.sessions
+    if login and login.session:
+        await run_in_threadpool(sessions.close, login.session)
+    token = await run_in_threadpool(sessions.open, account)
+    await note_login(request, "login", account.user.name)
+    _set_session(request, answer, token)
+    return answer
 
 
 def _onward(request: Request, address: str) -> Response:
