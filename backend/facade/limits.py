@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from backend.catalog.call_estimate import largest_pass
 from backend.errors import InvalidRequest, Problem
 from backend.request.limits import LIMITS, changed, shown
-from backend.request.output_size import Size, upscaled, upscales
+from backend.request.output_size import Margins, Size, enlarged, keeps_source, upscaled, upscales
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS
+from backend.request.rules import EXTRAS, NO_UPSCALER, OUTPAINT
 from backend.store.disk_use import DiskUse
 from backend.store.jobs import Jobs
 from backend.store.uploads import QUOTA, Uploads
@@ -111,8 +112,9 @@ class Limits:
 
 
 def _source(request: Request, owner: str, uploads: Uploads) -> Size:
-    """The size of the picture that is enlarged; (0, 0) where none is."""
-    return uploads.size(request.init_image, owner) if request.process == EXTRAS or upscales(request) else (0, 0)
+    """The size of the picture that the result's follows from; (0, 0) where it follows from none."""
+    follows = request.process == EXTRAS or upscales(request) or keeps_source(request)
+    return uploads.size(request.init_image, owner) if follows else (0, 0)
 
 
 def _too_many_steps(request: Request, limit: int | None) -> list[Problem]:
@@ -135,10 +137,14 @@ def _too_many_pixels(request: Request, limit: int | None, source: Size) -> list[
 
 
 def result_size(request: Request, source: Size) -> tuple[Size, str]:
-    """How large each picture of a request gets, made from one of size `source`, and the field that decides it."""
+    """How large a picture of the request gets or is drawn, made from one of size `source`, and the field behind it."""
     if request.process == EXTRAS:
-        x, y = request.upscale_to_width, request.upscale_to_height
-        by = max(x / max(source[0], 1), y / max(source[1], 1)) or request.upscale_by
-        size = max(round(source[0] * by), 1), max(round(source[1] * by), 1)
-        return size, "upscale_to_width" if x else "upscale_to_height" if y else "upscale_by"
-    return (upscaled(request, source), "sd_upscale_factor") if upscales(request) else largest_pass(request)
+        return enlarged(request, source) if request.upscaler_1 != NO_UPSCALER else (source, "init_image")
+    if upscales(request):
+        return upscaled(request, source), "sd_upscale_factor"
+    drawn, field = largest_pass(request)
+    margins = Margins.of(request)
+    if margins:
+        field = max(OUTPAINT, key=lambda name: getattr(request, name))
+    whole = (margins.around(source) if margins else source) if keeps_source(request) else (0, 0)
+    return (whole, field if margins else "init_image") if prod(whole) > prod(drawn) else (drawn, field)

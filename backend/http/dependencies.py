@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
 from backend import Backend, Door
@@ -39,3 +39,4 @@ FrontDoor = Annotated[Door, Depends(_door)]
 Watch = Annotated[Changes, Depends(_changes)]
 ClientOptions = Annotated[CallerOptions, Depends(_options)]
 OwnCalls = Annotated[ClientCalls, Depends(_calls)]
+Place = Annotated[int, Query(ge=0, le=2**62)]       # in a list or a stream; databases know no larger numbers

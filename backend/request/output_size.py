@@ -1,4 +1,4 @@
-"""How large a picture gets that is made from another one: outpainting adds to its sides, SD upscale multiplies it.
+"""How large a picture gets that is made from another: outpainting adds to it, SD upscale and Extras multiply it.
 
 Arithmetic only; read by the front when a job is submitted and by the worker when it draws.
 """
@@ -106,6 +106,20 @@ def upscaled(request: Request, size: Size) -> Size:
     """The size of SD upscale's result from a picture of `size`."""
     width, height = (max(round(side * request.sd_upscale_factor), 1) for side in size)
     return width, height
+
+
+def enlarged(request: Request, size: Size) -> tuple[Size, str]:
+    """The size to which Extras scales a picture of `size`, before what stands over is cut, and the field behind it."""
+    (width, height), x, y = size, request.upscale_to_width, request.upscale_to_height
+    by = max(x / max(width, 1), y / max(height, 1)) or request.upscale_by
+    field = "upscale_to_width" if x else "upscale_to_height" if y else "upscale_by"
+    return (max(round(width * by), x, 1), max(round(height * by), y, 1)), field
+
+
+def keeps_source(request: Request) -> bool:
+    """Whether only a part of the picture is drawn, and put back into it: the result is as large as that."""
+    masks = bool(request.mask) or Margins.of(request) is not None
+    return masks and request.inpaint_area == "Only masked" and bool(request.init_image) and request.process == DRAW
 
 
 def _check(size: Size, field: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from backend import InvalidRequest, UserError
 from backend.facade.limits import result_size
 from backend.flags import Refusal, parser, settings_from
+from backend.http import create_app
+from backend.http.a1111.plot_scripts import BOTH_TABS, LABELS, ONLY_TXT2IMG
 from backend.request.limits import LIMITS, changed, read_limit, shown
 from backend.request.output_size import Size
 from backend.request.request import Request
@@ -161,12 +165,50 @@ def test_the_disk_limit_counts_pictures_and_uploads_and_nothing_is_lost(tmp_path
 @pytest.mark.parametrize(("request_", "source", "size", "field"), [
     (Request(width=512, height=256), (0, 0), (512, 256), "width"),
     (Request(enable_hr=True, width=512, height=512, hr_resize_x=768), (0, 0), (768, 768), "hr_resize_x"),
-    (Request(process="Extras", init_image="a", upscale_by=4.0), (100, 50), (400, 200), "upscale_by"),
-    (Request(process="Extras", init_image="a", upscale_to_height=200), (100, 50), (400, 200), "upscale_to_height"),
+    (Request(process="Extras", init_image="a", upscaler_1="Lanczos", upscale_by=4.0), (100, 50), (400, 200), "upscale_by"),
+    (Request(process="Extras", init_image="a", upscaler_1="Lanczos", upscale_to_height=200), (100, 50), (400, 200), "upscale_to_height"),
+    (Request(process="Extras", init_image="a", upscaler_1="Lanczos", upscale_to_width=60, upscale_to_height=60), (100, 50), (120, 60), "upscale_to_width"),
+    (Request(process="Extras", init_image="a", upscale_by=4.0), (100, 50), (100, 50), "init_image"),
+    (Request(init_image="a", mask="b", width=64, height=64, inpaint_area="Only masked"), (900, 300), (900, 300), "init_image"),
+    (Request(init_image="a", mask="b", width=64, height=64), (900, 300), (64, 64), "width"),
+    (Request(init_image="a", mask="b", width=512, height=512, inpaint_area="Only masked"), (300, 300), (512, 512), "width"),
+    (Request(init_image="a", width=64, height=64, outpaint_up=100, outpaint_left=8, inpaint_area="Only masked"), (900, 300), (908, 400), "outpaint_up"),
+    (Request(init_image="a", width=912, height=400, outpaint_up=100, outpaint_left=8), (0, 0), (912, 400), "outpaint_up"),
     (Request(init_image="a", sd_upscale="Lanczos", sd_upscale_factor=2.0), (600, 300), (1200, 600), "sd_upscale_factor"),
 ])
 def test_how_large_the_pictures_of_a_request_get(request_: Request, source: Size, size: Size, field: str) -> None:
     assert result_size(request_, source) == (size, field)
+
+
+SIZE_AXIS = [label for label, tab in LABELS if tab in (BOTH_TABS, ONLY_TXT2IMG)].index("Size")
+SOURCE = base64.b64encode(png(64)).decode()
+DOORS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "hires fix": ("/sdapi/v1/txt2img", {**SIZE, "enable_hr": True, "hr_scale": 2.5, "hr_upscaler": "Latent"}, "hr_scale"),
+    "batches": ("/sdapi/v1/txt2img", {**SIZE, "batch_size": 2, "n_iter": 3}, "width"),
+    "loopback": ("/sdapi/v1/img2img", {**SIZE, "init_images": [SOURCE], "script_name": "Loopback", "script_args": [5, 0.5, "Linear", "None"]}, "width"),
+    "SD upscale": ("/sdapi/v1/img2img", {**SIZE, "init_images": [SOURCE], "script_name": "SD upscale", "script_args": ["", 8, "Lanczos", 3]}, "sd_upscale_factor"),
+    "outpainting": ("/sdapi/v1/img2img", {**SIZE, "init_images": [SOURCE], "script_name": "Outpainting mk2", "script_args": ["", 128, 8, ["left", "right", "up"], 1, 0.05]},
+                    "outpaint_left"),
+    "a part of a large picture": ("/sdapi/v1/img2img", {**SIZE, "init_images": [base64.b64encode(png(136)).decode()], "mask": SOURCE, "inpaint_full_res": True}, "init_image"),
+    "extras": ("/sdapi/v1/extra-single-image", {"image": SOURCE, "upscaling_resize": 3, "upscaler_1": "Lanczos"}, "upscale_by"),
+    "a batch of extras": ("/sdapi/v1/extra-batch-images", {"imageList": [{"data": SOURCE, "name": "a"}], "resize_mode": 1, "upscaling_resize_w": 256,
+                                                           "upscaling_resize_h": 256, "upscaler_1": "Lanczos"}, "upscale_to_width"),
+    "a plot of AUTOMATIC1111": ("/sdapi/v1/txt2img", {**SIZE, "script_name": "X/Y/Z plot",
+                                                      "script_args": [SIZE_AXIS, "64x64, 256x128", [], *[0, "", []] * 2, *[False] * 7, 0, False]}, "width"),
+    "a job": ("/api/jobs", {"prompt": "a", **SIZE, "enable_hr": True, "hr_scale": 2.5}, "hr_scale"),
+    "a plot": ("/api/plots", {"request": {**SIZE, "enable_hr": True}, "axes": [{"label": "Hires upscale", "values": "1.5, 2.5"}]}, "hr_scale"),
+    "OpenAI's door": ("/v1/images/generations", {"prompt": "a", "size": "256x256"}, "size"),
+    "the page": ("/easel/jobs", {"prompt": "a", **SIZE, "batch_count": 5}, "width"),
+}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_every_door_counts_the_pixels_of_the_finished_pictures(house: Guest, name: str) -> None:
+    route, payload, field = DOORS[name]
+    with TestClient(create_app(house.backend), base_url="http://localhost") as client:
+        answer = client.post(route, json=payload)
+    assert answer.status_code in (400, 422) and field in answer.text and "your limit is 16,384 pixels" in answer.text, answer.text
+    assert not house.queue()
 
 
 def test_every_kind_of_limit_is_explained() -> None:

@@ -86,6 +86,16 @@ def test_programs_get_a_401_and_a_pages_scripts_one_without_the_browsers_own_que
     assert client.post("/easel/jobs", json={}, headers=BROWSER).status_code == 401, "only pages that are opened are led"
 
 
+def test_who_says_username_is_gradios_client_and_is_led_nowhere(browse, house: Backend) -> None:
+    client = browse()
+    wrong = client.post("/login", data={"username": "ann", "password": "wrong"})
+    assert wrong.status_code == 401 and wrong.json() == {"detail": "Wrong name or password"} and not client.cookies
+    right = client.post("/login", data={"username": "ann", "password": PASSWORD})
+    assert right.status_code == 200 and right.json() == {"success": True}
+    assert client.get("/easel/me").json()["name"] == "ann"
+    assert {("login", "ann"), ("failed login", "ann")} <= {(entry.action, entry.actor) for entry in house.audit_log.page()}
+
+
 @pytest.mark.parametrize("address", [
     "//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "evil", "", "/a\nb", "/" + "x" * 3000, "///evil.example", "/\t/evil.example",
 ])
@@ -281,7 +291,8 @@ def test_tokens_are_shown_once_listed_with_their_use_and_revoked(house: Backend,
     assert browse().get("/easel/jobs", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
 
 
-@pytest.mark.parametrize("data", [{"name": "", "scope": "read"}, {"name": "x" * 61, "scope": "read"}, {"name": "x", "scope": "all"}, {"name": "x", "scope": "read", "days": "99999"}])
+@pytest.mark.parametrize("data", [{"name": "", "scope": "read"}, {"name": "x" * 61, "scope": "read"}, {"name": "x", "scope": "all"}, {"name": "x", "scope": "read", "days": "99999"}, {"name": "x", "scope": "read", "days": "-1"},
+                                  {"name": "x", "scope": "read", "days": "soon"}])
 def test_a_token_that_cannot_be_is_refused(browse, data: dict[str, str]) -> None:
     assert browse("ann").post("/account/tokens", data=data).status_code == 422
 

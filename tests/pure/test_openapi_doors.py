@@ -39,6 +39,18 @@ def test_every_answer_has_a_type(told: dict[str, Any]) -> None:
                 assert content.get("schema") or media in BARE, (name, status, media)
 
 
+def test_whole_numbers_in_addresses_have_bounds(told: dict[str, Any]) -> None:
+    """What is larger than a database's numbers is refused before it gets there."""
+    def is_bound(schema: dict[str, Any]) -> bool:
+        kinds = schema.get("anyOf", [schema])
+        return all(kind.get("type") != "integer" or kind.keys() & {"minimum", "exclusiveMinimum"} and kind.keys() & {"maximum", "exclusiveMaximum"} for kind in kinds)
+
+    found = [(name, one) for name, route in routes(told, "/") for one in route.get("parameters", [])]
+    assert len(found) > 100
+    unbound = {(name, one["name"]) for name, one in found if not is_bound(one["schema"])}
+    assert unbound == {("post /easel/upload/{over}/paint", side) for side in ("left", "top")}, "these have the picture's"
+
+
 def test_errors_of_each_door_have_its_shape(told: dict[str, Any]) -> None:
     for start, media, schema in (("/api/", "application/problem+json", "ProblemDetails"), ("/v1/", "application/json", "OpenAIError")):
         for name, route in routes(told, start):

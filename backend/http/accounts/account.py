@@ -64,7 +64,7 @@ def make_token(request: Request, name: Text = "", scope: Text = "", days: Text =
     scopes = [*SCOPES][:[*SCOPES].index(scope) + 1] if scope in SCOPES else []
     tokens = request.app.state.backend.access_tokens
     trouble = _tried(request, "make token", lambda: made.append(
-        tokens.make(_account(request).user.id, name, scopes, int(days) if days.isdecimal() else None)))
+        tokens.make(_account(request).user.id, name, scopes, _days(days))))
     return _shown(request, "tokens", trouble, secret="".join(made))
 
 
@@ -96,6 +96,11 @@ def _account(request: Request) -> Account:
     if request.state.login.way == "open":
         raise NotAllowed("Nobody logs in to this Easel: make an account first.")
     return request.app.state.backend.accounts.existing(request.state.user.id)
+
+
+def _days(written: str) -> int | None:
+    """None where nothing is written: for ever. What is no number is 0, which no token takes."""
+    return (int(written) if written.isdecimal() else 0) if written else None
 
 
 def _for_admins(request: Request) -> Any:

@@ -14,7 +14,7 @@ from backend import Door, InvalidRequest, NotFound
 from backend.facade.plots import PlotView
 from backend.http.api.idempotency import Key, digest
 from backend.http.api.schemas import ID, MOMENT, PROBLEMS, FieldProblem
-from backend.http.dependencies import FrontDoor
+from backend.http.dependencies import FrontDoor, Place
 from backend.http.easel import plot_exports, plots
 from backend.store.idempotency_keys import IdempotencyKey
 
@@ -193,7 +193,7 @@ def plot(door: FrontDoor, plot: str) -> PlotTold:
 
 
 @router.get("/{plot}/cells")
-def cells(door: FrontDoor, plot: str, since: Annotated[int, Query(ge=0, le=2**62)] = 0) -> Cells:
+def cells(door: FrontDoor, plot: str, since: Place = 0) -> Cells:
     """The cells that changed since the cursor of an earlier answer; one that changed just before it may come twice."""
     view = door.plots.get(plot, since)
     return Cells(cursor=view.cursor, cells=_cells(view))

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from backend import Door
 from backend.errors import EaselError
 from backend.http.async_watch import RETRY_SECONDS, Changes
-from backend.http.dependencies import FrontDoor, Watch
+from backend.http.dependencies import FrontDoor, Place, Watch
 
 HEARTBEAT = 15.0    # seconds; proxies drop streams that stay silent longer
 router = APIRouter()
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 @router.get("/easel/events")
 async def events(
-    door: FrontDoor, changes: Watch, cursor: int = 0, last_event_id: Annotated[str, Header()] = ""
+    door: FrontDoor, changes: Watch, cursor: Place = 0, last_event_id: Annotated[str, Header()] = ""
 ) -> StreamingResponse:
     """A stream that starts after `cursor` (0: with the state of now), or where a broken connection ended."""
-    start = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else max(cursor, 0)
+    start = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 20 else cursor
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_stream(door, changes, start), media_type="text/event-stream", headers=headers)
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backend import FIELDS, Job, JobLine
 from backend.errors import InvalidRequest, Problem
-from backend.http.dependencies import EntireBackend, FrontDoor
+from backend.http.dependencies import EntireBackend, FrontDoor, Place
 
 SET_OUTSIDE = ("output_name", "output_folder", "process", "source_text")    # of Easel's own fields
 Everybody = Annotated[bool, Body(embed=True)]
@@ -34,7 +34,7 @@ def jobs(door: FrontDoor, limit: Annotated[int, Query(ge=1, le=500)] = 30) -> di
 
 
 @router.get("/queue")
-def queue(door: FrontDoor, start: Annotated[int, Query(ge=0)] = 0,
+def queue(door: FrontDoor, start: Place = 0,
           limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """The caller's running and waiting jobs in running order, as a queue event names the first of them."""
     return {**dataclasses.asdict(door.overview(start, limit)), "may_pause_all": door.may_pause_all()}

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from backend.catalog.network_cards import Card
 from backend.facade.networks import Wanted
 from backend.http.decode_threads import run_decoding
-from backend.http.dependencies import FrontDoor
+from backend.http.dependencies import FrontDoor, Place
 from backend.http.easel.files import THUMB
 from backend.image import thumbnail
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/easel/networks")
 @router.get("/{kind}")
 def cards(
     door: FrontDoor, kind: str, search: str = "", folder: str = "", sort: str = "name", checkpoint: str = "",
-    unfitting: bool = False, start: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    unfitting: bool = False, start: Place = 0, limit: Annotated[int, Query(ge=1, le=500)] = 100,
     first: Annotated[list[str] | None, Query(max_length=100)] = None,
 ) -> JSONResponse:
     """`limit` cards after the first `start` of those that the search finds, and how many it finds.

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from backend import Administration
 from backend.http.accounts.account_pages import here
-from backend.http.dependencies import EntireBackend
+from backend.http.dependencies import EntireBackend, Place
 from backend.store.fair_scheduler import EVERYBODY
 from backend.store.invitations import HOURS
 
@@ -110,7 +110,7 @@ def pause(admin: Admin, name: Name = EVERYBODY, on: Annotated[bool, Body()] = Tr
 
 
 @router.get("/audit")
-def audit(admin: Admin, backend: EntireBackend, q: str = "", before: int | None = None,
+def audit(admin: Admin, backend: EntireBackend, q: str = "", before: Place | None = None,
           limit: Annotated[int, Query(ge=1, le=MOST)] = 100) -> dict[str, Any]:
     """The audit log, newest first; `q`: words that an entry must have, `before`: the last number already known."""
     return {"entries": [asdict(entry) for entry in admin.audit(q, before, limit)],

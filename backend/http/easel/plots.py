@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backend import FIELDS, Door, InvalidRequest, Problem
 from backend.facade.plots import PlotCheck, PlotView
-from backend.http.dependencies import FrontDoor
+from backend.http.dependencies import FrontDoor, Place
 from backend.http.easel.jobs import SET_OUTSIDE
 from backend.plots.axis import Axis
 from backend.plots.axis_table import axis_named
@@ -73,7 +73,7 @@ def plot(door: FrontDoor, plot: str) -> dict[str, Any]:
 
 
 @router.get("/{plot}/cells")
-def cells(door: FrontDoor, plot: str, since: int = 0) -> dict[str, Any]:
+def cells(door: FrontDoor, plot: str, since: Place = 0) -> dict[str, Any]:
     """The cells that changed since the cursor of an earlier answer."""
     view = door.plots.get(plot, since)
     return {"cursor": view.cursor, **_cells(view)}

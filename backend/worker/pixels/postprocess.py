@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from backend.errors import InvalidRequest
+from backend.request.output_size import enlarged
 from backend.request.request import Request
 from backend.request.rules import NO_UPSCALER
 from backend.worker.pixels import Pixels
@@ -39,15 +40,12 @@ class Goal:
     @classmethod
     def of(cls, request: Request, size: Size) -> Self:
         """By the factor; or to a size, of which one side may be 0. InvalidRequest when it is too large or nothing."""
-        (width, height), x, y = size, request.upscale_to_width, request.upscale_to_height
-        by = max(x / width, y / height) or request.upscale_by
-        scaled = max(round(width * by), x), max(round(height * by), y)
+        scaled, field = enlarged(request, size)
         if scaled[0] * scaled[1] > MAX_PIXELS:
             raise InvalidRequest(f"makes {scaled[0]:,} x {scaled[1]:,} pixels of this picture; at most "
-                                 f"{MAX_PIXELS // 10**6} megapixels are made",
-                                 field="upscale_to_width" if x else "upscale_to_height" if y else "upscale_by")
-        scaled = max(scaled[0], 1), max(scaled[1], 1)
-        return cls(scaled, (x, y) if x and y and request.upscale_crop else scaled)
+                                 f"{MAX_PIXELS // 10**6} megapixels are made", field=field)
+        sides = request.upscale_to_width, request.upscale_to_height
+        return cls(scaled, sides if all(sides) and request.upscale_crop else scaled)
 
     def cut(self, pixels: Pixels) -> Pixels:
         """The middle of the scaled pixels (H, W, 3)."""
