@@ -6,6 +6,7 @@ It is read before anything of an extension runs. What cannot be read is as if no
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Any
 
 from backend.catalog.regular_files import read_regular
 from backend.extensions.manifest import name_of
-from backend.image.atomic_write import write_atomically
+from backend.image.atomic_write import Purpose, write_atomically
 
 OPENING = ".opening"        # ending of the file that names the extension whose code is being loaded
 KILLED_THE_START = "Easel ended while it was being loaded."
 MOST_BYTES = 2**20
+KEEPING = Purpose("What is on and off could not be saved")
+
+log = logging.getLogger(__name__)
 
 
 class Switches:
@@ -55,12 +59,15 @@ class Switches:
     def opening(self, package: str) -> None:
         """The front is about to run an extension's code for the first time; "": it has come back.
 
-        What that does to the process is known at the next start. OSError.
+        What that does to the process is known at the next start; a disk that is full keeps nobody from starting.
         """
-        if package:
-            self._opening.write_text(name_of(package), "utf-8")
-        else:
-            self._opening.unlink(missing_ok=True)
+        try:
+            if package:
+                self._opening.write_text(name_of(package), "utf-8")
+            else:
+                self._opening.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("whether %s ends Easel as it is loaded cannot be written down: %s", name_of(package), error)
 
     def blame_the_last_start(self) -> None:
         """The extension that was being loaded when Easel ended has failed. StorageError."""
@@ -73,7 +80,7 @@ class Switches:
 
     def _keep(self, off: set[str], failed: Mapping[str, str]) -> None:
         text = json.dumps({"off": sorted(off), "failed": dict(failed)}, indent=2)
-        write_atomically(self._file, text.encode())
+        write_atomically(self._file, text.encode(), KEEPING)
         self._off, self._failed = off, dict(failed)
 
 

@@ -24,7 +24,7 @@ from backend.catalog.network_facts import file_facts
 from backend.catalog.network_problems import misfit
 from backend.catalog.side_cars import NOTES, PICTURES, place_of, read_notes, with_notes
 from backend.errors import CheckpointError, InvalidRequest, NotFound, StorageError
-from backend.image.atomic_write import write_atomically
+from backend.image.atomic_write import Purpose, write_atomically
 from backend.image.decode_budget import DECODING
 from backend.image.read import open_picture
 
@@ -36,6 +36,8 @@ SORTS: Mapping[str, Callable[[Card], Any] | None] = {
 MAX_TAGS = 60               # of those that a network was trained on, the most frequent ones
 PREVIEW = 512               # pixels of the longer side of a network's picture
 MAX_WEIGHT = 10.0
+NOTING = Purpose("The notes could not be saved", "save them again")
+PICTURING = Purpose("The network's picture could not be saved", "choose it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Networks:
         checked = {field: _checked(field, value) for field, value in changes.items()}
         with self._writing:             # two fields that are left shortly after each other
             place = place_of(self.card(kind, name).file)
-            _written(Path(place + NOTES), with_notes(place, replace(read_notes(place), **checked)))
+            _written(Path(place + NOTES), with_notes(place, replace(read_notes(place), **checked)), NOTING)
         self._cards.forget(kind)
         return self.card(kind, name)
 
@@ -138,7 +140,7 @@ class Networks:
             small.thumbnail((PREVIEW, PREVIEW), Pillow.Resampling.LANCZOS)
             content = io.BytesIO()
             small.save(content, "PNG")
-        _written(Path(place + PICTURES[0]), content.getvalue())
+        _written(Path(place + PICTURES[0]), content.getvalue(), PICTURING)
         self._cards.forget(kind)
         return self.card(kind, name)
 
@@ -177,10 +179,10 @@ class Networks:
             return ""
 
 
-def _written(path: Path, content: bytes) -> None:
+def _written(path: Path, content: bytes, purpose: Purpose) -> None:
     if not os.access(path.parent, os.W_OK):
         raise StorageError("Easel may not write into the folder of this network, so nothing was kept.")
-    write_atomically(path, content)
+    write_atomically(path, content, purpose)
 
 
 def _known(kind: str) -> str:

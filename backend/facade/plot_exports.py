@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from typing import IO
 
-from backend.errors import NotFound, StorageError
+from backend.errors import NotFound
 from backend.facade.components import Components
+from backend.image.atomic_write import Purpose, temporary_file
 from backend.plots import grid_picture
 from backend.plots.archive import write_archive
 from backend.plots.export_layout import Sheet, SheetAxis, SheetCell, View
@@ -22,6 +19,8 @@ from backend.store.path_containment import leads_inside
 from backend.store.plot_reading import Cell, PlotHead
 from backend.store.scores import Scores
 from backend.store.view_types import User
+
+MAKING = Purpose("The file could not be made")
 
 
 class PlotExports:
@@ -36,18 +35,18 @@ class PlotExports:
 
     def picture(self, plot: str, view: View, look: Look, kind: str) -> IO[bytes]:
         """One picture with a legend; `kind` is PNG, JPEG or WEBP. InvalidRequest says what fits where it would not."""
-        return _written(partial(grid_picture.draw, self._sheet(plot), view, look, kind))
+        return temporary_file(partial(grid_picture.draw, self._sheet(plot), view, look, kind), MAKING)
 
     def web_page(self, plot: str, view: View, scale: float) -> IO[bytes]:
         """A page that needs nothing else, with the cells' pictures at `scale` of their size."""
-        return _written(partial(write_web_page, self._sheet(plot), view, scale))
+        return temporary_file(partial(write_web_page, self._sheet(plot), view, scale), MAKING)
 
     def archive(self, plot: str, view: View, grids: bool) -> IO[bytes]:
         """A ZIP of the cells' files, with `grids` also of each page as one picture. NotFound where there is none."""
         sheet = self._sheet(plot)
         if not any(cell.file and cell.file.is_file() for cell in sheet.cells.values()):
             raise NotFound("No cell of this plot has a picture.")
-        return _written(partial(write_archive, sheet, view, grids))
+        return temporary_file(partial(write_archive, sheet, view, grids), MAKING)
 
     def table(self, plot: str, view: View) -> str:
         """Values, states and scores of the cells that are not hidden as CSV."""
@@ -79,16 +78,3 @@ class PlotExports:
         first = next((cell.image for cell in cells if cell.image and cell.state == "done"), "")
         text = self._parts.history.image(first, self._owner).infotext if first else ""
         return plot_infotext(text, head.kind, head.axes, head.options)
-
-
-def _written(write: Callable[[IO[bytes]], object]) -> IO[bytes]:
-    """A file that is gone when it is closed, written by `write`."""
-    with ExitStack() as closing:
-        file = closing.enter_context(tempfile.TemporaryFile(prefix="easel-plot-"))
-        try:
-            write(file)
-            file.seek(0)
-        except OSError as error:
-            raise StorageError(f"The file could not be made: {os.strerror(error.errno or 0)}.") from error
-        closing.pop_all()       # from here on the caller closes it
-        return file

@@ -5,24 +5,44 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from backend.errors import StorageError
 
 TEMPORARY = ".easel-tmp"  # ending of files in the making; after a crash they can be deleted
 
-_ADVICE = {
-    errno.ENOSPC: "the disk is full. Free some space, then retry the job",
-    errno.EDQUOT: "the disk quota is used up. Free some space, then retry the job",
-    errno.EFBIG: "the file system allows no file of this size. Raise the limit or choose a smaller picture",
-    errno.EACCES: "Easel may not write into the outputs folder. Give it the right to, then retry the job",
-    errno.EPERM: "Easel may not write into the outputs folder. Give it the right to, then retry the job",
-    errno.EROFS: "the outputs folder is on a read-only disk. Mount it writable or choose another data folder",
+FULL = "the disk is full. Free some space"
+_REASONS = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: "the disk quota is used up. Free some space",
+    errno.EFBIG: "the file system allows no file of this size. Raise the limit",
+    errno.EACCES: "Easel may not write there. Give it the right to",
+    errno.EPERM: "Easel may not write there. Give it the right to",
+    errno.EROFS: "the disk is read-only. Make it writable",
 }
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """All of `data` under `path`, or what was there before. Raises StorageError."""
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a file is written for, as its error says it: what has `failed`, and what to do `again` once it can be."""
+
+    failed: str
+    again: str = "try again"
+
+    def refused(self, error: OSError) -> StorageError:
+        """The error for people."""
+        reason = _REASONS.get(error.errno or 0, f"the system says: {error.strerror or error}. Check the disk")
+        told = f"{self.failed}: {reason}, then {self.again}."
+        return StorageError(told)
+
+
+def write_atomically(path: Path, data: bytes, purpose: Purpose) -> None:
+    """All of `data` under `path`, or what was there before. Raises StorageError, in the words of `purpose`."""
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,9 +55,21 @@ def write_atomically(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        reason = _ADVICE.get(error.errno or 0, f"the system says: {error.strerror or error}. Check the outputs folder")
-        raise StorageError(f"The picture could not be saved: {reason}.") from error
+        raise purpose.refused(error) from error
     _sync_folder(path.parent)
+
+
+def temporary_file(write: Callable[[IO[bytes]], object], purpose: Purpose) -> IO[bytes]:
+    """What `write` writes, open at its start, gone when it is closed. StorageError, in the words of `purpose`."""
+    try:
+        with ExitStack() as closing:
+            file = closing.enter_context(tempfile.TemporaryFile(prefix="easel-"))
+            write(file)
+            file.seek(0)
+            closing.pop_all()       # from here on the caller closes it
+            return file
+    except OSError as error:        # closing writes, too
+        raise purpose.refused(error) from error
 
 
 def sweep_unfinished(folder: Path, before: float) -> None:

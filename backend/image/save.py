@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from backend.image.atomic_write import write_atomically
+from backend.image.atomic_write import Purpose, write_atomically
 from backend.image.text_encodings import as_user_comment, mended
 from backend.messages import Picture
 from backend.request.request import Request
@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 LOSSLESS_EFFORT = 70  # of 100; more takes seconds per picture and saves next to nothing
 MAX_JPEG_EXIF = 65_500  # bytes; a JPEG segment's length has 16 bits
 INFOTEXT_CHUNK, REQUEST_CHUNK = "parameters", "easel"
+SAVING = Purpose("The picture could not be saved", "retry the job")
 MAKER_NOTE = b"EASEL\0\0\0"     # how the EXIF MakerNote begins that holds a request
 
 
@@ -41,7 +42,7 @@ def save(picture: Picture | Image.Image, path: Path, infotext: str, request_json
     """
     image = picture if isinstance(picture, Image.Image) else to_image(picture)
     data = encode(image, FORMATS[path.suffix.lower()], infotext, request_json, options)
-    write_atomically(path, data)
+    write_atomically(path, data, SAVING)
     return digest(data)
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backend.catalog.regular_files import read_regular
-from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
-from backend.image.atomic_write import write_atomically
+from backend.errors import InvalidRequest, NotAllowed, NotFound
+from backend.image.atomic_write import Purpose, write_atomically
 from backend.prompt_library.text_files import MAX_BYTES, Watched, decoded
 from backend.request.field import clean
 from backend.request.request import FIELDS
@@ -27,6 +27,7 @@ COLUMNS = ("name", "prompt", "negative_prompt")
 OLD_PROMPT = "text"             # what the column of prompts was called before there were negative ones
 MAX_NAME = 200
 COMMENT = "#"
+SAVING = Purpose("The styles could not be saved", "save them again")
 MAX_LINES = 50_000          # of one file
 MAX_CELLS = 100_000         # in one line
 _SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
@@ -224,10 +225,7 @@ class Styles:
         return sheet
 
     def _write(self, user: User, sheet: Sheet) -> None:
-        try:
-            write_atomically(self._file(user), written(sheet))
-        except StorageError as error:
-            raise StorageError("The styles could not be saved: the disk is full, or data/ is read-only.") from error
+        write_atomically(self._file(user), written(sheet), SAVING)
 
     def _file(self, user: User) -> Path:
         if user == LOCAL:

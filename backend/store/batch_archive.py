@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from pathlib import PurePosixPath
 from typing import IO
 
 from sqlalchemy import select
 
-from backend.errors import NotFound, StorageError
+from backend.errors import NotFound
+from backend.image.atomic_write import Purpose, temporary_file
 from backend.store.database import Database
 from backend.store.history import SHOWN
 from backend.store.picture_files import Pictures
 from backend.store.tables import ImageRow, JobRow, in_request
+
+ARCHIVING = Purpose("The archive could not be made")
 
 
 class BatchArchive:
@@ -40,13 +41,10 @@ class BatchArchive:
         files = [self._pictures.outputs / path for path in paths if not self._pictures.is_missing(path)]
         if not files:
             raise NotFound("There are no pictures of such a batch.")
-        archive = tempfile.TemporaryFile(prefix="easel-batch-")     # noqa: SIM115 - the caller closes it
-        try:
+
+        def packed(archive: IO[bytes]) -> None:
             with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as made:     # pictures are compressed already
                 for file in files:
                     made.write(file, PurePosixPath(file.name))
-        except OSError as error:
-            archive.close()
-            raise StorageError(f"The archive could not be made: {os.strerror(error.errno or 0)}.") from error
-        archive.seek(0)
-        return archive
+
+        return temporary_file(packed, ARCHIVING)

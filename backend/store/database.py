@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,11 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import DatabaseAway, StorageError
+from backend.image.atomic_write import FULL
 from backend.store import postgres_server, sqlite_file
 from backend.store.revisions import known_revisions, migrate, revision_of
+
+DISK_FULL = "53100"     # PostgreSQL's SQLSTATE
 
 
 class Database:
@@ -78,8 +82,17 @@ class Database:
         except (DBAPIError, NoConnection) as error:
             if self.url and postgres_server.is_away(error):
                 raise DatabaseAway("The database does not answer.") from error     # strangers, too, are told no more
-            why = first_line(error.orig if isinstance(error, DBAPIError) else "all connections are in use")
-            raise StorageError(f"The database could not be {verb}: {why}.") from error
+            raise StorageError(f"The database could not be {verb}: {_reason(error)}.") from error
+
+
+def _reason(error: DBAPIError | NoConnection) -> str:
+    """What the driver says; of a full disk, what to do."""
+    if not isinstance(error, DBAPIError):
+        return "all connections are in use"
+    is_full = getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    if is_full or getattr(error.orig, "sqlstate", "") == DISK_FULL:
+        return f"{FULL}, then try again"
+    return first_line(error.orig)
 
 
 def first_line(why: object) -> str:

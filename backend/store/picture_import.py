@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from backend.errors import UserError
 from backend.image import save, upload_validation
-from backend.image.atomic_write import write_atomically
+from backend.image.atomic_write import Purpose, write_atomically
 from backend.image.batch_names import component
 from backend.store.history import History, PictureFile
 from backend.store.picture_files import Pictures, lies_below
@@ -28,6 +28,7 @@ from backend.store.tables import now
 
 FOLDER = "imported"
 MAX_DEPTH = 6           # folders that are kept of a file's path, counted from the file
+IMPORTING = Purpose("The picture could not be imported", "import it again")
 EARLIEST = 2000         # a year before this in a folder's name is no date of a picture
 _DAY = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
 _CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)-[0-9a-f]{8}-\d{3,}-")     # how Easel's own names begin
@@ -115,7 +116,7 @@ class Imports:
                 continue
             place = self._pictures.outputs / path
             if sure and self._pictures.is_missing(path):
-                write_atomically(place, data)
+                write_atomically(place, data, IMPORTING)
             if sure or _has(place, file.digest):
                 return image
         return ""
@@ -134,7 +135,7 @@ class Imports:
 
     def _write(self, file: PictureFile, data: bytes, created: datetime) -> None:
         place = self._pictures.outputs / file.path
-        write_atomically(place, data)
+        write_atomically(place, data, IMPORTING)
         with suppress(OSError):     # a history that is made again from the files knows the day by this
             os.utime(place, (created.timestamp(), created.timestamp()))
 

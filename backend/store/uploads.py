@@ -15,7 +15,7 @@ from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError, UserError
 from backend.image import upload_validation
-from backend.image.atomic_write import sweep_unfinished, write_atomically
+from backend.image.atomic_write import Purpose, sweep_unfinished, write_atomically
 from backend.image.decode_budget import DECODING
 from backend.request.field import PICTURE_ID, Field
 from backend.request.record import place
@@ -26,6 +26,7 @@ from backend.store.view_types import UserOf
 QUOTA = 4 * 2**30       # bytes that one user's uploads may take
 UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
 FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture" or bool(_inner(field)))
+KEEPING = Purpose("The upload could not be saved", "send it again")
 GONE = "is no longer there; choose the picture again"
 
 
@@ -70,7 +71,7 @@ class Uploads:
         else:
             with self._counting:
                 self._make_room(owner, path.parent, len(data))
-                write_atomically(path, data)
+                write_atomically(path, data, KEEPING)
                 self._taken[owner] += len(data)
         return Upload(name, image.width, image.height)
 

@@ -1,6 +1,7 @@
 """Language files: all that the page shows has its translation, and nothing stands in them that the page never says."""
 
 import ast
+import errno
 import json
 import re
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from backend import FIELDS
+from backend.image.atomic_write import Purpose
 from backend.settings import HOME, Settings
 from tests.pure.door import Door
 from ui.page_head import LANGUAGES, languages
@@ -176,6 +178,14 @@ def test_what_is_refused_is_translated(code):
 
     told = [(path, said(text)) for path, text in refused()]
     assert [(path, text) for path, text in told if not any(longest in text and fits.fullmatch(text) for longest, fits in known)] == []
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_cannot_be_written_is_translated_in_all_its_parts(code):
+    purposes = re.findall(r'= Purpose\("([^"]+)"(?:, "([^"]+)")?\)', "\n".join(file.read_text("utf-8") for file in (HOME / "backend").rglob("*.py")))
+    assert len(purposes) > 7
+    reasons = {str(Purpose("{*}", "{*}").refused(OSError(code, "{}"))) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)}
+    assert reasons | {part or "try again" for pair in purposes for part in pair} <= file(code).keys()
 
 
 def test_a_language_names_itself():

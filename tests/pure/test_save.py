@@ -216,11 +216,10 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from backend.errors import StorageError
-from backend.image.atomic_write import write_atomically
-from tests.examples import examples
+from backend.image.atomic_write import Purpose, write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    write_atomically(Path(sys.argv[1]), bytes(100_000))
+    write_atomically(Path(sys.argv[1]), bytes(100_000), Purpose("It could not be saved"))
 except StorageError as error:
     print(error)
 """
@@ -248,9 +247,9 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk(small_disk):
-    write_atomically(small_disk / "a.png", b"old")
-    with pytest.raises(StorageError, match="disk is full"):
-        write_atomically(small_disk / "a.png", bytes(200_000))
+    write_atomically(small_disk / "a.png", b"old", save.SAVING)
+    with pytest.raises(StorageError, match=r"The picture could not be saved: the disk is full\. Free some space, then retry the job\.$"):
+        write_atomically(small_disk / "a.png", bytes(200_000), save.SAVING)
     assert (small_disk / "a.png").read_bytes() == b"old"
     assert [p.name for p in small_disk.iterdir()] == ["a.png"]
 
