@@ -101,7 +101,7 @@ def test_each_place_says_what_was_not_kept_and_what_to_do(house: Guest) -> None:
         client.post("/easel/preferences", json={"language": "de"}),
         client.post("/easel/links", json={"kind": "picture", "id": picture}),
         client.post("/easel/boards", json={"name": "b" * 100}),
-        client.post("/easel/star", json={"ids": [picture]}),
+        client.post("/easel/history/star", json={"ids": [picture]}),
     )
     stone.unlink()
     full = "the disk is full. Free some space, then "
