@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE
+from backend.catalog.model_file import CAPTIONER, ModelFile
+from tests.browser.conftest import DESKTOP, PHONE, Stage
 from tests.browser.painting import Painting
 from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_everyone import CONTRAST, NAMELESS
@@ -313,3 +314,39 @@ def test_names_contrast_and_a_phone(stage: Studio, page: Page, drawn: Path, tmp_
     assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.screenshot(path=tmp_path / "filled.png", full_page=True)
+
+
+# ---- the picture in words ----
+
+
+def interrogate(studio: Studio) -> None:
+    studio.page.locator("#img2img_interrogate").click()
+
+
+def test_without_a_captioner_the_button_says_which_folder_is_missing(stage: Studio, drawn: Path) -> None:
+    studio, toast = stage.into("img2img"), stage.page.locator(".toast", has_text="models/BLIP")
+    expect(studio.page.locator("#img2img_interrogate")).to_have_attribute("title", re.compile("models/BLIP"))
+    interrogate(studio)
+    expect(toast).to_be_visible()
+    toast.get_by_role("button", name="Dismiss").click()
+    taken(studio, drawn, "img2img")
+    studio.fill(prompt="mine")
+    interrogate(studio)
+    expect(toast).to_be_visible()
+    studio.shows(prompt="mine")
+
+
+def test_the_picture_is_described_in_the_prompt_and_that_can_be_undone(
+    house: Stage, stage: Studio, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = house.backend._components.catalog
+    captioner, usable = ModelFile(CAPTIONER, "blip", str(drawn.parent), "blip"), catalog.usable
+    monkeypatch.setattr(catalog, "usable", lambda kind: (captioner,) if kind == CAPTIONER else usable(kind))
+    studio = taken(stage.into("img2img"), drawn, "img2img")
+    studio.fill(prompt="mine")
+    interrogate(studio)
+    studio.shows(prompt="a plain square, 48")
+    told = studio.page.locator(".toast", has_text="The picture is described in the prompt.")
+    expect(told).to_be_visible()
+    told.get_by_role("button", name="Undo").click()
+    studio.shows(prompt="mine")
