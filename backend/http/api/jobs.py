@@ -62,7 +62,7 @@ def jobs(
 
 @router.get("/jobs/{job}")
 async def job(door: FrontDoor, changes: Watch, job: str, wait: Wait = 0) -> JobTold:
-    """A job, with `wait` once it has ended."""
+    """A job, at once or when it has ended."""
     return await _when_ended(door, changes, job, wait)
 
 
