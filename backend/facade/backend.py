@@ -30,6 +30,7 @@ from backend.store.accounts import Accounts
 from backend.store.audit_log import AuditLog
 from backend.store.database_recovery import Rescue, open_database
 from backend.store.invitations import Invitations
+from backend.store.login_tries import LoginTries
 from backend.store.password_links import PasswordLinks
 from backend.store.sessions import Sessions
 from backend.store.sqlite_file import Lock
@@ -148,6 +149,11 @@ class Backend:
     @property
     def password_links(self) -> PasswordLinks:
         return self._components.password_links
+
+    @property
+    def login_tries(self) -> LoginTries | None:
+        """What all fronts of a shared database have counted; None where this is the only one."""
+        return self._components.login_tries
 
     def user(self, account: str) -> User:
         """The user behind the name of an account; a new one at its first mention. StorageError."""

@@ -26,6 +26,7 @@ from backend.store.history import History
 from backend.store.idempotency_keys import IdempotencyKeys
 from backend.store.invitations import Invitations
 from backend.store.jobs import Jobs
+from backend.store.login_tries import LoginTries
 from backend.store.measured_jobs import MeasuredJobs
 from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import PaintedLayers
@@ -55,6 +56,7 @@ class Components:
     access_tokens: AccessTokens
     invitations: Invitations
     password_links: PasswordLinks
+    login_tries: LoginTries | None      # None: this front is the only one, and counts by itself
     jobs: Jobs
     limits: Limits
     disk: DiskUse
@@ -101,6 +103,7 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         settings=settings, database=database, users=users,
         accounts=accounts, sessions=Sessions(database), access_tokens=AccessTokens(database),
         invitations=Invitations(database, accounts), password_links=PasswordLinks(database, accounts),
+        login_tries=LoginTries(database) if database.url else None,
         jobs=jobs, limits=limits, disk=disk, arrivals=Arrivals(), history=history, preferences=preferences,
         pictures=pictures, archives=BatchArchive(database, pictures), uploads=uploads, layers=PaintedLayers(uploads),
         gallery=Gallery(database, history, pictures, users, accounts, limits.check_disk),

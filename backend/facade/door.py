@@ -75,8 +75,8 @@ class Door:
                 self._parts.dispatcher.check(order.request)
             requests, notes = [order.request for order in orders], [order.notes for order in orders]
             self._parts.limits.check(self._owner, requests, self._parts.uploads)
-            with self._parts.limits.arriving(self._owner, len(requests)):
-                jobs = self._parts.jobs.add_all(requests, self._owner, notes, beside)
+            admission = self._parts.limits.admission(self._owner)
+            jobs = self._parts.jobs.add_all(requests, self._owner, notes, beside, admission)
         for job in jobs if arrival.interrupted else ():
             self.cancel(job.id)
         self._parts.dispatcher.arrived(self._owner)
@@ -149,8 +149,7 @@ class Door:
 
         InvalidRequest when the user has as many jobs waiting as the limit allows.
         """
-        with self._parts.limits.arriving(self._owner, 1):
-            self._parts.jobs.retry(job_id, self._owner)
+        self._parts.jobs.retry(job_id, self._owner, self._parts.limits.admission(self._owner))
         if plot := self._parts.jobs.look.plot_of(job_id):
             self._parts.dispatcher.plot_changed(self._owner, plot)
         self._parts.dispatcher.queued(self._owner)

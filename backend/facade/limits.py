@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from backend.catalog.call_estimate import largest_pass
 from backend.errors import InvalidRequest, Problem
@@ -17,6 +16,8 @@ from backend.request.output_size import Margins, Size, enlarged, keeps_source, u
 from backend.request.request import FIELDS, Request
 from backend.request.rules import EXTRAS, NO_UPSCALER, OUTPAINT
 from backend.store.disk_use import DiskUse
+from backend.store.job_arrival import Admission
+from backend.store.job_rows import pending_jobs
 from backend.store.jobs import Jobs
 from backend.store.uploads import QUOTA, Uploads
 from backend.store.user_limits import UserLimits
@@ -41,8 +42,6 @@ class Limits:
 
     def __init__(self, defaults: Mapping[str, int], own: UserLimits, disk: DiskUse, jobs: Jobs) -> None:
         self._defaults, self._own, self._disk, self._jobs = defaults, own, disk, jobs
-        self._arriving: Counter[str] = Counter()        # owner -> jobs that are about to be queued
-        self._counting = threading.Lock()
 
     def of(self, owner: str) -> dict[str, int | None]:
         """Every limit of a user by name; None where there is none."""
@@ -75,28 +74,24 @@ class Limits:
             raise InvalidRequest(problems=problems)
 
     def check_queued(self, owner: str, jobs: int) -> None:
-        """InvalidRequest when the user may not have so many more jobs waiting; those that are arriving count."""
+        """InvalidRequest when the user may not have so many more jobs waiting, as it is now."""
         limit = self.of(owner)["queued"]
-        used = self._jobs.look.pending(owner) + self._arriving[owner]
-        if limit is not None and used + jobs > limit:
-            these = "this one" if jobs == 1 else f"these {jobs:,}"
-            raise InvalidRequest(f"{used:,} of your jobs wait or are drawn; with {these} it would be {used + jobs:,}, "
-                                 f"and your limit is {limit:,}. Nothing of it was queued.", field="queued")
+        if limit is not None:
+            _within(limit, self._jobs.look.pending(owner), jobs)
 
-    @contextmanager
-    def arriving(self, owner: str, jobs: int) -> Iterator[None]:
-        """Around the queueing of so many jobs: however many arrive at once, they stay within the limit.
+    def admission(self, owner: str) -> Admission | None:
+        """For whatever queues jobs of the user's; None where no limit is to be kept.
 
-        InvalidRequest when they cannot.
+        However many arrive at once, at however many fronts, they stay within the limit.
         """
-        with self._counting:
-            self.check_queued(owner, jobs)
-            self._arriving[owner] += jobs
-        try:
-            yield
-        finally:
-            with self._counting:
-                self._arriving[owner] -= jobs
+        limit = self.of(owner)["queued"]
+        if limit is None:
+            return None
+
+        def admit(session: Session, jobs: int) -> None:
+            _within(limit, pending_jobs(session, owner), jobs)
+
+        return admit
 
     def room_for_uploads(self, owner: str) -> int:
         """How many bytes the user's uploads may take."""
@@ -109,6 +104,13 @@ class Limits:
             return ()
         return (Problem(f"your pictures and uploads take {shown('disk', used)}, and your limit is "
                         f"{shown('disk', limit)}. Delete pictures and empty the bin to make room.", "disk"),)
+
+
+def _within(limit: int, used: int, jobs: int) -> None:
+    if jobs and used + jobs > limit:
+        these = "this one" if jobs == 1 else f"these {jobs:,}"
+        raise InvalidRequest(f"{used:,} of your jobs wait or are drawn; with {these} it would be {used + jobs:,}, "
+                             f"and your limit is {limit:,}. Nothing of it was queued.", field="queued")
 
 
 def _source(request: Request, owner: str, uploads: Uploads) -> Size:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from backend.plots.estimate import CellCost
 from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
 from backend.store.idempotency_keys import IdempotencyKey
+from backend.store.job_arrival import Admission
 from backend.store.plot_reading import Cell
 from backend.store.plots import LONGEST_TITLE, CellDraft, PlotDraft, PlotLine
 from backend.store.view_types import User
@@ -136,8 +136,8 @@ class UserPlots:
         axes = [_axis(one) for one in check.order.axes]
         draft = PlotDraft(title=title, kind=str(asked.get("kind", "xyz")), axes=axes,
                           request=check.order.base.to_json(), options=options)
-        with self._within_limits(check.order.cells):
-            plot = self._plots.create(self._owner, draft, check.order.cells, used)
+        self._check_limits(check.order.cells)
+        plot = self._plots.create(self._owner, draft, check.order.cells, used, self._admission)
         self._dispatcher.plot_changed(self._owner, plot)
         return plot
 
@@ -168,9 +168,8 @@ class UserPlots:
 
     def resume(self, plot: str) -> None:
         """Go on; cells that were cancelled wait again."""
-        with self._parts.limits.arriving(self._owner, self._plots.line(plot, self._owner).counts.cancelled):
-            self._plots.pause(plot, self._owner, on=False)
-            self._plots.again(plot, self._owner, "cancelled")
+        self._plots.again(plot, self._owner, "cancelled", admission=self._admission)
+        self._plots.pause(plot, self._owner, on=False)
         self._dispatcher.plot_changed(self._owner, plot)
 
     def move(self, plot: str, to: str) -> None:
@@ -205,14 +204,12 @@ class UserPlots:
 
     def retry(self, plot: str) -> None:
         """Draw all cells that failed once more."""
-        with self._parts.limits.arriving(self._owner, self._plots.line(plot, self._owner).counts.failed):
-            self._plots.again(plot, self._owner, "failed")
+        self._plots.again(plot, self._owner, "failed", admission=self._admission)
         self._dispatcher.plot_changed(self._owner, plot)
 
     def redraw(self, plot: str, cell: str, *, whole: bool) -> None:
         """Draw a cell that has ended once more: what it lacks, or with `whole` all of it. NotFound, NotAllowed."""
-        with self._parts.limits.arriving(self._owner, 1):
-            self._plots.redraw(plot, self._owner, cell, whole)
+        self._plots.redraw(plot, self._owner, cell, whole, self._admission)
         self._dispatcher.plot_changed(self._owner, plot)
 
     def extend(self, plot: str, axis: int, typed: Any) -> None:
@@ -222,16 +219,17 @@ class UserPlots:
             raise NotAllowed("Only the axes of an X/Y/Z plot can get more values.")
         orders, seeds = PlotOrders(self._parts, self._user), _seed_rules(head.options)
         longer, cells = orders.extended(head, axis, typed, seeds)
-        with self._within_limits(cells):
-            self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells)
+        self._check_limits(cells)
+        self._plots.extend(plot, self._owner, [_axis(one) for one in longer], cells, self._admission)
         self._dispatcher.plot_changed(self._owner, plot)
 
-    @contextmanager
-    def _within_limits(self, cells: Sequence[CellDraft]) -> Iterator[None]:
-        """Around the queueing of cells. InvalidRequest where the user may not have them, and then none is queued."""
+    def _check_limits(self, cells: Sequence[CellDraft]) -> None:
+        """InvalidRequest where the user may not ask for one of these; how many there may be, `_admission` says."""
         self._parts.limits.check(self._owner, [cell.request for cell in cells], self._parts.uploads)
-        with self._parts.limits.arriving(self._owner, len(cells)):
-            yield
+
+    @property
+    def _admission(self) -> Admission | None:
+        return self._parts.limits.admission(self._owner)
 
 
 def _judged(orders: PlotOrders, start: PlotStart, readings: Sequence[AxisReading], *, draws: bool) -> PlotCheck:

@@ -121,7 +121,8 @@ def create_app(backend: Backend, routers: Table[Routes] | None = None) -> FastAP
     app.add_middleware(RouteNamed)
     app.add_middleware(ForeignRoutes)
     app.state.identification = Identification(
-        backend.settings, backend.accounts, backend.sessions, backend.access_tokens, backend.audit_log)
+        backend.settings, backend.accounts, backend.sessions, backend.access_tokens, backend.audit_log,
+        backend.login_tries)
     app.add_middleware(GradioFiles, data=backend.settings.data)
     app.add_middleware(Guard, settings=backend.settings, identification=app.state.identification,
                        sessions=backend.sessions)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, defer
 
 from backend.errors import NotFound
@@ -54,6 +54,12 @@ def seen_rows(session: Session, jobs: Collection[str] | None) -> list[Seen]:
     """Of these jobs, or of all that wait or run."""
     which = JobRow.state.in_(("queued", "running")) if jobs is None else JobRow.id.in_(jobs)
     return [Seen(**row._mapping) for row in session.execute(select(*_SEEN).where(which))]
+
+
+def pending_jobs(session: Session, owner: str) -> int:
+    """How many of the owner's jobs wait or are drawn, cells of plots among them."""
+    theirs = JobRow.owner == owner, JobRow.state.in_(("queued", "running"))
+    return session.scalar(select(func.count()).select_from(JobRow).where(*theirs)) or 0
 
 
 def newest(owner: str, limit: int) -> Select[tuple[JobRow]]:

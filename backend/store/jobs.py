@@ -30,7 +30,7 @@ from backend.store.database import Database
 from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
 from backend.store.group_commit import GroupCommit
 from backend.store.history import images_of, last_place, stored_request
-from backend.store.job_arrival import Arrival, Beside, arrival, queued
+from backend.store.job_arrival import Admission, Arrival, Beside, arrival, queued
 from backend.store.job_choice import Order, chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import (
@@ -81,10 +81,15 @@ class Jobs:
     # ---- the owner's side ----
 
     def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = (),
-                beside: Beside | None = None) -> list[Job]:
-        """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs."""
-        new = arrival(requests, owner, notes, beside)     # before others have to wait for it
+                beside: Beside | None = None, admission: Admission | None = None) -> list[Job]:
+        """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs.
+
+        Raises what `admission` raises.
+        """
+        new = arrival(requests, owner, notes, beside, admission)     # before others have to wait for it
         self._arrivals.put(new)
+        if new.refused:
+            raise new.refused
         rows = new.rows
         self._lines.add({row.id: request for row, request in zip(rows, requests, strict=True)})
         at = self._positions(rows)
@@ -270,12 +275,17 @@ class Jobs:
             query = select(JobRow.id).where(JobRow.owner == owner, JobRow.state.in_(states)).order_by(JobRow.place)
             return list(session.scalars(query))
 
-    def retry(self, job: str, owner: str) -> None:
-        """Queue a failed or cancelled job again, at the end; pictures that it has are kept. NotAllowed otherwise."""
+    def retry(self, job: str, owner: str, admission: Admission | None = None) -> None:
+        """Queue a failed or cancelled job again, at the end; pictures that it has are kept. NotAllowed otherwise.
+
+        Raises what `admission` raises.
+        """
         with self.change() as (session, rows):
             row = owned_row(session, job, owner)
             if row.state not in ("failed", "cancelled"):
                 raise NotAllowed(f"The job is {row.state}; only a failed or cancelled one can be tried again.")
+            if admission:
+                admission(session, 1)
             job_states.again(row, last_place(session) + 1)
             rows.append(row)
             self._begun.add(job)

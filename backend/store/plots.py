@@ -18,6 +18,7 @@ from backend.request.request import Request
 from backend.store import job_states
 from backend.store.history import end_of_queue, last_place, new_id
 from backend.store.idempotency_keys import IdempotencyKey, idempotency_row
+from backend.store.job_arrival import Admission
 from backend.store.job_rows import without_request
 from backend.store.jobs import Jobs
 from backend.store.plot_reading import Cell, Counts, PlotHead, cells_of, covers, head_of, plot_counts, plot_row
@@ -71,17 +72,22 @@ class _Queued:
 
 
 class Plots:
-    """Every method touches one owner's plots only; NotFound for those of others. Thread-safe."""
+    """Every method touches one owner's plots only; NotFound for those of others. Thread-safe.
+
+    What queues cells raises what `admission` raises, and then has changed nothing.
+    """
 
     def __init__(self, jobs: Jobs) -> None:
         self._database, self._jobs = jobs.database, jobs
 
     def create(
-        self, owner: str, draft: PlotDraft, cells: Sequence[CellDraft], used: IdempotencyKey | None = None
+        self, owner: str, draft: PlotDraft, cells: Sequence[CellDraft], used: IdempotencyKey | None = None,
+        admission: Admission | None = None
     ) -> str:
         """Queue a plot whose cells are drawn in this order; its id. The key of the call is kept with the first."""
         plot, created = new_id(), now()
         with self._jobs.change() as (session, rows):
+            _admitted(session, len(cells), admission)
             moment = next_sort_moment(session, PlotRow, owner, created)
             session.add(PlotRow(id=plot, owner=owner, title=draft.title, kind=draft.kind, created=created,
                                 sort_moment=moment, request=dict(draft.request), axes=list(draft.axes),
@@ -91,10 +97,13 @@ class Plots:
                 session.add(idempotency_row(queued[0].id, owner, used))
         return plot
 
-    def extend(self, plot: str, owner: str, axes: Sequence[dict[str, Any]], cells: Sequence[CellDraft]) -> None:
+    def extend(self, plot: str, owner: str, axes: Sequence[dict[str, Any]], cells: Sequence[CellDraft],
+               admission: Admission | None = None) -> None:
         """Queue more cells of a plot, whose axes have more values now."""
         with self._jobs.change() as (session, rows):
-            plot_row(session, plot, owner).axes = list(axes)
+            row = plot_row(session, plot, owner)
+            _admitted(session, len(cells), admission)
+            row.axes = list(axes)
             rows += _inserted(session, owner, plot, cells)
 
     def head(self, plot: str, owner: str) -> PlotHead:
@@ -153,17 +162,19 @@ class Plots:
             plot_row(session, plot, owner).paused = on
         return self._jobs.pause_plot(plot, owner, on)
 
-    def again(self, plot: str, owner: str, *states: str) -> int:
+    def again(self, plot: str, owner: str, *states: str, admission: Admission | None = None) -> int:
         """Queue the cells in these states once more, with what they have made; how many there are."""
         with self._jobs.change() as (session, rows):
             plot_row(session, plot, owner)
             query = without_request().where(JobRow.plot == plot, JobRow.state.in_(states)).order_by(JobRow.place)
-            for place, row in enumerate(session.scalars(query).all(), last_place(session) + 1):
+            ended = session.scalars(query).all()
+            _admitted(session, len(ended), admission)
+            for place, row in enumerate(ended, last_place(session) + 1):
                 job_states.again(row, place)
                 rows.append(row)
             return len(rows)
 
-    def redraw(self, plot: str, owner: str, cell: str, whole: bool) -> None:
+    def redraw(self, plot: str, owner: str, cell: str, whole: bool, admission: Admission | None = None) -> None:
         """Queue a cell that has ended once more; `whole`: also the pictures that it has are made anew.
 
         NotFound for coordinates without a cell, NotAllowed for one that has not ended, or has nothing left to make.
@@ -175,6 +186,7 @@ class Plots:
                 raise NotFound("There is no such cell in this plot.")
             if row.state not in ENDED or row.state == "done" and not whole:
                 raise NotAllowed(f"The cell is {row.state}; there is nothing to try again.")
+            _admitted(session, 1, admission)
             if whole:       # what is marked so is made anew, in the same place of the history
                 session.execute(update(ImageRow).where(ImageRow.job == row.id).values(unfinished=True))
             job_states.again(row, last_place(session) + 1)
@@ -189,6 +201,11 @@ class Plots:
             found = list(session.scalars(pictures))
             session.execute(update(JobRow).where(JobRow.plot == plot).values(plot=None, cell=None, dismissed=True))
         return found
+
+
+def _admitted(session: Session, cells: int, admission: Admission | None) -> None:
+    if admission:
+        admission(session, cells)
 
 
 def _inserted(session: Session, owner: str, plot: str, cells: Sequence[CellDraft]) -> list[_Queued]:

@@ -40,7 +40,7 @@ from backend.request.request import Request
 from backend.request.rules import EXTRAS
 from backend.store.view_types import ROLES, STATES
 
-REVISION = "0018"       # the newest file in migrations/versions; a test compares
+REVISION = "0019"       # the newest file in migrations/versions; a test compares
 WORDS = "images_words"  # the full-text index over the images' settings texts
 
 # The index holds no text of its own; triggers keep it in step, so that no way of writing a row can forget it.
@@ -583,6 +583,20 @@ class FrontRow(Base):
     beat: Mapped[int] = mapped_column(default=0)                    # counts up while it lives
     address: Mapped[str] = mapped_column(default="")                # where it listens, for people
     started: Mapped[datetime] = mapped_column(default=now)
+
+
+class LoginTryRow(Base):
+    """A try to log in, of an address at an account; only hashes of both are kept. See `store.login_tries`."""
+
+    __tablename__ = "login_tries"
+    __table_args__ = (Index(None, "address", "second"), Index(None, "account", "second"), Index(None, "second"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(Words(64))
+    account: Mapped[str] = mapped_column(Words(64))
+    second: Mapped[float] = mapped_column(Float)                    # by the database's clock, since 1970
+    opened: Mapped[bool] = mapped_column(default=False)             # the password was right
+    home: Mapped[bool] = mapped_column(default=False)               # from an address that had opened the account before
 
 
 class MetaRow(Base):

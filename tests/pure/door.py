@@ -137,6 +137,7 @@ class Door:
         self.changed = threading.Condition()
         self.cursor = 1
         self.measures = Measures()
+        self.login_tries = None
         self.uploads = Uploads(settings.data / "uploads", user_of)
         self.prompt_library = PromptLibrary(settings.data, NetworkCards(ModelCatalog(())), NoneUsed())
 

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
 
 import pytest
-from sqlalchemy import inspect, select, text
+from argon2 import PasswordHasher
+from sqlalchemy import inspect, select, text, update
 
-from backend.errors import DatabaseAway, StorageError
+from backend.errors import DatabaseAway, InvalidRequest, StorageError
 from backend.flags import Refusal, parser, settings_from
+from backend.http.accounts.authentication import ACCOUNT_TRIES, TRIES, Credentials, Denied
 from backend.request.request import Request
 from backend.store import fronts
+from backend.store.accounts import Accounts
 from backend.store.damaged_rows import damage
 from backend.store.database import Database
 from backend.store.fronts import Fronts
+from backend.store.job_rows import pending_jobs
 from backend.store.jobs import Jobs
+from backend.store.login_tries import LoginTries
 from backend.store.revisions import upgrade
-from backend.store.tables import REVISION, Base, in_request, now
+from backend.store.tables import REVISION, Base, LoginTryRow, in_request, now
+from backend.store.user_limits import UserLimits
+from backend.store.users import Users
 from backend.store.webhooks import Webhook, Webhooks, webhook_row
+from tests.guest import Guest
 from tests.postgres import PostgresServer, free_port
+from tests.tiny.house import open_house
+
+WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture
@@ -50,7 +65,7 @@ def test_a_new_one_gets_exactly_the_tables_and_an_older_one_what_it_lacks(postgr
 
     database = Database(postgres.new_database())
     with database.write() as session:
-        session.execute(text("DROP TABLE fronts"))
+        session.execute(text("DROP TABLE fronts, login_tries"))
         session.execute(text("UPDATE alembic_version SET version_num = '0017'"))
     again = Database(database.url)
     with again.write() as session:
@@ -174,6 +189,85 @@ def test_a_webhook_is_sent_by_one_front(pair: tuple[Database, Database]) -> None
     later = moment + timedelta(seconds=5)
     assert [len(Webhooks(database).due(later, (), 4)) for database in pair] == [1, 0]
     assert len(Webhooks(pair[1]).due(later + timedelta(minutes=3), (), 4)) == 1, "one that told nothing is tried again"
+
+
+# ---- what is counted over all fronts ----
+
+
+def test_the_limit_holds_where_two_fronts_are_asked_in_the_same_instant(url: str, tmp_path: Path) -> None:
+    houses = [open_house(tmp_path / name, start_workers=False, database_url=url, limits={"queued": 7}) for name in "ab"]
+    together = Barrier(len(houses) * 8)
+
+    def ask(house: Guest) -> int:
+        together.wait()
+        with suppress(InvalidRequest):
+            house.submit()
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(len(houses) * 8) as threads:
+        queued = sum(threads.map(ask, houses * 8))
+    assert queued == 7
+    with houses[0].backend._components.database.read() as session:
+        assert pending_jobs(session, houses[0].user.id) == 7
+    for house in houses:
+        house.close()
+
+
+def test_a_limit_that_an_admin_changes_holds_at_the_other_front(pair: tuple[Database, Database]) -> None:
+    one, two = map(UserLimits, pair)
+    assert two.of("ann") == {}
+    one.keep("ann", {"queued": 3})
+    two._read.forget()      # as after the two seconds
+    assert one.of("ann") == two.of("ann") == {"queued": 3}
+
+
+def wrong_logins(fronts: Sequence[Credentials], tries: int, addresses: Sequence[str]) -> list[int]:
+    """The answers of all fronts, which are asked by turns and all at once."""
+    async def one(number: int) -> int:
+        try:
+            await fronts[number % len(fronts)].checked("ann", f"guess {number}", addresses[number % len(addresses)])
+        except Denied as denied:
+            return denied.status
+        return 200
+
+    async def every() -> list[int]:
+        return await asyncio.gather(*map(one, range(tries)))
+
+    return asyncio.run(every())
+
+
+def fronts_with_logins(pair: tuple[Database, Database]) -> list[Credentials]:
+    return [Credentials(Accounts(database, Users(database), {"ann": WEAK.hash("secret")}, ()), shared=LoginTries(database)) for database in pair]
+
+
+def test_who_asks_two_fronts_has_no_more_tries(pair: tuple[Database, Database]) -> None:
+    fronts = fronts_with_logins(pair)
+    answers = wrong_logins(fronts, 200, ["10.0.0.1"])
+    assert answers.count(401) == TRIES and answers.count(429) == 200 - TRIES
+    assert asyncio.run(fronts[1].checked("ann", "secret", "10.0.0.2")).user.name == "ann", "others are not kept out"
+
+
+def test_an_account_has_no_more_tries_at_two_fronts_and_is_open_from_its_homes(pair: tuple[Database, Database]) -> None:
+    fronts = fronts_with_logins(pair)
+    assert asyncio.run(fronts[0].checked("ann", "secret", "10.9.9.9")).user.name == "ann"
+    strange = [f"10.1.0.{number}" for number in range(150)]
+    assert wrong_logins(fronts, 150, strange).count(401) == ACCOUNT_TRIES
+    assert asyncio.run(fronts[1].checked("ann", "secret", "10.9.9.9")).user.name == "ann", "it was opened from there, at the other front"
+    with pytest.raises(Denied) as denied:
+        asyncio.run(fronts_with_logins(pair)[0].checked("ann", "secret", "10.8.8.8"))
+    assert denied.value.status == 429 and 0 < int(denied.value.headers["Retry-After"]) <= 61
+
+
+def test_tries_are_forgotten_after_a_minute_and_names_are_not_kept(pair: tuple[Database, Database]) -> None:
+    tries = LoginTries(pair[0])
+    rules = {"of_address": 2, "of_account": 9, "window": 60.0}
+    assert [tries.count("10.0.0.1", "ann", **rules).wait > 0 for _ in range(3)] == [False, False, True]
+    with pair[1].write() as session:
+        rows = session.scalars(select(LoginTryRow)).all()
+        assert len(rows) == 2 and not any("ann" in row.account or "10.0" in row.address for row in rows)
+        session.execute(update(LoginTryRow).values(second=LoginTryRow.second - 61))
+    assert not tries.count("10.0.0.1", "ann", **rules).wait
 
 
 # ---- what is said ----

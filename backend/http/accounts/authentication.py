@@ -2,7 +2,8 @@
 
 An argon2 hash takes tens of milliseconds and much memory to check, on purpose: so a login that was right once is
 remembered (as a keyed digest) until its password changes, few are checked at a time, and who keeps failing has to wait.
-A try is counted before it is looked at, so that no number of them at once gets past the count.
+A try is counted before it is looked at, so that no number of them at once gets past the count. Where several fronts
+share a database they count together, too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
@@ -25,6 +26,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from backend.http.accounts.priority_semaphore import Turns
 from backend.store.accounts import Account, Accounts
+from backend.store.login_tries import LoginTries, Try
 
 AT_ONCE = 2             # hashes checked at the same time; each takes 19 MB, or what a given hash says
 REMEMBERED = 1024       # right logins
@@ -47,17 +49,17 @@ class Throttle:
 
     def __init__(self, allowed: int = TRIES, window: float = WINDOW,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._allowed, self._window, self._clock = allowed, window, clock
+        self.allowed, self.window, self._clock = allowed, window, clock
         self._tries: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
     def wait(self, key: Hashable) -> float:
         """Seconds until the next try; 0 when it may come now."""
         tries = self._tries.get(key, ())
-        return max(tries[0] + self._window - self._clock(), 0.0) if len(tries) == self._allowed else 0.0
+        return max(tries[0] + self.window - self._clock(), 0.0) if len(tries) == self.allowed else 0.0
 
     def tried(self, key: Hashable) -> None:
         """Counts a try."""
-        self._tries.setdefault(key, deque(maxlen=self._allowed)).append(self._clock())
+        self._tries.setdefault(key, deque(maxlen=self.allowed)).append(self._clock())
         self._tries.move_to_end(key)
         while len(self._tries) > COUNTED:
             self._tries.popitem(last=False)
@@ -69,14 +71,15 @@ class Throttle:
 
     def count(self, key: Hashable) -> int:
         """How many were counted and are not too long ago."""
-        return sum(moment > self._clock() - self._window for moment in self._tries.get(key, ()))
+        return sum(moment > self._clock() - self.window for moment in self._tries.get(key, ()))
 
 
 class Credentials:
     """Checks names and passwords of accounts. Lives on one event loop at a time."""
 
-    def __init__(self, accounts: Accounts, throttle: Throttle | None = None) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: Accounts, throttle: Throttle | None = None, shared: LoginTries | None = None) -> None:
+        """`shared`: what other fronts count."""
+        self._accounts, self._shared = accounts, shared
         self._of_address = throttle or Throttle()
         self._of_account = Throttle(ACCOUNT_TRIES)
         self._key = secrets.token_bytes(32)
@@ -116,24 +119,41 @@ class Credentials:
         try:
             async with self._locks.setdefault(address, asyncio.Lock()):
                 if wait := self._wait(name, address):
-                    return Denied(429, "Too many failed logins; wait a minute", {"Retry-After": str(int(wait) + 1)})
+                    return _too_many(wait)
                 rank = (0 if (name, address) in self._homes else 1) + self._of_address.count(address)
                 self._tried(name, address)
                 async with self._turns.turn(rank) as granted:
                     if not granted:
                         return Denied(503, "Too many people log in now; try again", {"Retry-After": "2"})
+                    counted = await self._counted_by_all(name, address)
+                    if counted.wait:
+                        return _too_many(counted.wait)
                     right = await to_thread.run_sync(self._opened, name, password, limiter=self._threads)
                 if right is None:
                     return unauthorized("Wrong name or password")
+                if self._shared:
+                    await to_thread.run_sync(self._shared.was_right, counted, limiter=self._threads)
                 self._right(name, address)
                 self._remember(digest, right)
                 return None
         finally:
             del self._checks[check]
 
+    async def _counted_by_all(self, name: str, address: str) -> Try:
+        """When its turn has come, so that a crowd asks the database no more often than passwords are checked."""
+        if not self._shared:
+            return Try()
+        count = partial(self._shared.count, address, name, of_address=self._of_address.allowed,
+                        of_account=self._of_account.allowed, window=self._of_address.window)
+        return await to_thread.run_sync(count, limiter=self._threads)
+
     def _wait(self, name: str, address: str) -> float:
-        """Who opened the account before is not kept out by strangers who try it."""
-        of_account = 0.0 if (name, address) in self._homes else self._of_account.wait(name)
+        """Who opened the account before is not kept out by strangers who try it.
+
+        Where was that, all fronts know together: a shared database is asked for both.
+        """
+        elsewhere = self._shared or (name, address) in self._homes
+        of_account = 0.0 if elsewhere else self._of_account.wait(name)
         return max(self._of_address.wait(address), of_account)
 
     def _tried(self, name: str, address: str) -> None:
@@ -176,6 +196,10 @@ def matches(secret: str, password: str) -> bool:
         return PasswordHasher().verify(secret, password.encode("utf-8", "surrogatepass"))
     except (Argon2Error, InvalidHashError):
         return False
+
+
+def _too_many(wait: float) -> Denied:
+    return Denied(429, "Too many failed logins; wait a minute", {"Retry-After": str(int(wait) + 1)})
 
 
 def _refused() -> Account:

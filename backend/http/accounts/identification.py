@@ -17,6 +17,7 @@ from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts
 from backend.store.audit_log import AuditLog
+from backend.store.login_tries import LoginTries
 from backend.store.sessions import LONGEST, Session, Sessions
 
 Way = Literal["open", "password", "session", "token"]
@@ -36,8 +37,9 @@ class Identification:
     """Asks the stores, which remember for a second or two what they have read."""
 
     def __init__(self, settings: Settings, accounts: Accounts, sessions: Sessions, tokens: AccessTokens,
-                 audit: AuditLog) -> None:
-        self.credentials, self._audit = Credentials(accounts), audit
+                 audit: AuditLog, tries: LoginTries | None = None) -> None:
+        """`tries`: where several fronts count them together."""
+        self.credentials, self._audit = Credentials(accounts, shared=tries), audit
         self._settings, self._accounts, self._sessions, self._tokens = settings, accounts, sessions, tokens
 
     @property
