@@ -16,7 +16,8 @@ PAGE = """<!doctype html>
 <link rel="stylesheet" href="{folder}/swagger-ui.css">
 <style>
 .dark-mode .swagger-ui .examples-select__section-label {{ color: inherit; }}
-.back {{ display: block; max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; font: 14px sans-serif; color: #2b6cb0; }}
+.back {{ display: block; max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; font: 14px sans-serif; }}
+.back {{ color: #2b6cb0; }}
 .dark-mode .back {{ color: #8fc1ff; }}
 .swagger-ui .info {{ margin: 16px 0; }}
 </style>

@@ -137,7 +137,11 @@ def test_an_admin_manages_everybody_on_the_people_tab(team: Team, chromium: Brow
     sheet = page.get_by_role("dialog", name="Limits")
     sheet.get_by_label("Waiting jobs").fill("many")
     sheet.get_by_role("button", name="Save").click()
-    expect(sheet.get_by_role("alert")).to_contain_text("whole number")
+    expect(sheet.get_by_role("alert")).to_have_text("Waiting jobs must be a whole number, such as 200, 16M or, of bytes, 10GB.")
+    expect(sheet.get_by_label("Waiting jobs")).to_have_attribute("aria-invalid", "true")
+    expect(sheet.get_by_label("Waiting jobs")).to_be_focused()
+    letters = "element => getComputedStyle(element).fontFamily"
+    assert len({one.evaluate(letters) for one in (row, sheet, sheet.get_by_role("button", name="Save"), page.locator("#tab_people-button"))}) == 1
     sheet.get_by_label("Waiting jobs").fill("7")
     sheet.get_by_role("button", name="Save").click()
     expect(row).to_contain_text("1 / 7")

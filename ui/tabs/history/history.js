@@ -239,12 +239,13 @@ class History {
     const place = find(".history-empty", this.root);
     place.hidden = this.grid.size > 0 || this.loading || !find(".history-trouble", this.root).hidden;
     find("p", place).textContent = this.emptyWords(found);
-    find("button", place).hidden = !found;
+    find("button", place).hidden = !found || this.search.onlyBoard;
   }
 
   emptyWords(found) {
     const asked = Object.keys(this.search.values);
     if (asked.length === 1 && asked[0] === "starred") return "No picture has a star yet. The star in a picture's corner keeps it at hand here.";
+    if (this.search.onlyBoard) return "No picture lies on this board yet.";
     if (found) return this.binned ? "Nothing in the bin fits this search." : "No picture fits this search.";
     if (!this.binned && document.documentElement.classList.contains("looks")) return "This account draws no pictures. Boards that others show you stand above.";
     return this.binned ? "The bin is empty." : "There are no pictures yet. Those that you make appear here; pictures of AUTOMATIC1111 can be imported.";

@@ -25,6 +25,7 @@ export class HistorySearch {
 
   get binned() { return "binned" in this.values; }
   get narrowed() { return Object.keys(this.values).some(name => !["binned", "order"].includes(name)); }
+  get onlyBoard() { return Boolean(this.board) && Object.keys(this.values).every(name => ["board", "order"].includes(name)); }
   get board() { return this.form.elements.board.value; }
   get order() { return this.form.elements.order.value; }
 

@@ -2,7 +2,7 @@
 import { note } from "../../parts/notices.js";
 import { openSheet } from "../../parts/dialog.js";
 import { copy } from "../../scripts/clipboard.js";
-import { findAll, make } from "../../scripts/dom.js";
+import { find, findAll, make } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
 import { withRoot } from "../../scripts/root.js";
 
@@ -43,8 +43,18 @@ export function limits({ name, limits: known }, done) {
       event.preventDefault();
       const given = Object.fromEntries(findAll("input", event.target).map(({ name: limit, value }) => [limit, value.trim().toLowerCase() === "none" ? null : value.trim()]));
       try { await post("/easel/people/limits", { name, limits: given }); sheet.close(); done(); }
-      catch (error) { problem.textContent = error.message; problem.hidden = false; }
+      catch (error) { refused(error, known, problem, event.target); }
     } }, make("p", { translate: "no" }, name), ...fields, problem, make("div", { class: "sheet-acts" }, make("button", { type: "submit", class: "act strong" }, "Save"))));
+}
+
+// Says which limit is none, and takes the person to the first of them.
+function refused(error, known, place, form) {
+  const wrong = new Map((error.problems ?? []).map(({ field, message }) => [field.replace(/^limits\./, ""), message]));
+  const told = known.filter(limit => wrong.has(limit.name)).map(limit => `${limit.label} ${wrong.get(limit.name)}.`);
+  place.replaceChildren(...(told.length ? told : [error.message]).map(words => make("span", { class: "problem-line" }, words)));
+  place.hidden = false;
+  for (const input of findAll("input", form)) input.setAttribute("aria-invalid", String(wrong.has(input.name)));
+  find('[aria-invalid="true"]', form)?.focus();
 }
 
 export async function newPassword(name) {
