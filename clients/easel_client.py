@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import httpx
 
@@ -27,7 +28,11 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
 MOST_WAIT = 30.0            # seconds that one question may wait for a job
 TRIES = 5                   # of a question whose connection broke
+AGAIN = 1.0                 # seconds until the next try
+Format = Literal["", "png", "jpeg", "webp"]
 Told = TypeVar("Told", bound="_Told")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 __all__ = ["AsyncEasel", "Easel", "EaselError", "Event", "FieldProblem", "Image", "Job", "JobFailed", "Model", "Plot",
            "Progress", "Upload"]
@@ -185,7 +190,186 @@ class Plot(_Told):
         return self.state in ("done", "cancelled")
 
 
-class Easel:
+@dataclass(frozen=True)
+class _Ask:
+    """A question to Easel; answered with httpx's response."""
+
+    method: str
+    path: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Pause:
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """Something with files, which takes its time."""
+
+    act: Callable[[], Any]
+
+
+Steps: TypeAlias = Generator[_Ask | _Pause | _Aside, Any, Result]
+
+
+class _Method(Generic[Given, Result]):
+    """A method of both clients: its steps are written once, and each client takes them in its own way."""
+
+    def __init__(self, steps: Callable[Concatenate[Any, Given], Steps[Result]]) -> None:
+        @functools.wraps(steps)
+        def called(client: Any, *given: Given.args, **named: Given.kwargs) -> Any:
+            return client._take(steps(client, *given, **named))
+
+        self._called: Any = called
+
+    @overload
+    def __get__(self, client: Easel, owner: object = None) -> Callable[Given, Result]: ...
+    @overload
+    def __get__(self, client: AsyncEasel, owner: object = None) -> Callable[Given, Coroutine[Any, Any, Result]]: ...
+    @overload
+    def __get__(self, client: None, owner: object = None) -> Callable[..., Any]: ...
+
+    def __get__(self, client: Easel | AsyncEasel | None, owner: object = None) -> Any:
+        return self._called if client is None else self._called.__get__(client)
+
+
+class _Methods:
+    """What both clients can do: `Steps[Job]` is a Job for who calls it on Easel, and to be awaited on AsyncEasel."""
+
+    # ---- jobs ----
+
+    @_Method
+    def submit(self, /, values: Mapping[str, Any] | None = None, *, webhook: str = "", webhook_secret: str = "",
+               key: str = "", **more: Any) -> Steps[Job]:
+        """Queue a request given by field names; returns at once. Sent again under the same `key` it queues once."""
+        return (yield from _submit({**(values or {}), **more}, webhook, webhook_secret, key))
+
+    @_Method
+    def draw(self, /, values: Mapping[str, Any] | None = None, *, timeout: float | None = None, webhook: str = "",
+             webhook_secret: str = "", key: str = "", **more: Any) -> Steps[Job]:
+        """`submit` and `wait`. JobFailed where it does not end well."""
+        job = yield from _submit({**(values or {}), **more}, webhook, webhook_secret, key)
+        return (yield from _wait(job, timeout))
+
+    @_Method
+    def job(self, job: Job | str) -> Steps[Job]:
+        """As it stands."""
+        return Job.of((yield from _told("GET", f"/api/jobs/{_id(job)}")))
+
+    @_Method
+    def jobs(self, *states: State, limit: int = 50) -> Steps[list[dict[str, Any]]]:
+        """The newest jobs in short, of these states or of all."""
+        return (yield from _told("GET", "/api/jobs", params={"limit": limit, "state": states}))["jobs"]
+
+    @_Method
+    def wait(self, job: Job | str, timeout: float | None = None) -> Steps[Job]:
+        """The job once it has ended. JobFailed where it did not end well, TimeoutError after `timeout` seconds."""
+        return (yield from _wait(job, timeout))
+
+    @_Method
+    def cancel(self, job: Job | str) -> Steps[Job]:
+        """What was made until then stays."""
+        return Job.of((yield from _told("POST", f"/api/jobs/{_id(job)}/cancel")))
+
+    @_Method
+    def delete(self, job: Job | str, *, pictures: bool = False) -> Steps[None]:
+        """Forget a job; with `pictures` they go into the bin."""
+        yield from _told("DELETE", f"/api/jobs/{_id(job)}", params={"pictures": pictures})
+
+    # ---- pictures ----
+
+    @_Method
+    def image(self, image: Image | str, format: Format = "") -> Steps[bytes]:
+        """The file as it was saved, or in another format."""
+        return (yield from _file(image, format))
+
+    @_Method
+    def save(self, image: Image | str, path: str | Path, format: Format = "") -> Steps[Path]:
+        """The same, written to `path`."""
+        path, data = Path(path), (yield from _file(image, format))
+        yield _Aside(functools.partial(path.write_bytes, data))
+        return path
+
+    @_Method
+    def settings(self, image: Image | str) -> Steps[dict[str, Any]]:
+        """Everything that made a picture; `request` of it makes it again."""
+        return (yield from _told("GET", f"/api/images/{_id(image)}/settings"))
+
+    @_Method
+    def infotext(self, image: Image | str) -> Steps[str]:
+        """The same as AUTOMATIC1111 writes it."""
+        return (yield from _answer("GET", f"/api/images/{_id(image)}/infotext")).text
+
+    @_Method
+    def upload(self, picture: bytes | str | Path, *, mask: bool = False) -> Steps[Upload]:
+        """Send a picture to start from; a path is read."""
+        data = picture if isinstance(picture, bytes) else (yield _Aside(Path(picture).read_bytes))
+        return Upload.of((yield from _told("POST", "/api/uploads", params={"mask": mask}, content=data)))
+
+    # ---- what there is ----
+
+    @_Method
+    def models(self, kind: str = "") -> Steps[list[Model]]:
+        """The files of a kind, or of all."""
+        told = yield from _told("GET", f"/api/models/{kind}".rstrip("/"))
+        return [Model.of(each) for each in told["models"]]
+
+    @_Method
+    def samplers(self) -> Steps[list[str]]:
+        """By name."""
+        return [each["name"] for each in (yield from _told("GET", "/api/samplers"))]
+
+    @_Method
+    def schedules(self) -> Steps[list[str]]:
+        """By name."""
+        return [each["name"] for each in (yield from _told("GET", "/api/schedules"))]
+
+    @_Method
+    def fields(self) -> Steps[list[dict[str, Any]]]:
+        """What a request may say, with types, defaults, bounds and help."""
+        return (yield from _told("GET", "/api/fields"))["fields"]
+
+    # ---- plots ----
+
+    @_Method
+    def check_plot(self, /, axes: Mapping[str, Any], **values: Any) -> Steps[dict[str, Any]]:
+        """What would become of a plot, and what it would cost."""
+        return (yield from _told("POST", "/api/plots/dry-run", json=_plot_body(axes, values)))
+
+    @_Method
+    def plot(self, /, axes: Mapping[str, Any], **values: Any) -> Steps[Plot]:
+        """Queue a plot: `plot({"CFG Scale": "4, 7", "Steps": [8, 16]}, prompt="a cat")`."""
+        return Plot.of((yield from _told("POST", "/api/plots", json=_plot_body(axes, values))))
+
+    @_Method
+    def plot_state(self, plot: Plot | str) -> Steps[Plot]:
+        """As it stands, with all its cells."""
+        return (yield from _plot_state(plot))
+
+    @_Method
+    def wait_plot(self, plot: Plot | str, timeout: float | None = None, every: float = 1.0) -> Steps[Plot]:
+        """The plot once all its cells are over. TimeoutError after `timeout` seconds."""
+        end = _end(timeout)
+        while not (now := (yield from _plot_state(plot))).is_over:
+            _patience(end)
+            yield _Pause(every)
+        return now
+
+    @_Method
+    def cancel_plot(self, plot: Plot | str) -> Steps[Plot]:
+        """The cells that are drawn stay."""
+        return Plot.of((yield from _told("POST", f"/api/plots/{_id(plot)}/cancel")))
+
+    @_Method
+    def export_plot(self, plot: Plot | str,
+                    kind: Literal["png", "jpg", "webp", "html", "zip", "csv"] = "png") -> Steps[bytes]:
+        """As one file."""
+        return (yield from _answer("GET", f"/api/plots/{_id(plot)}/export.{kind}")).content
+
+
+class Easel(_Methods):
     """A connection to one Easel. Every method raises EaselError for what is refused, httpx's errors for the network.
 
     `login` is a name and a password, `token` a personal token; neither is needed where nobody logs in.
@@ -203,149 +387,46 @@ class Easel:
         self.close()
 
     def close(self) -> None:
+        """No method may be called after it."""
         self._http.close()
-
-    # ---- jobs ----
-
-    def submit(self, values: Mapping[str, Any] | None = None, *, webhook: str = "", webhook_secret: str = "",
-               key: str = "", **more: Any) -> Job:
-        """Queue a request given by field names; returns at once. Sent again under the same `key` it queues once."""
-        body, headers = _job_body(values, more, webhook, webhook_secret), {"Idempotency-Key": key or str(uuid.uuid4())}
-        return Job.of(self._ask("POST", "/api/jobs", tries=TRIES, json=body, headers=headers))
-
-    def draw(self, values: Mapping[str, Any] | None = None, *, timeout: float | None = None, **more: Any) -> Job:
-        """`submit` and `wait`. JobFailed where it does not end well."""
-        return self.wait(self.submit(values, **more), timeout)
-
-    def job(self, job: Job | str) -> Job:
-        return Job.of(self._ask("GET", f"/api/jobs/{_id(job)}"))
-
-    def jobs(self, *states: State, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest jobs in short, of these states or of all."""
-        return self._ask("GET", "/api/jobs", params={"limit": limit, "state": states})["jobs"]
-
-    def wait(self, job: Job | str, timeout: float | None = None) -> Job:
-        """The job once it has ended. JobFailed where it did not end well, TimeoutError after `timeout` seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            patience = _patience(end)
-            now = Job.of(self._ask("GET", f"/api/jobs/{_id(job)}", tries=TRIES, params={"wait": patience}))
-            if now.is_over:
-                return _well(now)
 
     def events(self, job: Job | str | None = None, *, previews: bool = True) -> Iterator[Event]:
         """What happens to a job, to its end; without one to all jobs, without end. Goes on after broken connections."""
-        last, failures = "", 0
+        stream = _Stream(job, previews)
         while True:
             try:
-                for event in self._events(job, last, previews):
-                    last, failures = event.id or last, 0
-                    yield event
-                    if job is not None and event.name in ENDED:
-                        return
+                with self._http.stream(**stream.asked()) as answer:
+                    if answer.is_error:
+                        answer.read()
+                    for line in _checked(answer).iter_lines():
+                        if event := stream.read(line):
+                            yield event
+                            if stream.is_over:
+                                return
             except httpx.TransportError:
-                failures += 1
-                if failures >= TRIES:
+                if stream.is_lost():
                     raise
-            time.sleep(1.0)
+            time.sleep(AGAIN)
 
-    def cancel(self, job: Job | str) -> Job:
-        return Job.of(self._ask("POST", f"/api/jobs/{_id(job)}/cancel"))
-
-    def delete(self, job: Job | str, *, pictures: bool = False) -> None:
-        """Forget a job; with `pictures` they go into the bin."""
-        self._ask("DELETE", f"/api/jobs/{_id(job)}", params={"pictures": pictures})
-
-    # ---- pictures ----
-
-    def image(self, image: Image | str, format: Literal["", "png", "jpeg", "webp"] = "") -> bytes:
-        """The file as it was saved, or in another format."""
-        return self._get(f"/api/images/{_id(image)}", {"format": format} if format else {}).content
-
-    def save(self, image: Image | str, path: str | Path, format: Literal["", "png", "jpeg", "webp"] = "") -> Path:
-        path = Path(path)
-        path.write_bytes(self.image(image, format))
-        return path
-
-    def settings(self, image: Image | str) -> dict[str, Any]:
-        """Everything that made a picture; `request` of it makes it again."""
-        return self._ask("GET", f"/api/images/{_id(image)}/settings")
-
-    def infotext(self, image: Image | str) -> str:
-        return self._get(f"/api/images/{_id(image)}/infotext").text
-
-    def upload(self, picture: bytes | str | Path, *, mask: bool = False) -> Upload:
-        """Send a picture to start from; a path is read."""
-        return Upload.of(self._ask("POST", "/api/uploads", params={"mask": mask}, content=_bytes(picture)))
-
-    # ---- what there is ----
-
-    def models(self, kind: str = "") -> list[Model]:
-        return [Model.of(each) for each in self._ask("GET", f"/api/models/{kind}".rstrip("/"))["models"]]
-
-    def samplers(self) -> list[str]:
-        return [each["name"] for each in self._ask("GET", "/api/samplers")]
-
-    def schedules(self) -> list[str]:
-        return [each["name"] for each in self._ask("GET", "/api/schedules")]
-
-    def fields(self) -> list[dict[str, Any]]:
-        """What a request may say, with types, defaults, bounds and help."""
-        return self._ask("GET", "/api/fields")["fields"]
-
-    # ---- plots ----
-
-    def check_plot(self, axes: Mapping[str, Any], **values: Any) -> dict[str, Any]:
-        """What would become of a plot, and what it would cost."""
-        return self._ask("POST", "/api/plots/dry-run", json=_plot_body(axes, values))
-
-    def plot(self, axes: Mapping[str, Any], **values: Any) -> Plot:
-        """Queue a plot: `plot({"CFG Scale": "4, 7", "Steps": [8, 16]}, prompt="a cat")`."""
-        return Plot.of(self._ask("POST", "/api/plots", json=_plot_body(axes, values)))
-
-    def plot_state(self, plot: Plot | str) -> Plot:
-        return Plot.of(self._ask("GET", f"/api/plots/{_id(plot)}"))
-
-    def wait_plot(self, plot: Plot | str, timeout: float | None = None, every: float = 1.0) -> Plot:
-        """The plot once all its cells are over. TimeoutError after `timeout` seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while not (now := self.plot_state(plot)).is_over:
-            _patience(end)
-            time.sleep(every)
-        return now
-
-    def cancel_plot(self, plot: Plot | str) -> Plot:
-        return Plot.of(self._ask("POST", f"/api/plots/{_id(plot)}/cancel"))
-
-    def export_plot(self, plot: Plot | str, kind: Literal["png", "jpg", "webp", "html", "zip", "csv"] = "png") -> bytes:
-        return self._get(f"/api/plots/{_id(plot)}/export.{kind}").content
-
-    # ---- inside ----
-
-    def _ask(self, method: str, path: str, *, tries: int = 1, **more: Any) -> Any:
+    def _take(self, steps: Steps[Result]) -> Result:
+        resume: Callable[[], Any] = functools.partial(next, steps)
         while True:
             try:
-                return _told(self._http.request(method, path, **more))
-            except httpx.TransportError:
-                tries -= 1
-                if tries < 1:
-                    raise
-                time.sleep(1.0)
+                step = resume()
+            except StopIteration as end:
+                return end.value
+            try:
+                resume = functools.partial(steps.send, self._done(step))
+            except httpx.TransportError as error:       # some steps ask again
+                resume = functools.partial(steps.throw, error)
 
-    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> httpx.Response:
-        return _checked(self._http.get(path, params=dict(params or {})))
-
-    def _events(self, job: Job | str | None, last: str, previews: bool) -> Iterator[Event]:
-        with self._http.stream("GET", _stream_path(job), **_stream_options(last, previews)) as answer:
-            if answer.is_error:
-                answer.read()
-            reader = _Events()
-            for line in _checked(answer).iter_lines():
-                if event := reader.line(line):
-                    yield event
+    def _done(self, step: _Ask | _Pause | _Aside) -> Any:
+        if isinstance(step, _Ask):
+            return self._http.request(step.method, step.path, **step.options)
+        return time.sleep(step.seconds) if isinstance(step, _Pause) else step.act()
 
 
-class AsyncEasel:
+class AsyncEasel(_Methods):
     """The same without blocking: `async with AsyncEasel() as easel: job = await easel.draw(prompt="a lighthouse")`."""
 
     def __init__(self, url: str = "http://127.0.0.1:7860", *, login: tuple[str, str] | None = None, token: str = "",
@@ -360,164 +441,121 @@ class AsyncEasel:
         await self.close()
 
     async def close(self) -> None:
+        """No method may be called after it."""
         await self._http.aclose()
-
-    # ---- jobs ----
-
-    async def submit(self, values: Mapping[str, Any] | None = None, *, webhook: str = "", webhook_secret: str = "",
-                     key: str = "", **more: Any) -> Job:
-        """Queue a request given by field names; returns at once. Sent again under the same `key` it queues once."""
-        body, headers = _job_body(values, more, webhook, webhook_secret), {"Idempotency-Key": key or str(uuid.uuid4())}
-        return Job.of(await self._ask("POST", "/api/jobs", tries=TRIES, json=body, headers=headers))
-
-    async def draw(self, values: Mapping[str, Any] | None = None, *, timeout: float | None = None, **more: Any) -> Job:  # noqa: ASYNC109
-        """`submit` and `wait`. JobFailed where it does not end well."""
-        return await self.wait(await self.submit(values, **more), timeout)
-
-    async def job(self, job: Job | str) -> Job:
-        return Job.of(await self._ask("GET", f"/api/jobs/{_id(job)}"))
-
-    async def jobs(self, *states: State, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest jobs in short, of these states or of all."""
-        return (await self._ask("GET", "/api/jobs", params={"limit": limit, "state": states}))["jobs"]
-
-    async def wait(self, job: Job | str, timeout: float | None = None) -> Job:  # noqa: ASYNC109
-        """The job once it has ended. JobFailed where it did not end well, TimeoutError after `timeout` seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            patience = _patience(end)
-            now = Job.of(await self._ask("GET", f"/api/jobs/{_id(job)}", tries=TRIES, params={"wait": patience}))
-            if now.is_over:
-                return _well(now)
 
     async def events(self, job: Job | str | None = None, *, previews: bool = True) -> AsyncIterator[Event]:
         """What happens to a job, to its end; without one to all jobs, without end. Goes on after broken connections."""
-        last, failures = "", 0
+        stream = _Stream(job, previews)
         while True:
             try:
-                async for event in self._events(job, last, previews):
-                    last, failures = event.id or last, 0
-                    yield event
-                    if job is not None and event.name in ENDED:
-                        return
+                async with self._http.stream(**stream.asked()) as answer:
+                    if answer.is_error:
+                        await answer.aread()
+                    async for line in _checked(answer).aiter_lines():
+                        if event := stream.read(line):
+                            yield event
+                            if stream.is_over:
+                                return
             except httpx.TransportError:
-                failures += 1
-                if failures >= TRIES:
+                if stream.is_lost():
                     raise
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(AGAIN)
 
-    async def cancel(self, job: Job | str) -> Job:
-        return Job.of(await self._ask("POST", f"/api/jobs/{_id(job)}/cancel"))
-
-    async def delete(self, job: Job | str, *, pictures: bool = False) -> None:
-        """Forget a job; with `pictures` they go into the bin."""
-        await self._ask("DELETE", f"/api/jobs/{_id(job)}", params={"pictures": pictures})
-
-    # ---- pictures ----
-
-    async def image(self, image: Image | str, format: Literal["", "png", "jpeg", "webp"] = "") -> bytes:
-        """The file as it was saved, or in another format."""
-        return (await self._get(f"/api/images/{_id(image)}", {"format": format} if format else {})).content
-
-    async def save(self, image: Image | str, path: str | Path, format: Literal["", "png", "jpeg", "webp"] = "") -> Path:
-        path, data = Path(path), await self.image(image, format)
-        await asyncio.to_thread(path.write_bytes, data)
-        return path
-
-    async def settings(self, image: Image | str) -> dict[str, Any]:
-        """Everything that made a picture; `request` of it makes it again."""
-        return await self._ask("GET", f"/api/images/{_id(image)}/settings")
-
-    async def infotext(self, image: Image | str) -> str:
-        return (await self._get(f"/api/images/{_id(image)}/infotext")).text
-
-    async def upload(self, picture: bytes | str | Path, *, mask: bool = False) -> Upload:
-        """Send a picture to start from; a path is read."""
-        data = await asyncio.to_thread(_bytes, picture)
-        return Upload.of(await self._ask("POST", "/api/uploads", params={"mask": mask}, content=data))
-
-    # ---- what there is ----
-
-    async def models(self, kind: str = "") -> list[Model]:
-        return [Model.of(each) for each in (await self._ask("GET", f"/api/models/{kind}".rstrip("/")))["models"]]
-
-    async def samplers(self) -> list[str]:
-        return [each["name"] for each in await self._ask("GET", "/api/samplers")]
-
-    async def schedules(self) -> list[str]:
-        return [each["name"] for each in await self._ask("GET", "/api/schedules")]
-
-    async def fields(self) -> list[dict[str, Any]]:
-        """What a request may say, with types, defaults, bounds and help."""
-        return (await self._ask("GET", "/api/fields"))["fields"]
-
-    # ---- plots ----
-
-    async def check_plot(self, axes: Mapping[str, Any], **values: Any) -> dict[str, Any]:
-        """What would become of a plot, and what it would cost."""
-        return await self._ask("POST", "/api/plots/dry-run", json=_plot_body(axes, values))
-
-    async def plot(self, axes: Mapping[str, Any], **values: Any) -> Plot:
-        """Queue a plot: `plot({"CFG Scale": "4, 7", "Steps": [8, 16]}, prompt="a cat")`."""
-        return Plot.of(await self._ask("POST", "/api/plots", json=_plot_body(axes, values)))
-
-    async def plot_state(self, plot: Plot | str) -> Plot:
-        return Plot.of(await self._ask("GET", f"/api/plots/{_id(plot)}"))
-
-    async def wait_plot(self, plot: Plot | str, timeout: float | None = None, every: float = 1.0) -> Plot:  # noqa: ASYNC109
-        """The plot once all its cells are over. TimeoutError after `timeout` seconds."""
-        end = None if timeout is None else time.monotonic() + timeout
-        while not (now := await self.plot_state(plot)).is_over:
-            _patience(end)
-            await asyncio.sleep(every)
-        return now
-
-    async def cancel_plot(self, plot: Plot | str) -> Plot:
-        return Plot.of(await self._ask("POST", f"/api/plots/{_id(plot)}/cancel"))
-
-    async def export_plot(self, plot: Plot | str,
-                          kind: Literal["png", "jpg", "webp", "html", "zip", "csv"] = "png") -> bytes:
-        return (await self._get(f"/api/plots/{_id(plot)}/export.{kind}")).content
-
-    # ---- inside ----
-
-    async def _ask(self, method: str, path: str, *, tries: int = 1, **more: Any) -> Any:
+    async def _take(self, steps: Steps[Result]) -> Result:
+        resume: Callable[[], Any] = functools.partial(next, steps)
         while True:
             try:
-                return _told(await self._http.request(method, path, **more))
-            except httpx.TransportError:
-                tries -= 1
-                if tries < 1:
-                    raise
-                await asyncio.sleep(1.0)
+                step = resume()
+            except StopIteration as end:
+                return end.value
+            try:
+                resume = functools.partial(steps.send, await self._done(step))
+            except httpx.TransportError as error:       # some steps ask again
+                resume = functools.partial(steps.throw, error)
 
-    async def _get(self, path: str, params: Mapping[str, Any] | None = None) -> httpx.Response:
-        return _checked(await self._http.get(path, params=dict(params or {})))
-
-    async def _events(self, job: Job | str | None, last: str, previews: bool) -> AsyncIterator[Event]:
-        async with self._http.stream("GET", _stream_path(job), **_stream_options(last, previews)) as answer:
-            if answer.is_error:
-                await answer.aread()
-            reader = _Events()
-            async for line in _checked(answer).aiter_lines():
-                if event := reader.line(line):
-                    yield event
+    async def _done(self, step: _Ask | _Pause | _Aside) -> Any:
+        if isinstance(step, _Ask):
+            return await self._http.request(step.method, step.path, **step.options)
+        return await (asyncio.sleep(step.seconds) if isinstance(step, _Pause) else asyncio.to_thread(step.act))
 
 
-class _Events:
-    """Reads a stream of server-sent events line by line."""
+# ---- steps that methods have in common ----
 
-    def __init__(self) -> None:
-        self._frame: dict[str, str] = {}
+def _answer(method: str, path: str, tries: int = 1, **options: Any) -> Steps[httpx.Response]:
+    """What Easel answers, asked up to so many times where the connection breaks. EaselError."""
+    while True:
+        try:
+            return _checked((yield _Ask(method, path, options)))
+        except httpx.TransportError:
+            tries -= 1
+            if tries < 1:
+                raise
+        yield _Pause(AGAIN)
 
-    def line(self, line: str) -> Event | None:
+
+def _told(method: str, path: str, tries: int = 1, **options: Any) -> Steps[Any]:
+    """The JSON of an answer; None where it is empty."""
+    answer = yield from _answer(method, path, tries, **options)
+    return answer.json() if answer.content else None
+
+
+def _submit(values: Mapping[str, Any], webhook: str, secret: str, key: str) -> Steps[Job]:
+    hook = {"webhook": {"url": webhook, **({"secret": secret} if secret else {})}} if webhook else {}
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    return Job.of((yield from _told("POST", "/api/jobs", TRIES, json=_plain(values) | hook, headers=headers)))
+
+
+def _wait(job: Job | str, timeout: float | None) -> Steps[Job]:
+    end = _end(timeout)
+    while True:
+        told = yield from _told("GET", f"/api/jobs/{_id(job)}", TRIES, params={"wait": _patience(end)})
+        if (now := Job.of(told)).is_over:
+            return _well(now)
+
+
+def _file(image: Image | str, format: Format) -> Steps[bytes]:
+    asked = {"format": format} if format else {}
+    return (yield from _answer("GET", f"/api/images/{_id(image)}", params=asked)).content
+
+
+def _plot_state(plot: Plot | str) -> Steps[Plot]:
+    return Plot.of((yield from _told("GET", f"/api/plots/{_id(plot)}")))
+
+
+class _Stream:
+    """Server-sent events, read line by line, and where to go on when the connection breaks."""
+
+    def __init__(self, job: Job | str | None, previews: bool) -> None:
+        self._path = "/api/events" if job is None else f"/api/jobs/{_id(job)}/events"
+        self._ends, self._previews = job is not None, previews
+        self._last, self._failures, self._frame = "", 0, dict[str, str]()
+        self.is_over = False
+
+    def asked(self) -> dict[str, Any]:
+        """The question, after the last event that came."""
+        self._frame = {}
+        return {"method": "GET", "url": self._path, "params": {"previews": self._previews},
+                "headers": {"Last-Event-ID": self._last} if self._last else {}}
+
+    def read(self, line: str) -> Event | None:
         """The event that this line ends."""
         if line:
             name, _, value = line.partition(":")
             self._frame[name] = value.removeprefix(" ")
             return None
         frame, self._frame = self._frame, {}
-        return Event(frame["event"], json.loads(frame["data"]), frame.get("id", "")) if "event" in frame else None
+        if "event" not in frame:
+            return None
+        event = Event(frame["event"], json.loads(frame["data"]), frame.get("id", ""))
+        self._last, self._failures = event.id or self._last, 0
+        self.is_over = self._ends and event.name in ENDED
+        return event
+
+    def is_lost(self) -> bool:
+        """Whether the connection has broken too often since the last event."""
+        self._failures += 1
+        return self._failures >= TRIES
 
 
 def _headers(token: str) -> dict[str, str]:
@@ -528,23 +566,17 @@ def _id(thing: Job | Image | Plot | str) -> str:
     return thing if isinstance(thing, str) else thing.id
 
 
-def _bytes(picture: bytes | str | Path) -> bytes:
-    return picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-
-
-def _job_body(values: Mapping[str, Any] | None, more: Mapping[str, Any], webhook: str, secret: str) -> dict[str, Any]:
-    told = {"webhook": {"url": webhook, **({"secret": secret} if secret else {})}} if webhook else {}
-    return {name: _plain(value) for name, value in {**(values or {}), **more}.items()} | told
-
-
-def _plain(value: Any) -> Any:
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """An upload stands for its id."""
-    return value.id if isinstance(value, Upload) else value
+    return {name: value.id if isinstance(value, Upload) else value for name, value in values.items()}
 
 
 def _plot_body(axes: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    request = {name: _plain(value) for name, value in values.items()}
-    return {"axes": [{"label": label, "values": typed} for label, typed in axes.items()], "request": request}
+    return {"axes": [{"label": label, "values": typed} for label, typed in axes.items()], "request": _plain(values)}
+
+
+def _end(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
 
 
 def _patience(end: float | None) -> float:
@@ -561,14 +593,6 @@ def _well(job: Job) -> Job:
     return job
 
 
-def _stream_path(job: Job | str | None) -> str:
-    return "/api/events" if job is None else f"/api/jobs/{_id(job)}/events"
-
-
-def _stream_options(last: str, previews: bool) -> dict[str, Any]:
-    return {"params": {"previews": previews}, "headers": {"Last-Event-ID": last} if last else {}}
-
-
 def _checked(answer: httpx.Response) -> httpx.Response:
     """EaselError for what was refused."""
     if not answer.is_error:
@@ -580,7 +604,3 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     told = told if isinstance(told, dict) else {}
     raise EaselError(answer.status_code, str(told.get("detail") or answer.reason_phrase),
                      [FieldProblem.of(each) for each in told.get("errors") or []])
-
-
-def _told(answer: httpx.Response) -> Any:
-    return _checked(answer).json() if answer.content or answer.is_error else None
