@@ -32,7 +32,7 @@ ANSWERS: Mapping[str, tuple[str, str, Any]] = {
     "/sdapi/v1/png-info": ("post", "PNGInfoResponse", {"info": "string", "items": "object", "parameters": "object"}),
     "/sdapi/v1/progress": ("get", "ProgressResponse", {
         "progress": "number", "eta_relative": "number", "state": STATE, "current_image": "string?",
-        "textinfo": "string?"}),
+        "textinfo": "string?", "current_task": "string?"}),
     "/sdapi/v1/samplers": ("get", "SamplerItem", [{"name": "string", "aliases": ["string"], "options": "object"}]),
     "/sdapi/v1/schedulers": ("get", "SchedulerItem", [{
         "name": "string", "label": "string", "aliases": "any", "default_rho": "number?",
@@ -61,7 +61,7 @@ ANSWERS: Mapping[str, tuple[str, str, Any]] = {
         "name": "string", "is_alwayson": "boolean", "is_img2img": "boolean", "args": [ARGUMENT]}]),
     "/sdapi/v1/extensions": ("get", "ExtensionItem", [{
         "name": "string", "remote": "string", "branch": "string", "commit_hash": "string", "version": "string",
-        "commit_date": "integer", "enabled": "boolean"}]),
+        "commit_date": "string", "enabled": "boolean"}]),
     "/internal/progress": ("post", "TaskProgressResponse", {
         "active": "boolean", "queued": "boolean", "completed": "boolean", "progress": "number?", "eta": "number?",
         "live_preview": "string?", "id_live_preview": "integer", "textinfo": "string?"}),

@@ -135,11 +135,12 @@ def test_progress_tasks_and_interrupts_are_each_callers_own(two: Two) -> None:
     for _ in range(2):
         for caller, text, count, task in ((ann, "ann's", 1, "task(a)"), (bob, "bob's", 3, "task(b)")):
             told = caller.get(f"{SD}/progress").json()
-            assert (told["textinfo"], told["state"]["job_count"]) == (text, count)
+            assert (told["textinfo"], told["state"]["job_count"], told["current_task"]) == (text, count, task)
             assert caller.get("/internal/pending-tasks").json() == {"size": 1, "tasks": [task]}
     bob.post(f"{SD}/interrupt")
     assert json.loads(second.result(timeout=20).json()["info"])["notes"] and not first.done()
-    assert bob.get(f"{SD}/progress").json()["state"]["job"] == "" and bob.post(f"{SD}/skip").json() is None
+    resting = bob.get(f"{SD}/progress").json()
+    assert resting["state"]["job"] == "" and resting["current_task"] is None and bob.post(f"{SD}/skip").json() is None
     assert [job.state for job in two.door.all.values()] == ["running", "cancelled"]
     assert "ann" not in bob.get(f"{SD}/progress").text and "ann" not in bob.get("/internal/pending-tasks").text
     ann.post(f"{SD}/interrupt")

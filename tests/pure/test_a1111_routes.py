@@ -64,7 +64,7 @@ def test_the_lists_have_automatic1111s_shape(asked: TestClient, name: str, rows:
 
 def test_extensions_are_told_with_what_their_folders_say(client: TestClient) -> None:
     told = {row["name"]: row for row in client.get(f"{SD}/extensions").json()}
-    assert told["freeu"] == {"name": "freeu", "remote": "", "branch": "", "commit_hash": "", "version": "1.0", "commit_date": 0,
+    assert told["freeu"] == {"name": "freeu", "remote": "", "branch": "", "commit_hash": "", "version": "1.0", "commit_date": "",
                              "enabled": False}      # this house was opened without any
 
 

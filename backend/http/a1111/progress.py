@@ -113,7 +113,7 @@ def _moving(door: Door, running: str, call: Call | None, *, preview: bool) -> di
         "eta_relative": _eta(live, len(jobs) - place - 1),
         "state": _state(job, standing, place, len(jobs)) | _marks(call, job.id, live),
         "current_image": _picture(door, running) if preview else None,
-        "textinfo": (live.message or None) if live else None,
+        "textinfo": (live.message or None) if live else None, "current_task": (call.task or None) if call else None,
     }
 
 
@@ -122,6 +122,7 @@ def _resting(own: Sequence[Call], latest: Call | None) -> dict[str, Any]:
     ended = not own and latest is not None
     return {
         "progress": 0.0, "eta_relative": 0.0, "current_image": None, "textinfo": WAITING if own else None,
+        "current_task": None,
         "state": state | ({"interrupted": latest.interrupted, "skipped": bool(latest.skipped)} if ended else {}),
     }
 

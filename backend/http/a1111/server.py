@@ -102,7 +102,7 @@ def script_info() -> list[dict[str, Any]]:
 def extensions(backend: EntireBackend) -> list[dict[str, Any]]:
     """The extensions in Easel's folder."""
     return [{"name": each.name, "remote": "", "branch": "", "commit_hash": "", "version": each.version,
-             "commit_date": 0, "enabled": each.state == "on"} for each in backend.extensions.listed()]
+             "commit_date": "", "enabled": each.state == "on"} for each in backend.extensions.listed()]
 
 
 @router.post("/sdapi/v1/unload-checkpoint")
