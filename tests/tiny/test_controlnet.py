@@ -43,17 +43,20 @@ def difference(network: torch.nn.Module, model: Model) -> dict[str, Tensor]:
     return controlnets.ldm(whole, "") | {"difference": torch.tensor([])}
 
 
-def control_lora(network: torch.nn.Module, model: Model) -> dict[str, Tensor]:
-    """Stability's: products for the weights of the trunk, the rest whole. `network` becomes what it stands for."""
+def control_lora(network: torch.nn.Module, model: Model, theirs: bool = True) -> dict[str, Tensor]:
+    """Products for the weights of the trunk, the rest whole, in `theirs`, Stability's, names or diffusers'.
+
+    `network` becomes what it stands for.
+    """
     unet, found, named = model.denoiser.state_dict(), {"lora_controlnet": torch.tensor([])}, network.state_dict()
     torch.manual_seed(4)
     for name, tensor in named.items():
-        ldm_name = controlnets.ldm_name(name, network)
+        file_name = controlnets.ldm_name(name, network) if theirs else name
         if name not in unet or tensor.dim() < 2:
-            found[ldm_name] = tensor
+            found[file_name] = tensor
             continue
         up, down = torch.randn(tensor.shape[0], 2, *[1] * (tensor.dim() - 2)) * 0.1, torch.randn(2, *tensor.shape[1:]) * 0.1
-        stem = ldm_name.removesuffix(".weight")
+        stem = file_name.removesuffix(".weight")
         found |= {f"{stem}.up": up, f"{stem}.down": down}
         named[name].copy_(unet[name] + (up.flatten(1) @ down.flatten(1)).reshape(tensor.shape))
     return found
@@ -65,6 +68,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[torch.nn.Module, Model], dict[str, Tenso
     "diffusers": ("x.safetensors", lambda network, model: network.state_dict()),
     "difference": ("x.safetensors", difference),
     "Control-LoRA": ("x.safetensors", control_lora),
+    "Control-LoRA in diffusers' names": ("x.safetensors", lambda network, model: control_lora(network, model, False)),
 }
 
 

@@ -24,6 +24,7 @@ LORA = "lora_controlnet"        # the name of a tensor: there in Control-LoRAs
 UP, DOWN = ".up", ".down"       # ends of the names of what is added to a weight of the UNet, as a product
 DIFFERENCE = "difference"       # the name of a tensor: the trunk's are what was added to those of the UNet
 _LDM = "input_blocks.0.0.weight"
+_TRUNK = re.compile(r"input_blocks\.")
 _BESIDE = ("zero_convs.", "middle_block_out.", "input_hint_block.")
 _FRONT = ("conv_in.", "time_embedding.", "add_embedding.", "down_blocks.", "mid_block.")
 _SHARED = ("act_fn", "norm_eps", "attention_head_dim", "num_attention_heads", "flip_sin_to_cos", "freq_shift",
@@ -53,8 +54,9 @@ def control_lora_component(
              for name, tensor in tensors.items() if name.endswith(UP)}
     own = {name: tensor for name, tensor in tensors.items() if name != LORA and not name.endswith((UP, DOWN))}
     found = {name: tensor for name, tensor in weights.items() if name.startswith(_FRONT)}
-    for name, ldm in _diffusers_names({name: name for name in (*added, *own)}).items():
-        found[name] = own[ldm] if ldm in own else _with_product(found[name], *added[ldm])
+    theirs = {name: name for name in (*added, *own)}
+    for name, file in (_diffusers_names(theirs) if any(map(_TRUNK.match, theirs)) else theirs).items():
+        found[name] = own[file] if file in own else _with_product(found[name], *added[file])
     return Component(controlnet_config(found, unet), found)
 
 
