@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from backend.catalog.guide_files import GUIDE, encoders, guide_file, preferred
+from backend.catalog.guide_files import GUIDE, annotator_files, encoders, guide_file, preferred
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import FileKey, ModelFile
 from backend.request.guide_modules import PICTURE_PROMPT
@@ -36,7 +36,7 @@ from .easel_pictures import drawn, request
 from .measure import Question, share, tell
 from .outlines import UNIT, outline, outline_scenes, painted
 from .scenes import Scene, Thing, random_scenes
-from .train_controlnet import FOLDER
+from .train_controlnet import FILE as OUTLINES
 from .train_ip_adapter import FILE
 
 GROUNDS = ("white", "black", "yellow", "blue", "gray", "cyan")
@@ -57,18 +57,30 @@ class Studio:
 
     def drawn(self, asked: list[Question], shown: list[Image.Image], unit: dict[str, Any]) -> list[Image.Image]:
         """A picture for each question, whose unit has the picture of the same number."""
-        files = [png(picture) for picture in shown]
-        names = [sha256(file).hexdigest() for file in files]        # what is made of a picture is kept by its name
-        requests = [guided(request(question), {**unit, "image": name})
-                    for question, name in zip(asked, names, strict=True)]
-        return drawn(self.memory, MODEL, requests, self.files(unit["model"]), dict(zip(names, files, strict=True)))
+        return self.drawn_by(asked, (unit, shown))
+
+    def drawn_by(self, asked: list[Question], *shown: tuple[dict[str, Any], list[Image.Image]]) -> list[Image.Image]:
+        """As `drawn`, by several units, each with its own pictures."""
+        given: dict[str, bytes] = {}
+        units: list[list[dict[str, Any]]] = [[] for _ in asked]
+        for unit, pictures in shown:
+            for mine, picture in zip(units, pictures, strict=True):
+                file = png(picture)
+                name = sha256(file).hexdigest()         # what is made of a picture is kept by its name
+                given[name] = file
+                mine.append({**unit, "image": name})
+        requests = [guided(request(question), *mine) for question, mine in zip(asked, units, strict=True)]
+        files: dict[FileKey, ModelFile] = {}
+        for unit, _ in shown:
+            files |= self.files(unit["model"]) | annotator_files([UNIT | {"enabled": True} | unit], self.catalog)
+        return drawn(self.memory, MODEL, requests, files, given)
 
     def without(self, asked: list[Question]) -> list[Image.Image]:
         return drawn(self.memory, MODEL, [request(question) for question in asked])
 
 
-def guided(request: Request, unit: dict[str, Any]) -> Request:
-    return request.replace(guides=(Record(UNIT | {"enabled": True} | unit),))
+def guided(request: Request, *units: dict[str, Any]) -> Request:
+    return request.replace(guides=tuple(Record(UNIT | {"enabled": True} | unit) for unit in units))
 
 
 def png(picture: Image.Image) -> bytes:
@@ -77,8 +89,8 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-WANTED = preferred(guide_file(FOLDER.name, ModelCatalog((PROJECT / "models",))))       # as the page fills it in
-OUTLINE = {"module": "canny", "model": FOLDER.name, **WANTED}
+WANTED = preferred(guide_file(OUTLINES.stem, ModelCatalog((PROJECT / "models",))))       # as the page fills it in
+OUTLINE = {"module": "canny", "model": OUTLINES.stem, **WANTED}
 PROMPT = {"module": PICTURE_PROMPT, "model": FILE.stem}
 
 

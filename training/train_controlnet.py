@@ -3,7 +3,8 @@
     python -m training.train_controlnet [--steps 1400] [--threads 1]
 
 It begins as the front half of the demo model's UNet (Zhang et al. 2023) and learns from drawn pictures and their
-outlines. A training that was interrupted goes on from the work folder.
+outlines. What it has learnt is kept as a Control-LoRA: the difference from that UNet, nearly all of it, in products of
+thin matrices. A training that was interrupted goes on from the work folder.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from torch.nn.functional import silu
 
 from .captions import caption
 from .command_line import started
+from .control_lora import bind, publish, tensors
 from .data import PROJECT, WORK
 from .outlines import RESOLUTIONS, outline, outline_scenes, painted
-from .publish import forget_origin
 from .train_networks import Lesson, Words, drawn, encoded, frozen_unet, kept, train
 from .unet import importance
 
-FOLDER = PROJECT / "models" / "ControlNet" / "demo-outlines"
+FILE = PROJECT / "models" / "ControlNet" / "demo-outlines.safetensors"
+RANK = 48                           # of what was learnt; outlines are followed as by the whole of it
 OUTLINES = "outlines.npy"           # in the work folder: bits [N, resolutions, 128 * 128 / 8]
 STEM = (8, 16, 48, 96)              # channels of the layers that bring the hint to a latent's size
 SCENES, SEED = 3000, 51
@@ -111,15 +113,14 @@ def lesson(controlnet: ControlNetModel, count: int) -> OutlineLesson:
     return OutlineLesson("outlines", latents, scenes, Words(), list(controlnet.parameters()), np.load(path))
 
 
-def publish_controlnet(controlnet: ControlNetModel) -> None:
-    """A diffusers folder, in float16; `LOUDER` than the network is."""
+def publish_controlnet(controlnet: ControlNetModel, unet: UNet2DConditionModel) -> None:
+    """A Control-LoRA; `LOUDER` than the network is."""
     with torch.no_grad():
         for layer in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
             layer.weight.mul_(LOUDER)
             layer.bias.mul_(LOUDER)
-    controlnet.half().to(memory_format=torch.contiguous_format).save_pretrained(FOLDER)
-    forget_origin(FOLDER.parent)
-    print(f"{FOLDER}: {sum(file.stat().st_size for file in FOLDER.iterdir()) / 1e6:.1f} MB")
+    bind(controlnet, unet, RANK)
+    publish(tensors(controlnet), FILE)
 
 
 def main() -> None:
@@ -129,7 +130,7 @@ def main() -> None:
     material = lesson(controlnet, options.scenes)
     wake(controlnet, material.batch(random.Random(0))[1][1])
     train(material, Guided(unet, controlnet), options.steps)
-    publish_controlnet(controlnet)
+    publish_controlnet(controlnet, unet)
 
 
 if __name__ == "__main__":
