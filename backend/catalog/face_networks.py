@@ -4,7 +4,8 @@
     models/insightface/models/buffalo_l/w600k_r50.onnx, det_10g.onnx, ...
     models/insightface/inswapper_128.onnx
 
-A folder whose easel.json says `only_for` is that IP-Adapter's alone: nobody else's faces are seen through it.
+A folder whose easel.json says `only_for`, a model's name or several, is theirs alone: nobody else's faces are seen
+through it.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ def describe_face_detector(found: Found) -> Description | None:
 
 
 def describe_face_network(found: Found) -> Description | None:
-    """What it `does`, and the IP-Adapter that it is `only_for`; None for detectors."""
+    """What it `does`, and the models that it is `only_for`; None for detectors."""
     if DETECTOR.match(found.stem):
         return None
     does = SWAP if _SWAPS.search(found.stem) else OTHER if _BESIDE.search(found.stem) else RECOGNITION
     return Description(facts={"does": does, "only_for": only_for(found.path)})
 
 
-def only_for(path: Path) -> str:
-    """The IP-Adapter to which the folder of a network belongs; "" where it is anybody's."""
-    name = side_car(path.parent).get("only_for")
-    return name if isinstance(name, str) else ""
+def only_for(path: Path) -> tuple[str, ...]:
+    """The models, IP-Adapters and ControlNets, to which the folder of a network belongs; () where it is anybody's."""
+    told = side_car(path.parent).get("only_for")
+    return tuple(name for name in (told if isinstance(told, list) else [told]) if isinstance(name, str) and name)
 
 
 def detectors_beside(recognition: Path) -> list[Path]:

@@ -71,7 +71,7 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
     for number, unit in _on(request):
         if not unit.image and not request.init_image and not unit.more_images:
             yield Problem("is missing: choose a picture for the unit", place(GUIDES, number, "image"))
-        if why := missing_files(MODULES[unit.module], catalog):
+        if why := missing_files(MODULES[unit.module], catalog, unit.model):
             yield Problem(why, place(GUIDES, number, "module"))
         if unit.start >= unit.end:
             yield Problem("must be before the ending step", place(GUIDES, number, "start"))
@@ -150,10 +150,10 @@ def reads_key_points(unit: Mapping[str, Any]) -> bool:
     return unit["module"] == KEY_POINTS or "instantid" in name
 
 
-def missing_files(module: Module, catalog: ModelCatalog) -> str:
-    """Which file of a preprocessor goes where, as a sentence; "" when all are there."""
+def missing_files(module: Module, catalog: ModelCatalog, model: str = "") -> str:
+    """Which file of a preprocessor goes where, as a sentence; "" when all are there, those of `model`'s own counted."""
     if module.name == KEY_POINTS:
-        return _lacks_face_network(catalog)
+        return _lacks_face_network(catalog, model)
     lacking = [name for name in module.files if not _annotator(name, catalog)]
     if not lacking:
         return ""
@@ -180,12 +180,12 @@ def annotator_files(units: Iterable[Mapping[str, Any]], catalog: ModelCatalog) -
     files: dict[FileKey, ModelFile] = {}
     for number, unit in enumerate(units):
         module = MODULES[unit["module"]]
-        if unit["enabled"] and (why := missing_files(module, catalog)):
+        if unit["enabled"] and (why := missing_files(module, catalog, unit["model"])):
             raise InvalidRequest(why, field=place(GUIDES, number, "module"))
         for name in module.files if unit["enabled"] else ():
             files[ANNOTATOR, name] = _annotator(name, catalog)
         if unit["enabled"] and module.name == KEY_POINTS:
-            files[FACE_NETWORK, ANTELOPE] = recognition_network((ANTELOPE, BUFFALO), catalog)
+            files[FACE_NETWORK, ANTELOPE] = recognition_network((ANTELOPE, BUFFALO), catalog, unit["model"])
     return files
 
 
@@ -242,9 +242,9 @@ def _lonely(
             GUIDES, number, "model"))
 
 
-def _lacks_face_network(catalog: ModelCatalog) -> str:
+def _lacks_face_network(catalog: ModelCatalog, model: str) -> str:
     try:
-        recognition_network((ANTELOPE, BUFFALO), catalog)
+        recognition_network((ANTELOPE, BUFFALO), catalog, model)
     except NotFound as error:
         return f"{KEY_POINTS} {error.problems[0].message}"
     return ""

@@ -179,6 +179,7 @@ def test_ours_is_written_as_theirs_and_comes_back_but_for_its_picture() -> None:
 
 PLAIN, PLUS = {"proj.weight": (3072, 1024)}, {"latents": (1, 16, 768), "proj_in.weight": (768, 1280)}
 FACE = {"proj.0.weight": (1024, 512), "norm.weight": (768,)}
+RESAMPLER = {"latents": (1, 16, 1280), "proj_in.weight": (1280, 512)}
 
 
 def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatalog, tmp_path: Path) -> None:
@@ -222,6 +223,28 @@ def test_face_networks_that_belong_to_one_adapter_are_nobody_elses(catalog: Mode
         assert ("needs insightface's buffalo_l" in told) == (pack == "aside")
     assert files_of(resolved(request({"model": "face"}), catalog), catalog)["insightface", "w600k"].key == "w600k_r50"
     assert [file.key for file in catalog.usable("face_detector")] == ["det_10g"]
+
+
+def test_face_networks_may_belong_to_several_models_and_to_the_points_of_one(catalog: ModelCatalog, tmp_path: Path) -> None:
+    write(tmp_path / "ip_adapter" / "own_instantid.safetensors", picture_prompt(RESAMPLER))
+    for name in ("own_instantid_points", "other_instantid_points"):
+        write(tmp_path / "ControlNet" / f"{name}.safetensors", control(768))
+    pack = tmp_path / "insightface" / "models" / "aside"
+    pack.mkdir(parents=True)
+    for name in ("people", "det_aside"):
+        (pack / f"{name}.onnx").write_bytes(b"")
+    (pack / "easel.json").write_text('{"only_for": ["own_instantid", "own_instantid_points"]}')
+    catalog.refresh()
+    who, where = {"model": "own_instantid"}, {"model": "own_instantid_points", "module": "instant_id_face_keypoints"}
+    assert wrong(catalog, who, where) == {}, "InstantID's layout fits whatever checkpoint its widths fit"
+    assert files_of(resolved(request(who, where), catalog), catalog)["insightface", "glintr100"].key == "people"
+    told = wrong(catalog, who, where | {"model": "other_instantid_points"})
+    assert "antelopev2" in told["guides[1].module"], "the points of another model are not found by them"
+
+
+def test_a_single_guide_for_a_face_prefers_what_works_alone() -> None:
+    words = GUIDE_CHOICES["face"].models
+    assert words.index("faceid") < words.index("instant_id"), "InstantID draws nobody without its other part"
 
 
 def test_numbers_for_blocks_are_as_many_as_the_family_has(catalog: ModelCatalog, tmp_path: Path) -> None:

@@ -94,17 +94,19 @@ def _hint(
     memory: Memory, work: Annotate, files: Mapping[FileKey, ModelFile], pictures: Mapping[str, bytes]
 ) -> Pixels:
     name = work.unit["module"]
+    looker = files[FACE_NETWORK, ANTELOPE] if name == KEY_POINTS else None
 
     def made() -> Pixels:
-        if name == KEY_POINTS:
-            return work.made(pictures, partial(points_in, memory, files[FACE_NETWORK, ANTELOPE], work.unit))
+        if looker:
+            return work.made(pictures, partial(points_in, memory, looker, work.unit))
         if name not in TRAINED:
             return work.made(pictures)
         return work.made(pictures, preprocessor(name, _detector(memory, name, files)))
 
     short = Problem(f"{name} needs more memory than there is: choose a smaller preprocessor resolution or picture")
     try:
-        return memory.hints.get(work.key, lambda: memory.attempt(made, short))
+        key = (work.key, looker.path, looker.fingerprint) if looker else work.key
+        return memory.hints.get(key, lambda: memory.attempt(made, short))
     except InvalidRequest as error:         # no such face
         raise InvalidRequest(problems=error.about(place("guides", work.number, "image"))) from error
     except (CheckpointError, OutOfMemory) as error:
