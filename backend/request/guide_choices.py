@@ -33,7 +33,8 @@ class GuideChoice:
         return word in lower and not any(other in lower for other in self.unlike)
 
 
-FACES = ("instant_id", "instantid", "faceid", "face_id")
+INSTANT_ID = ("instant_id", "instantid")
+FACES = ("faceid", "face_id", *INSTANT_ID)      # alone a FaceID draws whom it is shown, InstantID with both its parts
 GUIDE_CHOICES: Table[GuideChoice] = Table("what pictures guide by", (
     GuideChoice("edges", "Edges", ("canny",), ("canny", "union", "outline")),
     GuideChoice("soft_edges", "Soft edges", ("softedge_pidinet", "softedge_hed", "softedge_teed", "softedge_anyline",
@@ -59,7 +60,7 @@ GUIDE_CHOICES: Table[GuideChoice] = Table("what pictures guide by", (
     GuideChoice("colours", "Colours", ("t2ia_color_grid",), ("color",)),
     GuideChoice("style", "Style", (STYLE,), ("style",), kinds=("t2i_adapter",)),
     GuideChoice("face", "Face", (PICTURE_PROMPT,), FACES, kinds=("instant_id", "ip_adapter"), weight=0.8),
-    GuideChoice("face_points", "Face: where eyes, nose and mouth are", (KEY_POINTS,), ("instant_id", "instantid"),
+    GuideChoice("face_points", "Face: where eyes, nose and mouth are", (KEY_POINTS,), INSTANT_ID,
                 kinds=("controlnet",), weight=0.8),
     GuideChoice("picture", "Picture as prompt", (PICTURE_PROMPT,), ("ip-adapter", "ip_adapter", ""), FACES,
                 ("ip_adapter",), weight=0.8),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 from safetensors.numpy import save_file
 
 from tests.browser.conftest import Stage
@@ -316,6 +316,25 @@ def face_files(folder: Path) -> None:
         file.write_bytes(b"")
     shapes = {"image_proj.proj.0.weight": (8, 512), "image_proj.norm.weight": (8,), "ip_adapter.1.to_k_ip.weight": (8, 8), "ip_adapter.1.to_v_ip.weight": (8, 8)}
     save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "ip_adapter" / "ip-adapter-faceid_sd15.safetensors")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["both parts", "one part"])
+def test_use_this_face_takes_instant_id_only_where_both_its_parts_are(stage: Studio, whole: bool) -> None:
+    page = stage.page
+    there = [("an_instantid", "instant_id"), ("a_faceid", "ip_adapter"), *([("an_instantid_points", "controlnet")] if whole else [])]
+
+    def with_models(route: Route) -> None:
+        told = route.fetch().json()
+        route.fulfill(json=told | {"models": [{"name": name, "kind": kind, "prefers": {}} for name, kind in there]})
+
+    page.route("**/easel/guides?*", with_models)
+    page.route("**/easel/faces/located?*", lambda route: route.fulfill(json={"faces": [], "orders": {}, "why": ""}))
+    stage.generate(steps=1)
+    stage.wait_pictures(1)
+    stage.results.get_by_role("button", name="Send to …").click()
+    page.get_by_role("menuitem", name="Use this face").click()
+    expect(page.locator("#txt2img_guides .unit")).to_have_count(2 if whole else 1)
+    assert [one["model"] for one in units(stage)] == (["an_instantid", "an_instantid_points"] if whole else ["a_faceid"])
 
 
 def test_a_face_of_a_result_is_used_and_chosen_swapped_in_and_drawn_again(desk: Studio, house: Stage) -> None:

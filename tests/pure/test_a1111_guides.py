@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from backend.catalog.model_file import ModelFile
 from backend.errors import InvalidRequest
 from backend.facade.guides import UserGuides
+from backend.http.a1111.controlnet import control_types
 from backend.http.a1111.detailer import detailers
 from backend.http.a1111.face_swap import face_swap
 from backend.http.a1111.guides import guides
@@ -114,6 +116,15 @@ def test_masks_are_regions_or_for_inpainting_what_is_missing(sent: dict[str, Any
     (unit,) = read([{"model": "m", "image": PICTURE} | sent])
     assert (unit.image, unit.mask) == (STORED, mask)
     assert read({"model": "m", "image": PICTURE})[0].image == STORED, "one unit without a list"
+
+
+def test_the_type_of_instant_id_names_its_models_alone() -> None:
+    names = {"ip_adapter": ["ip-adapter-faceid_sd15"], "instant_id": ["ip-adapter_instant_id_sdxl"], "controlnet": ["canny", "control_instant_id_sdxl"]}
+    files = {kind: [ModelFile(kind, name, f"/{name}.safetensors") for name in some] for kind, some in names.items()}
+    types = control_types(SimpleNamespace(model_files=lambda kind: files.get(kind, [])))["control_types"]
+    told = [name.partition(" ")[0] for name in types["Instant-ID"]["model_list"]]
+    assert told == ["None", "ip-adapter_instant_id_sdxl", "control_instant_id_sdxl"]
+    assert types["Instant-ID"]["default_model"].startswith("ip-adapter_instant_id_sdxl")
 
 
 def test_types_settings_and_detect(client: TestClient, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,7 +15,7 @@ from backend.catalog.guide_files import KINDS
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.dependencies import EntireBackend, FrontDoor
 from backend.image import upload_validation
-from backend.request.guide_choices import GUIDE_CHOICES
+from backend.request.guide_choices import GUIDE_CHOICES, INSTANT_ID
 from backend.request.guide_modules import MODULES, NO_MODULE, POSES, Module, Slider, module_of
 from backend.request.guide_unit import MOST, NO_MODEL
 from backend.store.uploads import Upload
@@ -37,6 +38,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "Recolor": ("recolour",), "T2I-Adapter": ("colours", "style"), "IP-Adapter": ("picture", "face"),
     "Instant-ID": ("face", "face_points"),
 }
+WORDS: Mapping[str, tuple[str, ...]] = {"Instant-ID": INSTANT_ID}     # in the names of its models, where not as usual
 
 router = APIRouter(prefix="/controlnet")
 
@@ -59,7 +61,7 @@ def control_types(backend: EntireBackend) -> dict[str, Any]:
     """For each thing to guide by the preprocessors and models that serve it, and what to begin with."""
     files = [file for kind in KINDS for file in backend.model_files(kind) if not file.problem]
     everything = _type(list(MODULES), files, NO_MODULE)
-    return {"control_types": {ALL: everything} | {name: _type_of(names, files) for name, names in TYPES.items()}}
+    return {"control_types": {ALL: everything} | {name: _type_of(name, files) for name in TYPES}}
 
 
 @router.get("/settings")
@@ -114,8 +116,9 @@ def _flat(points: Sequence[Sequence[float] | None] | None, shown: Upload) -> lis
             for number in ((point[0] * shown.width, point[1] * shown.height, 1.0) if point else (0.0, 0.0, 0.0))]
 
 
-def _type_of(names: tuple[str, ...], files: Sequence[ModelFile]) -> dict[str, Any]:
-    choices = [GUIDE_CHOICES[name] for name in names]
+def _type_of(name: str, files: Sequence[ModelFile]) -> dict[str, Any]:
+    usual = [GUIDE_CHOICES[each] for each in TYPES[name]]
+    choices = [replace(choice, models=WORDS.get(name, choice.models)) for choice in usual]
     modules = [module for choice in choices for module in choice.modules]
     serving = [file for choice in choices for word in choice.models for file in files
                if file.kind in choice.kinds and choice.served_by(file.key, word)]

@@ -50,7 +50,7 @@ export class Unit {
   // What its preprocessor looks at, and how: a preview is of this, and of nothing else.
   get looked() {
     const { value, panel } = this, image = value.image || (panel.tab === "img2img" ? { ...panel.form.values, ...panel.form.pending }.init_image || "" : "");
-    return { image, module: value.module, settings: JSON.stringify([...LOOKING.map(name => this.usual(name) ?? value[name]), ...panel.size]) };
+    return { image, module: value.module, settings: JSON.stringify([...(value.module === KEY_POINTS ? [value.model] : []), ...LOOKING.map(name => this.usual(name) ?? value[name]), ...panel.size]) };
   }
   // What a threshold that is not set comes to.
   usual(name) { return this.value[name] < 0 ? this.module?.[name.at(-1)]?.usual : null; }

@@ -10,18 +10,18 @@ import { styles } from "./styles.js";
 import { whichFace } from "./which_face.js";
 
 const DEFAULTS = Object.fromEntries(Object.entries(fields.guides.record).map(([name, row]) => [name, row.default]));
-const INSTANT = /instant_?-?id/i;
+const INSTANT = ["instant_id", "instantid"];
 
 // InstantID's two parts where both are there, else a FaceID.
 export async function useFace(tab, url) {
   const form = formOf(tab), checkpoint = form.pending.checkpoint ?? form.values.checkpoint ?? "";
   const facts = await factsFor(checkpoint), { choices } = facts;
-  const filled = name => filledBy(facts, choices.find(one => one.name === name));
-  const face = filled("face"), points = filled("face_points");
+  const filled = (name, words) => { const choice = choices.find(one => one.name === name); return filledBy(facts, { ...choice, models: words ?? choice.models }); };
+  const parts = [filled("face", INSTANT), filled("face_points")], both = parts.every(unit => unit.model !== "None");
+  const wanted = both ? parts : [filled("face")], face = wanted[0];
   if (face.model === "None") return note("No model for faces and this checkpoint is in the models folders: put InstantID's or FaceID's files into models/ip_adapter.", 12000);
-  const wanted = INSTANT.test(face.model) && points.model !== "None" ? [face, points] : [face];
   const [{ id: image }] = await Promise.all([fetch(url).then(answer => answer.blob()).then(upload), styles()]);
-  const face_index = await whichFace(image, INSTANT.test(face.model) ? "antelopev2" : "buffalo_l", face.model, DEFAULTS.face_order);
+  const face_index = await whichFace(image, both ? "antelopev2" : "buffalo_l", face.model, DEFAULTS.face_order);
   if (face_index === null) return null;
   const before = form.pending.guides ?? form.values.guides ?? "[]", others = JSON.parse(before);
   const guides = JSON.stringify([...others, ...wanted.map(unit => ({ ...DEFAULTS, ...unit, image, face_index, enabled: true }))]);
