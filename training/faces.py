@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -24,6 +24,7 @@ CUTS = ("short", "long", "curls")
 LIPS: RGB = (150, 25, 45)
 RADII, LEAN, ASIDE = (0.34, 0.38), 0.06, 0.02       # of heads as parts of the picture, in radians, from the middle
 MIDDLE = 0.53                                       # of the picture's height: hair makes room for itself
+POSED_RADII, POSED_LEAN = (0.28, 0.37), 0.3         # of heads that stand anywhere
 POINTS = np.array([(-0.42, 0.0), (0.42, 0.0), (0, 0.42), (-0.34, 0.62), (0.34, 0.62)], np.float32)
 """Eyes, nose and the corners of the mouth in heads of radius 1, in the order in which insightface has them."""
 BOX = (-1.15, -1.3, 1.15, 1.12)                     # left, top, right, bottom of a head with its hair
@@ -69,6 +70,14 @@ def portrait(person: Person, rng: random.Random, number: int = 0) -> Portrait:
     x, y = (at + rng.uniform(-ASIDE, ASIDE) for at in (0.5, MIDDLE))
     background = rng.choice([name for name in COLOURS if name not in (person.skin, person.hair)])
     return Portrait(person, Pose(x, y, radius, rng.uniform(-LEAN, LEAN)), background, number)
+
+
+def posed(person: Person, rng: random.Random, number: int = 0) -> Portrait:
+    """The person anywhere in the picture, leaning as far as the finder of faces knows it."""
+    radius = rng.uniform(*POSED_RADII)
+    x, y = rng.uniform(radius, 1 - radius), rng.uniform(1.15 * radius, 1 - radius)
+    usual = portrait(person, rng, number)
+    return replace(usual, pose=Pose(x, y, radius, rng.uniform(-POSED_LEAN, POSED_LEAN)))
 
 
 def draw_face(portrait: Portrait, size: int = 128) -> Image.Image:

@@ -58,7 +58,8 @@ VECTORS = 1
 BATCH = 24
 SAVED_EVERY = 20
 STEPS = {"lora": 1050, "embedding": 200, "epochs": 400}
-RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3, "outlines": 1e-3, "picture": 2e-3, "face": 2e-3}
+RATES = {"lora": 2e-3, "embedding": 5e-3, "epochs": 5e-3, "outlines": 1e-3, "picture": 2e-3, "face": 2e-3,
+         "instant_id": 1.5e-3}
 LORA_SCENES, COLOUR_SCENES = 6000, 2500
 SEEDS = {"lora": 31, "embedding": 32}
 
