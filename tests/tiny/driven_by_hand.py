@@ -14,6 +14,7 @@ from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan
 from backend.worker.draw.work_items import EncodeText, Shared
 from backend.worker.engine.program_building import canvas_of
+from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
@@ -31,6 +32,7 @@ def latent_of(model: Model, request: Request, source: Source | None = None, more
         EncodePicture: lambda work: model.encode(work.pixels[None])[0],
         Shared: lambda work: lambda first_pass: None,       # nobody else wants it
         list: denoise,
+        Calculate: lambda work: calculate([work])[0],
         **more,
     }
     program = draw(plan(request, model.parametrisation.table), canvas_of(request, model, source), lambda *heard: None, source)

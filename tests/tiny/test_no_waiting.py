@@ -27,6 +27,7 @@ from backend.worker.adapters.reference import REFERENCES
 from backend.worker.device import Placement
 from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.hooks import Hook
+from backend.worker.guidance.lazy_latents import Calculate, LazyLatent, calculate, lazy_noise
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded
@@ -128,12 +129,12 @@ def sampled(model: Model, name: str, branches: tuple[Branches, ...] = (), hooks:
     parts = [Conditioning(((4, each),)) for each in words]
     strength = Strength(5.0, rescale=0.5, keep_uncond=SAMPLERS[name].needs_uncond)
     denoiser = CFGDenoiser(model, model.parametrisation, parts[:1], parts[1], strength, hooks)
-    x = noise.initial() * SIGMAS[0]
-    drawing = guided(SAMPLERS[name].start(x, SIGMAS, noise), denoiser, lambda *heard: None)
-    rows = drawing.send(None)
+    x = LazyLatent(noise.initial() * SIGMAS[0])
+    drawing = guided(SAMPLERS[name].start(x, SIGMAS, lazy_noise(noise)), denoiser, lambda *heard: None)
+    work = drawing.send(None)
     while True:
         try:
-            rows = drawing.send(denoise(rows))
+            work = drawing.send(calculate([work])[0] if isinstance(work, Calculate) else denoise(work))
         except StopIteration as end:
             return end.value
 

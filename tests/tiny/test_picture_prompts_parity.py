@@ -28,6 +28,7 @@ from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan
 from backend.worker.draw.work_items import EncodeText, LoadGuide, Shared, ShowPicture
 from backend.worker.engine.program_building import canvas_of
+from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
@@ -74,6 +75,7 @@ class Desk:
         codec = Codec(Memory(self.model.placement))
         program = draw(plan(request, self.model.parametrisation.table), canvas_of(request, self.model, source), lambda *heard: None, source)
         answers: dict[type, Callable[[Any], Any]] = {
+            Calculate: lambda work: calculate([work])[0],
             LoadGuide: lambda work: self.adapter, ShowPicture: lambda work: self.prompt, Shared: lambda work: lambda first_pass: None,
             EncodeText: lambda work: [codec.text(self.model, asked) for asked in work.texts], EncodePicture: lambda work: self.model.encode(work.pixels[None])[0]}
         work = program.send(None)

@@ -22,6 +22,7 @@ from backend.request.rules import NO_RESTORER
 from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency, Parametrisation
 from backend.sampling.protocol import Noisy
+from backend.sampling.samplers import SAMPLERS
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
 from backend.worker.adapters.network_changes import PromptNetworks
@@ -49,8 +50,9 @@ from backend.worker.guidance.cfg_denoiser import (
 from backend.worker.guidance.hook_table import hooks_for
 from backend.worker.guidance.hooks import Seamless
 from backend.worker.guidance.interrupted import Interrupted
+from backend.worker.guidance.lazy_latents import Calculate, LazyLatent, lazy_noise
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
-from backend.worker.guidance.row import Answer, Row
+from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
 from backend.worker.models.encoded import Role, key_of
@@ -273,9 +275,14 @@ def _denoiser(request: Request, path: Pass, canvas: Canvas, start: Start, texts:
 
 def _sampled(
     path: Pass, x: Tensor, noise: ImageNoise, denoiser: CFGDenoiser, on_step: OnStep
-) -> Generator[list[Row], Sequence[Answer], Tensor]:
-    """The latent at the end of one way down the noise levels."""
+) -> Generator[list[Row] | Calculate, Sequence[Any], Tensor]:
+    """The latent at the end of one way down the noise levels.
+
+    Extensions' samplers may do with tensors what they like, and one that chooses its steps looks at them.
+    """
     draws = noise.brownian(*path.noise_range) if path.sampler.brownian else noise
+    if not path.sampler.adaptive and not SAMPLERS.owner_of(path.sampler.label):
+        x, draws = LazyLatent(x), lazy_noise(draws)
     return (yield from guided(path.sampler.start(x, path.sigmas, draws, **path.options), denoiser, on_step))
 
 

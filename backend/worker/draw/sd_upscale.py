@@ -21,6 +21,7 @@ from backend.worker.draw.pipeline import OnStep, draw, retouched
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
 from backend.worker.guidance.interrupted import Interrupted
+from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.tile_blender import Box, blended, spans
 from backend.worker.pixels.upscaling import Enlarging, Expect, enlarged
@@ -101,12 +102,16 @@ def side_by_side(drawings: Sequence[Drawing]) -> Generator[Work, Any, tuple[list
 
 
 def _answered(waiting: dict[int, Work]) -> Generator[Work, Any, dict[int, Any]]:
-    """Takes one work item that is not rows out of `waiting`, or all of them when only rows are left; the answers."""
+    """Takes one work item out of `waiting` and answers it; but all rows at once, and before them all arithmetic."""
     for number, work in waiting.items():
-        if not isinstance(work, list):
+        if not isinstance(work, list | Calculate):
             answer = yield work
             del waiting[number]
             return {number: answer}
+    if lazy := {number: work for number, work in waiting.items() if isinstance(work, Calculate)}:
+        for number in lazy:
+            del waiting[number]
+        return dict(zip(lazy, calculate([*lazy.values()]), strict=True))
     if not waiting:
         return {}
     rows = [row for work in waiting.values() for row in work]

@@ -13,6 +13,7 @@ from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import T2IAdapter
 from backend.worker.draw.guide_hint import Annotate
+from backend.worker.guidance.lazy_latents import Calculate
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
@@ -127,7 +128,7 @@ class Finished:
 
 Work = (LoadNetworks | LoadGuide | LeaveGuide | Annotate | ShowPicture | ShowHint | EncodeText | UseModel
         | Shared | EncodePicture | DecodeLatent | Finished | Inspect | Expect | Enlarge | FindFaces | RestoreFace
-        | SwapFaces | FindObjects | list[Row])
+        | SwapFaces | FindObjects | Calculate | list[Row])
 """Those of other rooms are told there. Rows are answered by one `Answer` each, in order."""
 
 Drawing = Generator[Work, Any, np.ndarray]

@@ -37,6 +37,7 @@ from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
 from backend.worker.engine.row_counts import RowCounts
 from backend.worker.engine.shared_work import SharedWork
+from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
@@ -127,6 +128,9 @@ class Engine:
             if isinstance(program.work, Preparation):
                 self._prepare(program, program.work)
                 return
+        if self._calculating:
+            self._calculate(self._calculating)
+            return
         ready = [p for p in going if isinstance(p.work, DecodeLatent)]
         if ready:
             self._decode(ready)
@@ -260,6 +264,18 @@ class Engine:
                 self.programs.remove(program)
                 self.programs.append(program)
                 self._advance(program, program.answers)
+        self._calculate(self._calculating)
+
+    @property
+    def _calculating(self) -> list[Program]:
+        return [program for program in self.programs if isinstance(program.work, Calculate)]
+
+    def _calculate(self, programs: list[Program]) -> None:
+        """What samplers have put off, for all pictures that have come so far."""
+        with self._shared_border(programs, self._calculate):
+            found = calculate([program.work for program in programs])
+            for program, latents in zip(programs, found, strict=True):
+                self._advance(program, latents)
 
     def _call_alone(self, programs: list[Program]) -> None:
         program, answers = programs[0], []

@@ -7,7 +7,7 @@ Liu et al. 2022, rescaled guidance is Lin et al. 2023 (section 3.4).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -22,6 +22,7 @@ from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.hypernetwork import HypernetworkUse
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.interrupted import Interrupted
+from backend.worker.guidance.lazy_latents import LazyLatent, calculated
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, Role, equally_long
@@ -131,12 +132,19 @@ class CFGDenoiser:
         ]
 
     def combine(
-        self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer], own: Sequence[Sequence[Answer]] = ()
-    ) -> tuple[Tensor, Tensor]:
-        """(denoised, unconditional denoised) from the answers to `rows` and to each hook's own; both (C, h, w)."""
+        self, noisy: Noisy, rows: Sequence[Row], answers: Sequence[Answer], own: Sequence[Sequence[Answer]] = (), *,
+        lazily: bool = False,
+    ) -> tuple[Tensor | LazyLatent, Tensor | LazyLatent]:
+        """(denoised, unconditional denoised) from the answers to `rows` and to each hook's own; both (C, h, w).
+
+        `lazily`: for a sampler of lazy latents; where nobody looks at them before, their arithmetic is put off, too.
+        """
         for hook in self.hooks:
             answers = hook.answers(noisy, rows, answers)
         latents = [answer.denoised for answer in answers]
+        if lazily and self._only_mixes:
+            self.call += 1
+            return self.mixed([LazyLatent(latent) for latent in latents])
         denoised, uncond = self.mixed(latents)
         denoised = self._put_together(noisy, denoised, uncond, own)
         if self.strength.rescale:
@@ -144,7 +152,13 @@ class CFGDenoiser:
         for hook in self.hooks:
             denoised = hook.denoised(noisy, denoised)
         self.call += 1
-        return denoised, uncond
+        return (LazyLatent(denoised), LazyLatent(uncond)) if lazily else (denoised, uncond)
+
+    @property
+    def _only_mixes(self) -> bool:
+        """Whether what was put together goes to the sampler as it is."""
+        plain = all(type(hook).denoised is Hook.denoised and type(hook).guided is Hook.guided for hook in self.hooks)
+        return plain and not self.strength.rescale
 
     def mixed(self, answers: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """uncond + sum_i weight_i * scale * (cond_i - uncond), as AUTOMATIC1111's combine_denoised, each in its region;
@@ -209,22 +223,30 @@ def asked(guidance: CFGDenoiser, noisy: Noisy, rows: list[Row]) -> Asking:
 def guided(sampler: Sampler, guidance: CFGDenoiser, on_step: OnStep) -> Generator[Any, Any, Tensor]:
     """Runs a sampler under guidance: yields rows, is sent their answers, returns the final latent (C, h, w).
 
-    Where another network takes over, it also yields what that asks for.
+    Of a sampler of lazy latents it also yields the `Calculate` of their values; where another network takes over, what
+    that asks for.
 
     `on_step(noisy, denoised)` hears of every guided call. Interrupted, it raises that with the last guided latent.
     """
-    sent = denoised = None
+    sent = heard = known = denoised = None
     while True:
         try:
             noisy = sampler.send(sent)
+            latent = noisy.x
         except StopIteration as end:
-            return end.value
+            noisy, latent = None, end.value
+        lazily = isinstance(latent, LazyLatent)
         try:
+            x, known = yield from calculated(latent, denoised)
+            if heard:
+                on_step(heard, known)
+            if noisy is None:
+                return x.clone() if lazily else x       # whoever keeps it keeps no other pictures' rows
+            noisy = heard = replace(noisy, x=x)
             yield from guidance.handed_over(noisy.sigma)
             rows = guidance.rows(noisy)
             answers, own = yield from asked(guidance, noisy, rows)
         except Interrupted:
-            raise Interrupted(denoised) from None
-        denoised, uncond = guidance.combine(noisy, rows, answers, own)
-        on_step(noisy, denoised)
+            raise Interrupted(known) from None
+        denoised, uncond = guidance.combine(noisy, rows, answers, own, lazily=lazily)
         sent = (denoised, uncond) if guidance.strength.keep_uncond else denoised
