@@ -33,6 +33,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("graphs sdxl", ("graphs", "sdxl"), 80),
     ("users sd1", ("users", "sd1"), 60),
     ("loras sd1", ("loras", "sd1"), 45),
+    ("batch sd1", ("batch",), 45),
     ("sd1 float16", ("draw", "sd1", "float16"), 40),
     ("sdxl float16", ("draw", "sdxl", "float16"), 70),
     ("packed sd1", ("packed", "sd1"), 45),

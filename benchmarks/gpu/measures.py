@@ -15,6 +15,7 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -22,10 +23,12 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from backend.request.request import Request
+from backend.sampling.samplers import SAMPLERS
 from backend.settings import HOME
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import Encoded, stacked
 from backend.worker.models.network_graph import GRAPHS
+from backend.worker.models.side_stream import NoStream, SideStream
 from benchmarks.engine import NEGATIVE, PROMPT, asked, bare, decoded, scheduler
 from benchmarks.engine import draw as drawn
 from benchmarks.gpu.networks import random_memory
@@ -197,6 +200,46 @@ def loras(family: str, *, tiny: bool) -> dict[str, Any]:
     memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
     with tempfile.TemporaryDirectory() as folder:
         return measured(memory, checkpoint, Path(folder), side, rounds=1 if tiny else 20)
+
+
+@torch.inference_mode()
+def batch(*, tiny: bool) -> dict[str, Any]:
+    """Eight pictures of a job, and two batches one after the other, each against the same without what makes it fast:
+    arithmetic of all pictures at once, decoding beside the next steps, channels last."""
+    memory, checkpoint, side = random_memory("sd1", torch.float16, tiny=tiny)
+    base, count = _request(side, 2 if tiny else STEPS), 2 if tiny else 8
+    at_once, in_a_row = base.replace(batch_size=count), base.replace(batch_count=count)
+    beside, nothing_beside = memory.side, NoStream()
+
+    def run(request: Request, *, lazily: bool = True, stream: SideStream = beside) -> object:
+        with patch.object(SAMPLERS, "owner_of", SAMPLERS.owner_of if lazily else lambda name: "one by one"):
+            memory.side = stream
+            return drawn(memory, checkpoint, request)
+
+    rounds = 1 if tiny else 3
+    arithmetic = in_turns({"at once": lambda: run(at_once), "one by one": lambda: run(at_once, lazily=False)},
+                          rounds=rounds, warmups=1)
+    decoding = in_turns({"beside": lambda: run(in_a_row), "between": lambda: run(in_a_row, stream=nothing_beside)},
+                        rounds=rounds, warmups=1)
+    model, texts = memory.get(checkpoint), _texts(memory.get(checkpoint), base)
+    first = deepcopy(model.denoiser).to(memory_format=torch.contiguous_format)
+    latent = torch.randn(2, *model.latent_shape(side, side), device=model.device, dtype=model.dtype)
+    words, time_ = texts.tokens.to(model.dtype), torch.full((2,), 500.0, device=model.device)
+    layout = in_turns({
+        "channels last": lambda: _waited(model.denoiser, latent.to(memory_format=torch.channels_last), time_, words),
+        "channels first": lambda: _waited(first, latent, time_, words)}, rounds=rounds * 5, warmups=1)
+    return _about(model, base) | {
+        "pictures": count, "seconds": medians(arithmetic) | medians(decoding) | medians(layout),
+        "arithmetic at once / one by one": ratio(arithmetic, "at once", "one by one"),
+        "decoding beside / between": ratio(decoding, "beside", "between"),
+        "channels last / first": ratio(layout, "channels last", "channels first"),
+    }
+
+
+def _waited(network: nn.Module, *given: torch.Tensor) -> None:
+    network(*given)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 @torch.inference_mode()

@@ -72,7 +72,8 @@ def _model(found: ModelFile, placement: Placement, sizes: Sizes) -> Model:
     with placement.device:
         unet = UNet2DConditionModel.from_config(dict(sizes.unet))
         unet.to(dtype=placement.unet, memory_format=torch.channels_last)
-        autoencoder = AutoencoderKL.from_config(dict(sizes.vae)).to(dtype=placement.vae)
+        autoencoder = AutoencoderKL.from_config(dict(sizes.vae))
+        autoencoder.to(dtype=placement.vae, memory_format=torch.channels_last)
         texts = [_text(config, last=bool(number)).to(dtype=placement.text) for number, config in enumerate(sizes.texts)]
     for network in (unet, autoencoder, *texts):
         network.eval().requires_grad_(False)

@@ -393,7 +393,7 @@ def test_one_tile_is_the_whole_picture(model: Model) -> None:
 
 @pytest.mark.parametrize(("tile", "overlap"), [(8, 3), (8, 4), (5, 0), (16, 8)])
 def test_tiles_leave_no_seams(model: Model, monkeypatch: pytest.MonkeyPatch, tile: int, overlap: int) -> None:
-    monkeypatch.setattr(vae, "decode_image", lambda network, z: nn.functional.interpolate(z[:, :3], scale_factor=8))
+    monkeypatch.setattr(vae, "_decoded", lambda network, z: nn.functional.interpolate(z[:, :3], scale_factor=8))
     latent = torch.randn(2, 4, 33, 17)
     tiled = model.decode_tiled(latent, Tiles(tile, overlap)).astype(int)
     assert np.abs(tiled - model.decode(latent)).max() <= 1

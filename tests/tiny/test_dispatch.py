@@ -512,6 +512,23 @@ def test_a_full_disk_fails_the_job_and_retry_makes_what_is_missing(house, monkey
     assert [image.index for image in house.wait(job.id).images] == [0, 1, 2, 3]
 
 
+def test_the_next_picture_is_drawn_while_one_is_being_saved(house, monkeypatch):
+    write, saving, saved = Pictures.write, threading.Event(), threading.Event()
+
+    def slow(self: Pictures, lease: object, picture: object, *rest: object) -> object:
+        saving.set()
+        assert saved.wait(120)
+        return write(self, lease, picture, *rest)
+
+    monkeypatch.setattr(Pictures, "write", slow)
+    job = house.submit(batch_count=3)
+    assert saving.wait(120)
+    until(lambda: not (live := house.live(job.id)) or live.index == 2)      # the last is drawn, or the worker is through
+    assert not house.images(job=job.id), "the first is still being saved"
+    saved.set()
+    assert [image.index for image in house.wait(job.id).images] == [0, 1, 2]
+
+
 def test_a_database_that_refuses_for_a_while_forgets_nothing(house, monkeypatch):
     monkeypatch.setattr("backend.dispatch.recorder.RETRY_SECONDS", 0.05)
     finish, refusals = house._components.jobs.finish, []

@@ -238,10 +238,10 @@ def test_what_cannot_fit_fails_before_it_is_tried_and_others_are_drawn(house, co
 def test_decoding_goes_on_in_tiles_when_memory_is_short(house, monkeypatch):
     model = house[0].get(house[1]["first"])
 
-    def decode(self, latent):
+    def decoding(self, latent):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(type(model), "decode", decode)
+    monkeypatch.setattr(type(model), "decoding", decoding)
     studio = Studio(house, "solo")
     studio.add("mine")
     studio.run()

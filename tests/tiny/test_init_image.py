@@ -66,8 +66,8 @@ def test_a_picture_is_encoded_once_for_a_whole_job(house, monkeypatch):
     from backend.worker.models.base import Model
 
     looked = []
-    encode = Model.encode
-    monkeypatch.setattr(Model, "encode", lambda self, pixels, noise=None: looked.append(1) or encode(self, pixels, noise))
+    encoding = Model.encoding
+    monkeypatch.setattr(Model, "encoding", lambda self, pixels, noise=None: looked.append(1) or encoding(self, pixels, noise))
     many = draw(house, FROM.replace(batch_count=2, batch_size=2))
     assert len(looked) == 1 and len(many) == 4
     alone = draw(house, FROM.replace(batch_count=2, batch_size=2).of_image(3))[0]

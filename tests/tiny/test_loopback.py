@@ -110,8 +110,8 @@ def test_outpainting_grows_once(house):
 
 
 def test_the_first_picture_is_encoded_once_for_all_chains(house, monkeypatch):
-    looked, encode = [], Model.encode
-    monkeypatch.setattr(Model, "encode", lambda self, pixels, noise=None: looked.append(1) or encode(self, pixels, noise))
+    looked, encoding = [], Model.encoding
+    monkeypatch.setattr(Model, "encoding", lambda self, pixels, noise=None: looked.append(1) or encoding(self, pixels, noise))
     drawn(house, LOOP.replace(batch_count=2, batch_size=2, seed=77), {INIT: picture(80, 64)})
     assert len(looked) == 1 + 4 * 2, "one for the picture, and one for each later round"
 

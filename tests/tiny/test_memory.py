@@ -233,14 +233,14 @@ def rows_needed(model: Model) -> float:
 def test_idle_networks_leave_before_the_vae_works_in_tiles(house, monkeypatch) -> None:
     memory, checkpoints = house
     memory.get(checkpoints["second"])
-    decode = Model.decode
+    decoding = Model.decoding
 
     def short(self: Model, latent: torch.Tensor):
         if "second" in memory.loaded:
             raise FULL
-        return decode(self, latent)
+        return decoding(self, latent)
 
-    monkeypatch.setattr(Model, "decode", short)
+    monkeypatch.setattr(Model, "decoding", short)
     studio = Studio(house, "solo")
     studio.add("mine", BASE.replace(seed=31))
     assert not studio.run().of(Picture)[0].notes and not studio.of(Failed)

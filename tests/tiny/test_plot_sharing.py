@@ -73,7 +73,7 @@ def codings(house, monkeypatch):
     """What was encoded and decoded, by name."""
     found: list[str] = []
     kind = type(house[0].get(house[1][CHECKPOINT, "first"]))
-    for name in ("encode_text", "encode", "decode"):
+    for name in ("encode_text", "encoding", "decoding"):
         original = getattr(kind, name)
         monkeypatch.setattr(kind, name, lambda self, *rest, original=original, name=name, **more: (
             found.append(name) or original(self, *rest, **more)))
@@ -164,8 +164,8 @@ def test_one_run_of_the_upscaler_and_one_encoding_of_what_it_made(house, calls, 
     cells = hires_cells(hr_upscaler="larger")
     plotter = drawn(house, cells)
     assert sum(isinstance(work, engines.Enlarge) for work in tiles) == 1
-    assert first_passes(calls) == HIRES.steps and codings.count("encode") == 1
-    assert codings.count("decode") == 1 + len(cells), "the first pass's picture once, and each finished one alone"
+    assert first_passes(calls) == HIRES.steps and codings.count("encoding") == 1
+    assert codings.count("decoding") == 1 + len(cells), "the first pass's picture once, and each finished one alone"
     assert plotter.pictures == one_by_one(house, cells)
 
 
@@ -176,7 +176,7 @@ def test_one_encoding_of_the_source(house, codings):
     for strength in STRENGTHS:
         request = PLAIN.replace(init_image="red", denoising_strength=strength)
         plotter.engine.add(Run(str(strength), "local", request, (0,), house[1], {"red": png.getvalue()}, plot="p"))
-    assert len(plotter.run().pictures) == len(STRENGTHS) and codings.count("encode") == 1
+    assert len(plotter.run().pictures) == len(STRENGTHS) and codings.count("encoding") == 1
 
 
 @pytest.mark.parametrize("policy", ["solo", "packed"])

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import time
@@ -28,7 +29,7 @@ from backend.messages import (
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
-from backend.worker.process import main
+from backend.worker.process import MAX_EVENTS, _write, main
 from tests.tiny.ldm import save_folder, tiny
 
 REQUEST = Request(prompt="a cat", width=64, height=64, steps=2, seed=1, variation_seed=1)
@@ -131,6 +132,29 @@ def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
     thread.join(PATIENCE)
     assert (told.activity, set(told.jobs)) == ("denoising", {"one", "two"}) and told.seconds >= 0.05
     assert (engine.current_work.alive("", MemoryUse()).activity, engine.current_work.alive("", MemoryUse()).jobs) == ("idle", ())
+
+
+def test_drawing_goes_on_while_a_picture_is_being_sent(checkpoint):
+    sending, sent = threading.Event(), threading.Event()
+
+    class Slow:
+        def send(self, event):
+            if isinstance(event, Picture):
+                sending.set()
+                assert sent.wait(PATIENCE)
+
+    events = queue.Queue(MAX_EVENTS)
+    writer = threading.Thread(target=_write, args=(Slow(), events))
+    writer.start()
+    engine = engines.Engine(Memory(place("cpu", exact=True)), "solo", events.put)
+    engine.add(Run("mine", "local", REQUEST.replace(batch_count=3), (0, 1, 2), {("checkpoint", ""): checkpoint}))
+    with torch.inference_mode():
+        while engine.step():
+            pass
+    assert sending.is_set() and not sent.is_set() and not engine.tasks, "all are drawn before the first has been sent"
+    sent.set()
+    events.put(None)
+    writer.join(PATIENCE)
 
 
 def test_a_device_that_does_not_exist_is_refused_with_a_sentence():

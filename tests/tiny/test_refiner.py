@@ -35,8 +35,8 @@ def coded(monkeypatch):
     """The names of the checkpoints that encoded and decoded pictures."""
     names = []
     for method in ("encode", "decode"):
-        original = getattr(Model, method)
-        monkeypatch.setattr(Model, method, lambda self, *rest, original=original, method=method: (
+        original = getattr(Model, method.replace("code", "coding"))
+        monkeypatch.setattr(Model, method.replace("code", "coding"), lambda self, *rest, original=original, method=method: (
             names.append((method, self.checkpoint.key)) or original(self, *rest)))
     return names
 

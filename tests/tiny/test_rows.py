@@ -19,7 +19,7 @@ from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Group, Row, units, whole
 from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
-from backend.worker.models.vae import encode
+from backend.worker.models.vae import encoding
 from tests.tiny import toy_family
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_engine import BASE, Studio, house
@@ -158,7 +158,7 @@ def test_an_inpainting_network_encodes_grey_once_for_all_its_calls(tmp_path, mon
 
     save_folder(tiny(in_channels=9), tmp_path / "checkpoints" / "first")
     counted: list[int] = []
-    monkeypatch.setattr("backend.worker.models.autoencoder.vae.encode", lambda *given: counted.append(1) or encode(*given))
+    monkeypatch.setattr("backend.worker.models.autoencoder.vae.encoding", lambda *given: counted.append(1) or encoding(*given))
     checkpoints = {found.key: found for found in ModelCatalog((tmp_path,)).scan()}
     studio = Studio((Memory(place("cpu", exact=True)), checkpoints))
     studio.add("mine", BASE.replace(steps=5, batch_size=2))
@@ -173,6 +173,7 @@ def test_lcm_draws_by_its_consistency_function(house) -> None:
     from backend.worker.draw.pipeline import draw
     from backend.worker.draw.plan import plan
     from backend.worker.engine.program_building import canvas_of
+    from backend.worker.guidance.lazy_latents import Calculate, calculate
 
     model = house[0].get(house[1]["first"])
     for sampler, lcm in (("LCM", True), ("Euler a", False)):
@@ -181,7 +182,10 @@ def test_lcm_draws_by_its_consistency_function(house) -> None:
         program.send(None)
         work, seen = program.send(lambda first_pass: None), []       # nobody else wants it
         work = program.send([work.model.encode_text(text, settings) for text, settings, _ in work.texts])
-        while isinstance(work, list):
+        while isinstance(work, list | Calculate):
+            if isinstance(work, Calculate):
+                work = program.send(calculate([work])[0])
+                continue
             assert all(isinstance(each.parametrisation, Consistency) == lcm for each in work)
             seen.append(work[0].parametrisation.scalings(work[0].sigma).timestep)
             work = program.send(denoise(work))

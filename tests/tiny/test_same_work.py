@@ -26,7 +26,7 @@ def test_easel_and_diffusers_make_as_many_calls(demo, kind, monkeypatch):
               "inpaint": lambda: pictures.diffusers_inpaint(model, request, picture, mask)}
     pipeline = others[kind]()
     calls = Counter()
-    for name, network, method in (("step", model.denoiser, "forward"), ("encode", model, "encode"), ("decode", model, "decode")):
+    for name, network, method in (("step", model.denoiser, "forward"), ("encode", model, "encoding"), ("decode", model, "decoding")):
         run = getattr(network, method)
         monkeypatch.setattr(network, method, lambda *a, n=name, r=run, **k: calls.update([f"{n} {len(a[0])}"]) or r(*a, **k))
     draw(memory, checkpoint, request, files=files)

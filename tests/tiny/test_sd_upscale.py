@@ -44,13 +44,18 @@ def test_tiles_share_calls_and_all_are_counted(house, monkeypatch):
 
 def test_tiles_leave_no_seams(house, monkeypatch):
     """A network that changes nothing gives the enlarged picture back, also where tiles meet."""
-    monkeypatch.setattr(Model, "encode", lambda self, pixels, noise=None: _cells(pixels))
-    monkeypatch.setattr(Model, "decode", lambda self, latent: _pixels(latent))
+    monkeypatch.setattr(Model, "encoding", lambda self, pixels, noise=None: _reading_nothing(_cells(pixels)))
+    monkeypatch.setattr(Model, "decoding", lambda self, latent: _reading_nothing(_pixels(latent)))
     across = np.linspace(0, 255, 96)
     smooth = Image.fromarray(np.repeat(np.repeat(across[None, :, None], 96, 0), 3, 2).astype(np.uint8))
     result = draw(house, UP.replace(denoising_strength=0.0, steps=50, cfg_scale=1.0), {INIT: smooth})[0].astype(int)
     assert np.abs(np.diff(result, axis=1)).max() < 60 and np.abs(np.diff(result, axis=0)).max() < 60
     assert result.shape == (192, 192, 3)
+
+
+def _reading_nothing(result):
+    yield from ()
+    return result
 
 
 def _cells(pixels):
@@ -73,9 +78,9 @@ def test_a_batch_and_packed_repeat(house):
 
 
 def test_a_job_of_many_enlarges_and_encodes_once(house, monkeypatch):
-    enlarged, looked, original, encode = [], [], redraw.enlarged, Model.encode
+    enlarged, looked, original, encoding = [], [], redraw.enlarged, Model.encoding
     monkeypatch.setattr(redraw, "enlarged", lambda *given: enlarged.append(1) or original(*given))
-    monkeypatch.setattr(Model, "encode", lambda self, pixels, noise=None: looked.append(1) or encode(self, pixels, noise))
+    monkeypatch.setattr(Model, "encoding", lambda self, pixels, noise=None: looked.append(1) or encoding(self, pixels, noise))
     draw(house, UP.replace(batch_count=3), {INIT: picture(71, 40)})
     assert (len(enlarged), len(looked)) == (1, 6)
 

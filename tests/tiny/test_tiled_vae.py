@@ -72,8 +72,8 @@ def test_free_memory_decides_and_the_person_is_told(house, monkeypatch, room, no
 
 def test_a_batch_is_decoded_in_parts_that_fit(house, monkeypatch):
     model, sizes = house[0].get(house[1]["first"]), []
-    decode = Model.decode
-    monkeypatch.setattr(Model, "decode", lambda self, latent: sizes.append(len(latent)) or decode(self, latent))
+    decoding = Model.decoding
+    monkeypatch.setattr(Model, "decoding", lambda self, latent: sizes.append(len(latent)) or decoding(self, latent))
     monkeypatch.setattr(footprint, "_room", lambda device: 2 * footprint.needed(model.vae, "decode", (64, 64)))
     studio = Studio(house, "solo")
     studio.add("mine", BASE.replace(batch_size=3, steps=1))
@@ -81,12 +81,12 @@ def test_a_batch_is_decoded_in_parts_that_fit(house, monkeypatch):
 
 
 def test_encoding_goes_on_in_tiles_when_memory_is_short(house, monkeypatch):
-    def encode(self, pixels, noise=None):
+    def encoding(self, pixels, noise=None):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     request, files = FROM.replace(seed=99), {INIT: picture(70, 64)}
     whole = draw(house, request, files)[0]
-    monkeypatch.setattr(Model, "encode", encode)
+    monkeypatch.setattr(Model, "encoding", encoding)
     studio = drawn(house, request.replace(width=64, height=72), {INIT: picture(71, 64)})
     assert any("encoded in tiles" in note for note in studio.of(Picture)[0].notes)
     assert whole.shape == (64, 64, 3)

@@ -37,6 +37,7 @@ from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
 from backend.worker.engine.row_counts import RowCounts
 from backend.worker.engine.shared_work import SharedWork
+from backend.worker.engine.side_work import SideWork
 from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
@@ -72,6 +73,7 @@ class Engine:
         self.switch_off = switch_off
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
+        self.beside: list[SideWork] = []
         self.pixel_networks = PixelNetworks(memory)
         self.codec = Codec(memory)
         self.row_counts = RowCounts(memory, policy)
@@ -105,6 +107,7 @@ class Engine:
         """End the pictures of a job that are in work, all of one batch, as far as they are, and go on with the next."""
         task = self.tasks.get(job)
         programs = self._programs_of(task) if task else []
+        programs = [p for p in programs if p not in self._being_made] or programs
         if any(program.interrupted for program in programs):
             return          # pressed twice: the next picture is not meant
         batches = [task.batch_of(program.index) for program in programs]
@@ -120,10 +123,13 @@ class Engine:
         with self.current_work.doing("preparing", list(self.tasks)):
             self._admit()
             self._work()
-        return bool(self.programs or self.tasks)
+        return bool(self.programs or self.tasks or self.beside)
 
     def _work(self) -> None:
-        going = [p for p in self.programs if not self.shared.is_made_by_another(p, p.work)]
+        for beside in [*self.beside]:
+            self._come(beside)
+        being_made = self._being_made
+        going = [p for p in self.programs if p not in being_made and not self.shared.is_made_by_another(p, p.work)]
         for program in going:
             if isinstance(program.work, Preparation):
                 self._prepare(program, program.work)
@@ -138,23 +144,38 @@ class Engine:
             self._enlarge(going[0], going[0].work)
         elif going:
             self._call(self._pack())
+        elif self.beside:
+            self._come(self.beside[0], wait=True)
 
     # ---- who draws ----
 
     def _admit(self) -> None:
         head = next(iter(self.tasks.values()), None)
         if self.policy == "solo" and not (head and head.run.plot):
-            self._admit_batch(head)
+            waiting = next((task for task in self.tasks.values() if task.waiting), None)
+            if waiting and not self._at_work(beside=waiting):
+                self._admit_batch(waiting)
             return
         following = self.admission.next_cell if self.policy == "solo" else self.admission.next
         while task := following(self.tasks.values(), self.programs):
             self._start(task)
 
-    def _admit_batch(self, task: Task | None) -> None:
-        while task and not self.programs and task.run.job in self.tasks:
+    def _admit_batch(self, task: Task) -> None:
+        while task.waiting and not self._at_work(beside=task):
             for _ in range(task.run.request.batch_size):
                 if task.waiting:
                     self._start(task)
+
+    def _at_work(self, beside: Task) -> list[Program]:
+        """The programs whose calls or memory a picture of that task would meet: not those that are only decoded."""
+        decoded = [each for each in self.programs if each.draws_no_more and each in self._being_made]
+        alone = beside.run.plot or any(program.task.key != beside.key for program in decoded)
+        return self.programs if alone else [program for program in self.programs if program not in decoded]
+
+    @property
+    def _being_made(self) -> set[Program]:
+        """The programs for which something is made beside the calls."""
+        return {program for each in self.beside for program in each.programs if each.is_for(program)}
 
     def _start(self, task: Task) -> None:
         indices = task.take()
@@ -172,7 +193,12 @@ class Engine:
 
     def _prepare(self, program: Program, work: Preparation) -> None:
         with self._border(program.task, program):
-            self._advance(program, self._prepared(program, work))
+            if isinstance(work, EncodePicture):
+                with self.current_work.doing("encoding", jobs_of([program])):
+                    coming = self.codec.picture(program.autoencoder, work)
+                self._begun(SideWork([program], [work], coming, self._encoded))
+            else:
+                self._advance(program, self._prepared(program, work))
 
     def _prepared(self, program: Program, work: Preparation) -> Any:
         jobs = jobs_of([program])
@@ -187,11 +213,6 @@ class Engine:
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
                     return encode_texts(self.codec, self.memory, program, work, self.emit)
-            case EncodePicture():
-                with self.current_work.doing("encoding", jobs):
-                    latent, note = self.codec.picture(program.autoencoder, work)
-                program.note(note)
-                return latent
             case UseModel():
                 return self.models.use(program, work.name)
             case Shared():
@@ -218,12 +239,44 @@ class Engine:
         # Other counts are rounded otherwise on some processors, and how many cells are ready is chance.
         alone = self.policy == "solo" and first.task.run.plot
         batch = same[:1 if alone else DECODED_TOGETHER]
-        with self._shared_border(batch, self._decode):
-            with self.current_work.doing("decoding", jobs_of(batch)):
-                decoded, note = self.codec.decode(first.autoencoder, [program.work for program in batch])
-            for program, pixels in zip(batch, decoded, strict=True):
+        with self._shared_border(batch, self._decode), self.current_work.doing("decoding", jobs_of(batch)):
+            works = [program.work for program in batch]
+            self._begun(SideWork(batch, works, self.codec.decode(first.autoencoder, works), self._decoded))
+
+    # ---- what is made beside the network's calls ----
+
+    def _begun(self, beside: SideWork) -> None:
+        """Nobody takes the weights from under it, whatever becomes of its pictures."""
+        for network in {id(p.autoencoder): p.autoencoder for p in beside.programs}.values():
+            self.memory.pin(network, beside)
+        self.beside.append(beside)
+        self._come(beside)
+
+    def _come(self, beside: SideWork, wait: bool = False) -> None:
+        """Give those that still want it what was made for them, if it is there."""
+        if not wait and not beside.coming.is_there:
+            return
+        self.beside.remove(beside)
+        wanted = [program for program in beside.programs if program in self.programs and beside.is_for(program)]
+        beside.answer(beside, wanted)
+        self.memory.unpin(beside)
+
+    def _encoded(self, beside: SideWork, wanted: list[Program]) -> None:
+        for program in wanted:
+            with self._border(program.task, program):
+                with self.current_work.doing("encoding", jobs_of(wanted)):
+                    latent, note = beside.coming.get()
                 program.note(note)
-                self._advance(program, pixels)
+                self._advance(program, latent)
+
+    def _decoded(self, beside: SideWork, wanted: list[Program]) -> None:
+        with self._shared_border([*beside.programs], self._decode):
+            with self.current_work.doing("decoding", jobs_of(wanted)):
+                decoded, note = beside.coming.get()
+            for program, pixels in zip(beside.programs, decoded, strict=True):
+                if program in wanted:
+                    program.note(note)
+                    self._advance(program, pixels)
 
     def _pack(self) -> list[Slot]:
         """The rows of the next call: all that share the key of the program that waited longest."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from backend.catalog.network_hashes import listed_name
 from backend.messages import Run
-from backend.request.rules import EXTRAS
+from backend.request.rules import EXTRAS, NO_UPSCALER
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Finished, Work
 from backend.worker.guidance.interrupted import Interrupted
@@ -131,6 +131,13 @@ class Program:
     def rows(self) -> Sequence[Row]:
         """The rows that it waits for, if it does."""
         return self.work if isinstance(self.work, list) else ()
+
+    @property
+    def draws_no_more(self) -> bool:
+        """Whether the latent that it wants decoded is the last one for which it asks the network."""
+        request = self.task.run.request
+        goes_on = request.enable_hr or request.detailers or request.sd_upscale != NO_UPSCALER or len(self.due) > 1
+        return isinstance(self.work, DecodeLatent) and not goes_on
 
     def go_on(self, answer: Any) -> Work | PixelWork | Ended:
         """Answer what it waits for; what it asks for next, or its end."""

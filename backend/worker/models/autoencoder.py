@@ -8,6 +8,7 @@ from itertools import count
 from torch import Tensor, nn
 
 from backend.worker.models import vae, vae_tiles
+from backend.worker.models.side_stream import Reading, at_once
 from backend.worker.models.vae_tiles import TILES, Tiles
 from backend.worker.pixels import Pixels
 
@@ -23,7 +24,11 @@ class Autoencoder:
 
     def decode(self, latent: Tensor) -> Pixels:
         """Latents (B, C, h, w) -> pixels (B, H, W, 3), uint8 RGB. Raises EaselError when the latent is not finite."""
-        return vae.decode(self.vae, latent)
+        return at_once(self.decoding(latent))
+
+    def decoding(self, latent: Tensor) -> Reading[Pixels]:
+        """As `decode`, for who does not wait."""
+        return vae.decoding(self.vae, latent)
 
     def decode_tiled(self, latent: Tensor, tiles: Tiles = TILES, *, wrap: bool = False) -> Pixels:
         """As `decode`, in overlapping square tiles: needs the memory of one. `wrap`: opposite edges are neighbours."""
@@ -34,7 +39,11 @@ class Autoencoder:
 
         The mean of the VAE's distribution, or with unit `noise` of the latent's shape a sample of it.
         """
-        return vae.encode(self.vae, pixels, noise)
+        return at_once(self.encoding(pixels, noise))
+
+    def encoding(self, pixels: Pixels, noise: Tensor | None = None) -> Reading[Tensor]:
+        """As `encode`, for who does not wait."""
+        return vae.encoding(self.vae, pixels, noise)
 
     def encode_tiled(self, pixels: Pixels, tiles: Tiles = TILES, *, wrap: bool = False) -> Tensor:
         """The mean as `encode` gives it, in overlapping square tiles: needs the memory of one. `wrap`: as above."""

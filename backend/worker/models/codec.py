@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from backend.prompt.embedding_names import mentioned
 from backend.worker.models.autoencoder import Autoencoder
 from backend.worker.models.base import Model
 from backend.worker.models.encoded import NO_EMBEDDINGS, Embeddings, Encoded, TextChange, TextSettings, key_of
-from backend.worker.models.memory import Memory
+from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.seamless import seamless
+from backend.worker.models.side_stream import Later, Reading, within
 from backend.worker.models.vae_memory import Direction, fitting
 from backend.worker.models.vae_tiles import TILES, Tiles
 
@@ -62,6 +63,31 @@ class DecodeLatent:
         return tuple(self.latent.shape), self.tiling
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Coming(Generic[Result]):
+    """What is made beside the next steps: `joined` from the results of its parts, `otherwise` where memory runs out."""
+
+    parts: Sequence[Later[Any]]
+    joined: Callable[[Sequence[Any]], Result]
+    otherwise: Callable[[], Result] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody would wait for it any more."""
+        there = [part.is_there for part in self.parts]      # each of them, so that all come as far as they can
+        return all(there)
+
+    def get(self) -> Result:
+        """Waits for it. Raises what goes wrong."""
+        try:
+            found = [part.get() for part in self.parts]
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or self.otherwise is None:
+                raise
+            return self.otherwise()
+        return self.joined(found)
+
+
 class Codec:
     """Uses a model's text encoder, and its VAE or another; keeps what may be asked for again.
 
@@ -71,6 +97,7 @@ class Codec:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._texts, self._pictures = memory.cache(TEXT_BYTES), memory.cache(PICTURE_BYTES)
+        self._pictures_coming: dict[Hashable, Coming[tuple[Tensor, str]]] = {}
 
     def text(self, model: Model, asked: EncodedText, embeddings: Embeddings = NO_EMBEDDINGS) -> Encoded:
         """The encoded text of a prompt, read by encoders that may be changed for it."""
@@ -86,44 +113,67 @@ class Codec:
         key = (model.identity, text, settings, key_of(change), vectors)
         return self._texts.get(key, partial(self._memory.attempt, encode))
 
-    def picture(self, by: Autoencoder, work: EncodePicture) -> tuple[Tensor, str]:
+    def picture(self, by: Autoencoder, work: EncodePicture) -> Coming[tuple[Tensor, str]]:
         """The latent (C, h, w) of a picture: encoded once for all that ask; and a note, "" for none."""
-        notes = [""]
-
-        def encode() -> Tensor:
-            latent, notes[0] = self._encoded(by, work)
-            return latent
-
         if not work.kept:
-            return encode(), notes[0]
+            return self._encoding(by, work)
         key = (by.identity, work.tiling, work.pixels.shape, hashlib.sha256(work.pixels.tobytes()).digest())
-        return self._pictures.get(key, encode), notes[0]
+        if (known := self._pictures.find(key)) is not None:
+            return Coming((), lambda nothing: (known, ""))
+        self._pictures_coming = {other: each for other, each in self._pictures_coming.items() if not each.is_there}
+        if key not in self._pictures_coming:
+            self._pictures_coming[key] = self._encoding(by, work, partial(self._keep, key))
+        return self._pictures_coming[key]
 
-    def _encoded(self, by: Autoencoder, work: EncodePicture) -> tuple[Tensor, str]:
-        pixels, note = work.pixels[None], TOO_LARGE
-        with seamless(by.vae, work.tiling):
-            if self._together(by, "encode", work.pixels.shape[:2]):
-                try:
-                    return self._memory.attempt(lambda: by.encode(pixels)[0]), ""
-                except OutOfMemory:
-                    note = SHORT
-            tiled = self._tiled(partial(by.encode_tiled, pixels, wrap=work.tiling))[0]
-        return tiled, f"encoded {note}"
+    def _keep(self, key: Hashable, latent: Tensor) -> Tensor:
+        return self._pictures.get(key, lambda: latent)
 
-    def decode(self, by: Autoencoder, works: Sequence[DecodeLatent]) -> tuple[Sequence[np.ndarray], str]:
+    def _encoding(
+        self, by: Autoencoder, work: EncodePicture, keep: Callable[[Tensor], Tensor] = lambda latent: latent
+    ) -> Coming[tuple[Tensor, str]]:
+        pixels = work.pixels[None]
+
+        def in_tiles(note: str) -> tuple[Tensor, str]:
+            with seamless(by.vae, work.tiling):
+                latent = self._tiled(partial(by.encode_tiled, pixels, wrap=work.tiling))[0]
+            return keep(latent), f"encoded {note}"
+
+        fits = self._together(by, "encode", work.pixels.shape[:2])
+        parts = [(partial(by.encoding, pixels), ())] if fits else []
+        return self._begun(by, work.tiling, parts, lambda found: (keep(found[0][0]), ""), in_tiles)
+
+    def decode(self, by: Autoencoder, works: Sequence[DecodeLatent]) -> Coming[tuple[Sequence[np.ndarray], str]]:
         """The pixels of latents of one shape and tiling, as many at a time as there is memory for; and a note."""
-        latents, note = torch.stack([work.latent for work in works]), TOO_LARGE
+        latents, tiling = torch.stack([work.latent for work in works]), works[0].tiling
         rows, columns = (side * by.latent_scale for side in latents.shape[-2:])
-        with seamless(by.vae, works[0].tiling):
-            if together := self._together(by, "decode", (rows, columns)):
-                parts = latents.split(together)
-                try:
-                    return self._memory.attempt(lambda: [pixels for some in parts for pixels in by.decode(some)]), ""
-                except OutOfMemory:
-                    note = SHORT
-            run = partial(by.decode_tiled, wrap=works[0].tiling)
-            tiled = [self._tiled(partial(run, latent[None]))[0] for latent in latents]
-        return tiled, f"decoded {note}"
+
+        def in_tiles(note: str) -> tuple[Sequence[np.ndarray], str]:
+            run = partial(by.decode_tiled, wrap=tiling)
+            with seamless(by.vae, tiling):
+                return [self._tiled(partial(run, latent[None]))[0] for latent in latents], f"decoded {note}"
+
+        together = self._together(by, "decode", (rows, columns))
+        parts = [(partial(by.decoding, some), (some,)) for some in latents.split(together)] if together else []
+        return self._begun(by, tiling, parts, lambda found: ([one for some in found for one in some], ""), in_tiles)
+
+    def _begun(
+        self, by: Autoencoder, tiling: bool, parts: Sequence[tuple[Callable[[], Reading[Any]], Sequence[Tensor]]],
+        joined: Callable[[Sequence[Any]], Result], in_tiles: Callable[[str], Result],
+    ) -> Coming[Result]:
+        """Begin all parts, each with the tensors it reads, beside the next steps; without any, in tiles at once."""
+        around = partial(seamless, by.vae, tiling)
+
+        def begin() -> list[Later[Any]]:
+            return [Later(within(around, make()), self._memory.side, reads) for make, reads in parts]
+
+        note = TOO_LARGE
+        if parts:
+            try:
+                return Coming(self._memory.attempt(begin), joined, partial(in_tiles, SHORT))
+            except OutOfMemory:
+                note = SHORT
+        made = in_tiles(note)
+        return Coming((), lambda nothing: made)
 
     def _tiled(self, run: Callable[[Tiles], Result]) -> Result:
         """What `run` gives in the largest tiles for which there is memory. Raises OutOfMemory when there are none."""

@@ -23,6 +23,7 @@ from backend.worker.models.loader import load
 from backend.worker.models.network_graph import graph_kind
 from backend.worker.models.recordings import Recordings
 from backend.worker.models.result_cache import ResultCache
+from backend.worker.models.side_stream import side_stream
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Memory:
         # keys and values that attentions make of the words of running jobs
         self.words = self.cache(CARD_WORDS_BYTES if placement.device.type == "cuda" else WORDS_BYTES)
         self.derived = self.cache(DERIVED_BYTES)    # what adapters have made of a model's weights
+        self.side = side_stream(placement.device)
         graph, use = graph_kind(placement.device)
         self.recordings = Recordings(self.cache(RECORDING_BYTES), graph, always_compared=use == "check")
 
@@ -215,8 +217,9 @@ class Memory:
     def free_idle(self) -> bool:
         """Let go of caches and of the networks on the device that nobody uses; if there are none, of those elsewhere.
 
-        Returns whether there was anything.
+        Returns whether there was anything, or work beside the rest that had memory of its own.
         """
+        waited = self.side.wait()
         before = self._taken(self.placement.device.type)
         self._clear_caches()
         for key in self._idle_on(self.placement.device.type):
@@ -226,7 +229,7 @@ class Memory:
             freed = True
             self.drop(key[1], key[0])
         self.free_cache()
-        return freed
+        return freed or waited
 
     def free_cache(self) -> None:
         """Give memory that nobody uses back to the system or the card."""
