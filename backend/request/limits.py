@@ -25,7 +25,7 @@ class Limit:
 
 LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in (
     Limit("queued", "Waiting jobs", "jobs that wait or are drawn at one time, cells of plots among them"),
-    Limit("pixels", "Pixels of a request", "width x height x pictures of one request, after hires fix or upscaling"),
+    Limit("pixels", "Pixels of a request", "width x height x pictures of one request, as large as they get"),
     Limit("steps", "Steps", "sampling steps of a pass"),
     Limit("disk", "Disk", "bytes of all pictures and uploads, those in the bin too", in_bytes=True),
 )}

@@ -16,6 +16,7 @@ import pytest
 
 from backend import FIELDS
 from backend.image.atomic_write import Purpose
+from backend.request.limits import LIMITS
 from backend.settings import HOME, Settings
 from tests.pure.door import Door
 from ui.page_head import LANGUAGES, languages
@@ -186,6 +187,11 @@ def test_what_cannot_be_written_is_translated_in_all_its_parts(code):
     assert len(purposes) > 7
     reasons = {str(Purpose("{*}", "{*}").refused(OSError(code, "{}"))) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)}
     assert reasons | {part or "try again" for pair in purposes for part in pair} <= file(code).keys()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_limits_are_explained_in_every_language(code):
+    assert {text for limit in LIMITS.values() for text in (limit.label, limit.about)} <= file(code).keys()
 
 
 def test_a_language_names_itself():
