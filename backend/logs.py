@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal, get_args
+
+log = logging.getLogger(__name__)
 
 LogFormat = Literal["text", "json"]
 FORMATS = get_args(LogFormat)
@@ -29,6 +32,12 @@ def set_up(form: LogFormat) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(TEXT))
     handler.addFilter(Bounded())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    threading.excepthook = _tell_of_thread
+
+
+def _tell_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value and not isinstance(end.exc_value, SystemExit):
+        log.critical("the thread %s has ended by an error", end.thread and end.thread.name, exc_info=end.exc_value)
 
 
 class JsonFormatter(logging.Formatter):

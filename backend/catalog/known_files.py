@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from backend.catalog.files_of_kind import Shelf
@@ -14,8 +16,14 @@ from backend.errors import NotFound
 
 PATIENCE = 0.5      # seconds that the first looks may take together before one goes on without what they find
 PAUSE = 4.0         # seconds that slow first looks then wait, because the page needs the processor to come up
+RETRY_SECONDS = 10.0    # after a look that ended in an error; whoever asks then has it made again
 
+FAILED = ("A models folder could not be looked through: lists of models may lack some. "
+          "The log says why; it is tried again.")
 READING = "The models folders are still being looked through. The lists of models grow when that is done."
+
+
+log = logging.getLogger(__name__)
 
 
 class FileLists(Protocol):
@@ -28,16 +36,32 @@ class FileLists(Protocol):
         """As `ModelCatalog.usable`."""
 
 
+@dataclass(slots=True)
+class _Look:
+    """The first look at a kind; `failed`: when it ended in an error, by `time.monotonic`."""
+
+    over: threading.Event = field(default_factory=threading.Event)
+    failed: float | None = None
+
+    @property
+    def is_due(self) -> bool:
+        return self.failed is not None and time.monotonic() - self.failed > RETRY_SECONDS
+
+
 class KnownFiles:
     """The catalogue, whose first look through the folders of each kind goes on beside those who ask.
 
     Until a kind was looked through, its files are those that were found so far. Thread-safe.
     """
 
-    def __init__(self, catalog: ModelCatalog, told: Callable[[bool], None] = lambda is_reading: None) -> None:
-        """`told` is called with True when looks take longer than PATIENCE, and with False when they are over."""
-        self._catalog, self._told = catalog, told
-        self._looks: dict[str, threading.Event] = {}    # by kind; set when its first look is over
+    def __init__(self, catalog: ModelCatalog, told: Callable[[bool], None] = lambda is_reading: None,
+                 failed: Callable[[str], None] = lambda why: None) -> None:
+        """`told` is called with True when looks take longer than PATIENCE, and with False when they are over.
+
+        `failed` is called after each look: with FAILED while one of a kind has ended in an error, else with "".
+        """
+        self._catalog, self._told, self._failed = catalog, told, failed
+        self._looks: dict[str, _Look] = {}      # by kind
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._until = 0.0
@@ -69,10 +93,10 @@ class KnownFiles:
         """Whether a kind was looked through; its first look begins now, and is waited for a moment."""
         with self._lock:
             look = self._looks.get(kind)
-            if look is None:
-                look = self._looks[kind] = threading.Event()
+            if look is None or look.is_due:
+                look = self._looks[kind] = _Look()
                 self._begin()
-        return look.wait(max(0.0, self._until - time.monotonic()))
+        return look.over.wait(max(0.0, self._until - time.monotonic())) and look.failed is None
 
     def _begin(self) -> None:
         if self._reader is None:
@@ -86,13 +110,27 @@ class KnownFiles:
         slow.daemon = True
         slow.start()
         while kind := self._unread():
-            files = self._catalog.listed(kind)
-            while any(file.problem == NOT_READ for file in files):
-                files = self._catalog.scan(kind)
-            self._looks[kind].set()
+            look = self._looks[kind]
+            try:
+                self._look(kind)
+            except Exception:   # a border: what one folder or the database does costs its kind, and that for a while
+                log.exception("the folders of %s could not be looked through", kind)
+                look.failed = time.monotonic()
+            look.over.set()
+            self._tell_failures()
         slow.cancel()
         slow.join()
         self._told(False)
+
+    def _look(self, kind: str) -> None:
+        files = self._catalog.listed(kind)
+        while any(file.problem == NOT_READ for file in files):
+            files = self._catalog.scan(kind)
+
+    def _tell_failures(self) -> None:
+        with self._lock:
+            any_failed = any(look.failed is not None for look in self._looks.values())
+        self._failed(FAILED if any_failed else "")
 
     def _give_way(self) -> None:
         """Once, when the patience of those who ask is over."""
@@ -103,7 +141,7 @@ class KnownFiles:
     def _unread(self) -> str:
         """The next kind; "" ends the reader."""
         with self._lock:
-            kind = next((kind for kind, look in self._looks.items() if not look.is_set()), "")
+            kind = next((kind for kind, look in self._looks.items() if not look.over.is_set()), "")
             if not kind:
                 self._reader = None
             return kind

@@ -170,6 +170,9 @@ class ModelCatalog:
             told = kind.describe(found)
         except CheckpointError as error:
             told = Description(UNKNOWN, str(error))
+        except Exception as error:      # a border: what one file does to its reader costs that file
+            log.exception("%s could not be read", found.path)
+            told = Description(UNKNOWN, f"cannot be read ({type(error).__name__}); the log says more")
         self._described[place] = (present, told)
         return told
 

@@ -51,3 +51,5 @@ class Growth:
                 self.look()
             except (RuntimeError, OSError, ValueError) as error:    # the cluster is away; its workers tell so
                 log.warning("the cluster does not answer: %s", error)
+            except Exception:   # a border: a fault in one look must not end the growing for good
+                log.exception("looking for workers on the cluster")

@@ -62,6 +62,8 @@ class OtherFronts:
             except EaselError as error:
                 log.warning("%s %s", error, first_line(error.__cause__))
                 self._dispatcher.notice("database", f"{error} Jobs go on when it is there again.")
+            except Exception:   # a border: a front that gives no sign any more loses its jobs to the others
+                log.exception("this front's sign of life")
             self._closed.wait(BEAT_SECONDS)
 
     def _gone(self, front: str) -> None:

@@ -95,13 +95,32 @@ class Recorder:
 
     def _work(self) -> None:
         while (entry := self._waiting.get()) is not None:
+            try:
+                self._write_down(entry)
+            except Exception as error:  # a border: without this thread the device would wait for it for good
+                log.exception("what a worker has told could not be recorded")
+                self._give_up(entry, error)
+
+    def _write_down(self, entry: Entry) -> None:
+        if isinstance(entry, Lost):
+            self._lost(entry)
+            return
+        lease, outcome = entry
+        try:
+            self._record(lease, outcome)
+        finally:
+            if isinstance(outcome, Done | Cancelled | Failed):
+                self._listener.flight_over(lease)
+
+    def _give_up(self, entry: Entry, error: Exception) -> None:
+        """After an error that nobody foresaw: jobs end or wait again, instead of running for ever in nobody's hands."""
+        try:
             if isinstance(entry, Lost):
-                self._lost(entry)
+                self._change(lambda: self._jobs.release(entry.leases))
             else:
-                lease, outcome = entry
-                self._record(lease, outcome)
-                if isinstance(outcome, Done | Cancelled | Failed):
-                    self._listener.flight_over(lease)
+                self._refuse(entry[0], [Problem(f"What the worker did for this job could not be recorded: {error}")])
+        except Exception:       # the same border
+            log.exception("nor that it could not be recorded")
 
     def _record(self, lease: Lease, outcome: Outcome) -> None:
         match outcome:

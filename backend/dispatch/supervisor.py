@@ -200,7 +200,10 @@ class Supervisor:
             end = self._life()
             if self._closing:
                 return
-            self._lost(end)
+            try:
+                self._lost(end)
+            except Exception:   # a border: whatever the end of a worker meets, another one follows it
+                log.exception("the supervisor of %s", self._worker.name)
             with self._changed:
                 pause = BACK_OFF[min(self._failures, len(BACK_OFF)) - 1]
                 self._changed.wait_for(lambda: self._closing or not self._failures, pause)
@@ -339,14 +342,13 @@ class Supervisor:
             self._outbox.clear()
             self._handle, self._ready, self._calls = None, False, Calls()
         log.error("worker %s lost: %s", self._worker.name, end.why)
-        flights = self._blamed(end, flights)
         self._failures += end.blames
         self._false_starts += not ready
-        self._services.measures.memory.pop(self._worker.name, None)
-        self._services.lost(self._worker.name)
-        for flight in flights:
-            self._services.live.end(flight.lease.job)
-        if flights:
+        try:
+            flights = self._blamed(end, flights)
+        except Exception:       # a border: what cannot be said of an extension must not cost its jobs
+            log.exception("the supervisor of %s", self._worker.name)
+        if flights:     # first of all: whatever comes after it, the jobs are not left in nobody's hands
             blames = end.blames and not end.extension
             self._recorder.put(Lost(tuple(flight.lease.token for flight in flights), end.why, blames))
         failed = self._false_starts >= MAX_FALSE_STARTS
@@ -354,6 +356,10 @@ class Supervisor:
         if failed:
             self._services.notice(self._worker.name, f"The worker for {self._worker.name} does not start: {end.why}. "
                                   "Jobs wait; it is tried again every few minutes, and the reason is in the log.")
+        for flight in flights:
+            self._services.live.end(flight.lease.job)
+        self._services.measures.memory.pop(self._worker.name, None)
+        self._services.lost(self._worker.name)
 
     def _blamed(self, end: Verdict, flights: list[Flight]) -> list[Flight]:
         """Switch off the extension in whose code the worker ended, which fails the jobs that it was for; the others.

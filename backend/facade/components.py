@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from backend.catalog.known_files import KnownFiles
 from backend.catalog.model_catalog import ModelCatalog
@@ -109,7 +110,8 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
         gallery=Gallery(database, history, pictures, users, accounts, limits.check_disk),
         networks=Networks(catalog, cards),
         prompt_library=PromptLibrary(settings.data, cards, UsedPrompts(database)),
-        catalog=catalog, known_files=KnownFiles(catalog, dispatcher.models_are_read),
+        catalog=catalog,
+        known_files=KnownFiles(catalog, dispatcher.models_are_read, partial(dispatcher.notice, "models folder")),
         plots=Plots(jobs), plot_estimates=PlotEstimates(MeasuredJobs(database), pictures),
         share_links=ShareLinks(database), audit_log=AuditLog(database, settings.audit_days), dispatcher=dispatcher,
         webhooks=webhooks, delivery=delivery, idempotency=IdempotencyKeys(database), extensions=extensions)

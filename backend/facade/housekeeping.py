@@ -6,6 +6,8 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +30,17 @@ NETWORKS_SECONDS = 2.0      # after the start, and between two kinds: the page c
 GRADIO_SECONDS = 120.0      # between two looks into Gradio's folder, which anybody can fill
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _tried(trouble: str) -> Iterator[None]:
+    """A piece of work that costs nothing but itself when it fails, and says so in the log."""
+    try:
+        yield
+    except (EaselError, OSError) as error:
+        log.warning("%s: %s", trouble, error)
+    except Exception:       # a border: the pieces after it, and the same one an hour later, are done all the same
+        log.exception("%s", trouble)
 
 
 class Housekeeping:
@@ -57,70 +70,42 @@ class Housekeeping:
         for kind in SHOWN_KINDS:
             if self._closed.wait(NETWORKS_SECONDS):
                 return
-            self._parts.networks.cards(Wanted(kind))
+            with _tried(f"{kind} files could not be read ahead"):
+                self._parts.networks.cards(Wanted(kind))
 
     def _sweep_often(self) -> None:
-        self._parts.pictures.sweep(self._started)
-        self._parts.uploads.sweep_unfinished(self._started)
-        sweep_unfinished(self._parts.settings.data, self._started)      # styles and switches
+        parts = self._parts
+        with _tried("unfinished pictures could not be deleted"):
+            parts.pictures.sweep(self._started)
+        with _tried("unfinished uploads could not be deleted"):
+            parts.uploads.sweep_unfinished(self._started)
+        with _tried("unfinished files beside the database could not be deleted"):     # styles and switches
+            sweep_unfinished(parts.settings.data, self._started)
         while True:
-            self._sweep()
-            self._forget_unfinished()
-            self._forget_webhooks()
-            self._forget_links()
-            self._forget_entries()
+            with _tried("uploads that nothing needs could not be deleted"):
+                log.info("%d uploads that nothing needs were deleted", parts.uploads.sweep(parts.jobs.pictures()))
+            with _tried("half-drawn pictures could not be deleted"):
+                forgotten = parts.gallery.bin.forget_unfinished(now() - UNFINISHED_KEPT)
+                log.info("%d half-drawn pictures that nobody kept were deleted", forgotten)
+            with _tried("webhooks that were delivered could not be deleted"):
+                parts.webhooks.forget(now() - WEBHOOKS_KEPT)
+            with _tried("links that open nothing any more could not be deleted"):
+                parts.share_links.sweep()
+            with _tried("old entries of the audit log could not be deleted"):
+                parts.audit_log.sweep()
             if self._closed.wait(SWEEP_SECONDS):
                 return
 
-    def _forget_unfinished(self) -> None:
-        try:
-            forgotten = self._parts.gallery.bin.forget_unfinished(now() - UNFINISHED_KEPT)
-        except EaselError as error:
-            log.warning("half-drawn pictures could not be deleted: %s", error)
-        else:
-            log.info("%d half-drawn pictures that nobody kept were deleted", forgotten)
-
-    def _forget_webhooks(self) -> None:
-        try:
-            self._parts.webhooks.forget(now() - WEBHOOKS_KEPT)
-        except EaselError as error:
-            log.warning("webhooks that were delivered could not be deleted: %s", error)
-
-    def _forget_links(self) -> None:
-        try:
-            self._parts.share_links.sweep()
-        except EaselError as error:
-            log.warning("links that open nothing any more could not be deleted: %s", error)
-
-    def _forget_entries(self) -> None:
-        try:
-            self._parts.audit_log.sweep()
-        except EaselError as error:
-            log.warning("old entries of the audit log could not be deleted: %s", error)
-
     def _sweep_gradio_files(self) -> None:
         while not self._closed.wait(GRADIO_SECONDS):
-            try:
+            with _tried("files that were sent to Gradio could not be deleted"):     # somebody else may tidy up, too
                 deleted = gradio_upload_folder.sweep(self._parts.settings.gradio_files)
-            except OSError as error:        # somebody else may tidy up, too
-                log.warning("files that were sent to Gradio could not be deleted: %s", error)
-            else:
                 log.debug("%d files that were sent to Gradio were deleted", deleted)
 
-    def _sweep(self) -> None:
-        try:
-            swept = self._parts.uploads.sweep(self._parts.jobs.pictures())
-        except (EaselError, OSError) as error:
-            log.warning("uploads that nothing needs could not be deleted: %s", error)
-        else:
-            log.info("%d uploads that nothing needs were deleted", swept)
-
     def _report_damage(self) -> None:
-        try:
+        with _tried("the database could not be looked through"):
             if notice := damage(self._parts.database):
                 self._parts.dispatcher.add_notice(notice)
-        except EaselError as error:
-            log.warning("the database could not be looked through: %s", error)
 
     def _is_left_over(self, path: Path) -> bool:
         """An imported file whose process ended before its row was written. Jobs find what they have made themselves."""
@@ -137,6 +122,10 @@ class Housekeeping:
             made = rebuild_history(parts.settings.outputs, parts.history, parts.users.named, wanted)
         except (EaselError, OSError) as error:
             notice(f"The history could not be made again: {error}")
+            return
+        except Exception as error:      # a border: who misses his pictures shall hear why
+            log.exception("making the history again")
+            notice(f"The history could not be made again: {type(error).__name__}")
             return
         if made:
             notice(f"{made} pictures were taken into the history again from the outputs folder.")

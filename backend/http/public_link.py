@@ -75,6 +75,9 @@ class PublicLink:
             why = f"the tunnel's program cannot be fetched or started ({error})"
         except (ValueError, KeyError, IndexError, TypeError):
             why = "the tunnel did not come about; the server that gives such links may not allow it at the moment"
+        except Exception as error:      # a border: whoever waits for the link shall hear that none comes
+            log.exception("opening the public link")
+            why = f"the tunnel did not come about ({type(error).__name__})"
         else:
             print(f"Easel is public at {self.url}", flush=True)
             return

@@ -84,6 +84,9 @@ class FrontMessages:
             except (psycopg.Error, StorageError) as error:
                 log.warning("the other fronts are not heard: %s", first_line(error))
                 self._closed.wait(AGAIN_SECONDS)
+            except Exception:   # a border: what one message does to its reader must not end all hearing
+                log.exception("what another front said could not be dealt with")
+                self._closed.wait(AGAIN_SECONDS)
 
     def _say(self, connection: psycopg.Connection) -> None:
         while not self._closed.is_set() and (payload := self._outgoing.get()) is not None:

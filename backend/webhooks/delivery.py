@@ -55,6 +55,9 @@ class Delivery:
             except EaselError as error:
                 log.warning("webhooks could not be looked for: %s", error)
                 self._closed.wait(LONGEST)
+            except Exception:   # a border: a fault in one look must not end the telling for good
+                log.exception("looking for webhooks")
+                self._closed.wait(LONGEST)
 
     def _begin(self) -> float:
         """Send what is due, as far as threads are free; in how many seconds there may be more."""
@@ -74,9 +77,18 @@ class Delivery:
             self._attempt(notice)
         except EaselError as error:
             log.warning("a webhook of job %s is tried again: %s", notice.job, error, extra={"job": notice.job})
+        except Exception as error:      # a border: the pool would keep it to itself, and try it at once for ever
+            log.exception("a webhook of job %s", notice.job, extra={"job": notice.job})
+            self._put_off(notice, error)
         finally:
             with self._lock:
                 self._sending.discard(notice.job)
+
+    def _put_off(self, notice: Notice, error: Exception) -> None:
+        try:
+            self._webhooks.refused(notice, type(error).__name__, _next_attempt(notice.attempts))
+        except EaselError as refusal:
+            log.warning("a webhook of job %s is tried again: %s", notice.job, refusal, extra={"job": notice.job})
 
     def _attempt(self, notice: Notice) -> None:
         body = payload(self._job(notice.job, notice.owner), notice.ended)

@@ -134,6 +134,9 @@ def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
             commands.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
+        except Exception:   # a border: a worker that hears nothing any more would be taken for a busy one
+            log.exception("a command could not be understood")
+            os._exit(1)
 
 
 def _give_signs(current: CurrentWork, watch: MemoryWatch, events: queue.Queue[Event | None],
@@ -155,3 +158,6 @@ def _write(connection: Connection, events: queue.Queue[Event | None]) -> None:
             connection.send(event)
         except (BrokenPipeError, OSError):
             os._exit(0)
+        except Exception:   # a border: nothing that this worker did would be heard of
+            log.exception("an event could not be sent")
+            os._exit(1)

@@ -13,9 +13,10 @@ import ui
 from backend import Backend, Settings
 from backend.catalog import known_files
 from backend.catalog.description import Description
+from backend.catalog.files_of_kind import Shelf
 from backend.catalog.folder_scan import Found
-from backend.catalog.kinds import KINDS
-from backend.catalog.known_files import READING, KnownFiles
+from backend.catalog.kinds import KINDS, Kind
+from backend.catalog.known_files import FAILED, READING, KnownFiles
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.needed_files import defaults_here
 from backend.errors import NotFound
@@ -83,6 +84,53 @@ def test_who_draws_waits_for_the_file_that_he_names(slow: Slow) -> None:
     KnownFiles(slow.catalog).listed("checkpoint")
     threading.Timer(0.1, slow.read.set).start()
     assert slow.catalog.find("checkpoint", "slow").key == "slow"
+
+
+class Odd:
+    """Folders with an upscaler, and another whose description ends in an error that nobody foresees until `mended` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mended = threading.Event()
+        for name in ("good", "odd"):
+            write(folder / KINDS["upscaler"].folders[0] / f"{name}.safetensors", SD1)
+        kinds = {**KINDS, "upscaler": replace(KINDS["upscaler"], describe=self.describe)}
+        self.catalog = ModelCatalog((folder,), kinds=kinds)
+
+    def describe(self, found: Found) -> Description:
+        if found.name.startswith("odd") and not self.mended.is_set():
+            raise ZeroDivisionError("something odd")
+        return Description("sd1")
+
+
+def test_a_file_that_breaks_its_reader_costs_nothing_but_itself(tmp_path: Path) -> None:
+    odd = Odd(tmp_path)
+    known = KnownFiles(odd.catalog)
+    files = until(lambda: known.is_read("upscaler") and known.listed("upscaler"))
+    assert [(file.key, bool(file.problem)) for file in files] == [("good", False), ("odd", True)]
+    assert [file.key for file in known.usable("upscaler")] == ["good"]
+
+
+def test_a_look_that_ends_in_an_error_is_told_costs_its_kind_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, said = Odd(tmp_path), []
+    write_folder(tmp_path / "demo", "StableDiffusionPipeline")
+    scan = ModelCatalog._scan
+
+    def broken(self: ModelCatalog, kind: Kind) -> Shelf:
+        if kind.name == "upscaler" and not odd.mended.is_set():
+            raise ZeroDivisionError("something odd")
+        return scan(self, kind)
+
+    monkeypatch.setattr(ModelCatalog, "_scan", broken)
+    known = KnownFiles(odd.catalog, failed=said.append)
+    assert known.listed("upscaler") == () and until(lambda: FAILED in said)
+    assert known.usable("upscaler") == ()
+    assert until(lambda: [file.key for file in known.listed("checkpoint")]) == ["demo"]
+    monkeypatch.setattr(known_files, "RETRY_SECONDS", 0.0)
+    odd.mended.set()
+    assert until(lambda: [file.key for file in known.usable("upscaler")]) == ["good", "odd"]
+    assert until(lambda: said[-1] == "") and not known.is_reading
 
 
 @pytest.mark.slow
