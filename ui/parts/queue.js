@@ -47,7 +47,7 @@ function renderQueue(root) {
 
 function lay(list, items, made) {
   const news = JSON.stringify([items, jobs.map(job => job.worker), paused, allPaused]);
-  if (list.dataset.shows === news || list.matches(".dragging")) return;
+  if (list.dataset.shows === news || list.matches(".dragging, .held")) return;
   list.dataset.shows = news;
   const focused = document.activeElement?.dataset?.row, here = list.contains(document.activeElement);
   list.replaceChildren(...items.map(made));

@@ -22,7 +22,8 @@ function moves(list, dragged, row, behind) {
   return [...passed.map(plot => [{ id: idOf(plot), plot: true }, idOf(dragged)]), own];
 }
 
-// `moved` gets what `moves` says. While a row is dragged the list is marked, so that nobody lays it anew; `settled` is called afterwards.
+// `moved` gets what `moves` says. While a row is dragged, and while a button of the mouse is down on one, the list is marked, so that nobody
+// lays it anew: a row that is exchanged under the pointer can neither be dragged nor clicked. `settled` is called afterwards.
 export function dragRows(list, moved, settled) {
   let dragged = null, over = null, behind = false;
   const clear = () => findAll(".drop-before, .drop-behind", list).forEach(row => row.classList.remove("drop-before", "drop-behind"));
@@ -44,6 +45,16 @@ export function dragRows(list, moved, settled) {
     if (wanted.length) moved(wanted);
     settled();
   };
+  const hold = () => {
+    const ends = new AbortController();
+    const release = () => {
+      ends.abort();
+      setTimeout(() => { list.classList.remove("held"); settled(); });     // the click comes after it
+    };
+    list.classList.add("held");
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, release, { signal: ends.signal });
+    addEventListener("pointermove", event => { if (!event.buttons) release(); }, { signal: ends.signal });    // it went up outside the window
+  };
   list.addEventListener("dragstart", event => {
     const row = event.target.closest?.(LINE);
     if (!row) return;
@@ -56,7 +67,8 @@ export function dragRows(list, moved, settled) {
   list.addEventListener("dragend", () => { if (dragged) end(false); });
   // Fingers scroll the page but for the grip, which has them alone.
   list.addEventListener("pointerdown", event => {
-    const grip = event.pointerType === "mouse" ? null : event.target.closest?.(".job-state"), row = grip?.closest(LINE);
+    if (event.pointerType === "mouse") return hold();
+    const grip = event.target.closest?.(".job-state"), row = grip?.closest(LINE);
     if (!row) return;
     event.preventDefault();
     take(row);
