@@ -7,13 +7,15 @@ honest waiting time, while a defect fails twice.
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import Engine
 
 from backend import gradio_stubs
 from backend.house import House
-from backend.store import accounts
+from backend.store import accounts, sqlite_file
 from backend.store.database import Database
 from tests import examples
 from tests.postgres import NoServer, PostgresServer, running
@@ -48,6 +50,24 @@ def garbage() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Almost every test has a database of its own, for each of which all statements would be compiled anew."""
+    create, first = sqlite_file.create_engine, []
+
+    def created(*arguments: Any, **options: Any) -> Engine:
+        engine = create(*arguments, **options)
+        first.append((engine.dialect, engine._compiled_cache))
+        del first[1:]
+        engine.dialect, engine._compiled_cache = first[0]
+        engine.pool._dialect = engine.dialect
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_file, "create_engine", created)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
