@@ -20,7 +20,7 @@ class Guest:
     def submit(self, prompt: str = "", **values: Any) -> Job:
         return self.door.submit({"prompt": prompt, "seed": 7, "variation_seed": 1, **SIZE, **values})
 
-    def wait(self, job: str, timeout: float = 30) -> Job:
+    def wait(self, job: str, timeout: float = 60) -> Job:
         return self.door.wait(job, timeout)
 
     def __getattr__(self, name: str) -> Any:

@@ -28,7 +28,7 @@ BROKEN = {
     "syntax": "def register(house:",
     "raising": f"{FIELD}def register(house):\n    {ADD.format('left')}\n    raise ArithmeticError('seven')",
     "ending": "raise SystemExit(3)",
-    "blocking": f"import time\n{FIELD}def register(house):\n    {ADD.format('late')}\n    time.sleep(1.5)",
+    "blocking": f"import time\n{FIELD}def register(house):\n    {ADD.format('late')}\n    time.sleep(120)",
     "empty": "",
     "taken": f"{FIELD}def register(house):\n    {ADD.format('prompt')}",
 }
@@ -100,7 +100,7 @@ def test_a_broken_extension_costs_itself(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(tmp_path)
     started = time.monotonic()
     own, troubles = opened(*(f"{package}.{name}" for name in (*BROKEN, "fine", "missing")))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert {name.rpartition(".")[2] for name in troubles} == {*BROKEN, "missing"}
     assert "seven" in troubles[f"{package}.raising"] and "0.3 seconds" in troubles[f"{package}.blocking"]
     assert list(own.fields) == ["prompt", "gentle"], "nothing of those that failed has stayed"

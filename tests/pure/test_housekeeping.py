@@ -54,7 +54,7 @@ def test_uploads_are_swept_while_the_house_runs(tmp_path: Path, monkeypatch: pyt
     house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path,)), start_workers=False))
     path = house.uploaded(house.upload(file(1)).id)
     os.utime(path, (1, 1))
-    until(lambda: not path.exists(), 10)
+    until(lambda: not path.exists())
     house.close()
 
 
@@ -69,13 +69,13 @@ def test_what_is_sent_to_gradio_does_not_stay(tmp_path: Path, monkeypatch: pytes
     with TestClient(app, base_url="http://127.0.0.1:7860") as client:
         sent = [Path(client.post("/gradio_api/upload", files={"files": (name, b"no picture" * 1000)}).json()[0])
                 for name in ("old.bin", "new.bin")]
-        until(lambda: all(path.is_file() for path in sent), 10)
+        until(lambda: all(path.is_file() for path in sent))
         assert all(settings.gradio_files in path.parents for path in sent)
         many = client.post("/gradio_api/upload", files=[("files", (f"{number} of many.bin", b"no picture")) for number in range(9)])
         assert len(many.content) > 500 and {client.get(f"/gradio_api/file={path}").status_code for path in many.json()} == {200}
         for path in (sent[0], sent[0].parent):
             os.utime(path, (1e9, 1e9))
-        until(lambda: not sent[0].parent.exists() or not sent[0].exists(), 10)
+        until(lambda: not sent[0].parent.exists() or not sent[0].exists())
         assert sent[1].is_file()
     house.close()
 
@@ -111,7 +111,7 @@ def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:
     for path in halves:
         os.utime(path, (1e9, 1e9))
     house = Guest(Backend(settings, start_workers=False))
-    until(lambda: not any(path.exists() for path in (*halves, sent)) and house.images(), 10)
+    until(lambda: not any(path.exists() for path in (*halves, sent)) and house.images())
     assert [image.name for image in house.images()] == ["1.png"], "what a job makes, the job finds itself"
     assert made.is_file()
     house.close()
@@ -135,6 +135,6 @@ def test_half_drawn_pictures_that_nobody_kept_leave_the_bin_after_a_while(tmp_pa
     time.sleep(0.1)
     assert all(house.image(image.id) for image in images.values()), "it is too early"
     monkeypatch.setattr(housekeeping, "UNFINISHED_KEPT", timedelta(0))
-    until(lambda: not (parts.settings.outputs / "00.png").exists(), 10)
+    until(lambda: not (parts.settings.outputs / "00.png").exists())
     house.close()
     assert [path.name for path in sorted(parts.settings.outputs.glob("*.png"))] == ["01.png", "10.png", "11.png"]

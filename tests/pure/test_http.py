@@ -488,7 +488,7 @@ async def _read_events(app: FastAPI, headers: dict[str, str], wanted: int, act: 
         if len(blocks) >= wanted:
             gone.set()
 
-    await asyncio.wait_for(app(scope, receive, send), 10)
+    await asyncio.wait_for(app(scope, receive, send), 60)
     return blocks
 
 
@@ -527,10 +527,11 @@ def test_sixty_open_pages_keep_one_thread_waiting_and_all_hear(app: FastAPI, doo
 
 def test_streams_end_when_the_server_stops(app: FastAPI) -> None:
     async def stopped() -> list[str]:
-        reading = asyncio.ensure_future(_read_events(app, {}, 99))
-        await asyncio.sleep(0.2)
+        has_the_state_of_now = asyncio.Event()
+        reading = asyncio.ensure_future(_read_events(app, {}, 99, has_the_state_of_now.set))
+        await has_the_state_of_now.wait()
         app.state.changes.close()
-        return await asyncio.wait_for(reading, 2)
+        return await asyncio.wait_for(reading, 30)
 
     assert len(asyncio.run(stopped())) == 2
 

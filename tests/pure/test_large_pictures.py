@@ -67,16 +67,18 @@ def test_sixteen_bits_and_transparency_look_the_same_strip_by_strip() -> None:
 def test_pictures_are_decoded_together_only_as_far_as_they_fit() -> None:
     budget, inside, most = DecodeBudget(2 * 100 * 100 * BYTES_PER_PIXEL), [], []
 
-    def decode(side: int) -> None:
+    def decode(side: int, all_are_here: threading.Barrier) -> None:
         with budget.share((side, side)), budget.share((side, side)):        # the second is part of the first
             inside.append(1)
             most.append(len(inside))
+            all_are_here.wait(60)
             time.sleep(0.02)
             inside.pop()
 
     for side, together in ((100, 2), (1000, 1)):
         most.clear()
-        threads = [threading.Thread(target=decode, args=(side,)) for _ in range(6)]
+        here = threading.Barrier(together)
+        threads = [threading.Thread(target=decode, args=(side, here)) for _ in range(6)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
         assert len(most) == 6 and max(most) == together

@@ -169,10 +169,10 @@ def test_wildcard_files_as_people_have_them(book: UserPromptLibrary, tmp_path: P
 def test_long_wildcard_files_are_quick(book: UserPromptLibrary, tmp_path: Path) -> None:
     write(tmp_path / "wildcards" / "many.txt", "\n".join(f"{i % 7}::word {i}" for i in range(100_000)))
     book.resolved(request("__many__"))
-    started = time.perf_counter()
+    started = time.process_time()
     found = book.resolved(request("a __many__ and {3$$__many__}", batch_count=500))
     assert len(set(prompts(found))) == 500
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_texts_that_grow_too_long(book: UserPromptLibrary, tmp_path: Path) -> None:
@@ -330,9 +330,9 @@ def test_yaml_wildcards(book: UserPromptLibrary, tmp_path: Path) -> None:
 def test_a_yaml_file_of_references_cannot_stall(book: UserPromptLibrary, tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"] + [f"a{n}: &a{n} {{l: [" + ", ".join(f"*a{n - 1}" for _ in range(9)) + "]}" for n in range(1, 9)]
     write(tmp_path / "wildcards" / "bomb.yaml", "\n".join(line.replace("[x", "{l: [x").replace("x]", "x]}") if n == 0 else line for n, line in enumerate(lines)))
-    started = time.perf_counter()
+    started = time.process_time()
     complain(book, request("__bomb__"))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_names_beside_a_file(book: UserPromptLibrary, tmp_path: Path) -> None:

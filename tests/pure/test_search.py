@@ -358,9 +358,9 @@ def test_the_first_page_does_not_read_every_row(tmp_path: Path) -> None:
             "EXPLAIN QUERY PLAN SELECT * FROM images WHERE owner = 'ann' AND deleted = 0 AND binned IS NULL"
             " AND (sort_moment, number) < ('2024-01-01', 7) ORDER BY sort_moment DESC, number DESC LIMIT 60")]
     assert len(plan) == 1 and "ix_images_owner_deleted_binned_sort_moment" in plan[0] and "sort_moment<?" in plan[0]
-    started = time.perf_counter()
+    started = time.process_time()
     Search(database).page("ann", Query(words=" ".join(f"{a}{b}" for a in "abcdefghij" for b in "abcdefghijklmnopqrst")))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     database.close()
 
 

@@ -141,9 +141,9 @@ def test_counts_stop_at_lots() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["{a|" * 30_000, "{" * 50_000 + "}" * 50_000, "[" * 50_000 + "}" * 50_000, "__" * 45_000, "{[" * 30_000 + "}" * 30_000])
 def test_long_nonsense_is_read_in_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert is_plain(parse(text))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 # ---- variables, parameters, and how choices are made ----

@@ -203,10 +203,14 @@ class Fake:
     def picture(self, run: Run, index: int, orders: Orders) -> None:
         for step in range(1, STEPS + 1):
             time.sleep(orders.slow)
-            if not orders.deaf:
-                self.obey()
-            if self.stopped(run, index, lambda step=step: half_drawn(self.plain(run, index), step - 1, STEPS)):
-                return
+            waits = True
+            while waits:
+                if not orders.deaf:
+                    self.obey()
+                if self.stopped(run, index, lambda step=step: half_drawn(self.plain(run, index), step - 1, STEPS)):
+                    return
+                if waits := orders.holds(f"step:{index * STEPS + step}"):
+                    time.sleep(0.01)
             orders.reach(f"step:{index * STEPS + step}")
             self.say(Progress(run.job, index, step, STEPS))
             self.say(Preview(run.job, index, b"\xff\xd8" + bytes([step])))
@@ -237,7 +241,13 @@ class Orders:
         self.die_at, self.stop_at = (words.get(order, "").split(",") for order in ("die_at", "stop_at"))
         self.fail_at, self.slow, self.deaf = words.get("fail"), float(words.get("slow", 0)), "deaf" in words
         self.extension = words.get("in", "")
+        self.hold_at = words.get("hold", "")
+        self.let_go = Path(run.checkpoint.path).with_name(f"{run.job}.go") if run.checkpoint else None
         self.memory = Path(run.checkpoint.path).with_name(f"{run.job}.once") if run.checkpoint else None
+
+    def holds(self, place: str) -> bool:
+        """Whether the worker stands here until a test lets the job go."""
+        return place == self.hold_at and not (self.let_go and self.let_go.exists())
 
     def once(self, place: str) -> bool:
         """Whether it is the first time; an empty file says that all has been done. Without a model it never is."""

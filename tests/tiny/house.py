@@ -48,7 +48,18 @@ def submit(house: Guest, prompt: str = "", **values: Any) -> Job:
     return house.submit(prompt, **values)
 
 
-def until(true: Callable[[], Any], seconds: float = 30.0) -> Any:
+def let_go(house: Guest, job: str) -> None:
+    """The fake worker goes on with a job whose prompt says "hold=step:2", where it stands."""
+    (house.backend.settings.data.parent / f"{job}.go").touch()
+
+
+def waits_again(house: Guest, jobs: list[Job]) -> bool:
+    """Whether one of these jobs has lost its worker and has not ended since: a second loss at the same picture fails it."""
+    now = (house.job(job.id) for job in jobs if house.is_pending(job.id))
+    return any(job.attempts and job.state in ("queued", "running") for job in now)
+
+
+def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `true()` gives once it is something; AssertionError when that takes too long."""
     deadline = time.monotonic() + seconds
     while not (value := true()):

@@ -137,7 +137,7 @@ def test_a_running_job_is_cancelled_by_its_deletion(client: httpx.Client) -> Non
 
 
 def test_a_jobs_events_tell_its_whole_story(client: httpx.Client) -> None:
-    job = client.post("/api/jobs", json={**SMALL, "prompt": "slow=0.15", "batch_size": 2}).json()["id"]
+    job = client.post("/api/jobs", json={**SMALL, "prompt": "slow=0.4", "batch_size": 2}).json()["id"]
     story = events(client, f"/api/jobs/{job}/events")
     names = [name for _, name, _ in story]
     assert names[-1] == "done" and names.count("picture") == 2 and {"progress", "preview"} <= set(names)
@@ -181,7 +181,7 @@ def test_all_events_of_a_user_go_on_behind_the_last_that_was_read(client: httpx.
                 else:
                     started.append(1)
                     if len(started) == 2:
-                        jobs.append(client.post("/api/jobs", json={**SMALL, "prompt": "slow=0.1"}).json()["id"])
+                        jobs.append(client.post("/api/jobs", json={**SMALL, "prompt": "slow=0.5"}).json()["id"])
         raise AssertionError("the stream ended")
 
     started: list[int] = []

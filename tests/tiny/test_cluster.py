@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from backend import Backend, Settings  # noqa: E402
 from backend.errors import UserError  # noqa: E402
 from tests.guest import Guest  # noqa: E402
-from tests.tiny.house import FakeCatalog, submit, until  # noqa: E402
+from tests.tiny.house import FakeCatalog, submit, until, waits_again  # noqa: E402
 
 MACHINES, JOBS = 3, 200
 
@@ -53,15 +54,22 @@ def workers_up(house: Guest) -> int:
 
 def worker_processes() -> list[psutil.Process]:
     """Those of `ProcessHandle`, children of Ray's actors."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        parent = process.parent() if "spawn_main" in " ".join(process.info["cmdline"] or ()) else None
-        found += [process] if parent and "RemoteWorker" in " ".join(parent.cmdline()) else []
-    return found
+    return [worker for worker, _ in workers_and_actors()]
 
 
 def actors() -> list[psutil.Process]:
-    return [each.parent() for each in worker_processes()]
+    return [actor for _, actor in workers_and_actors()]
+
+
+def workers_and_actors() -> list[tuple[psutil.Process, psutil.Process]]:
+    """A process may end while it is looked at."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "spawn_main" in " ".join(process.info["cmdline"] or ()):
+            with suppress(psutil.Error):
+                actor = process.parent()
+                found += [(process, actor)] if actor and "RemoteWorker" in " ".join(actor.cmdline()) else []
+    return found
 
 
 def test_every_job_is_drawn_once_while_workers_and_actors_are_killed(house: Guest) -> None:
@@ -70,9 +78,10 @@ def test_every_job_is_drawn_once_while_workers_and_actors_are_killed(house: Gues
     dice, killed = random.Random(7), 0
     while any(house.is_pending(job.id) for job in jobs):
         time.sleep(0.7)
-        if killed < 6 and (living := (worker_processes() if killed % 2 else actors())):
-            dice.choice(living).send_signal(signal.SIGKILL)
-            killed += 1
+        if killed < 6 and not waits_again(house, jobs) and (living := (worker_processes() if killed % 2 else actors())):
+            with suppress(psutil.NoSuchProcess):
+                dice.choice(living).send_signal(signal.SIGKILL)
+                killed += 1
     done = [house.job(job.id) for job in jobs]
     assert killed >= 3
     assert {job.state for job in done} == {"done"}

@@ -25,7 +25,7 @@ from backend.store.picture_files import Pictures
 from backend.store.view_types import ENDED
 from tests.guest import Guest
 from tests.tiny import fake_worker
-from tests.tiny.house import open_house, submit, until
+from tests.tiny.house import let_go, open_house, submit, until
 
 # Where a worker is killed, and the seed of that test's job, which tells its files apart.
 PLACES = {"load": 100, "start": 200, "step:1": 300, "step:3": 400, "picture:0": 500, "step:5": 600, "picture:1": 700, "done": 800}
@@ -116,11 +116,13 @@ def test_two_submits_at_once_both_land(house):
 
 def test_the_pages_hear_of_everything_in_order(house):
     cursor, _ = house.watch(cursor=0)
-    job = house.submit("slow=0.2", batch_count=2)
+    job = house.submit("hold=step:2", batch_count=2)
     heard = []
     while not any(event["type"] == "job" and event["state"] == "done" for event in heard):
         cursor, events = house.watch(cursor=cursor, timeout=10)
         heard += events
+        if {"queue", "progress"} <= {event["type"] for event in heard}:
+            let_go(house, job.id)
     kinds = [event["type"] for event in heard]
     assert {"queue", "progress", "image", "job"} <= set(kinds)
     assert [event["image"]["index"] for event in heard if event["type"] == "image"] == [0, 1]
@@ -141,10 +143,11 @@ def test_jobs_that_run_do_not_hurry_the_pages_of_other_people(house, other):
 
 
 def test_preview_and_progress_while_it_runs_and_nothing_after(house):
-    job = house.submit("slow=0.1", batch_count=2)
+    job = house.submit("hold=step:2", batch_count=2)
     until(lambda: house.preview(job.id))
     live = house.live(job.id)
     assert live.count == 2 and 0 <= live.fraction < 1 and live.steps == fake_worker.STEPS
+    let_go(house, job.id)
     house.wait(job.id)
     assert house.live(job.id) is None and house.preview(job.id) is None
 
@@ -160,20 +163,22 @@ def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
 
 
 def test_the_next_job_is_with_the_worker_before_the_first_has_ended(house):
-    first, second = house.submit("slow=0.1"), house.submit()
-    until(lambda: house.live(second.id))
-    assert house.job(first.id).state == "running"
+    first, second = house.submit("hold=step:1"), house.submit()
+    until(lambda: house.live(second.id) and running(house, first.id))
     assert (house.job(second.id).state, house.job(second.id).position) == ("queued", 1)
+    let_go(house, first.id)
     assert house.wait(second.id).state == "done"
 
 
 def test_packed_hands_out_several_jobs(tmp_path):
     backend = open_house(tmp_path, policy="packed", start_workers=False)
     house = Guest(backend, "ann")
-    jobs = [house.submit("slow=0.02") for _ in range(5)]
+    jobs = [house.submit("hold=step:1") for _ in range(5)]
     assert house.queue()[4].position == 5
     backend.start_workers()
     until(lambda: all(house.live(job.id) for job in jobs))
+    for job in jobs:
+        let_go(house, job.id)
     for job in jobs:
         assert house.wait(job.id).state == "done"
     backend.close()
@@ -194,27 +199,29 @@ def test_cancel_a_waiting_job(tmp_path):
 
 
 def test_cancel_a_running_job_keeps_its_pictures_and_retry_makes_the_rest(house):
-    job = house.submit("slow=0.05", batch_count=3)
+    job = house.submit("hold=step:5", batch_count=3)
     until(lambda: house.job(job.id).images)
     house.cancel(job.id)
     cancelled = house.wait(job.id)
     assert cancelled.state == "cancelled" and 1 <= len(cancelled.images) < 3
+    let_go(house, job.id)
     house.retry(job.id)
     assert [image.index for image in house.wait(job.id).images] == [0, 1, 2]
 
 
 def test_cancel_and_retry_of_a_job_leased_ahead_while_the_worker_still_has_it(house):
-    first, ahead = house.submit("slow=0.1"), house.submit()
+    first, ahead = house.submit("hold=step:1"), house.submit()
     until(lambda: house.live(ahead.id))
     house.cancel(ahead.id)
     assert house.job(ahead.id).state == "cancelled"
     house.retry(ahead.id)
+    let_go(house, first.id)
     assert house.wait(first.id).state == house.wait(ahead.id).state == "done"
     assert len(house.images(job=ahead.id)) == 1
 
 
 def test_interrupt_stops_what_runs_and_leaves_what_waits(house, other):
-    jobs = [house.submit("slow=0.1"), house.submit()]
+    jobs = [house.submit("hold=step:1"), house.submit()]
     theirs = other.submit()
     until(lambda: running(house, jobs[0].id))
     house.interrupt()
@@ -223,7 +230,7 @@ def test_interrupt_stops_what_runs_and_leaves_what_waits(house, other):
 
 
 def test_cancel_all_clears_only_the_owners_queue(house, other):
-    jobs = [house.submit("slow=0.1") for _ in range(3)]
+    jobs = [house.submit("hold=step:1") for _ in range(3)]
     theirs = other.submit()
     until(lambda: running(house, jobs[0].id))
     house.cancel_all()
@@ -232,7 +239,7 @@ def test_cancel_all_clears_only_the_owners_queue(house, other):
 
 
 def test_skip_leaves_out_one_picture_for_good(house):
-    job = house.submit("slow=0.1", batch_count=3)
+    job = house.submit("hold=step:2", batch_count=3)
     until(lambda: (live := house.live(job.id)) and live.step)
     house.skip()
     done = house.wait(job.id)
@@ -242,7 +249,7 @@ def test_skip_leaves_out_one_picture_for_good(house):
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_half_drawn_picture_is_shown_and_kept_if_that_is_wanted(house, kept):
     seen = house.watch(cursor=0)[0]
-    job = house.submit("slow=0.1", batch_count=3, save_incomplete_images=kept)
+    job = house.submit("hold=step:2", batch_count=3, save_incomplete_images=kept)
     until(lambda: (live := house.live(job.id)) and live.step)
     house.interrupt()
     over = house.wait(job.id)
@@ -253,6 +260,7 @@ def test_a_half_drawn_picture_is_shown_and_kept_if_that_is_wanted(house, kept):
     values = house.read_text(half.infotext).values
     assert (values["seed"], values["width"], values["steps"]) == (7, 64, job.request.steps)
     assert half.binned is not kept and [image.id for image in house.images(job=job.id)] == [half.id] * kept
+    let_go(house, job.id)
     house.retry(job.id)
     whole = house.wait(job.id)
     assert whole.state == "done" and [image.index for image in whole.images] == [0, 1, 2]
@@ -261,16 +269,17 @@ def test_a_half_drawn_picture_is_shown_and_kept_if_that_is_wanted(house, kept):
 
 def test_an_interrupt_counts_from_the_moment_the_job_is_queued(house):
     """Before its worker has begun it, and only if nobody else's is drawn."""
-    job = house.submit("slow=0.1")
+    job = house.submit("hold=step:1")
     house.interrupt()
     assert house.wait(job.id).state == "cancelled"
 
 
 def test_an_interrupt_leaves_a_job_that_waits_for_others(house, other):
-    theirs = other.submit("slow=0.1")
+    theirs = other.submit("hold=step:1")
     until(lambda: running(other, theirs.id))
     mine = house.submit()
     house.interrupt()
+    let_go(other, theirs.id)
     assert house.wait(mine.id).state == other.wait(theirs.id).state == "done"
 
 
@@ -344,13 +353,14 @@ def test_a_worker_lost_while_jobs_are_leased_for_it_leaves_none_in_its_hands(hou
         if leases and not struck:
             struck.append(handle.pid)
             os.kill(handle.pid, signal.SIGKILL)
+            # The loss waits for the leases that are being taken: nothing tells when it has come that far.
             deadline = time.monotonic() + 1
             while supervisor._handle is handle and time.monotonic() < deadline:
                 time.sleep(0.01)
         return leases
 
     monkeypatch.setattr(supervisor._services.jobs, "lease", struck_meanwhile)
-    assert house.wait(house.submit().id, 20).state == "done" and struck
+    assert house.wait(house.submit().id).state == "done" and struck
 
 
 def test_a_cancelled_job_stays_cancelled_when_its_worker_dies(house):
@@ -394,7 +404,7 @@ def test_two_deaths_at_the_same_picture_put_the_job_aside_and_keep_its_pictures(
 
 
 def test_a_stopped_worker_is_noticed_and_replaced(house, monkeypatch):
-    monkeypatch.setattr("backend.dispatch.watchdog.SILENT_SECONDS", 0.7)
+    monkeypatch.setattr("backend.dispatch.watchdog.SILENT_SECONDS", 4.0)     # a worker that lives may be kept from saying so for a while
     job, later = house.submit("stop_at=step:5", batch_count=3), house.submit()
     pid = until(lambda: running(house, job.id) and worker_pid(house))
     done = house.wait(job.id)
@@ -432,16 +442,18 @@ def test_a_preview_of_a_guide_that_does_not_end_is_given_up_and_costs_only_its_w
         assert not made.done()
         house.guides.cancel_preview("mine")
         with pytest.raises(NotAllowed, match="cancelled"):
-            made.result(5)
+            made.result(30)
     assert house.wait(house.submit().id).state == "done" and worker_pid(house) != pid
 
 
 def test_a_cancel_of_a_job_that_waits_in_the_workers_hands_ends_nobody(house, monkeypatch):
     monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.2)
-    busy, ahead = house.submit("deaf slow=0.15", batch_count=2), house.submit()
+    busy, ahead = house.submit("deaf hold=step:2", batch_count=2), house.submit()
     until(lambda: house.live(ahead.id))
     pid = worker_pid(house)
     house.cancel(ahead.id)
+    time.sleep(0.8)         # longer than a cancel may take
+    let_go(house, busy.id)
     assert house.wait(busy.id).state == "done" and house.wait(ahead.id).state == "cancelled"
     assert worker_pid(house) == pid
 
@@ -454,7 +466,7 @@ def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
     until(lambda: "T" in Path(f"/proc/{worker_pid(house)}/stat").read_text().split()[2])
     began = time.monotonic()
     backend.close()
-    assert time.monotonic() - began < 9
+    assert time.monotonic() - began < 30, "it never answers"
 
 
 @pytest.mark.parametrize("part", ["catalog", "uploads", "live"])
@@ -474,6 +486,39 @@ def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypat
     first, second, third = (house.submit() for _ in range(3))
     assert house.wait(first.id).state == "failed" and "something odd" in house.job(first.id).problems[0].message
     assert [house.wait(job.id).state for job in (second, third)] == ["done"] * 2
+
+
+@pytest.mark.parametrize("place", ["finish", "tell"])
+def test_what_cannot_be_recorded_fails_its_job_and_the_device_goes_on(house, monkeypatch, place):
+    dispatcher, odd_once = house._components.dispatcher, [ZeroDivisionError("something odd")]
+    whole, method = (house._components.jobs, "finish") if place == "finish" else (dispatcher, "picture_saved")
+    call = getattr(whole, method)
+
+    def odd(*arguments: object) -> object:
+        if odd_once:
+            raise odd_once.pop()
+        return call(*arguments)
+
+    monkeypatch.setattr(whole, method, odd)
+    first = house.submit()
+    failed = house.wait(first.id)
+    assert failed.state == "failed" and "something odd" in failed.problems[0].message
+    later = [house.submit() for _ in range(12)]        # more than may wait to be recorded
+    assert [house.wait(job.id).state for job in later] == ["done"] * 12
+
+
+def test_whatever_the_end_of_a_worker_meets_another_one_follows(house, monkeypatch):
+    scoring, odd_once = house._components.dispatcher.scoring, [ZeroDivisionError("something odd")]
+    lost = scoring.lost
+
+    def odd(worker: str) -> None:
+        if odd_once:
+            raise odd_once.pop()
+        lost(worker)
+
+    monkeypatch.setattr(scoring, "lost", odd)
+    job = house.submit("die_at=start once", seed=900)
+    assert house.wait(job.id).state == "done" and not odd_once
 
 
 def test_a_failed_worker_is_tried_again_by_itself(tmp_path, monkeypatch):
@@ -559,12 +604,11 @@ def test_a_picture_whose_file_is_gone_is_not_found(house):
 
 def test_after_a_close_running_jobs_wait_and_the_next_house_finishes_them(tmp_path):
     house = open_house(tmp_path)
-    jobs = [submit(house, "slow=0.2", batch_count=2), submit(house)]
-    until(lambda: house.live(jobs[0].id) and house.live(jobs[0].id).step)
-    began = time.monotonic()
+    jobs = [submit(house, "hold=step:2", batch_count=2), submit(house)]
+    until(lambda: (live := house.live(jobs[0].id)) and live.step)
     house.close()
     house.close()
-    assert time.monotonic() - began < 7
+    let_go(house, jobs[0].id)
     house = open_house(tmp_path)
     for job in jobs:
         done = house.wait(job.id, timeout=30)
@@ -574,12 +618,13 @@ def test_after_a_close_running_jobs_wait_and_the_next_house_finishes_them(tmp_pa
 
 def test_a_service_manager_that_ends_all_processes_costs_no_attempt(tmp_path):
     house = open_house(tmp_path)
-    job = submit(house, "slow=0.2", batch_count=2)
-    until(lambda: house.live(job.id) and house.live(job.id).step)
+    job = submit(house, "hold=step:2", batch_count=2)
+    until(lambda: (live := house.live(job.id)) and live.step)
     os.kill(worker_pid(house), signal.SIGTERM)
     time.sleep(0.5)
     assert house.job(job.id).attempts == 0
     house.close()
+    let_go(house, job.id)
     house = open_house(tmp_path)
     done = house.wait(job.id, timeout=30)
     assert (done.state, done.attempts) == ("done", 0)
@@ -595,7 +640,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
     code = ("import sys, time; from pathlib import Path; from tests.tiny.house import open_house, submit, until\n"
             "if __name__ == '__main__':\n"
             "    house = open_house(Path(sys.argv[1]))\n"
-            "    job = submit(house, 'slow=0.2', batch_count=2); submit(house)\n"
+            "    job = submit(house, 'hold=step:2', batch_count=2); submit(house)\n"
             "    until(lambda: house.live(job.id) and house.live(job.id).step)\n"
             "    print(house._components.dispatcher._supervisors[0]._handle.pid, flush=True); time.sleep(60)\n")
     script = tmp_path / "front.py"
@@ -609,6 +654,7 @@ def test_a_killed_front_loses_nothing_and_its_worker_goes(tmp_path):
     until(lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2])
     house = open_house(tmp_path)
     for job in house.queue():
+        let_go(house, job.id)
         done = house.wait(job.id, timeout=30)
         assert (done.state, done.attempts) == ("done", 0)
     assert len(house.images()) == 3
@@ -640,30 +686,35 @@ def ahead(house: Guest, job: str) -> bool:
 
 
 def test_a_job_that_was_handed_over_ahead_waits_when_its_queue_is_paused(house):
-    first, second = (submit(house, "slow=0.1") for _ in range(2))
+    first, second = (submit(house, "hold=step:1") for _ in range(2))
     until(lambda: ahead(house, second.id))
     house.pause()
+    let_go(house, first.id)
     assert house.wait(first.id).state == "done"
     until(lambda: not house._components.dispatcher._supervisors[0]._flights)
     assert house.job(second.id).state == "queued" and house.overview().paused
     house.pause(on=False)
+    let_go(house, second.id)
     assert house.wait(second.id).state == "done"
 
 
 def test_a_job_that_is_moved_to_the_front_overtakes_the_one_handed_over_ahead(house):
-    first, second, third = (submit(house, "slow=0.1") for _ in range(3))
+    first, second, third = (submit(house, "hold=step:1") for _ in range(3))
     until(lambda: ahead(house, second.id))
     house.move(third.id, "front")
+    for job in (first, second, third):
+        let_go(house, job.id)
     ended = [house.wait(job.id) for job in (first, second, third)]
     assert {job.state for job in ended} == {"done"} and ended[0].ended < ended[2].ended < ended[1].ended
 
 
 def test_a_job_that_is_cancelled_while_it_is_recalled_stays_cancelled(house):
-    first, second = (submit(house, "slow=0.1") for _ in range(2))
+    first, second = (submit(house, "hold=step:1") for _ in range(2))
     until(lambda: ahead(house, second.id))
     house.pause()
     house.cancel(second.id)
     house.pause(on=False)
+    let_go(house, first.id)
     assert house.wait(first.id).state == "done" and house.wait(second.id).state == "cancelled"
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from backend.store.database import Database
 from tests.guest import Guest
 from tests.postgres import PostgresServer
-from tests.tiny.house import open_house, submit, until
+from tests.tiny.house import open_house, submit, until, waits_again
 
 JOBS = 200
 
@@ -37,7 +37,7 @@ def pair(tmp_path: Path, postgres: PostgresServer) -> Iterator[tuple[Guest, Gues
     drawing.close()
 
 
-def events_until(house: Guest, kind: str, seconds: float = 15.0) -> dict[str, object]:
+def events_until(house: Guest, kind: str, seconds: float = 60.0) -> dict[str, object]:
     cursor, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
         cursor, events = house.watch(cursor, 1.0)
@@ -49,7 +49,7 @@ def events_until(house: Guest, kind: str, seconds: float = 15.0) -> dict[str, ob
 
 def test_what_one_front_is_given_the_other_draws_and_both_tell_it(pair: tuple[Guest, Guest]) -> None:
     drawing, looking = pair
-    job = submit(looking, "slow=0.3", batch_count=2)
+    job = submit(looking, "slow=0.6", batch_count=2)
     assert events_until(looking, "progress")["job"] == job.id
     until(lambda: looking.preview(job.id))
     assert looking.live(job.id).preview
@@ -125,7 +125,7 @@ def test_every_job_is_drawn_once_while_fronts_and_workers_are_killed(tmp_path: P
         killed = 0
         while any(state in ("queued", "running") for state in states(database)):
             time.sleep(0.7)
-            if killed < 6:
+            if killed < 6 and not waits_again(desk, jobs):
                 workers = fronts.workers()
                 if killed % 2 or not workers:
                     fronts.kill(dice.randrange(2))

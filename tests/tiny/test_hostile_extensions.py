@@ -119,7 +119,7 @@ def test_each_costs_itself_and_the_next_job_is_drawn(tmp_path: Path) -> None:
     told = json.loads(ran.stdout.splitlines()[-1])
     assert {name.rpartition(".")[2]: why.partition(":")[0] for name, why in told["troubles"].items()} == {
         "twisted": "SyntaxError", "blocking": "it did not register within 4 seconds"}
-    assert told["seconds"] < 15
+    assert told["seconds"] < 120
     assert told["plain"] == [["done", 1]] * 4, "the house draws on after each"
     for name, words in {"hungry": "MemoryError", "deadly": "was lost in its code", "endless": "kept it for"}.items():
         state, why = told["failed"][name]

@@ -183,7 +183,7 @@ def test_variations(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("kind", ["image_generation", "image_edit"])
 def test_a_stream_tells_rough_pictures_and_then_the_whole(client: openai.OpenAI, kind: str) -> None:
-    asked = {"prompt": "slow=0.3", "size": "64x64", "stream": True, "partial_images": 2}
+    asked = {"prompt": "slow=0.8", "size": "64x64", "stream": True, "partial_images": 2}
     stream = client.images.generate(**asked) if kind == "image_generation" else client.images.edit(image=png(), **asked)
     events = list(stream)
     assert [event.type for event in events] == [f"{kind}.partial_image"] * 2 + [f"{kind}.completed"]
@@ -230,7 +230,7 @@ def test_the_same_without_blocking(address: str) -> None:
             assert len(pictures(await client.images.create_variation(image=png()))) == 1
             assert [model.id async for model in client.models.list()] == ["demo", "other"]
             assert (await client.models.retrieve("demo")).id == "demo"
-            stream = await client.images.generate(**{**SMALL, "prompt": "slow=0.2"}, stream=True, partial_images=1)
+            stream = await client.images.generate(**{**SMALL, "prompt": "slow=0.6"}, stream=True, partial_images=1)
             assert [event.type async for event in stream] == ["image_generation.partial_image", "image_generation.completed"]
             edits = await client.images.edit(image=png(), prompt="x", stream=True)
             assert [event.type async for event in edits] == ["image_edit.completed"]

@@ -83,7 +83,7 @@ def test_a_picture_is_drawn_saved_and_told(easel: Any, tmp_path: Path) -> None:
 
 
 def test_events_tell_progress_previews_and_pictures(easel: Any) -> None:
-    job = easel.submit(SMALL, prompt="slow=0.1")
+    job = easel.submit(SMALL, prompt="slow=0.6")
     events = list(easel.events(job))
     assert events[-1].name == "done" and events[-1].image is None
     steps = [event.progress for event in events if event.progress]
@@ -147,7 +147,7 @@ def test_the_same_without_blocking(address: str, tmp_path: Path) -> None:
             assert (first.images[0].seed, second.images[0].seed) == (5, 6)
             assert (await easel.save(first.images[0], tmp_path / "a.png")).is_file() and await easel.infotext(first.images[0])
             assert (await easel.settings(first.images[0]))["seed"] == 5 and (await easel.jobs())[0]["id"]
-            events = [event async for event in easel.events(await easel.submit(SMALL, prompt="slow=0.1"))]
+            events = [event async for event in easel.events(await easel.submit(SMALL, prompt="slow=0.6"))]
             assert events[-1].name == "done" and any(event.progress for event in events)
             start = await easel.upload(png())
             assert (await easel.draw(SMALL, init_image=start)).is_over

@@ -126,7 +126,7 @@ def test_a_crash_before_the_end_still_makes_one_grid(guest):
 
 
 def test_a_cancelled_job_has_no_grid(guest):
-    job = guest.submit("slow=0.2", save_grid=True, batch_count=4)
+    job = guest.submit("hold=step:8", save_grid=True, batch_count=4)
     until(lambda: len(guest.job(job.id).images) >= 2)
     guest.cancel(job.id)
     job = guest.wait(job.id)

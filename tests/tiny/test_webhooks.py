@@ -47,7 +47,7 @@ class Receiver:
                 receiver.told.append((headers | {"path": self.path}, self.rfile.read(int(headers["content-length"]))))
                 status = receiver.answers.pop(0) if receiver.answers else 200
                 if receiver.drip:
-                    for _ in range(40):
+                    for _ in range(600):
                         self.wfile.write(b"H")
                         time.sleep(0.1)
                 self.send_response(status)
@@ -187,7 +187,7 @@ def test_who_talks_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch, receiver: 
     begun = time.monotonic()
     with pytest.raises(UserError, match="no answer"):
         send(receiver.url, b"{}", {}, HERE)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30
 
 
 def test_localhost_is_allowed_by_its_name_alone() -> None:

@@ -156,7 +156,7 @@ def test_options_and_the_model_are_set(api: Api) -> None:
 
 def test_progress_interrupt_and_what_was_drawn_until_then(address: tuple[str, int], api: Api) -> None:
     made: list[Result] = []
-    drawing = threading.Thread(target=lambda: made.append(api.txt2img(**{**SMALL, "prompt": "slow=0.4", "n_iter": 2})))
+    drawing = threading.Thread(target=lambda: made.append(api.txt2img(**{**SMALL, "prompt": "hold=step:3", "n_iter": 2})))
     drawing.start()
     other = Api(host=address[0], port=address[1])
     told = until(lambda: (progress := other.get_progress())["state"]["sampling_step"] == 2 and progress)
@@ -165,7 +165,7 @@ def test_progress_interrupt_and_what_was_drawn_until_then(address: tuple[str, in
         "job_timestamp": "", "job_no": told["state"]["job_no"], "sampling_step": 2, "sampling_steps": 3}
     assert 0.01 <= told["progress"] <= 1
     other.interrupt()
-    drawing.join(timeout=30)
+    drawing.join(timeout=60)
     (result,) = made
     half = [note for note in result.info["notes"] if note.startswith("interrupted:")]
     assert result.images and len(result.images) == len(result.info["infotexts"]) and "half-drawn" in half[0]
