@@ -161,9 +161,10 @@ def test_interrupt_stops_the_plot_that_is_drawn(house: Guest) -> None:
 def test_later_single_pictures_do_not_wait_for_the_whole_plot(house: Guest, whose: str) -> None:
     plot = house.plots.create(asked(("Seed", "1-60"), request={"prompt": "slow=0.05"}))
     until(lambda: house.plots.get(plot).state["done"] >= 1)
-    single = (house if whose == "mine" else Guest(house, "ann")).submit()
+    who = house if whose == "mine" else Guest(house, "ann")
+    single = who.submit()
     done = house.plots.get(plot).state["done"]
-    ended = house.wait(single.id).ended
+    ended = who.wait(single.id).ended
     cells = [house.job(cell.job).ended for cell in house.plots.get(plot).cells if cell.state == "done"]
     assert sum(cell <= ended for cell in cells) < done + 12, "fewer cells than a worker holds came first"
     house.plots.cancel(plot)
