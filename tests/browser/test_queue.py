@@ -112,6 +112,20 @@ def test_every_worker_and_what_it_draws_is_shown(stage: Studio) -> None:
     expect(workers).to_have_text(["cuda:0Draws 2 jobs of others", "cuda:1mine", "cuda:2Not working"])
 
 
+def test_a_row_is_not_exchanged_under_a_button_that_is_down(stage: Studio) -> None:
+    page, row = stage.ready().page, "document.querySelectorAll('#txt2img_results .queue .job')[1]"
+    told = """done => easel.tell("live", { type: "queue", total: 2, jobs: [
+        { id: "a", state: "running", position: 0, prompt: "mine", count: 9, done }, { id: "b", state: "queued", position: 1, prompt: "next", count: 1, done: 0 }] })"""
+    page.evaluate(told, 1)
+    stage.rows.nth(1).hover()
+    page.mouse.down()
+    page.evaluate(f"() => {{ {row}.under = true; }}")
+    page.evaluate(told, 2)
+    assert page.evaluate(f"{row}.under"), "it could neither be dragged nor clicked"
+    page.mouse.up()
+    page.wait_for_function(f"!{row}?.under")
+
+
 def test_generate_while_the_server_is_away_says_once_that_nothing_was_started(stage: Studio) -> None:
     page = stage.page
     stage.fill(prompt="typed meanwhile")
