@@ -38,7 +38,6 @@ from backend.worker.models.encoded import Encoded, TextSettings
 from backend.worker.models.loader import load, loader_of
 from backend.worker.models.memory import Memory, out_of_memory
 from backend.worker.models.preview_colours import linear_rgb, preview_factors
-from backend.worker.models.tensor_files import Format
 from backend.worker.models.vae_tiles import Tiles
 from tests.tiny import ldm
 
@@ -107,13 +106,6 @@ def test_half_precision_file_is_loaded_in_the_asked_format(tmp_path: Path, netwo
     assert {p.dtype for network in loaded.networks() for p in network.parameters()} == {torch.float32}
     expected = networks.unet.conv_in.weight.half().float()
     assert torch.equal(loaded.denoiser.conv_in.weight, expected)
-
-
-def test_every_half_precision_number_becomes_what_torch_makes_of_it() -> None:
-    numbers = torch.arange(2**16).to(torch.int16).view(torch.float16)
-    made, wanted = Format(torch.device("cpu"), torch.bfloat16).brought(numbers), numbers.to(torch.bfloat16)
-    assert made.dtype == torch.bfloat16 and torch.equal(made.isnan(), numbers.isnan())
-    assert torch.equal(made[~made.isnan()].view(torch.int16), wanted[~made.isnan()].view(torch.int16))
 
 
 def test_networks_are_frozen_and_know_their_hash(model: Model) -> None:

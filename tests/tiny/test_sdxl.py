@@ -315,14 +315,12 @@ from pathlib import Path
 import torch
 from backend.catalog.model_catalog import ModelCatalog
 from backend.worker.device import Placement
-from backend.worker.models import tensor_files
 from backend.worker.models.loader import load
 
 def status(name):
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
 
-tensor_files.PORTION = 16 << 20
 models = Path(sys.argv[1])
 catalog = ModelCatalog((models,))
 placement = Placement(torch.device("cpu"), torch.bfloat16, torch.float32, torch.float32)
