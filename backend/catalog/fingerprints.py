@@ -11,11 +11,15 @@ from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
 
 WEIGHTS = (".safetensors", ".bin")      # in a model's folder
+PEFT_WEIGHTS, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"    # one network, as PEFT saves it
 _BLOCK = 1 << 20
 
 
 class Fingerprint(NamedTuple):
-    """Size in bytes, time of the last change in ns, and inode: another file under the same name has another."""
+    """Size in bytes, time of the last change in ns, and inode: another file under the same name has another.
+
+    Of several files the sum, the last time, and 0; with PEFT's settings beside a file a number that stands for both.
+    """
 
     size: int
     changed: int
@@ -27,14 +31,26 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(path: Path | str) -> Fingerprint | None:
-    """Of a file, or of all weights of a model's folder together; None when there is nothing."""
+    """Of a file, or of all weights of a model's folder together; None when there is nothing.
+
+    What PEFT keeps in a file beside its weights changes what they do, and counts with them.
+    """
+    path = Path(path)
     try:
-        found = [Fingerprint.of(file.stat()) for file in weight_files(Path(path))]
+        found = [Fingerprint.of(file.stat()) for file in weight_files(path)]
     except OSError:
         return None
     if len(found) == 1:
-        return found[0]
+        return _with_settings(found[0], path.with_name(PEFT_SETTINGS)) if path.name == PEFT_WEIGHTS else found[0]
     return Fingerprint(sum(one.size for one in found), max(one.changed for one in found)) if found else None
+
+
+def _with_settings(weights: Fingerprint, settings: Path) -> Fingerprint:
+    try:
+        beside = Fingerprint.of(settings.stat())
+    except OSError:
+        return weights
+    return Fingerprint(weights.size, max(weights.changed, beside.changed), hash((*weights, *beside)))
 
 
 def weight_files(path: Path) -> list[Path]:

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from backend.catalog.fingerprints import PEFT_SETTINGS, PEFT_WEIGHTS
 from backend.catalog.headers import Shapes
 from backend.catalog.network_names import split_name
 from backend.catalog.regular_files import MAX_CONFIG, read_regular
 
 KEY = "lora_adapter_metadata"
-OWN_FILE, BESIDE = "adapter_model.safetensors", "adapter_config.json"       # as PEFT itself saves them
 WRAPPER = "base_model.model."
 
 
@@ -31,10 +31,10 @@ def peft_alphas(metadata: Mapping[str, str], shapes: Shapes) -> dict[str, float]
 
 def with_settings_beside(path: Path, metadata: Mapping[str, str]) -> Mapping[str, str]:
     """The metadata of a network file, and what lies beside it where PEFT has saved both."""
-    if path.name != OWN_FILE or KEY in metadata:
+    if path.name != PEFT_WEIGHTS or KEY in metadata:
         return metadata
     try:
-        return {**metadata, KEY: read_regular(path.with_name(BESIDE), MAX_CONFIG).decode()}
+        return {**metadata, KEY: read_regular(path.with_name(PEFT_SETTINGS), MAX_CONFIG).decode()}
     except (OSError, UnicodeDecodeError):
         return metadata
 

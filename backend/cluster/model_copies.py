@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from backend.catalog.fingerprints import fingerprint
+from backend.catalog.fingerprints import WEIGHTS, fingerprint
 from backend.catalog.model_file import FACE_NETWORK, ModelFile
 from backend.cluster.model_source import SourceFile
 from backend.errors import EaselError, NotFound
@@ -66,7 +66,9 @@ class ModelCopies:
 
     def _copy(self, whole: str, file: ModelFile) -> Path:
         files = self._source.files(whole)
-        told = file.sha256 or "\n".join(f"{name} {size} {changed}" for name, size, changed in files)
+        hashed = (os.path.basename(whole), *WEIGHTS) if file.sha256 else ()      # the hash is of these alone
+        told = "\n".join([file.sha256, *(f"{name} {size} {changed}" for name, size, changed in files
+                                         if not name.endswith(hashed))])
         copy = self._folder / hashlib.sha256(f"{os.path.basename(whole)}\n{told}".encode()).hexdigest()[:32]
         if not copy.exists():
             self._coming(file.key, False)

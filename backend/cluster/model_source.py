@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from backend.catalog.fingerprints import PEFT_SETTINGS, PEFT_WEIGHTS
 from backend.catalog.regular_files import open_regular
 from backend.errors import NotFound
 
@@ -20,7 +21,7 @@ class ModelSource:
         self._folders = [os.path.abspath(folder) for folder in folders]
 
     def files(self, path: str) -> list[SourceFile]:
-        """A file with what describes it (of the same name but for the ending), or all files below a folder.
+        """A file with what describes it (of the same name but for the ending, or PEFT's), or all files below a folder.
 
         Raises NotFound.
         """
@@ -28,7 +29,8 @@ class ModelSource:
         if whole.is_dir():
             found = [(file, str(file.relative_to(whole))) for file in sorted(whole.rglob("*"))]
         else:
-            found = [(file, file.name) for file in sorted(whole.parent.iterdir()) if file.stem == whole.stem]
+            found = [(file, file.name) for file in sorted(whole.parent.iterdir())
+                     if file.stem == whole.stem or (whole.name, file.name) == (PEFT_WEIGHTS, PEFT_SETTINGS)]
         return [(name, file.stat().st_size, file.stat().st_mtime_ns) for file, name in found if file.is_file()]
 
     def read(self, path: str, offset: int, length: int) -> bytes:

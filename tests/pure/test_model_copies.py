@@ -71,6 +71,21 @@ def test_a_file_is_copied_once_with_what_describes_it(away: Away, copies: ModelC
     assert first.fingerprint == fingerprint(first.path) and first.fingerprint[:2] == anime(away).fingerprint[:2]
 
 
+def test_what_peft_keeps_beside_a_network_comes_with_it_and_makes_it_another_copy(away: Away, copies: ModelCopies) -> None:
+    weights, settings = away.folder / "adapter_model.safetensors", away.folder / "adapter_config.json"
+    weights.write_bytes(b"weights")
+    settings.write_text('{"lora_alpha": 4}')
+
+    def here() -> Path:
+        found = fingerprint(weights)
+        return Path(copies.here(ModelFile(LORA, "style", "/elsewhere/adapter_model.safetensors", sha256="12ab", fingerprint=found)).path)
+
+    first = here()
+    assert first.with_name("adapter_config.json").read_text() == '{"lora_alpha": 4}' and here() == first
+    settings.write_text('{"lora_alpha": 32}')
+    assert here().with_name("adapter_config.json").read_text() == '{"lora_alpha": 32}'
+
+
 def test_pieces_make_the_whole(away: Away, copies: ModelCopies, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_copies, "PIECE", 999)
     assert Path(copies.here(anime(away)).path).read_bytes() == (away.folder / "anime.safetensors").read_bytes()

@@ -251,6 +251,18 @@ def test_a_pickle_that_would_run_code_is_refused(studio: Studio, tmp_path: Path)
     assert problem.field == "prompt" and "could run code" in problem.message and not canary.exists()
 
 
+def test_what_peft_keeps_beside_a_file_is_read_again_when_it_alone_has_changed(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:
+    bare, settings = {name: each for name, each in kohya.items() if not name.endswith("alpha")}, tmp_path / "loras" / "adapter_config.json"
+    save(tmp_path / "loras" / "adapter_model.safetensors", bare)
+    drawn = {}
+    for alpha in (4, 32, 4):
+        settings.write_text(f'{{"lora_alpha": {alpha}}}')
+        studio.catalog.scan("lora")
+        picture = pixels(studio.draw(prompt="a cat <lora:adapter_model:0.5>"))
+        assert torch.equal(picture, drawn.setdefault(alpha, picture))
+    assert not torch.equal(drawn[4], drawn[32])
+
+
 def test_a_file_that_is_deleted_or_replaced_between_two_pictures(studio: Studio, tmp_path: Path, kohya: dict[str, Tensor]) -> None:
     first = studio.draw(prompt="a <lora:style:1>")
     save(tmp_path / "loras" / "style.safetensors", {name: -each if "up" in name else each for name, each in kohya.items()})
