@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_found_and_put_into_the_prompt_by_keyboard(stage: Studio, house: Stage, 
     expect(panel.locator(".networks-told")).to_have_text("1 card")
     expect(panel.get_by_role("treeitem", name="style")).to_have_attribute("aria-selected", "true")
     panel.get_by_role("checkbox").check()
-    expect(card(panel, "oil")).to_contain_text("the checkpoint is")
+    expect(card(panel, "oil").get_by_text("for SDXL")).to_have_attribute("title", re.compile("the checkpoint is"))
 
 
 def test_into_the_box_used_last_out_again_and_written_about(stage: Studio, house: Stage, page: Page, panel: Locator) -> None:

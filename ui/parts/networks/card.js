@@ -15,15 +15,28 @@ export function fillCard(item, card, there) {
   item.classList.toggle("waiting", !card);
   item.classList.toggle("off", Boolean(card?.reason));
   more.hidden = !card;
-  if (!card) return;
+  if (!card) return clear(button, picture, note);
   button.setAttribute("aria-pressed", String(there));
   button.title = [card.title, card.description].filter(Boolean).join("\n");
   more.setAttribute("aria-label", `Details of ${card.name}`);
   spell(find(".network-name", button), card.name);
-  note.toggleAttribute("translate", false);
-  if (!card.reason) note.setAttribute("translate", "no");
-  set(note, card.reason || card.words.join(", "));
+  if (card.reason) note.removeAttribute("translate");
+  else note.setAttribute("translate", "no");
+  note.title = card.reason;
+  set(note, whyNot(card) || card.words.join(", "));
   show(picture, card);
+}
+
+// In the few words for which there is room.
+const whyNot = card => card.reason && (card.broken ? card.reason : `for ${card.family.toUpperCase()}`);
+
+// Another card was here before.
+function clear(button, picture, note) {
+  button.removeAttribute("aria-pressed");
+  button.removeAttribute("title");
+  spell(find(".network-name", button), "");
+  set(note, note.title = "");
+  picture.replaceChildren();
 }
 
 // A long name breaks where its words end.
@@ -35,6 +48,6 @@ function set(element, text) { if (element.textContent !== text) element.textCont
 
 function show(place, card) {
   const url = card.picture ? pictureOf(card) : "", image = find("img", place);
-  if (!url) return place.replaceChildren();
+  if (!url) return image?.remove();
   if (image?.getAttribute("src") !== url) place.replaceChildren(make("img", { src: url, alt: "", decoding: "async", draggable: "false", onerror: event => event.target.remove() }));
 }

@@ -17,26 +17,32 @@ export class Grid {
     new ResizeObserver(() => this.measure()).observe(room);
   }
 
-  // Another list: how many cards it has, the first page of them, and how far down it is seen.
+  // Another list: how many cards it has, the first page of them, and how far down it is seen. The same items show it.
   show(total, cards, top = 0) {
     this.turn++;
     Object.assign(this, { total, cards: [...cards], asked: new Set([0]), current: 0 });
-    this.list.replaceChildren();
-    this.items.clear();
+    for (const [at, item] of this.items) {
+      if (at >= total) this.drop(item);
+      else this.number(item);
+    }
+    this.refresh();
     this.measure();
-    this.room.scrollTop = top;
+    if (this.room.scrollTop !== top) this.room.scrollTop = top;
     this.draw();
   }
 
   measure() {
     const width = this.list.clientWidth;         // the room has a rim for what has the focus
     if (!width || this.total === undefined) return;
-    this.columns = Math.max(1, Math.floor((width + GAP) / (LEAST + GAP)));
-    this.side = (width - GAP * (this.columns - 1)) / this.columns;
-    this.row = this.side + LINES + GAP;
+    if (width !== this.width) {
+      this.width = width;
+      this.columns = Math.max(1, Math.floor((width + GAP) / (LEAST + GAP)));
+      this.side = (width - GAP * (this.columns - 1)) / this.columns;
+      this.row = this.side + LINES + GAP;
+      for (const item of this.items.values()) this.put(item);
+    }
     this.height = Math.max(0, Math.ceil(this.total / this.columns) * this.row - GAP);
     this.list.style.height = `${this.height}px`;
-    for (const item of this.items.values()) this.put(item);
     this.draw();
   }
 
@@ -44,7 +50,7 @@ export class Grid {
     if (!this.row) return;
     const first = Math.max(0, Math.floor(this.room.scrollTop / this.row) - AHEAD) * this.columns;
     const last = Math.min(this.total, (Math.ceil((this.room.scrollTop + this.room.clientHeight) / this.row) + AHEAD) * this.columns);
-    for (const [at, item] of this.items) if ((at < first || at >= last) && at !== this.current) { item.remove(); this.items.delete(at); }
+    for (const [at, item] of this.items) if ((at < first || at >= last) && at !== this.current) this.drop(item);
     for (let at = first; at < last; at++) this.item(at);
     if (this.total) this.item(this.current);
     for (let page = Math.floor(first / PAGE); page * PAGE < last; page++) this.need(page);
@@ -54,15 +60,25 @@ export class Grid {
     if (this.items.has(at)) return this.items.get(at);
     const item = this.empty();
     item.at = at;
-    item.setAttribute("aria-posinset", at + 1);
-    item.setAttribute("aria-setsize", this.total);
     this.items.set(at, item);
+    this.number(item);
     this.put(item);
     this.fill(item, this.cards[at]);
-    this.reach(item);
     const next = [...this.list.children].find(other => other.at > at);
     this.list.insertBefore(item, next ?? null);
     return item;
+  }
+
+  // Where it is among all of them, for those who do not see it.
+  number(item) {
+    item.setAttribute("aria-posinset", item.at + 1);
+    item.setAttribute("aria-setsize", this.total);
+    this.reach(item);
+  }
+
+  drop(item) {
+    item.remove();
+    this.items.delete(item.at);
   }
 
   put(item) {

@@ -17,8 +17,14 @@ export class Tree {
   }
 
   show(folders, current) {
+    if (current === this.current && String(folders) === String(this.folders)) return;       // as it is
     if (this.current !== current) for (let one = current; one; one = parent(one)) this.opened.add(parent(one));
     Object.assign(this, { folders, current });
+    this.draw();
+  }
+
+  draw() {
+    const { folders, current } = this;
     const inside = this.list.contains(document.activeElement) ? document.activeElement.dataset.folder : null;
     this.list.replaceChildren(this.row(ALL, "All folders"), ...folders.filter(one => this.seen(one)).map(one => this.row(one, one.split("/").at(-1))));
     if (inside !== null) this.focus(inside);
@@ -39,7 +45,7 @@ export class Tree {
 
   open(folder, open) {
     this.opened[open ? "add" : "delete"](folder);
-    this.show(this.folders, this.current);
+    this.draw();
   }
 
   // A folder that is chosen already opens and closes.
