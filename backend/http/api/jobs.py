@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from backend import Door, InvalidRequest, NotFound, Problem, State
 from backend.facade.api_jobs import Terms
 from backend.http.api.idempotency import Key, digest
-from backend.http.api.schemas import PROBLEMS, JobList, JobTold, job_summary, job_told
+from backend.http.api.schemas import PROBLEMS, JobList, JobTold, PicturesToo, job_summary, job_told
 from backend.http.async_watch import ENDED, Changes
 from backend.http.dependencies import FrontDoor, Watch
 from backend.http.easel.jobs import json_object, refuse_own
@@ -81,10 +81,7 @@ def retry(door: FrontDoor, job: str) -> JobTold:
 
 
 @router.delete("/jobs/{job}", status_code=204)
-def delete(
-    door: FrontDoor, job: str,
-    pictures: Annotated[bool, Query(description="Its pictures go into the bin, too.")] = False,
-) -> None:
+def delete(door: FrontDoor, job: str, pictures: PicturesToo = False) -> None:
     """Forgets a job; one that waits or runs is cancelled first. Its pictures stay in the history."""
     door.programs.forget(job, pictures=pictures)
 

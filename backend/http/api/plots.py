@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from backend import Door, InvalidRequest, NotFound
 from backend.facade.plots import PlotView
 from backend.http.api.idempotency import Key, digest
-from backend.http.api.schemas import ID, MOMENT, PROBLEMS, FieldProblem
+from backend.http.api.schemas import ID, MOMENT, PROBLEMS, FieldProblem, PicturesToo
 from backend.http.dependencies import FrontDoor, Place
 from backend.http.easel import plot_exports, plots
 from backend.store.idempotency_keys import IdempotencyKey
@@ -214,10 +214,7 @@ def resume(door: FrontDoor, plot: str) -> PlotTold:
 
 
 @router.delete("/{plot}", status_code=204)
-def delete(
-    door: FrontDoor, plot: str,
-    pictures: Annotated[bool, Query(description="Its pictures go into the bin, too.")] = False,
-) -> None:
+def delete(door: FrontDoor, plot: str, pictures: PicturesToo = False) -> None:
     """Forgets the plot, and cancels it first. Its pictures stay in the history."""
     door.plots.delete(plot, pictures=pictures)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from backend import Job, JobLine, Live
@@ -17,6 +18,7 @@ from backend.store.webhooks import WebhookState, WebhookView
 
 ID = "5f1c2a9be07d4c33a1b2c3d4"
 MOMENT = "2026-01-31T12:00:00+00:00"
+PicturesToo = Annotated[bool, Query(description="Its pictures go into the bin, too.")]
 
 
 class FieldProblem(BaseModel):
