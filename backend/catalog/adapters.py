@@ -21,7 +21,8 @@ from backend.catalog.network_names import BUNDLED
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 INSTANT_ID_WIDTH = 512          # of the face that InstantID's resampler is shown; other resamplers see CLIP's pictures
 _KEYS_AND_VALUES = re.compile(r"attn2[._]to_k[._](lora[._](down|A)|weight|processor)|\.to_k_ip\.|attn2\.to_k\.")
-_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet", "task_embedding")
+_HINT_KINDS = "task_embedding"          # of Union and ProMax: a row for each kind of hint
+_CONTROL = ("control_model.", "controlnet_", "input_hint_block.", "lllite_", "lora_controlnet", _HINT_KINDS)
 _OTHER_CONTROL = {"lllite_": "a ControlNet-LLLite"}
 _FIRST = ("input_blocks.0.0.weight", "conv_in.weight", "zero_convs.0.0.weight")
 _LISTENS = re.compile(r"attn2[._]to_k(\.weight|\.down)?$")
@@ -123,7 +124,7 @@ def describe_controlnet(found: Found) -> Description | None:
     other = next((f"it is {label}, which Easel cannot use yet" for name, label in _OTHER_CONTROL.items()
                   if any(each.startswith(name) for each in shapes)), "")
     facts = {"difference": bool({"difference", "lora_controlnet"} & shapes.keys()), "first": _first_width(shapes),
-             "words": _widths_of_words(shapes)}
+             "words": _widths_of_words(shapes), "kinds": shapes.get(_HINT_KINDS, (0,))[0]}
     problem = other if known else "its tensors are those of no ControlNet"
     return Description(family_of_words(shapes), problem, facts=facts)
 

@@ -27,8 +27,8 @@ from backend.catalog.model_file import (
 from backend.catalog.module_shapes import modules_of
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.request.attention_weights import COUNTS, read_weights
-from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, Module
-from backend.request.guide_unit import NO_MODEL
+from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, UNION_KINDS, Module
+from backend.request.guide_unit import AUTOMATIC, NO_MODEL, union_kind
 from backend.request.output_size import Margins
 from backend.request.record import Record, place
 from backend.request.request import Request
@@ -90,6 +90,7 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             file = guide_file(unit.model, catalog)
             why = misfit(file, checkpoint)
             yield from _wrong_module(file, unit, number)
+            yield from _wrong_kind(file, unit, number)
             yield from _wrong_weights(file, unit, number)
             yield from _lonely(file, unit, number, request, catalog)
         except EaselError as error:
@@ -213,6 +214,16 @@ def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Proble
     if kind != wanted and module != NO_MODULE:
         yield Problem(f"{module} does not go with {file.key}, which is {LABELS[file.kind]}",
                       place(GUIDES, number, "module"))
+
+
+def _wrong_kind(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
+    """Union and ProMax differ in how many kinds of hints they know."""
+    kinds, shown = file.facts.get("kinds", 0), union_kind(unit)
+    if kinds and shown >= kinds:
+        named = "module" if unit.union_type == AUTOMATIC else "union_type"
+        made = f"{unit.module} makes {UNION_KINDS[shown]}" if named == "module" else UNION_KINDS[shown]
+        yield Problem(f"{made}, which {file.key} does not know; it knows: {', '.join(UNION_KINDS[:kinds])}",
+                      place(GUIDES, number, named))
 
 
 def _wrong_weights(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:

@@ -94,6 +94,18 @@ def test_what_does_not_fit_is_told_at_the_unit(catalog: ModelCatalog, unit: dict
     assert wrong(catalog, good, {**unit, "enabled": False}) == {}
 
 
+@pytest.mark.parametrize("kinds, unit, named", [
+    (6, {"module": "tile_resample"}, "module"), (6, {"union_type": "Inpaint"}, "union_type"), (6, {"module": "canny", "union_type": "Tile"}, "union_type"),
+    (8, {"module": "tile_resample"}, ""), (6, {"module": "tile_resample", "union_type": "Depth"}, ""), (6, {"module": "canny"}, ""),
+])
+def test_a_union_is_shown_what_it_knows(catalog: ModelCatalog, tmp_path: Path, kinds: int, unit: dict[str, object], named: str) -> None:
+    write(tmp_path / "ControlNet" / "several.safetensors", {
+        "task_embedding": (kinds, 320), "controlnet_down_blocks.0.weight": (1,), "conv_in.weight": (320, 4, 3, 3), f"down_blocks.0.attentions.0.{TO_K}": (320, 768)})
+    told = wrong(catalog, {"model": "several"} | unit)
+    assert list(told) == ([f"guides[0].{named}"] if named else [])
+    assert all("which several does not know; it knows: OpenPose, Depth, Soft Edge" in why for why in told.values())
+
+
 def test_files_that_are_something_else_are_told_at_the_unit(catalog: ModelCatalog, tmp_path: Path) -> None:
     folder, factors = tmp_path / "ControlNet", "lora_unet_down_blocks_0_attentions_0_proj_in.lora_"
     write(folder / "lora.safetensors", {f"{factors}down.weight": (4, 320), f"{factors}up.weight": (320, 4)})
