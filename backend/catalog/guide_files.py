@@ -26,7 +26,7 @@ from backend.catalog.model_file import (
 )
 from backend.catalog.module_shapes import modules_of
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
-from backend.request.attention_weights import COUNTS, read_weights
+from backend.request.attention_weights import read_weights
 from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, UNION_KINDS, Module
 from backend.request.guide_unit import AUTOMATIC, NO_MODEL, union_kind
 from backend.request.output_size import Margins
@@ -91,7 +91,7 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             why = misfit(file, checkpoint)
             yield from _wrong_module(file, unit, number)
             yield from _wrong_kind(file, unit, number)
-            yield from _wrong_weights(file, unit, number)
+            yield from _wrong_weights(file, unit, number, checkpoint)
             yield from _lonely(file, unit, number, request, catalog)
         except EaselError as error:
             yield from error.about(place(GUIDES, number, "model"))
@@ -226,19 +226,25 @@ def _wrong_kind(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]
                       place(GUIDES, number, named))
 
 
-def _wrong_weights(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
+def _wrong_weights(file: ModelFile, unit: Record, number: int, checkpoint: ModelFile) -> Iterator[Problem]:
     field = place(GUIDES, number, "block_weights")
     if file.kind not in PROMPTS or not unit.block_weights.strip():
         return
     try:
-        found, count = read_weights(unit.block_weights), COUNTS.get(file.family)
+        found, count = read_weights(unit.block_weights), _listening_blocks(checkpoint)
     except ValueError as error:
         yield Problem(str(error), field)
         return
     if count and isinstance(found, list) and len(found) != count:
-        yield Problem(f"has {len(found)} numbers; {_label(file.family)} has {count} blocks", field)
+        yield Problem(f"has {len(found)} numbers; {checkpoint.key} has {count} blocks", field)
     if count and isinstance(found, dict) and max(found) >= count:
-        yield Problem(f"names block {max(found)}; {_label(file.family)} has {count}, counted from 0", field)
+        yield Problem(f"names block {max(found)}; {checkpoint.key} has {count}, counted from 0", field)
+
+
+def _listening_blocks(checkpoint: ModelFile) -> int:
+    """How many blocks of a checkpoint's network have attention to words; 0 where that is not told."""
+    listening = (name for name in modules_of(checkpoint).get("unet", {}) if name.endswith("attn2_to_k"))
+    return len({name.partition("_transformer_blocks_")[0] for name in listening})
 
 
 def _lonely(

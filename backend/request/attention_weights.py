@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 LINEAR, STYLE_PRECISE, COMPOSITION_PRECISE = "linear", "style transfer precise", "composition precise"
 WEIGHT_TYPES = (
@@ -16,7 +16,6 @@ WEIGHT_TYPES = (
     "strong middle", "style transfer", "composition", "strong style transfer", "style and composition", STYLE_PRECISE,
     COMPOSITION_PRECISE,
 )
-COUNTS: Mapping[str, int] = {"sd1": 16, "sd2": 16, "sdxl": 11}      # blocks with attention to words
 WEAK, SLIGHT = 0.2, 0.25
 _ORDER = ("IN", "MID", "OUT")
 _IN_STYLE = ("IN01", "IN02", "IN04", "IN05", *(f"OUT{number:02}" for number in range(5, 12)))

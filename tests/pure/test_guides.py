@@ -259,13 +259,13 @@ def test_a_single_guide_for_a_face_prefers_what_works_alone() -> None:
     assert words.index("faceid") < words.index("instant_id"), "InstantID draws nobody without its other part"
 
 
-def test_numbers_for_blocks_are_as_many_as_the_family_has(catalog: ModelCatalog, tmp_path: Path) -> None:
+def test_numbers_for_blocks_are_as_many_as_the_checkpoint_has(catalog: ModelCatalog, tmp_path: Path) -> None:
     write(tmp_path / "ip_adapter" / "plain.safetensors", picture_prompt(PLAIN))
     write(tmp_path / "clip_vision" / "h.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)})
     asked, field = {"model": "plain", "module": "ip-adapter-auto"}, "guides[0].block_weights"
-    for text in ("", ",".join(["1"] * 16), "4:0.25, 5:1"):
+    for text in ("", "1,1,1", "0:0.25, 2:1"):
         assert wrong(catalog, asked | {"block_weights": text}) == {}
-    for text, why in {"1,2": "has 2 numbers; Stable Diffusion 1 has 16", "16:1": "names block 16", "1,x": "'x' is no number", "nan": "'nan'"}.items():
+    for text, why in {"1,2": "has 2 numbers; old has 3", ",".join(["1"] * 16): "has 16 numbers", "3:1": "names block 3", "1,x": "'x' is no number", "nan": "'nan'"}.items():
         assert why in wrong(catalog, asked | {"block_weights": text})[field]
 
 

@@ -20,7 +20,7 @@ from backend.request.output_size import Margins, settled
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.draw.guide_hint import Annotate, Part
+from backend.worker.draw.guide_hint import MOST_PIXELS, Annotate, Part
 from backend.worker.draw.init_image import Source
 from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.models.clip_vision import ClipVision
@@ -64,6 +64,14 @@ def test_every_preprocessor_gives_a_hint_of_the_size_that_is_drawn(module: str, 
     for size in ((64, 64), (128, 40)):
         hint = shown(size, files={PICTURE: png(drawn_square(), mode)}, module=module)
         assert hint.shape == (*size, 3) and hint.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size, pixel_perfect", [((2, 4000), False), ((20000, 1), False), ((1, 20000), True)])
+def test_a_narrow_stripe_does_not_fill_the_memory(size: tuple[int, int], pixel_perfect: bool) -> None:
+    asked = unit(module="canny", pixel_perfect=pixel_perfect)
+    _, resolution = Annotate(asked, np.zeros((*size, 3), np.uint8), (512, 512)).seen({})
+    assert resolution >= 1 and resolution**2 * max(size) // min(size) <= MOST_PIXELS
+    assert Annotate(asked, np.zeros((512, 2048, 3), np.uint8), (512, 512)).seen({})[1] == 512, "others keep what was asked"
 
 
 def test_what_preprocessors_make() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from backend.worker.pixels import Pixels
 from backend.worker.pixels.opaque import opaque
 
 FILL = "Resize and fill"
+MOST_PIXELS = 2048 * 2048 * 4       # that a preprocessor works on: the largest resolution, of pictures up to 4 : 1
 _MODES = dict(zip(RESIZE_MODES, PIXEL_MODES, strict=False))      # a unit's words -> those of `fitted`
 
 
@@ -73,13 +75,20 @@ class Annotate:
         mode = _MODES[self.unit["resize_mode"]]
         pixels = self._looked_at(files, mode)
         perfect = self.unit["pixel_perfect"]
-        return pixels, self._resolution(pixels, mode) if perfect else self.unit["processor_res"]
+        asked = self._resolution(pixels, mode) if perfect else self.unit["processor_res"]
+        return pixels, min(asked, _largest(pixels, max(MOST_PIXELS, math.prod(self.size))))
 
     def _resolution(self, pixels: Pixels, mode: str) -> int:
         """The shorter side at which what is made needs no resizing any more."""
         height, width = pixels.shape[:2]
         scales = self.size[0] / height, self.size[1] / width
         return round((min(scales) if mode == FILL else max(scales)) * min(height, width))
+
+
+def _largest(pixels: Pixels, most: int) -> int:
+    """The resolution at which a picture has `most` pixels: a narrow stripe would fill the memory at the usual one."""
+    short, long = sorted(pixels.shape[:2])
+    return max(math.isqrt(most * short // long), 1)
 
 
 def opened(picture: str | Pixels, files: Mapping[str, bytes]) -> Pixels:
