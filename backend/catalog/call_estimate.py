@@ -8,7 +8,7 @@ own counter the operations are right within 1 % (Stable Diffusion 1 and the demo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -17,7 +17,9 @@ from pathlib import Path
 from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.headers import Shapes, read_shapes
 from backend.errors import Problem
+from backend.request.detailer import is_on, own_size
 from backend.request.output_size import CELL, Size
+from backend.request.record import place
 from backend.request.request import Request
 
 PEAK = 6                    # of the widest layer's numbers that are held at once
@@ -95,7 +97,7 @@ def obstacle(request: Request, estimate: CallEstimate, device: DeviceLimits) -> 
 
     Names the field that makes it large.
     """
-    size, field = largest_pass(request)
+    size, field = max([largest_pass(request), *_detailers(request)], key=lambda each: each[0][0] * each[0][1])
     needed = estimate.bytes(size, ITEM_BYTES.get(device.dtype, 2))
     sides = f"{size[0]:,} x {size[1]:,} pixels"
     if device.memory and needed > device.memory:
@@ -119,6 +121,13 @@ def largest_pass(request: Request) -> tuple[Size, str]:
         second = x or y * width // height, y or x * height // width
         field = "hr_resize_x" if x else "hr_resize_y"
     return max(((width, height), "width"), (second, field), key=lambda each: each[0][0] * each[0][1])
+
+
+def _detailers(request: Request) -> Iterator[tuple[Size, str]]:
+    """What detailers draw at, and the field that decides it."""
+    for number, unit in enumerate(request.detailers):
+        size = own_size(unit, (request.width, request.height)) if is_on(unit) else (0, 0)
+        yield size, place("detailers", number, "width" if size[0] >= size[1] else "height")
 
 
 @dataclass(frozen=True, slots=True)

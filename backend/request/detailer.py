@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from backend.errors import Problem
 from backend.request.field import Field
 from backend.request.record import Record, place
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
@@ -20,6 +21,9 @@ MOST_DETAILERS = 2      # passes of a request
 WITHIN = "[PROMPT]"     # in a unit's prompt: here stands the picture's own
 NEXT = "[SEP]"          # between the prompts of the first object, the second, ...
 LEAVE = "[SKIP]"        # the prompt of an object that stays as it is
+EACH, MERGED, INVERTED = MERGES = ("None", "Merge", "Merge and Invert")
+SIZES = ("width", "height")
+LEAST_SIDE = 64         # pixels of an own size
 
 DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
     Field("enabled", "Enable", "bool", False, "detailer", api="ad_tab_enable", xyz="enable"),
@@ -54,6 +58,15 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
     Field("sam", "Mask by SAM", "bool", False, "detailer", infotext="SAM", xyz="mask by SAM",
           help="The mask follows the outline of what was found, by SAM in models/sams. Without it the mask is a box, "
                "or the outline that the detector itself tells."),
+    Field("merge", "Mask merge mode", "choice", EACH, "detailer", choices=MERGES, api="ad_mask_merge_invert",
+          infotext="mask merge invert", xyz="mask merge mode",
+          help="None draws each object by itself, Merge all of them in one, Merge and Invert all but them."),
+    Field("width", "Width", "int", 0, "detailer", minimum=0, maximum=2048, step=8, api="ad_inpaint_width",
+          infotext="inpaint width", infotext_flag="use inpaint width height", xyz="width",
+          help="Of what is drawn, before it is put back; 0 takes the picture's."),
+    Field("height", "Height", "int", 0, "detailer", minimum=0, maximum=2048, step=8, api="ad_inpaint_height",
+          infotext="inpaint height", infotext_flag="use inpaint width height", xyz="height",
+          help="Of what is drawn, before it is put back; 0 takes the picture's."),
     Field("steps", "Steps", "int", 0, "detailer", minimum=0, maximum=1000, slider_maximum=150, step=1, api="ad_steps",
           infotext="steps", infotext_flag="use separate steps", xyz="steps", help="0 makes as many as the picture's."),
     Field("sampler", "Sampling method", "choice", SAME_SAMPLER, "detailer", choices=Names(SAMPLERS, (SAME_SAMPLER,)),
@@ -72,6 +85,20 @@ SPOKEN = ("prompt", "negative_prompt")
 def is_on(unit: Mapping[str, Any]) -> bool:
     """Whether it changes the picture at all."""
     return bool(unit["enabled"]) and unit["denoising_strength"] > 0
+
+
+def own_size(unit: Mapping[str, Any], whole: tuple[int, int]) -> tuple[int, int]:
+    """Width and height at which a unit draws, where the picture's own are `whole`."""
+    return unit["width"] or whole[0], unit["height"] or whole[1]
+
+
+def too_small(units: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Sizes of units' own at which nothing can be drawn."""
+    for number, unit in enumerate(units):
+        for name in SIZES:
+            if 0 < unit[name] < LEAST_SIDE:
+                yield Problem(f"must be 0 for the picture's, or at least {LEAST_SIDE}",
+                              place("detailers", number, name))
 
 
 def own_sampling(unit: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest
+from backend.request.detailer import DETAILER_UNIT
+from backend.request.detailer import SIZES as DETAILER_SIZES
+from backend.request.record import Record
 from backend.request.request import FIELDS, Request
 from backend.request.rules import DRAW, MAX_PIXELS, NO_UPSCALER, OUTPAINT
 
@@ -46,15 +49,20 @@ def in_cells(request: Request, cell: int) -> Request:
     What stands over is cut off, as AUTOMATIC1111 does, so that no picture claims a size that it does not have.
     """
     sides = {name: getattr(request, name) for name in SIZES if not request.idle(FIELDS[name])}
-    cut = {name: max(side // cell, 1) * cell for name, side in sides.items() if side % cell}
+    cut: dict[str, Any] = {name: max(side // cell, 1) * cell for name, side in sides.items() if side % cell}
+    if any(unit[name] % cell for unit in request.detailers for name in DETAILER_SIZES):
+        cut["detailers"] = tuple(Record({**unit, **{name: unit[name] // cell * cell for name in DETAILER_SIZES}})
+                                 for unit in request.detailers)
     return request.replace(**cut) if cut else request
 
 
 def rounding(asked: Request, drawn: Request) -> tuple[str, ...]:
     """A sentence for each size that is drawn otherwise than it was asked for."""
-    changed = [name for name in SIZES if getattr(asked, name) != getattr(drawn, name)]
-    return tuple(f"{FIELDS[name].label}: {getattr(drawn, name)} in place of {getattr(asked, name)}; "
-                 "the model draws in whole cells." for name in changed)
+    pairs = [(FIELDS[name].label, getattr(asked, name), getattr(drawn, name)) for name in SIZES]
+    pairs += [(DETAILER_UNIT[name].label, before[name], after[name])
+              for before, after in zip(asked.detailers, drawn.detailers, strict=True) for name in DETAILER_SIZES]
+    return tuple(f"{label}: {after} in place of {before}; the model draws in whole cells."
+                 for label, before, after in pairs if after != before)
 
 
 def form_sizes(asked: Mapping[str, Any], drawn: Request) -> dict[str, tuple[float, int]]:

@@ -151,6 +151,8 @@ class Request:
     face_swap: str = param("", "Face to put in", "picture", "face_swap", help="The picture of the person whose face the finished picture gets.")
     face_swap_source: int = param(0, "Number of the face in it", "int", "face_swap", minimum=0, maximum=99, step=1, needs=("face_swap",),
                                   infotext="Face swap source", help="0 is the first in the order below.")
+    face_swap_sources: str = param("", "A face in it for each", "text", "face_swap", needs=("face_swap",), infotext="Face swap sources",
+                                   help="Numbers such as 1, 0, one for each of the faces that are replaced; empty gives all of them the one above.")
     face_swap_source_gender: str = param(EVERYBODY, "Gender of the face in it", "choice", "face_swap", choices=GENDERS, needs=("face_swap",),
                                          infotext="Face swap source gender")
     face_swap_targets: str = param("0", "Faces that it replaces", "text", "face_swap", needs=("face_swap",), infotext="Face swap targets",

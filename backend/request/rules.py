@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.errors import Problem
-from backend.request.face_swap import numbers as face_numbers
+from backend.request.detailer import too_small
+from backend.request.face_swap import wrong_numbers
 
 MAX_PIXELS = 8192 * 8192
 MAX_PICTURES = 1_000                            # of one job; AUTOMATIC1111's page goes to 100 batches of 8
@@ -33,13 +34,11 @@ def together(found: Mapping[str, Any]) -> list[Problem]:
     if found["mask"] and not found["init_image"]:
         problems.append(Problem("is missing: a mask needs the picture that it lies on", "init_image"))
     problems += _too_many(found)
+    problems += too_small(found["detailers"])
     problems += _sd_upscale(found) if found["init_image"] and found["process"] == DRAW else []
     if found["process"] == EXTRAS and not found["init_image"]:
         problems.append(Problem("is missing: choose a picture first", "init_image"))
-    try:
-        face_numbers(found["face_swap_targets"])
-    except ValueError as error:
-        problems.append(Problem(str(error), "face_swap_targets"))
+    problems += wrong_numbers(found["face_swap_sources"], found["face_swap_targets"])
     if len(found["prompts"]) != len(found["negative_prompts"]):
         problems.append(Problem("must be as many as the prompts", "negative_prompts"))
     return problems

@@ -21,6 +21,7 @@ from backend.image.infotext.unsupported import unmet_sentence
 from backend.image.infotext.writing import write
 from backend.request.detailer import own_sampling
 from backend.request.guide_modules import MODULES
+from backend.request.output_size import in_cells, rounding
 from backend.request.request import Request
 from tests.pure.a1111_payloads import PICTURE
 from tests.pure.door import Bound
@@ -188,7 +189,9 @@ def test_reactors_arguments_are_a_face_swap() -> None:
     long = [*args, True, False, "CPU", False, 0, None, None, None, False, False, 0.5, 0]
     assert swap(long)[1] == [] and swap([*args[:12], False])[0] == {}, "nothing is swapped where neither picture is"
     assert Request.parse(swap([PICTURE, True, None, "1,,x,2,"])[0]).face_swap_targets == "1,2"
-    for number, value in {2: "0,1", 21: True, 22: 1, 28: 0.6, 29: 2}.items():
+    crossed = Request.parse(swap([*args[:2], "1, 0", *args[3:]])[0])
+    assert (crossed.face_swap_source, crossed.face_swap_sources, crossed.face_swap_targets) == (1, "1,0", "0,1")
+    for number, value in {2: "0,1,2", 21: True, 22: 1, 28: 0.6, 29: 2}.items():
         assert [problem.field for problem in swap([*long[:number], value, *long[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]
     for number, value in {8: "4x_NMKD", 11: True, 6: 0.5}.items():
         assert [problem.field for problem in swap([*args[:number], value, *args[number + 1:]])[1]] == [f"alwayson_scripts.ReActor.args.{number}"]
@@ -225,6 +228,34 @@ def test_what_adetailer_has_and_easel_lacks_is_said_where_it_stands() -> None:
     assert problems == [] and [unit.most for unit in Request.parse(values).detailers] == [2], "the names of earlier versions"
     assert detailers({"ADetailer": {"args": [{"ad_model": "a"}] * 3}}, img2img=False)[1][0].message.startswith("has 3 units")
     assert detailers({"ADetailer": {"args": [True, True, {"ad_model": "a"}]}}, img2img=True)[0]["denoising_strength"] == 0
+
+
+def test_merged_masks_and_own_sizes_come_from_adetailers_arguments_and_texts() -> None:
+    own = {"ad_mask_merge_invert": "Merge and Invert", "ad_use_inpaint_width_height": True, "ad_inpaint_width": 768, "ad_inpaint_height": 256}
+    off = {"ad_use_inpaint_width_height": False, "ad_inpaint_width": 768, "ad_inpaint_height": 256}
+    values, problems = detailers({"ADetailer": {"args": [{"ad_model": "a"} | own, {"ad_model": "b"} | off]}}, img2img=False)
+    request = Request.parse(values | {"seed": 1})
+    assert problems == [] and [(unit.merge, unit.width, unit.height) for unit in request.detailers] == [("Merge and Invert", 768, 256), ("None", 0, 0)]
+    (usual,) = Request.parse(detailers({"ADetailer": {"args": [{"ad_model": "a", "ad_use_inpaint_width_height": True}]}}, img2img=False)[0]).detailers
+    assert (usual.width, usual.height) == (512, 512)
+    text = write(request, {})
+    assert ("ADetailer mask merge invert: Merge and Invert, ADetailer use inpaint width height: True, ADetailer inpaint width: 768, "
+            "ADetailer inpaint height: 256") in text
+    assert read_text(text).values["detailers"] == request.detailers and not unmet_sentence(text)
+
+
+@pytest.mark.parametrize("name, side", [("width", 8), ("height", 63), ("width", 4096), ("width", -8)])
+def test_an_own_size_that_cannot_be_drawn_is_told_at_its_field(name: str, side: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Request.parse({"detailers": [{"enabled": True}, {"enabled": True, name: side}]})
+    assert [problem.field for problem in caught.value.problems] == [f"detailers[1].{name}"]
+
+
+def test_own_sizes_become_whole_cells_and_are_told() -> None:
+    asked = Request.parse({"detailers": [{"enabled": True, "width": 100}, {"enabled": True}]})
+    drawn = in_cells(asked, 8)
+    assert [(unit.width, unit.height) for unit in drawn.detailers] == [(96, 0), (0, 0)] and in_cells(drawn, 8) is drawn
+    assert rounding(asked, drawn) == ("Width: 96 in place of 100; the model draws in whole cells.",)
 
 
 def test_detailers_in_a_pictures_text_have_adetailers_keys() -> None:

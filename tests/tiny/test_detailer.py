@@ -17,6 +17,8 @@ from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Failed, Picture, Progress, Run
 from backend.request.request import Request
 from backend.worker.device import place
+from backend.worker.draw import detailer
+from backend.worker.draw.detailer import _source as detailer_source
 from backend.worker.engine import object_finding
 from backend.worker.models import object_detector, segmenter
 from backend.worker.models.memory import Memory
@@ -176,6 +178,29 @@ def test_it_has_steps_sampler_and_scale_of_its_own(house: tuple[Memory, ModelCat
         changed_one, other = finished(house, asked({"classes": "cat", **change}))
         assert within(changed(changed_one, plain), LEFT) and changed(changed_one, own), change
         assert "steps" not in change or other.of(Progress)[-1].steps > studio.of(Progress)[-1].steps
+
+
+def test_masks_are_merged_or_drawn_around(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    whole, sure = (0, 0, SIZE, SIZE), {"confidence": 0.5}
+    each, studio = finished(house, asked(sure))
+    one, merged = finished(house, asked(sure | {"merge": "Merge"}))
+    assert within(changed(one, plain), (20, 30, 110, 120)) and changed(one, each)
+    assert merged.of(Progress)[-1].steps < studio.of(Progress)[-1].steps, "all of them are one part"
+    around = finished(house, asked(sure | {"merge": "Merge and Invert"}))[0]
+    assert within(changed(around, plain), whole)
+    for left, top, right, bottom in (LEFT, (80, 80, 110, 120)):
+        assert np.array_equal(around[top:bottom, left:right], plain[top:bottom, left:right]), "what was found stays"
+    assert np.array_equal(finished(house, asked({"model": "Faces", "merge": "Merge and Invert"}))[0], plain), "nothing was found"
+
+
+def test_a_part_is_drawn_at_a_size_of_its_own(house: tuple[Memory, ModelCatalog], plain: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    monkeypatch.setattr(detailer, "_source", lambda pixels, mask, padding, size: sizes.append(size) or detailer_source(pixels, mask, padding, size))
+    own = finished(house, asked({"classes": "cat"}))[0]
+    for more in ({"width": 64, "height": 192}, {"width": 64}, {"height": 64}):
+        other = finished(house, asked({"classes": "cat", **more}))[0]
+        assert within(changed(other, plain), LEFT) and changed(other, own)
+    assert sizes[::2] == [(128, 128), (192, 64), (128, 64), (64, 128)]
 
 
 def test_the_mask_follows_the_outline_that_the_detector_or_sam_tells(house: tuple[Memory, ModelCatalog], plain: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,23 @@ def test_whose_face_it_gets(catalog: ModelCatalog) -> None:
     assert np.array_equal(finished(catalog, asked(face_swap_source_gender="Female"), both), by_number[1])
 
 
+def test_each_face_gets_one_of_its_own(catalog: ModelCatalog) -> None:
+    both = face_picture((5, 2), (5, 9), inside=[BLUE, GREEN])
+    crossed = finished(catalog, asked(face_swap_targets="0, 2", face_swap_sources="1, 0"), both)
+    for left, right, number in ((0, 320, 1), (320, 640, 0)):
+        alone = finished(catalog, asked(face_swap_targets="0, 2", face_swap_source=number), both)
+        assert np.array_equal(crossed[:, left:right], alone[:, left:right])
+    with pytest.raises(InvalidRequest, match="face_swap: shows 2 faces, 0 to 1; there is no number 4"):
+        finished(catalog, asked(face_swap_targets="0, 2", face_swap_sources="1, 4"), both)
+
+
+@pytest.mark.parametrize("targets, sources", [("0, 2", "1"), ("all", "0, 1"), ("0", "x"), ("0", "all"), ("0, 1", "0, 1, 2")])
+def test_faces_that_are_put_in_are_as_many_as_are_replaced(targets: str, sources: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        asked(face_swap_targets=targets, face_swap_sources=sources)
+    assert [problem.field for problem in caught.value.problems] == ["face_swap_sources"]
+
+
 def test_what_cannot_be_done_names_the_field(catalog: ModelCatalog, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="face_swap: shows no face"):
         finished(catalog, asked(), face_picture())

@@ -87,7 +87,8 @@ def face_swap(form: Form) -> None:
         gr.HTML('<div class="swap-place"></div>', elem_id=f"{form.tab}_swap", js_on_load=None, apply_default_css=False)
         for name in ("face_swap", "face_swap_source", "face_swap_source_gender"):
             form.place(name)
-        form.place("face_swap_targets", lines=1, max_lines=1, info=FIELDS["face_swap_targets"].help)
+        for name in ("face_swap_targets", "face_swap_sources"):
+            form.place(name, lines=1, max_lines=1, info=FIELDS[name].help)
         form.rest("face_swap")
 
 

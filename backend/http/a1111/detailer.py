@@ -22,18 +22,18 @@ from backend.sampling.names import SAME_SCHEDULER
 SCRIPT = "adetailer"
 USUAL: Mapping[str, Any] = {
     "ad_mask_filter_method": "Area", "ad_mask_min_ratio": 0, "ad_mask_max_ratio": 1, "ad_x_offset": 0,
-    "ad_y_offset": 0, "ad_mask_merge_invert": "None", "ad_inpaint_only_masked": True, "ad_restore_face": False,
-    "ad_controlnet_model": "None",
+    "ad_y_offset": 0, "ad_inpaint_only_masked": True, "ad_restore_face": False, "ad_controlnet_model": "None",
 }
 """What Easel has at this value alone."""
 OWN: Mapping[str, Mapping[str, Any]] = {
+    "ad_use_inpaint_width_height": {"ad_inpaint_width": 512, "ad_inpaint_height": 512},
     "ad_use_steps": {"ad_steps": 28}, "ad_use_cfg_scale": {"ad_cfg_scale": 7.0},
     "ad_use_sampler": {"ad_sampler": "DPM++ 2M Karras", "ad_scheduler": SAME_SCHEDULER},
 }
 """A switch, and what it makes a unit's own, where nothing else is sent."""
 RENAMED = {"ad_tap_enable": "ad_tab_enable", "ad_mask_k_largest": "ad_mask_k"}      # by earlier versions
 SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
-UNREAD = re.compile("is_api|ad_(inpaint_(width|height)|checkpoint|vae"
+UNREAD = re.compile("is_api|ad_(checkpoint|vae"
                     "|noise_multiplier|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
 """What is below one of those switches, or below a ControlNet."""
 

@@ -51,8 +51,6 @@ def _foreign(sent: list[Any]) -> list[tuple[int, str]]:
         found.append((IN_SOURCE, "the picture to start from is left as it is"))
     if str(_at(sent, UPSCALER, "None") or "").casefold() not in NONE:
         found.append((UPSCALER, "enlarge the finished picture in Extras"))
-    if len(_numbers(_at(sent, SOURCE, "0"))) > 1:
-        found.append((SOURCE, "one face of the picture is put in; name one"))
     if truth(_at(sent, MASKED, False)):
         found.append((MASKED, "the square that the network draws is blended in as it is"))
     if not is_same(_at(sent, SURE, SURE_ENOUGH), SURE_ENOUGH):
@@ -68,14 +66,18 @@ def _foreign(sent: list[Any]) -> list[tuple[int, str]]:
 
 def _values(sent: list[Any], place: str, door: Door) -> dict[str, Any]:
     """Raises InvalidRequest."""
+    sources, targets = _numbers(_at(sent, SOURCE, "0")), _numbers(_at(sent, TARGETS, "0"))
+    if len(sources) not in (1, len(targets)):
+        raise InvalidRequest(f"has {len(sources)} faces for {len(targets)} that are replaced",
+                             field=f"{place}.{SOURCE}")
     try:
         image = door.upload(upload_validation.from_base64(sent[PICTURE])).id
     except UserError as error:
         raise InvalidRequest(str(error), field=f"{place}.{PICTURE}") from error
     values: dict[str, Any] = {
         "face_swap": image, "face_swap_order": LEFT_TO_RIGHT,
-        "face_swap_source": _numbers(_at(sent, SOURCE, "0"))[0],
-        "face_swap_targets": ",".join(_numbers(_at(sent, TARGETS, "0"))),
+        "face_swap_source": sources[0], "face_swap_sources": ",".join(sources) if len(sources) > 1 else "",
+        "face_swap_targets": ",".join(targets),
         "face_swap_source_gender": _gender(_at(sent, SOURCE_GENDER, 0)),
         "face_swap_gender": _gender(_at(sent, GENDER, 0)),
     }

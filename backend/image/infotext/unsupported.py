@@ -12,7 +12,7 @@ _KEYS = re.compile(
     r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|Tiled Diffusion"
     r"|Dynamic thresholding enabled|freeu_enabled|sag_enabled|pag_enabled|RP Active|AnimateDiff|kohya_hrfix_enabled"
     r"|ADetailer (?:model [3-9]\w+|(?:use separate (?:checkpoint|VAE|noise multiplier|CLIP skip)|restore face|x offset"
-    r"|use inpaint width height|ControlNet model|y offset|mask merge invert|mask min ratio|CLIP skip|checkpoint"
+    r"|ControlNet model|y offset|mask min ratio|CLIP skip|checkpoint"
     r"|method to decide top k masks)"
     r"(?: 2nd)?)",
     re.IGNORECASE)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from backend.request.checkpoints import changes_checkpoint
-from backend.request.detailer import is_on, own_sampling, texts
+from backend.request.detailer import EACH, INVERTED, is_on, own_sampling, own_size, texts
 from backend.request.record import Record
 from backend.request.request import FIELDS, MAX_SEED, Request
 from backend.sampling.protocol import Noisy
@@ -57,14 +58,22 @@ def detailed(request: Request, drawer: Drawer, pixels: Pixels) -> Generator[Work
             drawer = replace(drawer, canvas=replace(drawer.canvas, model=(yield UseModel(request.checkpoint))))
         for number, unit in units:
             found = yield FindObjects(pixels, unit.model, unit.classes, unit.confidence, number, unit.sam)
-            parts = _parts(request, drawer.canvas, unit, _masks(found, unit, pixels))
+            canvas = _own_canvas(drawer.canvas, unit)
+            parts = _parts(request, canvas, unit, _masks(found, unit, pixels))
             yield Expect(sum(part.calls for part, _ in parts))
             for part, mask in parts:
-                source = _source(pixels, mask, unit.padding, drawer.canvas.size)
-                pixels = yield from drawer.draw(part, replace(drawer.canvas, tiling=False), drawer.on_step, source)
+                source = _source(pixels, mask, unit.padding, canvas.size)
+                pixels = yield from drawer.draw(part, canvas, drawer.on_step, source)
     except Interrupted:
         return pixels, True
     return pixels, False
+
+
+def _own_canvas(canvas: Canvas, unit: Record) -> Canvas:
+    """Of the size that the unit draws at."""
+    height, width = canvas.size
+    wide, high = own_size(unit, (width, height))
+    return replace(canvas, shape=(canvas.shape[0], high // canvas.cell, wide // canvas.cell), tiling=False)
 
 
 def _parts(
@@ -94,8 +103,17 @@ def _masks(found: Objects, unit: Record, pixels: Pixels) -> list[Image.Image]:
     size = pixels.shape[1], pixels.shape[0]
     masks = [_boxed(found.boxes[number], unit.grow, size) if found.outlines is None
              else _outlined(found.outlines[number], unit.grow) for number in chosen]
-    return [mask.filter(ImageFilter.GaussianBlur(unit.mask_blur)) if unit.mask_blur else mask
-            for mask in masks if mask.getbbox()]
+    wanted = _merged([mask for mask in masks if mask.getbbox()], unit.merge)
+    return [mask.filter(ImageFilter.GaussianBlur(unit.mask_blur)) if unit.mask_blur else mask for mask in wanted]
+
+
+def _merged(masks: list[Image.Image], merge: str) -> list[Image.Image]:
+    """All masks in one, or what none of them holds, where that is asked for; nothing where that leaves nothing."""
+    if merge == EACH or not masks:
+        return masks
+    one = reduce(ImageChops.lighter, masks)
+    made = ImageChops.invert(one) if merge == INVERTED else one
+    return [made] if made.getbbox() else []
 
 
 def _boxed(box: np.ndarray, grow: int, size: tuple[int, int]) -> Image.Image:

@@ -47,21 +47,25 @@ def load(file: ModelFile, placement: Placement) -> Swapper:
 
 
 def put_in(swapper: Swapper, pixels: Pixels, faces: Sequence[Face], sources: Sequence[Face], work: SwapFaces) -> Pixels:
-    """The picture with one of `sources` in the place of those of `faces` that the work means.
+    """The picture with those of `sources` in the place of those of `faces` that the work means.
 
     Raises InvalidRequest where the source has no such face.
     """
-    source = chosen(_of_gender(sources, work.source_gender), work.order, work.source_face)
-    for target in _meant(_of_gender(faces, work.gender), work):
-        pixels = swapper.swapped(pixels, target, source)
+    there = _of_gender(sources, work.source_gender)
+    own = numbers(work.source_faces) or [work.source_face]
+    given = [chosen(there, work.order, number) for number in own]
+    for place, target in _meant(_of_gender(faces, work.gender), work):
+        pixels = swapper.swapped(pixels, target, given[place] if len(given) > 1 else given[0])
     return pixels
 
 
-def _meant(faces: Sequence[Face], work: SwapFaces) -> list[Face]:
-    """In order; numbers beyond the last are nobody."""
+def _meant(faces: Sequence[Face], work: SwapFaces) -> list[tuple[int, Face]]:
+    """In order, each with its place among those that are named; numbers beyond the last are nobody."""
     ordered = in_order(faces, work.order)
     wanted = numbers(work.targets)
-    return ordered if wanted is None else [ordered[number] for number in wanted if number < len(ordered)]
+    if wanted is None:
+        return list(enumerate(ordered))
+    return [(place, ordered[number]) for place, number in enumerate(wanted) if number < len(ordered)]
 
 
 def _of_gender(faces: Sequence[Face], gender: str) -> list[Face]:

@@ -47,6 +47,7 @@ class RestoreFace:
 class SwapFaces:
     """Work item: put a face of `source`, an id of the job's pictures, into pixels (H, W, 3), as a request says.
 
+    `source_face` is that of all, unless `source_faces` has a number for each of the targets.
     Answered by the pixels, and whether there was a face to replace.
     """
 
@@ -57,12 +58,14 @@ class SwapFaces:
     targets: str
     gender: str
     order: str
+    source_faces: str = ""
 
     @classmethod
     def of(cls, request: Request, pixels: Pixels) -> Self:
         """As the request's fields say."""
         return cls(pixels, request.face_swap, request.face_swap_source, request.face_swap_source_gender,
-                   request.face_swap_targets, request.face_swap_gender, request.face_swap_order)
+                   request.face_swap_targets, request.face_swap_gender, request.face_swap_order,
+                   request.face_swap_sources)
 
 
 Restoring = Generator[FindFaces | RestoreFace, Any, tuple[Pixels, int]]
