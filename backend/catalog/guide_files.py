@@ -219,11 +219,15 @@ def _wrong_module(file: ModelFile, unit: Record, number: int) -> Iterator[Proble
 def _wrong_kind(file: ModelFile, unit: Record, number: int) -> Iterator[Problem]:
     """Union and ProMax differ in how many kinds of hints they know."""
     kinds, shown = file.facts.get("kinds", 0), union_kind(unit)
-    if kinds and shown >= kinds:
-        named = "module" if unit.union_type == AUTOMATIC else "union_type"
-        made = f"{unit.module} makes {UNION_KINDS[shown]}" if named == "module" else UNION_KINDS[shown]
-        yield Problem(f"{made}, which {file.key} does not know; it knows: {', '.join(UNION_KINDS[:kinds])}",
-                      place(GUIDES, number, named))
+    if not kinds or shown < kinds:
+        return
+    kind, known = UNION_KINDS[shown], ", ".join(UNION_KINDS[:kinds])
+    if unit.union_type == AUTOMATIC:
+        yield Problem(f"{unit.module} makes {kind}, which {file.key} does not know; it knows: {known}",
+                      place(GUIDES, number, "module"))
+    else:
+        yield Problem(f"is {kind}, which {file.key} does not know; it knows: {known}",
+                      place(GUIDES, number, "union_type"))
 
 
 def _wrong_weights(file: ModelFile, unit: Record, number: int, checkpoint: ModelFile) -> Iterator[Problem]:

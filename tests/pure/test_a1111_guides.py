@@ -141,6 +141,8 @@ def test_types_settings_and_detect(client: TestClient, door: Any, monkeypatch: p
     assert [problem["field"] for problem in coarse.json()["problems"]] == ["controlnet_processor_res"]
     made = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], "controlnet_processor_res": 64})
     assert made.json()["info"] == "Success" and len(made.json()["images"]) == 1
+    theirs = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_images": [PICTURE], "controlnet_processor_res": 64})
+    assert theirs.json()["images"] == made.json()["images"], "as webuiapi sends it"
 
 
 @pytest.mark.parametrize("module", ["reference_only", "ip-adapter-auto", "t2ia_style_clipvision"])

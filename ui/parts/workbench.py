@@ -88,7 +88,7 @@ def face_swap(form: Form) -> None:
         for name in ("face_swap", "face_swap_source", "face_swap_source_gender"):
             form.place(name)
         for name in ("face_swap_targets", "face_swap_sources"):
-            form.place(name, lines=1, max_lines=1, info=FIELDS[name].help)
+            form.place(name, lines=1, max_lines=1, info=FIELDS[name].help, placeholder="")
         form.rest("face_swap")
 
 

@@ -23,6 +23,7 @@ from backend.store.uploads import Upload
 VERSION = 3                 # of its API
 SHORT = 8                   # digits of the hash in a model's name
 RESOLUTION = {"name": "Resolution", "value": 512, "min": 64, "max": 2048, "step": 8}
+PICTURES = ("controlnet_input_images", "controlnet_images")        # the second as webuiapi calls it
 DETECTS = {"controlnet_processor_res": "processor_res", "controlnet_threshold_a": "threshold_a",
            "controlnet_threshold_b": "threshold_b"}
 ASKED = {f"guides[0].{name}": key for key, name in DETECTS.items()} | {"guides[0].module": "controlnet_module"}
@@ -73,9 +74,10 @@ def settings() -> dict[str, int]:
 @router.post("/detect")
 def detect(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     """What a preprocessor makes of each picture, in base64."""
-    pictures, unit = payload.get("controlnet_input_images"), {"module": payload.get("controlnet_module", NO_MODULE)}
+    pictures = next(filter(None, map(payload.get, PICTURES)), None)
+    unit = {"module": payload.get("controlnet_module", NO_MODULE)}
     if not isinstance(pictures, list) or not pictures:
-        raise InvalidRequest("must be a list of pictures", field="controlnet_input_images")
+        raise InvalidRequest("must be a list of pictures", field=PICTURES[0])
     for name, key in DETECTS.items():
         if isinstance(payload.get(name), int | float) and payload[name] >= 0:
             unit[key] = payload[name]
@@ -95,7 +97,7 @@ def _sent(door: Door, picture: Any) -> str:
     try:
         return door.upload(upload_validation.from_base64(picture)).id
     except UserError as error:
-        raise InvalidRequest(str(error), field="controlnet_input_images") from error
+        raise InvalidRequest(str(error), field=PICTURES[0]) from error
 
 
 def _finds_poses(unit: Mapping[str, Any]) -> bool:
