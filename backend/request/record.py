@@ -74,13 +74,13 @@ def spread(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, 
     """The other way round, for a form: each value of a list of records by its `place`.
 
     As many records as the field has at most; those that are not there have their defaults. A field whose records are
-    listed stays a list. Seeds are text: a page's numbers have 53 bits.
+    listed stays a list, of objects. Seeds are text: a page's numbers have 53 bits.
     """
     found: dict[str, Any] = {}
     for name, value in values.items():
         field = fields.get(name)
         if field is None or field.kind != "records" or field.listed:
-            found[name] = str(value) if field and field.kind == "seed" else value
+            found[name] = str(value) if field and field.kind == "seed" else plain(value)
             continue
         for index in range(int(field.maximum or len(value))):
             record = value[index] if index < len(value) else {}

@@ -16,7 +16,8 @@ from backend.image.infotext.reading import read
 from backend.image.infotext.writing import write as infotext
 from backend.request.guide_choices import GUIDE_CHOICES
 from backend.request.guide_modules import MODULES
-from backend.request.request import Request
+from backend.request.record import spread
+from backend.request.request import FIELDS, Request
 from tests.pure.test_prompt_networks import SD1, write
 
 PICTURE = "ab" * 32
@@ -104,6 +105,12 @@ def test_a_union_is_shown_what_it_knows(catalog: ModelCatalog, tmp_path: Path, k
     told = wrong(catalog, {"model": "several"} | unit)
     assert list(told) == ([f"guides[0].{named}"] if named else [])
     assert all("which several does not know; it knows: OpenPose, Depth, Soft Edge" in why for why in told.values())
+
+
+def test_units_of_a_text_come_to_the_page_as_json() -> None:
+    """Gradio writes what JSON does not know as Python shows it, which no page can read."""
+    (unit,) = json.loads(json.dumps(spread(read(THEIRS).values, FIELDS)))["guides"][1:]
+    assert (unit["module"], unit["model"], unit["weight"], unit["enabled"]) == ("canny", "control_v11p_sd15_canny [d14c016b]", 0.8, True)
 
 
 def test_files_that_are_something_else_are_told_at_the_unit(catalog: ModelCatalog, tmp_path: Path) -> None:
