@@ -117,6 +117,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowded]:
     server.close()
 
 
+@pytest.mark.slow       # as all that need the server: its start takes seconds of a core
 @pytest.mark.parametrize("said", [b"", UNFINISHED, HALF_SENT])
 @pytest.mark.parametrize("source", ["127.0.0.2", "127.0.0.1"])
 def test_unfinished_requests_keep_nobody_out(server: Crowded, said: bytes, source: str) -> None:
@@ -142,6 +143,7 @@ def test_the_slow_are_put_out(server: Crowded) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_gigabyte_is_refused_at_once_and_not_kept(server: Crowded, tmp_path: Path) -> None:
     with ExitStack() as stack:
         one = server.joined(stack, b"POST /easel/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1073741824\r\n\r\n")
@@ -159,6 +161,7 @@ def test_a_gigabyte_is_refused_at_once_and_not_kept(server: Crowded, tmp_path: P
     assert server.answer() == 200
 
 
+@pytest.mark.slow
 def test_broken_requests_fill_no_log(server: Crowded) -> None:
     before = server.log.stat().st_size
     for _ in range(200):
