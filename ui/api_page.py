@@ -15,7 +15,8 @@ PAGE = """<!doctype html>
 <title>Easel: the API</title>
 <link rel="stylesheet" href="{folder}/swagger-ui.css">
 <style>
-.dark-mode .swagger-ui .examples-select__section-label {{ color: inherit; }}
+.dark-mode .swagger-ui .examples-select__section-label {{ color: #e4e6e6; }}
+.swagger-ui .renderedMarkdown code {{ padding: 1px 4px; }}
 .back {{ display: block; max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; font: 14px sans-serif; }}
 .back {{ color: #2b6cb0; }}
 .dark-mode .back {{ color: #8fc1ff; }}

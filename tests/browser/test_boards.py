@@ -49,9 +49,14 @@ def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     counted(page, "12 pictures")
     page.locator(".history-words").fill('board:"the night"')
     counted(page, "2 pictures found")
-    page.on("dialog", lambda dialog: dialog.accept())
     page.locator(".board", has_text="the night").click(button="right")
     page.get_by_role("menuitem", name="Delete the board").click()
+    sheet = page.get_by_role("dialog", name="Delete the board")
+    sheet.get_by_role("button", name="Close").click()
+    expect(sheet).to_have_count(0)
+    page.locator(".board", has_text="the night").click(button="right")
+    page.get_by_role("menuitem", name="Delete the board").click()
+    sheet.get_by_role("button", name="Delete the board").click()
     expect(page.locator(".board")).to_have_count(0)
 
 

@@ -75,8 +75,8 @@ def test_a_wrong_pattern_is_told_at_its_field_and_the_rest_is_saved(desk: Studio
     desk.page.reload()
     again = opened(replace(desk, tab="txt2img").settled())
     again.shows(name_pattern="[seed]", image_quality=80)
-    again.page.on("dialog", lambda dialog: dialog.accept())
     again.page.locator("#settings_reset").click()
+    again.page.get_by_role("dialog").get_by_role("button", name="Reset everything here").click()
     again.shows(name_pattern="[time]-[job]-[number]-[seed]", image_quality=95)
     assert kept(again) == {}
 

@@ -15,6 +15,16 @@ export function openSheet(title, look, ...content) {
   return sheet;
 }
 
+// Asks before something that cannot be taken back: whether it shall be done. `act` is the word for it.
+export function sure(question, act) {
+  return new Promise(answer => {
+    let wanted = false;
+    const yes = make("button", { type: "button", class: "act strong", onclick: () => { wanted = true; sheet.close(); } }, act);
+    const sheet = openSheet(act, "share-sheet", make("p", {}, question), make("div", { class: "sheet-acts" }, yes));
+    sheet.addEventListener("close", () => answer(wanted));
+  });
+}
+
 function beside(sheet, { clientX: x, clientY: y }) {
   const { left, right, top, bottom } = sheet.getBoundingClientRect();
   return x < left || x > right || y < top || y > bottom;

@@ -1,10 +1,10 @@
 // The boards of the History tab: a chip for each, which shows its pictures and takes what is dropped on it; menus put pictures on boards.
+import { sure } from "../../parts/dialog.js";
 import { note, toast } from "../../parts/notices.js";
 import { openMenu } from "../../parts/popup_menu.js";
 import { shareBoard } from "./share_board.js";
 import { find, findAll, make } from "../../scripts/dom.js";
 import { ask, post } from "../../scripts/http.js";
-import { translated } from "../../scripts/translate.js";
 
 const DRAGGED = "application/x-easel-pictures";
 const are = (count, where) => count === 1 ? `The picture is ${where}` : `${count.toLocaleString()} pictures are ${where}`;
@@ -103,7 +103,7 @@ export class HistoryBoards {
   }
 
   async remove(board) {
-    if (!window.confirm(translated("Delete this board? Its pictures stay in the history."))) return;
+    if (!await sure("Delete this board? Its pictures stay in the history.", "Delete the board")) return;
     const shown = this.chosen === board;
     if (!await this.tried(() => post(`/easel/boards/${board.id}/delete`))) return;
     if (shown) this.history.search.showBoard("");

@@ -1,4 +1,5 @@
 // The People tab: what admins see and do. Nobody else is shown it, and the server would answer nobody else.
+import { sure } from "../../parts/dialog.js";
 import { note, toast } from "../../parts/notices.js";
 import { openMenu } from "../../parts/popup_menu.js";
 import { STATES } from "../../parts/worker_state.js";
@@ -6,7 +7,6 @@ import { appeared, find, make } from "../../scripts/dom.js";
 import { ask, post } from "../../scripts/http.js";
 import { withRoot } from "../../scripts/root.js";
 import { currentTab } from "../../scripts/tabs.js";
-import { translated } from "../../scripts/translate.js";
 import { AuditLog } from "./log.js";
 import { invite, limits, newPassword } from "./dialogs.js";
 
@@ -70,14 +70,14 @@ class People {
   }
 
   menu(button, one) {
-    const { name } = one, send = (path, body, done) => this.tried(() => post(`/easel/people/${path}`, { name, ...body }), done), sure = words => window.confirm(translated(words));
+    const { name } = one, send = (path, body, done) => this.tried(() => post(`/easel/people/${path}`, { name, ...body }), done);
     openMenu(button, name, [
       { label: "Limits…", act: () => limits(one, () => this.refresh(true)) },
       { label: one.paused ? "Let the jobs go on" : "Pause the jobs", act: () => send("queue/pause", { on: !one.paused }) },
-      { label: "Cancel all jobs", disabled: !one.pending, act: () => { if (sure("Cancel all jobs of this person?")) send("queue/cancel", {}); } },
+      { label: "Cancel all jobs", disabled: !one.pending, act: async () => { if (await sure("Cancel all jobs of this person?", "Cancel all jobs")) send("queue/cancel", {}); } },
       { label: "Log out everywhere", disabled: !one.sessions, act: () => send("end-sessions", {}, "Every browser has to log in anew.") },
-      { label: "New password…", disabled: one.by_flags, act: () => { if (sure("Make a link by which this person chooses a new password? The old one holds no longer, and its browsers have to log in anew.")) newPassword(name).finally(() => this.refresh(true)); } },
-      one.disabled ? { label: "Open the account again", act: () => send("disable", { on: false }) } : { label: "Disable the account", disabled: one.by_flags, act: () => { if (sure("Disable this account? Its pictures stay.")) send("disable", { on: true }); } },
+      { label: "New password…", disabled: one.by_flags, act: async () => { if (await sure("Make a link by which this person chooses a new password? The old one holds no longer, and its browsers have to log in anew.", "Make a link")) newPassword(name).finally(() => this.refresh(true)); } },
+      one.disabled ? { label: "Open the account again", act: () => send("disable", { on: false }) } : { label: "Disable the account", disabled: one.by_flags, act: async () => { if (await sure("Disable this account? Its pictures stay.", "Disable the account")) send("disable", { on: true }); } },
     ]);
   }
 

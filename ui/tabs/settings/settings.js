@@ -1,4 +1,5 @@
 // Settings: what is chosen goes to the server at once and holds for the person's later pictures, on every device.
+import { sure } from "../../parts/dialog.js";
 import { allowed, chime } from "../../parts/job_end.js";
 import { note, say, toast } from "../../parts/notices.js";
 import { appeared, find, findAll, make } from "../../scripts/dom.js";
@@ -134,7 +135,7 @@ function renderDefaults() {
 }
 
 async function resetAll() {
-  if (!window.confirm(translated("Take all settings, defaults and the look back to Easel's own?"))) return;
+  if (!await sure("Take all settings, defaults and the look back to Easel's own?", "Reset everything here")) return;
   await keep(Object.fromEntries(Object.keys(preferences()).map(name => [name, null])));
   for (const box of findAll("#settings .wrong")) form().clear(box);
   refresh();
