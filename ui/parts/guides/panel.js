@@ -11,7 +11,7 @@ import { Unit } from "./unit.js";
 
 const { record: ROWS, most: MOST } = fields.guides;
 const DEFAULTS = Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, row.default]));
-const AT_ONCE = /\.(model|module)$/;    // what is told while a unit is being filled in; the rest when it is drawn
+const AT_ONCE = /\.(model|module|union_type)$/;    // what is told while a unit is being filled in; the rest when it is drawn
 const WRITING = 150, CHECKING = 400;    // ms after the last change
 export class Panel {
   static async made(tab) {
@@ -89,6 +89,7 @@ export class Panel {
     for (const field of this.marked) this.form.unmark(field);
     this.marked = told.map(({ field }) => field);
     if (told.length) this.form.mark(told, false);
+    for (const [number, view] of this.views.entries()) view.root.classList.toggle("wrong", this.marked.some(field => field.startsWith(`guides[${number}].`)));
   }
 
   // ---- units ----

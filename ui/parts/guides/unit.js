@@ -79,7 +79,9 @@ export class Unit {
     if (open) opened.add(this.value); else opened.delete(this.value);
     this.body.hidden = !open;
     this.toggle.setAttribute("aria-expanded", String(open));
-    if (open && !this.body.childElementCount) this.fill();
+    if (!open || this.body.childElementCount) return;
+    this.fill();
+    this.panel.checkSoon();     // what does not fit was told where there was no place for it
   }
 
   // ---- the body, made when it is first opened ----
