@@ -42,7 +42,7 @@ STAGES = {
     "upscale": upscale.measure,
     "packed": packed.measure, "engine": engine.measure, "busy machine": busy_machine.measure,
     "pictures": pictures.measure, "networks": networks.measure, "guides": guides.measure, "plots": plots.measure,
-    "sdxl": sdxl.measure, "step cache": lossy_presets.step_cache, "8-bit layers": lossy_presets.fp8_layers,
+    "sdxl": sdxl.measure, "lossy presets": lossy_presets.measure,
     "cluster": cluster_simulation.measure,
 }
 

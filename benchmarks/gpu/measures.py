@@ -26,9 +26,11 @@ from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
 from backend.settings import HOME
 from backend.worker.models.base import Model
+from backend.worker.models.compiled_regions import CompiledRegions
 from backend.worker.models.encoded import Encoded, stacked
 from backend.worker.models.network_graph import GRAPHS
 from backend.worker.models.side_stream import NoStream, SideStream
+from benchmarks import lossy_presets
 from benchmarks.engine import NEGATIVE, PROMPT, asked, bare, decoded, scheduler
 from benchmarks.engine import draw as drawn
 from benchmarks.gpu.networks import random_memory
@@ -72,20 +74,53 @@ def draw(family: str, dtype: str, *, tiny: bool) -> dict[str, Any]:
 
 @torch.inference_mode()
 def compiled(family: str, *, tiny: bool) -> dict[str, Any]:
-    """The engine against diffusers with a network that torch.compile has compiled, and how long that took."""
+    """The engine, with and without `--compile`, against diffusers with a network that torch.compile has compiled whole.
+
+    Also how long the first picture of each takes, in which everything is compiled.
+    """
     memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
     request = _request(side, 2 if tiny else STEPS)
     model = memory.get(checkpoint)
-    network = torch.compile(model.denoiser, backend="eager" if tiny else "inductor")
-    pipeline = _pipeline(family, model, request, network)
-    started = time.perf_counter()
-    pipeline()
-    took = time.perf_counter() - started
-    seconds = in_turns({"easel": lambda: drawn(memory, checkpoint, request), "compiled": pipeline}, rounds=3)
+    backend = "eager" if tiny else "inductor"
+    regions = CompiledRegions.of(model.denoiser, backend=backend)
+
+    def engine(compiled: CompiledRegions | None) -> object:
+        model.compiled = compiled
+        return drawn(memory, checkpoint, request)
+
+    contenders = {"easel": lambda: engine(None), "easel compiled": lambda: engine(regions),
+                  "compiled": _pipeline(family, model, request, torch.compile(model.denoiser, backend=backend))}
+    firsts = {}
+    for name in ("easel compiled", "compiled"):
+        started = time.perf_counter()
+        contenders[name]()
+        firsts[name] = round(time.perf_counter() - started, 1)
+    seconds = in_turns(contenders, rounds=3)
     return _about(model, request) | {
-        "seconds": medians(seconds), "seconds of the first": round(took, 1),
+        "seconds": medians(seconds), "seconds of the first": firsts,
         "easel / compiled diffusers": ratio(seconds, "easel", "compiled"),
+        "easel compiled / compiled diffusers": ratio(seconds, "easel compiled", "compiled"),
+        "easel compiled / easel": ratio(seconds, "easel compiled", "easel"),
     }
+
+
+@torch.inference_mode()
+def presets(family: str, *, tiny: bool) -> dict[str, Any]:
+    """How many times as fast presets that change the picture are on a large network."""
+    memory, checkpoint, side = random_memory(family, torch.float16, tiny=tiny)
+    asked = {lossy_presets.EXACT: {}, **{name: {field: choice} for name, field, choice in lossy_presets.presets()}}
+    base = _request(side, 6 if tiny else STEPS).to_json()
+    requests = {name: Request.parse(base | more) for name, more in asked.items()}
+    seconds = in_turns({name: partial(drawn, memory, checkpoint, request) for name, request in requests.items()},
+                       rounds=1 if tiny else 2)
+    faster = {name: ratio(seconds, lossy_presets.EXACT, name) for name in asked if name != lossy_presets.EXACT}
+    return _about(memory.get(checkpoint), requests[lossy_presets.EXACT]) | {"times as fast": faster}
+
+
+def costs(*, tiny: bool) -> dict[str, Any]:
+    """What those presets cost on the demo, and how many times as fast they are there."""
+    prompts = lossy_presets.PROMPTS[:1] if tiny else lossy_presets.PROMPTS
+    return lossy_presets.measure("cpu" if tiny else "auto", rounds=1, prompts=prompts)
 
 
 @torch.inference_mode()

@@ -16,7 +16,8 @@ from benchmarks.gpu import measures
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "tests": measures.tests, "draw": measures.draw, "packed": measures.packed, "compiled": measures.compiled,
     "graphs": measures.graphs, "users": measures.users, "loras": measures.loras, "launch": measures.launch,
-    "decode": measures.decode, "batch": measures.batch, "upscale": measures.upscale,
+    "presets": measures.presets, "costs": measures.costs, "decode": measures.decode, "batch": measures.batch,
+    "upscale": measures.upscale,
 }
 
 

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 WIDTH, LINE, LEFT, RIGHT = 1000, 26, 430, 220
 INK, PAPER, BAR, OVER = "#2d2a27", "#ffffff", "#3b7d5a", "#c2573a"
 RATIOS = ("easel / bare", "easel / diffusers", "easel / compiled diffusers", "packed / solo", "share of launching",
-          "easel / plain", "easel / bare graph", "easel / diffusers one by one", "8 LoRAs / none",
-          "arithmetic at once / one by one", "decoding beside / between", "channels last / first")
+          "easel compiled / compiled diffusers", "easel / plain", "easel / bare graph", "easel / diffusers one by one",
+          "8 LoRAs / none", "arithmetic at once / one by one", "decoding beside / between", "channels last / first")
 
 
 def rows(results: dict[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
