@@ -16,6 +16,7 @@ from backend.request.limits import read_flags
 from backend.settings import HOME, MOST_WORKERS, OpenID, Settings
 
 LOGINS = "EASEL_AUTH"
+IN_A_CLUSTER = ("auto", "cuda", "cpu")     # its cards if it has any, cards alone, machines
 DEVICE = re.compile(r"auto|none|(cpu|cuda)(:\d{1,3})?")
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 FIRST_ADMIN, DATABASE = "EASEL_ADMIN", "EASEL_DATABASE"
@@ -69,6 +70,8 @@ HELP = {
                "ones are sooner, with rounding of their own.",
     "cluster": "Draw on the graphics cards of a Ray cluster: its address, or auto for the one that this machine is in.",
     "cluster-workers": "How many of the cluster's cards to use at most, or of its machines where it has none.",
+    "cluster-idle": "Minutes without work after which the cluster has a worker's device back; 0 keeps it. "
+                    "Default: %(default)s.",
 }
 
 
@@ -114,6 +117,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--cluster", default="", metavar="ADDRESS", help=HELP["cluster"])
     flags.add_argument("--cluster-workers", type=int, default=MOST_WORKERS, metavar="N",
                        help=HELP["cluster-workers"])
+    flags.add_argument("--cluster-idle", type=int, default=Settings.cluster_idle, metavar="MINUTES",
+                       help=HELP["cluster-idle"])
     return flags
 
 
@@ -134,6 +139,7 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         limits=_limits(flags.limit), share_links=flags.share_links,
                         audit_days=max(flags.audit_days, 1),
                         cluster=flags.cluster, cluster_workers=flags.cluster_workers,
+                        cluster_idle=flags.cluster_idle,
                         hosts=tuple(map(_host, flags.allow_host)),
                         ignore_unknown=tuple(map(_named, flags.ignore_unknown)),
                         api_server_stop=flags.api_server_stop,
@@ -147,6 +153,10 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
         raise Refusal(f"--admin names {unknown[0]}, who cannot log in; add a line for it to --auth.")
     if settings.cluster_workers < 1:
         raise Refusal(f"--cluster-workers is at least 1, not {settings.cluster_workers}.")
+    if settings.cluster_idle < 0:
+        raise Refusal(f"--cluster-idle is 0 or more minutes, not {settings.cluster_idle}.")
+    if settings.cluster and settings.device not in IN_A_CLUSTER:
+        raise Refusal(f"--device takes {', '.join(IN_A_CLUSTER)} beside --cluster, not {settings.device}.")
     _check_writable(settings.data)
     return settings
 

@@ -1,29 +1,44 @@
-"""Keeping as many workers as the cluster has room for, and letting it know how many the queue could keep busy."""
+"""As many workers as the cluster has room for and the queue has work for; the cluster is told how many that is."""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from backend.dispatch.worker_handle import Handle
 
 LOOK_SECONDS = 5.0
+JOBS_PER_WORKER = 4         # that wait for each before another is asked for
 NewWorker = Callable[[], Handle]
 
 log = logging.getLogger(__name__)
 
 
-class Growth:
-    """From `start` to `close`: `add(name, new_worker)` for each of `workers()` that was not there before.
+class Workers(Protocol):
+    """What holds the workers: see `Dispatcher`."""
 
-    A worker whose machine has left stays, and waits for the cluster to have room again. `ask_for(jobs)` is told how
-    many jobs wait, which `waiting()` counts.
+    def add(self, name: str, new_worker: NewWorker) -> None: ...
+
+    def rest(self, seconds: float) -> None: ...
+
+    def resume(self, count: int) -> None: ...
+
+
+class Growth:
+    """From `start` to `close`: each worker of `room()` that was not there before is added to `workers`.
+
+    A worker whose machine has left stays, and waits for the cluster to have room again. One without work for
+    `idle_seconds` is let go, so that the cluster has its device back, and comes again when jobs wait; 0 keeps all.
+    `ask_for(jobs)` is told how many jobs wait, which `waiting()` counts.
     """
 
-    def __init__(self, workers: Callable[[], dict[str, NewWorker]], add: Callable[[str, NewWorker], None],
-                 ask_for: Callable[[int], None], waiting: Callable[[], int]) -> None:
-        self._workers, self._add, self._ask_for, self._waiting = workers, add, ask_for, waiting
+    def __init__(self, room: Callable[[], dict[str, NewWorker]], workers: Workers, ask_for: Callable[[int], None],
+                 waiting: Callable[[], int], idle_seconds: float) -> None:
+        self._room, self._workers, self._ask_for, self._waiting = room, workers, ask_for, waiting
+        self._idle_seconds = idle_seconds
         self._known: set[str] = set()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="cluster", daemon=True)
@@ -34,12 +49,16 @@ class Growth:
         self._thread.start()
 
     def look(self) -> None:
-        """Add what is new, and say what is wanted."""
-        for name, new_worker in self._workers().items():
+        """Add what is new, let go what has no work, bring back what has some, and say what is wanted."""
+        for name, new_worker in self._room().items():
             if name not in self._known:
                 self._known.add(name)
-                self._add(name, new_worker)
-        self._ask_for(self._waiting())
+                self._workers.add(name, new_worker)
+        waiting = self._waiting()
+        self._workers.resume(kept_busy(waiting))
+        if self._idle_seconds and not waiting:
+            self._workers.rest(self._idle_seconds)
+        self._ask_for(waiting)
 
     def close(self) -> None:
         self._closed.set()
@@ -53,3 +72,8 @@ class Growth:
                 log.warning("the cluster does not answer: %s", error)
             except Exception:   # a border: a fault in one look must not end the growing for good
                 log.exception("looking for workers on the cluster")
+
+
+def kept_busy(waiting: int) -> int:
+    """How many more workers so many waiting jobs keep busy."""
+    return math.ceil(waiting / JOBS_PER_WORKER)

@@ -1,15 +1,15 @@
 """Joining a Ray cluster: how many workers it has room for, and how each is started.
 
-Each GPU of the cluster becomes a worker; in a cluster without GPUs each machine does. Machines that join later are used
-from then on, and a cluster that can grow is asked for as many as the queue could keep busy.
+Each GPU of the cluster becomes a worker; in a cluster without GPUs each machine does, unless --device says which.
+Machines that join later are used from then on, and a cluster that can grow is asked for as many as the queue could keep
+busy.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from backend.cluster.growth import kept_busy
 from backend.cluster.model_copies import Source
 from backend.cluster.model_source import ModelSource, SourceFile
 from backend.cluster.ray_handle import RayHandle
@@ -29,7 +30,6 @@ from backend.version import VERSION
 COPIES = "~/.cache/easel/models"
 AUTO = "auto"
 KNOCK_SECONDS = 5.0
-JOBS_PER_WORKER = 4         # that wait for each before another is asked for
 GROUPS = {"commands": 1, "events": 1, "control": 1}     # calls of an actor that do not wait for each other's
 
 
@@ -55,16 +55,16 @@ class ClusterSource:
 
 
 class RayCluster:
-    """A cluster that this process has joined. `module` is what a worker's process runs."""
+    """A cluster that this process has joined. `module` is what a worker's process runs, with `environment` added."""
 
-    def __init__(self, settings: Settings, module: str) -> None:
+    def __init__(self, settings: Settings, module: str, environment: Mapping[str, str]) -> None:
         """Raises UserError when there is no cluster at the address."""
         _knock(settings.cluster)
         try:
             ray.init(address=settings.cluster, namespace="easel", log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise _unanswered(settings.cluster, error) from None
-        self._settings, self._module = settings, module
+        self._settings, self._module, self._environment = settings, module, dict(environment)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         source = ray.remote(ModelSource).options(num_cpus=0, scheduling_strategy=here)
         self._source: Source = ClusterSource(source.remote([str(folder) for folder in settings.models]))
@@ -73,27 +73,31 @@ class RayCluster:
         """How many workers there is room for now."""
         gpus = int(ray.cluster_resources().get("GPU", 0))
         machines = sum(bool(node["Alive"] and node["Resources"].get("CPU")) for node in ray.nodes())
-        return min(gpus or machines, self._settings.cluster_workers)
+        return min(gpus if self._draws_on_cards() else machines, self._settings.cluster_workers)
 
     def workers(self, extensions: Callable[[], tuple[str, ...]]) -> dict[str, Callable[[], Handle]]:
         """All that there is room for now, by names that stay; each starts on whichever machine has a device free.
 
         `extensions()` names the packages that a worker opens when it starts.
         """
-        return {f"cluster {number + 1}": partial(self._new_worker, extensions) for number in range(self.size())}
+        kind = "card" if self._draws_on_cards() else "machine"
+        return {f"{kind} {number + 1}": partial(self._new_worker, extensions) for number in range(self.size())}
 
     def ask_for(self, waiting: int) -> None:
         """Let a cluster that can grow, or shrink, know how many workers `waiting` jobs keep busy."""
-        wanted = min(math.ceil(waiting / JOBS_PER_WORKER), self._settings.cluster_workers)
-        request_resources(bundles=[self._resources()] * wanted)
+        request_resources(bundles=[self._resources()] * min(kept_busy(waiting), self._settings.cluster_workers))
 
     def leave(self) -> None:
         """The cluster goes on without this Easel."""
         request_resources(bundles=[])
         ray.shutdown()
 
+    def _draws_on_cards(self) -> bool:
+        wanted = self._settings.device
+        return wanted == "cuda" or wanted != "cpu" and bool(ray.cluster_resources().get("GPU"))
+
     def _resources(self) -> dict[str, float]:
-        return {"GPU": 1} if ray.cluster_resources().get("GPU") else {"CPU": 1}
+        return {"GPU": 1} if self._draws_on_cards() else {"CPU": 1}
 
     def _new_worker(self, extensions: Callable[[], tuple[str, ...]]) -> Handle:
         needs = self._resources()
@@ -102,7 +106,7 @@ class RayCluster:
         settings = self._settings
         return RayHandle(ray.remote(concurrency_groups=GROUPS)(RemoteWorker).options(**options).remote(
             VERSION, self._module, "cuda" if "GPU" in needs else "cpu", settings.policy, extensions(),
-            self._source, COPIES))
+            self._environment, self._source, COPIES))
 
 
 def _knock(address: str) -> None:

@@ -25,12 +25,12 @@ class RemoteWorker:
     """
 
     def __init__(self, version: str, module: str, device: str, policy: str, extensions: tuple[str, ...],
-                 source: Source, copies: str) -> None:
+                 environment: dict[str, str], source: Source, copies: str) -> None:
         if version != VERSION:
             raise RuntimeError(f"this machine has Easel {VERSION}, the front {version}")
         os.environ.pop("OMP_NUM_THREADS", None)     # Ray's, for the one core asked for; a machine here is one worker's
         self._copies = ModelCopies(Path(copies).expanduser(), source, self._coming)
-        self._process = ProcessHandle(module, device, policy, extensions)
+        self._process = ProcessHandle(module, device, policy, extensions, environment)
         self._own: deque[Event] = deque()       # what is said here and not by the process
         self._lock = threading.Lock()
 

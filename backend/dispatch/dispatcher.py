@@ -68,20 +68,22 @@ class Dispatcher:
         self._notices: list[str] = []       # for as long as Easel runs
         self._troubles: dict[str, str] = {}     # by source, for as long as they last
         self._reads_models = False
+        self._policy: Policy = "solo"
         self._lock = threading.Lock()
         self.say_to_others: Callable[[Collection[Any]], bool] = lambda message: False   # whether there are other fronts
 
     def start(self, workers: dict[str, Callable[[], Handle]], policy: Policy) -> None:
         """Start a supervisor for each device name; the function starts its worker, again after each loss."""
+        self._policy = policy
         for name, new_worker in workers.items():
-            self.add(name, new_worker, policy)
+            self.add(name, new_worker)
         self.scoring.start(self._supervisors)
         self.preprocessing.start(self._supervisors)
 
-    def add(self, name: str, new_worker: Callable[[], Handle], policy: Policy) -> None:
-        """One more device, as in `start`."""
+    def add(self, name: str, new_worker: Callable[[], Handle]) -> None:
+        """One more device, after `start`."""
         recorder = Recorder(self._jobs, self._history, self._pictures, self)
-        supervisor = Supervisor(name, policy, new_worker, recorder, self._services)
+        supervisor = Supervisor(name, self._policy, new_worker, recorder, self._services)
         self._supervisors.append(supervisor)
         supervisor.start()
 
@@ -130,6 +132,18 @@ class Dispatcher:
         """Tell the workers to free their devices of what nothing is drawn with."""
         for supervisor in self._supervisors:
             supervisor.unload()
+
+    def rest(self, seconds: float) -> None:
+        """Let workers go, with their devices, that have had nothing to do for so long."""
+        for supervisor in self._supervisors:
+            supervisor.rest(seconds)
+
+    def resume(self, count: int) -> None:
+        """Start so many of the workers again that were let go, as far as there are so many."""
+        for supervisor in self._supervisors:
+            if count <= 0:
+                return
+            count -= supervisor.resume()
 
     def recall(self, owner: str | None, jobs: Collection[str]) -> None:
         """The owner's queue, or with None everybody's, has changed: these jobs are not begun before others."""

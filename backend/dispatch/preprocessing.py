@@ -44,6 +44,8 @@ class Preprocessor(Protocol):
 
     def leave(self, task: str) -> None: ...
 
+    def resume(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -94,6 +96,7 @@ class Preprocessing:
         ready = sorted((each for each in self._workers if each.worker.state in UP),
                        key=lambda each: not each.is_free(alone=False))
         if not ready:
+            any(each.resume() for each in self._workers)
             raise NotAllowed(NOT_READY)
         task, answer = command.task, Future[Looked]()
         with self._lock:

@@ -75,7 +75,8 @@ class Supervisor:
         self._watchdog = Watchdog()
         self._flights: dict[str, Flight] = {}      # in the order in which they were sent
         self._outbox: deque[Command] = deque()
-        self._ready = self._woken = self._closing = False
+        self._ready = self._woken = self._closing = self._resting = False
+        self._busy_at = time.monotonic()    # when the worker last did anything
         self._calls = Calls()               # as this life of the worker last told
         self._failures = self._false_starts = 0     # lives without a result; without even a Ready
         self._leasing = threading.Lock()    # so that a cancel finds a job either in the queue or in flight
@@ -103,6 +104,20 @@ class Supervisor:
             if Unload() not in self._outbox:
                 self._outbox.append(Unload())
             self._changed.notify_all()
+
+    def rest(self, seconds: float) -> None:
+        """Let the worker go, with its device, if it has had nothing to do for so long; `resume` brings another."""
+        with self._leasing, self._changed:
+            idle = self._ready and not self._flights and not self._outbox
+            if idle and time.monotonic() - self._busy_at > seconds:
+                self._resting, self._ready = True, False
+
+    def resume(self) -> bool:
+        """Start a worker again after `rest`. False where none was at rest."""
+        with self._changed:
+            rested, self._resting = self._resting, False
+            self._changed.notify_all()
+        return rested
 
     @property
     def name(self) -> str:
@@ -200,6 +215,9 @@ class Supervisor:
             end = self._life()
             if self._closing:
                 return
+            if end is None:
+                self._rest()
+                continue
             try:
                 self._lost(end)
             except Exception:   # a border: whatever the end of a worker meets, another one follows it
@@ -210,8 +228,17 @@ class Supervisor:
                 self._changed.wait_for(lambda: self._closing or self._false_starts < MAX_FALSE_STARTS,
                                        RETRY_FAILED_SECONDS)
 
-    def _life(self) -> Verdict:
-        """One worker from its start to its end, and why it ended."""
+    def _rest(self) -> None:
+        with self._changed:
+            self._handle, self._calls = None, Calls()
+        self._services.measures.memory.pop(self._worker.name, None)
+        self._show("resting", checkpoint="")
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or not self._resting)
+        self._show("starting")
+
+    def _life(self) -> Verdict | None:
+        """One worker from its start to its end, and why it ended; None where it was let go."""
         handle = None
         try:
             with self._changed:
@@ -220,9 +247,12 @@ class Supervisor:
             while not self._closing:
                 if verdict := self._look(handle):
                     return self._end(handle, verdict)
-            return Verdict(self._stop_worker(handle), blames=False)
+                if self._resting:
+                    break
+            verdict = Verdict(self._stop_worker(handle), blames=False)
+            return None if self._resting else verdict
         except WorkerLost as lost:
-            return self._watchdog.ended(str(lost))
+            return None if self._resting else self._watchdog.ended(str(lost))
         except Exception as error:  # a border: an event that cannot be understood costs this worker, not the device
             log.exception("the supervisor of %s", self._worker.name)
             if handle:
@@ -263,6 +293,8 @@ class Supervisor:
         return "it did not stop when asked"
 
     def _on_event(self, event: Event) -> None:
+        if not isinstance(event, Alive) or event.activity != "idle":
+            self._busy_at = time.monotonic()
         match event:
             case Ready():
                 self._false_starts = 0
@@ -378,7 +410,7 @@ class Supervisor:
 
     def _show(self, state: WorkerState, **facts: str | float) -> None:
         with self._changed:
-            self._ready = state in ("ready", "loading")
+            self._ready = state in ("ready", "loading") and not self._resting
             self._worker = replace(self._worker, state=state, **{"message": "", **facts})
         self._services.changed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,8 @@ class Devices:
     def __init__(self, settings: Settings, module: str) -> None:
         """Joins the cluster of the settings, if there is one. UserError when it does not answer."""
         self._settings, self._module = settings, module
-        self._cluster = _joined(settings, module) if settings.cluster else None
+        self._environment = {**WAITING, COMPILE: "1"} if settings.compile else WAITING
+        self._cluster = _joined(settings, module, self._environment) if settings.cluster else None
         self._growth: Growth | None = None
 
     def start(self, dispatcher: Dispatcher, load: Callable[[], tuple[int, int]], extensions: Extensions) -> None:
@@ -43,8 +44,8 @@ class Devices:
         from backend.cluster.growth import Growth
 
         dispatcher.start({}, policy)
-        self._growth = Growth(partial(self._cluster.workers, extensions), partial(dispatcher.add, policy=policy),
-                              self._cluster.ask_for, lambda: load()[0])
+        self._growth = Growth(partial(self._cluster.workers, extensions), dispatcher, self._cluster.ask_for,
+                              lambda: load()[0], self._settings.cluster_idle * 60)
         self._growth.start()
 
     def stop_growing(self) -> None:
@@ -58,15 +59,14 @@ class Devices:
             self._cluster.leave()
 
     def _new_process(self, device: str, extensions: Extensions) -> Handle:
-        environment = {**WAITING, COMPILE: "1"} if self._settings.compile else WAITING
-        return ProcessHandle(self._module, device, self._settings.policy, extensions(), environment)
+        return ProcessHandle(self._module, device, self._settings.policy, extensions(), self._environment)
 
 
-def _joined(settings: Settings, module: str) -> RayCluster:
+def _joined(settings: Settings, module: str, environment: Mapping[str, str]) -> RayCluster:
     try:
         from backend.cluster.ray_cluster import RayCluster
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
         raise UserError(NO_RAY) from None
-    return RayCluster(settings, module)
+    return RayCluster(settings, module, environment)

@@ -23,7 +23,7 @@ from backend.http.dependencies import EntireBackend
 from backend.http.json_answers import JSONAnswer
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
-CAN_DRAW = ("ready", "loading")
+CAN_DRAW = ("ready", "loading", "resting")
 router = APIRouter()
 
 

@@ -15,7 +15,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
-WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped"]
+WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped", "resting"]
 
 
 Role = Literal["viewer", "artist", "admin"]

@@ -413,6 +413,33 @@ def test_a_stopped_worker_is_noticed_and_replaced(house, monkeypatch):
     until(lambda: not Path(f"/proc/{pid}").exists())
 
 
+def test_a_worker_without_work_is_let_go_and_comes_again_with_the_next_job(house):
+    dispatcher = house._components.dispatcher
+    assert house.wait(house.submit().id).state == "done"
+    pid = worker_pid(house)
+    dispatcher.rest(3600)
+    assert house.status().workers[0].state == "ready", "it has worked a moment ago"
+    until(lambda: dispatcher.rest(0) or house.status().workers[0].state == "resting")
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert not house.backend.measures.memory
+    job = house.submit()
+    dispatcher.rest(0)
+    assert house.job(job.id).state == "queued" and house.status().workers[0].state == "resting"
+    dispatcher.resume(1)
+    assert house.wait(job.id).state == "done" and worker_pid(house) != pid
+    running_one = house.submit("slow=0.1", batch_count=3)
+    until(lambda: running(house, running_one.id))
+    dispatcher.rest(0)
+    assert house.wait(running_one.id).attempts == 0, "one that draws stays"
+
+
+def test_a_house_closes_while_its_worker_is_at_rest(tmp_path):
+    backend = open_house(tmp_path)
+    until(lambda: backend._components.dispatcher.rest(0) or backend.status().workers[0].state == "resting")
+    backend.close()
+    assert backend.status().workers[0].state == "stopped"
+
+
 def test_a_cancel_that_is_not_obeyed_ends_the_worker_and_harms_nobody_else(tmp_path, monkeypatch):
     monkeypatch.setattr("backend.dispatch.watchdog.CANCEL_SECONDS", 0.5)
     backend = open_house(tmp_path, policy="packed", start_workers=False)
