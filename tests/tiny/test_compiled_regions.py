@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.settings import COMPILE
+from backend.settings import COMPILE, HOME
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.device import place
@@ -98,7 +103,9 @@ def test_compiled_calls_are_recorded_too(model: Model, compiler: Compiler) -> No
         model.recordings = None
 
 
-def test_a_block_that_cannot_be_compiled_is_run_as_it_is(model: Model) -> None:
+def test_a_block_that_cannot_be_compiled_is_run_as_it_is_and_that_is_told_once_for_its_kind(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
     def fails(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> object:
         raise RuntimeError("no compiler")
 
@@ -106,8 +113,78 @@ def test_a_block_that_cannot_be_compiled_is_run_as_it_is(model: Model) -> None:
     with torch.inference_mode():
         plain = answers(row(model, 1))
         model.compiled = CompiledRegions.of(model.denoiser, backend=fails)
-        assert torch.equal(answers(row(model, 1)), plain)
+        for _ in range(2):
+            assert torch.equal(answers(row(model, 1)), plain)
     model.compiled = None
+    told = [each.getMessage() for each in caplog.records if each.name == compiled_regions.__module__]
+    assert len(told) == 2 and all("runs as it is" in each and "no compiler" in each for each in told)
+
+
+def test_nothing_is_compiled_again_for_other_sizes_counts_prompts_and_networks_of_other_widths(
+    model: Model, compiler: Compiler
+) -> None:
+    def compiled_for(*rows: Row) -> int:
+        before = compiler.compiled, compiler.run
+        answers(*rows)
+        assert compiler.run - before[1] == len(model.compiled.blocks), "all of them run compiled"
+        return compiler.compiled - before[0]
+
+    one = row(model, 1)
+    wide = replace(one, x=torch.cat([one.x, one.x], dim=2))
+    assert compiled_for(one, one) and compiled_for(wide, wide) < len(model.compiled.blocks)
+    for rows in ([row(model, 2)] * 4, [wide] * 8, [replace(one, sigma=0.3)] * 3, [replace(one, x=one.x[..., :-2])] * 2):
+        assert not compiled_for(*rows)
+    assert torch._dynamo.config.recompile_limit >= 100, "at torch's 8 the rest of a network would run plainly, and silently"
+
+
+def test_tiling_is_seen_by_what_is_compiled(model: Model, compiler: Compiler) -> None:
+    plain, tiled = row(model, 1), row(model, 1, tiling=True)
+    regions, model.compiled = model.compiled, None
+    expected = answers(tiled)
+    model.compiled = regions
+    answers(plain)
+    assert torch.allclose(answers(tiled), expected, atol=1e-5) and not torch.allclose(answers(plain), expected, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
+def test_the_real_compiler_gives_the_same_within_rounding_with_loras_beside_it(model: Model) -> None:
+    torch._dynamo.reset()
+    packs = [[row(model, 1), row(model, 2)], [row(model, 3)] * 4, [row(model, 1), styled(model, 2, 0.5)]]
+    with torch.inference_mode():
+        expected = [answers(*pack) for pack in packs]
+        model.compiled = CompiledRegions.of(model.denoiser)
+        compiled = torch._dynamo.utils.counters["stats"]
+        for pack, plain in zip(packs, expected, strict=True):
+            assert torch.allclose(answers(*pack), plain, atol=1e-4)
+        before = compiled["unique_graphs"]
+        answers(row(model, 5), row(model, 6))
+        answers(row(model, 5), styled(model, 6, -0.3))
+    model.compiled = None
+    assert before > 1 and compiled["unique_graphs"] == before
+
+
+@pytest.mark.slow
+def test_without_a_compiler_on_the_machine_that_is_one_sentence(tmp_path: Path) -> None:
+    code = """
+import logging, torch
+from backend.worker.models.compiled_regions import CompiledRegions
+from diffusers.models.resnet import ResnetBlock2D
+logging.basicConfig(format="%(message)s")
+net = torch.nn.Sequential(ResnetBlock2D(in_channels=8, temb_channels=None, groups=2)).requires_grad_(False)
+x = torch.randn(1, 8, 4, 4)
+plain = net[0](x, None)
+regions = CompiledRegions.of(net)
+for _ in range(2):
+    with torch.inference_mode(), regions.attached(()):
+        print(torch.equal(net[0](x, None), plain))
+"""
+    environment = {**os.environ, "CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(HOME)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=HOME)
+    assert ran.stdout.split() == ["True", "True"], ran.stderr
+    assert [line for line in ran.stderr.splitlines() if "ResnetBlock2D" in line] and "Traceback" not in ran.stderr
+    assert ran.stderr.count("runs as it is") == 1
 
 
 def test_only_where_it_is_wanted(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ others run the blocks as they are. Results are the plain ones but for rounding.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,10 @@ from torch import Tensor, nn
 
 from backend.settings import COMPILE
 
+log = logging.getLogger(__name__)
+
 BLOCKS = ("ResnetBlock2D",)         # besides those that diffusers' own networks name
+VERSIONS = 128      # of one kind of block: for each pair of widths one, and one more for a single row; torch's is 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +32,16 @@ class CompiledRegions:
 
     @classmethod
     def of(cls, network: nn.Module, **options: Any) -> Self:
-        """Nothing is compiled before the first call; a block that cannot be is run as it is. `options`: the compiler's.
+        """Nothing is compiled before the first call, and nothing again for other sizes, row counts or prompts.
 
+        A kind of block that cannot be compiled is run as it is, and the log says so once. `options`: the compiler's.
         The network itself is not changed.
         """
-        torch._dynamo.config.suppress_errors = True
+        torch._dynamo.config.recompile_limit = VERSIONS
         names = {*BLOCKS, *(getattr(network, "_repeated_blocks", None) or ())}
+        refused: set[str] = set()
         blocks = [module for module in network.modules() if type(module).__name__ in names]
-        return cls([(block, torch.compile(block._call_impl, **options)) for block in blocks])
+        return cls([(block, _or_plain(block, refused, options)) for block in blocks])
 
     @contextmanager
     def attached(self, tensors: Sequence[Tensor]) -> Iterator[None]:
@@ -47,6 +53,27 @@ class CompiledRegions:
         finally:
             for block, _ in self.blocks:
                 block._compiled_call_impl = None
+
+
+def _or_plain(block: nn.Module, refused: set[str], options: dict[str, Any]) -> Callable[..., Any]:
+    """The block compiled, or as it is once its kind is among the refused."""
+    from torch._dynamo.exc import TorchDynamoException  # takes seconds, which only who compiles has to wait
+
+    kind, plain = type(block).__name__, block._call_impl
+    compiled = torch.compile(plain, dynamic=True, **options)
+
+    def run(*given: Any, **named: Any) -> Any:
+        if kind in refused:
+            return plain(*given, **named)
+        try:
+            return compiled(*given, **named)
+        except TorchDynamoException as error:
+            refused.add(kind)
+            why = " ".join(str(error).strip().splitlines()[:2])     # where it was, and what it was
+            log.warning("%s is not compiled, and runs as it is: %s", kind, why)
+            return plain(*given, **named)
+
+    return run
 
 
 def compiled_regions(network: nn.Module) -> CompiledRegions | None:
