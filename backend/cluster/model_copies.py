@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from backend.catalog.fingerprints import WEIGHTS, fingerprint
+from backend.catalog.hashes import SHA256
 from backend.catalog.model_file import FACE_NETWORK, ModelFile
 from backend.cluster.model_source import SourceFile
 from backend.errors import EaselError, NotFound
 
 PIECE = 64 << 20        # bytes that travel at once
 LIMIT = 200 << 30       # bytes of copies that a machine keeps
+COMING = "coming-"      # what is not whole yet
+LEFT_SECONDS = 3600     # without a change, after which nobody is at it any more
 
 Told = TypeVar("Told")
 
@@ -65,51 +70,79 @@ class ModelCopies:
         return dataclasses.replace(file, path=path, fingerprint=fingerprint(path))
 
     def _copy(self, whole: str, file: ModelFile) -> Path:
-        files = self._source.files(whole)
-        hashed = (os.path.basename(whole), *WEIGHTS) if file.sha256 else ()      # the hash is of these alone
-        told = "\n".join([file.sha256, *(f"{name} {size} {changed}" for name, size, changed in files
-                                         if not name.endswith(hashed))])
-        copy = self._folder / hashlib.sha256(f"{os.path.basename(whole)}\n{told}".encode()).hexdigest()[:32]
+        """Where a file with what describes it, or a folder, lies here: found by names, sizes and times, or by hash."""
+        files, name = self._source.files(whole), os.path.basename(whole)
+        copy, same = self._place(name, files), None
+        if file.sha256 and whole == file.path:
+            hashed = (name, *WEIGHTS)       # the hash is of these alone
+            same = self._place(name, [each for each in files if not each[0].endswith(hashed)], file.sha256)
+            copy = copy if copy.exists() or not same.exists() else same.resolve()
         if not copy.exists():
             self._coming(file.key, False)
             self._make_room(sum(size for _, size, _ in files))
-            self._fetch(whole, files, copy)
+            self._fetch(whole, files, copy, file.sha256 if same else "")
             self._coming(file.key, True)
+        if same and not same.exists():
+            _link(same, copy)
         os.utime(copy)
         return copy
 
-    def _fetch(self, whole: str, files: list[SourceFile], copy: Path) -> None:
+    def _place(self, name: str, files: list[SourceFile], sha256: str = "") -> Path:
+        told = "\n".join([name, sha256, *(f"{each} {size} {changed}" for each, size, changed in files)])
+        return self._folder / hashlib.sha256(told.encode()).hexdigest()[:32]
+
+    def _fetch(self, whole: str, files: list[SourceFile], copy: Path, sha256: str) -> None:
         """All or nothing: what is not yet whole lies under another name."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        root = os.path.dirname(whole) if os.path.basename(whole) in {name for name, _, _ in files} else whole
-        coming = Path(tempfile.mkdtemp(prefix="coming-", dir=self._folder))
+        name = os.path.basename(whole)
+        root = os.path.dirname(whole) if name in {each for each, _, _ in files} else whole
+        coming = Path(tempfile.mkdtemp(prefix=COMING, dir=self._folder))
         try:
-            for name, size, changed in files:
-                target = coming / name
+            for each, size, changed in files:
+                target = coming / each
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._write(os.path.join(root, name), size, target)
+                found = self._write(os.path.join(root, each), size, target)
+                if each == name and SHA256.fullmatch(sha256) and found != sha256:
+                    raise NotFound(f"{name} was changed while it was copied")
                 os.utime(target, ns=(changed, changed))
-            if not copy.exists():
+            with contextlib.suppress(OSError):      # another worker of this machine was sooner
                 coming.replace(copy)
+            if not copy.exists():
+                raise OSError(f"{copy} cannot be made")
         finally:
             shutil.rmtree(coming, ignore_errors=True)
 
-    def _write(self, path: str, size: int, target: Path) -> None:
+    def _write(self, path: str, size: int, target: Path) -> str:
+        """The SHA-256 of what was written."""
+        content = hashlib.sha256()
         with target.open("wb") as out:
             while (at := out.tell()) < size:
                 piece = self._source.read(path, at, PIECE)
                 if not piece:
                     raise NotFound(f"{os.path.basename(path)} became shorter while it was copied")
                 out.write(piece)
+                content.update(piece)
+        return content.hexdigest()
 
     def _make_room(self, coming: int) -> None:
-        known = sorted(self._folder.glob("[0-9a-f]*"), key=lambda copy: copy.stat().st_mtime)
+        for left in self._folder.glob(f"{COMING}*"):
+            if time.time() - max(each.lstat().st_mtime for each in (left, *left.rglob("*"))) > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        copies = [each for each in self._folder.glob("?" * 32) if not each.is_symlink()]
+        known = sorted(copies, key=lambda copy: copy.stat().st_mtime)
         sizes = {copy: sum(file.stat().st_size for file in copy.rglob("*") if file.is_file()) for copy in known}
         for copy in known:
             if sum(sizes.values()) + coming <= self._limit:
                 return
             shutil.rmtree(copy, ignore_errors=True)     # who has it open keeps it until he closes it
             del sizes[copy]
+
+
+def _link(name: Path, copy: Path) -> None:
+    """In place of one to a copy that is gone."""
+    name.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError):      # another worker of this machine was sooner
+        name.symlink_to(copy.name)
 
 
 def _is_same(file: ModelFile) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -96,6 +97,45 @@ def test_a_replaced_file_is_another_copy(away: Away, copies: ModelCopies) -> Non
     (away.folder / "anime.safetensors").write_bytes(b"new")
     after = copies.here(anime(away))
     assert after.path != before.path and Path(after.path).read_bytes() == b"new"
+
+
+def test_a_hash_that_becomes_known_and_a_new_time_copy_nothing_again(away: Away, copies: ModelCopies) -> None:
+    sha256 = hashlib.sha256((away.folder / "anime.safetensors").read_bytes()).hexdigest()
+    first, then = copies.here(anime(away)), copies.here(anime(away, sha256=sha256))
+    assert then.path == first.path and away.read_bytes == 5004
+    os.utime(away.folder / "anime.safetensors", (5, 5))
+    assert copies.here(anime(away, sha256=sha256)).path == first.path and away.read_bytes == 5004
+    (away.folder / "anime.yaml").write_text("v: 22")
+    assert Path(copies.here(anime(away, sha256=sha256)).path).with_suffix(".yaml").read_text() == "v: 22"
+
+
+def test_a_copy_that_is_not_what_the_hash_says_is_refused(away: Away, copies: ModelCopies, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="changed while it was copied"):
+        copies.here(anime(away, sha256="0" * 64))
+    assert not list((tmp_path / "copies").iterdir())
+
+
+def test_another_worker_of_the_machine_that_was_sooner_is_no_error(
+    away: Away, copies: ModelCopies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sooner = ModelCopies(tmp_path / "copies", Away(away.folder), lambda name, done: None, limit=12_000)
+    read = away.read
+    monkeypatch.setattr(away, "read", lambda *asked: sooner.here(anime(away)) and read(*asked))
+    found = copies.here(anime(away))
+    assert Path(found.path).read_bytes() == (away.folder / "anime.safetensors").read_bytes()
+    assert len(list((tmp_path / "copies").iterdir())) == 1
+
+
+def test_what_an_ended_worker_has_left_half_copied_goes_and_what_comes_stays(
+    away: Away, copies: ModelCopies, tmp_path: Path
+) -> None:
+    for name in ("coming-left", "coming-now"):
+        (tmp_path / "copies" / name).mkdir(parents=True)
+        (tmp_path / "copies" / name / "part").write_bytes(b"1" * 11_000)
+    for left in (tmp_path / "copies" / "coming-left" / "part", tmp_path / "copies" / "coming-left"):
+        os.utime(left, (1, 1))
+    copies.here(anime(away))
+    assert sorted(each.name for each in (tmp_path / "copies").glob("coming-*")) == ["coming-now"]
 
 
 def test_a_shared_folder_is_used_as_it_is(away: Away, copies: ModelCopies) -> None:
