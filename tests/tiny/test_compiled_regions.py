@@ -76,6 +76,7 @@ def styled(model: Model, seed: int, weight: float) -> Row:
     return row(model, seed, branches=(Branches({path: FittedLayer(module, "lora", 4, {}, "", factors)}, weight, key=1),))
 
 
+@pytest.mark.slow
 def test_packs_run_compiled_and_rows_with_a_lora_as_they_always_did(model: Model, compiler: Compiler) -> None:
     packs = [[row(model, 1)], [row(model, 1), row(model, 2)], [row(model, 1), styled(model, 2, 0.5)], [styled(model, 2, 0.9)]]
     regions, model.compiled = model.compiled, None
@@ -93,6 +94,7 @@ def test_packs_run_compiled_and_rows_with_a_lora_as_they_always_did(model: Model
     assert all(block._compiled_call_impl is None for block, _ in regions.blocks)
 
 
+@pytest.mark.slow
 def test_compiled_calls_are_recorded_too(model: Model, compiler: Compiler) -> None:
     model.recordings = Recordings(ResultCache(lambda coming: 1 << 30), RepeatedCall)
     try:
@@ -103,6 +105,7 @@ def test_compiled_calls_are_recorded_too(model: Model, compiler: Compiler) -> No
         model.recordings = None
 
 
+@pytest.mark.slow
 def test_a_block_that_cannot_be_compiled_is_run_as_it_is_and_that_is_told_once_for_its_kind(
     model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -120,6 +123,7 @@ def test_a_block_that_cannot_be_compiled_is_run_as_it_is_and_that_is_told_once_f
     assert len(told) == 2 and all("runs as it is" in each and "no compiler" in each for each in told)
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_again_for_other_sizes_counts_prompts_and_networks_of_other_widths(
     model: Model, compiler: Compiler
 ) -> None:
@@ -137,6 +141,7 @@ def test_nothing_is_compiled_again_for_other_sizes_counts_prompts_and_networks_o
     assert torch._dynamo.config.recompile_limit >= 100, "at torch's 8 the rest of a network would run plainly, and silently"
 
 
+@pytest.mark.slow
 def test_tiling_is_seen_by_what_is_compiled(model: Model, compiler: Compiler) -> None:
     plain, tiled = row(model, 1), row(model, 1, tiling=True)
     regions, model.compiled = model.compiled, None
