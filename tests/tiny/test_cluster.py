@@ -100,6 +100,16 @@ def test_a_machine_that_leaves_is_a_lost_worker_and_one_that_joins_is_used(house
     until(lambda: workers_up(house) == MACHINES, 120)
 
 
+def test_a_worker_without_work_gives_its_machine_back_and_comes_again(house: Guest) -> None:
+    until(lambda: workers_up(house) == MACHINES, 120)
+    dispatcher = house._components.dispatcher
+    until(lambda: dispatcher.rest(0) or all(worker.state == "resting" for worker in house.status().workers), 60)
+    until(lambda: ray.available_resources().get("CPU") == MACHINES, 60)
+    job = submit(house)
+    assert house.wait(job.id, 120).state == "done", "the queue brings one back"
+    assert sum(worker.state == "resting" for worker in house.status().workers) == MACHINES - 1
+
+
 @pytest.mark.parametrize(("address", "said"), [("127.0.0.1:9", "no Ray cluster answers at 127.0.0.1:9"),
                                                ("ray://127.0.0.1:10001", "host:port")])
 def test_no_cluster_at_an_address_is_said_at_the_start(tmp_path: Path, address: str, said: str) -> None:
