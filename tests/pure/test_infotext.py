@@ -13,6 +13,7 @@ from backend.image import infotext
 from backend.image.infotext.compatibility import parse_version
 from backend.image.infotext.records import told
 from backend.prompt.styles import extract
+from backend.request.detailer import DETAILER_UNIT, LEAST_SIDE
 from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
 from backend.request.rules import MAX_PICTURES, OUTPAINT
@@ -47,6 +48,10 @@ SWITCHES = {"variation_seed": {"variation_strength": 0.5, "variation_seed": 1}, 
 
 
 def values_of(field: Field) -> st.SearchStrategy:
+    if field.name == "face_swap_sources":
+        return st.just("")              # as many as the targets: see `requests`
+    if field is DETAILER_UNIT["width"] or field is DETAILER_UNIT["height"]:
+        return st.just(0) | st.integers(LEAST_SIDE, 2048)
     if field.name == "face_swap_targets":
         return st.sampled_from(["0", "all", "1, 12"])
     if field.kind in ("text", "checkpoint"):
@@ -83,6 +88,8 @@ def requests(draw: st.DrawFn) -> Request:
             chosen.pop(one_fewer, None)
     chosen.pop("enable_hr" if chosen.get("init_image") else "mask", None)
     chosen.pop("process", None)
+    if draw(st.booleans()):
+        chosen |= {"face_swap_targets": "0, 2", "face_swap_sources": "1, 0"}
     if {"mask", "loopback_loops", *OUTPAINT} & chosen.keys():
         chosen.pop("sd_upscale", None)
     chosen["sd_upscale_overlap"] = min(chosen.get("sd_upscale_overlap", 64), chosen.get("width", 512) - 8, chosen.get("height", 512) - 8)
