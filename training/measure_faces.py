@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from backend.catalog.model_file import FACE_NETWORK
+from backend.catalog.guide_files import GUIDE_FACES
 from backend.request.guide_choices import GUIDE_CHOICES
 from backend.request.guide_modules import PICTURE_PROMPT
 from backend.worker.faces import analysis
@@ -41,8 +41,7 @@ Known = tuple[Person, np.ndarray]       # the identity of length 1
 
 def looker(studio: Studio) -> FaceAnalysis:
     """The networks through which the demo's FaceID sees faces."""
-    files = studio.files(FILE.stem)
-    return analysis.load(next(file for (kind, _), file in files.items() if kind == FACE_NETWORK))
+    return analysis.load(studio.files(FILE.stem)[GUIDE_FACES, FILE.stem])
 
 
 def identities(networks: FaceAnalysis, pictures: Sequence[Image.Image]) -> list[np.ndarray | None]:

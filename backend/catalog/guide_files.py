@@ -17,7 +17,6 @@ from backend.catalog.model_file import (
     ANNOTATOR,
     CLIP_VISION,
     CONTROLNET,
-    FACE_NETWORK,
     INSTANT_ID,
     IP_ADAPTER,
     T2I_ADAPTER,
@@ -36,6 +35,7 @@ from backend.request.rules import EXTRAS
 
 GUIDES = "guides"
 GUIDE = "guide"                         # in a job's files: whatever kind of model a unit names
+GUIDE_FACES = "guide faces"             # and the network through which that model sees faces
 KINDS = (CONTROLNET, T2I_ADAPTER, IP_ADAPTER, INSTANT_ID)
 PROMPTS = (IP_ADAPTER, INSTANT_ID)      # whose picture is a prompt
 KNOWS_FACES = {FACE: BUFFALO, FACE_PLUS: BUFFALO, RAW_FACE: ANTELOPE}   # what was in use where each was trained
@@ -123,8 +123,8 @@ def guide_file(name: str, catalog: ModelCatalog) -> ModelFile:
 
 
 def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[FileKey, ModelFile]:
-    """What the guides among a job's files look at pictures through: picture towers by the file's key, and networks
-    that know faces by BUFFALO and ANTELOPE. NotFound.
+    """What the guides among a job's files look at pictures through, by the file's key: picture towers, and networks
+    that know faces. NotFound.
     """
     found: dict[FileKey, ModelFile] = {}
     for file in files.values():
@@ -133,7 +133,7 @@ def encoders(files: Mapping[FileKey, ModelFile], catalog: ModelCatalog) -> dict[
         if "layer" in file.facts:
             found[CLIP_VISION, file.key] = _encoder_of(file, catalog)
         if wanted := KNOWS_FACES.get(file.facts.get("sees", "")):
-            found[FACE_NETWORK, wanted] = _face_network(file.key, wanted, catalog)
+            found[GUIDE_FACES, file.key] = _face_network(file.key, wanted, catalog)
     return found
 
 
@@ -186,7 +186,7 @@ def annotator_files(units: Iterable[Mapping[str, Any]], catalog: ModelCatalog) -
         for name in module.files if unit["enabled"] else ():
             files[ANNOTATOR, name] = _annotator(name, catalog)
         if unit["enabled"] and module.name == KEY_POINTS:
-            files[FACE_NETWORK, ANTELOPE] = recognition_network((ANTELOPE, BUFFALO), catalog, unit["model"])
+            files[GUIDE_FACES, unit["model"]] = recognition_network((ANTELOPE, BUFFALO), catalog, unit["model"])
     return files
 
 

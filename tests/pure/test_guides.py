@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalog.guide_files import guide_file, guide_problems, misfit, preferred
+from backend.catalog.guide_files import GUIDE_FACES, guide_file, guide_problems, misfit, preferred
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.catalog.needed_files import files_of, resolved
@@ -221,7 +221,7 @@ def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatal
         (tmp_path / "insightface" / "models" / "buffalo_l" / f"{name}.onnx").write_bytes(b"")
     catalog.refresh()
     assert wrong(catalog, {"model": "face"}) == {}
-    assert ("insightface", "w600k") in files_of(resolved(request({"model": "face"}), catalog), catalog)
+    assert (GUIDE_FACES, "face") in files_of(resolved(request({"model": "face"}), catalog), catalog)
     assert "canny does not go with plus" in wrong(catalog, asked | {"module": "canny"})["guides[0].module"]
     assert "ip-adapter-auto does not go with diffusers" in wrong(catalog, {"model": "diffusers", "module": "ip-adapter-auto"})["guides[0].module"]
 
@@ -237,10 +237,10 @@ def test_face_networks_that_belong_to_one_adapter_are_nobody_elses(catalog: Mode
         (packs / "aside" / "easel.json").write_text('{"only_for": "own"}')
         catalog.refresh()
         assert wrong(catalog, {"model": "own"}) == {}
-        assert files_of(resolved(request({"model": "own"}), catalog), catalog)["insightface", "w600k"].key == "people"
+        assert files_of(resolved(request({"model": "own"}), catalog), catalog)[GUIDE_FACES, "own"].key == "people"
         told = wrong(catalog, {"model": "face"}).get("guides[0].model", "")
         assert ("needs insightface's buffalo_l" in told) == (pack == "aside")
-    assert files_of(resolved(request({"model": "face"}), catalog), catalog)["insightface", "w600k"].key == "w600k_r50"
+    assert files_of(resolved(request({"model": "face"}), catalog), catalog)[GUIDE_FACES, "face"].key == "w600k_r50"
     assert [file.key for file in catalog.usable("face_detector")] == ["det_10g"]
 
 
@@ -256,9 +256,32 @@ def test_face_networks_may_belong_to_several_models_and_to_the_points_of_one(cat
     catalog.refresh()
     who, where = {"model": "own_instantid"}, {"model": "own_instantid_points", "module": "instant_id_face_keypoints"}
     assert wrong(catalog, who, where) == {}, "InstantID's layout fits whatever checkpoint its widths fit"
-    assert files_of(resolved(request(who, where), catalog), catalog)["insightface", "glintr100"].key == "people"
+    files = files_of(resolved(request(who, where), catalog), catalog)
+    assert {files[GUIDE_FACES, name].key for name in ("own_instantid", "own_instantid_points")} == {"people"}
     told = wrong(catalog, who, where | {"model": "other_instantid_points"})
     assert "antelopev2" in told["guides[1].module"], "the points of another model are not found by them"
+
+
+def test_each_model_of_a_job_sees_faces_through_its_own_networks(catalog: ModelCatalog, tmp_path: Path) -> None:
+    for name in ("face", "own_face"):
+        write(tmp_path / "ip_adapter" / f"{name}.safetensors", picture_prompt(FACE))
+    for name in ("an_instantid", "own_instantid"):
+        write(tmp_path / "ip_adapter" / f"{name}.safetensors", picture_prompt(RESAMPLER))
+        write(tmp_path / "ControlNet" / f"{name}_points.safetensors", control(768))
+    own = ["own_face", "own_instantid", "own_instantid_points"]
+    for pack, names in {"aside": ("people", "det_aside"), "buffalo_l": ("w600k_r50", "det_10g")}.items():
+        home = tmp_path / "insightface" / "models" / pack
+        home.mkdir(parents=True)
+        for name in names:
+            (home / f"{name}.onnx").write_bytes(b"")
+    (tmp_path / "insightface" / "models" / "aside" / "easel.json").write_text(json.dumps({"only_for": own}))
+    catalog.refresh()
+    others = ["face", "an_instantid", "an_instantid_points"]
+    units = [{"model": name} | ({"module": "instant_id_face_keypoints"} if name.endswith("points") else {}) for name in own + others]
+    assert wrong(catalog, *units) == {}
+    for asked in (units, units[::-1]):
+        files = files_of(resolved(request(*asked), catalog), catalog)
+        assert [files[GUIDE_FACES, name].key for name in own + others] == ["people"] * 3 + ["w600k_r50"] * 3
 
 
 def test_a_single_guide_for_a_face_prefers_what_works_alone() -> None:

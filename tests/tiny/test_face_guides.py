@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from backend.catalog.guide_files import encoders
+from backend.catalog.guide_files import GUIDE_FACES, annotator_files, encoders
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Run
 from backend.request.request import Request
@@ -47,7 +47,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     catalog = ModelCatalog((folder,))
     files = {("guide", name): catalog.find(home, name) for name, home in named.items()}
     files["guide", "control_instant_id"] = catalog.find("controlnet", "control_instant_id")
-    return Memory(place("cpu", exact=True)), {"first": catalog.find("checkpoint", "first")}, files | encoders(files, catalog)
+    points = annotator_files([{"enabled": True, "module": "instant_id_face_keypoints", "model": "control_instant_id"}], catalog)
+    return Memory(place("cpu", exact=True)), {"first": catalog.find("checkpoint", "first")}, files | encoders(files, catalog) | points
 
 
 def studio(house: House, units: tuple[dict[str, object], ...], more: dict[str, object]) -> Studio:
@@ -133,7 +134,7 @@ def test_a_broken_network_is_told_and_nothing_stays(house: House, tmp_path: Path
     memory, checkpoints, files = house
     broken = face_networks.save(tmp_path, "buffalo_l") / "w600k_r50.onnx"
     broken.write_bytes(broken.read_bytes()[:200])
-    bad = files | {("insightface", "w600k"): ModelCatalog((tmp_path,)).find("insightface", "w600k_r50")}
+    bad = files | {(GUIDE_FACES, "ip-adapter-faceid"): ModelCatalog((tmp_path,)).find("insightface", "w600k_r50")}
     plain = picture(house)
     field, message = refused((memory, checkpoints, bad), {"model": "ip-adapter-faceid", "image": ANN, "face_index": 0})
     assert field == "guides[0].model" and "w600k_r50.onnx cannot be loaded" in message

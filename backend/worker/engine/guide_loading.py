@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from backend.catalog.face_files import ANTELOPE
-from backend.catalog.guide_files import GUIDE, misfit
+from backend.catalog.guide_files import GUIDE, GUIDE_FACES, misfit
 from backend.catalog.model_file import (
     ANNOTATOR,
     CONTROLNET,
-    FACE_NETWORK,
     INSTANT_ID,
     IP_ADAPTER,
     T2I_ADAPTER,
@@ -94,7 +92,7 @@ def _hint(
     memory: Memory, work: Annotate, files: Mapping[FileKey, ModelFile], pictures: Mapping[str, bytes]
 ) -> Pixels:
     name = work.unit["module"]
-    looker = files[FACE_NETWORK, ANTELOPE] if name == KEY_POINTS else None
+    looker = files[GUIDE_FACES, work.unit["model"]] if name == KEY_POINTS else None
 
     def made() -> Pixels:
         if looker:
@@ -158,7 +156,7 @@ def _people(memory: Memory, work: Annotate, command: Preprocess) -> list[Person]
     pixels, resolution = work.seen(_files(work, command))
     name, files = command.unit.module, command.files
     if name == KEY_POINTS:
-        file = files[FACE_NETWORK, ANTELOPE]
+        file = files[GUIDE_FACES, command.unit.model]
         face = chosen(faces_in(memory, file, pixels, pixels), command.unit.face_order, command.unit.face_index)
         found = face_of(face.points, pixels.shape[:2])
     else:

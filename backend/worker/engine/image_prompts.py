@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from backend.catalog.face_files import PACKS
-from backend.catalog.guide_files import GUIDE, KNOWS_FACES
+from backend.catalog.guide_files import GUIDE, GUIDE_FACES, KNOWS_FACES
 from backend.catalog.ip_adapters import FACE_PLUS
-from backend.catalog.model_file import CLIP_VISION, FACE_NETWORK, ModelFile
+from backend.catalog.model_file import CLIP_VISION, ModelFile
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.request.record import place
 from backend.worker.adapters.image_projection import PicturePrompt, Shown
@@ -79,8 +79,7 @@ class _Eyes:
 
     @property
     def _face_network(self) -> ModelFile | None:
-        wanted = KNOWS_FACES.get(self.file.facts.get("sees", ""))
-        return self.program.task.run.files[FACE_NETWORK, wanted] if wanted else None
+        return self.program.task.run.files.get((GUIDE_FACES, self.file.key))
 
     def told(self) -> str:
         """A sentence where faces are seen by another network than the file was made with; else ""."""
