@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from backend.logs import FORMATS
 from backend.request.limits import read_flags
-from backend.settings import HOME, MOST_WORKERS, OpenID, Settings
+from backend.settings import HOME, IDLE_MINUTES, MOST_WORKERS, OpenID, Settings
 
 LOGINS = "EASEL_AUTH"
 IN_A_CLUSTER = ("auto", "cuda", "cpu")     # its cards if it has any, cards alone, machines
@@ -117,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--cluster", default="", metavar="ADDRESS", help=HELP["cluster"])
     flags.add_argument("--cluster-workers", type=int, default=MOST_WORKERS, metavar="N",
                        help=HELP["cluster-workers"])
-    flags.add_argument("--cluster-idle", type=int, default=Settings.cluster_idle, metavar="MINUTES",
+    flags.add_argument("--cluster-idle", type=int, default=IDLE_MINUTES, metavar="MINUTES",
                        help=HELP["cluster-idle"])
     return flags
 

@@ -13,6 +13,7 @@ Policy = Literal["solo", "packed"]
 ShareLinks = Literal["login", "open"]
 HOME = Path(__file__).resolve().parent.parent
 MOST_WORKERS = 1024
+IDLE_MINUTES = 10
 COMPILE = "EASEL_COMPILE"
 """Environment variable of a worker: any value but "" and "0" compiles the blocks of networks."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -43,7 +44,7 @@ class Settings:
     compile: bool = False                     # the blocks of networks, by torch.compile
     cluster: str = ""                         # a Ray cluster's address, "auto" for this machine's; "" = none
     cluster_workers: int = MOST_WORKERS       # of the cluster, at most
-    cluster_idle: int = 10                    # minutes without work after which it has a device back; 0 = never
+    cluster_idle: int = IDLE_MINUTES          # minutes without work after which it has a device back; 0 = never
     users: dict[str, str] = field(default_factory=dict, repr=False)
     admins: tuple[str, ...] = ()              # of the users, those who may pause everybody's queue
     first_admin: tuple[str, str] | None = field(default=None, repr=False)   # name and password, from the environment
