@@ -3,8 +3,8 @@
 An extension is a package with a manifest (see `backend.extensions.manifest`) and two doors, each a module with one
 function `register(house)`:
 
-    extension.py    fields, samplers, schedules, model kinds, families, axes of plots, tabs, routes; imports no torch;
-                    read by both processes
+    extension.py    fields, samplers, schedules, model kinds, families, axes of plots, tabs, routes, and the scripts of
+                    AUTOMATIC1111 that its fields stand for; imports no torch; read by both processes
     worker.py       what works on the device: guidance hooks, adapters; read by the worker alone
 
 An extension that cannot be registered is left out as a whole, and Easel starts without it and says so.
@@ -25,6 +25,7 @@ from backend.catalog.kinds import KINDS, Kind
 from backend.extensions.manifest import name_of
 from backend.plots.axis import Axis
 from backend.plots.axis_table import AXES
+from backend.request.always_on_scripts import ALWAYS_ON, AlwaysOnScript
 from backend.request.field import Field
 from backend.request.request import FIELDS
 from backend.sampling.sampler_row import SamplerRow
@@ -50,6 +51,7 @@ class House:
     families: Table[Family] = FAMILIES
     kinds: Table[Kind] = KINDS
     axes: Table[Axis] = AXES
+    scripts: Table[AlwaysOnScript] = ALWAYS_ON
     tabs: Table[Any] = field(default_factory=lambda: Table("tabs", key="NAME"))
     routers: Table[Any] = field(default_factory=lambda: Table("routers"))
 

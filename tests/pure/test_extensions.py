@@ -44,7 +44,7 @@ def extension(folder: Path, name: str, code: str = "def register(house): pass", 
 
 def opened(*packages: str) -> tuple[House, dict[str, str]]:
     """A house of its own, so that nothing of it stays in this process."""
-    own = House(**{name: Table(name) for name in ("samplers", "schedules", "families", "kinds", "axes")},
+    own = House(**{name: Table(name) for name in ("samplers", "schedules", "families", "kinds", "axes", "scripts")},
                 fields=Table("fields", (Field(name="prompt", label="Prompt", kind="text", default="", group="prompt"),)))
     return own, own.open(packages)
 

@@ -9,7 +9,9 @@ import torch
 from diffusers.guiders.adaptive_projected_guidance import MomentumBuffer, normalized_guidance
 from diffusers.guiders.classifier_free_zero_star_guidance import cfg_zero_star_scale
 from diffusers.models.attention_processor import PAGIdentitySelfAttnProcessor2_0
+from diffusers.models.unets import unet_2d_blocks
 from diffusers.pipelines.deprecated.stable_diffusion_sag import pipeline_stable_diffusion_sag as sag
+from diffusers.utils import torch_utils
 from torch import Tensor
 
 from backend.sampling.protocol import Noisy
@@ -21,7 +23,7 @@ from backend.worker.models.encoded import stacked
 from extensions.adaptive_projected_guidance.worker import Projected
 from extensions.cfg_zero_star.worker import ZeroStar
 from extensions.dynamic_thresholding.worker import Thresholded
-from extensions.freeu.worker import WithFreeU, freeu
+from extensions.freeu.worker import WithFreeU, freeu, second_freeu
 from extensions.perturbed_attention.worker import ADAPTERS, PerturbedAttention
 from extensions.self_attention_guidance.worker import SelfAttentionGuidance
 from extensions.step_cache.worker import StepCache
@@ -81,6 +83,37 @@ def test_freeu_is_diffusers_own_and_nothing_of_it_stays(model: Model) -> None:
     found, _ = called(guidance(model, WithFreeU(freeu(0.9, 0.2, 1.3, 1.4))))
     assert (found - (uncond + SCALE * (cond - uncond))).abs().max() < 1e-4
     assert (found - plain).abs().max() > 1e-3 and torch.equal(called(guidance(model))[0], plain)
+
+
+@torch.inference_mode()
+def test_the_second_freeu_amplifies_what_is_strong_already(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where diffusers calls the first version's formula it is given the second's, as its authors publish that."""
+    stages = {4 * model.denoiser.conv_in.out_channels: (1.3, 0.9), 2 * model.denoiser.conv_in.out_channels: (1.4, 0.2)}
+    seen: set[int] = set()
+
+    def second(resolution_idx: int, hidden_states: Tensor, res_hidden_states: Tensor, **_: float) -> tuple[Tensor, Tensor]:
+        count = hidden_states.shape[1]
+        if count not in stages:
+            return hidden_states, res_hidden_states
+        seen.add(count)
+        b, s = stages[count]
+        mean = hidden_states.mean(1).unsqueeze(1)
+        flat = mean.flatten(1)
+        low, high = (edge[:, None, None, None] for edge in (flat.min(1).values, flat.max(1).values))
+        strong = hidden_states.clone()
+        strong[:, :count // 2] *= (b - 1) * (mean - low) / (high - low) + 1
+        return strong, torch_utils.fourier_filter(res_hidden_states, threshold=1, scale=s)
+
+    plain, _ = called(guidance(model))
+    first, _ = called(guidance(model, WithFreeU(freeu(0.9, 0.2, 1.3, 1.4))))
+    found, _ = called(guidance(model, WithFreeU(second_freeu(0.9, 0.2, 1.3, 1.4))))
+    assert torch.equal(called(guidance(model))[0], plain)
+    monkeypatch.setattr(unet_2d_blocks, "apply_freeu", second)
+    model.denoiser.enable_freeu(0.9, 0.2, 1.3, 1.4)
+    cond, uncond = both(model)
+    model.denoiser.disable_freeu()
+    assert seen and (found - (uncond + SCALE * (cond - uncond))).abs().max() < 1e-4
+    assert (found - plain).abs().max() > 1e-3 < (found - first).abs().max()
 
 
 @torch.inference_mode()

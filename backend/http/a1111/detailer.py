@@ -14,8 +14,9 @@ from typing import Any
 from backend.errors import Problem
 from backend.http.a1111.scripts import NAMES_OFF, script_arguments
 from backend.http.a1111.unsupported import Lacking
-from backend.http.a1111.values import as_ours, is_missing, is_same, truth
+from backend.http.a1111.values import as_ours, is_missing
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
+from backend.request.loose_values import is_same, truth
 from backend.request.old_names import split_sampler
 from backend.sampling.names import SAME_SCHEDULER
 

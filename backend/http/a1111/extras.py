@@ -15,7 +15,7 @@ from starlette.responses import Response
 from backend import Door, Job
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.a1111.routes import queued
-from backend.http.a1111.values import as_ours, is_same
+from backend.http.a1111.values import as_ours
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
@@ -24,6 +24,7 @@ from backend.image import upload_validation
 from backend.image.extras_text import infotext_values
 from backend.image.read import read_metadata
 from backend.request.field import MAX_PROMPT, Field, clean
+from backend.request.loose_values import is_same
 from backend.request.request import FIELDS
 from backend.request.rules import EXTRAS
 

@@ -11,9 +11,9 @@ from backend import Door
 from backend.errors import InvalidRequest, Problem, UserError
 from backend.http.a1111.scripts import script_arguments
 from backend.http.a1111.unsupported import Lacking
-from backend.http.a1111.values import is_same, truth
 from backend.image import upload_validation
 from backend.request.face_swap import GENDERS
+from backend.request.loose_values import is_same, truth
 from backend.request.rules import NO_RESTORER, RESTORERS
 
 SCRIPT = "reactor"

@@ -11,8 +11,8 @@ from typing import Any
 
 from backend.errors import Problem
 from backend.http.a1111.unsupported import NOT_HERE, Lacking
-from backend.http.a1111.values import is_same, truth
 from backend.request.field import Field
+from backend.request.loose_values import is_same, truth
 from backend.request.request import FIELDS
 
 _OF_PICTURES = ("img2img", "img2img_extra", "inpaint", "outpaint", "loopback", "sd_upscale")

@@ -16,10 +16,11 @@ from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, Problem, UserError
 from backend.http.a1111.scripts import script_arguments
 from backend.http.a1111.unsupported import NOT_HERE, Lacking
-from backend.http.a1111.values import as_ours, is_missing, truth
+from backend.http.a1111.values import as_ours, is_missing
 from backend.image import upload_validation
 from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of
 from backend.request.guide_unit import CONTROL_LEADS, GUIDE_UNIT
+from backend.request.loose_values import truth
 from backend.request.output_size import Margins
 
 SCRIPT = "controlnet"

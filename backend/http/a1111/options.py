@@ -19,9 +19,10 @@ from backend.http.a1111 import eta
 from backend.http.a1111.calls import Caller
 from backend.http.a1111.option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
 from backend.http.a1111.unsupported import NOT_HERE, Lacking, passed_over
-from backend.http.a1111.values import as_ours, is_missing, is_same, truth
+from backend.http.a1111.values import as_ours, is_missing
 from backend.image import file_names
 from backend.request.field import Field
+from backend.request.loose_values import is_same, truth
 from backend.request.preferences import settings
 from backend.request.request import FIELDS, Request
 from backend.request.rules import CODEFORMER, VAES

@@ -10,10 +10,10 @@ from PIL import Image, ImageChops, ImageOps
 
 from backend import Door
 from backend.errors import InvalidRequest, UserError
-from backend.http.a1111.values import is_same
 from backend.image import upload_validation
 from backend.request.choices import MASK_MODES
 from backend.request.field import clean
+from backend.request.loose_values import is_same
 from backend.request.request import FIELDS, MAX_SEED, RANDOM_SEEDS
 from backend.request.rules import MAX_PICTURES
 

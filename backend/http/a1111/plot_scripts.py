@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from backend.errors import InvalidRequest
-from backend.http.a1111.scripts import Argument, Script, arguments, script_named
-from backend.http.a1111.values import truth
+from backend.http.a1111.scripts import Script, arguments, script_named
 from backend.plots.axis_table import NOTHING, axis_named
 from backend.plots.cells import LETTERS
+from backend.request.always_on_scripts import Argument
 from backend.request.field import clean
+from backend.request.loose_values import truth
 from backend.request.request import FIELDS
 
 # A1111 1.10's axes in its order: a number in `script_args` is a place among those of the tab.

@@ -13,10 +13,10 @@ from backend.errors import InvalidRequest, Problem
 from backend.http.a1111 import responses
 from backend.http.a1111.plot_scripts import place_of
 from backend.http.a1111.requests import Reading
-from backend.http.a1111.values import truth
 from backend.plots.export_layout import View
 from backend.plots.grid_picture import Look
 from backend.plots.infotext import plot_infotext
+from backend.request.loose_values import truth
 from backend.store.plot_reading import PlotHead
 
 PER_PICTURE = ("all_prompts", "all_negative_prompts", "all_seeds", "all_subseeds", "infotexts")

@@ -17,11 +17,12 @@ from backend.http.a1111.option_table import OF_FIELDS
 from backend.http.a1111.options import CallerOptions, Chosen
 from backend.http.a1111.plot_scripts import PLOT_SCRIPTS, plot_asked
 from backend.http.a1111.unsupported import passed_over
-from backend.http.a1111.values import SIZES, as_ours, is_missing, is_same, truth
+from backend.http.a1111.values import SIZES, as_ours, is_missing
 from backend.image.infotext.unsupported import unmet_sentence
 from backend.prompt import grammar
 from backend.request.choices import PIXEL_UPSCALERS
 from backend.request.field import Field
+from backend.request.loose_values import is_same, truth
 from backend.request.output_size import CELL
 from backend.request.request import FIELDS
 from backend.request.rules import NO_RESTORER, NO_UPSCALER, RESTORERS

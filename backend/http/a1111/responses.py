@@ -15,11 +15,11 @@ from backend.http.a1111.fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2I
 from backend.http.a1111.guides import detected_maps
 from backend.http.a1111.requests import Reading
 from backend.http.a1111.scripts import answers_last_rounds
-from backend.http.a1111.values import truth
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata
 from backend.request.field import Field
+from backend.request.loose_values import truth
 from backend.request.request import FIELDS
 from backend.request.rules import NO_RESTORER
 from backend.sampling.sampler_row import SamplerRow

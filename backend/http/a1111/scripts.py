@@ -6,33 +6,20 @@ AUTOMATIC1111's own always-on ones do not act when they come through its API, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.http.a1111.unsupported import NOT_HERE, Lacking
-from backend.http.a1111.values import is_same, truth
+from backend.request.always_on_scripts import ALWAYS_ON, AlwaysOnScript, Argument, lacking
 from backend.request.choices import STRENGTH_CURVES
+from backend.request.loose_values import is_same, truth
 from backend.request.rules import NO_UPSCALER
 
 SIDES = ("left", "right", "up", "down")
 NAMES_OFF = ("", "none")
 LOOPBACK = "Loopback"
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """What `script-info` tells of an argument. `field`: the field that it becomes; "" where only `value` can be had."""
-
-    label: str
-    value: Any
-    field: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
-    choices: Sequence[str] | None = None
-    idle: bool = False                  # a text on AUTOMATIC1111's page: whatever is sent means nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +30,12 @@ class Script:
     arguments: tuple[Argument, ...]
     sets: Mapping[str, Any] = field(default_factory=dict)
     adapt: Callable[[dict[str, Any], Sequence[str]], dict[str, Any]] = lambda values, _: values
+
+    def values(self, given: Sequence[Any]) -> dict[str, Any]:
+        """Its arguments in their order, by the names of their fields. None is the usual value."""
+        pairs = zip(self.arguments, given, strict=True)
+        return {argument.field: argument.value if value is None else value
+                for argument, value in pairs if argument.field}
 
 
 def _upscale(values: dict[str, Any], upscalers: Sequence[str]) -> dict[str, Any]:
@@ -85,7 +78,7 @@ SELECTABLE: tuple[Script, ...] = (
         Argument("Color variation", 0.05),
     ), {"inpaint_area": "Whole picture", "masked_content": "fill", "mask_mode": "Inpaint masked"}, _outpaint),
 )
-SOFT_INPAINTING = Script("Soft Inpainting", (
+SOFT_INPAINTING = AlwaysOnScript("Soft Inpainting", (
     Argument("Soft inpainting", False, "soft_inpainting"),
     Argument("Schedule bias", 1.0),
     Argument("Preservation strength", 0.5),
@@ -133,17 +126,26 @@ def always_on(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
         place = f"alwayson_scripts.{name}"
         if name.strip().casefold() in (*WITHOUT_EFFECT, *ELSEWHERE) or is_off(script):
             continue
-        if not img2img or not is_same(name, SOFT_INPAINTING.name):
+        known = _known(name, img2img)
+        if known is None:
             problems.append(Lacking(NOT_HERE, place))
             continue
         try:
-            given, lacking = arguments(
-                SOFT_INPAINTING, script["args"] if isinstance(script, Mapping) else script, place)
+            given, unlike = arguments(known, script["args"] if isinstance(script, Mapping) else script, place)
             values |= given
-            problems += lacking
+            problems += unlike
         except InvalidRequest as error:
             problems += error.problems
     return values, problems
+
+
+def always_on_scripts(*, img2img: bool) -> list[AlwaysOnScript]:
+    """Those that a tab has: Easel's own, and what extensions say that they stand for."""
+    return [*([SOFT_INPAINTING] if img2img else []), *ALWAYS_ON.values()]
+
+
+def _known(name: str, img2img: bool) -> AlwaysOnScript | None:
+    return next((script for script in always_on_scripts(img2img=img2img) if is_same(name, script.name)), None)
 
 
 def answers_last_rounds(payload: Mapping[str, Any]) -> bool:
@@ -193,7 +195,7 @@ def _is_idle(unit: Mapping[str, Any]) -> bool:
     return bool(names) and all(str(name or "").strip().casefold() in NAMES_OFF for name in names)
 
 
-def arguments(script: Script, sent: Any, place: str) -> tuple[dict[str, Any], list[Problem]]:
+def arguments(script: Script | AlwaysOnScript, sent: Any, place: str) -> tuple[dict[str, Any], list[Problem]]:
     """Field values by the names in the table, and what Easel does not have; an object gives arguments by their labels.
 
     Raises InvalidRequest for too many.
@@ -205,13 +207,10 @@ def arguments(script: Script, sent: Any, place: str) -> tuple[dict[str, Any], li
         raise InvalidRequest(f"must be a list of at most {len(script.arguments)}, as {script.name} takes them",
                              field=place)
     given = [*sent, *(argument.value for argument in script.arguments[len(sent):])]
-    pairs = zip(script.arguments, given, strict=True)
-    values = {argument.field: argument.value if value is None else value for argument, value in pairs if argument.field}
-    return values, list(_impossible(script, given, place))
-
-
-def _impossible(script: Script, given: Sequence[Any], place: str) -> Iterator[Problem]:
-    for number, (argument, value) in enumerate(zip(script.arguments, given, strict=True)):
-        fixed = not argument.field and not argument.idle
-        if fixed and value is not None and not is_same(value, argument.value):
-            yield Lacking(f"({argument.label}) can only be {argument.value} here", f"{place}.{number}")
+    asks = isinstance(script, Script) or truth(given[0])
+    if asks is None:
+        raise InvalidRequest(f"({script.arguments[0].label}) must be true or false", field=f"{place}.0")
+    values = script.values(given)
+    unlike = lacking(script.arguments, given) if asks else ()
+    return values, [Lacking(f"({argument.label}) can only be {argument.value} here", f"{place}.{number}")
+                    for number, argument in unlike]

@@ -16,10 +16,11 @@ from starlette.exceptions import HTTPException
 from backend import LOCAL, Backend, Door
 from backend.http.a1111.options import write
 from backend.http.a1111.plot_scripts import PLOT_SCRIPTS
-from backend.http.a1111.scripts import SELECTABLE, SOFT_INPAINTING, Script
+from backend.http.a1111.scripts import SELECTABLE, Script, always_on_scripts
 from backend.http.dependencies import ClientOptions, EntireBackend, FrontDoor
 from backend.http.json_answers import JSONAnswer
 from backend.messages import MemoryUse
+from backend.request.always_on_scripts import AlwaysOnScript
 from backend.version import VERSION
 
 FLAGS: Mapping[str, Any] = MappingProxyType({
@@ -86,16 +87,17 @@ def memory(backend: EntireBackend) -> dict[str, Any]:
 @router.get("/sdapi/v1/scripts")
 def scripts() -> dict[str, list[str]]:
     """The scripts that a request may name, in small letters as AUTOMATIC1111 lists them."""
-    plots = [script.name.lower() for script in PLOT_SCRIPTS.values()]
-    return {"txt2img": plots, "img2img": [script.name.lower() for script in (SOFT_INPAINTING, *SELECTABLE)] + plots}
+    tabs = {"txt2img": always_on_scripts(img2img=False), "img2img": [*always_on_scripts(img2img=True), *SELECTABLE]}
+    return {tab: [script.name.lower() for script in (*there, *PLOT_SCRIPTS.values())] for tab, there in tabs.items()}
 
 
 @router.get("/sdapi/v1/script-info")
 def script_info() -> list[dict[str, Any]]:
     """The arguments of each script in their order."""
-    of_both = [_script(script, always_on=False, img2img=on) for on in (False, True) for script in PLOT_SCRIPTS.values()]
-    return [_script(SOFT_INPAINTING, always_on=True), *(_script(script, always_on=False) for script in SELECTABLE),
-            *of_both]
+    return [*(_script(script, always_on=True, img2img=on)
+              for on in (False, True) for script in always_on_scripts(img2img=on)),
+            *(_script(script, always_on=False) for script in SELECTABLE),
+            *(_script(script, always_on=False, img2img=on) for on in (False, True) for script in PLOT_SCRIPTS.values())]
 
 
 @router.get("/sdapi/v1/extensions")
@@ -195,7 +197,7 @@ def _card(backend: Backend) -> dict[str, Any]:
             "allocated": {"current": used.tensors}, "reserved": {"current": used.worker}}
 
 
-def _script(script: Script, *, always_on: bool, img2img: bool = True) -> dict[str, Any]:
+def _script(script: Script | AlwaysOnScript, *, always_on: bool, img2img: bool = True) -> dict[str, Any]:
     arguments = [{"label": one.label, "value": one.value, "minimum": one.minimum, "maximum": one.maximum,
                   "step": one.step, "choices": list(one.choices) if one.choices else None} for one in script.arguments]
     return {"name": script.name.lower(), "is_alwayson": always_on, "is_img2img": img2img, "args": arguments}

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from backend.request.field import Field
+from backend.request.loose_values import number, truth
 from backend.request.output_size import CELL
 
-YES, NO = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0", "none", "")
 NAMED = ("choice", "upscaler", "seed", "checkpoint", "second_checkpoint", "vae")
 SIZES = ("width", "height")
 # AUTOMATIC1111's own default for these is -1.
@@ -43,34 +43,14 @@ def as_ours(key: str, field: Field, value: Any) -> Any:
     return value
 
 
-def truth(value: Any) -> bool | None:
-    """Yes or no in any of the words for it; None for what is neither."""
-    if isinstance(value, str):
-        word = value.strip().casefold()
-        return True if word in YES else False if word in NO else None
-    return bool(value) if isinstance(value, bool | int | float) or value is None else None
-
-
-def is_same(value: Any, other: Any) -> bool:
-    """Whether two values mean the same: 1, 1.0 and "1"; false and "False"."""
-    if isinstance(other, bool):
-        return truth(value) is other
-    if isinstance(other, int | float):
-        number = _number(value)
-        return number is not None and math.isclose(number, other)
-    if isinstance(value, str) and isinstance(other, str):
-        return value.strip().casefold() == other.casefold()
-    return value == other
-
-
 def _choice(field: Field, value: Any) -> Any:
     """The choice that AUTOMATIC1111 numbers so, or answers by yes and no; an unknown number stays."""
-    number = truth(value) if isinstance(value, bool) else _number(value)
-    if number is None and isinstance(value, str) and truth(value) is not None:
-        number = truth(value)
-    if number is None or number != int(number):
+    place = truth(value) if isinstance(value, bool) else number(value)
+    if place is None and isinstance(value, str) and truth(value) is not None:
+        place = truth(value)
+    if place is None or place != int(place):
         return value
-    return field.choices[int(number)] if 0 <= number < len(field.choices) else str(int(number))
+    return field.choices[int(place)] if 0 <= place < len(field.choices) else str(int(place))
 
 
 def _whole(field: Field, value: Any) -> Any:
@@ -79,7 +59,7 @@ def _whole(field: Field, value: Any) -> Any:
         try:
             value = int(value)
         except ValueError:
-            value = value if (number := _number(value)) is None else number
+            value = value if (found := number(value)) is None else found
     if isinstance(value, float) and math.isfinite(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -87,13 +67,3 @@ def _whole(field: Field, value: Any) -> Any:
     if field.name in SIZES and value >= (field.minimum or CELL):
         return value // CELL * CELL
     return 0 if field.name in MINUS_ONE_IS_OFF and value == -1 else value
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None

@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from backend import Door
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.a1111.option_table import KEPT
-from backend.http.a1111.values import truth
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor
 from backend.image import upload_validation
+from backend.request.loose_values import truth
 
 CLIP, DANBOORU = "clip", "deepdanbooru"
 BOUNDS = {"interrogate_clip_num_beams": (1, 16), "interrogate_clip_min_length": (1, 128),

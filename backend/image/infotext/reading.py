@@ -14,6 +14,7 @@ from backend.image.infotext.compatibility import IMPLIED
 from backend.image.infotext.line import EXACT, PROMPTS, by_key, composed
 from backend.image.infotext.parameters import parse
 from backend.image.infotext.sampling import sampling
+from backend.image.infotext.script_keys import script_values
 from backend.image.infotext.syntax import pairs, unquote
 from backend.prompt.comments import has_comments
 from backend.prompt.variants import varies
@@ -75,8 +76,8 @@ def to_values(params: Mapping[str, Any]) -> Reading:
     only_prompts = not set(params) - IMPLIED
     if only_prompts:
         params = {key: params[key] for key in PROMPTS if key in params}
-    said = _by_field(params) | sampling(params)
-    said = {name: value for name, value in said.items() if value is not None}
+    own = {name: value for name, value in (_by_field(params) | sampling(params)).items() if value is not None}
+    said = script_values(params) | own
     model = str(said.get("checkpoint", ""))
     if params.get("Model hash"):
         said["checkpoint"] = params["Model hash"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from backend.image.infotext.entries import entries
+from backend.image.infotext.line import by_key
+from backend.image.infotext.script_keys import script_keys, unlike
 
 RESTING = ("", "0", "0.0", "none", "automatic", "false", "full", "disable")     # values at which nothing is changed
 _KEYS = re.compile(
@@ -21,9 +23,12 @@ _SWITCHED_OFF = re.compile(r"ADetailer inpaint only masked(?: 2nd)?", re.IGNOREC
 
 def _unmet(text: str) -> dict[str, str]:
     """Key -> value of what Easel does not have, and which was not at rest. Never raises."""
-    return {key: value for key, value in entries(text).items()
-            if _KEYS.fullmatch(key) and value.strip().casefold() not in RESTING
-            or _SWITCHED_OFF.fullmatch(key) and value.strip().casefold() == "false"}
+    found = entries(text)
+    read = by_key().keys() | script_keys()
+    asked = {key: found[key] for argument in unlike(found) for key in argument.keys if key in found}
+    return asked | {key: value for key, value in found.items()
+                    if _KEYS.fullmatch(key) and key not in read and value.strip().casefold() not in RESTING
+                    or _SWITCHED_OFF.fullmatch(key) and value.strip().casefold() == "false"}
 
 
 def unmet_sentence(text: str) -> str:
