@@ -113,7 +113,12 @@ def test_wrong_questions_are_refused(desk: Desk, sent: dict, status: int, word: 
 
 
 def test_options_out_of_bounds_are_named(desk: Desk) -> None:
-    assert desk.ask(colour(1, 1, 1), interrogate_clip_num_beams="many") == (422, "interrogate_clip_num_beams: must be between 1 and 16")
+    for wrong in ({"interrogate_clip_num_beams": "many"}, {"interrogate_clip_min_length": 0}, {"interrogate_deepbooru_score_threshold": None},
+                  {"deepbooru_escape": "perhaps"}, {"deepbooru_filter_tags": ["a"]}, {"interrogate_clip_max_length": 257}):
+        refused = desk.client.post("/sdapi/v1/options", json={**wrong, "deepbooru_sort_alpha": False})
+        assert refused.status_code == 422 and [problem["field"] for problem in refused.json()["problems"]] == list(wrong)
+    assert desk.client.get("/sdapi/v1/options").json()["deepbooru_sort_alpha"] is True, "nothing of a refused request is kept"
+    assert desk.ask(colour(255, 0, 0))[0] == 200
 
 
 def test_without_a_folder_it_is_said_which_belongs_where(tmp_path: Path) -> None:

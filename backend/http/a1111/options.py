@@ -15,7 +15,7 @@ from typing import Any
 from backend import Door
 from backend.catalog.model_file import VAE, ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
-from backend.http.a1111 import eta
+from backend.http.a1111 import eta, interrogate_options
 from backend.http.a1111.calls import Caller
 from backend.http.a1111.option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
 from backend.http.a1111.unsupported import NOT_HERE, Lacking, passed_over
@@ -117,6 +117,7 @@ def read(options: Mapping[str, Any]) -> tuple[Chosen, list[Problem], list[str]]:
             problems += _kept_eta(name, value, kept)
         elif name not in TOLD:
             kept[name] = value
+            problems += interrogate_options.problems(name, value)
             foreign += [] if name in KEPT else [name]
     return Chosen(values, kept), problems, foreign
 

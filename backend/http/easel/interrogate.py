@@ -11,6 +11,17 @@ from starlette.exceptions import HTTPException
 
 from backend import Door
 from backend.errors import InvalidRequest, NotFound, UserError
+from backend.http.a1111.interrogate_options import (
+    BEAMS,
+    ESCAPED,
+    FILTER,
+    LONGEST,
+    RANKS,
+    SHORTEST,
+    SORTED,
+    SPACES,
+    THRESHOLD,
+)
 from backend.http.a1111.option_table import KEPT
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor
@@ -18,9 +29,7 @@ from backend.image import upload_validation
 from backend.request.loose_values import truth
 
 CLIP, DANBOORU = "clip", "deepdanbooru"
-BOUNDS = {"interrogate_clip_num_beams": (1, 16), "interrogate_clip_min_length": (1, 128),
-          "interrogate_clip_max_length": (1, 256), "interrogate_deepbooru_score_threshold": (0, 1)}
-ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\()"})
+BACKSLASHED = str.maketrans({mark: f"\\{mark}" for mark in "\\()"})
 
 router = APIRouter()
 
@@ -63,38 +72,27 @@ def _upload(door: Door, image: Any) -> str:
 
 
 def _caption(door: Door, upload: str, settings: Mapping[str, Any]) -> str:
-    beams, shortest, longest = (int(_number(settings, name)) for name in list(BOUNDS)[:3])
+    beams, shortest, longest = (int(float(settings[name])) for name in (BEAMS, SHORTEST, LONGEST))
     return door.descriptions.caption(upload, beams=beams, shortest=shortest, longest=longest)
 
 
 def _tags(door: Door, upload: str, settings: Mapping[str, Any]) -> str:
-    found = door.descriptions.tags(upload, _number(settings, "interrogate_deepbooru_score_threshold"))
+    found = door.descriptions.tags(upload, float(settings[THRESHOLD]))
     return ", ".join(_written(found, settings))
 
 
 def _written(tags: Iterable[tuple[str, float]], settings: Mapping[str, Any]) -> list[str]:
     """As AUTOMATIC1111 writes tags, by its options."""
-    left_out = {_plain(name) for name in str(settings["deepbooru_filter_tags"] or "").split(",")}
+    left_out = {_plain(name) for name in str(settings[FILTER] or "").split(",")}
     rows = [(name, sure) for name, sure in tags if _plain(name) not in left_out]
-    rows = sorted(rows) if truth(settings["deepbooru_sort_alpha"]) else rows
+    rows = sorted(rows) if truth(settings[SORTED]) else rows
     written = []
     for name, sure in rows:
-        text = name.replace("_", " ") if truth(settings["deepbooru_use_spaces"]) else name
-        text = text.translate(ESCAPED) if truth(settings["deepbooru_escape"]) else text
-        written.append(f"({text}:{sure:.3f})" if truth(settings["interrogate_return_ranks"]) else text)
+        text = name.replace("_", " ") if truth(settings[SPACES]) else name
+        text = text.translate(BACKSLASHED) if truth(settings[ESCAPED]) else text
+        written.append(f"({text}:{sure:.3f})" if truth(settings[RANKS]) else text)
     return written
 
 
 def _plain(name: str) -> str:
     return name.strip().replace(" ", "_").casefold()
-
-
-def _number(settings: Mapping[str, Any], name: str) -> float:
-    low, high = BOUNDS[name]
-    try:
-        number = float(settings[name])
-    except (TypeError, ValueError):
-        number = low - 1
-    if not low <= number <= high:
-        raise InvalidRequest(f"must be between {low} and {high}", field=name)
-    return number
