@@ -92,10 +92,10 @@ class Image(_Told):
 
 @dataclass(frozen=True)
 class Progress(_Told):
-    """How far a job has come; `fraction` is 0 to 1, `eta` the seconds left."""
+    """How far a job has come; `fraction` is 0 to 1, `eta` the seconds left, `steps` None before the first."""
 
     step: int
-    steps: int
+    steps: int | None
     fraction: float
     eta: float | None = None
     index: int = 0

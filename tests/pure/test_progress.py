@@ -3,6 +3,7 @@
 import pytest
 
 from backend.dispatch.progress import PUBLISH_SECONDS, LiveJobs
+from backend.http.api.schemas import progress
 from backend.store.view_types import Live
 
 
@@ -97,3 +98,12 @@ def test_words_about_unknown_jobs_are_ignored(stage):
     stage.jobs.picture_over("x", 0)
     stage.jobs.end("x")
     assert stage.jobs.get("x") is None and not stage.told
+
+
+def test_programs_are_not_told_of_steps_that_nobody_knows_yet(stage):
+    stage.jobs.begin("j", "ann", 1, (0,))
+    stage.jobs.message(["j"], "Loading demo")
+    before = progress(stage.jobs.get("j"))
+    assert (before.step, before.steps, before.message) == (0, None, "Loading demo")
+    after = progress(stage.step(0, 1))
+    assert (after.step, after.steps) == (1, 10)

@@ -6,8 +6,8 @@
     models.py          the lists of models, samplers, upscalers, styles
     server.py          flags, memory, scripts, extensions, stop and restart
     controlnet.py      /controlnet: models and preprocessors, as sd-webui-controlnet lists them
-    requests.py        payloads in: fields (names), values, scripts, pictures, options, guides, detailer, face_swap, eta,
-                       interrogate_options
+    requests.py        payloads in: fields (names), values, scripts, pictures, options, guides, detailer, face_swap,
+                       eta, interrogate_options
     unsupported.py     what Easel lacks: refused, or passed over for a client
     responses.py       answers out
     calls.py           which calls wait for their answer, and whose they are

@@ -85,8 +85,8 @@ class Progress(BaseModel):
     index: int = Field(description="The picture in work, from 0.", examples=[0])
     done: int = Field(description="Pictures finished.", examples=[0])
     count: int = Field(description="Pictures in all.", examples=[1])
-    step: int = Field(examples=[7])
-    steps: int = Field(examples=[20])
+    step: int = Field(description="Network calls that the picture has made.", examples=[7])
+    steps: int | None = Field(description="How many it makes; null until it has made the first.", examples=[20])
     fraction: float = Field(description="0 to 1, of the whole job.", examples=[0.35])
     eta: float | None = Field(description="Seconds left; null until it can be measured.", examples=[4.2])
     message: str = Field(description="What happens before the first step.", examples=[""])
@@ -217,7 +217,8 @@ def problems(job: Job | JobLine) -> list[FieldProblem]:
 
 
 def progress(live: Live) -> Progress:
-    return Progress(**{name: getattr(live, name) for name in Progress.model_fields})
+    values = {name: getattr(live, name) for name in Progress.model_fields}
+    return Progress(**values | {"steps": live.steps or None})
 
 
 def job_told(job: Job, live: Live | None, webhook: WebhookView | None) -> JobTold:
