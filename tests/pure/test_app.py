@@ -40,6 +40,8 @@ def test_without_flags_it_listens_to_this_machine_only(tmp_path: Path) -> None:
     made = settings(data=tmp_path)
     assert (made.host, made.port, made.device, made.policy, made.users) == ("127.0.0.1", 7860, "auto", "solo", {})
     assert made.models == (HOME / "models",)
+    usual = Settings(data=made.data, models=made.models, database_url=made.database_url)
+    assert made == usual, "what a flag leaves out is what a setting leaves out"
 
 
 def test_flags_reach_the_settings(tmp_path: Path) -> None:
