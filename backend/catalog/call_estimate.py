@@ -97,7 +97,7 @@ def obstacle(request: Request, estimate: CallEstimate, device: DeviceLimits) -> 
 
     Names the field that makes it large.
     """
-    size, field = max([largest_pass(request), *_detailers(request)], key=lambda each: each[0][0] * each[0][1])
+    size, field = max([largest_pass(request), *detailer_passes(request)], key=lambda each: each[0][0] * each[0][1])
     needed = estimate.bytes(size, ITEM_BYTES.get(device.dtype, 2))
     sides = f"{size[0]:,} x {size[1]:,} pixels"
     if device.memory and needed > device.memory:
@@ -123,8 +123,8 @@ def largest_pass(request: Request) -> tuple[Size, str]:
     return max(((width, height), "width"), (second, field), key=lambda each: each[0][0] * each[0][1])
 
 
-def _detailers(request: Request) -> Iterator[tuple[Size, str]]:
-    """What detailers draw at, and the field that decides it."""
+def detailer_passes(request: Request) -> Iterator[tuple[Size, str]]:
+    """The sizes (width, height) that detailers draw at, and the field that decides each."""
     for number, unit in enumerate(request.detailers):
         size = own_size(unit, (request.width, request.height)) if is_on(unit) else (0, 0)
         yield size, place("detailers", number, "width" if size[0] >= size[1] else "height")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.catalog.call_estimate import largest_pass
+from backend.catalog.call_estimate import detailer_passes, largest_pass
 from backend.errors import InvalidRequest, Problem
 from backend.request.limits import LIMITS, changed, shown
 from backend.request.output_size import Margins, Size, enlarged, keeps_source, upscaled, upscales
@@ -142,6 +142,11 @@ def result_size(request: Request, source: Size) -> tuple[Size, str]:
     """How large a picture of the request gets or is drawn, made from one of size `source`, and the field behind it."""
     if request.process == EXTRAS:
         return enlarged(request, source) if request.upscaler_1 != NO_UPSCALER else (source, "init_image")
+    return max([_whole_size(request, source), *detailer_passes(request)], key=lambda each: prod(each[0]))
+
+
+def _whole_size(request: Request, source: Size) -> tuple[Size, str]:
+    """The same without the parts that detailers draw again."""
     if upscales(request):
         return upscaled(request, source), "sd_upscale_factor"
     drawn, field = largest_pass(request)

@@ -32,7 +32,7 @@ def own_schema(field: Field) -> Schema:
         schema |= {"pattern": f"^({PICTURE_ID.pattern})?$", "description": f"{field.help} The id of an upload.".strip()}
     if field.kind == "records" and field.record:
         schema["items"] = object_schema(field.record.values())
-        schema |= {"maxItems": int(field.maximum)} if field.maximum is not None else {}
+        schema |= {"maxItems": field.places} if field.places is not None else {}
     elif field.kind in ("int", "float", "seed"):
         bounds = {"minimum": field.minimum, "maximum": field.maximum}
         schema |= {name: bound for name, bound in bounds.items() if bound is not None}

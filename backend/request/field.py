@@ -28,6 +28,7 @@ Group = Literal[
 MAX_PROMPT = 100_000          # characters; far above any prompt, below what could stall the parser
 MAX_TEXTS = 10_000            # entries of a list
 PICTURE_ID = re.compile("[0-9a-f]{64}")
+MOST_SENT = 100         # records of one field, of which `Field.maximum` may be on
 _WHOLE = re.compile(r"[-+]?[0-9]{1,40}")
 
 
@@ -49,7 +50,7 @@ class Field:
     slider_maximum: float | None = None   # the page's slider ends here, typed numbers may go to `maximum`
     choices: Sequence[str] = ()
     record: Table[Field] | None = None    # of kind "records": the fields of one
-    switch: str = ""                      # of kind "records": the field without which a record changes nothing
+    switch: str = ""                      # of kind "records": the field without which a record counts for nothing
     listed: bool = False                  # of kind "records": a page holds all of them as one JSON text
     flat: bool = False                    # of kind "records": a picture's text has a key for each value
     infotext: str = ""                    # key in the saved picture's text; "" = does not change the picture
@@ -68,6 +69,11 @@ class Field:
     @property
     def api_name(self) -> str:
         return self.api or self.name
+
+    @property
+    def places(self) -> int | None:
+        """How many entries a list may have, records that are off among them; None for any number."""
+        return MOST_SENT if self.switch else None if self.maximum is None else int(self.maximum)
 
 
 def param(default: Any, label: str, kind: Kind, group: Group, **more: Any) -> Any:
@@ -111,12 +117,23 @@ def _records(field: Field, value: Any) -> tuple[Record, ...]:
         value = _listed(value)
     if not isinstance(value, list | tuple) or not all(isinstance(record, Mapping) for record in value):
         raise ValueError("must be a list of objects")
-    if field.maximum is not None and len(value) > field.maximum:
-        raise ValueError(f"has {len(value)} entries; there are at most {field.maximum:g}")
+    if field.places is not None and len(value) > field.places:
+        raise ValueError(f"has {len(value)} entries; there are at most {field.places}")
     found = [Record(_record(field, index, record)) for index, record in enumerate(value)]
-    while field.switch and found and not found[-1][field.switch]:
-        found.pop()             # a form sends as many as it has room for
-    return tuple(found)
+    return tuple(_those_that_count(field, found) if field.switch else found)
+
+
+def _those_that_count(field: Field, records: list[Record]) -> list[Record]:
+    """Without those behind the last that is on: a form sends as many as it has room for.
+
+    A form with a component for each value has room for `maximum`; if there are more, all that are off are left out.
+    """
+    on = [record for record in records if record[field.switch]]
+    if field.maximum is not None and len(on) > field.maximum:
+        raise ValueError(f"has {len(on)} entries that are on; there are at most {field.maximum:g}")
+    last = max((number for number, record in enumerate(records, 1) if record[field.switch]), default=0)
+    has_room = field.listed or field.maximum is None or last <= field.maximum
+    return records[:last] if has_room else on
 
 
 def _listed(text: str) -> Any:

@@ -88,11 +88,13 @@ def test_a_whole_unit_and_those_that_are_off() -> None:
     assert (unit.module, unit.model, unit.weight, unit.start, unit.end) == ("invert", "control_v11p_sd15_lineart [43d4be0d]", 0.75, 0.1, 0.8)
     assert (unit.processor_res, unit.threshold_a, unit.threshold_b, unit.pixel_perfect) == (768, -1, 64, True)
     assert read({"0": {"model": "m"}})[0].model == "m"
+    many = read([{"model": "m", "enabled": number % 40 == 0} for number in range(100)])
+    assert [number for number, each in enumerate(many) if each.enabled] == [0, 40, 80], "those that are off are not counted"
     assert guides({"ControlNet": {"args": []}}, SimpleNamespace()) == ({}, []) == guides(None, SimpleNamespace())
 
 
 @pytest.mark.parametrize("args, told", [
-    ([{"model": "m"}] * 100, "at most 10"), ([{}, {"model": "m", "weight": -1}], "guides[1].weight"), ([{"model": "m", "weight": 10}], "guides[0].weight"),
+    ([{"model": "m"}] * 100, "has 100 entries that are on; there are at most 10"), ([{}, {"model": "m", "weight": -1}], "guides[1].weight"), ([{"model": "m", "weight": 10}], "guides[0].weight"),
     ([{"model": "m", "guidance_start": 1.5}], "guides[0].start"), ([{"model": "m", "image": "no picture"}], "controlnet.args.0.image"), (["words"], "controlnet.args.0"),
 ])
 def test_bad_units_are_refused_where_they_stand(client: TestClient, args: list[Any], told: str) -> None:

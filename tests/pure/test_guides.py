@@ -138,9 +138,17 @@ def test_wrong_values_name_their_unit(unit: dict[str, object]) -> None:
     assert [problem.field for problem in caught.value.problems] == [f"guides[1].{next(iter(unit))}"]
 
 
-def test_a_hundred_units_are_too_many_and_those_behind_the_last_that_is_on_are_none() -> None:
-    with pytest.raises(InvalidRequest, match="at most 10"):
-        Request.parse({"guides": [{}] * 100})
+def test_ten_units_may_be_on_however_many_are_off_and_those_behind_the_last_that_is_on_are_none() -> None:
+    on, off = {"enabled": True}, {"enabled": False, "weight": 2}
+    with pytest.raises(InvalidRequest, match="has 100 entries that are on; there are at most 10"):
+        Request.parse({"guides": [on] * 100})
+    with pytest.raises(InvalidRequest, match="has 101 entries; there are at most 100"):
+        Request.parse({"guides": [off] * 101})
+    many = Request.parse({"guides": [off if number % 40 else on for number in range(100)]})
+    assert [number for number, unit in enumerate(many.guides) if unit.enabled] == [0, 40, 80] == [*range(len(many.guides))][::40]
+    again = read(infotext(many)).values["guides"]
+    assert [number for number, unit in enumerate(again) if unit.enabled] == [0, 40, 80]
+    assert len(Request.parse({"guides": [off, *[on] * 10]}).guides) == 11 and not Request.parse({"guides": [off] * 100}).guides
     assert Request.parse({"guides": [{"enabled": False, "weight": 2}] * 3}).guides == ()
     assert len(Request.parse({"guides": [{}, {"enabled": True}, {}]}).guides) == 2
 

@@ -183,6 +183,15 @@ def test_the_disk_limit_counts_pictures_and_uploads_and_nothing_is_lost(tmp_path
     (Request(init_image="a", width=64, height=64, outpaint_up=100, outpaint_left=8, inpaint_area="Only masked"), (900, 300), (908, 400), "outpaint_up"),
     (Request(init_image="a", width=912, height=400, outpaint_up=100, outpaint_left=8), (0, 0), (912, 400), "outpaint_up"),
     (Request(init_image="a", sd_upscale="Lanczos", sd_upscale_factor=2.0), (600, 300), (1200, 600), "sd_upscale_factor"),
+    (Request.parse({"width": 512, "height": 256, "detailers": [{}, {"enabled": True, "width": 512, "height": 1024}]}), (0, 0), (512, 1024), "detailers[1].height"),
+    (Request.parse({"width": 512, "height": 256, "detailers": [{"enabled": True, "width": 1024}]}), (0, 0), (1024, 256), "detailers[0].width"),
+    (Request.parse({"width": 512, "height": 256, "detailers": [{"enabled": True}]}), (0, 0), (512, 256), "width"),
+    (Request.parse({"width": 512, "height": 256, "detailers": [{"width": 1024, "height": 1024}]}), (0, 0), (512, 256), "width"),
+    (Request.parse({"width": 512, "height": 256, "detailers": [{"enabled": True, "width": 1024, "denoising_strength": 0}]}), (0, 0), (512, 256), "width"),
+    (Request.parse({"init_image": "a" * 64, "outpaint_up": 8, "width": 64, "height": 72, "detailers": [{"enabled": True, "width": 128}]}), (0, 0), (128, 72),
+     "detailers[0].width"),
+    (Request.parse({"init_image": "a" * 64, "sd_upscale": "Lanczos", "detailers": [{"enabled": True, "width": 2048, "height": 2048}]}), (600, 300), (2048, 2048),
+     "detailers[0].width"),
 ])
 def test_how_large_the_pictures_of_a_request_get(request_: Request, source: Size, size: Size, field: str) -> None:
     assert result_size(request_, source) == (size, field)

@@ -113,7 +113,7 @@ def _records(
 ) -> list[dict[str, Any]]:
     """Up to the last that there is; those between that are not told take their defaults, and are off."""
     names = {key.casefold(): name for name, inner in _told(field).items() for key in (inner.label, inner.infotext)}
-    texts = [params.get(f"{field.infotext} {index}") for index in range(int(field.maximum or MOST))]
+    texts = [params.get(f"{field.infotext} {index}") for index in range(field.places or MOST)]
     found: list[dict[str, Any]] = []
     for index, text in enumerate(texts):
         if isinstance(text, str):

@@ -69,6 +69,7 @@ export class Panel {
   // What Generate sends is right at once; Gradio hears of it when the person pauses.
   changed() {
     this.text = this.form.pending.guides = JSON.stringify(this.values);
+    this.adder.disabled = this.full;
     clearTimeout(this.writing);
     this.writing = setTimeout(() => this.form.apply({ guides: this.text }), WRITING);
     this.checkSoon();
@@ -99,8 +100,10 @@ export class Panel {
     this.views = this.values.map((value, number) => new Unit(this, number, value));
     this.list.replaceChildren(...this.views.map(view => view.root));
     this.empty.hidden = this.values.length > 0;
-    this.adder.disabled = this.values.length >= MOST;
+    this.adder.disabled = this.full;
   }
+
+  get full() { return this.values.filter(unit => unit.enabled).length >= MOST; }
 
   lay(values, focus) {
     this.values = values;
@@ -116,8 +119,8 @@ export class Panel {
   }
 
   copy(number) {
-    if (this.values.length >= MOST) return note(`There are at most ${MOST} guides.`, 6000);
     const unit = { ...this.values[number] };
+    if (unit.enabled && this.full) return note(`At most ${MOST} guides can be on.`, 6000);
     this.open.add(unit);
     this.lay(this.values.toSpliced(number + 1, 0, unit), number + 1);
   }
