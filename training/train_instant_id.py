@@ -1,6 +1,6 @@
 """Makes the demo InstantID: who is drawn as a drawn face shows it, and where, as five points show it.
 
-    python -m training.train_instant_id [--steps 600] [--threads 1]
+    python -m training.train_instant_id [--steps 1400] [--threads 1]
 
 As the authors' InstantID (Wang et al. 2024): a resampler makes vectors of the raw identity, for the cross-attentions
 and for a ControlNet, the IdentityNet, which reads them in place of the words and is shown the points. The demo model
@@ -50,7 +50,7 @@ UNSURE = 0.012                      # standard deviation of found points, as a p
 BATCH = 16
 WORDLESS, UNSEEN = 0.25, 0.08       # shares of captions, and of people, left out
 SEED = 81
-STEPS = 600
+STEPS = 1400
 FIRST_STEPS, FIRST_RATE = 200, 2e-3
 
 

@@ -1,4 +1,4 @@
-"""The shipped ControlNet, IP-Adapter and FaceID: small, whole, found, and guiding what the demo model draws."""
+"""The shipped ControlNets, IP-Adapter, FaceID and InstantID: small, whole, found, and guiding what the demo model draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from backend.catalog.guide_files import GUIDE, encoders, guide_file, misfit
 from backend.catalog.model_catalog import ModelCatalog
-from training import measure_faces
+from training import measure_faces, measure_instant_id
 from training.drawing import draw, thing_masks
 from training.face_networks import KNOWS, PACK
 from training.measure_guides import Studio, agreement, green_hearts, measure_outlines, measure_prompts, red_stars
@@ -22,9 +22,11 @@ from training.scenes import Scene, Thing
 
 MODELS = Path(__file__).parents[2] / "models"
 FILES = [MODELS / folder / f"{name}.safetensors" for folder, name in (
-    ("ControlNet", "demo-outlines"), ("IP-Adapter", "demo-picture"), ("IP-Adapter", "demo-faceid"))]
+    ("ControlNet", "demo-outlines"), ("ControlNet", "demo-instantid-points"), ("IP-Adapter", "demo-picture"),
+    ("IP-Adapter", "demo-faceid"), ("IP-Adapter", "demo-instantid"))]
 NETWORKS = MODELS / "insightface" / "models" / PACK
-SEEN_THROUGH = {"demo-picture": [MODELS / "clip" / "demo"], "demo-faceid": [NETWORKS / KNOWS]}
+SEEN_THROUGH = {"demo-picture": [MODELS / "clip" / "demo"], "demo-faceid": [NETWORKS / KNOWS],
+                "demo-instantid": [NETWORKS / KNOWS]}
 STAR = Scene("white", (Thing("red", "star"),))
 
 
@@ -85,3 +87,10 @@ def test_a_green_heart_is_drawn_without_words() -> None:
 def test_who_is_shown_is_known_again_in_what_is_drawn() -> None:
     told, _ = measure_faces.measure(studio(), 6)
     assert told["identity kept"] >= 0.8 and told["identity kept, without"] == told["another's identity"] == 0
+
+
+@pytest.mark.slow
+def test_who_is_shown_stands_where_another_pictures_points_are() -> None:
+    told, _ = measure_instant_id.measure(studio(), 6)
+    assert told["identity kept"] >= 0.8 and told["identity kept, without"] == told["another's identity"] == 0
+    assert told["points, mean distance"] < 0.05 < told["points, mean distance to the next picture's"]
