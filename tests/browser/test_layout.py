@@ -160,6 +160,19 @@ def test_a_phone_shows_what_is_drawn(stage: Studio, page: Page) -> None:
     expect(other.button("generate")).to_be_in_viewport(ratio=1)
 
 
+def test_the_open_tab_is_in_sight_on_a_phone(stage: Studio, page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    stage.open()
+    tabs = page.get_by_role("tab")
+    for number in (*range(tabs.count()), *reversed(range(tabs.count()))):
+        tabs.nth(number).evaluate("tab => tab.click()")        # as a tap does, which scrolls nothing by itself
+        in_sight(tabs.nth(number), 0.99)
+    tabs.last.evaluate("tab => tab.click()")
+    for size in (SMALL, PHONE):
+        page.set_viewport_size(size)
+        in_sight(tabs.last, 0.99)
+
+
 @pytest.mark.parametrize("mode, hidden, shown", [
     ("img2img", ("inpaint_fold", "mask_fold"), ("outpaint_fold", "sd_upscale_fold")),
     ("Inpaint", ("sd_upscale_fold",), ("inpaint_fold", "mask_fold", "outpaint_fold")),

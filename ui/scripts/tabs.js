@@ -12,6 +12,17 @@ export function openTab(name) {
   return appeared(`#${name}_apply`);
 }
 
+// On a narrow page the bar scrolls sideways: the open tab stays in sight, and the page where it is.
+function bringIntoBar(button) {
+  const bar = button?.closest(".tab-container");
+  if (!bar) return;
+  const tab = button.getBoundingClientRect(), frame = bar.getBoundingClientRect();
+  bar.scrollLeft += Math.min(0, tab.left - frame.left) || Math.max(0, tab.right - frame.right);
+}
+
+document.addEventListener("click", event => bringIntoBar(event.target.closest?.('#tabs [role="tab"]')));
+addEventListener("resize", () => bringIntoBar(find(`#tab_${currentTab()}-button`)));
+
 // Arrows lead from one tab to the next; Enter or Space opens the one with the focus.
 document.addEventListener("keydown", event => {
   const list = event.target.closest?.('#tabs [role="tab"]')?.closest('[role="tablist"]');
