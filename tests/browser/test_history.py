@@ -372,6 +372,26 @@ def test_a_phone(past: Past, stage: Studio) -> None:
     expect(page.get_by_role("button", name="Undo").last).to_be_in_viewport()
 
 
+@pytest.mark.parametrize("act", ["reuse", "send to img2img", "send to Extras"])
+def test_on_a_phone_the_sheet_goes_when_its_picture_leads_to_another_tab(past: Past, stage: Studio, act: str) -> None:
+    page = stage.page
+    page.set_viewport_size(PHONE)
+    ids = past.fill(12)
+    opened(page)
+    tile(page, ids[1]).locator(".shot-open").click()
+    page.locator(".details:modal .details-picture").click()
+    bar = page.locator(".lightbox:modal .lightbox-acts")
+    if act == "reuse":
+        bar.locator('[data-act="reuse"]').click()
+    else:
+        bar.locator('[data-act="send"]').click()
+        page.get_by_role("menuitem", name=act, exact=False).click()
+    page.wait_for_function("easel.tab() !== 'history'")
+    expect(page.locator(":modal")).to_have_count(0)
+    page.get_by_role("tab", name="Settings").click()
+    page.wait_for_function("easel.tab() === 'settings'")
+
+
 def test_the_real_house(studio: Studio) -> None:
     page = studio.page
     studio.generate(prompt="a large red circle, opus", seed=7, steps=2, batch_count=2)

@@ -5,7 +5,9 @@ export const currentTab = () => find('#tabs [role="tab"][aria-selected="true"]')
 
 export function openTab(name) {
   const button = find(`#tab_${name}-button`);
-  const hides = currentTab() !== name, loses = hides && document.activeElement?.closest('#tabs [role="tabpanel"]');
+  const hides = currentTab() !== name;
+  if (hides) for (const sheet of findAll('#tabs [role="tabpanel"] dialog:modal')) sheet.close();      // out of sight it would still hold the page
+  const loses = hides && document.activeElement?.closest('#tabs [role="tabpanel"]');
   if (hides) button?.click();
   if (loses) button?.focus({ preventScroll: true });        // what had the focus goes out of sight
   button?.scrollIntoView({ block: "nearest", inline: "nearest" });
