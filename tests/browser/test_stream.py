@@ -73,6 +73,21 @@ def test_a_failed_worker_can_be_asked_again(stage: Studio) -> None:
     expect(button).to_have_count(0)
 
 
+def test_a_line_that_was_read_gives_its_room_back(stage: Studio) -> None:
+    page, lines = stage.page, stage.page.locator("#notices .notice")
+    tell = "notices => easel.tell('live', { type: 'status', workers: [], notices })"
+    page.evaluate(tell, ["One is switched off.", "Two is left out."])
+    expect(lines).to_have_count(2)
+    lines.first.get_by_role("button", name="Dismiss").click()
+    expect(lines).to_have_text([re.compile("Two is left out")])
+    page.evaluate(tell, ["One is switched off.", "Two is left out."])
+    expect(lines).to_have_count(1)
+    page.evaluate(tell, [])
+    page.evaluate(tell, ["One is switched off."])
+    expect(lines).to_have_text([re.compile("One is switched off")])      # it ended, and is there again
+    page.evaluate(tell, [])
+
+
 def test_with_logins_the_page_works_as_without(chromium: Browser, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data", users={"ann": "correct horse battery"})
     backend = Backend(settings, catalog=TwoCheckpoints(tmp_path), worker=drawing_worker.__name__)  # type: ignore[arg-type]
