@@ -115,9 +115,22 @@ def test_caches_count_and_are_emptied_before_a_network_leaves() -> None:
     assert memory.loaded == ("a", "b") and cache.bytes == 200
     fetch(memory, "c", bytes=400)
     assert memory.loaded == ("b", "c") and cache.bytes == 0
-    cache.get("large", lambda: torch.zeros(10**6))
-    assert cache.bytes == 4 * 10**6, "the latest is handed out all the same"
-    assert memory.free_idle() and cache.bytes == 0
+    assert cache.get("large", lambda: torch.zeros(10**6)).nbytes == 4 * 10**6 and cache.bytes == 0, "handed out, not kept"
+    assert memory.loaded == ("b", "c"), "nobody left for what does not fit at all"
+
+
+def test_what_a_call_needs_stays_and_other_results_make_room_for_it() -> None:
+    memory = Memory(PLACE, 1000)
+    cache, needed = memory.cache(10**6), memory.cache(10**6, needed=True)
+    fetch(memory, "a", bytes=400)
+    cache.get("word", lambda: torch.zeros(100))
+    needed.get("first", lambda: torch.zeros(50), coming=200)
+    assert (cache.bytes, needed.bytes, memory.loaded) == (400, 200, ("a",))
+    seen: list[int] = []
+    needed.get("second", lambda: seen.append(needed.bytes + cache.bytes) or torch.zeros(100), coming=400)
+    assert (cache.bytes, needed.bytes, memory.loaded) == (0, 600, ("a",)) and seen == [200], "room was there before it was made"
+    needed.get("large", lambda: torch.zeros(1000), coming=4000)
+    assert (cache.bytes, needed.bytes, memory.loaded) == (0, 4000, ()), "it is made all the same, and nothing stays beside it"
 
 
 def test_a_cache_gives_back_what_it_holds() -> None:

@@ -155,6 +155,18 @@ def test_recorded_after_a_few_calls_of_its_own_kind_and_count(
     assert Graph.recorded == 1
 
 
+def test_one_that_there_is_no_room_to_keep_is_recorded_anew_after_many_calls_only(
+    toy: Model, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "AGAIN", 5)
+    recorder = Recorder(Recordings(ResultCache(lambda coming: 0), Graph))
+    for _ in range(5):
+        recorder(toy_row(toy, 1))
+    assert (Graph.recorded, Graph.replayed) == (1, 0)
+    recorder(toy_row(toy, 1))
+    assert Graph.recorded == 2
+
+
 def test_another_weight_and_another_network_of_the_same_rank_replay_the_same_graph(
     model: Model, memory: Memory, files: dict[str, NetworkFile], recorder: Recorder
 ) -> None:

@@ -9,7 +9,7 @@ Layers that see one input, such as those of an attention's queries, keys and val
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +25,7 @@ from backend.worker.models.device_transfer import on_device
 from backend.worker.models.result_cache import ResultCache
 
 SMALLEST_RANK = 4
+SIZES_BYTES = 16 << 20      # for what is known of the sizes of rows
 Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 
 
@@ -195,15 +196,41 @@ def attached(rows: Sequence[Sequence[object]]) -> AbstractContextManager[None]:
 
 def attachment(rows: Sequence[Sequence[object]]) -> Attachment:
     """The same for later."""
-    uses = [tuple(each for each in row if isinstance(each, Branches)) for row in rows]
-    if len({(_keys(row), tuple(use.strength for use in row)) for row in uses}) == 1:
-        uses = uses[:1]
+    uses = _uses(rows)
     modules = {path: layer.module for row in {id(row): row for row in uses}.values() for use in row
                for path, layer in use.layers.items()}
     if not modules:
         return NOTHING
     stacks = _stacks(uses)
     return Attachment(stacks.read(stacks.scaled(uses)), partial(_attached, stacks, modules), stacks.structure)
+
+
+def alike(row: Sequence[object]) -> Hashable:
+    """Of a row: those that share this value use the same branches, and need only one of their factors in a call."""
+    uses = _branches(row)
+    return _keys(uses), tuple(use.strength for use in uses)
+
+
+def stacked_bytes(rows: Sequence[Sequence[object]]) -> int:
+    """Memory that the factors of a call with such rows take, laid side by side: `Stacks.nbytes` before there are any.
+
+    Not counted is the byte of a row that says whether it has any.
+    """
+    uses = _uses(rows)
+    found: dict[Hashable, int] = {}
+    for row in {_keys(row): row for row in uses}.values():
+        found |= _sizes(row)
+    return len(uses) * sum(found.values())
+
+
+def _branches(row: Sequence[object]) -> tuple[Branches, ...]:
+    return tuple(each for each in row if isinstance(each, Branches))
+
+
+def _uses(rows: Sequence[Sequence[object]]) -> list[tuple[Branches, ...]]:
+    """By row; of a single one where all are alike."""
+    uses = list(map(_branches, rows))
+    return uses[:1] if len(set(map(alike, uses))) == 1 else uses
 
 
 @contextmanager
@@ -219,7 +246,10 @@ def _attached(stacks: Stacks, modules: Mapping[str, nn.Module], tensors: Sequenc
 def _stacks(rows: Sequence[tuple[Branches, ...]]) -> Stacks:
     """What was made for an earlier call is used where it is kept."""
     kept = next(use.kept for row in rows for use in row)
-    return kept.get(tuple(map(_keys, rows)), lambda: _stacked(rows)) if kept else _stacked(rows)
+    if kept is None:
+        return _stacked(rows)
+    key = tuple(map(_keys, rows))
+    return kept.find(key) or kept.get(key, lambda: _stacked(rows), coming=stacked_bytes(rows))
 
 
 def _hooks(stacks: Stacks, tensors: Sequence[Tensor]) -> Iterator[tuple[str, Hook]]:
@@ -302,8 +332,28 @@ def _member(path: str, place: int, rows: Sequence[_RowSite | None]) -> tuple[Mem
     return Member(path, place, tuple(row.parts if row else () for row in each), has), up
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Planned:
+    """What one row will have at a site, as `_RowSite`: the branches, and the modules by path."""
+
+    rank: int
+    places: int
+    layers: Mapping[tuple[str, int], Sequence[tuple[LowRank, Part]]]
+    modules: Mapping[str, nn.Module]
+
+    def made(self) -> _RowSite:
+        return _RowSite(self.rank, self.places, {
+            (path, place): _padded(branches, self.rank, self.modules[path])
+            for (path, place), branches in self.layers.items()})
+
+
 def _row_sites(row: Sequence[Branches]) -> dict[Hashable, _RowSite]:
-    """In the number format in which each layer computes; ranks are powers of two."""
+    """In the number format in which each layer computes."""
+    return {name: planned.made() for name, planned in _planned(row).items()}
+
+
+def _planned(row: Sequence[Branches]) -> dict[Hashable, _Planned]:
+    """By site. Ranks are powers of two."""
     found: dict[Hashable, dict[tuple[str, int], list[tuple[LowRank, Part]]]] = {}
     modules: dict[str, nn.Module] = {}
     places: dict[Hashable, int] = {}
@@ -315,7 +365,44 @@ def _row_sites(row: Sequence[Branches]) -> dict[Hashable, _RowSite]:
                 branches = found.setdefault(name, {}).setdefault((path, place), [])
                 branches.append((branch, (number, factor, len(branch.down))))
                 modules[path] = layer.module
-    return {name: _row_site(layers, modules, places[name]) for name, layers in found.items()}
+    return {name: _Planned(_padded_rank(layers.values()), places[name], layers, modules)
+            for name, layers in found.items()}
+
+
+def _padded_rank(layers: Iterable[Sequence[tuple[LowRank, Part]]]) -> int:
+    most = max(sum(rank for _, (*_, rank) in branches) for branches in layers)
+    return max(SMALLEST_RANK, 1 << (most - 1).bit_length())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sizes:
+    """Bytes that each piece of a row's factors takes in a call; rows with the same pieces lie in one tensor."""
+
+    pieces: Mapping[Hashable, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take, roughly."""
+        return 500 * len(self.pieces)
+
+
+_KNOWN_SIZES: ResultCache[_Sizes] = ResultCache(lambda _: SIZES_BYTES)
+
+
+def _sizes(row: Sequence[Branches]) -> Mapping[Hashable, int]:
+    if any(use.key is None for use in row):
+        return _measured(row).pieces
+    return _KNOWN_SIZES.get(_keys(row), lambda: _measured(row)).pieces
+
+
+def _measured(row: Sequence[Branches]) -> _Sizes:
+    pieces: dict[Hashable, int] = {}
+    for name, site in _planned(row).items():
+        for (path, place), branches in site.layers.items():
+            (branch, _), bytes_each = branches[0], site.modules[path].weight.dtype.itemsize
+            pieces[name, site.rank] = site.places * site.rank * branch.down[0].numel() * bytes_each
+            pieces[path, place, site.rank] = 2 * site.rank * len(branch.up) * bytes_each
+    return _Sizes(pieces)
 
 
 def _site_of(path: str, module: nn.Module) -> tuple[Hashable, int, int]:
@@ -329,15 +416,6 @@ def _site_of(path: str, module: nn.Module) -> tuple[Hashable, int, int]:
 
 def _cut(branch: LowRank, ranks: int) -> LowRank:
     return LowRank(branch.down[:ranks], branch.up[:, :ranks], branch.scale) if ranks else branch
-
-
-def _row_site(
-    layers: Mapping[tuple[str, int], Sequence[tuple[LowRank, Part]]], modules: Mapping[str, nn.Module], places: int
-) -> _RowSite:
-    most = max(sum(rank for _, (*_, rank) in branches) for branches in layers.values())
-    rank = max(SMALLEST_RANK, 1 << (most - 1).bit_length())
-    return _RowSite(rank, places, {(path, place): _padded(branches, rank, modules[path])
-                                   for (path, place), branches in layers.items()})
 
 
 def _padded(branches: Sequence[tuple[LowRank, Part]], rank: int, module: nn.Module) -> _Factors:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
+from math import prod
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from backend.catalog.families import FAMILIES
 from backend.catalog.fingerprints import fingerprint
 from backend.catalog.headers import read_header
-from backend.catalog.model_file import ModelFile
+from backend.catalog.model_file import LORA, ModelFile
 from backend.catalog.network_fit import Fit, Layer, Modules, fit
 from backend.catalog.network_hashes import SHORT, addnet_hash, hash_told
 from backend.catalog.network_kinds import MAGNITUDES, SINGLE
@@ -88,7 +89,7 @@ class NetworkFile:
         """The short one of AUTOMATIC1111. Waits for it where the file was read just now; "" when it was replaced."""
         return (self.known_hash or (self.background_hash.wait() if self.background_hash else ""))[:SHORT]
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Memory that the tensors take."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
@@ -136,6 +137,25 @@ def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     layers = {name: tensor for name, tensor in tensors.items() if not name.startswith(BUNDLED)}
     hashed = None if digest else BackgroundHash(file.path, found, addnet_hash)
     return NetworkFile(file.key, layers, digest, hashed, bundled(tensors))
+
+
+def expected_bytes(file: ModelFile, placement: Placement) -> int:
+    """Memory that a network file will take when it is loaded: exact for LoRAs of one number format.
+
+    0 where it cannot be read: loading it says why.
+    """
+    found = fingerprint(file.path)
+    size = found.size if found else 0
+    if file.kind != LORA:
+        return size
+    try:
+        numbers = {name: prod(shape) for name, shape in read_header(Path(file.path)).shapes.items()}
+    except CheckpointError:
+        return 0
+    own = max(width for width in (1, 2, 4, 8) if width == 1 or width * sum(numbers.values()) <= size)
+    formats = {name: _format(placement, name) for name in numbers}
+    return sum(number * (formats[name].dtype.itemsize if formats[name].dtype else own)
+               for name, number in numbers.items() if formats[name].device == placement.device)
 
 
 def _format(placement: Placement, name: str) -> Format | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 
 from backend.worker.draw.work_items import Shared
 from backend.worker.engine.program import Program, Task
-from backend.worker.engine.row_counts import BUCKETS
+from backend.worker.engine.row_counts import BUCKETS, STARTING_ROWS
 
 FAIR_CALLS = 400          # network calls on one checkpoint after which jobs of another come first
-STARTING_ROWS = 2         # of a picture that has not asked for the network yet
+PASSES = 8                # pictures that start before one that was to start next and had no room
 CELLS = 16                # of one plot in work at a time, those included that wait for what another one makes
+
+
+HasRoom = Callable[[Task, Sequence[Program]], bool]
+"""Whether memory has room for what a job's next picture needs beside these; always beside none."""
 
 
 class Admission:
@@ -21,11 +25,17 @@ class Admission:
     They are dealt round-robin over the users, and over the jobs of each: who has fewest in work is next, so that nobody
     has fewer rows of a call because another one has sent more jobs.
 
+    One whose networks have no room beside those in work lets a few others go first that have it, and then none: so it
+    starts at the latest when those in work are done.
+
     A turn ends when nothing of its checkpoint waits, or after `FAIR_CALLS` once another checkpoint's job waits: then
     no picture starts until those in work are done, and the checkpoint whose last turn is longest ago comes next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, has_room: HasRoom = lambda task, programs: True) -> None:
+        self._has_room = has_room
+        self._held_back: Task | None = None
+        self._passes = 0                # by others since that is held back
         self._turns: list[str] = []     # keys of checkpoints by their last turn, the present one last
         self._calls = 0                 # of the network in the present turn
 
@@ -49,7 +59,7 @@ class Admission:
             return None
         same = [task for task in waiting if task.key == self._turns[-1]]
         taken = Counter(program.task.run.owner for program in drawing)
-        return min(same, key=lambda task: (taken[task.run.owner], len(task.drawing)), default=None)
+        return self._with_room(sorted(same, key=lambda task: (taken[task.run.owner], len(task.drawing))), drawing)
 
     def next_cell(self, tasks: Iterable[Task], programs: Sequence[Program]) -> Task | None:
         """Where requests do not share calls: the cell of the foremost plot that may start beside those in work.
@@ -59,7 +69,24 @@ class Admission:
         cells = list(takewhile(lambda task: task.run.plot == tasks[0].run.plot, tasks := list(tasks)))
         key = programs[0].task.key if programs else cells[0].key if cells else ""
         same = list(takewhile(lambda task: task.key == key, cells))
-        return None if _is_full(programs) else next((task for task in same if task.waiting), None)
+        cell = None if _is_full(programs) else next((task for task in same if task.waiting), None)
+        return cell if cell and self._has_room(cell, programs) else None
+
+    def _with_room(self, waiting: Sequence[Task], programs: Sequence[Program]) -> Task | None:
+        """The first that has room, unless one before it has been passed by often enough."""
+        if not any(task is self._held_back for task in waiting):
+            self._held_back = None
+        first = self._held_back or next(iter(waiting), None)
+        if first is None or self._has_room(first, programs):
+            self._held_back = None
+            return first
+        if self._held_back is None:
+            self._held_back, self._passes = first, 0
+        if self._passes == PASSES:
+            return None
+        other = next((task for task in waiting if task is not first and self._has_room(task, programs)), None)
+        self._passes += other is not None
+        return other
 
     def _is_over(self, waiting: list[Task]) -> bool:
         """Whether the present checkpoint has had its turn and another one is waited for, not by cells of its plots."""

@@ -32,10 +32,11 @@ from backend.worker.engine.equal_rows import firsts
 from backend.worker.engine.guide_work import ANSWERS, GuideWork
 from backend.worker.engine.model_loading import ModelLoading
 from backend.worker.engine.network_loading import encode_texts, load_networks
+from backend.worker.engine.network_room import NetworkRoom
 from backend.worker.engine.previews import Previews
 from backend.worker.engine.program import Ended, Program, Task, jobs_of
 from backend.worker.engine.program_building import compose, refuse_impossible
-from backend.worker.engine.row_counts import RowCounts
+from backend.worker.engine.row_counts import RowCounts, filled
 from backend.worker.engine.shared_work import SharedWork
 from backend.worker.engine.side_work import SideWork
 from backend.worker.guidance.lazy_latents import Calculate, calculate
@@ -77,7 +78,8 @@ class Engine:
         self.pixel_networks = PixelNetworks(memory)
         self.codec = Codec(memory)
         self.row_counts = RowCounts(memory, policy)
-        self.admission = Admission()
+        self.network_room = NetworkRoom(memory)
+        self.admission = Admission(self.network_room.has_room_for)
         self.shared = SharedWork(memory)
         self.current_work = CurrentWork()
         self.models = ModelLoading(memory, self.current_work, emit)
@@ -163,7 +165,8 @@ class Engine:
     def _admit_batch(self, task: Task) -> None:
         while task.waiting and not self._at_work(beside=task):
             for _ in range(task.run.request.batch_size):
-                if task.waiting:
+                mine = self._at_work(beside=task)
+                if task.waiting and self.network_room.has_room_for(task, mine):
                     self._start(task)
 
     def _at_work(self, beside: Task) -> list[Program]:
@@ -289,17 +292,18 @@ class Engine:
         different = [slot for number, slot in enumerate(slots) if first[number] == number]
         curve = self.row_counts.curve(_row(slots[0]), len(different))
         size = self.row_counts.choose(curve, len(different), slots[0][0].task.run.plot)
+        affordable, size = self.row_counts.affordable([_row(slot) for slot in different], size)
+        different = [different[number] for number in affordable]
         taken = different[:whole([_row(slot) for slot in different], size)]
-        rows = [self._steady(slot) for slot in taken]
-        padding = [replace(rows[-1], group=None)] * (size - len(rows))
+        rows = filled([self._steady(slot) for slot in taken], size)
         self.admission.called()
         with self._shared_border(list(dict.fromkeys(p for p, _ in taken)), self._call_alone):
             started = time.perf_counter()
             with self.current_work.doing("denoising", jobs_of(p for p, _ in taken)):
-                answers = self.row_counts.halved(denoise, rows + padding, curve)
+                answers = self.row_counts.halved(denoise, rows, curve)
             seconds = time.perf_counter() - started
-            curve.record(len(rows + padding), seconds)
-            self.current_work.called(seconds, len(rows), len(rows + padding))
+            curve.record(len(rows), seconds)
+            self.current_work.called(seconds, len(taken), len(rows))
             given = dict(zip(taken, answers, strict=False))
             of = [(slot, slots[number]) for slot, number in zip(slots, first, strict=True)]
             self._hand_back([(slot, given[same]) for slot, same in of if same in given])

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from backend.catalog.model_file import ModelFile
 from backend.catalog.network_hashes import listed_name
+from backend.catalog.network_problems import FILE_KINDS, network_names
 from backend.messages import Run
 from backend.request.rules import EXTRAS, NO_UPSCALER
 from backend.worker.draw.init_image import Source
@@ -41,6 +43,7 @@ class Task:
     larger: Pixels | None = None                    # the source enlarged, for SD upscale
     drawing: set[int] = field(default_factory=set)
     cancelled: bool = False
+    _networks: dict[int, Mapping[tuple[str, str], ModelFile]] = field(default_factory=dict)
 
     @property
     def postprocesses(self) -> bool:
@@ -60,6 +63,20 @@ class Task:
         self.waiting = deque(index for index in self.waiting if index not in taken)
         self.drawing.update(taken)
         return taken
+
+    def networks(self, index: int) -> Mapping[tuple[str, str], ModelFile]:
+        """The network files that the prompts of a picture name, by kind and key."""
+        request = self.run.request
+        known = index // request.rounds if request.prompts else 0
+        if known not in self._networks:
+            named = network_names(request.of_image(index)) if self._names_networks else {}
+            files = [self.run.files[name] for name in named if name in self.run.files]
+            self._networks[known] = {(file.kind, file.key): file for file in files}
+        return self._networks[known]
+
+    @property
+    def _names_networks(self) -> bool:
+        return any(kind in FILE_KINDS.values() for kind, _ in self.run.files)
 
     def batch_of(self, index: int) -> int:
         """The number of the batch that a picture belongs to."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backend.errors import OutOfMemory
 from backend.settings import Policy
+from backend.worker.adapters.branches import alike, stacked_bytes
 from backend.worker.guidance.row import Answer, Row, whole
 from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
@@ -16,6 +17,9 @@ BUCKETS = (1, 2, 4, 8, 16)
 
 PLOT_ROWS = 8
 """Of each call for a plot where requests do not share calls: its cells then repeat bit for bit, in whatever company."""
+
+STARTING_ROWS = 2
+"""Of a picture that has not asked for the network yet."""
 
 GAIN = 0.95
 """A smaller count must bring the cost of a row below this share of the larger one's to be preferred."""
@@ -63,6 +67,12 @@ class RowCurve:
         return self.seconds[bucket] / min(bucket, waiting)
 
 
+def filled(rows: Sequence[Row], size: int) -> list[Row]:
+    """The rows of a call: the first `size`, with groups whole, and where there are fewer the last one as padding."""
+    taken = [*rows[:whole(rows, size)]]
+    return taken + [replace(taken[-1], group=None)] * (size - len(taken))
+
+
 class RowCounts:
     """What is known of each kind of calls."""
 
@@ -84,6 +94,21 @@ class RowCounts:
         if self._policy == "packed":
             return curve.choose(waiting)
         return min(PLOT_ROWS if plot else waiting, curve.limit)
+
+    def affordable(self, rows: Sequence[Row], size: int) -> tuple[list[int], int]:
+        """Which of these rows may go into a call of `size`, by number, and the size that it then has.
+
+        It is smaller where the budget does not hold what is laid side by side for so many rows; those that share one
+        of the first's networks at one strength share their factors, too, and go alone where more rows then fit.
+        """
+        limit = max(self._memory.beside_pinned, stacked_bytes([rows[0].branches]))
+        every, fits = list(range(len(rows))), size
+        while fits > 1 and stacked_bytes([row.branches for row in filled(rows, fits)]) > limit:
+            fits = within(fits - 1)
+        if fits == size or rows[0].group is not None:
+            return every, fits
+        same = [number for number in every if alike(rows[number].branches) == alike(rows[0].branches)]
+        return (same, min(size, covering(len(same)))) if min(len(same), size) > fits else (every, fits)
 
     def halved(
         self, call: Callable[[Sequence[Row]], list[Answer]], rows: Sequence[Row], curve: RowCurve

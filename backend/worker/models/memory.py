@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -73,7 +73,7 @@ class Memory:
 
     `budget_bytes` bounds what lies on the placement's device, results in caches included; on a graphics card, idle
     networks are moved to main memory (`ram_bytes` of it) before they are dropped. What was asked for last and what is
-    pinned always stays. For one thread.
+    pinned always stays; a result for which there is no room beside it is not kept. For one thread.
     """
 
     def __init__(
@@ -90,8 +90,9 @@ class Memory:
         self._held: OrderedDict[Key, _Held] = OrderedDict()     # the latest last
         self._pins: WeakKeyDictionary[Any, list[Network]] = WeakKeyDictionary()
         self._caches: WeakSet[ResultCache[Any]] = WeakSet()
-        self.hints: ResultCache[Any] = ResultCache(lambda _: HINT_BYTES)     # pixels in main memory
-        self.stacked = self.cache(STACKED_BYTES)    # factors of low-rank branches, side by side for the rows of a call
+        self.hints: ResultCache[Any] = ResultCache(lambda _: HINT_BYTES, keeps_latest=True)     # pixels in main memory
+        # factors of low-rank branches, side by side for the rows of a call
+        self.stacked = self.cache(STACKED_BYTES, needed=True)
         # keys and values that attentions make of the words of running jobs
         self.words = self.cache(CARD_WORDS_BYTES if placement.device.type == "cuda" else WORDS_BYTES)
         self.derived = self.cache(DERIVED_BYTES)    # what adapters have made of a model's weights
@@ -183,19 +184,43 @@ class Memory:
 
     # ---- results ----
 
-    def cache(self, most_bytes: int) -> ResultCache[Any]:
-        """An empty cache for results on the device: of at most so many bytes, and of what the budget leaves."""
+    def cache(self, most_bytes: int, *, needed: bool = False) -> ResultCache[Any]:
+        """An empty cache for results on the device: of at most so many bytes, and of what the budget leaves.
+
+        `needed`: a call cannot do without the latest one, so that stays, and other caches make room for it.
+        """
 
         def room(coming: int) -> int:
-            for key in self._idle_on(self.placement.device.type):
-                if cache.bytes + self._left() >= coming:
-                    break
-                self._evict(key)
+            if needed or coming <= min(most_bytes, self.beside_pinned):
+                others = [each for each in self._caches if needed and each is not cache]
+                self._give_way(coming - cache.bytes, others)
             return min(most_bytes, cache.bytes + self._left())
 
-        cache: ResultCache[Any] = ResultCache(room)
+        cache: ResultCache[Any] = ResultCache(room, keeps_latest=needed)
         self._caches.add(cache)
         return cache
+
+    # ---- what fits ----
+
+    @property
+    def beside_pinned(self) -> int:
+        """Bytes of the device's budget for all that no running picture has pinned; below 0 when that needs more."""
+        return self.budget_bytes - sum(network.bytes for network in self._pinned_here())
+
+    def has_room_for(self, coming: Mapping[Key, int], more: int) -> bool:
+        """Whether the budget holds these networks and `more` bytes beside what is pinned.
+
+        Networks in memory count as what they take, others as what is told here.
+        """
+        known = {key: self._held[key].network for key in coming if key in self._held}
+        each = {id(network): network.bytes for network in (*self._pinned_here(), *known.values())}
+        unknown = sum(size for key, size in coming.items() if key not in known)
+        return sum(each.values()) + unknown + more <= self.budget_bytes
+
+    def _pinned_here(self) -> Iterable[Network]:
+        """Those on the device, each once."""
+        return {id(network): network for networks in self._pins.values() for network in networks
+                if network.device.type == self.placement.device.type}.values()
 
     # ---- when memory is short ----
 
@@ -239,7 +264,11 @@ class Memory:
 
     def _make_room(self, coming: int) -> None:
         """Until `coming` more bytes fit on the device: empty caches, then shelve or drop networks, the oldest first."""
-        for cache in self._caches:
+        self._give_way(coming, self._caches)
+
+    def _give_way(self, coming: int, caches: Iterable[ResultCache[Any]]) -> None:
+        """The same with these caches alone."""
+        for cache in caches:
             cache.shrink(max(cache.bytes + self._left() - coming, 0))
         for key in self._idle_on(self.placement.device.type):
             if self._left() >= coming:

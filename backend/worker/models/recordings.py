@@ -26,6 +26,7 @@ from backend.worker.models.result_cache import ResultCache
 log = logging.getLogger(__name__)
 
 SEEN = 3            # calls of a kind and count after which it is recorded
+AGAIN = 200         # calls after which one for which memory had no room is recorded anew
 PATIENCE = 12       # such calls for which a larger count of the kind is let go first, so that all fit into its memory
 
 Inputs = Sequence[Sequence[Tensor]]
@@ -143,6 +144,8 @@ class Recordings:
     def _record(self, shape: Shape, call: NetworkCall) -> None:
         try:
             self._kept.get(shape, lambda: Recording.of(call, self._new_graph()))
+            if self._kept.find(shape) is None:
+                self._seen[shape] -= AGAIN
         except RuntimeError as error:
             self._refuse(shape, str(error).split("\n")[0])
 

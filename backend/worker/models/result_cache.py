@@ -18,13 +18,14 @@ Result = TypeVar("Result", bound=Sized)
 
 
 class ResultCache(Generic[Result]):
-    """Results by key, those used longest ago leaving first. The latest one always stays.
+    """Results by key, those used longest ago leaving first. One for which there is no room is not kept.
 
-    `room(coming)`: the bytes that all of them may take together, where so many are coming.
+    `room(coming)`: the bytes that all of them may take together, where so many are coming. `keeps_latest`: the latest
+    one stays all the same.
     """
 
-    def __init__(self, room: Callable[[int], int]) -> None:
-        self._room = room
+    def __init__(self, room: Callable[[int], int], *, keeps_latest: bool = False) -> None:
+        self._room, self._keeps_latest = room, keeps_latest
         self._held: OrderedDict[Hashable, Result] = OrderedDict()
         self.bytes = 0
 
@@ -34,15 +35,20 @@ class ResultCache(Generic[Result]):
             self._held.move_to_end(key)
         return self._held.get(key)
 
-    def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
-        """What is held under the key, else what `make` gives."""
-        if key not in self._held:
-            made = make()
-            self.shrink(self._room(made.nbytes) - made.nbytes)
+    def get(self, key: Hashable, make: Callable[[], Result], coming: int = 0) -> Result:
+        """What is held under the key, else what `make` gives: for its bytes, where `coming` tells them, others leave
+        before it is made."""
+        if (known := self.find(key)) is not None:
+            return known
+        if coming:
+            self.shrink(self._room(coming) - coming)
+        made = make()
+        room = self._room(made.nbytes)
+        if made.nbytes <= room or self._keeps_latest:
+            self.shrink(room - made.nbytes)
             self._held[key] = made
             self.bytes += made.nbytes
-        self._held.move_to_end(key)
-        return self._held[key]
+        return made
 
     def shrink(self, room: int) -> None:
         """Let go of the oldest until `room` bytes hold the rest."""
