@@ -165,15 +165,24 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """No machine of a cluster has room for the worker yet; `done` once one has, and it starts. Before `Ready`."""
+
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The worker cannot work here, and another try would not help: no such device. It ends after saying so."""
 
     message: str
 
 
-Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "decoding", "upscaling", "scoring"]
+Activity = Literal["idle", "preparing", "loading", "encoding", "denoising", "compiling", "decoding", "upscaling",
+                   "scoring"]
 """What a worker can be in the middle of. "preparing" is all between the calls of networks, "encoding" is of words and
-pictures, "upscaling" of all networks on pixels, "scoring" measures finished pictures; "idle" waits for commands."""
+pictures, "compiling" is a call of a denoising network of which blocks are compiled first, "upscaling" of all networks
+on pixels, "scoring" measures finished pictures; "idle" waits for commands."""
 
 ALIVE_SECONDS = 1.0
 
@@ -369,6 +378,6 @@ Looked = Preprocessed | FacesCompared | FacesLocated | Described
 
 Command = Run | Cancel | Skip | Score | MeasureDistance | Look | Unload | Stop
 Event = (
-    Ready | Opening | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done | Cancelled
-    | Failed | Scored | Looked
+    Ready | Opening | Waiting | Refused | Alive | Loading | Hashed | Progress | Preview | Picture | Skipped | Done
+    | Cancelled | Failed | Scored | Looked
 )

@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from backend.errors import WorkerLost
-from backend.messages import Command, Event
+from backend.messages import Command, Event, Waiting
 
 END_SECONDS = 5.0       # that an actor has to end its process before it is ended with it
 
@@ -17,7 +17,7 @@ END_SECONDS = 5.0       # that an actor has to end its process before it is ende
 class RayHandle:
     """A `Handle` over an actor that runs `RemoteWorker`.
 
-    Until a machine of the cluster has room for it, nothing comes from it. A lost machine is a lost worker.
+    Until a machine of the cluster has room for it, that is all it tells. A lost machine is a lost worker.
     """
 
     def __init__(self, actor: Any) -> None:
@@ -25,6 +25,8 @@ class RayHandle:
         self._coming: Any = self._actor.receive.remote()
         self._events: deque[Event] = deque()
         self._lost: str | None = None
+        self._waits = False         # has told that no machine has room
+        self._placed = False
 
     def send(self, command: Command) -> None:
         """See `Handle.send`. The actor takes commands in their order; `receive` tells when there is none any more."""
@@ -39,6 +41,9 @@ class RayHandle:
         if self._lost is not None:
             ray.kill(self._actor)
             raise WorkerLost(self._lost)
+        if not self._placed:
+            self._waits = True
+            return Waiting()
         return None
 
     def kill(self) -> None:
@@ -58,6 +63,9 @@ class RayHandle:
         except RayError as error:
             self._lost = f"the cluster lost it ({type(error).__name__})"
             return
+        if self._waits and not self._placed:
+            self._events.append(Waiting(done=True))
+        self._placed = True
         self._events += events
         if self._lost is None:
             self._coming = self._actor.receive.remote()

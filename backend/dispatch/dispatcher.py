@@ -139,7 +139,8 @@ class Dispatcher:
             supervisor.rest(seconds)
 
     def resume(self, count: int) -> None:
-        """Start so many of the workers again that were let go, as far as there are so many."""
+        """Have so many workers come, those that are on their way counted, by starting some again that were let go."""
+        count -= sum(supervisor.is_coming for supervisor in self._supervisors)
         for supervisor in self._supervisors:
             if count <= 0:
                 return

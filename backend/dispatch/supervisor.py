@@ -49,6 +49,7 @@ from backend.messages import (
     Skipped,
     Stop,
     Unload,
+    Waiting,
 )
 from backend.settings import Policy
 from backend.store.jobs import Lease
@@ -106,9 +107,12 @@ class Supervisor:
             self._changed.notify_all()
 
     def rest(self, seconds: float) -> None:
-        """Let the worker go, with its device, if it has had nothing to do for so long; `resume` brings another."""
+        """Let the worker go, with its device or its wait for one, if it has had nothing to do for so long.
+
+        `resume` brings another.
+        """
         with self._leasing, self._changed:
-            idle = self._ready and not self._flights and not self._outbox
+            idle = (self._ready or self._worker.state == "waiting") and not self._flights and not self._outbox
             if idle and time.monotonic() - self._busy_at > seconds:
                 self._resting, self._ready = True, False
 
@@ -118,6 +122,12 @@ class Supervisor:
             rested, self._resting = self._resting, False
             self._changed.notify_all()
         return rested
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether a worker is on its way and not up yet."""
+        with self._changed:
+            return not (self._ready or self._resting or self._worker.state in ("failed", "stopped"))
 
     @property
     def name(self) -> str:
@@ -293,7 +303,7 @@ class Supervisor:
         return "it did not stop when asked"
 
     def _on_event(self, event: Event) -> None:
-        if not isinstance(event, Alive) or event.activity != "idle":
+        if not isinstance(event, Alive | Waiting) or isinstance(event, Alive) and event.activity != "idle":
             self._busy_at = time.monotonic()
         match event:
             case Ready():
@@ -302,6 +312,9 @@ class Supervisor:
                 self._services.notice(f"extensions of {self._worker.name}", " ".join(event.notices))
                 self._show("ready", device=event.device, dtype=event.dtype, memory=event.memory, speed=event.speed)
                 self.wake()
+            case Waiting():
+                if event.done or self._worker.state != "waiting":
+                    self._show("starting" if event.done else "waiting")
             case Refused():
                 self._false_starts = MAX_FALSE_STARTS
                 raise WorkerLost(event.message)

@@ -14,7 +14,7 @@ START_SECONDS = 300.0           # from the start of the process to its Ready: a 
 SILENT_SECONDS = 60.0           # without any event; a worker that is well sends one every second
 CANCEL_SECONDS = 20.0           # from a cancel to its answer: a network call takes less, or nobody wants to wait for it
 DECODING_SECONDS = 120.0        # that a half-drawn picture may take to be decoded after a cancel
-STUCK_SECONDS: dict[Activity, float] = {"denoising": 7200.0}    # in the middle of one thing
+STUCK_SECONDS: dict[Activity, float] = {"denoising": 7200.0, "compiling": 7200.0}    # in the middle of one thing
 STUCK_OTHERWISE = 1800.0
 EXTENSION_SECONDS = 300.0       # in the code of one extension, without a call of a network
 SEEN_SECONDS = 0.5              # more than one sign of life in a row has told of the same code
@@ -102,7 +102,7 @@ class Watchdog:
         return replace(verdict, extension=doing.extension, jobs=doing.jobs) if is_seen else verdict
 
     def _is_ending(self) -> bool:
-        """Whether a worker is on its way to obey: to load a model again would take longer than to let it finish, and
-        what there is of a cancelled picture is decoded."""
+        """Whether a worker is on its way to obey: to load or compile a model again would take longer than to let it
+        finish, and what there is of a cancelled picture is decoded."""
         decoding = self._doing.activity == "decoding" and self._doing.seconds < DECODING_SECONDS
-        return decoding or self._doing.activity == "loading"
+        return decoding or self._doing.activity in ("loading", "compiling")

@@ -15,7 +15,8 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
-WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped", "resting"]
+WorkerState = Literal["starting", "ready", "loading", "restarting", "failed", "stopped", "resting",
+                      "waiting"]
 
 
 Role = Literal["viewer", "artist", "admin"]

@@ -51,6 +51,7 @@ from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.engine.interrogation import picture_described
 from backend.worker.house import WorkerHouse
 from backend.worker.memory_watch import MemoryWatch
+from backend.worker.models.compiled_regions import COMPILES
 from backend.worker.models.memory import Memory
 from backend.worker.scores.scorer import Scorer
 
@@ -144,7 +145,7 @@ def _give_signs(current: CurrentWork, watch: MemoryWatch, events: queue.Queue[Ev
     while True:
         time.sleep(ALIVE_SECONDS)
         if events.empty():          # an event that waits is as good a sign
-            events.put(current.alive(extension(), watch.latest))
+            events.put(current.alive(extension(), watch.latest, compiles=COMPILES.is_set()))
 
 
 def _standing_in(thread: int, extensions: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from backend.dispatch import watchdog
 from backend.dispatch.watchdog import Watchdog
-from backend.messages import Alive, Cancelled, Loading, Opening, Preprocessed, Progress, Ready
+from backend.messages import Alive, Cancelled, Loading, Opening, Preprocessed, Progress, Ready, Waiting
 
 
 class Clock:
@@ -46,6 +46,17 @@ def test_a_worker_may_take_longer_to_start(clock):
     assert dog.verdict().blames
 
 
+def test_to_wait_for_a_machine_is_no_start_however_long_and_the_start_counts_from_its_end(clock):
+    dog = Watchdog(clock)
+    for _ in range(10):
+        clock.now += watchdog.START_SECONDS - 1
+        dog.on_event(Waiting())
+        assert dog.verdict() is None
+    dog.on_event(Waiting(done=True))
+    clock.now += watchdog.START_SECONDS + 1
+    assert "no sign of life" in dog.verdict().why
+
+
 def test_a_cancel_that_is_not_obeyed_ends_the_worker_without_blame(dog, clock):
     dog.cancel("1")
     dog.cancel("2")
@@ -75,9 +86,10 @@ def test_a_cancel_asked_for_again_and_again_is_not_put_off(dog, clock):
     assert dog.verdict() is not None
 
 
-def test_a_model_is_loaded_to_its_end_before_a_cancel_counts(dog, clock):
+@pytest.mark.parametrize("activity", ["loading", "compiling"])
+def test_a_model_is_loaded_and_compiled_to_its_end_before_a_cancel_counts(dog, clock, activity):
     dog.cancel("1")
-    dog.on_event(Alive("loading", ("1",), 1.0))
+    dog.on_event(Alive(activity, ("1",), 1.0))
     clock.now += watchdog.CANCEL_SECONDS + 1
     assert dog.verdict() is None
     dog.on_event(Loading("demo", done=True))

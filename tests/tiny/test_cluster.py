@@ -96,6 +96,7 @@ def test_a_machine_that_leaves_is_a_lost_worker_and_one_that_joins_is_used(house
     for job in jobs:
         assert house.wait(job.id, 120).state == "done"
     assert workers_up(house) == MACHINES - 1
+    until(lambda: "waiting" in [worker.state for worker in house.status().workers], 120)
     cluster.add_node(num_cpus=1)
     until(lambda: workers_up(house) == MACHINES, 120)
 

@@ -15,14 +15,16 @@ import torch
 from torch import Tensor
 
 from backend.catalog.model_catalog import ModelCatalog
+from backend.messages import MemoryUse
 from backend.settings import COMPILE, HOME
 from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.device import place
+from backend.worker.engine.current_work import CurrentWork
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
 from backend.worker.models.base import Model
-from backend.worker.models.compiled_regions import CompiledRegions, compiled_regions
+from backend.worker.models.compiled_regions import COMPILES, CompiledRegions, compiled_regions
 from backend.worker.models.memory import Memory
 from backend.worker.models.network_graph import RepeatedCall
 from backend.worker.models.recordings import SEEN, Recordings
@@ -36,9 +38,11 @@ class Compiler:
 
     def __init__(self) -> None:
         self.compiled = self.run = 0
+        self.told = False
 
     def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> object:
         self.compiled += 1
+        self.told = COMPILES.is_set()
 
         def run(*given: Tensor) -> object:
             self.run += 1
@@ -92,6 +96,17 @@ def test_packs_run_compiled_and_rows_with_a_lora_as_they_always_did(model: Model
     answers(replace(row(model, 4), sigma=0.4))
     assert compiler.compiled == compiled and compiler.run > run, "and nothing is compiled again"
     assert all(block._compiled_call_impl is None for block, _ in regions.blocks)
+
+
+@pytest.mark.slow
+def test_a_call_that_compiles_is_told_from_others(model: Model, compiler: Compiler) -> None:
+    answers(row(model, 1))
+    assert compiler.told and not COMPILES.is_set()
+    current = CurrentWork()
+    with current.doing("denoising", ["1"]):
+        assert current.alive("", MemoryUse(), compiles=True).activity == "compiling"
+        assert current.alive("", MemoryUse()).activity == "denoising"
+    assert current.alive("", MemoryUse(), compiles=True).activity == "idle"
 
 
 @pytest.mark.slow

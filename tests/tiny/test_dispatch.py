@@ -17,8 +17,9 @@ from PIL import Image
 
 from backend.dispatch import watchdog
 from backend.dispatch.event_feed import OWN_SECONDS
-from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError
+from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError, WorkerLost
 from backend.facade.submission import Submission
+from backend.messages import Command, Event, Ready, Stop, Waiting
 from backend.request.request import FIELDS
 from backend.sampling.samplers import SAMPLERS
 from backend.store.picture_files import Pictures
@@ -431,6 +432,50 @@ def test_a_worker_without_work_is_let_go_and_comes_again_with_the_next_job(house
     until(lambda: running(house, running_one.id))
     dispatcher.rest(0)
     assert house.wait(running_one.id).attempts == 0, "one that draws stays"
+
+
+class Placed:
+    """A worker of a cluster without a process. The first two find a machine, those that come later wait for one."""
+
+    def __init__(self, lives: list["Placed"]) -> None:
+        lives.append(self)
+        self.finds, self.over, self.told = len(lives) <= 2, False, False
+
+    def send(self, command: Command) -> None:
+        self.over = self.over or isinstance(command, Stop)
+
+    def receive(self, timeout: float) -> Event | None:
+        if self.over:
+            raise WorkerLost("it was ended")
+        time.sleep(0.01)
+        if self.finds and self.told:
+            return None
+        self.told = True
+        return Ready("fake", "float32") if self.finds else Waiting()
+
+    def kill(self) -> None:
+        self.over = True
+
+
+def test_those_on_their_way_are_counted_and_one_that_waits_for_a_machine_says_so_and_may_be_let_go(tmp_path):
+    backend = open_house(tmp_path, device="none")
+    dispatcher, lives = backend._components.dispatcher, []
+
+    def states() -> list[str]:
+        return sorted(worker.state for worker in backend.status().workers)
+
+    for name in ("machine 1", "machine 2"):
+        dispatcher.add(name, lambda: Placed(lives))
+    until(lambda: dispatcher.rest(0) or states() == ["resting"] * 2)
+    dispatcher.resume(1)
+    dispatcher.resume(1)
+    assert [each.is_coming for each in dispatcher._supervisors] == [True, False]
+    until(lambda: states() == ["resting", "waiting"])
+    dispatcher.resume(2)
+    until(lambda: states() == ["waiting"] * 2)
+    until(lambda: dispatcher.rest(0) or states() == ["resting"] * 2)
+    backend.close()
+    assert len(lives) == 4, "none of them was a false start"
 
 
 def test_a_house_closes_while_its_worker_is_at_rest(tmp_path):

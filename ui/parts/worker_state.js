@@ -2,8 +2,8 @@
 import { find, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 
-export const STATES = { starting: "Starting", ready: "Ready", loading: "Loading the model", restarting: "Restarting", failed: "Not working", stopped: "Stopped", resting: "At rest" };
-const WORST = ["failed", "restarting", "starting", "loading", "stopped", "ready", "resting"];
+export const STATES = { starting: "Starting", ready: "Ready", loading: "Loading the model", restarting: "Restarting", failed: "Not working", stopped: "Stopped", resting: "At rest", waiting: "Waiting for a machine" };
+const WORST = ["failed", "restarting", "starting", "waiting", "loading", "stopped", "ready", "resting"];
 let workers = [], running = [], live = {};     // `live`: the last progress of each running job
 
 function drawing() {

@@ -30,7 +30,12 @@ class CurrentWork:
         finally:
             self._now = before[0], before[1], time.monotonic()
 
-    def alive(self, extension: str, memory: MemoryUse) -> Alive:
-        """The sign of life that says it, in whose code that is, and how much memory is in use."""
+    def alive(self, extension: str, memory: MemoryUse, *, compiles: bool = False) -> Alive:
+        """The sign of life that says it, in whose code that is, and how much memory is in use.
+
+        `compiles`: blocks of a denoising network are compiled on the way.
+        """
         activity, jobs, since = self._now
+        if compiles and activity == "denoising":
+            activity = "compiling"
         return Alive(activity, jobs, time.monotonic() - since, extension, self._calls, memory)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from backend.settings import COMPILE
 log = logging.getLogger(__name__)
 
 BLOCKS = ("ResnetBlock2D",)         # besides those that diffusers' own networks name
+COMPILES = threading.Event()
+"""Set while a call of which blocks are compiled is made."""
 VERSIONS = 128      # of one kind of block: for each pair of widths one, and one more for a single row; torch's is 8
 
 
@@ -38,6 +41,7 @@ class CompiledRegions:
         The network itself is not changed.
         """
         torch._dynamo.config.recompile_limit = VERSIONS
+        _tell_of_compiling()
         names = {*BLOCKS, *(getattr(network, "_repeated_blocks", None) or ())}
         refused: set[str] = set()
         blocks = [module for module in network.modules() if type(module).__name__ in names]
@@ -53,6 +57,19 @@ class CompiledRegions:
         finally:
             for block, _ in self.blocks:
                 block._compiled_call_impl = None
+            COMPILES.clear()
+
+
+def _compiling(_: Any) -> None:
+    COMPILES.set()
+
+
+def _tell_of_compiling() -> None:
+    """Have torch say when it begins to compile anything. Once, of however many networks."""
+    from torch._dynamo.callback import callback_handler
+
+    if _compiling not in callback_handler.start_callbacks:
+        callback_handler.register_start_callback(_compiling)
 
 
 def _or_plain(block: nn.Module, refused: set[str], options: dict[str, Any]) -> Callable[..., Any]:
