@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from backend.catalog.model_file import ModelFile
 from backend.request.request import Request
 from backend.worker.house import WorkerHouse
+from backend.worker.models.memory import Memory
 from backend.worker.scores.similarity import psnr, ssim
 from benchmarks import models
 from benchmarks.engine import draw
@@ -25,29 +29,35 @@ STEPS, SIDE = 20, 128
 
 
 @torch.inference_mode()
-def measure(device: str, rounds: int = 2, prompts: Sequence[str] = PROMPTS) -> dict[str, Any]:
-    """For each preset: PSNR in dB and SSIM to the exact picture, mean and worst of 12, and how many times as fast.
-
-    Every round draws all of them anew.
-    """
+def measure(device: str, rounds: int = 3, prompts: Sequence[str] = PROMPTS) -> dict[str, Any]:
+    """For each preset: PSNR in dB and SSIM to the exact picture, mean and worst of 12, and how many times as fast."""
     memory, checkpoint = models.demo(device)
     asked = {EXACT: {}, **{name: {field: choice} for name, field, choice in presets()}}
-    pictures: dict[str, list[np.ndarray]] = {}
-
-    def drawing(name: str) -> Callable[[], None]:
-        jobs = [Request.parse({"prompt": prompt, "seed": seed, "steps": STEPS, "width": SIDE, "height": SIDE,
-                               "checkpoint": checkpoint.key, **asked[name]}) for prompt in prompts for seed in SEEDS]
-
-        def draw_all() -> None:
-            pictures[name] = [np.frombuffer(picture.pixels, np.uint8).reshape(SIDE, SIDE, 3)
-                              for picture in draw(memory, checkpoint, *jobs)]
-
-        return draw_all
-
-    seconds = in_turns({name: drawing(name) for name in asked}, rounds, warmups=1)
-    found = {name: _compared(pictures[name], pictures[EXACT]) | {"times as fast": ratio(seconds, EXACT, name)}
-             for name in asked if name != EXACT}
+    faster = times_as_fast(memory, checkpoint, asked, rounds)
+    pictures = {name: [np.frombuffer(picture.pixels, np.uint8).reshape(SIDE, SIDE, 3)
+                       for prompt in prompts for seed in SEEDS
+                       for picture in draw(memory, checkpoint, _request(checkpoint, prompt, seed, settings))]
+                for name, settings in asked.items()}
+    found = {name: _compared(pictures[name], pictures[EXACT]) | {"times as fast": faster[name]} for name in faster}
     return {"demo": {"pictures": len(pictures[EXACT]), "steps": STEPS, **found}}
+
+
+@torch.inference_mode()
+def times_as_fast(
+    memory: Memory, checkpoint: ModelFile, asked: Mapping[str, Mapping[str, Any]], rounds: int
+) -> dict[str, float]:
+    """Each preset's, for the first picture of the set; on a CPU by the processor's time."""
+    def drawing(settings: Mapping[str, Any]) -> Callable[[], object]:
+        return partial(draw, memory, checkpoint, _request(checkpoint, PROMPTS[0], SEEDS[0], settings))
+
+    clock = time.process_time if memory.placement.device.type == "cpu" else time.perf_counter
+    seconds = in_turns({name: drawing(settings) for name, settings in asked.items()}, rounds, clock=clock)
+    return {name: ratio(seconds, EXACT, name) for name in asked if name != EXACT}
+
+
+def _request(checkpoint: ModelFile, prompt: str, seed: int, settings: Mapping[str, Any]) -> Request:
+    return Request.parse({"prompt": prompt, "seed": seed, "steps": STEPS, "width": SIDE, "height": SIDE,
+                          "checkpoint": checkpoint.key, **settings})
 
 
 def presets() -> Iterator[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,8 @@ from backend.extensions.switches import Switches
 from backend.house import House
 from backend.request.field import Field
 from backend.table import Table
+from extensions.fp8_layers import extension as fp8_layers
+from extensions.step_cache import extension as step_cache
 from tests.tiny.house import until
 
 HOME = Path(__file__).parents[2]
@@ -224,3 +228,18 @@ def test_the_page_is_told_which_fold_to_mark(monkeypatch: pytest.MonkeyPatch) ->
     assert told["cfg_zero_star"]["fold"] == "extensions_cfg_zero_"
     assert "fold" not in told["cfg_zero_steps"], "it acts only where the other one does"
     assert "fold" not in told["prompt"]
+
+
+def test_presets_that_change_pictures_say_what_they_were_measured_to_cost():
+    measured = json.loads((HOME / "benchmarks/results/cpu.json").read_text())["lossy presets"]["demo"]
+    told = {f"Step cache, {choice.lower()}": cost for choice, cost in step_cache.COSTS.items()}
+    told[f"8-bit layers, {fp8_layers.ON}"] = fp8_layers.COST
+    assert told == {name: f"{found['PSNR mean']:.0f} dB and SSIM {found['SSIM mean']:.3f} to the exact picture on the demo, in the mean of 12"
+                    for name, found in measured.items() if name not in ("pictures", "steps")}
+    fields: list[Field] = []
+    step_cache.register(SimpleNamespace(fields=SimpleNamespace(add=fields.append)))     # the real table is everybody's
+    costs = [measured[name] for name in told if name.startswith("Step cache")]
+    faster, decibels, likeness = ([format(found[name], how) for found in costs]
+                                  for name, how in (("times as fast", ".1f"), ("PSNR mean", ".0f"), ("SSIM mean", ".3f")))
+    for first, second, third in (faster, decibels, likeness):
+        assert f"{first}, {second} or {third}" in fields[0].help
