@@ -63,6 +63,7 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
     "backend/worker/models/side_stream.py": "one piece of work beside the rest: what fails in it is raised where its result is asked for",
+    "backend/worker/models/memory.py": "one call for which memory may be short: libraries have errors of their own for it, and what means something else is raised again",
     "backend/worker/engine/guide_loading.py": "one preview of a guide: what looked for it is told why there is none",
     "backend/worker/engine/face_comparison.py": "one look at two faces: who asked is told why there is no answer",
     "backend/worker/engine/face_location.py": "one look for faces: who asked is told why there is no answer",

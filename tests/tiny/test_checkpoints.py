@@ -530,6 +530,13 @@ def test_failed_load_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_what_counts_as_out_of_memory() -> None:
     assert out_of_memory(MemoryError()) and out_of_memory(torch.OutOfMemoryError("x"))
     assert out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9"))
+    import cv2
+    from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+    with pytest.raises(cv2.error) as huge:
+        cv2.resize(np.zeros((9, 9, 3)), (2_000_000, 2_000_000))
+    assert out_of_memory(huge.value) and not out_of_memory(cv2.error("(-215:Assertion failed)"))
+    assert out_of_memory(RuntimeException("Failed to allocate memory for requested buffer of size 9")) and not out_of_memory(RuntimeException("no such node"))
     assert not out_of_memory(RuntimeError("size mismatch")) and not out_of_memory(ValueError("out of memory"))
 
 

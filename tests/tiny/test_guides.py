@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from backend.request.output_size import Margins, settled
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
+from backend.worker.draw import preprocessors
 from backend.worker.draw.guide_hint import MOST_PIXELS, Annotate, Part
 from backend.worker.draw.init_image import Source
 from backend.worker.engine.guide_loading import preprocessed
@@ -331,6 +334,37 @@ def test_where_a_picture_grows_its_hint_lies_on_the_canvas_as_it_does(house: tup
     asked = Preprocess("mine", request.guides[0], FILES[PICTURE], (request.height, request.width), margins=Margins.of(request))
     told = preprocessed(memory, asked)
     assert np.array_equal(np.frombuffer(told.pixels, np.uint8).reshape(told.height, told.width, 3), hints[0].permute(1, 2, 0).mul(255).round().byte().numpy())
+
+
+def _huge() -> None:
+    import cv2
+
+    cv2.resize(np.zeros((9, 9, 3)), (2_000_000, 2_000_000))
+
+
+def _full(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("level, runs_out", [(11, partial(_full, torch.OutOfMemoryError("CUDA out of memory"))), (12, partial(_full, MemoryError())), (13, _huge)],
+                         ids=["torch", "Python", "OpenCV"])
+def test_a_preprocessor_that_runs_out_of_memory_is_told_at_its_unit_and_the_next_picture_is_fine(
+    house: tuple, level: int, runs_out: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, checkpoints, files = house
+    plain, told = picture(house), "canny needs more memory than there is: choose a smaller preprocessor resolution or picture"
+    traced = {"module": "canny", "threshold_a": level}      # a hint that is not kept yet
+    request, studio = request_of({}, traced), Studio((memory, checkpoints), "solo")
+    run = Run("mine", "local", request, (0,), {("checkpoint", ""): checkpoints["first"], **files}, FILES)
+    with monkeypatch.context() as short:
+        short.setitem(preprocessors.PREPROCESSORS, "canny", lambda *asked: runs_out())
+        studio.engine.add(run)
+        studio.run()
+        shown = preprocessed(memory, Preprocess("1", unit(**traced), FILES[PICTURE], (64, 64)))
+    (failed,) = studio.of(Failed)
+    assert [(problem.field, problem.message) for problem in failed.problems] == [("guides[1].module", told)]
+    assert shown.problem is not None and (shown.problem.field, shown.problem.message) == ("guides[0].module", told)
+    assert picture(house) == plain and picture(house, {}, traced), "nothing stays half attached"
 
 
 def test_low_memory_has_a_model_leave_when_its_steps_are_over(house: tuple) -> None:

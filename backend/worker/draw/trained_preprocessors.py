@@ -69,6 +69,8 @@ def load(name: str, paths: Paths) -> Detector:
     try:
         detector = TRAINED[name].load(paths)
     except _BROKEN as error:
+        if out_of_memory(error):
+            raise
         logging.getLogger(__name__).info("%s", error, exc_info=True)
         raise CheckpointError(f"{' or '.join(path.name for path in paths)} is not what {name} needs") from error
     return Detector(detector, tuple(_networks(detector)))

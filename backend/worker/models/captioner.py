@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
+from backend.worker.models.memory import out_of_memory
 from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.pixels import Pixels
 
@@ -46,6 +47,8 @@ def load(file: ModelFile, placement: Placement) -> Captioner:
         side = network.config.vision_config.image_size
         tokenizer = BertTokenizerFast.from_pretrained(file.path, local_files_only=True)
     except _BROKEN as error:
+        if out_of_memory(error):
+            raise
         raise CheckpointError(f"{Path(file.path).name} cannot be loaded as BLIP: {error}"[:300]) from error
     pictures = BlipImageProcessor(size={"height": side, "width": side})
     return Captioner(network.to(placement.device).eval().requires_grad_(False), pictures, tokenizer)

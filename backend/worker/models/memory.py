@@ -34,6 +34,9 @@ STACKED_BYTES = 512 << 20
 WORDS_BYTES, CARD_WORDS_BYTES = 256 << 20, 1 << 30
 DERIVED_BYTES = 8 << 30
 RECORDING_BYTES = 8 << 30       # of a card, where the budget leaves so much
+TORCH_SAYS = ("can't allocate memory", "out of memory")
+OTHERS_SAY = {"cv2": ("Insufficient memory",), "onnxruntime": ("Failed to allocate memory", "bad_alloc")}
+"""How libraries with errors of their own say that memory was too short, by a library's name."""
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
 CPU = torch.device("cpu")
@@ -232,7 +235,7 @@ class Memory:
         while True:
             try:
                 return call()
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:      # each library has a class of its own for it
                 if not out_of_memory(error):
                     raise
                 short = error.with_traceback(None)      # its frames hold the tensors of the call
@@ -322,8 +325,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory was too short, on the card or in the machine."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    text, library = str(error), type(error).__module__.partition(".")[0]
+    words = TORCH_SAYS if isinstance(error, RuntimeError) else OTHERS_SAY.get(library, ())
+    return any(each in text for each in words)
 
 
 def _moved(network: Network, device: torch.device) -> bool:

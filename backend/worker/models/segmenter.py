@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
+from backend.worker.models.memory import out_of_memory
 from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.pixels import Pixels
 
@@ -52,5 +53,7 @@ def load(file: ModelFile, placement: Placement) -> Segmenter:
         pictures = SamImageProcessor(size={"longest_edge": side}, pad_size={"height": side, "width": side},
                                      mask_size={"longest_edge": masks}, mask_pad_size={"height": masks, "width": masks})
     except _BROKEN as error:
+        if out_of_memory(error):
+            raise
         raise CheckpointError(f"{Path(file.path).name} cannot be loaded as SAM: {error}"[:300]) from error
     return Segmenter(network.to(placement.device).eval().requires_grad_(False), SamProcessor(pictures))
