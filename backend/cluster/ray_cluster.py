@@ -123,4 +123,7 @@ def _knock(address: str) -> None:
 
 
 def _unanswered(address: str, error: Exception) -> UserError:
-    return UserError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}")
+    if address == AUTO and isinstance(error, ConnectionError):
+        return UserError("this machine is in no Ray cluster: start one by ray start --head, "
+                         "or give --cluster an address")
+    return UserError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0].rstrip('.')}")

@@ -111,6 +111,15 @@ def test_a_worker_without_work_gives_its_machine_back_and_comes_again(house: Gue
     assert sum(worker.state == "resting" for worker in house.status().workers) == MACHINES - 1
 
 
+def test_a_machine_in_no_cluster_is_said_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_found(**_: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(ray, "init", none_found)
+    with pytest.raises(UserError, match="in no Ray cluster: start one"):
+        Backend(Settings(data=tmp_path, cluster="auto"), start_workers=False)
+
+
 @pytest.mark.parametrize(("address", "said"), [("127.0.0.1:9", "no Ray cluster answers at 127.0.0.1:9"),
                                                ("ray://127.0.0.1:10001", "host:port")])
 def test_no_cluster_at_an_address_is_said_at_the_start(tmp_path: Path, address: str, said: str) -> None:
