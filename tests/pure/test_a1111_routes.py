@@ -342,6 +342,6 @@ def test_the_page_of_the_api_loads_nothing_from_elsewhere(app: FastAPI, door: Do
     app.include_router(api_page.route(assets.of_the_api()))
     with TestClient(app, base_url=LOCAL) as client:
         page = client.get("/docs").text
-        loaded = re.findall(r'(?:href|src)="([^"]+)"', page)
+        loaded = re.findall(r'<(?:link|script|img)\b[^>]* (?:href|src)="([^"]+)"', page)
         assert len(loaded) == 2 and all(client.get(address).status_code == 200 for address in loaded)
         assert "http" not in re.sub(r"\{\{.*\}\}", "", page) and 'url: "./openapi.json"' in page
