@@ -176,7 +176,14 @@ class CudaSideStream:
     """On a card. Memory that one stream has taken and the other uses is marked, so that it is not given away before."""
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)
+        self._device = device
+        self._opened: torch.cuda.Stream | None = None
+
+    @property
+    def _stream(self) -> torch.cuda.Stream:
+        if self._opened is None:
+            self._opened = torch.cuda.Stream(self._device)
+        return self._opened
 
     @contextmanager
     def beside(self, reads: Sequence[Tensor]) -> Iterator[None]:
@@ -199,8 +206,10 @@ class CudaSideStream:
 
     def wait(self) -> bool:
         """See `SideStream.wait`."""
-        busy = not self._stream.query()
-        self._stream.synchronize()
+        if self._opened is None:
+            return False
+        busy = not self._opened.query()
+        self._opened.synchronize()
         return busy
 
 
