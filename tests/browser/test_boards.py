@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.house import Past
-from tests.browser.studio import Studio
+from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_history import opened
 
 
@@ -15,6 +17,24 @@ def counted(page: Page, words: str) -> None:
 
 def order(page: Page) -> list[str]:
     return page.locator(".shot").evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
+
+
+def test_a_picture_is_dragged_from_the_history_into_a_guide(past: Past, stage: Studio) -> None:
+    ids = past.fill(2)
+    page = stage.page
+    page.locator("#txt2img_guides_fold > button").click()
+    page.get_by_role("button", name="Add a guide").first.click()
+    opened(page)
+    page.locator(f'.shot[data-id="{ids[0]}"]').hover()
+    page.mouse.down()
+    for _ in range(2):      # the first move begins the drag, the second one passes over the tab, which opens
+        page.get_by_role("tab", name="txt2img").hover()
+    place = page.locator("#txt2img_guides .unit-place").first
+    expect(place).to_be_visible()
+    for _ in range(2):
+        place.hover()
+    page.mouse.up()
+    expect(place).to_have_class(re.compile("filled"), timeout=PATIENCE)
 
 
 def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:

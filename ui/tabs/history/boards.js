@@ -21,6 +21,7 @@ export class HistoryBoards {
     this.row.addEventListener("contextmenu", event => this.menuOf(event));
     for (const type of ["dragover", "dragleave", "drop"]) this.row.addEventListener(type, event => this.over(event));
     root.addEventListener("dragstart", event => this.drag(event));
+    root.addEventListener("dragover", event => this.stay(event));
     find("form", this.dialog).addEventListener("submit", event => this.named(event));
     find("[data-board-name=cancel]", this.dialog).addEventListener("click", () => this.dialog.close());
     addEventListener("focus", () => this.learn());      // another page may have changed them
@@ -148,6 +149,15 @@ export class HistoryBoards {
     const rows = selection.ids.has(row.id) ? selection.rows() : [row];
     event.dataTransfer.effectAllowed = "copy";
     event.dataTransfer.setData(DRAGGED, JSON.stringify(rows.map(one => one.id)));
+    event.dataTransfer.setData("text/uri-list", new URL(row.url, location.href).href);      // for places of pictures in other tabs
+  }
+
+  // Between its own tiles a picture is nothing that is dropped on the page.
+  stay(event) {
+    if (event.defaultPrevented || !event.dataTransfer.types.includes(DRAGGED)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    event.dataTransfer.dropEffect = "none";
   }
 
   over(event) {
