@@ -14,9 +14,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from torch import nn
+from transformers import BlipForConditionalGeneration, SamModel
 
 from backend.catalog.guide_files import annotator_files, missing_files
 from backend.catalog.model_catalog import ModelCatalog
+from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Preprocess
 from backend.request.guide_modules import KEY_POINTS, MODULES
@@ -24,8 +26,9 @@ from backend.request.pose_points import read_people, written
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.draw.preprocessors import PREPROCESSORS
-from backend.worker.draw.trained_preprocessors import TRAINED, load, preprocessor
+from backend.worker.draw.trained_preprocessors import TRAINED, Detector, load, preprocessor
 from backend.worker.engine.guide_loading import preprocessed
+from backend.worker.models import captioner, segmenter
 from backend.worker.models.memory import Memory
 from tests.tiny import face_networks
 from tests.tiny.test_guides import FILES, PICTURE, drawn_square, png, unit
@@ -320,3 +323,19 @@ def test_instant_ids_points_are_found_in_the_face_that_is_meant(tmp_path: Path) 
         (points,) = person.values()
         wanted = (face_networks.POINTS + np.array(corner) * face_networks.SIDE) / 640
         assert np.abs(np.array(points)[:, :2] - wanted).max() < 0.01
+
+
+def test_memory_that_is_short_makes_no_file_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*asked: object, **more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    name, trained = next(iter(TRAINED.items()))
+    monkeypatch.setitem(TRAINED, name, replace(trained, load=full, call=full))
+    with pytest.raises(torch.OutOfMemoryError):
+        load(name, [Path("a.pth")])
+    with pytest.raises(torch.OutOfMemoryError):
+        preprocessor(name, Detector(None, ()))(drawn_square(), 64, -1, -1)
+    for reader, network in ((segmenter, SamModel), (captioner, BlipForConditionalGeneration)):
+        monkeypatch.setattr(network, "from_pretrained", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            reader.load(ModelFile("any", "a", "a"), place("cpu", exact=True))
