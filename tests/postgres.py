@@ -44,7 +44,7 @@ class PostgresServer:
             os.chown(folder, NOBODY, NOBODY)
         self._run("initdb", "--pgdata", "data", "--username", "easel", "--auth", "trust", "--no-sync",
                   "--encoding", "UTF8", "--locale", "C")
-        settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200",
+        settings = {"fsync": "off", "full_page_writes": "off", "max_connections": "200",
                     "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "wal_level": "minimal",
                     "max_wal_senders": "0", "jit": "off"}
         with (folder / "data" / "postgresql.conf").open("a") as file:

@@ -76,9 +76,10 @@ def test_a_sweep_that_fails_costs_neither_the_others_nor_itself_for_good(
 def test_the_cluster_goes_on_growing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(growth, "LOOK_SECONDS", 0.01)
     there, added = {"one": object}, []
-    grows = growth.Growth(lambda: there, lambda name, _: added.append(name), lambda jobs: None, lambda: 0)
+    workers = SimpleNamespace(add=lambda name, _: added.append(name), rest=lambda seconds: None, resume=lambda count: None)
+    grows = growth.Growth(lambda: there, workers, lambda jobs: None, lambda: 0, 600)
     grows.start()
-    monkeypatch.setattr(grows, "_workers", odd_once(lambda: {**there, "two": object}))
+    monkeypatch.setattr(grows, "_room", odd_once(lambda: {**there, "two": object}))
     until(lambda: added == ["one", "two"])
     grows.close()
     assert "looking for workers on the cluster" in caplog.messages

@@ -37,6 +37,9 @@ class InPlace:
     def is_free(self, *, alone: bool) -> bool:
         return True
 
+    def resume(self) -> bool:
+        return False
+
     def measure(self, command: Look) -> None:
         self.asking.received(ANSWERS[type(command)](self.memory, command))
 
