@@ -29,7 +29,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
          "resultTypes": ["violations"]}
 COLOURS = "axe.getRules(['cat.color']).filter(rule => rule.tags.some(tag => rules.runOnly.includes(tag))).map(rule => rule.ruleId)"
 RUN = f"([rules, dark]) => axe.run({{ ...rules, ...(dark ? {{ runOnly: {COLOURS} }} : {{}}) }}).then(({{ violations }}) => violations)"
-SETTLED = """dark => document.body.classList.contains('dark') === dark
+SETTLED = """dark => (!document.querySelector('gradio-app') || document.body.classList.contains('dark') === dark)
   && !document.getAnimations().some(one => one instanceof CSSTransition && one.playState === 'running')"""
 
 
@@ -68,7 +68,7 @@ def test_words_lists_and_dialogs(house: Stage, stage: Studio, page: Page) -> Non
     for name in ("ControlNet", "Add a guide", "Face swap", "Detailer", "Detailer 1"):
         page.locator("#tab_txt2img").get_by_role("button", name=name, exact=True).click()
     expect(page.get_by_label("Guide 1 is on")).to_be_visible()
-    expect(page.locator("#txt2img_detailers_0_fold").get_by_label("Only these classes")).to_be_visible()
+    expect(page.locator("#txt2img_detailers_0_fold").get_by_label("Prompt", exact=True)).to_be_visible()
     assert found(page) == []
     folder = lay_out(house)
     told(folder / "Lora" / "broken.safetensors", {})
