@@ -142,7 +142,7 @@ def change_of_weight(model: Model, networks: PromptNetworks, name: str) -> dict[
 
 
 def first_use(
-    memory: Memory, checkpoint: ModelFile, folder: Path, rounds: int = 7, size: int = FIRST_USE_BYTES
+    memory: Memory, checkpoint: ModelFile, folder: Path, rounds: int = 15, size: int = FIRST_USE_BYTES
 ) -> dict[str, Any]:
     """A file of `size` bytes whose hash nobody knows, from the disk to the branches, beside reading its bytes."""
     model = memory.get(checkpoint)

@@ -139,11 +139,13 @@ def _stored(path: Path) -> list[_Stored]:
 
 def _portions(stored: Iterable[_Stored]) -> Iterator[list[_Stored]]:
     portion: list[_Stored] = []
+    size = 0
     for each in stored:
         portion.append(each)
-        if sum(one.size for one in portion) >= _READ_AT_ONCE:
+        size += each.size
+        if size >= _READ_AT_ONCE:
             yield portion
-            portion = []
+            portion, size = [], 0
     if portion:
         yield portion
 
