@@ -26,13 +26,19 @@ NOTHING = 1e-6          # the least difference of means that half precision tell
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FreeU(LeavesWords):
-    """An adapter; its rows share a call when they have the same four numbers."""
+class _Strengths(LeavesWords):
+    """Of the skipped part and of the backbone, in the first two stages of a decoder."""
 
     s1: float
     s2: float
     b1: float
     b2: float
+
+
+class FreeU(_Strengths):
+    """An adapter; its rows share a call when they have the same four numbers."""
+
+    __slots__ = ()
 
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:
@@ -44,17 +50,13 @@ class FreeU(LeavesWords):
             model.denoiser.disable_freeu()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SecondFreeU(LeavesWords):
+class SecondFreeU(_Strengths):
     """The authors' second version as ComfyUI and Forge have it: the backbone is amplified where it is strong already.
 
     The stages are told by their channels, four and two times the network's first, so a call of them may be any.
     """
 
-    s1: float
-    s2: float
-    b1: float
-    b2: float
+    __slots__ = ()
 
     @contextmanager
     def attach(self, model: Model, rows: Sequence[Row], uses: Sequence[Use]) -> Iterator[None]:

@@ -136,8 +136,8 @@ class Engine:
             if isinstance(program.work, Preparation):
                 self._prepare(program, program.work)
                 return
-        if self._calculating:
-            self._calculate(self._calculating)
+        if calculating := self._calculating:
+            self._calculate(calculating)
             return
         ready = [p for p in going if isinstance(p.work, DecodeLatent)]
         if ready:

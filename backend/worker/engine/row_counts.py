@@ -107,7 +107,8 @@ class RowCounts:
             fits = within(fits - 1)
         if fits == size or rows[0].group is not None:
             return every, fits
-        same = [number for number in every if alike(rows[number].branches) == alike(rows[0].branches)]
+        first = alike(rows[0].branches)
+        same = [number for number in every if alike(rows[number].branches) == first]
         return (same, min(size, covering(len(same)))) if min(len(same), size) > fits else (every, fits)
 
     def halved(
